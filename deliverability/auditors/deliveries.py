@@ -18,6 +18,7 @@ from deliverability.model.deliveries import (
     DeliveryResult,
 )
 from deliverability.model.facts import Evidence, EvidenceKind, FactType, Reason, Unknown, Value
+from deliverability.model.names import is_within
 from deliverability.model.replies import About
 
 MAX_BOUNCES = 100
@@ -97,8 +98,8 @@ async def audit(ctx: Context) -> None:
         ctx.put_all(dict.fromkeys(_PATHS, _NOTHING))
         return
     domain = ctx.subject.domain
-    days = [each for each in deliveries.days if is_of(each.sender, domain)]
-    causes = [each for each in deliveries.causes if is_of(each.sender, domain)]
+    days = [each for each in deliveries.days if is_within(each.sender, domain)]
+    causes = [each for each in deliveries.causes if is_within(each.sender, domain)]
     values: dict[str, Value] = {
         "deliveries.begin": deliveries.begin.isoformat(),
         "deliveries.end": deliveries.end.isoformat(),
@@ -120,11 +121,6 @@ async def audit(ctx: Context) -> None:
         "deliveries.bounces": tuple(_bounces(causes, deliveries)),
     }
     ctx.put_all(values, ctx.cite(_evidence(deliveries, sum(sums.values()))))
-
-
-def is_of(name: str, domain: str) -> bool:
-    """Whether mail of that name is mail of the audited domain: it is that name, or lies below it."""
-    return name == domain or name.endswith(f".{domain}")
 
 
 def _added(days: Iterable[DeliveryDay]) -> Counter[str]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from deliverability.auditors.base import Context, auditor, dns_id, spec
 from deliverability.model.codes import Code
 from deliverability.model.facts import FactType, Reason, Unknown, Value
+from deliverability.model.names import is_within
 from deliverability.ports.base import Absent, Failed, Found, unknown_from
 from deliverability.protocols.dmarc.discover import (
     Discovery,
@@ -191,7 +192,7 @@ async def audit(ctx: Context) -> None:
     hosts = named[:MAX_REPORT_DOMAINS]
     ctx.put("dmarc.report_domains_skipped", len(named) - len(hosts), *own)
     place = location or domain
-    ours = choose_organizational_domain(tuple(step for step in found.steps if within(place, step.domain)))
+    ours = choose_organizational_domain(tuple(step for step in found.steps if is_within(place, step.domain)))
     without_mx, external = await asyncio.gather(
         asyncio.gather(*(_takes_no_mail(ctx, host) for host in hosts)),
         asyncio.gather(*(_external(ctx, host, place, ours) for host in hosts)),
@@ -222,12 +223,7 @@ _OF_RECORD = tuple(each.path for each in PROVIDES if "[]" not in each.path)
 
 def policy_domain(audited: str, author: Value) -> str:
     """The domain whose policy is described: the author domain where it belongs to the audited one, else the latter."""
-    return author if isinstance(author, str) and within(author, audited) else audited
-
-
-def within(domain: str, parent: str) -> bool:
-    """Whether a domain is `parent` or below it."""
-    return domain == parent or domain.endswith(f".{parent}")
+    return author if isinstance(author, str) and is_within(author, audited) else audited
 
 
 async def _organizational(ctx: Context, domain: Value) -> Value:
@@ -309,7 +305,7 @@ async def _takes_no_mail(ctx: Context, host: str) -> bool | Unknown:
 
 async def _external(ctx: Context, host: str, location: str, ours: str | Unknown) -> dict[str, Value] | Unknown | None:
     """Whether a report domain agreed to take reports (RFC 9990 section 4); None: it is our own organization's."""
-    if within(host, location):
+    if is_within(host, location):
         return None
     name = f"{location}._report._dmarc.{host}"
     theirs, answer = await asyncio.gather(organizational_domain(host, ctx.ports.dns), ctx.ports.dns.query(name, "TXT"))

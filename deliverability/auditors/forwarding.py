@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from msgspec import Struct
 
 from deliverability.auditors.base import Context, auditor, spec
+from deliverability.auditors.message import cite_fields
 from deliverability.mail.addresses import parse_addresses, to_a_label
-from deliverability.mail.evidence import header_evidence
 from deliverability.mail.reader import HeaderField, Message
 from deliverability.mail.received import (
     AuthenticationResults,
@@ -78,7 +78,7 @@ async def audit(ctx: Context) -> None:
     if _REWRITTEN.match(text_of(ctx.value("envelope.mail_from"))):
         signs["rewritten-sender"] = list(message.fields("Return-Path")[:1])
     signs |= _earlier(ctx, message, home)
-    ids = _cite(ctx, [field for fields in signs.values() for field in fields])
+    ids = cite_fields(ctx, [field for fields in signs.values() for field in fields])
     ctx.put("message.forward_signs", tuple(signs), *ids)
     ctx.put("message.forwarded", bool(signs), *ids)
     ctx.put("message.indirect", list_post or bool(signs), *ids, *ctx.stated["message.list_post"].evidence)
@@ -89,7 +89,8 @@ def _list(ctx: Context, message: Message, home: str) -> bool:
     ids, posts = message.fields("List-Id")[:1], message.fields("List-Post")[:1]
     owner = next((found for field in ids if (found := _list_home(field.value))), None)
     other = owner is not None and bool(home) and owner != home
-    ctx.put("message.list_owner", None if not owner or not home else "other" if other else "own", *_cite(ctx, ids))
+    whose = None if not owner or not home else "other" if other else "own"
+    ctx.put("message.list_owner", whose, *cite_fields(ctx, ids))
 
     owned = _list_senders(message, home)
     posted = [field for field in posts if home and any(each != home for each in _mailto_homes(field.value))]
@@ -100,7 +101,7 @@ def _list(ctx: Context, message: Message, home: str) -> bool:
         recipients = [*message.fields("To"), *message.fields("Cc")][:_MAX_FIELDS]
         marked += [field for field in recipients if owner in _homes(field.value)]
     list_post = bool(posted or marked or owned)
-    ctx.put("message.list_post", list_post, *_cite(ctx, [*ids, *posts, *marked, *owned]))
+    ctx.put("message.list_post", list_post, *cite_fields(ctx, [*ids, *posts, *marked, *owned]))
     return list_post
 
 
@@ -226,8 +227,3 @@ def _passing_senders(results: AuthenticationResults) -> list[str]:
 def _at_home(senders: Iterable[str], home: str) -> bool:
     names = [to_a_label(sender.strip("<>").rpartition("@")[2]) for sender in senders]
     return any(name is not None and registrable_domain(name) == home for name in names)
-
-
-def _cite(ctx: Context, fields: Sequence[HeaderField]) -> tuple[str, ...]:
-    """Cite the first ten of the fields."""
-    return tuple(ctx.cite(header_evidence(each)) for each in fields[:10])

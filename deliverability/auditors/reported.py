@@ -18,6 +18,7 @@ from msgspec import Struct, field
 from deliverability.auditors.sources import TrafficSource, first_seen
 from deliverability.auditors.standing import SourceStanding
 from deliverability.model.facts import Unknown, Value
+from deliverability.model.names import is_within
 from deliverability.model.observed import Observed, ObservedReport, ObservedRow, Trust
 from deliverability.model.reporters import Reporter, reporter_named
 from deliverability.model.shares import at_least_percent, percent
@@ -284,7 +285,7 @@ class ReportWindow(Struct, frozen=True, dict=True):
                 for each in row.facet.dkim:
                     key = each.domain, each.selector
                     passes = each.result == "pass"
-                    ours = each.domain == home or each.domain.endswith(f".{home}")
+                    ours = is_within(each.domain, home)
                     if not ours or not each.selector or not (passes or source.standing.ours):
                         continue
                     (good if passes else bad)[key] += row.messages

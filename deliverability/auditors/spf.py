@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from deliverability.auditors.base import Context, auditor, dns_id, spec
 from deliverability.model.codes import Input, needs
 from deliverability.model.facts import FactSpec, FactType, Reason, Unknown, Value, text_of, texts_of
+from deliverability.model.names import is_address
 from deliverability.model.spf import SpfStatus, StepOutcome, plain
 from deliverability.ports.base import Answer, Failed, unknown_from
-from deliverability.protocols.spf.names import is_address
 
 if TYPE_CHECKING:
     from deliverability.protocols.spf.coverage import Coverage

@@ -14,6 +14,7 @@ from ipaddress import ip_address, ip_network
 from msgspec import Struct, field
 
 from deliverability.model.codes import Code, Detail
+from deliverability.model.names import is_within
 from deliverability.model.observed import Facet, ObservedRow, SourceOwner, SourceWord
 from deliverability.model.senders import Service
 from deliverability.protocols.dmarc.psl import registrable_domain
@@ -236,7 +237,7 @@ class RowJudge:
         return SPF_COVERS(term=term) if term else None
 
     def _is_ours(self, name: str) -> bool:
-        return name == self._setup.home or name.endswith(f".{self._setup.home}")
+        return is_within(name, self._setup.home)
 
     # Who it is otherwise.
 
@@ -292,17 +293,13 @@ class RowJudge:
             case "service":
                 return service is not None and service.id == name
             case "ptr":
-                return any(_below(each, name) for each in self._setup.names.get(ip, ()))
+                return any(is_within(each, name) for each in self._setup.names.get(ip, ()))
             case "dkim":
-                return any(each.result == "pass" and _below(each.domain, name) for each in facet.dkim)
+                return any(each.result == "pass" and is_within(each.domain, name) for each in facet.dkim)
         try:
             return ip_address(ip) in ip_network(match, strict=False)
         except ValueError:
             return False
-
-
-def _below(name: str, other: str) -> bool:
-    return name == other or name.endswith(f".{other}")
 
 
 def _by_word(word: SourceWord, service: Service | None, *, aligned: bool) -> tuple[SourceStanding, Detail]:

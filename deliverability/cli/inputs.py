@@ -131,7 +131,7 @@ def lists_of(params: Mapping[str, Any], settings: Settings, names: Sequence[str]
     from deliverability.runs.rules import load_rules
 
     knowledge = load_rules(tuple(params.get("rules") or ()) or settings.rules).knowledge
-    local = params["zone"] or params["offline"] or params["replay"]
+    local = params["zone"] or params.get("offline") or params.get("replay")
     given = params["resolver"] or settings.resolvers
     servers = () if local else tuple(map(parse_server, given)) if given else system_servers()
     return list_setup(names, settings.reputation, knowledge, servers)
@@ -173,19 +173,20 @@ def list_ports(lists: ListSetup | None) -> dict[str, Any]:
 
 
 def port_settings(params: dict[str, Any], settings: Settings) -> dict[str, Any]:
-    """The PortSettings of the options, then of the settings file. Raises InputError."""
+    """The PortSettings of the options that a command has, then of the settings file. Raises InputError."""
+    given = params.get
     for zone in params["zone"]:
         if zone.is_file() and _is_mail(zone):
             raise InputError(MAIL_FOR_ZONE(name=str(zone)))
     return {
         "zones": params["zone"],
-        "servers": params["resolver"] or (() if params["zone"] or params["replay"] else settings.resolvers),
-        "offline": params["offline"],
-        "replay": params["replay"],
-        "proposals": params["proposals"],
-        "record": params["record"] is not None,
-        "seconds": params["timeout"] or settings.timeout or SECONDS,
-        "permissions": Permissions(params["fetch"], params["probe_smtp"], params["probe_unsubscribe"]),
+        "servers": params["resolver"] or (() if params["zone"] or given("replay") else settings.resolvers),
+        "offline": given("offline", False),
+        "replay": given("replay"),
+        "proposals": given("proposals", ()),
+        "record": given("record") is not None,
+        "seconds": given("timeout") or settings.timeout or SECONDS,
+        "permissions": Permissions(*(given(each, False) for each in ("fetch", "probe_smtp", "probe_unsubscribe"))),
     }
 
 

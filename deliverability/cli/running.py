@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -18,10 +19,13 @@ from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
 from deliverability.model.report import Report
 from deliverability.runs.engine import Audited, Extras, Reported, gather_facts, report_on
+from deliverability.runs.exit import worst_exit_code
 from deliverability.runs.job import Job
 from deliverability.runs.stream import collecting_seldom, stream
 
 if TYPE_CHECKING:
+    from deliverability.cli.judging import Judging
+    from deliverability.cli.output import Outputs
     from deliverability.judge.engine import Selection
     from deliverability.model.knowledge import Knowledge
     from deliverability.model.rules import RuleSet
@@ -60,6 +64,17 @@ def run_reports(
         return each(got.audited, got.report)
 
     return _run(inputs, lambda job: report_on(job, inputs.ports, rules, selection, extras), handed)
+
+
+def write_reports(
+    inputs: Inputs, judging: Judging, outputs: Outputs, *, remedies: bool = True, second_opinion: bool = False
+) -> int:
+    """As `run_reports`: write the reports, and give the worst exit code."""
+    extras = Extras(remedies, second_opinion, outputs.previews)
+    write = partial(judging.write, outputs=outputs)
+    codes = run_reports(inputs, judging.rules, judging.selection, write, extras)
+    outputs.end()
+    return worst_exit_code((*codes, inputs.code))
 
 
 def _lost(inputs: Inputs) -> Callable[[Job, Exception], None]:

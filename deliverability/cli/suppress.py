@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from deliverability.cli.command import Command
 from deliverability.cli.options import (
-    config_option,
+    dns_options,
     lang_option,
     plain_errors,
-    resolver_option,
 )
-from deliverability.cli.types import DayType, NumberType, OneOf, PathOf
+from deliverability.cli.types import DayType, OneOf, PathOf
 from deliverability.model.codes import Code
 from deliverability.model.errors import FILE_EXISTS, InputError
 
@@ -37,11 +36,7 @@ FORMATS = ("csv", "json", "ses", "sendgrid", "mailgun", "postmark")
 @click.option("--addresses", type=PathOf("file"), metavar="FILE")
 @click.option("--forget", multiple=True, metavar="ADDRESS")
 @click.option("--forget-before", type=DayType(), metavar="DATE")
-@click.option("--zone", multiple=True, type=PathOf("either", exists=True), metavar="FILE|DIR")
-@resolver_option
-@click.option("--offline", is_flag=True)
-@click.option("--timeout", type=NumberType(float, 0.1), metavar="SECONDS")
-@config_option
+@dns_options
 @lang_option
 def command(
     output: Path | None,
@@ -50,18 +45,14 @@ def command(
     addresses: Path | None,
     forget: tuple[str, ...],
     forget_before: date | None,
-    zone: tuple[Path, ...],
-    resolver: tuple[str, ...],
-    offline: bool,
-    timeout: float | None,
     config: Path | None,
     lang: str,
+    **params: Any,
 ) -> int:
     """Write the addresses to take off your lists; no list is touched."""
     with plain_errors():
-        from deliverability.cli.inputs import opened, read_settings
+        from deliverability.cli.inputs import ports_of, read_settings
         from deliverability.history.addresses import AddressFile
-        from deliverability.ports.budget import SECONDS
 
         settings = read_settings(config)
         if output is not None and output.exists() and not force:
@@ -71,12 +62,7 @@ def command(
             if forget or forget_before is not None:
                 _forget(stored, forget, forget_before, lang)
                 return 0
-            ports = opened(
-                zones=zone,
-                servers=resolver or (() if zone else settings.resolvers),
-                offline=offline,
-                seconds=timeout or settings.timeout or SECONDS,
-            )
+            ports = ports_of(params, settings)
             return _write(stored, ports, output, style, lang)
         finally:
             stored.close()

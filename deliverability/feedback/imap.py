@@ -20,6 +20,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from deliverability.model.codes import AS_SAID, Code, Detail
+from deliverability.model.errors import DetailError
 
 T = TypeVar("T")
 
@@ -39,12 +40,8 @@ IMAP_NO_FOLDER = Code("imap-no-folder", ("folder", "why"))
 NOT_EXPUNGED = Code("imap-kept", ("folder",))
 
 
-class ImapError(Exception):
+class ImapError(DetailError):
     """The server does not do what it was asked for; `detail` says what."""
-
-    def __init__(self, detail: Detail) -> None:
-        super().__init__(detail.code)
-        self.detail = detail
 
 
 class _BusyError(Exception):

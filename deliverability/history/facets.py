@@ -143,7 +143,7 @@ def next_id(connection: Connection, column: Any) -> int:
     return int(connection.execute(select(func.coalesce(func.max(column), 0))).scalar_one()) + 1
 
 
-def in_portions(items: Sequence[T]) -> Iterator[Sequence[T]]:
+def in_portions(items: Sequence[T], most: int = 500) -> Iterator[Sequence[T]]:
     """Some at a time, as many as one statement takes."""
-    for start in range(0, len(items), 500):
-        yield items[start : start + 500]
+    for start in range(0, len(items), most):
+        yield items[start : start + most]

@@ -6,7 +6,6 @@ nothing changed has the manifest of the week before.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
@@ -15,7 +14,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from deliverability.history.texts import without_texts
+from deliverability.history.texts import digest_of, without_texts
 from deliverability.model.codec import decode, decode_facts, encode, encode_facts
 from deliverability.model.history import GRADED_RECEIVERS, GRADED_SUBJECT, Snapshot, StoredFinding
 from deliverability.model.report import GRADES, Assessment, Consequence, Outcome, Verdict, VerdictKind
@@ -82,11 +81,6 @@ def _day(started: str, age: Any) -> Any:
 
 def _age(started: str, day: Any) -> Any:
     return (date.fromisoformat(started[:10]) - date.fromisoformat(day)).days if isinstance(day, str) else day
-
-
-def digest_of(text: str) -> str:
-    """The name of a piece."""
-    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def unpacked(pieces: Mapping[str, Any], domain: str, source: str, started: str, rules_digest: str) -> Snapshot:

@@ -22,6 +22,7 @@ from msgspec.structs import replace
 
 from deliverability._files import PRIVATE_FOLDER, private
 from deliverability._resources import state_folder
+from deliverability.history.facets import in_portions
 from deliverability.history.pieces import (
     Packed,
     assessment_json,
@@ -368,7 +369,7 @@ class History:
                 )
             )
             _keep_states(connection, snapshot, run.started, renamed)
-            for some in _in_hundreds(tuple(gone)):
+            for some in in_portions(tuple(gone), 100):
                 of_subject = (states.c.domain == snapshot.domain) & (states.c.source == snapshot.source)
                 connection.execute(delete(states).where(of_subject, states.c.fingerprint.in_(some)))
             _keep_keys(connection, snapshot, run.started)
@@ -579,14 +580,14 @@ class History:
                 connection.execute(delete(runs).where(runs.c.id == number))
             if going:
                 needed = {row.manifest for row in connection.execute(select(snapshots.c.manifest).distinct())}
-                for some in _in_hundreds(tuple(needed)):
+                for some in in_portions(tuple(needed), 100):
                     for row in connection.execute(select(blobs.c.data).where(blobs.c.digest.in_(some))):
                         with contextlib.suppress(DamagedError), _readable(""):  # what it named is out of reach
                             needed.update(_manifest(row.data).values())
                 unneeded = [
                     row.digest for row in connection.execute(select(blobs.c.digest)) if row.digest not in needed
                 ]
-                for some in _in_hundreds(unneeded):
+                for some in in_portions(unneeded, 100):
                     connection.execute(delete(blobs).where(blobs.c.digest.in_(some)))
             return len(going)
 
@@ -818,11 +819,6 @@ def _read_blobs(connection: Connection, digests: Iterable[str]) -> dict[str, str
     return {row.digest: zlib.decompress(row.data).decode("utf-8") for row in rows}
 
 
-def _in_hundreds(items: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(items), 100):
-        yield items[start : start + 100]
-
-
 # --- What is known over all runs ---
 
 
@@ -867,7 +863,7 @@ def _keep_states(connection: Connection, snapshot: Snapshot, started: str, renam
             )
     if fresh:
         connection.execute(insert(states), fresh)
-    for some in _in_hundreds(same):
+    for some in in_portions(same, 100):
         connection.execute(update(states).where(of_subject, states.c.fingerprint.in_(some)).values(checked=started))
 
 

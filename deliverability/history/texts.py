@@ -70,7 +70,7 @@ def hidden(text: str) -> str:
     """``sha256:DIGEST:LENGTH``; a text in this form, and the empty one, stays as it is."""
     if not text or _HIDDEN.fullmatch(text):
         return text
-    return f"sha256:{_digest(text)}:{len(text)}"
+    return f"sha256:{digest_of(text)}:{len(text)}"
 
 
 def named(text: str, word: str) -> str:
@@ -112,7 +112,7 @@ def _facts(facts: FactSet) -> FactSet:
 def _evidence(item: Evidence) -> Evidence:
     if item.kind in (EvidenceKind.HEADER, EvidenceKind.MIME):
         lines = texts(item.got)
-        got = item.got if all(map(_HIDDEN.fullmatch, lines)) else (f"sha256:{_digest(chr(10).join(lines))}",)
+        got = item.got if all(map(_HIDDEN.fullmatch, lines)) else (f"sha256:{digest_of(chr(10).join(lines))}",)
         return Evidence(item.id, item.kind, item.asked, got)
     if item.kind is EvidenceKind.HTTP and item.asked.startswith("POST "):
         # The one-click request of this message; its address ends the subscription of whoever knows it.
@@ -176,5 +176,6 @@ def _names(facts: FactSet) -> dict[str, str]:
     return names
 
 
-def _digest(text: str) -> str:
+def digest_of(text: str) -> str:
+    """The SHA-256 of a text (hex): the name of a piece, and what stands for words of a message."""
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()

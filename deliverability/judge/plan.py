@@ -12,6 +12,7 @@ from deliverability.judge.grade import assess, holding
 from deliverability.judge.services import concerned
 from deliverability.model.answer import Chip, FindingId, PlanStep, ReceiverEffect
 from deliverability.model.facts import FactSet, Unknown, Value, records_of, text_of
+from deliverability.model.names import is_within
 from deliverability.model.report import Care, Finding, Outcome, RecordEdit, Remedy, Report, Verdict, VerdictKind
 from deliverability.model.rules import Effect, Effort, Gate, Place, Rule, RuleSet, Scope, Severity, Task
 
@@ -297,8 +298,7 @@ def _others_domain(task: Task, report: Report) -> str:
 def _is_home(name: str, report: Report) -> bool:
     """Whether a name lies in the domain that the user looks after."""
     home = report.facts.value("dmarc.organizational_domain_psl")
-    base = home if isinstance(home, str) else report.domain
-    return name == base or name.endswith(f".{base}")
+    return is_within(name, home if isinstance(home, str) else report.domain)
 
 
 def _same_place(edits: Iterable[RecordEdit], others: Iterable[RecordEdit]) -> bool:

@@ -64,6 +64,11 @@ def texts_of(value: Value) -> tuple[str, ...]:
     return tuple(each for each in value if isinstance(each, str)) if isinstance(value, tuple) else ()
 
 
+def number_of(value: Value) -> int:
+    """A whole number; 0 where it is unknown, absent or something else."""
+    return value if isinstance(value, int) else 0
+
+
 def records_of(value: Value) -> tuple[Mapping[str, Value], ...]:
     """The records of a list; empty where it is unknown or absent."""
     return tuple(each for each in value if isinstance(each, Mapping)) if isinstance(value, tuple) else ()

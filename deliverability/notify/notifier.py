@@ -15,6 +15,7 @@ from msgspec import Struct
 from deliverability._files import write_whole
 from deliverability.config import NotifySettings
 from deliverability.model.codes import ABOUT, AS_SAID, Code, Detail
+from deliverability.model.errors import DetailError
 from deliverability.model.facts import Catalogue
 from deliverability.model.rules import RuleSet
 from deliverability.model.weekly import Summary
@@ -31,12 +32,8 @@ WEEKLY_MAIL, WEEKLY_WEBHOOK = Code("weekly-mail"), Code("weekly-webhook")
 _WHAT: dict[NotificationKind, Code] = {"email": WEEKLY_MAIL, "webhook": WEEKLY_WEBHOOK}
 
 
-class SecretError(Exception):
+class SecretError(DetailError):
     """A password or key that the settings name cannot be read; `detail` says which."""
-
-    def __init__(self, detail: Detail) -> None:
-        super().__init__(detail.code)
-        self.detail = detail
 
 
 class Notifier(Struct, frozen=True):

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from deliverability.model.facts import FactSet, Value, records_of, texts_of
 from deliverability.model.gate import GateAnswer, GateKind
+from deliverability.model.names import is_within
 from deliverability.model.report import Care, Finding, RecordEdit, Remedy
 from deliverability.protocols.dmarc.record import POLICIES, DmarcRecord, is_dmarc, parse, split
 from deliverability.remedy.names import RemedyName
@@ -201,7 +202,7 @@ class _Desk(Struct, frozen=True):
         """The record set of a _dmarc name that the owner of the domain can edit."""
         found = published(self.facts, f"_dmarc.{domain}", "TXT")
         home = self.facts.value("dmarc.organizational_domain_psl")
-        within = isinstance(home, str) and (domain == home or domain.endswith(f".{home}"))
+        within = isinstance(home, str) and is_within(domain, home)
         return found if within and own_place(found, self.audited) else None
 
     def _current(self) -> tuple[Published | None, DmarcRecord | None]:

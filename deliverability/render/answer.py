@@ -54,7 +54,7 @@ def step_json(step: PlanStep) -> dict[str, Json]:
         "at": printable(step.at) or None,
         "services": list(step.services),
         "settles": _findings(step.findings),
-        "values": encode(_sorted(step.values)),
+        "values": encode(in_order(step.values)),
         "edits": [edit_json(each) for each in step.edits],
         "gains": [
             {
@@ -112,7 +112,7 @@ def _tile(tile: Tile) -> Json:
     shape: dict[str, Json] = {
         "topic": tile.topic.value,
         "state": tile.state.value,
-        "facts": encode(_sorted(tile.facts)),
+        "facts": encode(in_order(tile.facts)),
         "services": list(tile.services),
         "findings": _findings(tile.findings),
         "step": tile.step,
@@ -140,5 +140,6 @@ def _effects(effects: Iterable[ReceiverEffect]) -> list[Json]:
     return [{"effect": each.effect.value, "contested": each.contested} for each in effects]
 
 
-def _sorted(values: Mapping[str, Value]) -> Mapping[str, Value]:
+def in_order(values: Mapping[str, Value]) -> Mapping[str, Value]:
+    """The same, sorted by name."""
     return {key: values[key] for key in sorted(values)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,14 @@ from msgspec import structs, to_builtins
 from deliverability.model.codec import encode, json_text
 from deliverability.model.deliveries import DeliveryResult
 from deliverability.model.intake import IntakeResult
-from deliverability.model.observed import AggregateReport, AggregateRow, FailureReport, FeedbackKind, TlsReport
+from deliverability.model.observed import (
+    AggregateReport,
+    AggregateRow,
+    FailureReport,
+    FeedbackKind,
+    TlsReport,
+    address_of,
+)
 from deliverability.render.history import history_text
 from deliverability.render.paper import Paper
 from deliverability.view.intake import IntakeView
@@ -75,13 +81,13 @@ def report_json(report: AggregateReport | TlsReport | FailureReport, rows: Seque
     data = to_builtins(report)
     data["problems"] = [encode(each) for each in getattr(report, "problems", ())]
     if isinstance(report, FailureReport):
-        data["ip"] = _address(report.ip) if report.ip else ""
+        data["ip"] = address_of(report.ip) if report.ip else ""
         data["signature"] = report.signature._asdict() if report.signature else None
         del data["problems"]
     if isinstance(report, AggregateReport):
         data["rows"] = [
             {
-                "ip": _address(row.ip),
+                "ip": address_of(row.ip),
                 "messages": row.messages,
                 **row.facet._asdict(),
                 "dkim": [each._asdict() for each in row.facet.dkim],
@@ -90,7 +96,3 @@ def report_json(report: AggregateReport | TlsReport | FailureReport, rows: Seque
             for row in rows
         ]
     return {"kind": kind.value, **data}
-
-
-def _address(packed: bytes) -> str:
-    return socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
@@ -10,7 +9,14 @@ from msgspec import Struct
 
 from deliverability.model.deliveries import DeliveryResult
 from deliverability.model.intake import IntakeResult
-from deliverability.model.observed import AggregateReport, AggregateRow, FailureReport, FeedbackKind, TlsReport
+from deliverability.model.observed import (
+    AggregateReport,
+    AggregateRow,
+    FailureReport,
+    FeedbackKind,
+    TlsReport,
+    address_of,
+)
 from deliverability.view.history import HistoryCellView, TableView
 from deliverability.words.details import detail_words
 from deliverability.words.phrases import Phrases
@@ -96,7 +102,7 @@ def aggregate_table(report: AggregateReport, rows: Sequence[AggregateRow], most:
     shown = ordered[:most] if most else ordered
     made = [
         (
-            _address(row.ip),
+            address_of(row.ip),
             f"{row.messages:,}",
             visible(row.facet.header_from),
             _result(row.facet.aligned, say),
@@ -140,7 +146,7 @@ def tls_table(report: TlsReport, say: Phrases) -> TableView:
 def failure_table(report: FailureReport, say: Phrases) -> TableView:
     """A failure report: one row."""
     signature = f"{report.signature.domain}/{report.signature.selector or '-'}" if report.signature else ""
-    row = (_address(report.ip) if report.ip else "", visible(report.domain), report.failed, visible(signature))
+    row = (address_of(report.ip) if report.ip else "", visible(report.domain), report.failed, visible(signature))
     title = say("intake.failure-title", reporter=visible(report.reporter) or say("intake.nobody"))
     day = "" if report.arrived is None else _date(report.arrived)
     return _table(title, day, ("address", "domain", "failed-checks", "signature"), [row], say)
@@ -167,7 +173,3 @@ def _period(begin: int, end: int) -> str:
 
 def _date(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).date().isoformat()
-
-
-def _address(packed: bytes) -> str:
-    return socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deliverability.model.facts import FactSet, Value, records_of
+from deliverability.model.facts import FactSet, number_of, records_of
 from deliverability.words.phrases import Phrases
 from deliverability.words.sentences import visible
 
@@ -38,14 +38,10 @@ def _losing(facts: FactSet, say: Phrases) -> str:
         for each in records_of(facts.value("traffic.sources"))
         if each.get("standing") in _LOSING and isinstance(each.get("unaligned"), int) and each["unaligned"]
     ]
-    losing.sort(key=lambda each: -_number(each["unaligned"]))
+    losing.sort(key=lambda each: -number_of(each["unaligned"]))
     named = [
-        say("gate.of", n=f"{_number(each['unaligned']):,}", source=visible(str(each["name"])))
+        say("gate.of", n=f"{number_of(each['unaligned']):,}", source=visible(str(each["name"])))
         for each in losing[:NAMED]
     ]
     more = len(losing) - len(named)
     return say("value.separator").join(named) + (say("value.more", n=str(more)) if more > 0 else "")
-
-
-def _number(value: Value) -> int:
-    return value if isinstance(value, int) else 0

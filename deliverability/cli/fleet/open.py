@@ -11,14 +11,13 @@ import click
 from deliverability.cli.command import Command
 from deliverability.cli.language import language
 from deliverability.cli.options import (
-    config_option,
+    dns_options,
     judging_options,
     output_options,
     plain_errors,
-    resolver_option,
     rule_problems,
 )
-from deliverability.cli.types import NumberType, PathOf
+from deliverability.cli.types import PathOf
 
 if TYPE_CHECKING:
     from deliverability.cli.judging import Judging
@@ -31,11 +30,7 @@ if TYPE_CHECKING:
 @click.command("fleet-open", cls=Command)
 @click.argument("folder", metavar="DIR", type=PathOf("folder", exists=True))
 @click.argument("domain", metavar="DOMAIN")
-@click.option("--zone", multiple=True, type=PathOf("either", exists=True), metavar="FILE|DIR")
-@resolver_option
-@click.option("--offline", is_flag=True)
-@click.option("--timeout", type=NumberType(float, 0.1), metavar="SECONDS")
-@config_option
+@dns_options
 @judging_options
 @output_options
 def command(folder: Path, domain: str, **params: Any) -> int:
@@ -84,10 +79,9 @@ def _reopened(
 
 def _ports(fleet: FleetFolder, settings: Settings, params: dict[str, Any]) -> Ports | None:
     """Whom to ask for remedies: nobody where the run asked no live DNS and nothing else is named now."""
-    from deliverability.cli.fleet.run import UNUSED
     from deliverability.cli.inputs import ports_of
 
     live = not any(fleet.settings.get(each) for each in ("--zone", "--offline"))
     if params["offline"] or not (live or params["zone"] or params["resolver"]):
         return None
-    return ports_of({**params, **UNUSED, "fetch": False, "probe_smtp": False}, settings)
+    return ports_of(params, settings)

@@ -23,10 +23,13 @@ from deliverability.cli.options import (
     blocklists_option,
     config_option,
     judging_options,
+    offline_option,
     plain_errors,
     resolver_option,
     rule_problems,
     speaking_option,
+    timeout_option,
+    zone_option,
 )
 from deliverability.cli.progress import CLEAR, Progress, on_terminal
 from deliverability.cli.types import EngineAddress, NumberType, PartOf, PathOf
@@ -47,8 +50,6 @@ if TYPE_CHECKING:
 UNBOUND = Path(__file__).resolve().parents[2] / "data" / "unbound.conf"
 _RATE = 500.0
 _SHOWN = 20
-UNUSED = {"replay": None, "proposals": (), "record": None, "probe_unsubscribe": False}
-"""Options of an audit that have no place in a fleet."""
 
 
 @click.command("fleet-run", cls=Command)
@@ -61,12 +62,12 @@ UNUSED = {"replay": None, "proposals": (), "record": None, "probe_unsubscribe": 
 @click.option("--retry-failed", is_flag=True)
 @click.option("--rejudge", is_flag=True)
 @click.option("--explain-resolver", is_flag=True)
-@click.option("--zone", multiple=True, type=PathOf("either", exists=True), metavar="FILE|DIR")
+@zone_option
 @resolver_option
-@click.option("--offline", is_flag=True)
+@offline_option
 @click.option("--fetch", is_flag=True)
 @click.option("--probe-smtp", is_flag=True)
-@click.option("--timeout", type=NumberType(float, 0.1), metavar="SECONDS")
+@timeout_option
 @blocklists_option
 @config_option
 @judging_options
@@ -120,7 +121,7 @@ def _planned(domains: FleetList, out: Path, params: dict[str, Any]) -> tuple[Fle
     settings = read_settings(params["config"])
     lists = _lists(params, settings)
     with in_our_words():
-        ports = PortSettings(**port_settings({**params, **UNUSED}, settings), **list_ports(lists))
+        ports = PortSettings(**port_settings(params, settings), **list_ports(lists))
         if not ports.zones:  # which each worker reads for itself
             open_ports(ports)
     folders = tuple(params["rules"]) or settings.rules
@@ -147,7 +148,7 @@ def _lists(params: dict[str, Any], settings: Settings) -> ListSetup | None:
     from deliverability.runs.blocklists import NOT_FOR_FLEETS, free_lists
     from deliverability.runs.rules import load_rules
 
-    setup = lists_of({**params, **UNUSED}, settings, params["blocklists"] or ())
+    setup = lists_of(params, settings, params["blocklists"] or ())
     if setup is None:
         return None
     known = load_rules(tuple(params["rules"]) or settings.rules).knowledge.blocklists

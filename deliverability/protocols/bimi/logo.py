@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from deliverability.model.codes import AS_SAID, Code, Detail
+from deliverability.model.errors import DetailError
 
 MAX_LOGO_OCTETS = 32 * 1024
 """Octets that receivers advise a logo to stay below."""
@@ -38,12 +39,8 @@ _MAX_ELEMENTS = 20_000
 _MAX_ERRORS = 10
 
 
-class _RefusedError(Exception):
+class _RefusedError(DetailError):
     """The document is not read further; the detail says why."""
-
-    def __init__(self, detail: Detail) -> None:
-        super().__init__(detail.code)
-        self.detail = detail
 
 
 def logo_errors(data: bytes) -> tuple[Detail, ...]:

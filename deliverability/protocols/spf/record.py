@@ -14,6 +14,7 @@ from urllib.parse import quote
 from msgspec import Struct
 
 from deliverability.model.codes import ABOUT, Code, Detail
+from deliverability.model.errors import DetailError
 
 LOOKUP_MECHANISMS = frozenset({"include", "a", "mx", "ptr", "exists"})
 """Mechanisms that count towards the ten look-ups of section 4.6.4; the modifier `redirect` counts too."""
@@ -74,12 +75,8 @@ NO_ADDRESS = Code("spf-not-ip", ("text", "version"))
 OTHER_VERSION = Code("spf-other-ip", ("text", "version"))
 
 
-class SpfSyntaxError(ValueError):
+class SpfSyntaxError(DetailError, ValueError):
     """A piece of SPF text that the grammar does not allow; `detail` says what and why."""
-
-    def __init__(self, detail: Detail) -> None:
-        super().__init__(detail.code)
-        self.detail = detail
 
 
 class MacroExpand(Struct, frozen=True):

@@ -47,6 +47,7 @@ from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.errors import InputError
 from deliverability.model.facts import FactSet, KeySeen, Subject, Value, texts_of
 from deliverability.model.history import ChangeKind, Comparison, Snapshot, StoredFinding
+from deliverability.model.names import is_within
 from deliverability.model.pages import START, PageStems, page_name
 from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import Finding, Outcome, Report, Verdict
@@ -398,7 +399,7 @@ class _Subjects(Struct, frozen=True):
         own = tuple(subject.domain for subject in self.plan.subjects)
 
         def is_current(key: KeySeen) -> bool:
-            planned = any(key.domain == each or key.domain.endswith(f".{each}") for each in own)
+            planned = any(is_within(key.domain, each) for each in own)
             return planned and key.last_seen == newest[key.domain]
 
         return tuple(replace(key, last_seen=of_late) if is_current(key) else key for key in keys)

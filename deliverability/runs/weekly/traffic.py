@@ -13,7 +13,7 @@ from typing import Final
 
 from deliverability.auditors.standing import SourceStanding
 from deliverability.judge.gate import earliest
-from deliverability.model.facts import FactSet, Value, records_of, text_of, texts_of
+from deliverability.model.facts import FactSet, Value, number_of, records_of, text_of, texts_of
 from deliverability.model.gate import TOPIC, gate_of
 from deliverability.model.history import ChangeKind, Comparison, FindingChange
 from deliverability.model.observed import Observed
@@ -114,13 +114,13 @@ class _Sources:
         """Messages by standing, those without any as well."""
         found = Counter(dict.fromkeys((each.value for each in SourceStanding), 0))
         for each in self._items.values():
-            found[text_of(each.get("standing"))] += _number(each.get("messages"))
+            found[text_of(each.get("standing"))] += number_of(each.get("messages"))
         return dict(found)
 
     def note(self, key: str, change: SourceChange | None = None) -> SourceNote:
         """A source with its numbers; without them where nothing came from it."""
         item = self._items.get(key, {})
-        return SourceNote(key, _number(item.get("messages")), _number(item.get("unaligned")), change)
+        return SourceNote(key, number_of(item.get("messages")), number_of(item.get("unaligned")), change)
 
     def is_gap(self, ident: str) -> bool:
         """Whether findings of this rule are about own sources that do not pass."""
@@ -185,8 +185,8 @@ def _is_of(ip: str, name: str, source: Mapping[str, Value]) -> bool:
 
 def _days(facts: FactSet) -> Iterator[TrafficDay]:
     for each in records_of(facts.value("traffic.volume")):
-        messages, aligned = _number(each.get("messages")), _number(each.get("aligned"))
-        altered, forged = _number(each.get("altered")), _number(each.get("forged"))
+        messages, aligned = number_of(each.get("messages")), number_of(each.get("aligned"))
+        altered, forged = number_of(each.get("altered")), number_of(each.get("forged"))
         yield TrafficDay(text_of(each.get("day")), aligned, messages - aligned, altered, forged)
 
 
@@ -213,7 +213,3 @@ def _ident(name: str, catalogue: Mapping[str, Reporter]) -> str:
     """The id in the catalogue; empty: it is not in there."""
     listed = reporter_named(name, catalogue)
     return listed.id if listed else ""
-
-
-def _number(value: Value) -> int:
-    return value if isinstance(value, int) else 0
