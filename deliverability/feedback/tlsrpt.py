@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from deliverability.feedback import limits
-from deliverability.feedback.jsons import json_values
 from deliverability.feedback.limits import NotReadError
 from deliverability.feedback.values import is_period, line, utc_day, word
 from deliverability.mail.addresses import to_a_label
@@ -18,21 +16,16 @@ _MAX_POLICIES = 1_000
 _MAX_FAILURES = 1_000
 
 
-def read_tls_report(pieces: Iterator[bytes], now: int) -> TlsReport:
-    """Read one report. `now`: seconds since 1970. Raises NotReadError where it is none; never anything else.
-
-    Where a policy's sum of failures is smaller than its details, as some reporters write, the details count.
-    """
-    return tls_report(next(json_values(pieces), None), now)
-
-
 def is_tls_report(document: Any) -> bool:
     """Whether a JSON value is meant to be one."""
     return isinstance(document, dict) and "policies" in document and "report-id" in document
 
 
 def tls_report(document: Any, now: int) -> TlsReport:
-    """The report that a JSON value is. Raises NotReadError where it is none."""
+    """The report that a JSON value is. `now`: seconds since 1970. Raises NotReadError where it is none.
+
+    Where a policy's sum of failures is smaller than its details, as some reporters write, the details count.
+    """
     if not is_tls_report(document):
         raise NotReadError(limits.NOT_FEEDBACK())
     period = document.get("date-range")
