@@ -179,6 +179,15 @@ def row(
     return {"target": target, "case": case, "measured": value, "goal": goal, "peer": peer, "met": met}
 
 
+def wrote(rows: Sequence[dict[str, Any]], file: Path | None) -> None:
+    """Show the rows; write them to a file as well."""
+    for each in rows:
+        state = {True: "met", False: "NOT MET"}.get(each["met"], "")
+        print(f"{each['target']:<6}{each['case']:<70}{each['measured']:>10} {each['goal']:<8} {each['peer']} {state}")
+    if file:
+        file.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
 def ratio(target: str, case: str, mine: Sequence[Cost], others: Sequence[Cost], goal: float) -> dict[str, Any]:
     """How many times as many domains a second, pair by pair."""
     times = statistics.median(one.rate / other.rate for one, other in zip(mine, others, strict=True))
@@ -272,11 +281,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         rows = beside(Path(name), lab, min(FEW, given.domains), given.peers, given.rounds)
         rows += growth(Path(name), lab)
-    for each in rows:
-        state = {True: "met", False: "NOT MET"}.get(each["met"], "")
-        print(f"{each['target']:<6}{each['case']:<70}{each['measured']:>10} {each['goal']:<8} {each['peer']} {state}")
-    if given.json:
-        given.json.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    wrote(rows, given.json)
 
 
 if __name__ == "__main__":

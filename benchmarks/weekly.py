@@ -22,7 +22,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.fleet import Cost, measured, row  # noqa: E402
+from benchmarks.fleet import Cost, measured, row, wrote  # noqa: E402
 from benchmarks.lab import Kind, Lab  # noqa: E402
 from benchmarks.nameserver import Serving, serving  # noqa: E402
 
@@ -117,10 +117,7 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         rows = figures(Path(name), Lab(given.domains * 2), given.domains)
-    for each in rows:
-        print(f"{each['target']:<4} {each['case']:<58} {each['measured']:>7}  {each['goal']:<8} {each['peer']}")
-    if given.json:
-        given.json.write_text(json.dumps(rows, indent=1, ensure_ascii=False), "utf-8")
+    wrote(rows, given.json)
 
 
 if __name__ == "__main__":

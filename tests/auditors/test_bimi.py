@@ -17,14 +17,7 @@ from deliverability.ports.clock import FixedClock
 from deliverability.ports.nobody import OFFLINE
 from deliverability.ports.ports import Permissions, Ports
 from deliverability.ports.static import StaticResolver
-
-LOGO, PEM = "https://brand.example/logo.svg", "https://brand.example/vmc.pem"
-RECORD = f"v=BIMI1; l={LOGO}; a={PEM}"
-SVG = (
-    b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" version="1.2" baseProfile="tiny-ps" '
-    b'viewBox="0 0 64 64"><title>Example</title><defs><linearGradient id="g"/></defs>'
-    b'<rect width="64" height="64" fill="url(#g)"/></svg>'
-)
+from tests.protocols.test_bimi import LOGO, PEM, RECORD, SVG
 
 
 class Web:

@@ -20,7 +20,7 @@ from PIL import Image
 from deliverability.capture.service import CaptureService
 from deliverability.ports.browser import take_picture
 from deliverability.view.preview import ColourScheme, Showing, preview
-from tests.browser import find_chromium, require
+from tests.browser import find_axe, find_chromium
 from tests.capture.listening import DEMO, listener, serving
 from tests.devtools import Tab, patiently, tab
 from tests.render.test_browser import HOSTILE
@@ -68,9 +68,7 @@ def chromium() -> str:
 
 @pytest.fixture(scope="module")
 def axe() -> str:
-    name = os.environ.get("DELIV_AXE")
-    found = name if name and Path(name).is_file() else None
-    return Path(require(found, "axe-core (DELIV_AXE names its axe.min.js)")).read_text("utf-8")
+    return find_axe()
 
 
 @pytest.fixture(scope="module")
