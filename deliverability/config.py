@@ -27,7 +27,7 @@ NO_SETTINGS = Code("no-settings", ("file",))
 UNKNOWN_KEY = Code("config-unknown-key", ("key",))
 UNKNOWN_KEY_NEAR = Code("config-unknown-key-near", ("key", "near"))
 ONE_OF = Code("config-one-of", ("key", "values"))
-WRITTEN_AS = Code("config-said-as", ("key", "text", "value"))
+SAID_AS = Code("config-said-as", ("key", "text", "value"))
 KIND = Code("config-kind", ("key", "kind"))
 TEXTS = Code("config-texts")
 TEXT = Code("config-text")
@@ -62,7 +62,7 @@ class ConfigError(InputError):
     """A settings file that cannot be used: all that is wrong with it, each with its line."""
 
 
-def _key(doc: str, default: Any = None, *, least: float | None = None, most: float | None = None) -> Any:
+def _said(doc: str, default: Any = None, *, least: float | None = None, most: float | None = None) -> Any:
     """A key of the file: its meaning (for `deliv init` and the JSON Schema), what holds without it, its range."""
     limits = {name: value for name, value in (("least", least), ("most", most)) if value is not None}
     return field(default=default, metadata={"doc": doc, **limits})
@@ -74,25 +74,25 @@ class MailSettings:
 
     __pydantic_config__: ClassVar[Any] = _STRICT
 
-    selectors: tuple[str, ...] = _key("DKIM selectors to look up.", ())
-    sending_ips: tuple[str, ...] = _key("Addresses that send for the domain.", ())
-    mail_from: str | None = _key("Envelope sender (Return-Path); empty: the null sender.")
-    helo: str | None = _key("HELO/EHLO name of the sending host.")
-    purpose: Literal["users", "bulk", "transactional", "parked"] | None = _key(
+    selectors: tuple[str, ...] = _said("DKIM selectors to look up.", ())
+    sending_ips: tuple[str, ...] = _said("Addresses that send for the domain.", ())
+    mail_from: str | None = _said("Envelope sender (Return-Path); empty: the null sender.")
+    helo: str | None = _said("HELO/EHLO name of the sending host.")
+    purpose: Literal["users", "bulk", "transactional", "parked"] | None = _said(
         "What the domain sends; decides which requirements apply."
     )
-    daily_volume: int | None = _key("Messages a day.", least=0)
-    dns_provider: str | None = _key("Where its DNS records are edited (cloudflare, route53, xserver, ...).")
-    rare: tuple[str, ...] | None = _key(
+    daily_volume: int | None = _said("Messages a day.", least=0)
+    dns_provider: str | None = _said("Where its DNS records are edited (cloudflare, route53, xserver, ...).")
+    rare: tuple[str, ...] | None = _said(
         'Mail that is sent seldom, each as "YYYY-MM-DD what"; an empty list: there is none.'
     )
-    list_check: str | None = _key(
+    list_check: str | None = _said(
         "The JSON of `deliv list-check` for the list of recipients: evidence on bounces and sign-ups in the reports."
     )
-    warm_up: str | None = _key(
+    warm_up: str | None = _said(
         "The plan of `deliv warm-up` (.csv): what is sent is held against it, by the logs and events that are read."
     )
-    messages: tuple[str, ...] = _key(
+    messages: tuple[str, ...] = _said(
         "Sample messages: files, globs, a Maildir or an mbox (the newest message of the domain is taken).", ()
     )
 
@@ -101,7 +101,7 @@ class MailSettings:
 class DomainSettings(MailSettings):
     """One ``[[domain]]`` table."""
 
-    name: str = _key("The domain.", "")
+    name: str = _said("The domain.", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +110,14 @@ class WaiverSettings:
 
     __pydantic_config__: ClassVar[Any] = _STRICT
 
-    rule: str = _key("Rule id, as `deliv rules` lists them.", "")
-    reason: Literal["accepted-risk", "handled-elsewhere", "not-applicable", "false-positive"] | None = _key(
+    rule: str = _said("Rule id, as `deliv rules` lists them.", "")
+    reason: Literal["accepted-risk", "handled-elsewhere", "not-applicable", "false-positive"] | None = _said(
         "Why the finding is accepted."
     )
-    domain: str = _key("Only for this domain; empty: for all.", "")
-    item: str = _key("Only for this item of the rule, for example example.com/s1; empty: for all.", "")
-    note: str = _key("A remark for those who read the report.", "")
-    until: date | None = _key("The last day on which it counts (a TOML date); without it, it never ends.")
+    domain: str = _said("Only for this domain; empty: for all.", "")
+    item: str = _said("Only for this item of the rule, for example example.com/s1; empty: for all.", "")
+    note: str = _said("A remark for those who read the report.", "")
+    until: date | None = _said("The last day on which it counts (a TOML date); without it, it never ends.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,17 +126,17 @@ class EmailSettings:
 
     __pydantic_config__: ClassVar[Any] = _STRICT
 
-    to: tuple[str, ...] = _key("Who gets the weekly mail.", ())
-    sender: str = _key("Its From address.", "")
-    host: str = _key("The submission server.", "localhost")
-    port: int | None = _key("Its port; without it 587 (starttls), 465 (tls) or 25 (none).", least=1, most=65535)
-    security: Literal["starttls", "tls", "none"] = _key("How the connection is protected.", "starttls")
-    username: str = _key("Name to log in with; empty: no login.", "")
-    password_env: str = _key("Environment variable that holds the password.", "")
-    password_file: str = _key("File that holds the password.", "")
-    lang: Literal["en", "ja"] | None = _key("Language of the mail; without it that of the file.")
-    attach: bool = _key("Attach the HTML report.", False)
-    pages: str = _key("The address under which the pages are published, for a link; without it the path is told.", "")
+    to: tuple[str, ...] = _said("Who gets the weekly mail.", ())
+    sender: str = _said("Its From address.", "")
+    host: str = _said("The submission server.", "localhost")
+    port: int | None = _said("Its port; without it 587 (starttls), 465 (tls) or 25 (none).", least=1, most=65535)
+    security: Literal["starttls", "tls", "none"] = _said("How the connection is protected.", "starttls")
+    username: str = _said("Name to log in with; empty: no login.", "")
+    password_env: str = _said("Environment variable that holds the password.", "")
+    password_file: str = _said("File that holds the password.", "")
+    lang: Literal["en", "ja"] | None = _said("Language of the mail; without it that of the file.")
+    attach: bool = _said("Attach the HTML report.", False)
+    pages: str = _said("The address under which the pages are published, for a link; without it the path is told.", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +145,12 @@ class WebhookSettings:
 
     __pydantic_config__: ClassVar[Any] = _STRICT
 
-    url: str = _key("The https address to post to.", "")
-    style: Literal["generic", "slack"] = _key(
+    url: str = _said("The https address to post to.", "")
+    style: Literal["generic", "slack"] = _said(
         "generic: the JSON summary; slack: a message for Slack and alike.", "generic"
     )
-    secret_env: str = _key("Environment variable that holds the key of the HMAC signature.", "")
-    secret_file: str = _key("File that holds the key of the HMAC signature.", "")
+    secret_env: str = _said("Environment variable that holds the key of the HMAC signature.", "")
+    secret_file: str = _said("File that holds the key of the HMAC signature.", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +159,9 @@ class NotifySettings:
 
     __pydantic_config__: ClassVar[Any] = _STRICT
 
-    email: EmailSettings | None = _key("The weekly mail.")
-    webhook: WebhookSettings | None = _key("A JSON summary posted to an address.")
-    prometheus: str = _key("Textfile for the Prometheus node exporter.", "")
+    email: EmailSettings | None = _said("The weekly mail.")
+    webhook: WebhookSettings | None = _said("A JSON summary posted to an address.")
+    prometheus: str = _said("Textfile for the Prometheus node exporter.", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,24 +170,24 @@ class MailboxSettings:
 
     __pydantic_config__: ClassVar[Any] = _STRICT
 
-    name: str = _key("What it is called in what `deliv intake` tells.", "")
-    host: str = _key("The IMAP server.", "")
-    port: int | None = _key("Its port; without it 993 (tls) or 143 (starttls, none).", least=1, most=65535)
-    security: Literal["tls", "starttls", "none"] = _key(
+    name: str = _said("What it is called in what `deliv intake` tells.", "")
+    host: str = _said("The IMAP server.", "")
+    port: int | None = _said("Its port; without it 993 (tls) or 143 (starttls, none).", least=1, most=65535)
+    security: Literal["tls", "starttls", "none"] = _said(
         "How the connection is protected; none is for a server on this machine.", "tls"
     )
-    username: str = _key("Name to log in with.", "")
-    password_env: str = _key("Environment variable that holds the password.", "")
-    password_file: str = _key("File that holds the password.", "")
-    token_command: tuple[str, ...] = _key(
+    username: str = _said("Name to log in with.", "")
+    password_env: str = _said("Environment variable that holds the password.", "")
+    password_file: str = _said("File that holds the password.", "")
+    token_command: tuple[str, ...] = _said(
         "Command that prints an OAuth 2 access token (XOAUTH2), for Microsoft 365 and Google Workspace.", ()
     )
-    folder: str = _key("The folder that is read.", "INBOX")
-    done: str = _key(
+    folder: str = _said("The folder that is read.", "INBOX")
+    done: str = _said(
         "What becomes of mails whose reports are kept: keep, delete, or move:FOLDER. Other mail is left alone.", "keep"
     )
-    failed: str = _key("What becomes of mails with a report that cannot be used: keep, or move:FOLDER.", "keep")
-    most: int = _key("Mails a run.", 2000, least=1)
+    failed: str = _said("What becomes of mails with a report that cannot be used: keep, or move:FOLDER.", "keep")
+    most: int = _said("Mails a run.", 2000, least=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,25 +196,25 @@ class FeedbackSettings:
 
     __pydantic_config__: ClassVar[Any] = _STRICT
 
-    places: tuple[str, ...] = _key("Files, folders, globs, Maildirs and mbox files with reports.", ())
-    days: int = _key("How many days of reports the sources and the gate rest on.", 28, least=1, most=366)
-    keep_days: int = _key(
+    places: tuple[str, ...] = _said("Files, folders, globs, Maildirs and mbox files with reports.", ())
+    days: int = _said("How many days of reports the sources and the gate rest on.", 28, least=1, most=366)
+    keep_days: int = _said(
         "How many days reports are kept; after 90 of them as sums of weeks.", 400, least=30, most=3660
     )
-    trust: Literal["verified", "authenticated", "any"] = _key(
+    trust: Literal["verified", "authenticated", "any"] = _said(
         "Which reports count. verified: whose mail passes DMARC for the reporter; authenticated: or a host of "
         "`authserv` says so; any: whoever sent them.",
         "verified",
     )
-    authserv: tuple[str, ...] = _key(
+    authserv: tuple[str, ...] = _said(
         "Hosts whose Authentication-Results are believed: those of your own mail servers, if they remove forged ones.",
         (),
     )
-    addresses: Path | None = _key(
+    addresses: Path | None = _said(
         "File in which `deliv intake` keeps the addresses that bounced or complained, for `deliv suppress`; without it "
         "none is kept."
     )
-    mailbox: tuple[MailboxSettings, ...] = _key("A mailbox that reports are sent to.", ())
+    mailbox: tuple[MailboxSettings, ...] = _said("A mailbox that reports are sent to.", ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,13 +223,13 @@ class SourceSettings:
 
     __pydantic_config__: ClassVar[Any] = _STRICT
 
-    match: tuple[str, ...] = _key(
+    match: tuple[str, ...] = _said(
         "Addresses, ranges (198.51.100.0/24), or ptr:NAME, dkim:NAME, service:ID; any of them.", ()
     )
-    owner: Literal["ours", "forwarder", "not-ours"] | None = _key("Whose it is.")
-    name: str = _key("What it is called in reports; empty: as it would be called anyway.", "")
-    domain: str = _key("Only for this domain; empty: for all.", "")
-    until: date | None = _key("The last day on which it counts (a TOML date); without it, it never ends.")
+    owner: Literal["ours", "forwarder", "not-ours"] | None = _said("Whose it is.")
+    name: str = _said("What it is called in reports; empty: as it would be called anyway.", "")
+    domain: str = _said("Only for this domain; empty: for all.", "")
+    until: date | None = _said("The last day on which it counts (a TOML date); without it, it never ends.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +238,7 @@ class ReputationKey:
 
     __pydantic_config__: ClassVar[Any] = _STRICT
 
-    env: str = _key("Environment variable that holds the key; the key itself never stands in this file.", "")
+    env: str = _said("Environment variable that holds the key; the key itself never stands in this file.", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,13 +247,13 @@ class ReputationSettings:
 
     __pydantic_config__: ClassVar[Any] = _STRICT
 
-    lists: tuple[str, ...] = _key(
+    lists: tuple[str, ...] = _said(
         "Blocklists that weekly runs ask, and an audit that is asked for those of the settings: ids, or file:PATH.", ()
     )
     keys: Mapping[str, ReputationKey] = field(
         default_factory=dict, metadata={"doc": 'Keys of blocklists, as in keys = {spamhaus = {env = "DQS_KEY"}}.'}
     )
-    resolver: str = _key("Name server that is asked about blocklists; without it those of the rest.", "")
+    resolver: str = _said("Name server that is asked about blocklists; without it those of the rest.", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,42 +262,42 @@ class SenderSettings:
 
     __pydantic_config__: ClassVar[Any] = _STRICT
 
-    company: str = _key("Name of the company.", "")
-    contact: str = _key("Name and address of the person to answer to.", "")
-    phone: str = _key("Telephone number.", "")
+    company: str = _said("Name of the company.", "")
+    contact: str = _said("Name and address of the person to answer to.", "")
+    phone: str = _said("Telephone number.", "")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings(MailSettings):
     """The whole file. Options on the command line win over it, a domain's own table over the common values."""
 
-    domains: tuple[str, ...] = _key("Domains to audit that need no table of their own.", ())
-    receivers: tuple[str, ...] = _key("Judge for these receivers only (icloud, gmail, ...).", ())
-    rules: tuple[Path, ...] = _key("Folders of rule files to merge over the shipped ones.", ())
-    select: tuple[str, ...] = _key("Judge only these rules (ids or prefixes).", ())
-    ignore: tuple[str, ...] = _key("Leave these rules out.", ())
-    resolvers: tuple[str, ...] = _key("Name servers to ask instead of the system's.", ())
-    lang: Literal["en", "ja"] | None = _key("Language of reports and mails.")
-    fail_on: Literal["error", "warning", "never", "new"] | None = _key(
+    domains: tuple[str, ...] = _said("Domains to audit that need no table of their own.", ())
+    receivers: tuple[str, ...] = _said("Judge for these receivers only (icloud, gmail, ...).", ())
+    rules: tuple[Path, ...] = _said("Folders of rule files to merge over the shipped ones.", ())
+    select: tuple[str, ...] = _said("Judge only these rules (ids or prefixes).", ())
+    ignore: tuple[str, ...] = _said("Leave these rules out.", ())
+    resolvers: tuple[str, ...] = _said("Name servers to ask instead of the system's.", ())
+    lang: Literal["en", "ja"] | None = _said("Language of reports and mails.")
+    fail_on: Literal["error", "warning", "never", "new"] | None = _said(
         "From which severity on findings give exit code 1; new (weekly runs): only what is new does."
     )
-    timeout: float | None = _key("Seconds for a domain.", least=0.1, most=MAX_SECONDS)
-    history: str = _key("Where weekly runs are kept: sqlite:///FILE or postgresql+psycopg://...", "")
-    output: Path | None = _key("Folder for the weekly pages.")
-    keep: int | None = _key("How many weekly runs to keep as pages; without it all.", least=1)
-    public: bool = _key(
+    timeout: float | None = _said("Seconds for a domain.", least=0.1, most=MAX_SECONDS)
+    history: str = _said("Where weekly runs are kept: sqlite:///FILE or postgresql+psycopg://...", "")
+    output: Path | None = _said("Folder for the weekly pages.")
+    keep: int | None = _said("How many weekly runs to keep as pages; without it all.", least=1)
+    public: bool = _said(
         "Whether every user of this machine may read the weekly pages, as a web server needs it; else only you.", False
     )
     notify: NotifySettings = field(default_factory=NotifySettings, metadata={"doc": "Who is told about a weekly run."})
-    domain: tuple[DomainSettings, ...] = _key("A domain with what is true of its mail.", ())
-    waiver: tuple[WaiverSettings, ...] = _key("A finding that is accepted.", ())
+    domain: tuple[DomainSettings, ...] = _said("A domain with what is true of its mail.", ())
+    waiver: tuple[WaiverSettings, ...] = _said("A finding that is accepted.", ())
     feedback: FeedbackSettings = field(
         default_factory=FeedbackSettings, metadata={"doc": "Where the reports of receivers are."}
     )
     sender: SenderSettings = field(
         default_factory=SenderSettings, metadata={"doc": "Who writes to a receiver's postmaster."}
     )
-    source: tuple[SourceSettings, ...] = _key("Your word on who sends in your name.", ())
+    source: tuple[SourceSettings, ...] = _said("Your word on who sends in your name.", ())
     reputation: ReputationSettings = field(
         default_factory=ReputationSettings, metadata={"doc": "Which blocklists weekly runs ask, and how."}
     )
@@ -342,9 +342,9 @@ class Settings(MailSettings):
         own = next((each for each in self.domain if _plain(each.name) == domain), None)
         merged = {each.name: getattr(self, each.name) for each in fields(MailSettings)}
         if own is not None:
-            values = {each.name: getattr(own, each.name) for each in fields(MailSettings)}
+            said = {each.name: getattr(own, each.name) for each in fields(MailSettings)}
             merged |= {
-                key: value for key, value in values.items() if value is not None and (value != () or key == "rare")
+                key: value for key, value in said.items() if value is not None and (value != () or key == "rare")
             }
         return MailSettings(**merged)
 
@@ -512,7 +512,7 @@ def _message(error: Any, place: KeyPath) -> Detail:
         return UNKNOWN_KEY_NEAR(key=key, near=near[0]) if near else UNKNOWN_KEY(key=key)
     if error["type"] == "literal_error":
         if key == "purpose" and error["input"] == "newsletter":
-            return WRITTEN_AS(key=key, text="newsletter", value="bulk")
+            return SAID_AS(key=key, text="newsletter", value="bulk")
         values = str(error["ctx"]["expected"]).replace(" or ", ", ").replace("'", "")
         return ONE_OF(key=key, values=tuple(values.split(", ")))
     kind = _KINDS.get(error["type"])
@@ -548,8 +548,8 @@ def _contradictions(settings: Settings) -> list[tuple[KeyPath, Detail]]:
                 inside = (least is None or value >= least) and (most is None or value <= most)
                 if not inside:
                     bounds = {"key": each.name, "least": f"{least:g}"}
-                    outside = LEAST(**bounds) if most is None else RANGE(**bounds, most=f"{most:g}")
-                    found.append(((*place, each.name), outside))
+                    told = LEAST(**bounds) if most is None else RANGE(**bounds, most=f"{most:g}")
+                    found.append(((*place, each.name), told))
             elif is_dataclass(value):
                 look(value, (*place, each.name))
             elif isinstance(value, tuple):
