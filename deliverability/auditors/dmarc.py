@@ -19,7 +19,7 @@ from deliverability.protocols.dmarc.discover import (
 )
 from deliverability.protocols.dmarc.evaluate import home_of
 from deliverability.protocols.dmarc.psl import registrable_domain
-from deliverability.protocols.dmarc.record import POLICIES, DmarcRecord, is_dmarc
+from deliverability.protocols.dmarc.record import DmarcRecord, is_dmarc
 
 MAX_REPORT_DOMAINS = 20
 """Nobody needs more, and a record can name thousands; receivers need not serve more than two (RFC 7489 section 6.2)."""
@@ -254,7 +254,7 @@ def _record_facts(found: Discovery, location: str | None) -> dict[str, Value]:
         "dmarc.policy_published": "p" in shown.tags if shown else None,
         "dmarc.subdomain_policy": record.subdomain_policy if record else None,
         "dmarc.nonexistent_policy": record.nonexistent_policy if record else None,
-        "dmarc.weaker_subdomains": _weaker(record) if record else (),
+        "dmarc.weaker_subdomains": tuple(f"{tag}={value}" for tag, value in record.weaker.items()) if record else (),
         "dmarc.effective_policy": found.policy,
         "dmarc.effective_policy_legacy": found.legacy_policy,
         "dmarc.policy_tag": found.tag,
@@ -273,12 +273,6 @@ def _record_facts(found: Discovery, location: str | None) -> dict[str, Value]:
 def _policy(record: DmarcRecord) -> str | None:
     """What p= says, absent as none; None where it says what no receiver can use."""
     return record.policy if "p" in record.tags else record.published_policy
-
-
-def _weaker(record: DmarcRecord) -> tuple[str, ...]:
-    rank = POLICIES.index(record.published_policy)
-    pairs = (("sp", record.subdomain_policy), ("np", record.nonexistent_policy))
-    return tuple(f"{tag}={value}" for tag, value in pairs if value is not None and POLICIES.index(value) < rank)
 
 
 def _stage(found: Discovery) -> Value:

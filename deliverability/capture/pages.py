@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from deliverability.capture.api import language_of, report_response, service_of
+from deliverability.capture.api import event_stream, language_of, report_response, service_of
 from deliverability.capture.guard import refusal
 from deliverability.capture.rows import row_of
 from deliverability.capture.store import CaughtMail
@@ -232,16 +232,7 @@ async def _compare(request: Request) -> Response:
 
 async def _events(request: Request) -> Response:
     """Says that the list has changed; what is new, the list tells."""
-    from sse_starlette import EventSourceResponse
-
-    service = service_of(request)
-
-    async def events() -> AsyncIterator[dict[str, str]]:
-        async with service.feed.follow() as news:
-            async for each in news:
-                yield {"data": each.change.value}
-
-    return EventSourceResponse(events(), ping=15)
+    return event_stream(service_of(request), lambda news: {"data": news.change.value})
 
 
 async def _style(request: Request) -> Response:

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from deliverability.cli.command import Command
-from deliverability.cli.language import language
 from deliverability.cli.options import lang_option, plain_errors, port_options, rule_problems, text_or_json_option
-from deliverability.cli.progress import CLEAR, on_terminal
+from deliverability.cli.progress import counted
 from deliverability.cli.types import DayType, NumberType, PathOf
 from deliverability.model.codes import ABOUT, AS_SAID, Code
 from deliverability.model.errors import NO_SUCH_FILE, InputError
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 PlanT = TypeVar("PlanT", bound="IntakePlan | None")
 
 _TOKEN_SECONDS = 60
-_EVERY = 20  # items between two lines of progress
 _PORTS = {"tls": 993}
 _OTHER_PORT = 143
 
@@ -210,27 +208,17 @@ def _run(plan: IntakePlan, url: str, folder: Path) -> IntakeResult:
     if plan.dry and missing_file(url, folder=folder) is not None:
         url = "sqlite://"  # in memory: a dry run makes no file either
     history = History.open(url, folder=folder)
-    say = language().say
-    done = [0]
 
-    def tick() -> None:
-        done[0] += 1
-        if done[0] % _EVERY == 0:
-            click.echo(CLEAR + say.count("intake.items", done[0]), err=True, nl=False)
-
-    async def work() -> IntakeResult:
+    async def work(tick: Callable[[], None]) -> IntakeResult:
         try:
-            seen = tick if on_terminal() else lambda: None
-            return await take_in(plan, Observations(history), stdin=sys.stdin.buffer, tick=seen)
+            return await take_in(plan, Observations(history), stdin=sys.stdin.buffer, tick=tick)
         finally:
             await plan.ports.close()
 
     try:
-        with history.held():
-            return asyncio.run(work())
+        with counted("intake.items") as tick, history.held():
+            return asyncio.run(work(tick))
     finally:
-        if on_terminal():
-            click.echo(CLEAR, err=True, nl=False)
         history.close()
 
 

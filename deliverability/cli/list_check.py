@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from deliverability.cli.options import (
     rule_problems,
     text_or_json_option,
 )
-from deliverability.cli.progress import CLEAR, on_terminal
+from deliverability.cli.progress import counted
 from deliverability.cli.types import NumberType, PathOf
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from deliverability.runs.list_check import ListPlan
 
 SUMS = "sums.json"
-_EVERY = 20  # domains between two lines of progress
 
 
 @click.command("list-check", cls=Command)
@@ -76,28 +76,16 @@ def command(
 
 def _run(plan: ListPlan, ports: Ports) -> ListSums:
     """Raises InputError."""
-    from deliverability.cli.language import language
     from deliverability.runs.list_check import check_list
 
-    say = language().say
-    done = [0]
-
-    def tick() -> None:
-        done[0] += 1
-        if done[0] % _EVERY == 0:
-            click.echo(CLEAR + say.count("list-check.asked", done[0]), err=True, nl=False)
-
-    async def work() -> ListSums:
+    async def work(tick: Callable[[], None]) -> ListSums:
         try:
-            return await check_list(plan, ports, tick if on_terminal() else lambda: None)
+            return await check_list(plan, ports, tick)
         finally:
             await ports.close()
 
-    try:
-        return asyncio.run(work())
-    finally:
-        if on_terminal():
-            click.echo(CLEAR, err=True, nl=False)
+    with counted("list-check.asked") as tick:
+        return asyncio.run(work(tick))
 
 
 def _show(sums: ListSums, folder: Path | None, style: str, lang: str) -> None:

@@ -400,9 +400,7 @@ class _Desk(Struct, frozen=True):
         finding = self.finding("dmarc-subdomains")
         if finding is None:
             return None
-        rank = POLICIES.index(record.published_policy)
-        pairs = (("sp", record.subdomain_policy), ("np", record.nonexistent_policy))
-        weaker = [tag for tag, value in pairs if value is not None and POLICIES.index(value) < rank]
+        weaker = list(record.weaker)
         # Nothing is sent from names that do not exist; subdomains that do may not be ready.
         care = Care.SAFE if weaker == ["np"] or self.silent else Care.CAREFUL
         values: dict[str, Value] = {"tags": tuple(weaker), "policy": record.published_policy}

@@ -11,6 +11,7 @@ from deliverability.model.facts import Value
 from deliverability.model.replies import ANY, Meaning, ReplyCatalogue
 from deliverability.model.rules import Receiver, Rule, RuleSet, SourceRef, Statement, VolumeClass
 from deliverability.model.senders import Service
+from deliverability.view.checks import source_views
 from deliverability.view.findings import effect_words, read_words, topic_name
 from deliverability.view.parts import SourceView
 from deliverability.words.rules import condition_words, filled_texts, rule_title
@@ -261,18 +262,7 @@ class Rulebook(Struct, frozen=True):
         return tuple((name, format_value(value, limit_spec(name), self.say)) for name, value in limits.items())
 
     def _sources(self, refs: Sequence[SourceRef]) -> tuple[SourceView, ...]:
-        """The sections of one source together, as the reports show them."""
-        sections: dict[str, dict[str, None]] = {}
-        for ref in refs:
-            sections.setdefault(ref.ref, {}).update({ref.section: None} if ref.section else {})
-        shown = []
-        for key, named in sections.items():
-            source = self.rules.sources[key]
-            url = source.url if source.url.startswith(("https://", "http://")) else ""
-            shown.append(
-                SourceView(source.title, ", ".join(named), url, source.publisher, read_words(source, self.say))
-            )
-        return tuple(shown)
+        return source_views(refs, self.rules, self.say)
 
 
 def rule_href(rule: Rule) -> str:
