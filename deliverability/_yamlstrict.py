@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from deliverability.model.codes import ABOUT, AS_SAID, Code, Detail
+from deliverability.model.codes import ABOUT, VERBATIM, Code, Detail
 from deliverability.model.errors import AT_LINE, InputError, file_error
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def _misfits(error: Any) -> tuple[Detail, ...]:
         return (AT_LEAST(n=given["ge"]) if "ge" in given else AT_MOST(n=given["le"]),)
     if kind == "value_error" and isinstance(given["error"], InputError):
         return given["error"].details
-    return (_WANTED[kind]() if kind in _WANTED else AS_SAID(text=str(error["msg"])),)
+    return (_WANTED[kind]() if kind in _WANTED else VERBATIM(text=str(error["msg"])),)
 
 
 def nearest(detail: Detail, word: str, known: Iterable[str]) -> Detail:

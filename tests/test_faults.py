@@ -17,7 +17,7 @@ from deliverability.auditors import catalogue
 from deliverability.auditors.base import gather
 from deliverability.judge.engine import Selection
 from deliverability.knowledge import shipped
-from deliverability.model.codes import AS_SAID
+from deliverability.model.codes import VERBATIM
 from deliverability.model.facts import FactType, Purpose, Reason, Unknown, Value
 from deliverability.model.report import Outcome, Report, VerdictKind
 from deliverability.model.rules import Severity
@@ -150,7 +150,7 @@ class FaultyResolver:
         self.asked.append(question)
         reason = self._failing if isinstance(self._failing, Reason) else (self._failing or {}).get(question)
         return (
-            Failed(*question, reason, AS_SAID(text="by the test")) if reason else await self._base.query(name, rdtype)
+            Failed(*question, reason, VERBATIM(text="by the test")) if reason else await self._base.query(name, rdtype)
         )
 
     async def close(self) -> None:

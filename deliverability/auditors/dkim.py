@@ -508,7 +508,7 @@ async def _keys(ctx: Context, signatures: Sequence[Signature]) -> None:
         and (
             each.found_by != "probe"
             or (isinstance(each.answer, Failed) and (each.domain, each.selector) in known)
-            or found.stands_out(each)
+            or found.is_distinct(each)
         )
     ]
     cited = [ctx.cite_answer(each.answer) for each in listed]

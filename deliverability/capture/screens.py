@@ -13,7 +13,7 @@ from deliverability.capture.contents import contents_of
 from deliverability.capture.room import CaptureRoom
 from deliverability.capture.rows import row_of
 from deliverability.capture.store import Capture, CaughtMail
-from deliverability.ports.browser import browser_here, take_picture
+from deliverability.ports.browser import browser_here, take_screenshot
 from deliverability.render.listen import PagePlace, compare_page, look_page
 from deliverability.view.comparison import comparison_view
 from deliverability.view.look import LighterCopy, MessageContents, look_view, message_preview
@@ -54,7 +54,7 @@ async def screenshot(room: CaptureRoom, mail: CaughtMail, lang: str, scheme: Col
     browser = browser_here()
     if browser is None or not document:
         return None
-    return _trimmed(await asyncio.to_thread(take_picture, browser, document, width), width)
+    return _trimmed(await asyncio.to_thread(take_screenshot, browser, document, width), width)
 
 
 async def compare(room: CaptureRoom, mails: tuple[CaughtMail, CaughtMail], place: PagePlace) -> str:

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from deliverability import __version__
-from deliverability.cli.command import told
+from deliverability.cli.command import usage_errors
 from deliverability.cli.ending import DEBUG, ended, forget_output
 from deliverability.cli.language import Language, language
 from deliverability.cli.options import speaking_option
@@ -99,7 +99,7 @@ class Lazy(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click does. Raises InputError where it does not know how to go on."""
-        with told(ctx):
+        with usage_errors(ctx):
             return super().parse_args(ctx, args)
 
     def resolve_command(

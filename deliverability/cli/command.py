@@ -39,7 +39,7 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click does. Raises InputError where it does not know how to go on."""
-        with told(ctx):
+        with usage_errors(ctx):
             rest = super().parse_args(ctx, args)
         if rest and not ctx.resilient_parsing:
             raise InputError(TOO_MANY(text=" ".join(rest), command=ctx.command_path))
@@ -73,7 +73,7 @@ class Command(click.Command):
 
 
 @contextmanager
-def told(ctx: click.Context) -> Iterator[None]:
+def usage_errors(ctx: click.Context) -> Iterator[None]:
     """Turn what click says of the arguments into InputError."""
     command = ctx.command_path
     try:

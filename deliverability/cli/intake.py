@@ -17,7 +17,7 @@ from deliverability.cli.command import Command
 from deliverability.cli.options import lang_option, plain_errors, port_options, rule_problems, text_or_json_option
 from deliverability.cli.progress import counted
 from deliverability.cli.types import DayType, NumberType, PathOf
-from deliverability.model.codes import ABOUT, AS_SAID, Code
+from deliverability.model.codes import ABOUT, VERBATIM, Code
 from deliverability.model.errors import NO_SUCH_FILE, InputError
 
 if TYPE_CHECKING:
@@ -192,10 +192,10 @@ def _token(words: tuple[str, ...]) -> str:
         done = subprocess.run(words, capture_output=True, text=True, timeout=_TOKEN_SECONDS, check=False)  # noqa: S603
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         why = getattr(error, "strerror", None) or str(error)
-        raise InputError(ABOUT(what=words[0], detail=TOKEN_FAILED(why=AS_SAID(text=why)))) from None
+        raise InputError(ABOUT(what=words[0], detail=TOKEN_FAILED(why=VERBATIM(text=why)))) from None
     if done.returncode or not done.stdout.strip():
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise InputError(ABOUT(what=words[0], detail=TOKEN_FAILED(why=AS_SAID(text=last[:300]))))
+        raise InputError(ABOUT(what=words[0], detail=TOKEN_FAILED(why=VERBATIM(text=last[:300]))))
     return done.stdout.strip()
 
 

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from deliverability.model.codes import AS_SAID, Code, Detail
+from deliverability.model.codes import VERBATIM, Code, Detail
 from deliverability.model.errors import DetailError
 
 T = TypeVar("T")
@@ -199,11 +199,11 @@ class ImapFolder:
     def _select(self, client: imaplib.IMAP4) -> None:
         answer = client.select(_folder_name(self._access.folder))
         if answer[0] != "OK":
-            why = AS_SAID(text=_text(answer).decode("utf-8", "replace")[:300])
+            why = VERBATIM(text=_text(answer).decode("utf-8", "replace")[:300])
             raise ImapError(IMAP_NO_FOLDER(folder=self._access.folder, why=why))
         found = int((client.response("UIDVALIDITY")[1] or [b"0"])[-1] or 0)
         if self.uidvalidity not in (0, found):  # made anew meanwhile, with other mails
-            raise ImapError(IMAP_FAILED(why=AS_SAID(text=f"UIDVALIDITY {found}")))
+            raise ImapError(IMAP_FAILED(why=VERBATIM(text=f"UIDVALIDITY {found}")))
         self.uidvalidity = found
 
     def _leave(self) -> None:
@@ -237,7 +237,7 @@ def _text(answer: tuple[str, Sequence[object]]) -> bytes:
 
 
 def _why(error: BaseException) -> Detail:
-    return AS_SAID(text=(getattr(error, "strerror", None) or str(error) or type(error).__name__)[:300])
+    return VERBATIM(text=(getattr(error, "strerror", None) or str(error) or type(error).__name__)[:300])
 
 
 def _set(uids: Sequence[int]) -> str:

@@ -40,7 +40,7 @@ BAD_ADDRESS = Code("report-address", ("value",))
 BAD_NAME = Code("report-name", ("value",))
 BAD_PERIOD = Code("report-period", ("begin", "end"))
 NO_EVALUATION = Code("report-evaluation")
-NOT_TOLD = Code("report-not-told", ("what",))
+NOT_STATED = Code("report-not-told", ("what",))
 
 
 class NotReadError(DetailError):

@@ -180,16 +180,16 @@ class _Reader:
         metadata, policy = self._metadata, self._policy
         domain = _a_label(policy.get("domain", ""))
         if domain is None:
-            self._problems.add(limits.NOT_TOLD, what="policy_published")
+            self._problems.add(limits.NOT_STATED, what="policy_published")
             domain = registrable_domain(rows.first_domain) if rows.first_domain else ""
         begin, end = _second(metadata.get("begin", "")), _second(metadata.get("end", ""))
         if not domain or begin is None or end is None:
-            raise NotReadError(limits.NOT_TOLD(what="date_range" if domain else "policy_published"))
+            raise NotReadError(limits.NOT_STATED(what="date_range" if domain else "policy_published"))
         if not is_period(begin, end, self._now):
             self._problems.add(limits.BAD_PERIOD, begin=utc_day(begin), end=utc_day(end))
         for what in ("org_name", "report_id"):
             if not metadata.get(what):
-                self._problems.add(limits.NOT_TOLD, what=what)
+                self._problems.add(limits.NOT_STATED, what=what)
         return AggregateReport(
             reporter=line(metadata.get("org_name", ""), 253),
             email=_a_label(metadata.get("email", "").strip("<>").rpartition("@")[2]) or "",

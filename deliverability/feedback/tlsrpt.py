@@ -32,7 +32,7 @@ def tls_report(document: Any, now: int) -> TlsReport:
     period = period if isinstance(period, dict) else {}
     begin, end = _second(period.get("start-datetime")), _second(period.get("end-datetime"))
     if begin is None or end is None:
-        raise NotReadError(limits.NOT_TOLD(what="date-range"))
+        raise NotReadError(limits.NOT_STATED(what="date-range"))
     problems = []
     if not is_period(begin, end, now):
         problems.append(limits.BAD_PERIOD(begin=utc_day(begin), end=utc_day(end)))

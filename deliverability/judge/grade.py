@@ -136,7 +136,7 @@ def _is_open(finding: Finding, message: bool) -> bool:
 
     What only a message shows is not open without one, and what only reports show is not without any.
     """
-    if finding.scope is not Scope.DELIVERY or finding.used is False or finding.waits_for_kept:
+    if finding.scope is not Scope.DELIVERY or finding.used is False or finding.waits_for_stored:
         return False
     if finding.severity.rank < _WARNING:
         return False
@@ -308,7 +308,7 @@ def _tallies(findings: Iterable[Finding], receivers: Iterable[str], facts: FactS
         if finding.outcome is Outcome.NOT_APPLICABLE or finding.used is False or not finding.counts:
             continue
         # What only kept feedback shows is no open question about this mail.
-        if finding.outcome is Outcome.UNKNOWN and finding.waits_for_kept:
+        if finding.outcome is Outcome.UNKNOWN and finding.waits_for_stored:
             continue
         waits = finding.outcome is Outcome.UNKNOWN and _waits_for_message(finding, message=message)
         for judgement in finding.judgements:

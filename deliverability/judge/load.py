@@ -31,7 +31,7 @@ from deliverability.judge import problems as wrong
 from deliverability.judge.conditions import comparisons_of, paths_of
 from deliverability.judge.files import RuleError, read_guide
 from deliverability.model import rules as model
-from deliverability.model.codes import ABOUT, AS_SAID, Detail
+from deliverability.model.codes import ABOUT, VERBATIM, Detail
 from deliverability.model.errors import InputError
 from deliverability.model.facts import Catalogue, FactSpec, FactType, Purpose, Value
 from deliverability.model.placeholders import fill, placeholders
@@ -873,7 +873,7 @@ def _mismatch(spec: FactSpec, op: model.Op, value: Value) -> Detail | None:
         try:
             re.compile(value)
         except re.error as error:
-            return wrong.BAD_EXPRESSION(why=AS_SAID(text=str(error)))
+            return wrong.BAD_EXPRESSION(why=VERBATIM(text=str(error)))
         return None
     if spec.type.is_list:
         return wrong.NOT_FOR_LISTS(op=op)

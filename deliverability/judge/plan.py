@@ -33,10 +33,10 @@ class ReceiverState(Struct, frozen=True):
     effects: tuple[ReceiverEffect, ...] = ()
 
 
-Standings = Mapping[str, ReceiverState]
+ReceiverStates = Mapping[str, ReceiverState]
 
 
-def standings(verdicts: Iterable[Verdict]) -> Standings:
+def receiver_states(verdicts: Iterable[Verdict]) -> ReceiverStates:
     """Where each receiver stands."""
     return {each.receiver: ReceiverState(each.verdict, effects_of(each)) for each in verdicts}
 
@@ -73,7 +73,7 @@ def steps(report: Report, rules: RuleSet) -> tuple[PlanStep, ...]:
 
 
 def with_gains(
-    plan: Sequence[PlanStep], verdicts: Iterable[Verdict], after: Sequence[Standings]
+    plan: Sequence[PlanStep], verdicts: Iterable[Verdict], after: Sequence[ReceiverStates]
 ) -> tuple[PlanStep, ...]:
     """The plan with what changes for each receiver, and with all but the first things to do folded.
 
@@ -131,11 +131,11 @@ def _renumbered(plan: Sequence[PlanStep]) -> tuple[PlanStep, ...]:
     )
 
 
-def by_tally(plan: Sequence[PlanStep], report: Report, rules: RuleSet) -> tuple[Standings, ...]:
+def by_tally(plan: Sequence[PlanStep], report: Report, rules: RuleSet) -> tuple[ReceiverStates, ...]:
     """Where the receivers stand after each step, by taking what it settles out of what was found."""
-    now = standings(report.verdicts)
+    now = receiver_states(report.verdicts)
     done: set[FindingId] = set()
-    found: list[Standings] = []
+    found: list[ReceiverStates] = []
     for step in plan:
         done.update(step.findings)
         if touches(step, report.verdicts):
@@ -146,10 +146,10 @@ def by_tally(plan: Sequence[PlanStep], report: Report, rules: RuleSet) -> tuple[
 
 def without(
     findings: Iterable[Finding], done: Collection[FindingId], receivers: Iterable[str], facts: FactSet, rules: RuleSet
-) -> Standings:
+) -> ReceiverStates:
     """Where the receivers stand once some findings are mended."""
     left = [each for each in holding(findings, facts) if FindingId(each.rule, each.item) not in done]
-    return standings(assess(left, receivers, facts, rules.grading).verdicts)
+    return receiver_states(assess(left, receivers, facts, rules.grading).verdicts)
 
 
 def touches(step: PlanStep, verdicts: Iterable[Verdict]) -> bool:

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from deliverability._files import write_whole
 from deliverability.config import NotifySettings
-from deliverability.model.codes import ABOUT, AS_SAID, Code, Detail
+from deliverability.model.codes import ABOUT, VERBATIM, Code, Detail
 from deliverability.model.errors import DetailError
 from deliverability.model.facts import Catalogue
 from deliverability.model.rules import RuleSet
@@ -115,5 +115,5 @@ def secret(variable: str, file: str, folder: Path) -> str:
             return (folder / file).read_text("utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or str(error)
-            raise SecretError(ABOUT(what=AS_SAID(text=file), detail=AS_SAID(text=why))) from None
+            raise SecretError(ABOUT(what=VERBATIM(text=file), detail=VERBATIM(text=why))) from None
     return ""

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from deliverability._files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, move, write_whole
 from deliverability.model.codec import json_text
-from deliverability.model.codes import AS_SAID, Code, Detail
+from deliverability.model.codes import VERBATIM, Code, Detail
 from deliverability.model.errors import DetailError
 
 MAX_ATTEMPTS = 12
@@ -105,7 +105,7 @@ class Outbox(Struct, frozen=True):
                         move(file, damaged / file.name)
                 found.append(DAMAGED(name=head.name, problem=error.detail, folder=str(damaged)))
             except OSError as error:
-                found.append(UNREADABLE(name=head.name, problem=AS_SAID(text=error.strerror or str(error))))
+                found.append(UNREADABLE(name=head.name, problem=VERBATIM(text=error.strerror or str(error))))
         return tuple(found)
 
     def flush(self, channels: dict[NotificationKind, Channel]) -> list[tuple[Notification, Attempt]]:

@@ -31,7 +31,7 @@ class SuppressSums(Struct):
         return sum(n for (each, _), n in self.decided.items() if each is decision)
 
 
-def addresses_into(kept: AddressFile, now: int) -> TakesEvents:
+def addresses_into(addresses: AddressFile, now: int) -> TakesEvents:
     """What an intake gives its events to, so that their addresses are kept; see AddressFile.settle.
 
     `now`, seconds since 1970, is when an event was that does not tell.
@@ -39,7 +39,7 @@ def addresses_into(kept: AddressFile, now: int) -> TakesEvents:
 
     def take(events: Sequence[DeliveryEvent]) -> None:
         named = [(address, each) for each in events if (address := plain_address(each.recipient))]
-        kept.take(
+        addresses.take(
             (
                 AddressEvent(address, each.why, _at(each, now), each.receiver, each.meaning, each.origin.value)
                 for address, each in named
@@ -56,17 +56,17 @@ def _at(event: DeliveryEvent, now: int) -> int:
 
 
 async def suppressed(
-    kept: AddressFile, ports: Ports, sums: SuppressSums, tick: Callable[[], None] = lambda: None
+    addresses: AddressFile, ports: Ports, sums: SuppressSums, tick: Callable[[], None] = lambda: None
 ) -> Iterator[AddressRecord]:
     """The addresses that go on the list, in their order and one at a time; `sums` is filled as they are taken.
 
     DNS is asked about the domains that bounced as unknown, each once. Raises InputError, also while they are taken.
     """
-    gone = await takes_no_mail(kept.domains(SuppressClass.HOST), ports, tick)
+    gone = await takes_no_mail(addresses.domains(SuppressClass.HOST), ports, tick)
     now = int(ports.clock.now().timestamp())
 
     def each() -> Iterator[AddressRecord]:
-        for _, same in groupby(kept.records(), key=lambda record: record.address):
+        for _, same in groupby(addresses.records(), key=lambda record: record.address):
             decided = [(record, decide(record, now, gone.get(record.domain))) for record in same]
             record, decision = min(decided, key=_first)
             sums.decided[decision, record.kind] += 1

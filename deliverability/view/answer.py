@@ -593,7 +593,7 @@ def _waits(report: Report, say: Phrases) -> Iterable[str]:
         if each.input is None:
             if not report.message:
                 yield say.count("waits.message", each.findings) + say("waits.command", domain=visible(report.domain))
-        elif not each.input.kept and f"option.{each.input.value}" in say:
+        elif not each.input.stored and f"option.{each.input.value}" in say:
             option = say(f"option.{each.input.value}")
             options.append(say("waits.option", n=f"{each.findings:,}", option=option))
     if options:

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from deliverability import _yamlstrict as yamlstrict
-from deliverability._cache import kept
+from deliverability._cache import cached
 from deliverability._yamlstrict import NO_SUCH_FIELD, NOT_ALLOWED, TWICE
 from deliverability.judge.files import RuleError
 from deliverability.model.codes import ABOUT, Code, Detail
@@ -56,7 +56,7 @@ def load_glossary(folders: Sequence[Path]) -> tuple[GlossaryTerm, ...]:
     Raises RuleError with every problem found, ``file:line: what``.
     """
     paths = [path for folder in folders if (path := folder / "glossary.yaml").is_file()]
-    return kept("glossary", paths, lambda: _terms(paths))
+    return cached("glossary", paths, lambda: _terms(paths))
 
 
 def _terms(paths: Sequence[Path]) -> tuple[GlossaryTerm, ...]:

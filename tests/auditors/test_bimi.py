@@ -10,7 +10,7 @@ import pytest
 from deliverability.auditors import bimi, message
 from deliverability.auditors.base import gather
 from deliverability.mail.reader import read
-from deliverability.model.codes import AS_SAID, Input, needs
+from deliverability.model.codes import VERBATIM, Input, needs
 from deliverability.model.facts import Reason, Subject, Unknown
 from deliverability.ports.base import Fetched, NoPage, Page, Resolver
 from deliverability.ports.clock import FixedClock
@@ -115,12 +115,12 @@ async def test_logo_and_certificate_are_looked_at_with_leave() -> None:
 async def test_a_logo_that_does_not_come() -> None:
     records = {("default._bimi.example.com", "TXT"): [RECORD]}
     web = Web(
-        logo=NoPage(LOGO, Reason.REFUSED, AS_SAID(text="it leads to 10.0.0.1"), certain=True),
+        logo=NoPage(LOGO, Reason.REFUSED, VERBATIM(text="it leads to 10.0.0.1"), certain=True),
         pem=Page(PEM, 404, "text/html", b""),
     )
     facts = await of(records, web=web)
-    assert (facts["logo_errors"], facts["certificate_found"]) == ((AS_SAID(text="it leads to 10.0.0.1"),), False)
-    web = Web(logo=NoPage(LOGO, Reason.TIMEOUT, AS_SAID(text="no answer")), pem=Page(PEM, 503, "text/html", b""))
+    assert (facts["logo_errors"], facts["certificate_found"]) == ((VERBATIM(text="it leads to 10.0.0.1"),), False)
+    web = Web(logo=NoPage(LOGO, Reason.TIMEOUT, VERBATIM(text="no answer")), pem=Page(PEM, 503, "text/html", b""))
     facts = await of(records, web=web)
     assert isinstance(facts["logo_errors"], Unknown)
     assert isinstance(facts["certificate_found"], Unknown)

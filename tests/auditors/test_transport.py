@@ -12,7 +12,7 @@ from deliverability.auditors import transport
 from deliverability.auditors.base import gather
 from deliverability.auditors.transport import tls_version
 from deliverability.mail.reader import read
-from deliverability.model.codes import AS_SAID, Input, needs
+from deliverability.model.codes import VERBATIM, Input, needs
 from deliverability.model.facts import Reason, Subject, Unknown
 from deliverability.ports.base import Fetched, NoPage, Page, Resolver
 from deliverability.ports.clock import FixedClock
@@ -171,10 +171,10 @@ async def test_an_mx_host_that_the_policy_leaves_out() -> None:
 
 async def test_a_site_at_fault_is_an_error_and_a_fetch_that_failed_is_unknown() -> None:
     wrong = await of(
-        STS, web=Web(NoPage(URL, Reason.REFUSED, AS_SAID(text="the certificate is not valid"), certain=True))
+        STS, web=Web(NoPage(URL, Reason.REFUSED, VERBATIM(text="the certificate is not valid"), certain=True))
     )
-    assert wrong["mta_sts.policy_errors"] == (AS_SAID(text="the certificate is not valid"),)
-    lost = await of(STS, web=Web(NoPage(URL, Reason.TIMEOUT, AS_SAID(text="no answer within 8 s"))))
+    assert wrong["mta_sts.policy_errors"] == (VERBATIM(text="the certificate is not valid"),)
+    lost = await of(STS, web=Web(NoPage(URL, Reason.TIMEOUT, VERBATIM(text="no answer within 8 s"))))
     assert lost["mta_sts.policy_errors"].reason is Reason.TIMEOUT
 
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from deliverability.history.causes import Judged
 from deliverability.history.diff import compare
-from deliverability.model.codes import AS_SAID
+from deliverability.model.codes import VERBATIM
 from deliverability.model.evidence import ALIAS, NO_NAME, NO_RECORD, failure
 from deliverability.model.facts import Evidence, EvidenceKind, EvidenceLine, Fact, FactSet, Reason, Unknown, Value
 from deliverability.model.history import (
@@ -120,7 +120,7 @@ def test_the_domains_own_record_changed() -> None:
 
 def test_a_sentence_of_an_older_version_that_is_a_code_today_is_no_change() -> None:
     code, other = KEY_PADDING(), KEY_NOT_RSA()
-    pairs = [(AS_SAID(text="p= lacks padding"), code), (code, AS_SAID(text="another version")), (code, other)]
+    pairs = [(VERBATIM(text="p= lacks padding"), code), (code, VERBATIM(text="another version")), (code, other)]
     shown = []
     for before, after in pairs:
         old, new = facts({"a.reason": before}, dns("TXT a", "1")), facts({"a.reason": after}, dns("TXT a", "2"))

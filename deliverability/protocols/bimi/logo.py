@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from deliverability.model.codes import AS_SAID, Code, Detail
+from deliverability.model.codes import VERBATIM, Code, Detail
 from deliverability.model.errors import DetailError
 
 MAX_LOGO_OCTETS = 32 * 1024
@@ -82,7 +82,7 @@ class _SvgReader:
         except _RefusedError as refused:
             return [*self._errors, refused.detail]
         except (expat.ExpatError, ValueError, LookupError) as error:
-            return [*self._errors, SVG_XML(why=AS_SAID(text=str(error)))]
+            return [*self._errors, SVG_XML(why=VERBATIM(text=str(error)))]
         if not self._title:
             self._errors.append(SVG_TITLE())
         return self._errors
