@@ -7,11 +7,13 @@ theme. What the chart shows stands in a table beside it, so the drawing itself i
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 from xml.etree import ElementTree
 
+_LOADING = threading.Lock()
 _Number = int | float
 _SVG = "http://www.w3.org/2000/svg"
 _HIDDEN = frozenset({"tooltip", "tooltip-overlay", "text-overlay", "titles", "background", "value", "centered"})

@@ -67,3 +67,18 @@ print(line("ab", (1, 2), name="x", write=str), spark((1, 2), top=2))
         [sys.executable, "-c", drawing], env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True
     )
     assert done.stdout.count("<svg") == 2, done.stderr
+
+
+def test_the_first_charts_may_be_drawn_side_by_side() -> None:
+    drawing = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from deliverability.view.charts import line
+sys.setswitchinterval(1e-5)
+with ThreadPoolExecutor(8) as pool:
+    for svg in pool.map(lambda _: line("ab", (1, 2), name="x", write=str), range(8)):
+        print(svg[:4])
+"""
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", drawing], capture_output=True, text=True)
+        assert done.stdout.split() == ["<svg"] * 8, done.stderr
