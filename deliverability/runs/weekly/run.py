@@ -40,7 +40,6 @@ from deliverability.history.trend import certain_grade, measures_of, stage_of
 from deliverability.judge.conditions import paths_of
 from deliverability.judge.engine import Selection, fingerprint, judge
 from deliverability.judge.grade import assess
-from deliverability.mail.captured import envelope_beside
 from deliverability.model.answer import FindingId, Said
 from deliverability.model.codec import decode_detail, encode, json_text
 from deliverability.model.codes import ABOUT, Code, Detail
@@ -588,8 +587,7 @@ async def _gathered(subject: WeeklySubject, plan: Plan, seen: tuple[KeySeen, ...
     picked, problems = subject.picked, subject.problems
     if picked is not None:
         try:
-            envelope = envelope_beside(picked.path) if picked.path else None
-            return await audited(Sample(picked.name, picked.path, picked.data, envelope), problems)
+            return await audited(picked.sample(), problems)
         except InputError as problem:
             problems = problem.details
     try:
