@@ -102,8 +102,8 @@ def test_events_of_no_domain_ask_for_one(deliv: Deliv) -> None:  # noqa: F811
 @pytest.mark.parametrize(
     ("lang", "due"),
     [
-        ("en", "Addresses that `deliv suppress` can take off now: 64."),
-        ("ja", "`deliv suppress`で外せるアドレスは64件あります。"),
+        ("en", "Addresses that deliv suppress can take off now: 64."),
+        ("ja", "deliv suppressで外せるアドレスは64件あります。"),
     ],
 )
 def test_how_many_addresses_are_due_is_told_and_no_address(deliv: Deliv, lang: str, due: str) -> None:  # noqa: F811
@@ -114,7 +114,7 @@ def test_how_many_addresses_are_due_is_told_and_no_address(deliv: Deliv, lang: s
     deliv("intake", "events.ndjson", "--offline")
     assert deliv("suppress", "--offline", "--lang", "en").out.startswith("64 addresses go on the suppression list.")
     done = deliv("audit", "example.com", "--zone", "mx.zone", "--all", "--lang", lang)
-    assert "".join(due.replace("`", "").split()) in "".join(done.out.replace("`", "").split())
+    assert "".join(due.split()) in "".join(done.out.split())
     assert "somebody" not in deliv("audit", "example.com", "--zone", "mx.zone", "--format", "json").out
     deliv("suppress", "--forget", "somebody1001@yahoo.com")
     facts = json.loads(deliv("facts", "example.com", "--zone", "mx.zone").out)
