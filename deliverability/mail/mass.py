@@ -12,7 +12,7 @@ from deliverability.mail.reader import HeaderField, Message
 from deliverability.mail.received import parse_return_path
 
 # Gives the organizational domain of a name.
-Organization = Callable[[str], str]
+HomeOf = Callable[[str], str]
 
 # Fields that list software writes: Mailman, ezmlm and Yahoo Groups, Majordomo and Debian's lists.
 _LIST_SOFTWARE = ("x-beenthere", "x-mailman-version", "mailing-list", "x-mailing-list")
@@ -41,7 +41,7 @@ class ListMarks(Struct, frozen=True):
     seen: tuple[HeaderField, ...]
 
 
-def list_marks(message: Message, home: str, organization: Organization) -> ListMarks:
+def list_marks(message: Message, home: str, organization: HomeOf) -> ListMarks:
     """Whose list it is and whether this is a post to it; a newsletter whose service names the list is none.
 
     `home`: the author's organizational domain, or empty.
@@ -103,13 +103,13 @@ def automatic_kinds(message: Message) -> tuple[str, ...]:
     return tuple(each for each in kinds if each not in ("no", ""))
 
 
-def homes(value: str, organization: Organization) -> set[str]:
+def homes(value: str, organization: HomeOf) -> set[str]:
     """The organizations of the addresses of a field."""
     boxes = parse_addresses(value)[:_MAX_ADDRESSES]
     return {organization(box.domain) for box in boxes if box.domain}
 
 
-def _list_senders(message: Message, home: str, organization: Organization) -> list[HeaderField]:
+def _list_senders(message: Message, home: str, organization: HomeOf) -> list[HeaderField]:
     """Return-Path fields that name another organization's list to which the message is addressed."""
     boxes = [
         box
@@ -127,14 +127,14 @@ def _list_senders(message: Message, home: str, organization: Organization) -> li
     return found if home else []
 
 
-def _list_home(value: str, organization: Organization) -> str | None:
+def _list_home(value: str, organization: HomeOf) -> str | None:
     """The organization of a List-Id (RFC 2919: a name in angle brackets, after a description)."""
     inner = value.rpartition("<")[2].partition(">")[0].strip()
     name = to_a_label(inner)
     return organization(name) if name and "." in name else None
 
 
-def _mailto_homes(value: str, organization: Organization) -> set[str]:
+def _mailto_homes(value: str, organization: HomeOf) -> set[str]:
     """The organizations of the addresses in a List-Post (RFC 2369)."""
     addresses = re.findall(r"mailto:([^<>?\s]{1,500})", value[:20_000], re.IGNORECASE)
     return {home for address in addresses for home in homes(address, organization)}
