@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from deliverability.cli import main
 from deliverability.cli.inputs import sample_of
 from deliverability.model.envelope import SmtpEnvelope
 from deliverability.model.facts import Purpose, SampleSeen
 from deliverability.runs.job import Job, Options, Sample
 from deliverability.runs.samples import sample_seen, several, with_samples
+from tests import TESTS
+
+GOLDEN = TESTS / "golden"
 
 RECEIVED = "Received: from out.example.com (out.example.com [192.0.2.25])\r\n by mx.example.net with ESMTPS; x\r\n"
 HEAD = f"{RECEIVED}From: Shop <shop@example.com>\r\nTo: bob@example.net\r\n"
@@ -113,3 +118,26 @@ def test_the_option_says_what_kind_of_mail_it_is(
         Path(name).write_bytes(HEAD.encode() + b"\r\nx")
     found = sample_of(text)
     assert (found.purpose, Path(found.name).name) == (purpose, text.removeprefix(f"{purpose}:").removeprefix("./"))
+
+
+@pytest.mark.parametrize(
+    ("kinds", "outcome"),
+    [
+        (("bulk:", "transactional:"), "unmet"),
+        (("bulk:", "bulk:"), "unknown"),
+        (("transactional:",), "unknown"),
+    ],
+)
+def test_two_kinds_of_mail_are_told_apart_by_a_word_before_the_file(
+    kinds: tuple[str, ...], outcome: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same mail, called by one name and by the other: each is audited as what it is called."""
+    messages = [word for kind in kinds for word in ("--eml", f"{kind}{GOLDEN / 'good.eml'}")]
+    with pytest.raises(SystemExit):
+        main(["audit", "good.example", "--zone", str(GOLDEN / "good.zone"), *messages, "--format", "json"])
+    told = json.loads(capsys.readouterr().out)
+    reports = told if isinstance(told, list) else [told]
+    assert [f"{each['subject']['purpose']}:" for each in reports] == list(kinds)
+    for each in reports:
+        (found,) = [one for one in each["findings"] if one["rule"] == "REP-009"]
+        assert found["outcome"] == outcome
