@@ -80,8 +80,8 @@ def keeping_addresses(plan: PlanT, file: Path | None) -> Iterator[PlanT]:
 
     addresses = AddressFile(file)
     try:
-        yield replace(plan, takes_events=addresses_into(addresses, int(plan.ports.clock.now().timestamp())))
-        addresses.settle()
+        takes_events = addresses_into(addresses, int(plan.ports.clock.now().timestamp()))
+        yield replace(plan, takes_events=takes_events, settles=addresses.settle)
     finally:
         addresses.close()
 
