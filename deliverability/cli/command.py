@@ -23,7 +23,23 @@ MISSING = Code("argument-missing", ("name", "command"))
 TOO_MANY = Code("arguments-too-many", ("text", "command"))
 
 
-class Command(click.Command):
+class WithHelp(click.Command):
+    """A command, or a group of them, whose help is in reports/help.*.yaml; no other is imported for it."""
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """What it does, in one line: shells show it where they complete commands."""
+        from deliverability.words.phrases import help_words
+
+        return help_words(language().people)(f"{self.name}.short")
+
+    def get_help(self, ctx: click.Context) -> str:
+        """The help text for a terminal."""
+        from deliverability.cli.helping import help_text, page_of
+
+        return help_text(page_of(ctx))
+
+
+class Command(WithHelp):
     """A command whose help stands in reports/help.*.yaml, under its name."""
 
     allow_extra_args = True
@@ -50,12 +66,6 @@ class Command(click.Command):
         with plain_errors(), rule_problems():
             return super().invoke(ctx)
 
-    def get_short_help_str(self, limit: int = 45) -> str:
-        """What the command does, in one line: shells show it where they complete commands."""
-        from deliverability.words.phrases import help_words
-
-        return help_words(language().people)(f"{self.name}.short")
-
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """As click does, with what each option means."""
         from deliverability.cli.helping import meanings
@@ -64,12 +74,6 @@ class Command(click.Command):
         for item in items:
             item.help = means.get(str(item.value), item.help)
         return items
-
-    def get_help(self, ctx: click.Context) -> str:
-        """The help text for a terminal."""
-        from deliverability.cli.helping import help_text, page_of
-
-        return help_text(page_of(ctx))
 
 
 @contextmanager
