@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args, get_type_hin
 
 from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.errors import AT_LINE, FILE_TOO_LARGE, InputError, file_error
-from deliverability.model.facts import Waiver
+from deliverability.model.facts import Purpose, Waiver
 from deliverability.model.observed import SourceOwner, SourceWord
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ KeyPath = tuple[str | int, ...]
 """Where something stands in the file: keys of tables, and numbers in arrays of tables."""
 
 LIST_FILE = "file:"
+_MAIL_KINDS = (Purpose.USERS, Purpose.BULK, Purpose.TRANSACTIONAL)
 """Begins the name of a list of the user's own."""
 
 _STRICT = {"extra": "forbid", "strict": True}
@@ -93,7 +94,9 @@ class MailSettings:
         "The plan of `deliv warm-up` (.csv): what is sent is held against it, by the logs and events that are read."
     )
     messages: tuple[str, ...] = _said(
-        "Sample messages: files, globs, a Maildir or an mbox (the newest message of the domain is taken).", ()
+        "Sample messages: files, globs, a Maildir or an mbox (the newest message of the domain is taken). Before the "
+        "place may stand what kind of mail it is: users:, bulk: or transactional:.",
+        (),
     )
 
 
@@ -680,7 +683,8 @@ def _from_folder(settings: Settings, folder: Path) -> Settings:
             return folder / path
 
     def messages(table: Any) -> tuple[str, ...]:
-        return tuple(str(place(each)) for each in table.messages)
+        named = map(kind_and_place, table.messages)
+        return tuple(f"{kind.value}:{place(path)}" if kind else str(place(path)) for kind, path in named)
 
     def named(path: str | None) -> str | None:
         return str(place(path)) if path else None
@@ -709,6 +713,14 @@ def _from_folder(settings: Settings, folder: Path) -> Settings:
             for each in settings.domain
         ),
     )
+
+
+def kind_and_place(text: str) -> tuple[Purpose | None, str]:
+    """What kind of mail a message is, where that stands before its place (``bulk:news.eml``), and the place."""
+    for kind in _MAIL_KINDS:
+        if text.startswith(f"{kind.value}:"):
+            return kind, text.removeprefix(f"{kind.value}:")
+    return None, text
 
 
 def _plain(name: str) -> str:

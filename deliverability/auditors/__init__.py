@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 AUDITORS = (
     "subject",
     "purpose",
+    "streams",
     "message",
     "format",
     "japanese",

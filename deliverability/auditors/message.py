@@ -8,8 +8,9 @@ from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.addresses import Mailbox, addresses_in_text, parse_addresses
 from deliverability.mail.dates import parse_date
 from deliverability.mail.evidence import header_evidence
+from deliverability.mail.mass import is_automatic
 from deliverability.mail.reader import HeaderField, Message
-from deliverability.mail.received import parse_received, parse_return_path
+from deliverability.mail.received import parse_received
 from deliverability.mail.words import decode_words, printable
 from deliverability.model.facts import FactType, Reason, Unknown, Value
 from deliverability.protocols.dmarc.psl import registrable_domain
@@ -96,10 +97,8 @@ async def audit(ctx: Context) -> None:
     _date(ctx, message)
     return_path = message.first("Return-Path")
     automatic = message.fields("Auto-Submitted")
-    marked = any(each.value.partition(";")[0].strip().lower() not in ("no", "") for each in automatic)
-    null_sender = return_path is not None and parse_return_path(return_path.value) == ""
     cited = [*automatic, return_path] if return_path else list(automatic)
-    ctx.put("message.auto_submitted", marked or null_sender, *_cite(ctx, cited))
+    ctx.put("message.auto_submitted", is_automatic(message), *_cite(ctx, cited))
     seals = message.fields("ARC-Seal")
     instances = {match[1] for each in seals if (match := _ARC_INSTANCE.search(each.value[:1000]))}
     ctx.put("message.arc_sets", len(instances), *_cite(ctx, seals))
