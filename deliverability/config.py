@@ -6,7 +6,7 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -64,7 +64,7 @@ class ConfigError(InputError):
 
 
 def _said(doc: str, default: Any = None, *, least: float | None = None, most: float | None = None) -> Any:
-    """A key of the file: its meaning (for `deliv init` and the JSON Schema), what holds without it, its range."""
+    """A key of the file: its meaning (for docs/settings.md and the JSON Schema), what holds without it, its range."""
     limits = {name: value for name, value in (("least", least), ("most", most)) if value is not None}
     return field(default=default, metadata={"doc": doc, **limits})
 
@@ -396,24 +396,8 @@ def schema() -> dict[str, Any]:
     """The JSON Schema of the file, for editors that complete and check TOML."""
     made = _adapter().json_schema()
     made = {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": "deliv.toml"}
-    for kind in (
-        Settings,
-        MailSettings,
-        DomainSettings,
-        WaiverSettings,
-        NotifySettings,
-        EmailSettings,
-        WebhookSettings,
-        FeedbackSettings,
-        MailboxSettings,
-        SenderSettings,
-        SourceSettings,
-        ReputationSettings,
-        ReputationKey,
-    ):
-        shape = made if kind is Settings else made.get("$defs", {}).get(kind.__name__)
-        if shape is None:
-            continue
+    for kind in _tables(Settings):
+        shape = made if kind is Settings else made["$defs"][kind.__name__]
         shape.pop("description", None)
         for each in fields(kind):
             entry = shape["properties"][each.name]
@@ -423,6 +407,15 @@ def schema() -> dict[str, Any]:
                     entry[keyword] = each.metadata[name]
         shape["properties"] = {_WRITTEN.get(name, name): entry for name, entry in shape["properties"].items()}
     return made
+
+
+def _tables(table: type) -> Iterator[type]:
+    """A table of the file, and all that stand in it."""
+    yield table
+    for hint in get_type_hints(table).values():
+        for kind in (hint, *get_args(hint)):
+            if is_dataclass(kind) and isinstance(kind, type):
+                yield from _tables(kind)
 
 
 def _adapter() -> pydantic.TypeAdapter[Settings]:
