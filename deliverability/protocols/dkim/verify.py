@@ -1,7 +1,7 @@
 """Verification of every DKIM signature of a message (RFC 6376 section 6, RFC 8301, RFC 8463).
 
-All keys are asked for at once through our resolver; the body is hashed in one linear pass (see `body`); header
-canonicalization is dkimpy's, RSA and Ed25519 are cryptography's.
+All keys are asked for at once through our resolver; the body is hashed in one linear pass (see `body`); RSA and Ed25519
+are cryptography's.
 """
 
 from __future__ import annotations
