@@ -422,7 +422,9 @@ def test_time_of_arrival(field: bytes, when: datetime | None) -> None:
 # --- the canonical form against dkimpy's -----------------------------------------------------------------
 
 
-@given(*[st.lists(st.sampled_from([b" ", b"\t", b"\r\n ", b"\n\t", b"\r", b"\n", b"\x0b", b"A", b"z"]), max_size=20)] * 2)
+@given(
+    *[st.lists(st.sampled_from([b" ", b"\t", b"\r\n ", b"\n\t", b"\r", b"\n", b"\x0b", b"A", b"z"]), max_size=20)] * 2
+)
 def test_relaxed_form_of_a_field_equals_dkimpys(label: list[bytes], value: list[bytes]) -> None:
     field = b"".join(label), b"".join(value)
     policy = CanonicalizationPolicy.from_c_value(b"relaxed/relaxed")
