@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
+from deliverability._patterns import regex
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.addresses import parse_addresses, to_a_label
 from deliverability.mail.evidence import header_evidence
@@ -57,7 +58,7 @@ _LIST_SOFTWARE = ("x-beenthere", "x-mailman-version", "mailing-list", "x-mailing
 _RESENT = ("resent-from", "resent-sender", "resent-to")
 _X_FORWARDED = ("x-forwarded-to", "x-forwarded-for")
 # SRS0 and SRS1 of the sender rewriting scheme, Microsoft's bounces+SRS=, and +caf_= of Gmail's forwarding.
-_REWRITTEN = re.compile(r"srs[01][=+-]|[^@]{0,200}\+(?:srs=|caf_=)", re.IGNORECASE)
+_REWRITTEN = regex(r"srs[01][=+-]|[^@]{0,200}\+(?:srs=|caf_=)", re.IGNORECASE)
 _MAX_FIELDS = 100  # of one kind that are read
 _MAX_ADDRESSES = 1000
 
@@ -105,7 +106,7 @@ def _list(ctx: Context, message: Message, home: str) -> bool:
 
 
 # How list software names the sender of what it passes on: owner-LIST (Majordomo), LIST-bounces (Mailman), LIST-owner.
-_LIST_SENDER = re.compile(r"owner-(?P<before>.{1,64})|(?P<behind>.{1,64}?)-(?:bounces|owner)(?:\+.*)?", re.IGNORECASE)
+_LIST_SENDER = regex(r"owner-(?P<before>.{1,64})|(?P<behind>.{1,64}?)-(?:bounces|owner)(?:\+.*)?", re.IGNORECASE)
 
 
 def _list_senders(message: Message, home: str) -> list[HeaderField]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct
 
+from deliverability._patterns import regex
 from deliverability.mail.reader import HeaderField
 from deliverability.mail.received import (
     AuthenticationResults,
@@ -31,8 +32,8 @@ Organization = Callable[[str], str | None]
 
 _MAX_FIELDS = 300  # trace fields that are read, from the top
 _TRACE = frozenset({"received", "received-spf", "authentication-results"})
-_SMTP = re.compile(r"(?:UTF8)?E?SMTPS?A?", re.IGNORECASE)
-_AUTHENTICATED = re.compile(r"(?:UTF8)?E?SMTPS?A", re.IGNORECASE)
+_SMTP = regex(r"(?:UTF8)?E?SMTPS?A?", re.IGNORECASE)
+_AUTHENTICATED = regex(r"(?:UTF8)?E?SMTPS?A", re.IGNORECASE)
 
 # Hops within these systems have addresses that are not private. Their names alone prove nothing, for anybody can say
 # them in HELO, and what leaves such a system comes in again under names and addresses much like these.

@@ -10,11 +10,13 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-_PIECE = re.compile(
+from deliverability._patterns import regex
+
+_PIECE = regex(
     r"""/\*.*?(?:\*/|\Z)|"(?:[^"\\\n]|\\.)*(?:"|\Z|(?=\n))|'(?:[^'\\\n]|\\.)*(?:'|\Z|(?=\n))|url\([^)]*(?:\)|\Z)""",
     re.DOTALL | re.IGNORECASE,
 )
-_MARK = re.compile(r"[{};]")
+_MARK = regex(r"[{};]")
 _MARKS_IN_STRINGS = str.maketrans("{};", "___")
 _CONDITIONAL = ("@media", "@supports", "@container")
 
