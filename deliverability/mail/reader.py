@@ -7,11 +7,11 @@ makes reading slower than linear.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 from msgspec import Struct, field
 
-from deliverability._patterns import regex
 from deliverability.mail.parameters import parse_parameters
 from deliverability.mail.transfer import (
     BASE64,
@@ -31,11 +31,11 @@ MAX_FIELDS = 100_000
 _MAX_ENCODED_LEVELS = 4
 
 _CHUNK = 1 << 16
-_WHITE_SPACE = regex(rb"[ \t\r\n]*")
-_LINE_OF_HYPHENS = regex(rb"-(?<=\n-)-")  # literal first: base64, which has no hyphen, is passed at once
-_EMPTY_LINE = regex(rb"\n\r?\n")
-_FIELD_NAME = regex(rb"([!-9;-~]+)[ \t]*:")
-_MEDIA_TYPE = regex(r"[a-z0-9!#$%&'*+.^_`{|}~-]+/[a-z0-9!#$%&'*+.^_`{|}~-]+")
+_WHITE_SPACE = re.compile(rb"[ \t\r\n]*")
+_LINE_OF_HYPHENS = re.compile(rb"-(?<=\n-)-")  # literal first: base64, which has no hyphen, is passed at once
+_EMPTY_LINE = re.compile(rb"\n\r?\n")
+_FIELD_NAME = re.compile(rb"([!-9;-~]+)[ \t]*:")
+_MEDIA_TYPE = re.compile(r"[a-z0-9!#$%&'*+.^_`{|}~-]+/[a-z0-9!#$%&'*+.^_`{|}~-]+")
 _IDENTITY = ("7bit", "8bit", "binary")
 _MESSAGE_TYPES = ("message/rfc822", "message/global")
 _MBOX_LINES = (b"From ", b">From ")

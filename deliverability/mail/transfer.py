@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import binascii
 import io
+import re
 from bisect import bisect_right
 from collections.abc import Iterator
 
 from msgspec import Struct
-
-from deliverability._patterns import regex
 
 BASE64 = "base64"
 QUOTED_PRINTABLE = "quoted-printable"
@@ -23,10 +22,10 @@ _PIECE = 1 << 16
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 _NOT_BASE64 = bytes(set(range(256)) - set(_BASE64))
 _BASE64_AND_SPACES = _BASE64 + b"\r\n \t"
-_BAD_QUOTED_PRINTABLE = regex(rb"=(?![0-9A-Fa-f]{2}|[ \t]*\r?\n|[ \t]*\Z)")
-_LONE_LF = regex(rb"\n(?<!\r\n)")
-_ODD_LINE_END = regex(rb"\n(?<![^ \t]\r\n)")
-_SPACE_BEFORE_LINE_END = regex(rb"[ \t]\r?\n")
+_BAD_QUOTED_PRINTABLE = re.compile(rb"=(?![0-9A-Fa-f]{2}|[ \t]*\r?\n|[ \t]*\Z)")
+_LONE_LF = re.compile(rb"\n(?<!\r\n)")
+_ODD_LINE_END = re.compile(rb"\n(?<![^ \t]\r\n)")
+_SPACE_BEFORE_LINE_END = re.compile(rb"[ \t]\r?\n")
 
 
 class Body(Struct, frozen=True):

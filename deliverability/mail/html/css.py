@@ -10,13 +10,11 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from deliverability._patterns import regex
-
-_PIECE = regex(
+_PIECE = re.compile(
     r"""/\*.*?(?:\*/|\Z)|"(?:[^"\\\n]|\\.)*(?:"|\Z|(?=\n))|'(?:[^'\\\n]|\\.)*(?:'|\Z|(?=\n))|url\([^)]*(?:\)|\Z)""",
     re.DOTALL | re.IGNORECASE,
 )
-_MARK = regex(r"[{};]")
+_MARK = re.compile(r"[{};]")
 _MARKS_IN_STRINGS = str.maketrans("{};", "___")
 _CONDITIONAL = ("@media", "@supports", "@container")
 

@@ -13,12 +13,10 @@ from enum import Enum
 from functools import cache
 from typing import NamedTuple
 
-from deliverability._patterns import regex
-
 # Any other "<" is text. Most tags have no attributes and are read whole.
-_BEGIN = regex(r"<(?:(/?)([A-Za-z][^\s/>]*)(>?)|[!?])")
+_BEGIN = re.compile(r"<(?:(/?)([A-Za-z][^\s/>]*)(>?)|[!?])")
 # The groups: name; value in double quotes, in single quotes, without; the end of the tag.
-_ATTRIBUTE = regex(r"""[\s/]*(?:([^\s/>][^\s/>=]*)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>]*)))?|(>)|\Z)""")
+_ATTRIBUTE = re.compile(r"""[\s/]*(?:([^\s/>][^\s/>=]*)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>]*)))?|(>)|\Z)""")
 _NAME, _TAG_END = 1, 5
 _RAW_TEXT = frozenset({"style", "script", "title", "textarea", "iframe", "xmp", "noembed", "noframes"})
 VOID_ELEMENTS = frozenset(

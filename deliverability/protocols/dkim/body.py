@@ -6,16 +6,16 @@ dkimpy's own is quadratic on runs of blanks and copies the body several times ov
 from __future__ import annotations
 
 import hashlib
+import re
 
 from msgspec import Struct
 
-from deliverability._patterns import regex
 from deliverability.mail.transfer import has_odd_line_end, with_crlf
 
 _PIECE = 1 << 16
 _LINES = b"\r\n" * (_PIECE // 2)
-_TWO_BLANKS = regex(rb"  ")  # an expression finds the first pair among single blanks faster than `in`
-_BLANKS = regex(rb"   +")
+_TWO_BLANKS = re.compile(rb"  ")  # an expression finds the first pair among single blanks faster than `in`
+_BLANKS = re.compile(rb"   +")
 
 
 class BodyHash(Struct, frozen=True):

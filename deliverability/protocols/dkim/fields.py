@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from deliverability._patterns import regex
 from deliverability.mail.reader import HeaderField
 from deliverability.mail.received import parse_received
 
-_LINE_END = regex(rb"\r?\n")
-_BLANKS = regex(rb"[\t ]+")
+_LINE_END = re.compile(rb"\r?\n")
+_BLANKS = re.compile(rb"[\t ]+")
 
 
 def value_on_the_wire(field: HeaderField) -> bytes:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from msgspec import Struct, field
 
-from deliverability._patterns import regex
 from deliverability.model.codes import Code, Detail
 from deliverability.protocols.text_record import TAG_BETWEEN, TAG_TWICE
 
@@ -14,7 +14,7 @@ FOLDING_WHITE_SPACE = " \t\r\n"
 MAX_TAGS = 1000
 """Tags of one list that are read. Lists this long are hostile: a dozen are defined."""
 
-_TAG_NAME = regex(r"[A-Za-z][A-Za-z0-9_]*")
+_TAG_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 TAG_ODD = Code("tag-odd", ("text",))
 TAG_BASE64 = Code("tag-base64", ("name",))
