@@ -46,7 +46,7 @@ class Expression(Struct, frozen=True):
 
 
 def expressions(package: Path) -> tuple[list[Expression], list[str]]:
-    """Those that are handed to a function of `re` or to ours in the package, and the lines where one is made at run time."""
+    """Those that are handed to `re`, or to our `regex`, in the package, and the lines where one is made at run time."""
     found: list[Expression] = []
     unread: list[str] = []
     for path in sorted(package.rglob("*.py")):

@@ -6,11 +6,9 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-from deliverability._patterns import regex
-
 LANGUAGES = ("en", "ja")
 
-_PLACEHOLDER = regex(r"\{\{|\}\}|\{([A-Za-z_][\w.\-\[\]]*)\}")
+_PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([A-Za-z_][\w.\-\[\]]*)\}")
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
