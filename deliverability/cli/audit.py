@@ -43,6 +43,7 @@ def command(no_remedies: bool, second_opinion: bool, **params: Any) -> int:
             judging.selection,
             lambda audited, report: judging.write(audited, report, outputs),
             Extras(not no_remedies, second_opinion, outputs.previews),
+            outputs.prepare,
         )
         outputs.end()
         return worst_exit_code((*codes, inputs.code))
