@@ -95,7 +95,7 @@ async def audit(ctx: Context) -> None:
     """Images that travel with the message: pixels, metadata, and what re-encoding would save."""
     message, pictures = attached(ctx, lambda record: str(record["true_type"]).startswith("image/"))
     # Decoding takes a while; DNS answers of other auditors are waited for meanwhile.
-    found = await asyncio.to_thread(_images, message, pictures)
+    found = await asyncio.to_thread(_images, message, pictures) if pictures else []
     cited = [ctx.cite(part_evidence(leaf.part)) for leaf, _ in found[:100]]
     ctx.put("message.images", tuple(record for _, record in found), *cited)
     savings = [record["saving_octets"] for _, record in found]
@@ -105,7 +105,7 @@ async def audit(ctx: Context) -> None:
 def _images(message: Message, pictures: Sequence[Leaf]) -> list[tuple[Leaf, dict[str, Value]]]:
     from deliverability.mail.files.images import measure
 
-    widths = display_widths(message) if pictures else {}
+    widths = display_widths(message)
     budget = _MAX_PIXELS
     found: list[tuple[Leaf, dict[str, Value]]] = []
     for leaf in pictures:
