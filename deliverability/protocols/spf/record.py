@@ -19,6 +19,9 @@ from deliverability.model.codes import ABOUT, Code, Detail
 LOOKUP_MECHANISMS = frozenset({"include", "a", "mx", "ptr", "exists"})
 """Mechanisms that count towards the ten look-ups of section 4.6.4; the modifier `redirect` counts too."""
 
+MAX_LOOKUPS = 10
+MAX_VOID_LOOKUPS = 2
+"""Look-ups of an evaluation, and those of them that may find nothing (section 4.6.4)."""
 MAX_TERMS = 1000
 """Terms of one record that are read. Records this long are hostile: 16 KB at least, where 450 octets are advised."""
 _REMEMBERED = 512  # parsed records: those of services are met again and again
