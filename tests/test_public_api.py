@@ -116,6 +116,18 @@ def test_an_audit_of_a_small_mail_loads_nothing_that_it_has_no_use_for(tmp_path:
     assert loaded_by(code, whole=True) & SPARED == set()
 
 
+OF_MAIL = {
+    *("deliverability.auditors.html", "deliverability.mail.html.accounting", "deliverability.protocols.dkim.arc"),
+    *("cryptography", "html"),
+}
+
+
+def test_an_audit_of_a_domain_loads_nothing_of_messages() -> None:
+    code = REPORT.replace(f"'--eml', {str(MAIL)!r}", "'example.com'")
+    loaded_by(code)
+    assert loaded_by(code, whole=True) & OF_MAIL == set()
+
+
 def test_help_that_was_read_before_loads_no_reader() -> None:
     help_ = "from deliverability.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
     loaded_by(help_)
