@@ -56,7 +56,7 @@ def run_reports(
     extras: Extras,
     prepare: Callable[[], None] = lambda: None,
 ) -> list[T]:
-    """As `run`, judged, and with what else is wanted; `prepare` loads what `each` needs, while servers are asked."""
+    """As `run`, judged, and with what else is wanted; `prepare` loads what `each` needs while answers are awaited."""
 
     def told(got: Reported) -> T:
         _tell_crashes(got.audited)
@@ -65,14 +65,16 @@ def run_reports(
     def ready() -> None:
         judge_of(rules, catalogue(), selection)
 
-    meanwhile = [ready, prepare]
-    if extras.remedies:
-        meanwhile = [_load_remedies, _load_rehearsal, *meanwhile]
+    meanwhile = [ready, prepare] if "live" in inputs.ports.sources else []
+    if meanwhile and extras.remedies:
+        meanwhile = [_load_rehearsal, _load_remedies, *meanwhile]
     return _run(inputs, lambda job: report_on(job, inputs.ports, rules, selection, extras), told, meanwhile)
 
 
 def _load_remedies() -> None:
-    import deliverability.remedy.plan  # noqa: F401
+    """Those that most domains are shown."""
+    import deliverability.remedy.dmarc
+    import deliverability.remedy.spf  # noqa: F401
 
 
 def _load_rehearsal() -> None:
