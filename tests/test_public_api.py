@@ -118,7 +118,7 @@ def test_an_audit_of_a_small_mail_loads_nothing_that_it_has_no_use_for(tmp_path:
 
 OF_MAIL = {
     *("deliverability.auditors.html", "deliverability.mail.html.accounting", "deliverability.protocols.dkim.arc"),
-    *("cryptography", "html"),
+    *("deliverability.mail.reader", "deliverability.mail.received", "deliverability.mail.hop", "cryptography", "html"),
 }
 
 

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from deliverability._patterns import regex
 from deliverability.auditors.base import Context, auditor, spec
-from deliverability.mail.addresses import parse_addresses, to_a_label
+from deliverability.mail.addresses import canonical_ip, parse_addresses, to_a_label
 from deliverability.mail.evidence import header_evidence
-from deliverability.mail.reader import HeaderField, Message
 from deliverability.mail.received import (
     AuthenticationResults,
-    canonical_ip,
     client_ip_of,
     is_internal,
     parse_authentication_results,
@@ -26,6 +25,9 @@ from deliverability.mail.received import (
 )
 from deliverability.model.facts import FactType, text_of
 from deliverability.protocols.dmarc.psl import registrable_domain
+
+if TYPE_CHECKING:
+    from deliverability.mail.reader import HeaderField, Message
 
 PROVIDES = (
     spec(

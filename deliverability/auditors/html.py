@@ -9,13 +9,12 @@ from functools import cache
 
 from deliverability._patterns import regex
 from deliverability.auditors.base import Context, MissingFact, auditor, spec
-from deliverability.mail.addresses import to_a_label
+from deliverability.mail.addresses import canonical_ip, to_a_label
 from deliverability.mail.evidence import part_evidence
 from deliverability.mail.html.accounting import Category, Link, link_host, shown_hosts
 from deliverability.mail.html.markup import Token
 from deliverability.mail.html.pages import MAX_CHARACTERS
 from deliverability.mail.reader import Message
-from deliverability.mail.received import canonical_ip
 from deliverability.mail.structure import NESTED, Leaf, body_texts
 from deliverability.mail.words import charset_codec, printable
 from deliverability.model.codes import Code

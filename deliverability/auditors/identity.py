@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from deliverability._patterns import regex
 from deliverability.auditors.base import Context, auditor, dns_id, spec
-from deliverability.mail.addresses import to_a_label
-from deliverability.mail.received import canonical_ip
+from deliverability.mail.addresses import canonical_ip, to_a_label
 from deliverability.model.codes import Code, Input, needs
 from deliverability.model.facts import FactType, Reason, Unknown, Value
 from deliverability.ports.base import Answer, Failed, Found, unknown_from

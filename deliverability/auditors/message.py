@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from deliverability._patterns import regex
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.addresses import Mailbox, addresses_in_text, parse_addresses
-from deliverability.mail.dates import parse_date
 from deliverability.mail.evidence import header_evidence
-from deliverability.mail.reader import HeaderField, Message
-from deliverability.mail.received import parse_received, parse_return_path
 from deliverability.mail.words import decode_words, printable
 from deliverability.model.facts import FactType, Reason, Unknown, Value
 from deliverability.protocols.dmarc.psl import registrable_domain
+
+if TYPE_CHECKING:
+    from deliverability.mail.reader import HeaderField, Message
 
 PROVIDES = (
     spec("message.present", FactType.BOOL, "A sample message was given."),
@@ -88,6 +89,8 @@ async def audit(ctx: Context) -> None:
         for each in PROVIDES[1:]:
             ctx.put(each.path, Unknown(Reason.NO_MESSAGE))
         return
+    from deliverability.mail.received import parse_return_path
+
     ctx.put("message.headers_only", bool(message.headers) and message.body_octets == 0)
     _author(ctx, message)
     _subject(ctx, message)
@@ -198,6 +201,9 @@ def _message_id(ctx: Context, message: Message) -> None:
 
 
 def _date(ctx: Context, message: Message) -> None:
+    from deliverability.mail.dates import parse_date
+    from deliverability.mail.received import parse_received
+
     fields = message.fields("Date")
     date = parse_date(fields[0].value) if fields else None
     ids = _cite(ctx, fields)

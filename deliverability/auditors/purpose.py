@@ -6,14 +6,17 @@ Asks nothing of DNS itself.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.evidence import header_evidence
-from deliverability.mail.reader import HeaderField
 from deliverability.model.codes import Input, needs
 from deliverability.model.facts import FactType, Purpose, Reason, Unknown, Value
 from deliverability.model.paths import FactPath
 from deliverability.protocols.dkim.signature import is_within
+
+if TYPE_CHECKING:
+    from deliverability.mail.reader import HeaderField
 
 PROVIDES = (
     spec(

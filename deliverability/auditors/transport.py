@@ -12,8 +12,6 @@ from collections.abc import Iterable
 from deliverability._patterns import regex
 from deliverability.auditors.base import Context, auditor, dns_id, http_evidence, spec
 from deliverability.mail.evidence import header_evidence
-from deliverability.mail.hop import delivery
-from deliverability.mail.received import parse_received
 from deliverability.model.facts import FactType, Reason, Unknown, Value
 from deliverability.ports.base import Answer
 from deliverability.protocols.dane import DaneHost, discover_dane
@@ -89,6 +87,9 @@ def _hops(ctx: Context) -> None:
         missing = Unknown(Reason.NO_MESSAGE)
         ctx.put_all({"transport.hops": missing, "transport.delivery_tls_version": missing})
         return
+    from deliverability.mail.hop import delivery
+    from deliverability.mail.received import parse_received
+
     headers = ctx.message.fields("Received")[:MAX_HOPS]
     ids = [ctx.cite(header_evidence(header)) for header in headers[:10]]
     hops = []

@@ -11,11 +11,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
 
 from deliverability._patterns import regex
-from deliverability.mail.reader import HeaderField
 from deliverability.mail.received import (
     AuthenticationResults,
     Received,
@@ -26,6 +26,9 @@ from deliverability.mail.received import (
     parse_received,
     parse_received_spf,
 )
+
+if TYPE_CHECKING:
+    from deliverability.mail.reader import HeaderField
 
 # Gives the organizational domain of a host name; None under no known public suffix, as .internal and .local.
 Organization = Callable[[str], str | None]
@@ -69,7 +72,7 @@ class AuthenticationField(Struct, frozen=True):
 
 
 # A trace field, in the order of the header.
-_Step = AuthenticationField | tuple[HeaderField, Received]
+_Step: TypeAlias = "AuthenticationField | tuple[HeaderField, Received]"
 
 
 class Delivery(Struct, frozen=True):

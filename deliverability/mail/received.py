@@ -12,7 +12,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from deliverability._patterns import regex
-from deliverability.mail.addresses import parse_addresses
+from deliverability.mail.addresses import canonical_ip, parse_addresses
 from deliverability.mail.dates import parse_date
 from deliverability.mail.words import printable
 
@@ -188,25 +188,6 @@ def client_ip_of(results: AuthenticationResults) -> str | None:
             if ip:
                 return ip
     return None
-
-
-def canonical_ip(text: str) -> str | None:
-    """The address in canonical form (IPv4-mapped IPv6 as IPv4), brackets and ``IPv6:`` dropped; None for other text."""
-    text = text.strip().strip("[]")
-    if text[:5].lower() == "ipv6:":
-        text = text[5:]
-    if not 2 <= len(text) <= 45:
-        return None
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.scope_id:
-            return None
-        if address.ipv4_mapped:
-            return str(address.ipv4_mapped)
-    return str(address)
 
 
 def _tokens(value: str) -> list[tuple[bool, str]]:

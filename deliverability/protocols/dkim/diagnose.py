@@ -7,14 +7,17 @@ signature good again: that a field was added, or that a mailing list put its nam
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from deliverability._patterns import regex
-from deliverability.mail.reader import HeaderField
 from deliverability.protocols.dkim.fields import signed_data
 from deliverability.protocols.dkim.key import Check, KeyRecord, check
-from deliverability.protocols.dkim.signature import Signature
+
+if TYPE_CHECKING:
+    from deliverability.mail.reader import HeaderField
+    from deliverability.protocols.dkim.signature import Signature
 
 _MAX_GUESSES = 20
 _MAX_FIELDS = 500

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from deliverability.mail.reader import HeaderField
-from deliverability.mail.received import parse_received
+if TYPE_CHECKING:
+    from deliverability.mail.reader import HeaderField
 
 _LINE_END = re.compile(rb"\r?\n")
 _BLANKS = re.compile(rb"[\t ]+")
@@ -63,6 +64,8 @@ def empty_b(value: bytes) -> bytes:
 
 def received_at(fields: Iterable[HeaderField]) -> datetime | None:
     """When the last hop took the message, by the topmost Received field; None where it does not tell."""
+    from deliverability.mail.received import parse_received
+
     top = next((field for field in fields if field.lower == "received"), None)
     return parse_received(top.value).date if top else None
 
