@@ -214,7 +214,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--questions", type=int, default=20_000)
-    parser.add_argument("--domains", type=int, default=2500)
+    parser.add_argument("--domains", type=int, default=5000)
     options = parser.parse_args()
     lab = Silenced(options.domains * 2)
     with serving(partial(Silenced, lab.domains)) as server, collecting_seldom():  # as commands for many domains do

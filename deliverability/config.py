@@ -17,7 +17,7 @@ from msgspec.structs import fields, replace
 from deliverability._patterns import regex
 from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.errors import AT_LINE, FILE_TOO_LARGE, InputError, file_error
-from deliverability.model.facts import Waiver
+from deliverability.model.facts import Purpose, Waiver
 from deliverability.model.observed import SourceOwner, SourceWord
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ KeyPath = tuple[str | int, ...]
 
 LIST_FILE = "file:"
 """Begins the name of a list of the user's own."""
+_MAIL_KINDS = (Purpose.USERS, Purpose.BULK, Purpose.TRANSACTIONAL)
 
 
 class ConfigError(InputError):
@@ -105,7 +106,10 @@ class MailSettings(Struct, frozen=True):
     ] = None
     messages: Annotated[
         tuple[str, ...],
-        Said("Sample messages: files, globs, a Maildir or an mbox (the newest message of the domain is taken)."),
+        Said(
+            "Sample messages: files, globs, a Maildir or an mbox (the newest message of the domain is taken). "
+            "Before the place may stand what kind of mail it is: users:, bulk: or transactional:."
+        ),
     ] = ()
 
 
@@ -731,7 +735,8 @@ def _from_folder(settings: Settings, folder: Path) -> Settings:
             return folder / path
 
     def messages(table: Any) -> tuple[str, ...]:
-        return tuple(str(place(each)) for each in table.messages)
+        named = map(kind_and_place, table.messages)
+        return tuple(f"{kind.value}:{place(path)}" if kind else str(place(path)) for kind, path in named)
 
     def named(path: str | None) -> str | None:
         return str(place(path)) if path else None
@@ -760,6 +765,14 @@ def _from_folder(settings: Settings, folder: Path) -> Settings:
             for each in settings.domain
         ),
     )
+
+
+def kind_and_place(text: str) -> tuple[Purpose | None, str]:
+    """What kind of mail a message is, where that stands before its place (``bulk:news.eml``), and the place."""
+    for kind in _MAIL_KINDS:
+        if text.startswith(f"{kind.value}:"):
+            return kind, text.removeprefix(f"{kind.value}:")
+    return None, text
 
 
 def _plain(name: str) -> str:

@@ -255,9 +255,15 @@ def test_a_tilde_is_the_users_home_and_other_paths_are_meant_from_the_file(
 ) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     text = (
-        'messages = ["~/Maildir", "samples/*.eml", "~no-such-user-here/x"]\noutput = "~/pages"\nrules = ["~/rules"]\n'
+        'messages = ["~/Maildir", "bulk:~/News", "transactional:samples/*.eml", "~no-such-user-here/x"]\n'
+        'output = "~/pages"\nrules = ["~/rules"]\n'
     )
     read = settings(toml, text)
-    assert read.messages == ("/home/me/Maildir", f"{toml.parent}/samples/*.eml", f"{toml.parent}/~no-such-user-here/x")
+    assert read.messages == (
+        "/home/me/Maildir",
+        "bulk:/home/me/News",
+        f"transactional:{toml.parent}/samples/*.eml",
+        f"{toml.parent}/~no-such-user-here/x",
+    )
     assert read.output == Path("/home/me/pages")
     assert read.rules == (Path("/home/me/rules"),)

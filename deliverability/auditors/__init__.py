@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 AUDITORS = (
     "subject",
     "purpose",
+    "streams",
     "message",
     "format",
     "japanese",

@@ -44,6 +44,13 @@ PROVIDES = (
     *(spec(f"deliveries.{name}", _INT, text, unit="messages") for name, text in _COUNTS.items()),
     spec("deliveries.ended", _INT, "Mails delivered, returned or refused.", unit="messages"),
     spec("deliveries.hard_percent", _FLOAT, "Mails refused for good, of those.", unit="percent", optional=True),
+    spec(
+        "deliveries.to_suppress",
+        _INT,
+        "Addresses that `deliv suppress` takes off a list now, before it asks DNS; of all domains together. Unknown "
+        "where no file of addresses is kept.",
+        unit="addresses",
+    ),
     spec("deliveries.loops", _TEXTS, "Receivers whose complaints or numbers were read: gmail, outlook, yahoo."),
     spec("deliveries.receivers", FactType.LIST_RECORD, "How mail to each receiver fared.", key=["receiver"]),
     spec("deliveries.receivers[].receiver", _STR, "Its id; other: all that have none."),
@@ -86,6 +93,7 @@ PROVIDES = (
 )
 _PATHS = tuple(each.path for each in PROVIDES if "[]" not in each.path)
 _NOTHING = Unknown(Reason.NOT_CONFIGURED, needs(Input.DELIVERIES))
+_NO_ADDRESSES = Unknown(Reason.NOT_CONFIGURED, needs(Input.ADDRESSES))
 _NO_SENT = Unknown(Reason.NOT_CONFIGURED, needs(Input.DELIVERED))
 
 
@@ -118,6 +126,7 @@ async def audit(ctx: Context) -> None:
         "deliveries.hard_percent": _percent(sums["hard"], ended) if known else _NO_SENT,
         "deliveries.receivers": tuple(_receivers(days, causes, deliveries)),
         "deliveries.bounces": tuple(_bounces(causes, deliveries)),
+        "deliveries.to_suppress": _NO_ADDRESSES if deliveries.to_suppress is None else deliveries.to_suppress,
     }
     ctx.put_all(told, ctx.cite(_evidence(deliveries, sum(sums.values()))))
 

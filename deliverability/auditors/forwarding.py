@@ -13,8 +13,9 @@ from msgspec import Struct
 
 from deliverability._patterns import regex
 from deliverability.auditors.base import Context, auditor, spec
-from deliverability.mail.addresses import canonical_ip, parse_addresses, to_a_label
+from deliverability.mail.addresses import canonical_ip, to_a_label
 from deliverability.mail.evidence import header_evidence
+from deliverability.mail.mass import homes, list_marks
 from deliverability.mail.received import (
     AuthenticationResults,
     client_ip_of,
@@ -55,14 +56,11 @@ PROVIDES = (
     spec("message.indirect", FactType.BOOL, "A post to another organization's list, or forwarded."),
 )
 
-# Fields that list software writes: Mailman, ezmlm and Yahoo Groups, Majordomo and Debian's lists.
-_LIST_SOFTWARE = ("x-beenthere", "x-mailman-version", "mailing-list", "x-mailing-list")
 _RESENT = ("resent-from", "resent-sender", "resent-to")
 _X_FORWARDED = ("x-forwarded-to", "x-forwarded-for")
 # SRS0 and SRS1 of the sender rewriting scheme, Microsoft's bounces+SRS=, and +caf_= of Gmail's forwarding.
 _REWRITTEN = regex(r"srs[01][=+-]|[^@]{0,200}\+(?:srs=|caf_=)", re.IGNORECASE)
 _MAX_FIELDS = 100  # of one kind that are read
-_MAX_ADDRESSES = 1000
 
 
 @auditor(
@@ -88,64 +86,12 @@ async def audit(ctx: Context) -> None:
 
 
 def _list(ctx: Context, message: Message, home: str) -> bool:
-    """State whose list it is and whether this is a post to it; a newsletter whose service names the list is none."""
-    ids, posts = message.fields("List-Id")[:1], message.fields("List-Post")[:1]
-    owner = next((found for field in ids if (found := _list_home(field.value))), None)
-    other = owner is not None and bool(home) and owner != home
-    ctx.put("message.list_owner", None if not owner or not home else "other" if other else "own", *_cite(ctx, ids))
-
-    owned = _list_senders(message, home)
-    posted = [field for field in posts if home and any(each != home for each in _mailto_homes(field.value))]
-    marked: list[HeaderField] = []
-    if other:
-        marked = [field for field in message.headers if field.lower in _LIST_SOFTWARE]
-        marked += [each for each in message.fields("Precedence") if each.value.strip().lower() == "list"]
-        recipients = [*message.fields("To"), *message.fields("Cc")][:_MAX_FIELDS]
-        marked += [field for field in recipients if owner in _homes(field.value)]
-    list_post = bool(posted or marked or owned)
-    ctx.put("message.list_post", list_post, *_cite(ctx, [*ids, *posts, *marked, *owned]))
-    return list_post
-
-
-# How list software names the sender of what it passes on: owner-LIST (Majordomo), LIST-bounces (Mailman), LIST-owner.
-_LIST_SENDER = regex(r"owner-(?P<before>.{1,64})|(?P<behind>.{1,64}?)-(?:bounces|owner)(?:\+.*)?", re.IGNORECASE)
-
-
-def _list_senders(message: Message, home: str) -> list[HeaderField]:
-    """Return-Path fields that name another organization's list to which the message is addressed."""
-    boxes = [
-        box
-        for field in [*message.fields("To"), *message.fields("Cc")][:_MAX_FIELDS]
-        for box in parse_addresses(field.value)[:_MAX_ADDRESSES]
-    ]
-    lists = {box.address.lower() for box in boxes if box.domain and registrable_domain(box.domain) != home}
-    found = []
-    for field in message.fields("Return-Path")[:1]:
-        for box in parse_addresses(field.value)[:1]:
-            local, _, domain = box.address.rpartition("@")
-            named = _LIST_SENDER.fullmatch(local)
-            if named and f"{named['before'] or named['behind']}@{domain}".lower() in lists:
-                found.append(field)
-    return found if home else []
-
-
-def _list_home(value: str) -> str | None:
-    """The organization of a List-Id (RFC 2919: a name in angle brackets, after a description)."""
-    inner = value.rpartition("<")[2].partition(">")[0].strip()
-    name = to_a_label(inner)
-    return registrable_domain(name) if name and "." in name else None
-
-
-def _mailto_homes(value: str) -> set[str]:
-    """The organizations of the addresses in a List-Post (RFC 2369)."""
-    addresses = re.findall(r"mailto:([^<>?\s]{1,500})", value[:20_000], re.IGNORECASE)
-    return {home for address in addresses for home in _homes(address)}
-
-
-def _homes(value: str) -> set[str]:
-    """The organizations of the addresses of a field."""
-    boxes = parse_addresses(value)[:_MAX_ADDRESSES]
-    return {registrable_domain(box.domain) for box in boxes if box.domain}
+    """State whose list it is and whether this is a post to it."""
+    marks = list_marks(message, home, registrable_domain)
+    owner = None if marks.own is None else "own" if marks.own else "other"
+    ctx.put("message.list_owner", owner, *_cite(ctx, marks.named))
+    ctx.put("message.list_post", marks.post, *_cite(ctx, marks.seen))
+    return marks.post
 
 
 def _marks(message: Message) -> dict[str, list[HeaderField]]:
@@ -155,8 +101,8 @@ def _marks(message: Message) -> dict[str, list[HeaderField]]:
     passed = [field for field in message.headers if field.lower in _X_FORWARDED and "@" in field.value]
     delivered = list(message.fields("Delivered-To")[:_MAX_FIELDS])
     # From mailbox to mailbox of one organization it never left the receiver.
-    homes = {home for field in delivered for home in _homes(field.value)}
-    signs = {"resent": resent, "x-forwarded": passed, "delivered-to": delivered if len(homes) > 1 else []}
+    owners = {home for field in delivered for home in homes(field.value, registrable_domain)}
+    signs = {"resent": resent, "x-forwarded": passed, "delivered-to": delivered if len(owners) > 1 else []}
     return {code: fields for code, fields in signs.items() if fields}
 
 

@@ -89,7 +89,7 @@ async def audit(ctx: Context) -> None:
         for each in PROVIDES[1:]:
             ctx.put(each.path, Unknown(Reason.NO_MESSAGE))
         return
-    from deliverability.mail.received import parse_return_path
+    from deliverability.mail.mass import is_automatic
 
     ctx.put("message.headers_only", bool(message.headers) and message.body_octets == 0)
     _author(ctx, message)
@@ -98,10 +98,8 @@ async def audit(ctx: Context) -> None:
     _date(ctx, message)
     return_path = message.first("Return-Path")
     automatic = message.fields("Auto-Submitted")
-    marked = any(each.value.partition(";")[0].strip().lower() not in ("no", "") for each in automatic)
-    null_sender = return_path is not None and parse_return_path(return_path.value) == ""
     cited = [*automatic, return_path] if return_path else list(automatic)
-    ctx.put("message.auto_submitted", marked or null_sender, *_cite(ctx, cited))
+    ctx.put("message.auto_submitted", is_automatic(message), *_cite(ctx, cited))
     seals = message.fields("ARC-Seal")
     instances = {match[1] for each in seals if (match := _ARC_INSTANCE.search(each.value[:1000]))}
     ctx.put("message.arc_sets", len(instances), *_cite(ctx, seals))

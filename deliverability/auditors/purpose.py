@@ -52,8 +52,6 @@ PROVIDES = (
     ),
 )
 
-# Providers that put a Feedback-ID on every mail, that of a person as well as a newsletter: it says nothing there.
-_STAMPS = frozenset({"amazonses", "fastmail", "postmark", "proton", "sg"})
 _CLOSED: Mapping[FactPath, str] = {
     "spf.sends_nothing": "spf-all-fails",
     "domain.null_mx": "null-mx",
@@ -106,19 +104,10 @@ def _bulk_signs(ctx: Context) -> dict[str, HeaderField]:
     message = ctx.message
     if message is None or ctx.value("message.list_post") is not False:
         return {}
-    signs: dict[str, HeaderField] = {}
-    if (field := message.first("List-Unsubscribe")) is not None:
-        signs["list-unsubscribe"] = field
-    if (field := message.first("List-Id")) is not None and ctx.value("message.list_owner") == "own":
-        signs["list-id"] = field
-    # Answering machines and bounces say Precedence: bulk to keep others from answering.
-    field = message.first("Precedence")
-    if field is not None and field.value.strip().lower() == "bulk" and ctx.value("message.auto_submitted") is False:
-        signs["precedence-bulk"] = field
-    field = message.first("Feedback-ID")
-    if field is not None and (maker := field.value.rpartition(":")[2].strip().lower()) and maker not in _STAMPS:
-        signs["feedback-id"] = field
-    return signs
+    own_list = ctx.value("message.list_owner") == "own"
+    from deliverability.mail.mass import bulk_signs
+
+    return bulk_signs(message, own_list=own_list, automatic=ctx.value("message.auto_submitted") is not False)
 
 
 def _sent_from_it(ctx: Context) -> bool:

@@ -67,12 +67,13 @@ def command(
         from deliverability.cli.output import put
         from deliverability.cli.running import run_reports
         from deliverability.judge.engine import Selection
+        from deliverability.runs.contact import reported_by
         from deliverability.runs.engine import Audited, Extras
         from deliverability.runs.rules import rule_folders
 
         if output is not None and output.suffix.lower() not in _FORMS:
             raise InputError(NOT_THIS_FORM(file=str(output), forms=_FORMS))
-        inputs = read_inputs(params)
+        inputs = read_inputs({**params, "history": url})
         if len(inputs.jobs) != 1:
             raise InputError(ONE_DOMAIN())
         with rule_problems():
@@ -81,8 +82,9 @@ def command(
             contact, replies = _known(receiver, folders, speaker.rules)
         quotes = _quotes(bounces, contact.receiver, replies, speaker.rules, inputs.ports.clock.now())
 
-        def each(_: Audited, report: Report) -> tuple[ContactPack, Report]:
-            return _pack(report, contact, inputs.settings, quotes, since, url, params["config"]), report
+        def each(audited: Audited, report: Report) -> tuple[ContactPack, Report]:
+            heard = reported_by(contact.receiver, audited.subject.observed, speaker.rules.knowledge.reporters)
+            return _pack(report, contact, inputs.settings, quotes, since, url, params["config"], heard), report
 
         selection = Selection(receivers=(contact.receiver,))
         packs = run_reports(inputs, speaker.rules, selection, each, Extras())
@@ -130,6 +132,7 @@ def _pack(
     since: date | None,
     url: str | None,
     config: Path | None,
+    heard: frozenset[str],
 ) -> ContactPack:
     from deliverability.cli.types import DEFAULT_FILE
     from deliverability.history.store import History, missing_file
@@ -140,10 +143,10 @@ def _pack(
     today = date.fromisoformat(report.run.started[:10])
     company = _company(settings)
     if missing_file(where, folder=folder) is not None:
-        return contact_pack(report, contact, company, quotes, since, None, today)
+        return contact_pack(report, contact, company, quotes, since, None, today, heard=heard)
     history = History.open(where, folder=folder)
     try:
-        return contact_pack(report, contact, company, quotes, since, history, today)
+        return contact_pack(report, contact, company, quotes, since, history, today, heard=heard)
     finally:
         history.close()
 

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from deliverability.cli.ending import told
 from deliverability.cli.language import language
 from deliverability.cli.types import DEFAULT_FILE
-from deliverability.config import MailSettings, Settings, load
+from deliverability.config import MailSettings, Settings, kind_and_place, load
 from deliverability.inputs import is_plain, parse_domain
 from deliverability.mail.captured import envelope_beside
 from deliverability.model.codes import Code
@@ -27,6 +27,7 @@ from deliverability.ports.budget import SECONDS
 from deliverability.ports.open import PortSettings, SettingError, open_ports
 from deliverability.ports.ports import Permissions, Ports
 from deliverability.runs.job import Job, Options, Sample, plan
+from deliverability.runs.samples import with_samples
 
 if TYPE_CHECKING:
     from datetime import date
@@ -81,7 +82,8 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
     A history that cannot be read is told and left out. Raises InputError and ConfigError.
     """
     inputs = _read_inputs(params)
-    if not inputs.settings.history and not inputs.settings.feedback.places and not inputs.settings.feedback.mailbox:
+    said = inputs.settings
+    if not (params.get("history") or said.history or said.feedback.places or said.feedback.mailbox):
         return inputs
     from deliverability.history.store import HistoryError
 
@@ -97,7 +99,7 @@ def _read_inputs(params: dict[str, Any]) -> Inputs:
     settings = read_settings(params["config"])
     names = list(params["domains"])
     messages = list(params["eml"])
-    if names.count("-") + messages.count("-") > 1:
+    if names.count("-") + sum(kind_and_place(each)[1] == "-" for each in messages) > 1:
         raise InputError(STDIN_ONCE())
     if "-" in names:
         place = names.index("-")
@@ -116,7 +118,7 @@ def _read_inputs(params: dict[str, Any]) -> Inputs:
         domains.append((domain, own if is_plain(name, domain) else replace(own, taken_from=_shown(name))))
     lists = lists_of(params, settings, params.get("blocklists") or ())
     ports = ports_of(params, settings, lists)
-    jobs = plan(domains, [sample_of(name) for name in messages], options)
+    jobs = with_samples(plan(domains, [sample_of(name) for name in messages], options))
     if lists is not None:
         jobs = [replace(job, options=replace(job.options, lists_wanted=lists.wanted)) for job in jobs]
     return Inputs(jobs, ports, settings, params["record"])
@@ -238,11 +240,15 @@ def _names_of(lines: Iterable[str]) -> list[str]:
 
 
 def sample_of(name: str) -> Sample:
-    """A message by its file, or from standard input. Raises InputError where it is none."""
+    """A message by its file, or from standard input; `bulk:FILE` says what kind of mail it is.
+
+    Raises InputError where it is no message.
+    """
+    kind, name = kind_and_place(name)
     if name == "-":
         data = sys.stdin.buffer.read(MAX_STDIN_OCTETS)
         _refuse_other("-", data)
-        return Sample("-", data=data)
+        return Sample("-", data=data, purpose=kind)
     from deliverability.mail.kinds import HEAD_OCTETS
 
     path = Path(name)
@@ -255,7 +261,7 @@ def sample_of(name: str) -> Sample:
             _refuse_other(name, file.read(HEAD_OCTETS))
     except OSError as error:
         raise InputError(file_error(name, error)) from None
-    return Sample(name, path=path, envelope=envelope_beside(path))
+    return Sample(name, path=path, envelope=envelope_beside(path), purpose=kind)
 
 
 def _refuse_other(name: str, data: bytes) -> None:

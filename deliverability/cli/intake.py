@@ -82,8 +82,8 @@ def keeping_addresses(plan: PlanT, file: Path | None) -> Iterator[PlanT]:
 
     kept = AddressFile(file)
     try:
-        yield replace(plan, takes_events=addresses_into(kept, int(plan.ports.clock.now().timestamp())))
-        kept.settle()
+        takes_events = addresses_into(kept, int(plan.ports.clock.now().timestamp()))
+        yield replace(plan, takes_events=takes_events, settles=kept.settle)
     finally:
         kept.close()
 

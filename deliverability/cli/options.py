@@ -31,7 +31,7 @@ report_lang_option = click.option(
 )
 # Where nothing but errors, help and remarks depends on it.
 speaking_option = click.option("--lang", type=OneOf(LANGUAGES), expose_value=False)
-text_or_json_option = click.option("--format", "style", type=OneOf(["text", "json"]), default="text", show_default=True)
+text_or_json_option = click.option("--format", "style", type=OneOf(["text", "json"]), default="text")
 file_option = click.option("-o", "--output", type=PathOf("file"), metavar="FILE")
 config_option = click.option("--config", type=PathOf("file", exists=True), metavar="FILE")
 rule_folders_option = click.option("--rules", multiple=True, type=PathOf("folder", exists=True), metavar="DIR")

@@ -15,7 +15,8 @@ class Input(StrEnum):
     REPORTS: what receivers report, read in. DELIVERIES: results of mails, read in: bounces, events or a log. DELIVERED:
     those that also tell what was delivered. POSTMASTER_TOOLS, SNDS: exports of these, read in. HISTORY: weekly runs
     that are kept. RARE_RUNS: which mail is sent seldom. LIST_CHECK: the sums of a checked list of recipients.
-    WARM_UP_PLAN: a plan of `deliv warm-up`.
+    WARM_UP_PLAN: a plan of `deliv warm-up`. SAMPLES: a newsletter and a transactional mail, both as received.
+    ADDRESSES: the file of addresses that bounced or complained.
     """
 
     SENDING_IP = "sending-ip"
@@ -37,12 +38,15 @@ class Input(StrEnum):
     RARE_RUNS = "rare-runs"
     LIST_CHECK = "list-check"
     WARM_UP_PLAN = "warm-up-plan"
+    SAMPLES = "samples"
+    ADDRESSES = "addresses"
 
     @property
     def kept(self) -> bool:
         """Whether it comes from what is kept between audits or stands in settings: no option of an audit gives it."""
         read_in = (Input.REPORTS, Input.DELIVERIES, Input.DELIVERED, Input.POSTMASTER_TOOLS, Input.SNDS)
-        return self in (*read_in, Input.HISTORY, Input.RARE_RUNS, Input.LIST_CHECK, Input.WARM_UP_PLAN)
+        said = (Input.HISTORY, Input.RARE_RUNS, Input.LIST_CHECK, Input.WARM_UP_PLAN, Input.ADDRESSES)
+        return self in (*read_in, *said)
 
 
 Arg = Union[str, int, float, "Detail", tuple["Arg", ...]]

@@ -78,11 +78,33 @@ class Company(Struct, frozen=True):
     phone: str = ""
 
 
+class HostOrigin(StrEnum):
+    """How an address is known to send.
+
+    GIVEN: the user named it. MESSAGE: the message came from it. RECEIVER: this receiver reported own mail from there
+    (DMARC). REPORTS: others did. SNDS: Outlook.com shows it in SNDS.
+    """
+
+    GIVEN = "given"
+    MESSAGE = "message"
+    RECEIVER = "receiver"
+    REPORTS = "reports"
+    SNDS = "snds"
+
+
 class SendingHost(Struct, frozen=True):
-    """An address that sends for the domain, and its reverse name; None: it has none, or it could not be looked up."""
+    """An address that sends for the domain.
+
+    Attributes:
+        ip: the address.
+        name: its reverse name; None: it has none, or it is not known.
+        known_by: how it is known to send.
+
+    """
 
     ip: str
     name: str | None
+    known_by: tuple[HostOrigin, ...]
 
 
 class QuotedReply(Struct, frozen=True):

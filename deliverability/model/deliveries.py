@@ -151,6 +151,8 @@ class Deliveries(Struct, frozen=True):
         gmail: what Postmaster Tools say of the domain and of names below it.
         snds: what SNDS says of addresses, whoever uses them.
         known: of causes by their meaning and receiver.
+        to_suppress: addresses that `deliv suppress` takes off now without asking DNS, whichever domain wrote to them;
+            None: no file of addresses is kept, or it cannot be read.
 
     """
 
@@ -161,6 +163,7 @@ class Deliveries(Struct, frozen=True):
     gmail: tuple[ValueDay, ...] = ()
     snds: tuple[ValueDay, ...] = ()
     known: Mapping[tuple[str, str], CauseSeen] = field(default_factory=dict)
+    to_suppress: int | None = None
 
 
 COUNTS: Mapping[DeliveryResult, str] = {

@@ -219,6 +219,27 @@ class StageSeen(NamedTuple):
     since: str
 
 
+class SampleSeen(Struct, frozen=True):
+    """A message of the domain beside others of the same run: what kind of mail it is, and what sent it.
+
+    Attributes:
+        name: as the report names it; another one for each message of the run.
+        purpose: what kind of mail it is: users, bulk or transactional; None: nobody said so, and its marks do not tell.
+        said: the user says so.
+        signs: the marks that tell where the user does not.
+        address: the address that its receiver took it from; empty: it does not tell.
+        signers: domains of its signatures (d=), A-labels.
+
+    """
+
+    name: str
+    purpose: Purpose | None = None
+    said: bool = False
+    signs: tuple[str, ...] = ()
+    address: str = ""
+    signers: tuple[str, ...] = ()
+
+
 class Subject(Struct, frozen=True):
     """What is audited, as the user gave it.
 
@@ -247,6 +268,7 @@ class Subject(Struct, frozen=True):
         taken_from: the web or mail address that the domain was taken out of; None: it was given by itself.
         envelope: what our own SMTP server saw of the message; None: it did not come that way.
         lists_wanted: the block lists to ask; None: none is.
+        samples: the messages of the domain in this run, its own among them; empty: there are not several.
 
     """
 
@@ -274,6 +296,7 @@ class Subject(Struct, frozen=True):
     taken_from: str | None = None
     envelope: SmtpEnvelope | None = None
     lists_wanted: ListsWanted | None = None
+    samples: tuple[SampleSeen, ...] = ()
 
     def __repr__(self) -> str:  # asyncio writes out what a task returns: no octets of a message
         return f"Subject({self.domain!r}, message_name={self.message_name!r})"

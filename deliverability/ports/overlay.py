@@ -145,10 +145,14 @@ class OverlayResolver:
     its name for its type. Where the base failed, the proposal alone is the answer.
 
     That a new name ends a wildcard's reach over it (RFC 4592 section 2.2.1) is not modelled for other types there.
+
+    The base may also have failed behind a CNAME that leads to a proposal: then the CNAME is asked for. With `within`
+    only where the name is that domain or below it; what failed elsewhere stays so, and costs no further question.
     """
 
-    def __init__(self, base: Resolver, proposals: Iterable[Proposal]) -> None:
+    def __init__(self, base: Resolver, proposals: Iterable[Proposal], within: str = "") -> None:
         self._base = base
+        self._within = within
         self._proposals: dict[tuple[str, str], list[Proposal]] = {}
         self._names: set[str] = set()
         for proposal in proposals:
@@ -167,11 +171,12 @@ class OverlayResolver:
     def reaches(self, name: str, answer: Answer) -> bool:
         """Whether a question for `name` may be answered otherwise than the base, or another overlay of it, does.
 
-        Only what leads through a proposed name may, or a name above one, and what failed.
+        Only what leads through a proposed name may, or a name above one, and what failed on its way to one.
         """
+        asked = canonical(name)
         if isinstance(answer, Failed):
-            return True
-        return not self._names.isdisjoint((canonical(name), *answer.chain))
+            return asked in self._names or self._may_lead_here(asked)
+        return not self._names.isdisjoint((asked, *answer.chain))
 
     async def close(self) -> None:
         """Close the base."""
@@ -192,8 +197,7 @@ class OverlayResolver:
 
         answer = await self._base.query(name, rdtype)
         if isinstance(answer, Failed):
-            # The base may have failed behind a CNAME that leads to a proposal.
-            if any(kind in (rdtype, "CNAME") for _, kind in self._proposals):
+            if self._may_lead_here(name) and any(kind in (rdtype, "CNAME") for _, kind in self._proposals):
                 link = await self._base.query(name, "CNAME")
                 if isinstance(link, Found) and rdtype != "CNAME":
                     return await self._through(link.values[:1], name, rdtype, seen)
@@ -204,6 +208,10 @@ class OverlayResolver:
         if isinstance(answer, Absent) and answer.nxdomain and (answer.chain or (name,))[-1] in self._names:
             return replace(answer, nxdomain=False)
         return answer
+
+    def _may_lead_here(self, name: str) -> bool:
+        """Whether a CNAME that leads to a proposal may stand at a name where the base failed."""
+        return not self._within or name == self._within or name.endswith(f".{self._within}")
 
     async def _through(self, chain: tuple[str, ...], name: str, rdtype: str, seen: tuple[str, ...]) -> Answer:
         answer = await self._answer(chain[-1], rdtype, (*seen, name, *chain[:-1]))

@@ -71,7 +71,14 @@ def contact_json(pack: ContactPack, view: ContactView, say: Phrases) -> str:
         "first": [{"rule": each.rule, "item": printable(each.item) or None} for each in pack.first],
         "unchecked": [{"rule": each.rule, "item": printable(each.item) or None} for each in pack.unchecked],
         "waiting": list(pack.waiting),
-        "hosts": [{"ip": each.ip, "name": printable(each.name) if each.name else None} for each in pack.hosts],
+        "hosts": [
+            {
+                "ip": each.ip,
+                "name": printable(each.name) if each.name else None,
+                "known_by": [origin.value for origin in each.known_by],
+            }
+            for each in pack.hosts
+        ],
         "replies": [
             {
                 "text": printable(each.text),

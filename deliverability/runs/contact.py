@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 from typing import TYPE_CHECKING
 
 from deliverability.feedback.quoting import RepliesQuoted
-from deliverability.model.contacts import Company, Contact, ContactPack, SendingHost
-from deliverability.model.facts import FactSet
+from deliverability.model.contacts import Company, Contact, ContactPack, HostOrigin, SendingHost
+from deliverability.model.facts import FactSet, records_of, text_of, texts_of
+from deliverability.model.observed import Observed
 from deliverability.model.report import Finding, Outcome, Report
+from deliverability.model.reporters import Reporter, reporter_named
 from deliverability.model.rules import Effect
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 MAX_HOSTS = 20
 _RUNS = 60  # earlier ones that are looked at
+_OWN = ("own", "own-gap")  # standings of sources that are the domain's own
+_SNDS_OF = "outlook"  # the receiver that SNDS is of
 _STOPS = (Effect.REJECT, Effect.DEFER, Effect.SPAM)
 
 
@@ -28,8 +32,13 @@ def contact_pack(
     since: date | None,
     history: History | None,
     today: date,
+    *,
+    heard: Collection[str] = (),
 ) -> ContactPack:
-    """The pack for one audited domain. Raises HistoryError where earlier runs cannot be read."""
+    """The pack for one audited domain. Raises HistoryError where earlier runs cannot be read.
+
+    `heard`: addresses that the receiver itself reported.
+    """
     stopping = [each for each in report.findings if _stops(each, contact)]
     first = [each for each in stopping if _outcome(each, contact.receiver) is Outcome.UNMET and each.waiver is None]
     open_ = [each for each in stopping if _outcome(each, contact.receiver) is Outcome.UNKNOWN]
@@ -37,7 +46,7 @@ def contact_pack(
         domain=report.domain,
         contact=contact,
         company=company,
-        hosts=tuple(_hosts(report.facts))[:MAX_HOSTS],
+        hosts=tuple(_hosts(report.facts, contact.receiver, frozenset(heard))[:MAX_HOSTS]),
         replies=quotes.replies(),
         of_recipients=quotes.of_recipients,
         days=quotes.days(),
@@ -66,12 +75,53 @@ def _outcome(finding: Finding, receiver: str) -> Outcome:
     return next((each.outcome for each in finding.judgements if each.receiver == receiver), finding.outcome)
 
 
-def _hosts(facts: FactSet) -> Iterator[SendingHost]:
-    found = facts.value("identity.ips")
-    for each in found if isinstance(found, tuple) else ():
-        if isinstance(each, Mapping):
-            name = each.get("name")
-            yield SendingHost(str(each["ip"]), name if isinstance(name, str) and name else None)
+def reported_by(receiver: str, observed: Observed | None, reporters: Mapping[str, Reporter]) -> frozenset[str]:
+    """The addresses from which this receiver itself reported mail, in reports that count."""
+    rows = observed.rows if observed is not None else ()
+    own = {
+        name
+        for name in {row.reporter for row in rows}
+        if (known := reporter_named(name, reporters)) is not None and known.receiver == receiver
+    }
+    return frozenset(row.ip for row in rows if row.trusted and row.reporter in own)
+
+
+def _hosts(facts: FactSet, receiver: str, heard: frozenset[str]) -> list[SendingHost]:
+    """What sends, and how that is known: as the user or the message says, what reports show as own, what SNDS lists.
+
+    Of the reports those of this receiver count; where it reported none of the domain's own addresses, those of others.
+    """
+    found: dict[str, SendingHost] = {}
+    reported = list(_reported(facts))
+    here = [each for each in reported if each[0] in heard]
+    for ip, name, origin in (
+        *_audited(facts),
+        *((ip, name, HostOrigin.RECEIVER) for ip, name in here),
+        *((ip, name, HostOrigin.REPORTS) for ip, name in reported if not here),
+        *((ip, None, HostOrigin.SNDS) for ip in _in_snds(facts) if receiver == _SNDS_OF),
+    ):
+        known = found.get(ip, SendingHost(ip, None, ()))
+        origins = tuple(dict.fromkeys((*known.known_by, origin)))
+        found[ip] = SendingHost(ip, known.name or name, origins)
+    return list(found.values())
+
+
+def _audited(facts: FactSet) -> Iterator[tuple[str, str | None, HostOrigin]]:
+    origin = HostOrigin.GIVEN if facts.value("envelope.ip_source") == "option" else HostOrigin.MESSAGE
+    for each in records_of(facts.value("identity.ips")):
+        yield text_of(each.get("ip")), text_of(each.get("name")) or None, origin
+
+
+def _reported(facts: FactSet) -> Iterator[tuple[str, str | None]]:
+    """The addresses of the domain's own sources that sent most; a name where it can only be that of the address."""
+    for each in records_of(facts.value("traffic.sources")):
+        if each.get("standing") in _OWN:
+            ips, names = texts_of(each.get("examples")), texts_of(each.get("ptr"))
+            yield from ((ip, names[0] if len(ips) == 1 and names else None) for ip in ips)
+
+
+def _in_snds(facts: FactSet) -> Iterator[str]:
+    return (text_of(each.get("ip")) for each in records_of(facts.value("snds.addresses")))
 
 
 def _mended(report: Report, history: History, today: date) -> Iterator[tuple[str, date]]:

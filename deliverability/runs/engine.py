@@ -105,7 +105,7 @@ async def gather_facts(
         sending_ips=options.sending_ips,
         mail_from=options.mail_from,
         helo=options.helo,
-        purpose=options.purpose,
+        purpose=(job.sample.purpose if job.sample else None) or options.purpose,
         daily_volume=options.daily_volume,
         waivers=options.waivers,
         keys_seen=options.keys_seen,
@@ -122,6 +122,7 @@ async def gather_facts(
         taken_from=options.taken_from,
         envelope=job.sample.envelope if job.sample else None,
         lists_wanted=options.lists_wanted,
+        samples=options.samples,
     )
     ports = run_ports.of_subject(domain) if domain else run_ports.without_domain()
     every = auditors()

@@ -97,6 +97,7 @@ class IntakePlan(Struct, frozen=True):
         outcomes: tells what replies mean; None: bounces, complaints, events, logs and numbers are not read.
         domain: whose mail it is, as A-label, where what is read does not tell; empty: nobody said.
         takes_events: also gets each event that is new; None: nobody. Not in a dry run.
+        settles: called once all events were given; None: nobody waits for that.
 
     """
 
@@ -114,6 +115,7 @@ class IntakePlan(Struct, frozen=True):
     outcomes: Outcomes | None = None
     domain: str = ""
     takes_events: TakesEvents | None = None
+    settles: Callable[[], None] | None = None
 
 
 class _Dry(Exception):
@@ -161,6 +163,8 @@ class _Run:
     def finish(self) -> None:
         if not self._plan.dry:
             self._store.finish(self._intake, self._now, self._plan.keep_days)
+            if self._plan.settles is not None:
+                self._plan.settles()
 
     @contextlib.contextmanager
     def _batch(self) -> Iterator[Batch]:

@@ -16,7 +16,7 @@ from deliverability.model.codes import Code
 from deliverability.model.deliveries import Deliveries
 from deliverability.model.envelope import SmtpEnvelope
 from deliverability.model.errors import InputError, file_error
-from deliverability.model.facts import KeySeen, Purpose, StageSeen, Waiver
+from deliverability.model.facts import KeySeen, Purpose, SampleSeen, StageSeen, Waiver
 from deliverability.model.lists import ListSums
 from deliverability.model.observed import Observed, SourceWord
 
@@ -28,13 +28,15 @@ NO_VOLUME = Code("no-volume", ("text",))
 class Sample(Struct, frozen=True):
     """A message to audit: its name in the report, and its octets or the file to read them from.
 
-    `envelope`: what our own SMTP server saw of it, where it came that way.
+    `envelope`: what our own SMTP server saw of it, where it came that way. `purpose`: what kind of mail it is, where
+    the user says that of this message.
     """
 
     name: str
     path: Path | None = None
     data: bytes | None = None
     envelope: SmtpEnvelope | None = None
+    purpose: Purpose | None = None
 
     def read(self) -> bytes:
         """The octets. Raises InputError where the file cannot be read or is too large."""
@@ -86,6 +88,7 @@ class Options(Struct, frozen=True):
     rua_since: str | None = None
     gate_to: str | None = None
     lists_wanted: ListsWanted | None = None
+    samples: tuple[SampleSeen, ...] = ()
 
     def __post_init__(self) -> None:
         """Bring the fields into the one spelling that the audit expects."""

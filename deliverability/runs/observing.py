@@ -37,6 +37,7 @@ class Observing(Struct, frozen=True):
         trust: which reports count: ``verified``, ``authenticated`` or ``any``.
         words: the user's words on sources.
         rules: the user's folders of rules, for what replies mean.
+        addresses: the file of addresses that bounced or complained; None: none is kept.
 
     """
 
@@ -46,6 +47,7 @@ class Observing(Struct, frozen=True):
     trust: str
     words: tuple[SourceWord, ...] = ()
     rules: tuple[Path, ...] = ()
+    addresses: Path | None = None
 
 
 def observing(
@@ -54,7 +56,13 @@ def observing(
     """As the settings have it; `days`: another length of the window, `history`: the URL of another one."""
     said = settings.feedback
     return Observing(
-        history or settings.history, folder, days or said.days, said.trust, settings.source_words, settings.rules
+        history or settings.history,
+        folder,
+        days or said.days,
+        said.trust,
+        settings.source_words,
+        settings.rules,
+        said.addresses,
     )
 
 
@@ -96,6 +104,7 @@ class Observer:
         self._running = running
         self._reported = reported_domains(history)
         self._fared = fared_domains(history)
+        self._to_suppress = self._addresses_off() if self._fared else None
         self._sources: dict[str, list[str]] = {}
         for name, source in history.subjects() if self._reported else ():
             self._sources.setdefault(name, []).append(source)
@@ -132,7 +141,17 @@ class Observer:
         from deliverability.history.deliveries import deliveries_of
 
         became = deliveries_of(self._history, home, self._how.days, self._now)
-        return None if became is None else replace(became, known=_known(became, self._how.rules))
+        if became is None:
+            return None
+        return replace(became, known=_known(became, self._how.rules), to_suppress=self._to_suppress)
+
+    def _addresses_off(self) -> int | None:
+        """How many addresses go on a suppression list; None where none are kept."""
+        if self._how.addresses is None:
+            return None
+        from deliverability.runs.suppress import to_suppress
+
+        return to_suppress(self._how.addresses, self._now)
 
     def _seen_before(self, domain: str) -> tuple[StageSeen | None, str | None]:
         """The stage and since when, and since when there is an address for reports, as earlier runs saw them."""

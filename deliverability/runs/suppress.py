@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
+from pathlib import Path
 
 from msgspec import Struct, field
 
 from deliverability.feedback.suppress import decide, plain_address
 from deliverability.history.addresses import AddressFile
 from deliverability.model.deliveries import DeliveryEvent, DeliveryResult
+from deliverability.model.errors import InputError
 from deliverability.model.suppression import AddressEvent, AddressRecord, Decision, SuppressClass
 from deliverability.ports.ports import Ports
 from deliverability.runs.intake import TakesEvents
@@ -66,9 +68,7 @@ async def suppressed(
     now = int(ports.clock.now().timestamp())
 
     def each() -> Iterator[AddressRecord]:
-        for _, same in groupby(kept.records(), key=lambda record: record.address):
-            decided = [(record, decide(record, now, gone.get(record.domain))) for record in same]
-            record, decision = min(decided, key=_first)
+        for record, decision in _decided(kept, now, gone):
             sums.decided[decision, record.kind] += 1
             if decision is Decision.OFF:
                 yield record
@@ -76,6 +76,27 @@ async def suppressed(
                 sums.again.append(record)
 
     return each()
+
+
+def to_suppress(file: Path, now: int) -> int | None:
+    """How many addresses go on the list whatever DNS says, which is not asked; None where the file cannot be read.
+
+    `now`: seconds since 1970.
+    """
+    try:
+        kept = AddressFile(file, create=False)
+        try:
+            return sum(decision is Decision.OFF for _, decision in _decided(kept, now, {}))
+        finally:
+            kept.close()
+    except InputError:  # `deliv intake` and `deliv suppress` say what is the matter with it
+        return None
+
+
+def _decided(kept: AddressFile, now: int, gone: Mapping[str, bool | None]) -> Iterator[tuple[AddressRecord, Decision]]:
+    """What becomes of each address, and of several reasons the one that decides; `gone`: see `takes_no_mail`."""
+    for _, same in groupby(kept.records(), key=lambda record: record.address):
+        yield min(((record, decide(record, now, gone.get(record.domain))) for record in same), key=_first)
 
 
 def _first(decided: tuple[AddressRecord, Decision]) -> tuple[int, int]:

@@ -7,11 +7,13 @@ theme. What the chart shows stands in a table beside it, so the drawing itself i
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 from xml.etree import ElementTree
 
+_LOADING = threading.Lock()
 _Number = int | float
 _SVG = "http://www.w3.org/2000/svg"
 _HIDDEN = frozenset({"tooltip", "tooltip-overlay", "text-overlay", "titles", "background", "value", "centered"})
@@ -113,12 +115,16 @@ def bars(values: Sequence[int]) -> str:
 
 
 def _pygal() -> Any:
-    """Pygal without the import hook that it installs for plug-ins of its own.
+    """Pygal without the import hook that it installs for plug-ins of its own, and without lxml.
 
-    The hook is of a form that Python 3.12 dropped: before, every import that finds nothing warns because of it.
+    The hook is of a form that Python 3.12 dropped: before, every import that finds nothing warns because of it. lxml it
+    takes where that happens to be installed, and then hands out a tree of lxml's.
     """
     import pygal
+    import pygal.etree
     import pygal.style
+
+    pygal.etree.etree.to_etree()
 
     for finder in list(sys.meta_path):
         if type(finder).__module__ == "pygal":

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 from msgspec import Struct
 
-from deliverability.model.contacts import AskedFor, ContactChannel, ContactPack, QuotedReply
+from deliverability.model.contacts import AskedFor, ContactChannel, ContactPack, QuotedReply, SendingHost
 from deliverability.model.rules import Confidence
 from deliverability.view.findings import FindingView, receiver_name
 from deliverability.view.report import ReportView
@@ -85,6 +85,7 @@ def _sections(
     pack: ContactPack, findings: Iterable[FindingView], speaker: Speaker, letter: tuple[str, ...]
 ) -> Iterator[ContactSection]:
     say, lang, contact = speaker.say, speaker.lang, pack.contact
+    receiver = receiver_name(contact.receiver, speaker)
     before = list(_before(pack, findings, say))
     needs = (say.count("contact.waiting", len(pack.waiting)),) if pack.waiting else ()
     if before or needs:
@@ -103,7 +104,19 @@ def _sections(
         yield ContactSection(
             say("contact.fields" if form else "contact.letter"), (say("contact.look-over"),), (), (*subject, *letter)
         )
+    if pack.hosts:
+        yield ContactSection(say("contact.hosts"), (), tuple(_host(each, say, receiver) for each in pack.hosts))
     yield from _evidence(pack, say)
+
+
+def _host(host: SendingHost, say: Phrases, receiver: str) -> str:
+    """An address, and how it is known to send."""
+    known = (say(f"contact.known-by.{each.value}", receiver=receiver) for each in host.known_by)
+    return say("punctuation.colon").join((_named(host), say("punctuation.list").join(known)))
+
+
+def _named(host: SendingHost) -> str:
+    return f"{host.ip} ({visible(host.name)})" if host.name else host.ip
 
 
 def _before(pack: ContactPack, findings: Iterable[FindingView], say: Phrases) -> Iterator[str]:
@@ -188,7 +201,7 @@ def _asked(ask: AskedFor, pack: ContactPack, speaker: Speaker, say: Phrases) -> 
     elif ask is AskedFor.DOMAIN:
         yield pack.domain
     elif ask is AskedFor.ADDRESSES:
-        yield from (f"{each.ip} ({visible(each.name)})" if each.name else each.ip for each in pack.hosts)
+        yield from map(_named, pack.hosts)
     elif ask is AskedFor.REPLIES:
         yield from (_quoted(each, say) for each in pack.replies)
     elif ask is AskedFor.STARTED and pack.started is not None:

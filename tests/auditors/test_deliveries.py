@@ -72,6 +72,13 @@ def test_without_anything_read_all_waits_for_it() -> None:
     assert found.value("deliveries.loops") == (), "that nobody tells of complaints is known"
 
 
+def test_how_many_addresses_are_due_is_stated_as_it_was_counted() -> None:
+    found = facts(replace(NOTHING, days=(day("gmail", delivered=1),), to_suppress=3))
+    assert found.value("deliveries.to_suppress") == 3
+    found = facts(replace(NOTHING, days=(day("gmail", delivered=1),)))
+    assert waits_for(found, "deliveries.to_suppress") == "addresses"
+
+
 def test_results_are_added_up_by_receiver() -> None:
     seen = replace(
         NOTHING,

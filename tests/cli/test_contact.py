@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,8 @@ from deliverability.runs.contact import contact_pack
 from deliverability.runs.rules import load_rules, rule_folders
 from deliverability.view.contact import contact_view
 from deliverability.view.report import ReportView
+from tests.feedback.reports import metadata, record
+from tests.feedback.reports import report as aggregate
 from tests.speaking import shipped
 from tests.test_golden import DEMO, GOLDEN, audited
 
@@ -147,6 +149,85 @@ def test_replies_of_others_are_no_evidence_and_that_is_said(folder: Path) -> Non
     done = run("icloud", "good.example", "--bounces", "other.log", "--anyway")
     assert "The replies in it are of other receivers." in done.output
     assert "[the replies, word for word, with their times]" in done.output
+
+
+# --- what sends ---
+
+CLOSED = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+SHOP = """$ORIGIN shop.example.
+$TTL 3600
+@ IN SOA ns hostmaster 1 7200 3600 1209600 300
+@ IN NS ns
+ns IN A 192.0.2.1
+@ IN MX 10 mx
+mx IN A 192.0.2.1
+@ IN TXT "v=spf1 ip4:192.0.2.0/24 ip4:198.51.100.7 -all"
+_dmarc IN TXT "v=DMARC1; p=none; rua=mailto:d@shop.example"
+"""
+
+
+def reported(folder: Path, reporter: str, *ips: str) -> None:
+    """A report of yesterday, on unsigned mail of shop.example from these addresses."""
+    begin = int((CLOSED - timedelta(days=1)).timestamp())
+    fails = "<disposition>none</disposition><dkim>fail</dkim><spf>fail</spf>"
+    nothing = "<spf><domain>host.invalid</domain><result>none</result></spf>"
+    rows = (record(ip=ip, count=100, author="shop.example", evaluated=fails, results=nothing) for ip in ips)
+    policy = "<policy_published><domain>shop.example</domain><p>none</p></policy_published>"
+    head = metadata(f"{reporter}-1", reporter=reporter, begin=begin, end=begin + 86_399)
+    (folder / f"{reporter}.xml").write_bytes(aggregate(*rows, head=head, policy=policy))
+
+
+def known(folder: Path, receiver: str, *args: str) -> dict[str, list[str]]:
+    """The addresses of a pack and how they are known, with the store of the folder."""
+    given = ["contact", receiver, "shop.example", "--zone", "shop.zone", "--anyway", "-o", "pack.json", *args]
+    done = CliRunner().invoke(deliv, given, standalone_mode=False)
+    assert done.exception is None, done.output
+    hosts = json.loads((folder / "pack.json").read_text("utf-8"))["hosts"]
+    return {each["ip"]: each["known_by"] for each in hosts}
+
+
+@pytest.fixture
+def store(folder: Path) -> Path:
+    """Google saw one own host, others two; a stranger sends as well; SNDS shows an own address."""
+    (folder / "shop.zone").write_text(SHOP)
+    (folder / "deliv.toml").write_text('history = "sqlite:///h.db"\n[[domain]]\nname = "shop.example"\n')
+    reported(folder, "google.com", "192.0.2.1", "203.0.113.66")
+    reported(folder, "mail.ru", "192.0.2.1", "198.51.100.7")
+    day = f"{CLOSED - timedelta(days=1):%m/%d/%Y}"
+    (folder / "snds.csv").write_text(f"192.0.2.9,{day} 1:00 AM,,9,9,900,GREEN,0.0%,,,0,,,\n")
+    places = ["google.com.xml", "mail.ru.xml", "snds.csv"]
+    done = CliRunner().invoke(deliv, ["intake", *places, "--trust", "--offline"], standalone_mode=False)
+    assert (done.exception, done.return_value) == (None, 0), done.output
+    return folder
+
+
+def test_own_hosts_in_reports_are_named_as_the_receiver_saw_them_else_as_others_did(store: Path) -> None:
+    assert known(store, "gmail") == {"192.0.2.1": ["receiver"]}
+    assert known(store, "icloud") == {"192.0.2.1": ["reports"], "198.51.100.7": ["reports"]}
+    assert known(store, "outlook") == {
+        "192.0.2.1": ["reports"],
+        "198.51.100.7": ["reports"],
+        "192.0.2.9": ["snds"],
+    }
+
+
+def test_what_the_user_names_comes_first_and_each_address_once(store: Path) -> None:
+    assert known(store, "gmail", "--ip", "192.0.2.1", "--ip", "192.0.2.77") == {
+        "192.0.2.1": ["given", "receiver"],
+        "192.0.2.77": ["given"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("lang", "said"),
+    [
+        ("en", "192.0.2.1: Gmail reported your mail from it (DMARC)"),
+        ("ja", "192.0.2.1：GmailのDMARCレポート"),
+    ],
+)
+def test_the_pack_says_how_an_address_is_known(store: Path, lang: str, said: str) -> None:
+    given = ["contact", "gmail", "shop.example", "--zone", "shop.zone", "--anyway", "--lang", lang]
+    assert said in CliRunner().invoke(deliv, given, standalone_mode=False).output
 
 
 # --- what was mended ---

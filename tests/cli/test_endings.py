@@ -254,7 +254,12 @@ def test_a_fault_of_ours_is_told_in_one_sentence_and_shown_on_demand(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_at_any_moment_is_no_traceback_and_leaves_nothing(folder: Path, number: signal.Signals) -> None:
     """While modules are imported as well as during the work; the sooner it comes, the less of Python is there."""
-    own = signal.SIG_DFL if number == signal.SIGINT else signal.SIG_IGN
+
+    def in_background() -> None:
+        # What runs there ignores Ctrl-C, and hands that down; so does nohup with SIGHUP.
+        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(each, signal.SIG_IGN if each == signal.SIGINT != number else signal.SIG_DFL)
+
     codes = set()
     for sixteenth in range(1, 129):
         process = subprocess.Popen(
@@ -262,8 +267,7 @@ def test_a_signal_at_any_moment_is_no_traceback_and_leaves_nothing(folder: Path,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            # What runs in the background ignores Ctrl-C, and hands that down.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, own) and None,
+            preexec_fn=in_background,
         )
         time.sleep(sixteenth / 16)
         process.send_signal(number)

@@ -97,3 +97,32 @@ def test_events_of_no_domain_ask_for_one(deliv: Deliv) -> None:  # noqa: F811
     assert done.code == 3
     assert "name the domain with --domain" in " ".join(done.out.split())
     assert deliv("intake", "events.ndjson", "--offline", "--domain", "example.com").code == 0
+
+
+@pytest.mark.parametrize(
+    ("lang", "due"),
+    [
+        ("en", "Addresses that deliv suppress can take off now: 64."),
+        ("ja", "deliv suppressで外せるアドレスは64件あります。"),
+    ],
+)
+def test_how_many_addresses_are_due_is_told_and_no_address(deliv: Deliv, lang: str, due: str) -> None:  # noqa: F811
+    """The same as `deliv suppress` counts: 60 that do not exist, and 4 that complained."""
+    settings = '[feedback]\naddresses = "addresses.sqlite3"\n'
+    Path("deliv.toml").write_text(f'history = "sqlite:///h.db"\n{settings}[[domain]]\nname = "example.com"\n')
+    assert deliv("audit", "example.com", "--zone", "mx.zone").code in (0, 1), "there is no such file yet"
+    deliv("intake", "events.ndjson", "--offline")
+    assert deliv("suppress", "--offline", "--lang", "en").out.startswith("64 addresses go on the suppression list.")
+    done = deliv("audit", "example.com", "--zone", "mx.zone", "--all", "--lang", lang)
+    assert "".join(due.split()) in "".join(done.out.split())
+    assert "somebody" not in deliv("audit", "example.com", "--zone", "mx.zone", "--format", "json").out
+    deliv("suppress", "--forget", "somebody1001@yahoo.com")
+    facts = json.loads(deliv("facts", "example.com", "--zone", "mx.zone").out)
+    assert facts["facts"]["deliveries.to_suppress"]["value"] == 63
+
+
+def test_without_a_file_of_addresses_nobody_knows_how_many_are_due(deliv: Deliv) -> None:  # noqa: F811
+    deliv("intake", "events.ndjson", "--offline")
+    facts = json.loads(deliv("facts", "example.com", "--zone", "mx.zone").out)
+    value = facts["facts"]["deliveries.to_suppress"]
+    assert (value["unknown"], value["detail"]["args"]) == ("not-configured", {"input": "addresses"})

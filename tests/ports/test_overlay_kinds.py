@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deliverability.model.facts import Reason
-from deliverability.ports.base import Failed, Found
+from deliverability.ports.base import Answer, Failed, Found
 from deliverability.ports.overlay import OverlayResolver, parse_proposal
 from deliverability.ports.static import StaticResolver
 
@@ -78,3 +78,22 @@ async def test_what_a_proposal_does_not_reach_is_answered_as_before(proposal: st
 async def test_a_question_that_failed_may_be_answered_by_any_proposal() -> None:
     overlay = OverlayResolver(StaticResolver(RECORDS), [parse_proposal("example.com MX 10 mx.example.com")])
     assert overlay.reaches("far.example.net", Failed("far.example.net", "A", Reason.TIMEOUT))
+
+
+async def test_what_failed_elsewhere_is_not_asked_about_again_for_a_draft() -> None:
+    asked: list[tuple[str, str]] = []
+
+    class Refusing:
+        async def query(self, name: str, rdtype: str) -> Answer:
+            asked.append((name, rdtype))
+            return Failed(name, rdtype, Reason.REFUSED)
+
+        async def close(self) -> None: ...
+
+    overlay = OverlayResolver(Refusing(), [parse_proposal("_dmarc.example.com TXT v=DMARC1;p=none")], "example.com")
+    for name in ("_dmarc.com", "vendor.example.net", "notexample.com"):
+        assert await overlay.query(name, "TXT") == Failed(name, "TXT", Reason.REFUSED)
+        assert not overlay.reaches(name, Failed(name, "TXT", Reason.REFUSED))
+    assert asked == [("_dmarc.com", "TXT"), ("vendor.example.net", "TXT"), ("notexample.com", "TXT")]
+    assert overlay.reaches("sub.example.com", Failed("sub.example.com", "TXT", Reason.REFUSED))
+    assert isinstance(await overlay.query("_dmarc.example.com", "TXT"), Found)

@@ -16,6 +16,7 @@ from deliverability.mail.captured import envelope_beside
 from deliverability.model.codes import Detail
 from deliverability.model.envelope import SmtpEnvelope
 from deliverability.model.errors import InputError
+from deliverability.model.facts import Purpose
 from deliverability.runs.job import Options
 from deliverability.runs.weekly.messages import MESSAGES_ABSENT, MESSAGES_NO_MAIL, NoMessages, Picked, pick
 from deliverability.runs.weekly.plan import subjects
@@ -183,3 +184,24 @@ def test_what_a_listener_left_half_written_or_lets_go_of_meanwhile_is_no_sample(
     monkeypatch.setattr(Path, "stat", stat)
     assert samples() == [folder / kept.id / "raw.eml"]
     assert store.get(gone.id) is None
+
+
+def test_the_word_before_a_place_says_what_kind_of_mail_it_is_and_the_history_goes_on(mails: Path) -> None:
+    root = mails.parent
+    places = (f"bulk:{mails / 'a.eml'}", f"transactional:{mails}")
+    found = pick(places, ["a.example"], root)["a.example"]
+    assert [(each.source, each.purpose) for each in found] == [
+        ("mails/a.eml", Purpose.BULK),
+        ("mails", Purpose.TRANSACTIONAL),
+    ]
+
+
+def test_messages_of_a_domain_are_told_of_each_other_by_their_places(mails: Path) -> None:
+    table = DomainSettings(name="a.example", messages=(f"bulk:{mails / 'a.eml'}", f"transactional:{mails / '*.eml'}"))
+    planned = subjects(Settings(domain=(table,)), mails, str, lambda domain: Options())
+    assert len(planned) == 2
+    for each in planned:
+        assert [(seen.name, seen.purpose) for seen in each.options.samples] == [
+            ("a.eml", Purpose.BULK),
+            ("*.eml", Purpose.TRANSACTIONAL),
+        ]

@@ -128,6 +128,13 @@ def sentences(summary: Summary, lang: str = "en") -> list[str]:
     return [each.sentence for each in view.news.sentences]
 
 
+def gaps_of(summary: Summary) -> list[tuple[str, str, str]]:
+    """What became of findings about gaps: the kind of change, the source, and since when it is so."""
+    comparison = entry_of(summary).comparison
+    assert comparison is not None
+    return [(each.kind.value, each.item, each.since) for each in comparison.changes if each.rule == "RPT-001"]
+
+
 def causes(summary: Summary, rule: str, kind: ChangeKind) -> tuple[Cause, ...]:
     (change,) = [each for each in changes(summary) if (each.rule, each.kind) == (rule, kind)]
     return change.causes
@@ -278,11 +285,21 @@ async def test_the_first_week_with_reports_opens_no_gap_that_was_there_all_the_t
 async def test_a_source_that_gets_another_name_is_no_gap_that_closed_and_opened(life: Life) -> None:
     """Hosts without a reverse name go by their range as soon as there are several in it."""
     arrive(life, until(FIRST.date(), 28), (GOOGLE, OUTLOOK), unsigned(MAIN, 100))
-    await life.week()
+    first = await life.week()
     arrive(life, week_before(2), (GOOGLE, OUTLOOK), unsigned(MAIN, 100), unsigned(BESIDE, 100))
     after = await life.week()
     assert [each.name for each in told(after)[0].gaps] == ["192.0.2.0/24"]
     assert sources(after) == []
+    assert gaps_of(after) == [("still", "192.0.2.0/24", first.started)]
+    assert not [each for each in sentences(after) if "192.0.2" in each]
+    quiet = await life.week()
+    assert gaps_of(quiet) == [("still", "192.0.2.0/24", first.started)], "what is known goes on under the new name"
+    for number in range(4, 8):
+        arrive(life, week_before(number), (GOOGLE, OUTLOOK), unsigned(MAIN, 100))
+        last = await life.week()
+    assert gaps_of(last) == [("still", MAIN, first.started)], "one alone is left in the window"
+    arrive(life, week_before(8), (GOOGLE, OUTLOOK), unsigned(MAIN, 100), unsigned(BILLING, 40))
+    assert sources(await life.week()) == [("opened", BILLING)], "a host elsewhere is a source of its own"
 
 
 async def test_the_reverse_name_of_a_forger_is_nobodys_news(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import os
+import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -48,3 +51,34 @@ def test_imports_that_find_nothing_are_as_before() -> None:
         warnings.simplefilter("error")
         with pytest.raises(ModuleNotFoundError):
             importlib.import_module("no_such_module_here")
+
+
+def test_a_chart_is_drawn_whatever_else_is_installed(tmp_path: Path) -> None:
+    lxml = tmp_path / "lxml"
+    lxml.mkdir()
+    (lxml / "__init__.py").touch()
+    (lxml / "etree.py").write_text("def __getattr__(name): raise RuntimeError('lxml was asked for ' + name)\n")
+    drawing = """
+from deliverability.view.charts import line, spark
+print(line("ab", (1, 2), name="x", write=str), spark((1, 2), top=2))
+"""
+    paths = os.pathsep.join((str(tmp_path), *filter(None, sys.path)))
+    done = subprocess.run(
+        [sys.executable, "-c", drawing], env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True
+    )
+    assert done.stdout.count("<svg") == 2, done.stderr
+
+
+def test_the_first_charts_may_be_drawn_side_by_side() -> None:
+    drawing = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from deliverability.view.charts import line
+sys.setswitchinterval(1e-5)
+with ThreadPoolExecutor(8) as pool:
+    for svg in pool.map(lambda _: line("ab", (1, 2), name="x", write=str), range(8)):
+        print(svg[:4])
+"""
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", drawing], capture_output=True, text=True)
+        assert done.stdout.split() == ["<svg"] * 8, done.stderr

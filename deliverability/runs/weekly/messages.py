@@ -11,6 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from deliverability.config import kind_and_place
 from deliverability.mail import kinds
 from deliverability.mail.captured import RAW, envelope_beside
 from deliverability.mail.dates import parse_date
@@ -18,6 +19,8 @@ from deliverability.mail.origin import HEAD_OCTETS, own_domain
 from deliverability.mail.reader import read
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
+from deliverability.model.facts import Purpose
+from deliverability.runs.job import Sample
 
 MAX_LOOKED_AT = 20_000
 _OLDEST = datetime.min.replace(tzinfo=UTC)
@@ -26,13 +29,20 @@ _OLDEST = datetime.min.replace(tzinfo=UTC)
 class Picked(Struct, frozen=True):
     """A sample message: where it comes from as the settings name it, and the file or the octets.
 
-    `source` stays the same from week to week although a mailbox gives another message each time.
+    `source` stays the same from week to week although a mailbox gives another message each time. `purpose`: what kind
+    of mail it is, as the settings say it of the place.
     """
 
     source: str
     name: str
     path: Path | None = None
     data: bytes | None = None
+    purpose: Purpose | None = None
+
+    def sample(self) -> Sample:
+        """The message to audit. Raises InputError where what our own server saw of it cannot be read."""
+        envelope = envelope_beside(self.path) if self.path else None
+        return Sample(self.name, self.path, self.data, envelope, self.purpose)
 
 
 MESSAGES_ABSENT = Code("messages-absent", ("place",))
@@ -48,7 +58,7 @@ def pick(places: Sequence[str], domains: Sequence[str], folder: Path) -> dict[st
     """The messages of each domain.
 
     Args:
-        places: files, globs, folders, Maildirs and mbox files.
+        places: files, globs, folders, Maildirs and mbox files; what kind of mail it is may stand before each.
         domains: A-labels; a message belongs to the longest that its author domain is or lies below.
         folder: what `places` are named from in `Picked.source`.
 
@@ -57,7 +67,8 @@ def pick(places: Sequence[str], domains: Sequence[str], folder: Path) -> dict[st
 
     """
     found: dict[str, list[Picked]] = {domain: [] for domain in domains}
-    for place in places:
+    for text in places:
+        purpose, place = kind_and_place(text)
         source = _named(place, folder)
         single = _single(place)
         if single is not None:
@@ -69,10 +80,10 @@ def pick(places: Sequence[str], domains: Sequence[str], folder: Path) -> dict[st
             if domain is None and len(domains) == 1:
                 domain = domains[0]
             if domain is not None:
-                found[domain].append(Picked(source, single.name, path=single))
+                found[domain].append(Picked(source, single.name, path=single, purpose=purpose))
             continue
         for domain, head in _newest(_heads(place, source), domains).items():
-            found[domain].append(Picked(source, head.name, head.path, head.data()))
+            found[domain].append(Picked(source, head.name, head.path, head.data(), purpose))
     return found
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from deliverability.config import Settings
 from deliverability.model.codes import Code, Detail
 from deliverability.model.errors import InputError
+from deliverability.model.facts import Purpose, SampleSeen
 from deliverability.runs.job import Options
+from deliverability.runs.samples import MAX_SAMPLES, sample_seen, several
 from deliverability.runs.weekly.messages import NoMessages, Picked, pick
 from deliverability.runs.weekly.run import WeeklySubject
 
@@ -45,10 +50,22 @@ def subjects(
             found, wrong = _pick(own[domain], [domain], folder)
             picked = found.get(domain, [])
         options = options_of(domain)
+        options = replace(options, samples=_samples(picked, options.purpose))
         if not picked:
             planned.append(WeeklySubject(domain, options, problems=wrong))
         planned += [WeeklySubject(domain, options, each, wrong) for each in picked]
     return tuple(planned)
+
+
+def _samples(picked: Sequence[Picked], purpose: Purpose | None) -> tuple[SampleSeen, ...]:
+    """What the messages of a domain tell of each other, by their places; one that cannot be read tells nothing, and is
+    told where it is audited.
+    """
+    seen: list[SampleSeen] = []
+    for each in picked[:MAX_SAMPLES]:
+        with contextlib.suppress(InputError):
+            seen.append(sample_seen(each.source, each.sample(), purpose))
+    return several(seen)
 
 
 def _pick(

@@ -40,7 +40,6 @@ from deliverability.history.trend import certain_grade, measures_of, stage_of
 from deliverability.judge.conditions import paths_of
 from deliverability.judge.engine import Selection, fingerprint, judge
 from deliverability.judge.grade import assess
-from deliverability.mail.captured import envelope_beside
 from deliverability.model.answer import FindingId, Said
 from deliverability.model.codec import decode_detail, encode, json_text
 from deliverability.model.codes import ABOUT, Code, Detail
@@ -70,7 +69,7 @@ from deliverability.runs.listed import with_lists_seen
 from deliverability.runs.observing import Observer, Observing
 from deliverability.runs.stream import collecting_seldom, stream
 from deliverability.runs.weekly.messages import Picked
-from deliverability.runs.weekly.traffic import gate_week, told_elsewhere, traffic_of
+from deliverability.runs.weekly.traffic import SOURCES, gate_week, moved_sources, told_elsewhere, traffic_of
 from deliverability.words.sentences import phrases, sentences
 from deliverability.words.speaker import Speaker
 from deliverability.words.steps import step_words
@@ -422,7 +421,7 @@ class _Subjects(Struct, frozen=True):
             _write_entry(self.work / f"{stem}.json", entry)
             return
         packed = pack(_snapshot(subject, audited, report, self.plan))
-        renamed = _renamed(report, self.plan.rules)
+        renamed: Mapping[str, str] = _renamed(report, self.plan.rules)
         before = None if gathered.problems else self.before.entry(report, subject.source, stem, packed)
         gone: list[str] = []
         if before is not None and (comparison := _quiet(before)) is not None:
@@ -432,7 +431,7 @@ class _Subjects(Struct, frozen=True):
             if any(self.plan.rules.rules[each.rule].tells_dates for each in comparison.changes):
                 entry = replace(entry, texts=_all_texts(report, _Compared(comparison), self.plan.rules))
         else:
-            entry, gone = self._compared(subject, audited, report, packed, renamed, gathered.problems)
+            entry, gone, renamed = self._compared(subject, audited, report, packed, renamed, gathered.problems)
             entry = replace(entry, pages={lang: page_name(stem, lang) for lang in LANGUAGES})
         mode = self.plan.page_mode
         same = before is not None and _tells_the_same(before, entry)
@@ -451,8 +450,10 @@ class _Subjects(Struct, frozen=True):
         packed: Packed,
         renamed: Mapping[str, str],
         problems: Sequence[Detail],
-    ) -> tuple[WeeklyEntry, list[str]]:
-        """The entry without pages, and the fingerprints of findings that there are no longer."""
+    ) -> tuple[WeeklyEntry, list[str], Mapping[str, str]]:
+        """The entry without pages, the fingerprints of findings that there are no longer, and the names that changed:
+        `renamed`, and those of sources that go by another name.
+        """
         told = [*problems]
 
         def damaged(found: DamagedError) -> None:
@@ -464,7 +465,7 @@ class _Subjects(Struct, frozen=True):
         entry = _entry(subject, audited, report, compared, self.plan)
         if told:
             entry = replace(entry, problems=tuple(told), exit_code=worst_exit_code((entry.exit_code, 3)))
-        return entry, gone
+        return entry, gone, {**renamed, **compared.moved}
 
     def _compare(
         self,
@@ -481,17 +482,20 @@ class _Subjects(Struct, frozen=True):
             # Where the message could not be read for a week, what is known of mail is what was known before.
             earlier = _with_message_first(earlier)
         old = last_known(earlier)
+        moved = {} if old is None else _moved(old, snapshot, plan.rules)
+        names = {**renamed, **moved}
         states = self.history.states(domain, source, before=self.run)
-        states = {renamed.get(ident, ident): state for ident, state in states.items()}
+        states = {names.get(ident, ident): state for ident, state in states.items()}
         if old is None:
             return _Compared(compare(None, snapshot, report.findings, states))
+        old = _under_todays_names(old, moved)
         known = (*old.findings, *snapshot.findings)
         ruled = _judged(old.facts, plan.rules, _selection_of(old, plan), known)
         settled = None
         if other_settings(old, snapshot):
             settled = _judged(_settled(old, snapshot), plan.rules, plan.selection, known)
         comparison = compare(old, snapshot, report.findings, states, ruled, settled, plan.rules.rules)
-        return _Compared(comparison, old.facts, ruled)
+        return _Compared(comparison, old.facts, ruled, moved)
 
 
 def _known_again(findings: Sequence[Finding], kept: Sequence[Kept]) -> tuple[Finding, ...]:
@@ -505,11 +509,15 @@ _LOOK_BACK = 8
 
 
 class _Compared(Struct, frozen=True):
-    """A comparison, and the old facts as they are judged now."""
+    """A comparison, and the old facts as they are judged now.
+
+    `moved`: fingerprints of findings about sources that go by another name now, and those they have now.
+    """
 
     comparison: Comparison
     facts: FactSet = field(default_factory=lambda: FactSet({}, {}))
     ruled: Judged = field(default_factory=Judged)
+    moved: Mapping[str, str] = field(default_factory=dict)
 
 
 def _renamed(report: Report, rules: RuleSet) -> dict[str, str]:
@@ -519,6 +527,23 @@ def _renamed(report: Report, rules: RuleSet) -> dict[str, str]:
         for each in report.findings
         if each.item == report.domain and rules.rules[each.rule].each == IDENTITIES
     }
+
+
+def _moved(old: Snapshot, new: Snapshot, rules: RuleSet) -> dict[str, str]:
+    """Findings about sources that go by another name now: fingerprint then -> fingerprint of the same now."""
+    names = moved_sources(old.facts, new.facts)
+    return {
+        each.fingerprint: fingerprint(each.rule, names[each.item], new.facts)
+        for each in old.findings
+        if each.item in names and each.rule in rules.rules and rules.rules[each.rule].each == SOURCES
+    }
+
+
+def _under_todays_names(old: Snapshot, moved: Mapping[str, str]) -> Snapshot:
+    if not moved:
+        return old
+    kept = (replace(each, fingerprint=moved.get(each.fingerprint, each.fingerprint)) for each in old.findings)
+    return replace(old, findings=tuple(kept))
 
 
 def _with_message_first(snapshots: Iterator[Snapshot]) -> Iterator[Snapshot]:
@@ -588,8 +613,7 @@ async def _gathered(subject: WeeklySubject, plan: Plan, seen: tuple[KeySeen, ...
     picked, problems = subject.picked, subject.problems
     if picked is not None:
         try:
-            envelope = envelope_beside(picked.path) if picked.path else None
-            return await audited(Sample(picked.name, picked.path, picked.data, envelope), problems)
+            return await audited(picked.sample(), problems)
         except InputError as problem:
             problems = problem.details
     try:

@@ -5,11 +5,14 @@ Which source is a gap, or asked about, the findings say; nothing is judged here.
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
+
+from msgspec import Struct
 
 from deliverability.auditors.standing import SourceStanding
 from deliverability.judge.gate import earliest
@@ -24,7 +27,7 @@ from deliverability.model.traffic import GateWeek, SourceChange, SourceNote, Tra
 
 OTHER = "other"
 """Reporters that the catalogue does not have."""
-_SOURCES: Final = "traffic.sources"
+SOURCES: Final = "traffic.sources"
 _SILENCE = "traffic.last_report_days"
 _GAP, _CLAIM = "sign-source", "claim-source"  # tasks of rules/tasks.yaml
 _BEGAN = (ChangeKind.NEW, ChangeKind.RATED)
@@ -64,7 +67,7 @@ def traffic_of(
         days=tuple(_days(facts)),
         gaps=tuple(known.note(each.item) for each in unmet if known.is_gap(each.rule)),
         asked=tuple(known.note(each.item) for each in unmet if known.is_asked(each.rule)),
-        changes=tuple(known.changes(comparison.changes, before)) if heard else (),
+        changes=tuple(known.changes(comparison.changes)) if heard else (),
         first=bool(comparison.previous) and not heard,
         silent_since=newest.isoformat() if silent and newest else "",
         silent=_silent(before, facts, observed, rules.knowledge.reporters),
@@ -100,14 +103,14 @@ def told_elsewhere(change: FindingChange, rules: RuleSet) -> bool:
     rule = rules.rules.get(change.rule)
     if rule is None:
         return False
-    return rule.topic == TOPIC or (rule.information and rule.each == _SOURCES and change.kind in _ENDED)
+    return rule.topic == TOPIC or (rule.information and rule.each == SOURCES and change.kind in _ENDED)
 
 
 class _Sources:
     """The sources of the window by key, and which rules are about what."""
 
     def __init__(self, facts: FactSet, rules: RuleSet) -> None:
-        self._items = {text_of(each.get("key")): each for each in records_of(facts.value(_SOURCES))}
+        self._items = {text_of(each.get("key")): each for each in records_of(facts.value(SOURCES))}
         self._rules = rules.rules
 
     def standings(self) -> Mapping[str, int]:
@@ -139,9 +142,9 @@ class _Sources:
 
     def _about(self, ident: str) -> Rule | None:
         rule = self._rules.get(ident)
-        return rule if rule is not None and rule.each == _SOURCES else None
+        return rule if rule is not None and rule.each == SOURCES else None
 
-    def changes(self, changes: Iterable[FindingChange], before: FactSet) -> Iterator[SourceNote]:
+    def changes(self, changes: Iterable[FindingChange]) -> Iterator[SourceNote]:
         """What became of sources, each told once: a new one that does not pass is a gap."""
         news = [each for each in changes if not each.waived]
         began = [each for each in news if each.kind in _BEGAN]
@@ -152,35 +155,59 @@ class _Sources:
             *((SourceChange.NEW, each.item) for each in began if self.is_new(each.rule)),
             *((self._ended(each.item), each.item) for each in ended if self.is_gap(each.rule)),
         )
-        told = self._renamed([key for change, key in found if change is SourceChange.GONE], before)
+        told: set[str] = set()
         for change, key in found:
             if key not in told:
                 told.add(key)
                 yield self.note(key, change)
 
-    def _renamed(self, gone: Iterable[str], before: FactSet) -> set[str]:
-        """Sources that go by another name now, as more addresses of their range send: the old names and the new."""
-        old = {text_of(each.get("key")): each for each in records_of(before.value(_SOURCES))}
-        fresh = {key: each for key, each in self._items.items() if key not in old}
-        found: set[str] = set()
-        for key in gone:
-            addresses = texts_of(old.get(key, {}).get("examples"))
-            now = [name for name, each in fresh.items() if any(_is_of(ip, name, each) for ip in addresses)]
-            found.update([key, *now] if now else [])
-        return found
-
     def _ended(self, key: str) -> SourceChange:
         return SourceChange.CLOSED if key in self._items else SourceChange.GONE
 
 
-def _is_of(ip: str, name: str, source: Mapping[str, Value]) -> bool:
-    """Whether an address is one of a source, as far as that tells."""
-    if ip in texts_of(source.get("examples")):
-        return True
-    try:
-        return "/" in name and ip_address(ip) in ip_network(name.partition(" ")[0])
-    except ValueError:
-        return False
+def moved_sources(before: FactSet, now: FactSet) -> dict[str, str]:
+    """Sources that go by another name now: as more or fewer addresses of their range send, or one got a reverse name.
+
+    Key before -> key now. They share addresses, as far as the facts tell; one of the same standing is the likelier.
+    """
+    old, new = (
+        {text_of(each.get("key")): _Addresses.of(each) for each in records_of(facts.value(SOURCES))}
+        for facts in (before, now)
+    )
+    gone = {key: each for key, each in old.items() if key not in new}
+    fresh = {key: each for key, each in new.items() if key not in old}
+    found: dict[str, str] = {}
+    for same_standing in (True, False):
+        for key, was in gone.items():
+            for name, source in fresh.items():
+                alike = was.standing == source.standing or not same_standing
+                if alike and key not in found and name not in found.values() and was.shares(source):
+                    found[key] = name
+    return found
+
+
+class _Addresses(Struct, frozen=True):
+    """The addresses of a source, as far as the facts tell: those that sent most, and the range that it is named by."""
+
+    standing: str
+    examples: frozenset[IPv4Address | IPv6Address]
+    range: IPv4Network | IPv6Network | None
+
+    @classmethod
+    def of(cls, source: Mapping[str, Value]) -> _Addresses:
+        name = text_of(source.get("name"))
+        network = None
+        with contextlib.suppress(ValueError):  # the user may call a source anything
+            network = ip_network(name) if "/" in name else None
+        examples = frozenset(map(ip_address, texts_of(source.get("examples"))))
+        return cls(text_of(source.get("standing")), examples, network)
+
+    def shares(self, other: _Addresses) -> bool:
+        """Whether an address is of both."""
+        if self.examples & other.examples:
+            return True
+        pairs = ((self.examples, other.range), (other.examples, self.range))
+        return any(network is not None and ip in network for examples, network in pairs for ip in examples)
 
 
 def _days(facts: FactSet) -> Iterator[TrafficDay]:

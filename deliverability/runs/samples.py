@@ -1,0 +1,113 @@
+"""Reads what several messages of one domain tell of each other: which kinds of mail there are, and what sends each."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from deliverability.model.errors import InputError
+from deliverability.model.facts import Purpose, SampleSeen
+from deliverability.runs.job import Job, Sample
+
+if TYPE_CHECKING:
+    from deliverability.mail.reader import Message
+
+MAX_SAMPLES = 50
+"""Of one domain that are held against each other."""
+_MAX_SIGNERS = 10
+AUTO_GENERATED = "auto-generated"
+
+
+def with_samples(jobs: Sequence[Job]) -> list[Job]:
+    """The jobs, each told of all messages of its domain where there are several.
+
+    A message that cannot be read tells nothing here; what is the matter with it is told where it is audited.
+    """
+    told = list(jobs)
+    if sum(job.sample is not None for job in jobs) < 2:
+        return told
+    from deliverability.mail.origin import domain_of_head
+
+    by_domain: defaultdict[str, list[tuple[int, SampleSeen]]] = defaultdict(list)
+    for place, job in enumerate(jobs):
+        if job.sample is not None:
+            with contextlib.suppress(InputError):
+                domain = job.domain or domain_of_head(job.sample.read())
+                if domain and len(by_domain[domain]) < MAX_SAMPLES:
+                    by_domain[domain].append((place, sample_seen(job.sample.name, job.sample, job.options.purpose)))
+    for found in by_domain.values():
+        seen = several([each for _, each in found])
+        for place, _ in found:
+            told[place] = replace(jobs[place], options=replace(jobs[place].options, samples=seen))
+    return told
+
+
+def several(samples: Sequence[SampleSeen]) -> tuple[SampleSeen, ...]:
+    """The same, each under a name of its own; empty where there are not several."""
+    if len(samples) < 2:
+        return ()
+    found: dict[str, SampleSeen] = {}
+    for each in samples:
+        name, number = each.name, 1
+        while name in found:
+            number += 1
+            name = f"{each.name} ({number})"
+        found[name] = replace(each, name=name)
+    return tuple(found.values())
+
+
+def sample_seen(name: str, sample: Sample, purpose: Purpose | None) -> SampleSeen:
+    """What the header of a message tells. Raises InputError where it cannot be read.
+
+    `purpose`: what the user says of all mail of the domain; what they say of the message counts before it.
+    """
+    from deliverability.mail.origin import HEAD_OCTETS
+    from deliverability.mail.reader import read
+    from deliverability.protocols.dkim.signature import parse_signature
+
+    message, said = read(sample.read()[:HEAD_OCTETS]), sample.purpose or purpose
+    fields = message.fields("DKIM-Signature")[:_MAX_SIGNERS]
+    signers = dict.fromkeys(parse_signature(each.value).domain for each in fields)
+    signs = () if said else _signs(message)
+    return SampleSeen(
+        name,
+        said or _purpose(signs),
+        said is not None,
+        signs,
+        _address(sample, message),
+        tuple(each for each in signers if each),
+    )
+
+
+def _signs(message: Message) -> tuple[str, ...]:
+    """Marks of mail to many, and of mail that a program writes to one (RFC 3834); a post to a list has none."""
+    from deliverability.mail.mass import automatic_kinds, bulk_signs, is_automatic, list_marks
+    from deliverability.mail.origin import own_domain
+    from deliverability.protocols.dmarc.psl import registrable_domain
+
+    author = own_domain(message)
+    marks = list_marks(message, registrable_domain(author) if author else "", registrable_domain)
+    if marks.post:
+        return ()
+    bulk = bulk_signs(message, own_list=marks.own is True, automatic=is_automatic(message))
+    return (*bulk, *([AUTO_GENERATED] if AUTO_GENERATED in automatic_kinds(message) else []))
+
+
+def _purpose(signs: tuple[str, ...]) -> Purpose | None:
+    """What the marks say; where they contradict each other, or there are none, nothing."""
+    kinds = {Purpose.TRANSACTIONAL if each == AUTO_GENERATED else Purpose.BULK for each in signs}
+    return kinds.pop() if len(kinds) == 1 else None
+
+
+def _address(sample: Sample, message: Message) -> str:
+    """Where the receiver took it from; what the user says of all mail tells nothing of one message."""
+    from deliverability.mail.hop import delivery
+    from deliverability.protocols.dmarc.psl import known_registrable_domain
+
+    if sample.envelope is not None:
+        return sample.envelope.peer if sample.envelope.public else ""
+    return delivery(message.headers, known_registrable_domain).ip or ""

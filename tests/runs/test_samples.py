@@ -1,0 +1,143 @@
+"""Several messages of one domain: what kind of mail each is, by the user's word or by its marks, and what sent it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from deliverability.cli import main
+from deliverability.cli.inputs import sample_of
+from deliverability.model.envelope import SmtpEnvelope
+from deliverability.model.facts import Purpose, SampleSeen
+from deliverability.runs.job import Job, Options, Sample
+from deliverability.runs.samples import sample_seen, several, with_samples
+from tests import TESTS
+
+GOLDEN = TESTS / "golden"
+
+RECEIVED = "Received: from out.example.com (out.example.com [192.0.2.25])\r\n by mx.example.net with ESMTPS; x\r\n"
+HEAD = f"{RECEIVED}From: Shop <shop@example.com>\r\nTo: bob@example.net\r\n"
+
+
+def sample(header: str = "", name: str = "a.eml", purpose: Purpose | None = None) -> Sample:
+    return Sample(name, data=f"{HEAD}{header}\r\nHello\r\n".encode(), purpose=purpose)
+
+
+@pytest.mark.parametrize(
+    ("header", "purpose", "signs"),
+    [
+        ("List-Unsubscribe: <mailto:u@example.com>\r\n", Purpose.BULK, ("list-unsubscribe",)),
+        ("List-Id: <news.example.com>\r\n", Purpose.BULK, ("list-id",)),
+        ("Precedence: bulk\r\n", Purpose.BULK, ("precedence-bulk",)),
+        ("Feedback-ID: 1:2:news:shop\r\n", Purpose.BULK, ("feedback-id",)),
+        ("Auto-Submitted: auto-generated\r\n", Purpose.TRANSACTIONAL, ("auto-generated",)),
+        # A provider puts it on every mail; an answering machine answers; nobody says what it is.
+        ("Feedback-ID: 1:2:AmazonSES\r\n", None, ()),
+        ("Auto-Submitted: auto-replied\r\n", None, ()),
+        ("", None, ()),
+        # Marks that contradict each other decide nothing.
+        (
+            "Auto-Submitted: auto-generated\r\nList-Unsubscribe: <mailto:u@example.com>\r\n",
+            None,
+            ("list-unsubscribe", "auto-generated"),
+        ),
+        # What somebody's mailing list writes is not the sender's.
+        ("List-Post: <mailto:list@example.org>\r\nList-Unsubscribe: <mailto:u@example.org>\r\n", None, ()),
+    ],
+)
+def test_marks_tell_what_kind_of_mail_it_is_or_nothing_does(
+    header: str, purpose: Purpose | None, signs: tuple[str, ...]
+) -> None:
+    seen = sample_seen("a.eml", sample(header), None)
+    assert (seen.purpose, seen.signs, seen.said) == (purpose, signs, False)
+
+
+def test_the_word_on_the_message_counts_before_the_word_on_the_domain_and_both_before_marks() -> None:
+    marked = "List-Unsubscribe: <mailto:u@example.com>\r\n"
+    of_domain = sample_seen("a", sample(marked), Purpose.USERS)
+    assert (of_domain.purpose, of_domain.said, of_domain.signs) == (Purpose.USERS, True, ())
+    of_message = sample_seen("a", sample(marked, purpose=Purpose.TRANSACTIONAL), Purpose.USERS)
+    assert of_message.purpose is Purpose.TRANSACTIONAL
+
+
+def test_what_sent_it_is_the_address_that_its_receiver_wrote_and_who_signed() -> None:
+    signed = "".join(f"DKIM-Signature: v=1; a=rsa-sha256; d={name}; s=s; h=from; bh=; b=\r\n" for name in "ABA")
+    seen = sample_seen("a", sample(signed.replace("d=A", "d=Example.com").replace("d=B", "d=esp.example")), None)
+    assert (seen.address, seen.signers) == ("192.0.2.25", ("example.com", "esp.example"))
+    draft = Sample("draft.eml", data=b"From: a@example.com\r\n\r\nx")
+    assert (sample_seen("a", draft, None).address, sample_seen("a", draft, None).signers) == ("", ())
+
+
+@pytest.mark.parametrize(("peer", "address"), [("203.0.113.9", "203.0.113.9"), ("127.0.0.1", "")])
+def test_of_what_our_own_server_took_the_connection_tells_unless_it_came_from_here(peer: str, address: str) -> None:
+    envelope = SmtpEnvelope(peer, "x", "a@example.com", (), None, public=address != "")
+    assert sample_seen("a", Sample("a", data=HEAD.encode(), envelope=envelope), None).address == address
+
+
+def test_samples_of_one_name_are_told_apart_and_one_alone_is_compared_with_nothing() -> None:
+    same = SampleSeen("a.eml")
+    assert [each.name for each in several([same, same, same])] == ["a.eml", "a.eml (2)", "a.eml (3)"]
+    assert several([same]) == ()
+
+
+def test_messages_are_held_against_those_of_their_own_domain_alone() -> None:
+    other = Sample("c.eml", data=b"From: x@other.example\r\n\r\nx")
+    jobs = [
+        Job("example.com", sample(name="a.eml"), Options()),
+        Job(None, sample(name="b.eml"), Options()),
+        Job(None, other, Options()),
+        Job("example.com", None, Options()),
+    ]
+    told = with_samples(jobs)
+    assert [[seen.name for seen in each.options.samples] for each in told] == [["a.eml", "b.eml"]] * 2 + [[], []]
+
+
+def test_a_message_that_cannot_be_read_tells_nothing_and_stops_nobody(tmp_path: Path) -> None:
+    samples = (sample(), Sample("gone", path=tmp_path / "gone"), sample())
+    jobs = [Job("example.com", each, Options()) for each in samples]
+    assert [len(each.options.samples) for each in with_samples(jobs)] == [2, 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "purpose"),
+    [
+        ("bulk:news.eml", Purpose.BULK),
+        ("transactional:news.eml", Purpose.TRANSACTIONAL),
+        ("users:news.eml", Purpose.USERS),
+        ("news.eml", None),
+        ("./bulk:odd.eml", None),
+    ],
+)
+def test_the_option_says_what_kind_of_mail_it_is(
+    text: str, purpose: Purpose | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("news.eml", "bulk:odd.eml"):
+        Path(name).write_bytes(HEAD.encode() + b"\r\nx")
+    found = sample_of(text)
+    assert (found.purpose, Path(found.name).name) == (purpose, text.removeprefix(f"{purpose}:").removeprefix("./"))
+
+
+@pytest.mark.parametrize(
+    ("kinds", "outcome"),
+    [
+        (("bulk:", "transactional:"), "unmet"),
+        (("bulk:", "bulk:"), "unknown"),
+        (("transactional:",), "unknown"),
+    ],
+)
+def test_two_kinds_of_mail_are_told_apart_by_a_word_before_the_file(
+    kinds: tuple[str, ...], outcome: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same mail, called by one name and by the other: each is audited as what it is called."""
+    messages = [word for kind in kinds for word in ("--eml", f"{kind}{GOLDEN / 'good.eml'}")]
+    with pytest.raises(SystemExit):
+        main(["audit", "good.example", "--zone", str(GOLDEN / "good.zone"), *messages, "--format", "json"])
+    told = json.loads(capsys.readouterr().out)
+    reports = told if isinstance(told, list) else [told]
+    assert [f"{each['subject']['purpose']}:" for each in reports] == list(kinds)
+    for each in reports:
+        (found,) = [one for one in each["findings"] if one["rule"] == "REP-009"]
+        assert found["outcome"] == outcome
