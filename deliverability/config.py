@@ -64,7 +64,7 @@ class ConfigError(InputError):
     """A settings file that cannot be used: all that is wrong with it, each with its line."""
 
 
-class Said(Struct, frozen=True):
+class Setting(Struct, frozen=True):
     """A key of the file: its meaning (for `deliv init` and the JSON Schema), and its range."""
 
     doc: str
@@ -75,38 +75,38 @@ class Said(Struct, frozen=True):
 class MailSettings(Struct, frozen=True):
     """What is true of a domain's mail; None or empty: not said."""
 
-    selectors: Annotated[tuple[str, ...], Said("DKIM selectors to look up.")] = ()
-    sending_ips: Annotated[tuple[str, ...], Said("Addresses that send for the domain.")] = ()
-    mail_from: Annotated[str | None, Said("Envelope sender (Return-Path); empty: the null sender.")] = None
-    helo: Annotated[str | None, Said("HELO/EHLO name of the sending host.")] = None
+    selectors: Annotated[tuple[str, ...], Setting("DKIM selectors to look up.")] = ()
+    sending_ips: Annotated[tuple[str, ...], Setting("Addresses that send for the domain.")] = ()
+    mail_from: Annotated[str | None, Setting("Envelope sender (Return-Path); empty: the null sender.")] = None
+    helo: Annotated[str | None, Setting("HELO/EHLO name of the sending host.")] = None
     purpose: Annotated[
         Literal["users", "bulk", "transactional", "parked"] | None,
-        Said("What the domain sends; decides which requirements apply."),
+        Setting("What the domain sends; decides which requirements apply."),
     ] = None
-    daily_volume: Annotated[int | None, Said("Messages a day.", least=0)] = None
+    daily_volume: Annotated[int | None, Setting("Messages a day.", least=0)] = None
     dns_provider: Annotated[
-        str | None, Said("Where its DNS records are edited (cloudflare, route53, xserver, ...).")
+        str | None, Setting("Where its DNS records are edited (cloudflare, route53, xserver, ...).")
     ] = None
     rare: Annotated[
         tuple[str, ...] | None,
-        Said('Mail that is sent seldom, each as "YYYY-MM-DD what"; an empty list: there is none.'),
+        Setting('Mail that is sent seldom, each as "YYYY-MM-DD what"; an empty list: there is none.'),
     ] = None
     list_check: Annotated[
         str | None,
-        Said(
+        Setting(
             "The JSON of `deliv list-check` for the list of recipients: "
             "evidence on bounces and sign-ups in the reports."
         ),
     ] = None
     warm_up: Annotated[
         str | None,
-        Said(
+        Setting(
             "The plan of `deliv warm-up` (.csv): what is sent is held against it, by the logs and events that are read."
         ),
     ] = None
     messages: Annotated[
         tuple[str, ...],
-        Said(
+        Setting(
             "Sample messages: files, globs, a Maildir or an mbox (the newest message of the domain is taken). "
             "Before the place may stand what kind of mail it is: users:, bulk: or transactional:."
         ),
@@ -116,144 +116,149 @@ class MailSettings(Struct, frozen=True):
 class DomainSettings(MailSettings, frozen=True):
     """One ``[[domain]]`` table."""
 
-    name: Annotated[str, Said("The domain.")] = ""
+    name: Annotated[str, Setting("The domain.")] = ""
 
 
 class WaiverSettings(Struct, frozen=True):
     """One ``[[waiver]]`` table: a finding that is accepted, why, and until when."""
 
-    rule: Annotated[str, Said("Rule id, as `deliv rules` lists them.")] = ""
+    rule: Annotated[str, Setting("Rule id, as `deliv rules` lists them.")] = ""
     reason: Annotated[
         Literal["accepted-risk", "handled-elsewhere", "not-applicable", "false-positive"] | None,
-        Said("Why the finding is accepted."),
+        Setting("Why the finding is accepted."),
     ] = None
-    domain: Annotated[str, Said("Only for this domain; empty: for all.")] = ""
-    item: Annotated[str, Said("Only for this item of the rule, for example example.com/s1; empty: for all.")] = ""
-    note: Annotated[str, Said("A remark for those who read the report.")] = ""
-    until: Annotated[date | None, Said("The last day on which it counts (a TOML date); without it, it never ends.")] = (
-        None
-    )
+    domain: Annotated[str, Setting("Only for this domain; empty: for all.")] = ""
+    item: Annotated[str, Setting("Only for this item of the rule, for example example.com/s1; empty: for all.")] = ""
+    note: Annotated[str, Setting("A remark for those who read the report.")] = ""
+    until: Annotated[
+        date | None, Setting("The last day on which it counts (a TOML date); without it, it never ends.")
+    ] = None
 
 
 class EmailSettings(Struct, frozen=True):
     """``[notify.email]``: the weekly mail."""
 
-    to: Annotated[tuple[str, ...], Said("Who gets the weekly mail.")] = ()
-    sender: Annotated[str, Said("Its From address.")] = ""
-    host: Annotated[str, Said("The submission server.")] = "localhost"
+    to: Annotated[tuple[str, ...], Setting("Who gets the weekly mail.")] = ()
+    sender: Annotated[str, Setting("Its From address.")] = ""
+    host: Annotated[str, Setting("The submission server.")] = "localhost"
     port: Annotated[
-        int | None, Said("Its port; without it 587 (starttls), 465 (tls) or 25 (none).", least=1, most=65535)
+        int | None, Setting("Its port; without it 587 (starttls), 465 (tls) or 25 (none).", least=1, most=65535)
     ] = None
-    security: Annotated[Literal["starttls", "tls", "none"], Said("How the connection is protected.")] = "starttls"
-    username: Annotated[str, Said("Name to log in with; empty: no login.")] = ""
-    password_env: Annotated[str, Said("Environment variable that holds the password.")] = ""
-    password_file: Annotated[str, Said("File that holds the password.")] = ""
-    lang: Annotated[Literal["en", "ja"] | None, Said("Language of the mail; without it that of the file.")] = None
-    attach: Annotated[bool, Said("Attach the HTML report.")] = False
+    security: Annotated[Literal["starttls", "tls", "none"], Setting("How the connection is protected.")] = "starttls"
+    username: Annotated[str, Setting("Name to log in with; empty: no login.")] = ""
+    password_env: Annotated[str, Setting("Environment variable that holds the password.")] = ""
+    password_file: Annotated[str, Setting("File that holds the password.")] = ""
+    lang: Annotated[Literal["en", "ja"] | None, Setting("Language of the mail; without it that of the file.")] = None
+    attach: Annotated[bool, Setting("Attach the HTML report.")] = False
     pages: Annotated[
-        str, Said("The address under which the pages are published, for a link; without it the path is told.")
+        str, Setting("The address under which the pages are published, for a link; without it the path is told.")
     ] = ""
 
 
 class WebhookSettings(Struct, frozen=True):
     """``[notify.webhook]``: a summary as JSON, posted to an address."""
 
-    url: Annotated[str, Said("The https address to post to.")] = ""
+    url: Annotated[str, Setting("The https address to post to.")] = ""
     style: Annotated[
-        Literal["generic", "slack"], Said("generic: the JSON summary; slack: a message for Slack and alike.")
+        Literal["generic", "slack"], Setting("generic: the JSON summary; slack: a message for Slack and alike.")
     ] = "generic"
-    secret_env: Annotated[str, Said("Environment variable that holds the key of the HMAC signature.")] = ""
-    secret_file: Annotated[str, Said("File that holds the key of the HMAC signature.")] = ""
+    secret_env: Annotated[str, Setting("Environment variable that holds the key of the HMAC signature.")] = ""
+    secret_file: Annotated[str, Setting("File that holds the key of the HMAC signature.")] = ""
 
 
 class NotifySettings(Struct, frozen=True):
     """``[notify.*]``: who is told about a weekly run."""
 
-    email: Annotated[EmailSettings | None, Said("The weekly mail.")] = None
-    webhook: Annotated[WebhookSettings | None, Said("A JSON summary posted to an address.")] = None
-    prometheus: Annotated[str, Said("Textfile for the Prometheus node exporter.")] = ""
+    email: Annotated[EmailSettings | None, Setting("The weekly mail.")] = None
+    webhook: Annotated[WebhookSettings | None, Setting("A JSON summary posted to an address.")] = None
+    prometheus: Annotated[str, Setting("Textfile for the Prometheus node exporter.")] = ""
 
 
 class MailboxSettings(Struct, frozen=True):
     """One ``[[feedback.mailbox]]`` table: a mailbox that reports are sent to."""
 
-    name: Annotated[str, Said("What it is called in what `deliv intake` tells.")] = ""
-    host: Annotated[str, Said("The IMAP server.")] = ""
+    name: Annotated[str, Setting("What it is called in what `deliv intake` tells.")] = ""
+    host: Annotated[str, Setting("The IMAP server.")] = ""
     port: Annotated[
-        int | None, Said("Its port; without it 993 (tls) or 143 (starttls, none).", least=1, most=65535)
+        int | None, Setting("Its port; without it 993 (tls) or 143 (starttls, none).", least=1, most=65535)
     ] = None
     security: Annotated[
         Literal["tls", "starttls", "none"],
-        Said("How the connection is protected; none is for a server on this machine."),
+        Setting("How the connection is protected; none is for a server on this machine."),
     ] = "tls"
-    username: Annotated[str, Said("Name to log in with.")] = ""
-    password_env: Annotated[str, Said("Environment variable that holds the password.")] = ""
-    password_file: Annotated[str, Said("File that holds the password.")] = ""
+    username: Annotated[str, Setting("Name to log in with.")] = ""
+    password_env: Annotated[str, Setting("Environment variable that holds the password.")] = ""
+    password_file: Annotated[str, Setting("File that holds the password.")] = ""
     token_command: Annotated[
         tuple[str, ...],
-        Said("Command that prints an OAuth 2 access token (XOAUTH2), for Microsoft 365 and Google Workspace."),
+        Setting("Command that prints an OAuth 2 access token (XOAUTH2), for Microsoft 365 and Google Workspace."),
     ] = ()
-    folder: Annotated[str, Said("The folder that is read.")] = "INBOX"
+    folder: Annotated[str, Setting("The folder that is read.")] = "INBOX"
     done: Annotated[
         str,
-        Said("What becomes of mails whose reports are kept: keep, delete, or move:FOLDER. Other mail is left alone."),
+        Setting(
+            "What becomes of mails whose reports are kept: keep, delete, or move:FOLDER. Other mail is left alone."
+        ),
     ] = "keep"
-    failed: Annotated[str, Said("What becomes of mails with a report that cannot be used: keep, or move:FOLDER.")] = (
-        "keep"
-    )
-    most: Annotated[int, Said("Mails a run.", least=1)] = 2000
+    failed: Annotated[
+        str, Setting("What becomes of mails with a report that cannot be used: keep, or move:FOLDER.")
+    ] = "keep"
+    most: Annotated[int, Setting("Mails a run.", least=1)] = 2000
 
 
 class FeedbackSettings(Struct, frozen=True):
     """``[feedback]``: where the reports of receivers are, and how far they are trusted."""
 
-    places: Annotated[tuple[str, ...], Said("Files, folders, globs, Maildirs and mbox files with reports.")] = ()
-    days: Annotated[int, Said("How many days of reports the sources and the gate rest on.", least=1, most=366)] = 28
+    places: Annotated[tuple[str, ...], Setting("Files, folders, globs, Maildirs and mbox files with reports.")] = ()
+    days: Annotated[int, Setting("How many days of reports the sources and the gate rest on.", least=1, most=366)] = 28
     keep_days: Annotated[
-        int, Said("How many days reports are kept; after 90 of them as sums of weeks.", least=30, most=3660)
+        int, Setting("How many days reports are kept; after 90 of them as sums of weeks.", least=30, most=3660)
     ] = 400
     trust: Annotated[
         Literal["verified", "authenticated", "any"],
-        Said(
+        Setting(
             "Which reports count. verified: whose mail passes DMARC for the reporter; authenticated: or a host of "
             "`authserv` says so; any: whoever sent them."
         ),
     ] = "verified"
     authserv: Annotated[
         tuple[str, ...],
-        Said(
+        Setting(
             "Hosts whose Authentication-Results are believed: those of your own mail servers, "
             "if they remove forged ones."
         ),
     ] = ()
     addresses: Annotated[
         Path | None,
-        Said(
+        Setting(
             "File in which `deliv intake` keeps the addresses that bounced or complained, for `deliv suppress`; "
             "without it none is kept."
         ),
     ] = None
-    mailbox: Annotated[tuple[MailboxSettings, ...], Said("A mailbox that reports are sent to.")] = ()
+    mailbox: Annotated[tuple[MailboxSettings, ...], Setting("A mailbox that reports are sent to.")] = ()
 
 
 class SourceSettings(Struct, frozen=True):
     """One ``[[source]]`` table: the user's word on who sends in the domain's name. `owner` is its key ``is``."""
 
     match: Annotated[
-        tuple[str, ...], Said("Addresses, ranges (198.51.100.0/24), or ptr:NAME, dkim:NAME, service:ID; any of them.")
+        tuple[str, ...],
+        Setting("Addresses, ranges (198.51.100.0/24), or ptr:NAME, dkim:NAME, service:ID; any of them."),
     ] = ()
-    owner: Annotated[Literal["ours", "forwarder", "not-ours"] | None, Said("Whose it is.")] = None
-    name: Annotated[str, Said("What it is called in reports; empty: as it would be called anyway.")] = ""
-    domain: Annotated[str, Said("Only for this domain; empty: for all.")] = ""
-    until: Annotated[date | None, Said("The last day on which it counts (a TOML date); without it, it never ends.")] = (
-        None
-    )
+    owner: Annotated[Literal["ours", "forwarder", "not-ours"] | None, Setting("Whose it is.")] = None
+    name: Annotated[str, Setting("What it is called in reports; empty: as it would be called anyway.")] = ""
+    domain: Annotated[str, Setting("Only for this domain; empty: for all.")] = ""
+    until: Annotated[
+        date | None, Setting("The last day on which it counts (a TOML date); without it, it never ends.")
+    ] = None
 
 
 class ReputationKey(Struct, frozen=True):
     """Where the key of a block list is."""
 
-    env: Annotated[str, Said("Environment variable that holds the key; the key itself never stands in this file.")] = ""
+    env: Annotated[
+        str, Setting("Environment variable that holds the key; the key itself never stands in this file.")
+    ] = ""
 
 
 class ReputationSettings(Struct, frozen=True):
@@ -261,53 +266,57 @@ class ReputationSettings(Struct, frozen=True):
 
     lists: Annotated[
         tuple[str, ...],
-        Said(
+        Setting(
             "Blocklists that weekly runs ask, and an audit that is asked for those of the settings: ids, or file:PATH."
         ),
     ] = ()
     keys: Annotated[
-        Mapping[str, ReputationKey], Said('Keys of blocklists, as in keys = {spamhaus = {env = "DQS_KEY"}}.')
+        Mapping[str, ReputationKey], Setting('Keys of blocklists, as in keys = {spamhaus = {env = "DQS_KEY"}}.')
     ] = {}
-    resolver: Annotated[str, Said("Name server that is asked about blocklists; without it those of the rest.")] = ""
+    resolver: Annotated[str, Setting("Name server that is asked about blocklists; without it those of the rest.")] = ""
 
 
 class SenderSettings(Struct, frozen=True):
     """``[sender]``: who writes to a receiver's postmaster."""
 
-    company: Annotated[str, Said("Name of the company.")] = ""
-    contact: Annotated[str, Said("Name and address of the person to answer to.")] = ""
-    phone: Annotated[str, Said("Telephone number.")] = ""
+    company: Annotated[str, Setting("Name of the company.")] = ""
+    contact: Annotated[str, Setting("Name and address of the person to answer to.")] = ""
+    phone: Annotated[str, Setting("Telephone number.")] = ""
 
 
 class Settings(MailSettings, frozen=True):
     """The whole file. Options on the command line win over it, a domain's own table over the common values."""
 
-    domains: Annotated[tuple[str, ...], Said("Domains to audit that need no table of their own.")] = ()
-    receivers: Annotated[tuple[str, ...], Said("Judge for these receivers only (icloud, gmail, ...).")] = ()
-    rules: Annotated[tuple[Path, ...], Said("Folders of rule files to merge over the shipped ones.")] = ()
-    select: Annotated[tuple[str, ...], Said("Judge only these rules (ids or prefixes).")] = ()
-    ignore: Annotated[tuple[str, ...], Said("Leave these rules out.")] = ()
-    resolvers: Annotated[tuple[str, ...], Said("Name servers to ask instead of the system's.")] = ()
-    lang: Annotated[Literal["en", "ja"] | None, Said("Language of reports and mails.")] = None
+    domains: Annotated[tuple[str, ...], Setting("Domains to audit that need no table of their own.")] = ()
+    receivers: Annotated[tuple[str, ...], Setting("Judge for these receivers only (icloud, gmail, ...).")] = ()
+    rules: Annotated[tuple[Path, ...], Setting("Folders of rule files to merge over the shipped ones.")] = ()
+    select: Annotated[tuple[str, ...], Setting("Judge only these rules (ids or prefixes).")] = ()
+    ignore: Annotated[tuple[str, ...], Setting("Leave these rules out.")] = ()
+    resolvers: Annotated[tuple[str, ...], Setting("Name servers to ask instead of the system's.")] = ()
+    lang: Annotated[Literal["en", "ja"] | None, Setting("Language of reports and mails.")] = None
     fail_on: Annotated[
         Literal["error", "warning", "never", "new"] | None,
-        Said("From which severity on findings give exit code 1; new (weekly runs): only what is new does."),
+        Setting("From which severity on findings give exit code 1; new (weekly runs): only what is new does."),
     ] = None
-    timeout: Annotated[float | None, Said("Seconds for a domain.", least=0.1, most=MAX_SECONDS)] = None
-    history: Annotated[str, Said("Where weekly runs are kept: sqlite:///FILE or postgresql+psycopg://...")] = ""
-    output: Annotated[Path | None, Said("Folder for the weekly pages.")] = None
-    keep: Annotated[int | None, Said("How many weekly runs to keep as pages; without it all.", least=1)] = None
+    timeout: Annotated[float | None, Setting("Seconds for a domain.", least=0.1, most=MAX_SECONDS)] = None
+    history: Annotated[str, Setting("Where weekly runs are kept: sqlite:///FILE or postgresql+psycopg://...")] = ""
+    output: Annotated[Path | None, Setting("Folder for the weekly pages.")] = None
+    keep: Annotated[int | None, Setting("How many weekly runs to keep as pages; without it all.", least=1)] = None
     public: Annotated[
         bool,
-        Said("Whether every user of this machine may read the weekly pages, as a web server needs it; else only you."),
+        Setting(
+            "Whether every user of this machine may read the weekly pages, as a web server needs it; else only you."
+        ),
     ] = False
-    notify: Annotated[NotifySettings, Said("Who is told about a weekly run.")] = NotifySettings()
-    domain: Annotated[tuple[DomainSettings, ...], Said("A domain with what is true of its mail.")] = ()
-    waiver: Annotated[tuple[WaiverSettings, ...], Said("A finding that is accepted.")] = ()
-    feedback: Annotated[FeedbackSettings, Said("Where the reports of receivers are.")] = FeedbackSettings()
-    sender: Annotated[SenderSettings, Said("Who writes to a receiver's postmaster.")] = SenderSettings()
-    source: Annotated[tuple[SourceSettings, ...], Said("Your word on who sends in your name.")] = ()
-    reputation: Annotated[ReputationSettings, Said("Which blocklists weekly runs ask, and how.")] = ReputationSettings()
+    notify: Annotated[NotifySettings, Setting("Who is told about a weekly run.")] = NotifySettings()
+    domain: Annotated[tuple[DomainSettings, ...], Setting("A domain with what is true of its mail.")] = ()
+    waiver: Annotated[tuple[WaiverSettings, ...], Setting("A finding that is accepted.")] = ()
+    feedback: Annotated[FeedbackSettings, Setting("Where the reports of receivers are.")] = FeedbackSettings()
+    sender: Annotated[SenderSettings, Setting("Who writes to a receiver's postmaster.")] = SenderSettings()
+    source: Annotated[tuple[SourceSettings, ...], Setting("Your word on who sends in your name.")] = ()
+    reputation: Annotated[ReputationSettings, Setting("Which blocklists weekly runs ask, and how.")] = (
+        ReputationSettings()
+    )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -432,7 +441,7 @@ def schema() -> dict[str, Any]:
     return made
 
 
-def meanings(table: type[Struct]) -> dict[str, Said]:
+def meanings(table: type[Struct]) -> dict[str, Setting]:
     """What each key of a table means."""
     return {name: get_args(hint)[1] for name, hint in get_type_hints(table, include_extras=True).items()}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -96,7 +97,7 @@ def test_a_usual_key_with_octets_changed_is_what_cryptography_makes_of_it(
     changed = key[:place] + octets + key[place + (0 if longer else len(octets)) :]
     try:
         theirs = load_der_public_key(changed)
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         theirs = None
     ours = _rsa(changed)
     if isinstance(ours, Detail):
