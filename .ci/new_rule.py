@@ -22,6 +22,7 @@ RULE = """
   level: recommended
   effort: low
   confidence: medium
+  task: test-mail  # TODO: the act of rules/tasks.yaml that settles it
   require: {{fact: subject.parked, eq: false}}  # TODO: the condition; rules/README.md lists facts and operators
   sources:
     - {{ref: rfc5321, section: TODO}}

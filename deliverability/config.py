@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from functools import cache, reduce
 from operator import or_
@@ -65,7 +65,7 @@ class ConfigError(InputError):
 
 
 class Setting(Struct, frozen=True):
-    """A key of the file: its meaning (for `deliv init` and the JSON Schema), and its range."""
+    """A key of the file: its meaning (for docs/settings.md and the JSON Schema), and its range."""
 
     doc: str
     least: float | None = None
@@ -411,24 +411,8 @@ def schema() -> dict[str, Any]:
     """The JSON Schema of the file, for editors that complete and check TOML."""
     made = _adapter().json_schema()
     made = {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": "deliv.toml"}
-    for kind in (
-        Settings,
-        MailSettings,
-        DomainSettings,
-        WaiverSettings,
-        NotifySettings,
-        EmailSettings,
-        WebhookSettings,
-        FeedbackSettings,
-        MailboxSettings,
-        SenderSettings,
-        SourceSettings,
-        ReputationSettings,
-        ReputationKey,
-    ):
-        shape = made if kind is Settings else made.get("$defs", {}).get(kind.__name__)
-        if shape is None:
-            continue
+    for kind in _tables(Settings):
+        shape = made if kind is Settings else made["$defs"][kind.__name__]
         shape.pop("description", None)
         for name, said in meanings(kind).items():
             entry = shape["properties"][name]
@@ -444,6 +428,14 @@ def schema() -> dict[str, Any]:
 def meanings(table: type[Struct]) -> dict[str, Setting]:
     """What each key of a table means."""
     return {name: get_args(hint)[1] for name, hint in get_type_hints(table, include_extras=True).items()}
+
+
+def _tables(table: type[Struct]) -> Iterator[type[Struct]]:
+    """A table of the file, and all that stand in it."""
+    yield table
+    for hint in get_type_hints(table).values():
+        for kind in filter(_is_table, (hint, *get_args(hint))):
+            yield from _tables(kind)
 
 
 def _adapter() -> pydantic.TypeAdapter[Any]:

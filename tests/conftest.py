@@ -11,8 +11,12 @@ import tempfile
 import time
 from typing import Any
 
+import hypothesis
 import pytest
 
+# A busy machine is no fault: an example may take as long as it takes.
+hypothesis.settings.register_profile("deliv", deadline=None)
+hypothesis.settings.load_profile("deliv")
 os.environ["TZ"] = "UTC"  # texts tell moments in the reader's zone
 # What is kept from run to run is kept apart from the user's own; processes that tests start share it.
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="deliv-tests-")

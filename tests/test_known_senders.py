@@ -34,12 +34,13 @@ from deliverability.runs.exit import exit_code
 from deliverability.runs.job import Job, Options, Sample
 from deliverability.runs.rules import load_rules
 from tests import TESTS
+from tests.named_receivers import named_rules
 from tests.signing import published, seal_arc
 
 FOLDER = TESTS / "known_senders"
 SENT = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
-RULES = load_rules()
+RULES = named_rules()
 RECEIVERS = tuple(RULES.receivers)
 
 # What a receiver may ask of the author domain though the manual of no service does: docomo, SoftBank and au.
@@ -288,6 +289,14 @@ def _sentence(told: Any) -> str:
     if kind == "depends":
         return f"depends (small: {_sentence(why['small'])}; bulk: {_sentence(why['bulk'])})"
     return f"{kind} because " + ", ".join(f"{rule} {effect}" for rule, effect in why.items())
+
+
+@pytest.mark.parametrize("case", [each for each in CASES if each.healthy], ids=lambda case: case.id)
+def test_nobody_refuses_a_healthy_sender(case: Sender) -> None:
+    """Nor does a receiver that the data do not name."""
+    rules = load_rules()
+    verdicts = make_report(_audited(case.id), rules, Selection(receivers=tuple(rules.receivers))).verdicts
+    assert [each.receiver for each in verdicts if each.verdict is VerdictKind.REJECTED] == []
 
 
 @each_case
