@@ -7,14 +7,15 @@ import subprocess
 import sys
 import types
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from msgspec import Struct
 
 from deliverability.auditors import catalogue
 from deliverability.cli import deliv
 from deliverability.cli.manual import manual
-from deliverability.config import Settings
+from deliverability.config import Settings, meanings
 from deliverability.model.facts import FactSpec
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,19 +48,19 @@ def setting_table() -> str:
     return "\n".join(["| key | value | meaning |", "| --- | --- | --- |", *rows]) + "\n"
 
 
-def _settings(table: type, before: str) -> Iterator[tuple[str, str, str]]:
+def _settings(table: type[Struct], before: str) -> Iterator[tuple[str, str, str]]:
     hints = get_type_hints(table)
-    for each in fields(table):
-        kinds = [kind for kind in get_args(hints[each.name]) or (hints[each.name],) if kind not in (type(None), ...)]
-        inner = next((kind for kind in kinds if is_dataclass(kind)), None)
-        doc = each.metadata["doc"].replace("|", "\\|")
+    for key, setting in meanings(table).items():
+        kinds = [kind for kind in get_args(hints[key]) or (hints[key],) if kind not in (type(None), ...)]
+        inner = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Struct)), None)
+        doc = setting.doc.replace("|", "\\|")
         if inner is None:
-            yield before + each.name, _kind(hints[each.name]), doc
+            yield before + key, _kind(hints[key]), doc
         else:
-            listed = get_origin(hints[each.name]) is tuple
-            name = f"[[{each.name}]]" if listed else f"[{before}{each.name}]"
+            listed = get_origin(hints[key]) is tuple
+            name = f"[[{key}]]" if listed else f"[{before}{key}]"
             yield name, "tables, one for each" if listed else "table", doc
-            yield from _settings(inner, f"{before}{each.name}.")
+            yield from _settings(inner, f"{before}{key}.")
 
 
 _KINDS = {str: "text", Path: "path", bool: "true or false", int: "number", float: "number"}

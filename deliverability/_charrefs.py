@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import html
 import re
 
-_LONG = re.compile(r"&#([0-9]{8,});?")
+from deliverability._patterns import regex
+
+_LONG = regex(r"&#([0-9]{8,});?")
 _MOST_DIGITS = 7  # U+10FFFF is 1114111
 
 
@@ -14,7 +15,11 @@ def unescape(text: str) -> str:
 
     Python refuses to read numbers of thousands of digits; here they are no character, as browsers have it.
     """
-    return html.unescape(_LONG.sub(_shortened, text)) if "&" in text else text
+    if "&" not in text:
+        return text
+    import html  # with the table of all their names
+
+    return html.unescape(_LONG.sub(_shortened, text))
 
 
 def _shortened(match: re.Match[str]) -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
-import json
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import date
+from functools import cache, reduce
+from operator import or_
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args, get_type_hints
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
+from msgspec import NODEFAULT, Struct, convert
+from msgspec.structs import fields, replace
+
+from deliverability._patterns import regex
 from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.errors import AT_LINE, FILE_TOO_LARGE, InputError, file_error
 from deliverability.model.facts import Purpose, Waiver
@@ -27,7 +30,7 @@ NO_SETTINGS = Code("no-settings", ("file",))
 UNKNOWN_KEY = Code("config-unknown-key", ("key",))
 UNKNOWN_KEY_NEAR = Code("config-unknown-key-near", ("key", "near"))
 ONE_OF = Code("config-one-of", ("key", "values"))
-SAID_AS = Code("config-said-as", ("key", "text", "value"))
+WRITTEN_AS = Code("config-said-as", ("key", "text", "value"))
 KIND = Code("config-kind", ("key", "kind"))
 TEXTS = Code("config-texts")
 TEXT = Code("config-text")
@@ -53,256 +56,266 @@ KeyPath = tuple[str | int, ...]
 """Where something stands in the file: keys of tables, and numbers in arrays of tables."""
 
 LIST_FILE = "file:"
-_MAIL_KINDS = (Purpose.USERS, Purpose.BULK, Purpose.TRANSACTIONAL)
 """Begins the name of a list of the user's own."""
-
-_STRICT = {"extra": "forbid", "strict": True}
+_MAIL_KINDS = (Purpose.USERS, Purpose.BULK, Purpose.TRANSACTIONAL)
 
 
 class ConfigError(InputError):
     """A settings file that cannot be used: all that is wrong with it, each with its line."""
 
 
-def _said(doc: str, default: Any = None, *, least: float | None = None, most: float | None = None) -> Any:
-    """A key of the file: its meaning (for docs/settings.md and the JSON Schema), what holds without it, its range."""
-    limits = {name: value for name, value in (("least", least), ("most", most)) if value is not None}
-    return field(default=default, metadata={"doc": doc, **limits})
+class Setting(Struct, frozen=True):
+    """A key of the file: its meaning (for docs/settings.md and the JSON Schema), and its range."""
+
+    doc: str
+    least: float | None = None
+    most: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MailSettings:
+class MailSettings(Struct, frozen=True):
     """What is true of a domain's mail; None or empty: not said."""
 
-    __pydantic_config__: ClassVar[Any] = _STRICT
+    selectors: Annotated[tuple[str, ...], Setting("DKIM selectors to look up.")] = ()
+    sending_ips: Annotated[tuple[str, ...], Setting("Addresses that send for the domain.")] = ()
+    mail_from: Annotated[str | None, Setting("Envelope sender (Return-Path); empty: the null sender.")] = None
+    helo: Annotated[str | None, Setting("HELO/EHLO name of the sending host.")] = None
+    purpose: Annotated[
+        Literal["users", "bulk", "transactional", "parked"] | None,
+        Setting("What the domain sends; decides which requirements apply."),
+    ] = None
+    daily_volume: Annotated[int | None, Setting("Messages a day.", least=0)] = None
+    dns_provider: Annotated[
+        str | None, Setting("Where its DNS records are edited (cloudflare, route53, xserver, ...).")
+    ] = None
+    rare: Annotated[
+        tuple[str, ...] | None,
+        Setting('Mail that is sent seldom, each as "YYYY-MM-DD what"; an empty list: there is none.'),
+    ] = None
+    list_check: Annotated[
+        str | None,
+        Setting(
+            "The JSON of `deliv list-check` for the list of recipients: "
+            "evidence on bounces and sign-ups in the reports."
+        ),
+    ] = None
+    warm_up: Annotated[
+        str | None,
+        Setting(
+            "The plan of `deliv warm-up` (.csv): what is sent is held against it, by the logs and events that are read."
+        ),
+    ] = None
+    messages: Annotated[
+        tuple[str, ...],
+        Setting(
+            "Sample messages: files, globs, a Maildir or an mbox (the newest message of the domain is taken). "
+            "Before the place may stand what kind of mail it is: users:, bulk: or transactional:."
+        ),
+    ] = ()
 
-    selectors: tuple[str, ...] = _said("DKIM selectors to look up.", ())
-    sending_ips: tuple[str, ...] = _said("Addresses that send for the domain.", ())
-    mail_from: str | None = _said("Envelope sender (Return-Path); empty: the null sender.")
-    helo: str | None = _said("HELO/EHLO name of the sending host.")
-    purpose: Literal["users", "bulk", "transactional", "parked"] | None = _said(
-        "What the domain sends; decides which requirements apply."
-    )
-    daily_volume: int | None = _said("Messages a day.", least=0)
-    dns_provider: str | None = _said("Where its DNS records are edited (cloudflare, route53, xserver, ...).")
-    rare: tuple[str, ...] | None = _said(
-        'Mail that is sent seldom, each as "YYYY-MM-DD what"; an empty list: there is none.'
-    )
-    list_check: str | None = _said(
-        "The JSON of `deliv list-check` for the list of recipients: evidence on bounces and sign-ups in the reports."
-    )
-    warm_up: str | None = _said(
-        "The plan of `deliv warm-up` (.csv): what is sent is held against it, by the logs and events that are read."
-    )
-    messages: tuple[str, ...] = _said(
-        "Sample messages: files, globs, a Maildir or an mbox (the newest message of the domain is taken). Before the "
-        "place may stand what kind of mail it is: users:, bulk: or transactional:.",
-        (),
-    )
 
-
-@dataclass(frozen=True, slots=True)
-class DomainSettings(MailSettings):
+class DomainSettings(MailSettings, frozen=True):
     """One ``[[domain]]`` table."""
 
-    name: str = _said("The domain.", "")
+    name: Annotated[str, Setting("The domain.")] = ""
 
 
-@dataclass(frozen=True, slots=True)
-class WaiverSettings:
+class WaiverSettings(Struct, frozen=True):
     """One ``[[waiver]]`` table: a finding that is accepted, why, and until when."""
 
-    __pydantic_config__: ClassVar[Any] = _STRICT
+    rule: Annotated[str, Setting("Rule id, as `deliv rules` lists them.")] = ""
+    reason: Annotated[
+        Literal["accepted-risk", "handled-elsewhere", "not-applicable", "false-positive"] | None,
+        Setting("Why the finding is accepted."),
+    ] = None
+    domain: Annotated[str, Setting("Only for this domain; empty: for all.")] = ""
+    item: Annotated[str, Setting("Only for this item of the rule, for example example.com/s1; empty: for all.")] = ""
+    note: Annotated[str, Setting("A remark for those who read the report.")] = ""
+    until: Annotated[
+        date | None, Setting("The last day on which it counts (a TOML date); without it, it never ends.")
+    ] = None
 
-    rule: str = _said("Rule id, as `deliv rules` lists them.", "")
-    reason: Literal["accepted-risk", "handled-elsewhere", "not-applicable", "false-positive"] | None = _said(
-        "Why the finding is accepted."
-    )
-    domain: str = _said("Only for this domain; empty: for all.", "")
-    item: str = _said("Only for this item of the rule, for example example.com/s1; empty: for all.", "")
-    note: str = _said("A remark for those who read the report.", "")
-    until: date | None = _said("The last day on which it counts (a TOML date); without it, it never ends.")
 
-
-@dataclass(frozen=True, slots=True)
-class EmailSettings:
+class EmailSettings(Struct, frozen=True):
     """``[notify.email]``: the weekly mail."""
 
-    __pydantic_config__: ClassVar[Any] = _STRICT
+    to: Annotated[tuple[str, ...], Setting("Who gets the weekly mail.")] = ()
+    sender: Annotated[str, Setting("Its From address.")] = ""
+    host: Annotated[str, Setting("The submission server.")] = "localhost"
+    port: Annotated[
+        int | None, Setting("Its port; without it 587 (starttls), 465 (tls) or 25 (none).", least=1, most=65535)
+    ] = None
+    security: Annotated[Literal["starttls", "tls", "none"], Setting("How the connection is protected.")] = "starttls"
+    username: Annotated[str, Setting("Name to log in with; empty: no login.")] = ""
+    password_env: Annotated[str, Setting("Environment variable that holds the password.")] = ""
+    password_file: Annotated[str, Setting("File that holds the password.")] = ""
+    lang: Annotated[Literal["en", "ja"] | None, Setting("Language of the mail; without it that of the file.")] = None
+    attach: Annotated[bool, Setting("Attach the HTML report.")] = False
+    pages: Annotated[
+        str, Setting("The address under which the pages are published, for a link; without it the path is told.")
+    ] = ""
 
-    to: tuple[str, ...] = _said("Who gets the weekly mail.", ())
-    sender: str = _said("Its From address.", "")
-    host: str = _said("The submission server.", "localhost")
-    port: int | None = _said("Its port; without it 587 (starttls), 465 (tls) or 25 (none).", least=1, most=65535)
-    security: Literal["starttls", "tls", "none"] = _said("How the connection is protected.", "starttls")
-    username: str = _said("Name to log in with; empty: no login.", "")
-    password_env: str = _said("Environment variable that holds the password.", "")
-    password_file: str = _said("File that holds the password.", "")
-    lang: Literal["en", "ja"] | None = _said("Language of the mail; without it that of the file.")
-    attach: bool = _said("Attach the HTML report.", False)
-    pages: str = _said("The address under which the pages are published, for a link; without it the path is told.", "")
 
-
-@dataclass(frozen=True, slots=True)
-class WebhookSettings:
+class WebhookSettings(Struct, frozen=True):
     """``[notify.webhook]``: a summary as JSON, posted to an address."""
 
-    __pydantic_config__: ClassVar[Any] = _STRICT
-
-    url: str = _said("The https address to post to.", "")
-    style: Literal["generic", "slack"] = _said(
-        "generic: the JSON summary; slack: a message for Slack and alike.", "generic"
-    )
-    secret_env: str = _said("Environment variable that holds the key of the HMAC signature.", "")
-    secret_file: str = _said("File that holds the key of the HMAC signature.", "")
+    url: Annotated[str, Setting("The https address to post to.")] = ""
+    style: Annotated[
+        Literal["generic", "slack"], Setting("generic: the JSON summary; slack: a message for Slack and alike.")
+    ] = "generic"
+    secret_env: Annotated[str, Setting("Environment variable that holds the key of the HMAC signature.")] = ""
+    secret_file: Annotated[str, Setting("File that holds the key of the HMAC signature.")] = ""
 
 
-@dataclass(frozen=True, slots=True)
-class NotifySettings:
+class NotifySettings(Struct, frozen=True):
     """``[notify.*]``: who is told about a weekly run."""
 
-    __pydantic_config__: ClassVar[Any] = _STRICT
-
-    email: EmailSettings | None = _said("The weekly mail.")
-    webhook: WebhookSettings | None = _said("A JSON summary posted to an address.")
-    prometheus: str = _said("Textfile for the Prometheus node exporter.", "")
+    email: Annotated[EmailSettings | None, Setting("The weekly mail.")] = None
+    webhook: Annotated[WebhookSettings | None, Setting("A JSON summary posted to an address.")] = None
+    prometheus: Annotated[str, Setting("Textfile for the Prometheus node exporter.")] = ""
 
 
-@dataclass(frozen=True, slots=True)
-class MailboxSettings:
+class MailboxSettings(Struct, frozen=True):
     """One ``[[feedback.mailbox]]`` table: a mailbox that reports are sent to."""
 
-    __pydantic_config__: ClassVar[Any] = _STRICT
+    name: Annotated[str, Setting("What it is called in what `deliv intake` tells.")] = ""
+    host: Annotated[str, Setting("The IMAP server.")] = ""
+    port: Annotated[
+        int | None, Setting("Its port; without it 993 (tls) or 143 (starttls, none).", least=1, most=65535)
+    ] = None
+    security: Annotated[
+        Literal["tls", "starttls", "none"],
+        Setting("How the connection is protected; none is for a server on this machine."),
+    ] = "tls"
+    username: Annotated[str, Setting("Name to log in with.")] = ""
+    password_env: Annotated[str, Setting("Environment variable that holds the password.")] = ""
+    password_file: Annotated[str, Setting("File that holds the password.")] = ""
+    token_command: Annotated[
+        tuple[str, ...],
+        Setting("Command that prints an OAuth 2 access token (XOAUTH2), for Microsoft 365 and Google Workspace."),
+    ] = ()
+    folder: Annotated[str, Setting("The folder that is read.")] = "INBOX"
+    done: Annotated[
+        str,
+        Setting(
+            "What becomes of mails whose reports are kept: keep, delete, or move:FOLDER. Other mail is left alone."
+        ),
+    ] = "keep"
+    failed: Annotated[
+        str, Setting("What becomes of mails with a report that cannot be used: keep, or move:FOLDER.")
+    ] = "keep"
+    most: Annotated[int, Setting("Mails a run.", least=1)] = 2000
 
-    name: str = _said("What it is called in what `deliv intake` tells.", "")
-    host: str = _said("The IMAP server.", "")
-    port: int | None = _said("Its port; without it 993 (tls) or 143 (starttls, none).", least=1, most=65535)
-    security: Literal["tls", "starttls", "none"] = _said(
-        "How the connection is protected; none is for a server on this machine.", "tls"
-    )
-    username: str = _said("Name to log in with.", "")
-    password_env: str = _said("Environment variable that holds the password.", "")
-    password_file: str = _said("File that holds the password.", "")
-    token_command: tuple[str, ...] = _said(
-        "Command that prints an OAuth 2 access token (XOAUTH2), for Microsoft 365 and Google Workspace.", ()
-    )
-    folder: str = _said("The folder that is read.", "INBOX")
-    done: str = _said(
-        "What becomes of mails whose reports are kept: keep, delete, or move:FOLDER. Other mail is left alone.", "keep"
-    )
-    failed: str = _said("What becomes of mails with a report that cannot be used: keep, or move:FOLDER.", "keep")
-    most: int = _said("Mails a run.", 2000, least=1)
 
-
-@dataclass(frozen=True, slots=True)
-class FeedbackSettings:
+class FeedbackSettings(Struct, frozen=True):
     """``[feedback]``: where the reports of receivers are, and how far they are trusted."""
 
-    __pydantic_config__: ClassVar[Any] = _STRICT
+    places: Annotated[tuple[str, ...], Setting("Files, folders, globs, Maildirs and mbox files with reports.")] = ()
+    days: Annotated[int, Setting("How many days of reports the sources and the gate rest on.", least=1, most=366)] = 28
+    keep_days: Annotated[
+        int, Setting("How many days reports are kept; after 90 of them as sums of weeks.", least=30, most=3660)
+    ] = 400
+    trust: Annotated[
+        Literal["verified", "authenticated", "any"],
+        Setting(
+            "Which reports count. verified: whose mail passes DMARC for the reporter; authenticated: or a host of "
+            "`authserv` says so; any: whoever sent them."
+        ),
+    ] = "verified"
+    authserv: Annotated[
+        tuple[str, ...],
+        Setting(
+            "Hosts whose Authentication-Results are believed: those of your own mail servers, "
+            "if they remove forged ones."
+        ),
+    ] = ()
+    addresses: Annotated[
+        Path | None,
+        Setting(
+            "File in which `deliv intake` keeps the addresses that bounced or complained, for `deliv suppress`; "
+            "without it none is kept."
+        ),
+    ] = None
+    mailbox: Annotated[tuple[MailboxSettings, ...], Setting("A mailbox that reports are sent to.")] = ()
 
-    places: tuple[str, ...] = _said("Files, folders, globs, Maildirs and mbox files with reports.", ())
-    days: int = _said("How many days of reports the sources and the gate rest on.", 28, least=1, most=366)
-    keep_days: int = _said(
-        "How many days reports are kept; after 90 of them as sums of weeks.", 400, least=30, most=3660
-    )
-    trust: Literal["verified", "authenticated", "any"] = _said(
-        "Which reports count. verified: whose mail passes DMARC for the reporter; authenticated: or a host of "
-        "`authserv` says so; any: whoever sent them.",
-        "verified",
-    )
-    authserv: tuple[str, ...] = _said(
-        "Hosts whose Authentication-Results are believed: those of your own mail servers, if they remove forged ones.",
-        (),
-    )
-    addresses: Path | None = _said(
-        "File in which `deliv intake` keeps the addresses that bounced or complained, for `deliv suppress`; without it "
-        "none is kept."
-    )
-    mailbox: tuple[MailboxSettings, ...] = _said("A mailbox that reports are sent to.", ())
 
-
-@dataclass(frozen=True, slots=True)
-class SourceSettings:
+class SourceSettings(Struct, frozen=True):
     """One ``[[source]]`` table: the user's word on who sends in the domain's name. `owner` is its key ``is``."""
 
-    __pydantic_config__: ClassVar[Any] = _STRICT
+    match: Annotated[
+        tuple[str, ...],
+        Setting("Addresses, ranges (198.51.100.0/24), or ptr:NAME, dkim:NAME, service:ID; any of them."),
+    ] = ()
+    owner: Annotated[Literal["ours", "forwarder", "not-ours"] | None, Setting("Whose it is.")] = None
+    name: Annotated[str, Setting("What it is called in reports; empty: as it would be called anyway.")] = ""
+    domain: Annotated[str, Setting("Only for this domain; empty: for all.")] = ""
+    until: Annotated[
+        date | None, Setting("The last day on which it counts (a TOML date); without it, it never ends.")
+    ] = None
 
-    match: tuple[str, ...] = _said(
-        "Addresses, ranges (198.51.100.0/24), or ptr:NAME, dkim:NAME, service:ID; any of them.", ()
-    )
-    owner: Literal["ours", "forwarder", "not-ours"] | None = _said("Whose it is.")
-    name: str = _said("What it is called in reports; empty: as it would be called anyway.", "")
-    domain: str = _said("Only for this domain; empty: for all.", "")
-    until: date | None = _said("The last day on which it counts (a TOML date); without it, it never ends.")
 
-
-@dataclass(frozen=True, slots=True)
-class ReputationKey:
+class ReputationKey(Struct, frozen=True):
     """Where the key of a block list is."""
 
-    __pydantic_config__: ClassVar[Any] = _STRICT
+    env: Annotated[
+        str, Setting("Environment variable that holds the key; the key itself never stands in this file.")
+    ] = ""
 
-    env: str = _said("Environment variable that holds the key; the key itself never stands in this file.", "")
 
-
-@dataclass(frozen=True, slots=True)
-class ReputationSettings:
+class ReputationSettings(Struct, frozen=True):
     """``[reputation]``: which block lists weekly runs ask, and how."""
 
-    __pydantic_config__: ClassVar[Any] = _STRICT
+    lists: Annotated[
+        tuple[str, ...],
+        Setting(
+            "Blocklists that weekly runs ask, and an audit that is asked for those of the settings: ids, or file:PATH."
+        ),
+    ] = ()
+    keys: Annotated[
+        Mapping[str, ReputationKey], Setting('Keys of blocklists, as in keys = {spamhaus = {env = "DQS_KEY"}}.')
+    ] = {}
+    resolver: Annotated[str, Setting("Name server that is asked about blocklists; without it those of the rest.")] = ""
 
-    lists: tuple[str, ...] = _said(
-        "Blocklists that weekly runs ask, and an audit that is asked for those of the settings: ids, or file:PATH.", ()
-    )
-    keys: Mapping[str, ReputationKey] = field(
-        default_factory=dict, metadata={"doc": 'Keys of blocklists, as in keys = {spamhaus = {env = "DQS_KEY"}}.'}
-    )
-    resolver: str = _said("Name server that is asked about blocklists; without it those of the rest.", "")
 
-
-@dataclass(frozen=True, slots=True)
-class SenderSettings:
+class SenderSettings(Struct, frozen=True):
     """``[sender]``: who writes to a receiver's postmaster."""
 
-    __pydantic_config__: ClassVar[Any] = _STRICT
-
-    company: str = _said("Name of the company.", "")
-    contact: str = _said("Name and address of the person to answer to.", "")
-    phone: str = _said("Telephone number.", "")
+    company: Annotated[str, Setting("Name of the company.")] = ""
+    contact: Annotated[str, Setting("Name and address of the person to answer to.")] = ""
+    phone: Annotated[str, Setting("Telephone number.")] = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings(MailSettings):
+class Settings(MailSettings, frozen=True):
     """The whole file. Options on the command line win over it, a domain's own table over the common values."""
 
-    domains: tuple[str, ...] = _said("Domains to audit that need no table of their own.", ())
-    receivers: tuple[str, ...] = _said("Judge for these receivers only (icloud, gmail, ...).", ())
-    rules: tuple[Path, ...] = _said("Folders of rule files to merge over the shipped ones.", ())
-    select: tuple[str, ...] = _said("Judge only these rules (ids or prefixes).", ())
-    ignore: tuple[str, ...] = _said("Leave these rules out.", ())
-    resolvers: tuple[str, ...] = _said("Name servers to ask instead of the system's.", ())
-    lang: Literal["en", "ja"] | None = _said("Language of reports and mails.")
-    fail_on: Literal["error", "warning", "never", "new"] | None = _said(
-        "From which severity on findings give exit code 1; new (weekly runs): only what is new does."
-    )
-    timeout: float | None = _said("Seconds for a domain.", least=0.1, most=MAX_SECONDS)
-    history: str = _said("Where weekly runs are kept: sqlite:///FILE or postgresql+psycopg://...", "")
-    output: Path | None = _said("Folder for the weekly pages.")
-    keep: int | None = _said("How many weekly runs to keep as pages; without it all.", least=1)
-    public: bool = _said(
-        "Whether every user of this machine may read the weekly pages, as a web server needs it; else only you.", False
-    )
-    notify: NotifySettings = field(default_factory=NotifySettings, metadata={"doc": "Who is told about a weekly run."})
-    domain: tuple[DomainSettings, ...] = _said("A domain with what is true of its mail.", ())
-    waiver: tuple[WaiverSettings, ...] = _said("A finding that is accepted.", ())
-    feedback: FeedbackSettings = field(
-        default_factory=FeedbackSettings, metadata={"doc": "Where the reports of receivers are."}
-    )
-    sender: SenderSettings = field(
-        default_factory=SenderSettings, metadata={"doc": "Who writes to a receiver's postmaster."}
-    )
-    source: tuple[SourceSettings, ...] = _said("Your word on who sends in your name.", ())
-    reputation: ReputationSettings = field(
-        default_factory=ReputationSettings, metadata={"doc": "Which blocklists weekly runs ask, and how."}
+    domains: Annotated[tuple[str, ...], Setting("Domains to audit that need no table of their own.")] = ()
+    receivers: Annotated[tuple[str, ...], Setting("Judge for these receivers only (icloud, gmail, ...).")] = ()
+    rules: Annotated[tuple[Path, ...], Setting("Folders of rule files to merge over the shipped ones.")] = ()
+    select: Annotated[tuple[str, ...], Setting("Judge only these rules (ids or prefixes).")] = ()
+    ignore: Annotated[tuple[str, ...], Setting("Leave these rules out.")] = ()
+    resolvers: Annotated[tuple[str, ...], Setting("Name servers to ask instead of the system's.")] = ()
+    lang: Annotated[Literal["en", "ja"] | None, Setting("Language of reports and mails.")] = None
+    fail_on: Annotated[
+        Literal["error", "warning", "never", "new"] | None,
+        Setting("From which severity on findings give exit code 1; new (weekly runs): only what is new does."),
+    ] = None
+    timeout: Annotated[float | None, Setting("Seconds for a domain.", least=0.1, most=MAX_SECONDS)] = None
+    history: Annotated[str, Setting("Where weekly runs are kept: sqlite:///FILE or postgresql+psycopg://...")] = ""
+    output: Annotated[Path | None, Setting("Folder for the weekly pages.")] = None
+    keep: Annotated[int | None, Setting("How many weekly runs to keep as pages; without it all.", least=1)] = None
+    public: Annotated[
+        bool,
+        Setting(
+            "Whether every user of this machine may read the weekly pages, as a web server needs it; else only you."
+        ),
+    ] = False
+    notify: Annotated[NotifySettings, Setting("Who is told about a weekly run.")] = NotifySettings()
+    domain: Annotated[tuple[DomainSettings, ...], Setting("A domain with what is true of its mail.")] = ()
+    waiver: Annotated[tuple[WaiverSettings, ...], Setting("A finding that is accepted.")] = ()
+    feedback: Annotated[FeedbackSettings, Setting("Where the reports of receivers are.")] = FeedbackSettings()
+    sender: Annotated[SenderSettings, Setting("Who writes to a receiver's postmaster.")] = SenderSettings()
+    source: Annotated[tuple[SourceSettings, ...], Setting("Your word on who sends in your name.")] = ()
+    reputation: Annotated[ReputationSettings, Setting("Which blocklists weekly runs ask, and how.")] = (
+        ReputationSettings()
     )
 
     @property
@@ -343,17 +356,19 @@ class Settings(MailSettings):
     def of(self, domain: str) -> MailSettings:
         """What is true of a domain's mail (A-label): its own table, filled up from the common values."""
         own = next((each for each in self.domain if _plain(each.name) == domain), None)
-        merged = {each.name: getattr(self, each.name) for each in fields(MailSettings)}
+        merged = {name: getattr(self, name) for name in MailSettings.__struct_fields__}
         if own is not None:
-            said = {each.name: getattr(own, each.name) for each in fields(MailSettings)}
+            given = {name: getattr(own, name) for name in MailSettings.__struct_fields__}
             merged |= {
-                key: value for key, value in said.items() if value is not None and (value != () or key == "rare")
+                key: value for key, value in given.items() if value is not None and (value != () or key == "rare")
             }
         return MailSettings(**merged)
 
 
 def load(path: Path) -> Settings:
     """Read a settings file; paths in it are meant from its folder. Raises ConfigError."""
+    import tomllib
+
     try:
         if path.stat().st_size > MAX_OCTETS:
             raise ConfigError(FILE_TOO_LARGE(file=str(path), n=MAX_OCTETS // 1_000_000))
@@ -399,32 +414,69 @@ def schema() -> dict[str, Any]:
     for kind in _tables(Settings):
         shape = made if kind is Settings else made["$defs"][kind.__name__]
         shape.pop("description", None)
-        for each in fields(kind):
-            entry = shape["properties"][each.name]
-            entry["description"] = each.metadata["doc"]
-            for name, keyword in (("least", "minimum"), ("most", "maximum")):
-                if name in each.metadata:
-                    entry[keyword] = each.metadata[name]
+        for name, setting in meanings(kind).items():
+            entry = shape["properties"][name]
+            entry["description"] = setting.doc
+            if setting.least is not None:
+                entry["minimum"] = setting.least
+            if setting.most is not None:
+                entry["maximum"] = setting.most
         shape["properties"] = {_WRITTEN.get(name, name): entry for name, entry in shape["properties"].items()}
     return made
 
 
-def _tables(table: type) -> Iterator[type]:
+def meanings(table: type[Struct]) -> dict[str, Setting]:
+    """What each key of a table means."""
+    return {name: get_args(hint)[1] for name, hint in get_type_hints(table, include_extras=True).items()}
+
+
+def _tables(table: type[Struct]) -> Iterator[type[Struct]]:
     """A table of the file, and all that stand in it."""
     yield table
     for hint in get_type_hints(table).values():
-        for kind in (hint, *get_args(hint)):
-            if is_dataclass(kind) and isinstance(kind, type):
-                yield from _tables(kind)
+        for kind in filter(_is_table, (hint, *get_args(hint))):
+            yield from _tables(kind)
 
 
-def _adapter() -> pydantic.TypeAdapter[Settings]:
+def _adapter() -> pydantic.TypeAdapter[Any]:
     import pydantic
 
-    return pydantic.TypeAdapter(Settings)
+    return pydantic.TypeAdapter(_shape(Settings))
+
+
+@cache
+def _shape(table: type[Struct]) -> type:
+    """A table as a dataclass, which pydantic can read; only that takes the time to define one."""
+    from dataclasses import field, make_dataclass
+
+    def shaped(hint: Any) -> Any:
+        parts = get_args(hint)
+        if not parts or get_origin(hint) is Literal:
+            return _shape(hint) if _is_table(hint) else hint
+        if isinstance(hint, UnionType):
+            return reduce(or_, map(shaped, parts))
+        return get_origin(hint)[tuple(map(shaped, parts))]
+
+    hints = {name: shaped(hint) for name, hint in get_type_hints(table).items()}
+    keys = []
+    for each in fields(table):
+        if isinstance(each.default, Struct):
+            default = field(default_factory=hints[each.name])
+        elif each.default is NODEFAULT:
+            default = field(default_factory=each.default_factory)
+        else:
+            default = field(default=each.default)
+        keys.append((each.name, hints[each.name], default))
+    return make_dataclass(table.__name__, keys, namespace={"__pydantic_config__": {"extra": "forbid", "strict": True}})
+
+
+def _is_table(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Struct)
 
 
 def _typed(path: Path, text: str, data: dict[str, Any]) -> Settings:
+    import json
+
     import pydantic
 
     old = data.get("domain")
@@ -441,7 +493,7 @@ def _typed(path: Path, text: str, data: dict[str, Any]) -> Settings:
     for _ in range(2):  # once more without what is wrong, so that what the types cannot say is told as well
         try:
             # Through JSON, because only there lists are strict tuples, and tables strict dataclasses.
-            settings = _adapter().validate_json(json.dumps(data, default=str))
+            settings = convert(_adapter().validate_json(json.dumps(data, default=str)), Settings, from_attributes=True)
             break
         except pydantic.ValidationError as error:
             for each in error.errors():
@@ -504,11 +556,13 @@ def _message(error: Any, place: KeyPath) -> Detail:
     key = next((str(part) for part in reversed(place) if isinstance(part, str)), "")
     key = _WRITTEN.get(key, key)
     if error["type"] == "unexpected_keyword_argument":
+        import difflib
+
         near = difflib.get_close_matches(key, _keys(place[:-1]), n=1)
         return UNKNOWN_KEY_NEAR(key=key, near=near[0]) if near else UNKNOWN_KEY(key=key)
     if error["type"] == "literal_error":
         if key == "purpose" and error["input"] == "newsletter":
-            return SAID_AS(key=key, text="newsletter", value="bulk")
+            return WRITTEN_AS(key=key, text="newsletter", value="bulk")
         values = str(error["ctx"]["expected"]).replace(" or ", ", ").replace("'", "")
         return ONE_OF(key=key, values=tuple(values.split(", ")))
     kind = _KINDS.get(error["type"])
@@ -526,10 +580,10 @@ def _keys(place: KeyPath) -> list[str]:
         if isinstance(part, int):
             continue
         hint = get_type_hints(kind).get(part)
-        kind = next((each for each in (hint, *get_args(hint)) if is_dataclass(each)), None)
+        kind = next(filter(_is_table, (hint, *get_args(hint))), None)
         if kind is None:
             return []
-    return [each.name for each in fields(kind)]
+    return list(kind.__struct_fields__)
 
 
 def _contradictions(settings: Settings) -> list[tuple[KeyPath, Detail]]:
@@ -537,21 +591,20 @@ def _contradictions(settings: Settings) -> list[tuple[KeyPath, Detail]]:
     found: list[tuple[KeyPath, Detail]] = []
 
     def look(table: Any, place: KeyPath) -> None:
-        for each in fields(table):
-            value = getattr(table, each.name)
-            least, most = each.metadata.get("least"), each.metadata.get("most")
+        for name, setting in meanings(type(table)).items():
+            value, least, most = getattr(table, name), setting.least, setting.most
             if isinstance(value, (int, float)) and not isinstance(value, bool):
                 inside = (least is None or value >= least) and (most is None or value <= most)
                 if not inside:
-                    bounds = {"key": each.name, "least": f"{least:g}"}
-                    told = LEAST(**bounds) if most is None else RANGE(**bounds, most=f"{most:g}")
-                    found.append(((*place, each.name), told))
-            elif is_dataclass(value):
-                look(value, (*place, each.name))
+                    bounds = {"key": name, "least": f"{least:g}"}
+                    outside = LEAST(**bounds) if most is None else RANGE(**bounds, most=f"{most:g}")
+                    found.append(((*place, name), outside))
+            elif isinstance(value, Struct):
+                look(value, (*place, name))
             elif isinstance(value, tuple):
                 for number, item in enumerate(value):
-                    if is_dataclass(item):
-                        look(item, (*place, each.name, number))
+                    if isinstance(item, Struct):
+                        look(item, (*place, name, number))
 
     look(settings, ())
     for number, own in enumerate(settings.domain):
@@ -727,11 +780,9 @@ def _plain(name: str) -> str:
     return name.strip().rstrip(".").lower()
 
 
-_HEAD = re.compile(r"\s*+(\[\[?)([^\]]++)\]")
-_KEY = re.compile(
-    r"""\s*+((?:[A-Za-z0-9_-]++|"[^"]*"|'[^']*')(?:\s*+\.\s*+(?:[A-Za-z0-9_-]++|"[^"]*"|'[^']*'))*+)\s*+="""
-)
-_PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
+_HEAD = regex(r"\s*+(\[\[?)([^\]]++)\]")
+_KEY = regex(r"""\s*+((?:[A-Za-z0-9_-]++|"[^"]*"|'[^']*')(?:\s*+\.\s*+(?:[A-Za-z0-9_-]++|"[^"]*"|'[^']*'))*+)\s*+=""")
+_PART = regex(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
 
 
 def _lines(text: str) -> Mapping[KeyPath, int]:

@@ -25,7 +25,8 @@ Characters = frozenset[int]
 ALPHABET = (*range(256), 0x17F, 0x660, 0x2028, 0x200B, 0x201C, 0x212A, 0x3000, 0x4E00)
 EVERY: Characters = frozenset(ALPHABET)
 UNBOUNDED = 256  # repeats that may go on for longer than this count as without a bound
-CALLS = frozenset({"compile", "match", "search", "fullmatch", "findall", "finditer", "sub", "subn", "split"})
+METHODS = ("compile", "match", "search", "fullmatch", "findall", "finditer", "sub", "subn", "split")
+CALLS = frozenset({"regex", *(f"re.{each}" for each in METHODS)})
 CATEGORIES = {
     c.CATEGORY_DIGIT: r"\d",
     c.CATEGORY_NOT_DIGIT: r"\D",
@@ -45,15 +46,13 @@ class Expression(Struct, frozen=True):
 
 
 def expressions(package: Path) -> tuple[list[Expression], list[str]]:
-    """Those that are handed to a function of `re` in the package, and the lines where one is made at run time."""
+    """Those that are handed to `re`, or to our `regex`, in the package, and the lines where one is made at run time."""
     found: list[Expression] = []
     unread: list[str] = []
     for path in sorted(package.rglob("*.py")):
         source = path.read_text("utf-8")
-        for call in ast.walk(ast.parse(source)) if "re." in source else ():
-            if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in CALLS):
-                continue
-            if not (isinstance(call.func.value, ast.Name) and call.func.value.id == "re"):
+        for call in ast.walk(ast.parse(source)):
+            if not (isinstance(call, ast.Call) and ast.unparse(call.func) in CALLS):
                 continue
             name = ".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__")
             names = vars(importlib.import_module(name))

@@ -51,17 +51,17 @@ class Reader:
         return _cache.cached("words", [self.path], self)["text"]
 
 
-def only_file(place: Path) -> Path:
-    (path,) = place.iterdir()
+def only_file(place: Path, name: str = "") -> Path:
+    (path,) = place.glob(f"{name}*")
     return path
 
 
 def test_all_rules_are_the_same_read_or_kept(place: Path) -> None:
     read = read_rules()
     assert load_rules() == read
-    kept = only_file(place)
+    kept = only_file(place, "rules-")
     assert load_rules() == read, "the second time it comes from the file"
-    assert only_file(place) == kept
+    assert only_file(place, "rules-") == kept
     found = _cache._load(str(place), kept.name)
     assert found is not None, "what was written can be trusted and is of types of this program"
     assert found[0] == read

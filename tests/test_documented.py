@@ -10,13 +10,13 @@ import sys
 import textwrap
 import tomllib
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
 from click.testing import CliRunner
+from msgspec import Struct
 
 import deliverability.auditors
 import deliverability.protocols
@@ -134,10 +134,9 @@ def test_the_example_of_a_new_format_writes_reports() -> None:
 
 def settings(table: type = Settings, before: str = "") -> Iterator[str]:
     """The keys of the file; those of a table with its name before them."""
-    hints = get_type_hints(table)
-    for each in fields(table):
-        inner = next((kind for kind in (hints[each.name], *get_args(hints[each.name])) if is_dataclass(kind)), None)
-        yield from [before + each.name] if inner is None else settings(inner, f"{before}{each.name}.")
+    for key, hint in get_type_hints(table).items():
+        kinds = [each for each in (hint, *get_args(hint)) if isinstance(each, type) and issubclass(each, Struct)]
+        yield from settings(kinds[0], f"{before}{key}.") if kinds else [before + key]
 
 
 @pytest.mark.parametrize("key", list(settings()))

@@ -87,10 +87,51 @@ def test_a_report_loads_nothing_heavy_but_what_it_needs() -> None:
     assert "deliverability.judge.load" not in loaded_by(REPORT, whole=True)
 
 
+DEMO = """
+from deliverability.cli import main
+try: main(['demo'])
+except SystemExit: pass"""
+
+
+def test_the_demo_loads_cryptography_alone_beside() -> None:
+    """Its zone comes from the cache but in the first run; its signature is verified."""
+    loaded_by(DEMO)
+    assert loaded_by(DEMO) & {*HEAVY, "statistics", "tomllib"} == {"asyncio", "cryptography", "publicsuffixlist"}
+    assert "cryptography.hazmat.primitives.serialization" not in loaded_by(DEMO, whole=True)
+
+
+# What an audit of a small mail has no need of, and what would be back with one import at the top of a module.
+SPARED = {
+    *("tomllib", "difflib", "statistics", "html", "dataclasses", "importlib.metadata", "email"),
+    *("deliverability.auditors.reported", "deliverability.render.evidence"),
+    *("deliverability.protocols.spf.evaluate", "deliverability.mail.files.pdf", "deliverability.mail.files.images"),
+}
+
+
+def test_an_audit_of_a_small_mail_loads_nothing_that_it_has_no_use_for(tmp_path: Path) -> None:
+    mail = tmp_path / "small.eml"
+    mail.write_bytes(b"From: ann@example.com\r\nTo: bob@example.net\r\nSubject: Tomorrow\r\n\r\nHello.\r\n")
+    code = REPORT.replace(repr(str(MAIL)), repr(str(mail)))
+    loaded_by(code)
+    assert loaded_by(code, whole=True) & SPARED == set()
+
+
+OF_MAIL = {
+    *("deliverability.auditors.html", "deliverability.mail.html.accounting", "deliverability.protocols.dkim.arc"),
+    *("deliverability.mail.reader", "deliverability.mail.received", "deliverability.mail.hop", "cryptography", "html"),
+}
+
+
+def test_an_audit_of_a_domain_loads_nothing_of_messages() -> None:
+    code = REPORT.replace(f"'--eml', {str(MAIL)!r}", "'example.com'")
+    loaded_by(code)
+    assert loaded_by(code, whole=True) & OF_MAIL == set()
+
+
 def test_help_that_was_read_before_loads_no_reader() -> None:
     help_ = "from deliverability.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
     loaded_by(help_)
-    assert loaded_by(help_) & set(HEAVY) == set()
+    assert loaded_by(help_) & {*HEAVY, "logging", "difflib"} == set()
 
 
 def test_the_fact_catalogue_is_light() -> None:

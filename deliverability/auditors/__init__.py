@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
+from deliverability._cache import cached
+
 if TYPE_CHECKING:
-    from deliverability.auditors.base import Auditor
-    from deliverability.model.facts import Catalogue
+    from deliverability.auditors.base import Auditor, Context
+    from deliverability.model.facts import Catalogue, FactSpec
 
 AUDITORS = (
     "subject",
@@ -56,16 +61,46 @@ AUDITORS = (
 
 def auditor_named(name: str) -> Auditor:
     """The auditor of that name. Raises KeyError where there is none."""
-    if name not in AUDITORS:
-        raise KeyError(name)
+    return _by_name()[name]
+
+
+@cache
+def _by_name() -> Mapping[str, Auditor]:
+    return {each.name: each for each in auditors()}
+
+
+def _loaded(name: str) -> Auditor:
     found: Auditor = importlib.import_module(f"{__name__}.{name}").audit
     return found
 
 
+class _Declared(Struct, frozen=True):
+    """What is known of an auditor before its module is loaded."""
+
+    name: str
+    provides: tuple[FactSpec, ...]
+    needs: tuple[str, ...]
+
+
 @cache
 def auditors() -> tuple[Auditor, ...]:
-    """All auditors, in the order of the catalogue."""
-    return tuple(map(auditor_named, AUDITORS))
+    """All auditors, in the order of the catalogue; the module of one that is about messages is loaded for the first."""
+    declared = {each.name: each for each in cached("auditors", [], _of_message)}
+    return tuple(_late(declared[name]) if name in declared else _loaded(name) for name in AUDITORS)
+
+
+def _of_message() -> tuple[_Declared, ...]:
+    every = map(_loaded, AUDITORS)
+    return tuple(_Declared(each.name, each.provides, each.needs) for each in every if each.of_message)
+
+
+def _late(declared: _Declared) -> Auditor:
+    from deliverability.auditors.base import Auditor
+
+    async def run(ctx: Context) -> None:
+        await _loaded(declared.name).run(ctx)
+
+    return Auditor(declared.name, declared.provides, declared.needs, run, of_message=True)
 
 
 @cache

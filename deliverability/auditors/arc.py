@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from deliverability._patterns import regex
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.evidence import header_evidence
 from deliverability.mail.reader import HeaderField, Message
@@ -48,7 +49,7 @@ PROVIDES = (
 )
 
 _SIGNS = ("x-forwarded-to", "x-forwarded-for", "resent-from", "resent-to", "list-post")
-_REWRITTEN = re.compile(r"(?:srs[01][=+-]|prvs=|btv1==|.*\+caf_=)", re.IGNORECASE)
+_REWRITTEN = regex(r"(?:srs[01][=+-]|prvs=|btv1==|.*\+caf_=)", re.IGNORECASE)
 _MAX_CITED = 30
 
 

@@ -62,7 +62,6 @@ from deliverability.ports.base import (
     Resolver,
 )
 from deliverability.ports.nobody import OFFLINE
-from deliverability.ports.overlay import OverlayResolver
 from deliverability.ports.ports import Ports
 
 if TYPE_CHECKING:
@@ -449,6 +448,8 @@ async def gather(
 
 async def _changed(before: Mapping[str, Execution], resolver: Resolver) -> frozenset[tuple[str, str]]:
     """The questions of an earlier run that are answered otherwise now."""
+    from deliverability.ports.overlay import OverlayResolver
+
     answers = {question: answer for work in before.values() for question, answer in work.answers.items()}
     if isinstance(resolver, OverlayResolver):
         answers = {key: answer for key, answer in answers.items() if resolver.reaches(key[0], answer)}

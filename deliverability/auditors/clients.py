@@ -5,16 +5,16 @@ The data is vendored (deliverability/data/caniemail.json); nothing is fetched.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import Struct, field, json
 
 from deliverability._charrefs import unescape
+from deliverability._patterns import regex
 from deliverability.auditors.base import Context, MissingFact, auditor, spec
 from deliverability.mail.evidence import part_evidence
 from deliverability.mail.html.accounting import CSS_IMPORT, is_font_service
@@ -161,7 +161,7 @@ _AT_RULES = {
     "@keyframes": "css-at-keyframes",
     "@supports": "css-at-supports",
 }
-_ONE_NUMBER = re.compile(r"[-+]?[\d.]+[a-z%]*$", re.IGNORECASE)
+_ONE_NUMBER = regex(r"[-+]?[\d.]+[a-z%]*$", re.IGNORECASE)
 
 
 class _Support(Struct, frozen=True):
@@ -234,7 +234,7 @@ def _records(uses: Uses, support: _Support, kinds: Mapping[str, str]) -> tuple[V
 
 @cache
 def _support() -> _Support:
-    data: dict[str, Any] = json.loads(_DATA.read_text("utf-8"))
+    data: dict[str, Any] = json.decode(_DATA.read_bytes())
     features = {slug: (str(title), str(marks)) for slug, (title, marks) in data["features"].items()}
     return _Support(str(data["last_update"]), tuple(data["clients"]), features)
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
 from deliverability.auditors.base import Context, auditor, spec
-from deliverability.mail.addresses import to_a_label
+from deliverability.mail.addresses import canonical_ip, to_a_label
 from deliverability.mail.evidence import header_evidence
-from deliverability.mail.hop import AuthenticationField, delivery
-from deliverability.mail.reader import Message
-from deliverability.mail.received import ReceivedSpf, canonical_ip, parse_return_path
 from deliverability.model.codes import SENT_TO_YOURSELF, Input, needs
 from deliverability.model.envelope import SmtpEnvelope
 from deliverability.model.facts import Evidence, EvidenceKind, FactType, Reason, Unknown, Value
 from deliverability.protocols.dmarc.psl import known_registrable_domain
+
+if TYPE_CHECKING:
+    from deliverability.mail.hop import AuthenticationField
+    from deliverability.mail.reader import Message
 
 PROVIDES = (
     spec(
@@ -171,6 +173,9 @@ def _line(*got: str) -> Evidence:
 
 
 def _read_trace(message: Message) -> _Trace:
+    from deliverability.mail.hop import delivery
+    from deliverability.mail.received import parse_return_path
+
     mail_from: list[_Reading] = []
     helo: list[_Reading] = []
     ip: list[_Reading] = []
@@ -195,6 +200,8 @@ def _read_trace(message: Message) -> _Trace:
 
 def _add_record(record: AuthenticationField, mail_from: list[_Reading], helo: list[_Reading]) -> None:
     """What a record of the receiver tells of the envelope."""
+    from deliverability.mail.received import ReceivedSpf
+
     if isinstance(record.content, ReceivedSpf):
         pairs = record.content.pairs
         identities = [(pairs.get("envelope-from"), pairs.get("helo"))]

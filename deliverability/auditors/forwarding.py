@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from deliverability._patterns import regex
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.auditors.message import cite_fields
-from deliverability.mail.addresses import to_a_label
+from deliverability.mail.addresses import canonical_ip, to_a_label
 from deliverability.mail.mass import homes, list_marks
-from deliverability.mail.reader import HeaderField, Message
 from deliverability.mail.received import (
     AuthenticationResults,
-    canonical_ip,
     client_ip_of,
     is_internal,
     parse_authentication_results,
@@ -26,6 +26,9 @@ from deliverability.mail.received import (
 )
 from deliverability.model.facts import FactType, text_of
 from deliverability.protocols.dmarc.psl import registrable_domain
+
+if TYPE_CHECKING:
+    from deliverability.mail.reader import HeaderField, Message
 
 PROVIDES = (
     spec(
@@ -56,7 +59,7 @@ PROVIDES = (
 _RESENT = ("resent-from", "resent-sender", "resent-to")
 _X_FORWARDED = ("x-forwarded-to", "x-forwarded-for")
 # SRS0 and SRS1 of the sender rewriting scheme, Microsoft's bounces+SRS=, and +caf_= of Gmail's forwarding.
-_REWRITTEN = re.compile(r"srs[01][=+-]|[^@]{0,200}\+(?:srs=|caf_=)", re.IGNORECASE)
+_REWRITTEN = regex(r"srs[01][=+-]|[^@]{0,200}\+(?:srs=|caf_=)", re.IGNORECASE)
 _MAX_FIELDS = 100  # of one kind that are read
 
 

@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 
+from deliverability._patterns import regex
 from deliverability.auditors.base import Context, MissingFact, auditor, spec
-from deliverability.mail.addresses import to_a_label
+from deliverability.mail.addresses import canonical_ip, to_a_label
 from deliverability.mail.evidence import part_evidence
 from deliverability.mail.html.accounting import Category, Link, link_host, shown_hosts
 from deliverability.mail.html.markup import Token
 from deliverability.mail.html.pages import MAX_CHARACTERS
 from deliverability.mail.reader import Message
-from deliverability.mail.received import canonical_ip
 from deliverability.mail.structure import NESTED, Leaf, body_texts
 from deliverability.mail.words import charset_codec, printable
 from deliverability.model.codes import Code
@@ -134,7 +134,7 @@ PROVIDES = (
 _MAX_LISTED = 100
 _MAX_SHOWN = 2000
 _MAX_COMPARED = 200_000
-_ADDRESS = re.compile(r"(?:https?://|mailto:|www\.)\S+", re.IGNORECASE)
+_ADDRESS = regex(r"(?:https?://|mailto:|www\.)\S+", re.IGNORECASE)
 _CJK_RANGES = r"\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 
 

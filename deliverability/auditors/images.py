@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Sequence
 
+from deliverability._patterns import regex
 from deliverability.auditors.attachments import attached
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.evidence import part_evidence
@@ -84,9 +85,9 @@ _COLUMN = 640
 _MAX_PIXELS = 120_000_000
 _MAX_IMAGES = 200
 _MAX_TAG = 4000
-_CONTENT_ID = re.compile(r"cid:([^\s\"'>]+)", re.IGNORECASE)
-_WIDTH = re.compile(r"\swidth\s{0,9}=\s{0,9}[\"']?\s{0,9}(\d{1,5})(?:px)?\s{0,9}(?=[\"'\s/>])", re.IGNORECASE)
-_STYLE_WIDTH = re.compile(r"[\"';\s]width\s{0,9}:\s{0,9}(\d{1,5})px", re.IGNORECASE)
+_CONTENT_ID = regex(r"cid:([^\s\"'>]+)", re.IGNORECASE)
+_WIDTH = regex(r"\swidth\s{0,9}=\s{0,9}[\"']?\s{0,9}(\d{1,5})(?:px)?\s{0,9}(?=[\"'\s/>])", re.IGNORECASE)
+_STYLE_WIDTH = regex(r"[\"';\s]width\s{0,9}:\s{0,9}(\d{1,5})px", re.IGNORECASE)
 
 
 @auditor("images", provides=PROVIDES, needs=("message.attachments",), of_message=True)
@@ -94,7 +95,7 @@ async def audit(ctx: Context) -> None:
     """Images that travel with the message: pixels, metadata, and what re-encoding would save."""
     message, images = attached(ctx, lambda record: str(record["true_type"]).startswith("image/"))
     # Decoding takes a while; DNS answers of other auditors are waited for meanwhile.
-    found = await asyncio.to_thread(_images, message, images)
+    found = await asyncio.to_thread(_images, message, images) if images else []
     cited = [ctx.cite(part_evidence(leaf.part)) for leaf, _ in found[:100]]
     ctx.put("message.images", tuple(record for _, record in found), *cited)
     savings = [record["saving_octets"] for _, record in found]
@@ -104,7 +105,7 @@ async def audit(ctx: Context) -> None:
 def _images(message: Message, images: Sequence[Leaf]) -> list[tuple[Leaf, dict[str, Value]]]:
     from deliverability.mail.files.images import measure
 
-    widths = display_widths(message) if images else {}
+    widths = display_widths(message)
     budget = _MAX_PIXELS
     found: list[tuple[Leaf, dict[str, Value]]] = []
     for leaf in images:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from deliverability._patterns import regex
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.addresses import Mailbox, addresses_in_text, parse_addresses
-from deliverability.mail.dates import parse_date
 from deliverability.mail.evidence import header_evidence
-from deliverability.mail.mass import is_automatic
-from deliverability.mail.reader import HeaderField, Message
-from deliverability.mail.received import parse_received
 from deliverability.mail.words import decode_words, printable
 from deliverability.model.facts import FactType, Reason, Unknown, Value
 from deliverability.protocols.dmarc.psl import registrable_domain
+
+if TYPE_CHECKING:
+    from deliverability.mail.reader import HeaderField, Message
 
 PROVIDES = (
     spec("message.present", FactType.BOOL, "A sample message was given."),
@@ -70,16 +71,14 @@ PROVIDES = (
     spec("message.arc_sets", FactType.INT, "Number of ARC sets.", unit="sets"),
 )
 
-_REPLY = re.compile(
-    r"\s*(?:re|fwd?|aw|wg|sv|vs|tr|返信|転送|回复|答复|转发)(?:\s?\[\d+\]|\^\d+)?\s*[:：]", re.IGNORECASE
-)
-_MESSAGE_ID = re.compile(r"<[^\s<>@]+@[^\s<>@]+>", re.ASCII)
-_ARC_INSTANCE = re.compile(r"(?:^|;)\s{0,100}i\s{0,100}=\s{0,100}(\d{1,4})")
-_WORD = re.compile(r"[^\W\d_]{3,64}")
+_REPLY = regex(r"\s*(?:re|fwd?|aw|wg|sv|vs|tr|返信|転送|回复|答复|转发)(?:\s?\[\d+\]|\^\d+)?\s*[:：]", re.IGNORECASE)
+_MESSAGE_ID = regex(r"<[^\s<>@]+@[^\s<>@]+>", re.ASCII)
+_ARC_INSTANCE = regex(r"(?:^|;)\s{0,100}i\s{0,100}=\s{0,100}(\d{1,4})")
+_WORD = regex(r"[^\W\d_]{3,64}")
 _MAX_DISPLAY = 2000
 _MIN_NAME = 3  # characters; shorter names are in other words by chance
 # Pictographs, dingbats with the check marks, stars, squares with a tick: what passes for a badge.
-_SYMBOL = re.compile("[\u2600-\u27bf\u2b50\u2b55\u2611\u2705\u3297\u3299\U0001f000-\U0001faff]")
+_SYMBOL = regex("[\u2600-\u27bf\u2b50\u2b55\u2611\u2705\u3297\u3299\U0001f000-\U0001faff]")
 
 
 @auditor("message", provides=PROVIDES)
@@ -91,6 +90,8 @@ async def audit(ctx: Context) -> None:
         for each in PROVIDES[1:]:
             ctx.put(each.path, Unknown(Reason.NO_MESSAGE))
         return
+    from deliverability.mail.mass import is_automatic
+
     ctx.put("message.headers_only", bool(message.headers) and message.body_octets == 0)
     _author(ctx, message)
     _subject(ctx, message)
@@ -199,6 +200,9 @@ def _message_id(ctx: Context, message: Message) -> None:
 
 
 def _date(ctx: Context, message: Message) -> None:
+    from deliverability.mail.dates import parse_date
+    from deliverability.mail.received import parse_received
+
     fields = message.fields("Date")
     date = parse_date(fields[0].value) if fields else None
     ids = cite_fields(ctx, fields)

@@ -33,7 +33,7 @@ PROVIDES = (
 async def audit(ctx: Context) -> None:
     """PDFs that are attached: where their octets are."""
     _, files = attached(ctx, lambda record: record["container"] == "pdf")
-    found = await asyncio.to_thread(_pdfs, files)
+    found = await asyncio.to_thread(_pdfs, files) if files else []
     cited = [ctx.cite(part_evidence(leaf.part)) for leaf, _ in found[:100]]
     ctx.put("message.pdfs", tuple(record for _, record in found), *cited)
 

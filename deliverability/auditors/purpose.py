@@ -6,15 +6,17 @@ Asks nothing of DNS itself.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.evidence import header_evidence
-from deliverability.mail.mass import bulk_signs
-from deliverability.mail.reader import HeaderField
 from deliverability.model.codes import Input, needs
 from deliverability.model.facts import FactType, Purpose, Reason, Unknown, Value
 from deliverability.model.names import is_within
 from deliverability.model.paths import FactPath
+
+if TYPE_CHECKING:
+    from deliverability.mail.reader import HeaderField
 
 PROVIDES = (
     spec(
@@ -103,6 +105,8 @@ def _bulk_signs(ctx: Context) -> dict[str, HeaderField]:
     if message is None or ctx.value("message.list_post") is not False:
         return {}
     own_list = ctx.value("message.list_owner") == "own"
+    from deliverability.mail.mass import bulk_signs
+
     return bulk_signs(message, own_list=own_list, automatic=ctx.value("message.auto_submitted") is not False)
 
 

@@ -7,6 +7,7 @@ RFC 8601, RFC 7208 section 9.1.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -14,12 +15,14 @@ from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.addresses import to_a_label
 from deliverability.mail.evidence import header_evidence
 from deliverability.mail.hop import AuthenticationField, delivery
-from deliverability.mail.reader import HeaderField, Message
 from deliverability.mail.received import AuthenticationResults, AuthResult, ReceivedSpf
 from deliverability.model.dkim import signatures_of
 from deliverability.model.facts import FactType, Unknown, Value, records_of, text_of
 from deliverability.model.paths import FactPath
 from deliverability.protocols.dmarc.psl import known_registrable_domain
+
+if TYPE_CHECKING:
+    from deliverability.mail.reader import HeaderField, Message
 
 PROVIDES = (
     spec(

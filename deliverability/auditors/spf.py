@@ -592,11 +592,14 @@ def _addresses(ctx: Context) -> tuple[str, ...]:
 
 async def _check(ctx: Context, mail_from: str | Unknown | None) -> _Checked:
     """What each sending address gets with this MAIL FROM; None is the null reverse-path, checked by HELO."""
-    from deliverability.protocols.spf.evaluate import evaluate_spf
-
     addresses = _addresses(ctx)
     if isinstance(mail_from, Unknown):
         return _Checked(addresses, (), (), mail_from)
+    lost = Unknown(Reason.NOT_CONFIGURED, needs(Input.SENDING_IP))
+    if not addresses:
+        return _Checked((), (), (), lost)
+    from deliverability.protocols.spf.evaluate import evaluate_spf
+
     resolvers = [_Cited(ctx) for _ in addresses]
     timestamp, helo = int(ctx.now.timestamp()), text_of(ctx.value("envelope.helo"))
     evaluations = await asyncio.gather(
@@ -605,7 +608,6 @@ async def _check(ctx: Context, mail_from: str | Unknown | None) -> _Checked:
             for ip, resolver in zip(addresses, resolvers, strict=True)
         )
     )
-    lost = Unknown(Reason.NOT_CONFIGURED, needs(Input.SENDING_IP))
     return _Checked(addresses, tuple(evaluations), tuple(each.evidence for each in resolvers), lost)
 
 

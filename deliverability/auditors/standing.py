@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
@@ -18,8 +19,10 @@ from deliverability.model.names import is_within
 from deliverability.model.observed import Facet, ObservedRow, SourceOwner, SourceWord
 from deliverability.model.senders import Service
 from deliverability.protocols.dmarc.psl import registrable_domain
-from deliverability.protocols.spf.coverage import Group
 from deliverability.senders.recognise import Key, MessageMarks, ServiceCatalogue, by_message
+
+if TYPE_CHECKING:
+    from deliverability.protocols.spf.coverage import Group
 
 BY_USER = Code("by-said", ("owner",))
 SPF_ALIGNED = Code("by-spf-aligned")

@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from deliverability.auditors.base import Context, auditor, spec
-from deliverability.auditors.reported import ReportWindow
-from deliverability.auditors.sources import rows_of, sources_of
 from deliverability.auditors.standing import Setup, SourceStanding
 from deliverability.model.codes import Code, Input, needs
 from deliverability.model.dkim import keys_of
@@ -19,6 +18,9 @@ from deliverability.model.facts import Evidence, EvidenceKind, FactType, Reason,
 from deliverability.model.observed import FeedbackKind, Observed, ObservedReport, ObservedRow
 from deliverability.ports.base import Failed, Found, unknown_from
 from deliverability.protocols.dmarc.psl import registrable_domain
+
+if TYPE_CHECKING:
+    from deliverability.auditors.reported import ReportWindow
 
 MAX_ADDRESSES = 200
 """Addresses whose reverse name is asked for: those that send most without passing come first."""
@@ -193,6 +195,9 @@ async def audit(ctx: Context) -> None:
     if observed is None:
         ctx.put_all(dict.fromkeys(_PATHS, _NO_REPORTS))
         return
+    from deliverability.auditors.reported import ReportWindow
+    from deliverability.auditors.sources import rows_of, sources_of
+
     domain = ctx.subject.domain
     cited = [ctx.cite(_evidence(reports)) for reports in _by_reporter(observed).values()]
     rows = rows_of(observed, domain)

@@ -9,10 +9,9 @@ import asyncio
 import re
 from collections.abc import Iterable
 
+from deliverability._patterns import regex
 from deliverability.auditors.base import Context, auditor, dns_id, http_evidence, spec
 from deliverability.mail.evidence import header_evidence
-from deliverability.mail.hop import delivery
-from deliverability.mail.received import parse_received
 from deliverability.model.facts import FactType, Reason, Unknown, Value
 from deliverability.ports.base import Answer
 from deliverability.protocols.dane import DaneHost, discover_dane
@@ -68,9 +67,9 @@ PROVIDES = (
     spec("dane.unchecked_hosts", FactType.LIST_STR, "MX hosts whose TLSA records could not be asked for."),
 )
 
-_TLS_VERSION = re.compile(r"\b(?:SSL[ _]?v?([23])|TLS[ _]?v?1(?:[._]([0-3]))?)(?![0-9])", re.IGNORECASE)
+_TLS_VERSION = regex(r"\b(?:SSL[ _]?v?([23])|TLS[ _]?v?1(?:[._]([0-3]))?)(?![0-9])", re.IGNORECASE)
 # OpenSSL's old name for a family of ciphers, which says nothing about the version.
-_CIPHER_FAMILY = re.compile(r"TLSv1/SSLv3", re.IGNORECASE)
+_CIPHER_FAMILY = regex(r"TLSv1/SSLv3", re.IGNORECASE)
 
 
 @auditor("transport", provides=PROVIDES)
@@ -88,6 +87,9 @@ def _hops(ctx: Context) -> None:
         missing = Unknown(Reason.NO_MESSAGE)
         ctx.put_all({"transport.hops": missing, "transport.delivery_tls_version": missing})
         return
+    from deliverability.mail.hop import delivery
+    from deliverability.mail.received import parse_received
+
     headers = ctx.message.fields("Received")[:MAX_HOPS]
     ids = [ctx.cite(header_evidence(header)) for header in headers[:10]]
     hops = []

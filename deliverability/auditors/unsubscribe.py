@@ -12,6 +12,7 @@ from functools import cache
 
 from msgspec import Struct
 
+from deliverability._patterns import regex
 from deliverability.auditors.base import Context, MissingFact, auditor, http_id, spec
 from deliverability.auditors.message import cite_fields
 from deliverability.mail.evidence import part_evidence
@@ -74,7 +75,7 @@ PROVIDES = (
 )
 
 _FIELDS = ("list-unsubscribe", "list-unsubscribe-post")
-_URI = re.compile(r"<([^<>]{1,4000})>")
+_URI = regex(r"<([^<>]{1,4000})>")
 _ONE_CLICK = "List-Unsubscribe=One-Click"
 NEED_PROBE = Unknown(Reason.NOT_CONFIGURED, needs(Input.PERMISSION_UNSUBSCRIBE))
 TEXT_SEARCHED = Code("text-searched", ("n",))

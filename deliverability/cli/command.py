@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from deliverability.cli.language import Language, language
 from deliverability.cli.options import plain_errors, rule_problems
 from deliverability.cli.types import called
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 NO_OPTION = Code("no-such-option", ("option", "command"))
 NO_OPTION_NEAR = Code("no-such-option-near", ("option", "command", "near"))

@@ -53,7 +53,7 @@ def command(save: Path | None, **params: Any) -> int:
         sample = Sample(MESSAGE, path=folder / MESSAGE)
         job = Job(DOMAIN, sample, Options(purpose=Purpose(PURPOSE), daily_volume=VOLUME))
         # The demo stands still at the time its message arrived, so that it always says the same.
-        ports = replace(open_ports(PortSettings(zones=[folder / ZONE])), clock=FixedClock(ARRIVED))
+        ports = replace(open_ports(PortSettings(zones=[folder / ZONE], keep_zones=True)), clock=FixedClock(ARRIVED))
         inputs = Inputs([job], ports, Settings())
         outputs = judging.outputs(1)
         click.echo(say("demo.assumes", n=f"{VOLUME:,}", zone=ZONE, message=MESSAGE), err=True)

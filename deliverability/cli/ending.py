@@ -5,11 +5,9 @@ from __future__ import annotations
 import _thread
 import contextlib
 import errno
-import logging
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -58,6 +56,8 @@ def ended(command: Callable[[list[str]], Any], args: list[str]) -> NoReturn:
         if _interrupts(error):
             sys.exit(128 + stopped[0] if stopped else _INTERRUPTED)
         if debug:
+            import traceback
+
             _tell(traceback.format_exc().rstrip())
         say = _say(args)
         sentence, code = error_text(error, say)
@@ -129,6 +129,8 @@ def _stoppable(stopped: list[int]) -> Iterator[None]:
     """A signal to stop does what Ctrl-C does, so that nothing half-written stays; its number goes into `stopped`."""
 
     def stop(number: int, frame: Any) -> None:
+        import logging
+
         stopped.append(number)
         # Where Ctrl-C is ignored (in the background), no loop handles it, and its tasks would end with complaints.
         logging.getLogger("asyncio").setLevel(logging.CRITICAL + 1)

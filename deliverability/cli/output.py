@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -183,8 +184,9 @@ class Outputs:
             if each.pages and path is not None:
                 self._folders.append(_Pages(path, self._speakers[each.lang], each, options))
                 continue
-            writer = each.form.writer(self._speakers[each.lang], options)
-            self._outlets.append(_Outlet(writer, path, self._open(path) if path else None, browser, each.lang))
+            speaker = self._speakers[each.lang]
+            file = self._open(path) if path else None
+            self._outlets.append(_Outlet(each.form, speaker, options, path, file, browser))
 
     def _open(self, path: Path) -> WholeFile:
         try:
@@ -200,6 +202,11 @@ class Outputs:
         """Whether any format shows what the message looks like."""
         return any(each.form.previews for each in self._where)
 
+    def prepare(self) -> None:
+        """Load what writes reports, which the first one would do otherwise."""
+        for outlet in self._outlets:
+            _ = outlet.writer
+
     def report(self, report: Report, html: str | None = None) -> None:
         """Write one report everywhere; `html` is the HTML part of its message, for the formats that show it."""
         from deliverability.view.report import ReportView
@@ -210,7 +217,7 @@ class Outputs:
             lang: ReportView(report, speaker, key=key, html=html or "") for lang, speaker in self._speakers.items()
         }
         for outlet in self._outlets:
-            outlet.put(outlet.writer.report(views[outlet.lang]))
+            outlet.put(outlet.writer.report(views[outlet.speaker.lang]))
         for folder in self._folders:
             folder.put(report, html or "")
         if self._short is not None:
@@ -240,14 +247,20 @@ def _in_short(view: ReportView) -> Iterator[str]:
         yield f"{view.speaker.say('domains.first')}{colon}{step.what}"
 
 
-class _Outlet(Struct, frozen=True):
-    """A writer and where its text goes: a file, a file by way of a browser, or standard output."""
+class _Outlet(Struct, frozen=True, dict=True):
+    """A format and where its text goes: a file, a file by way of a browser, or standard output."""
 
-    writer: Writer
+    form: Format
+    speaker: Speaker
+    options: WriterOptions
     path: Path | None
     file: WholeFile | None
     browser: str | None
-    lang: str
+
+    @cached_property
+    def writer(self) -> Writer:
+        """Made when it is first needed."""
+        return self.form.writer(self.speaker, self.options)
 
     def put(self, text: str) -> None:
         if not text:

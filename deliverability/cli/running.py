@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
-from contextlib import nullcontext
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from deliverability.auditors import catalogue
 from deliverability.cli import ending
 from deliverability.cli.inputs import Inputs
 from deliverability.cli.language import language
 from deliverability.cli.progress import CLEAR, on_terminal, progress
+from deliverability.judge.engine import Selection, judge_of
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
 from deliverability.model.report import Report
@@ -26,11 +28,11 @@ from deliverability.runs.stream import collecting_seldom, stream
 if TYPE_CHECKING:
     from deliverability.cli.judging import Judging
     from deliverability.cli.output import Outputs
-    from deliverability.judge.engine import Selection
     from deliverability.model.knowledge import Knowledge
     from deliverability.model.rules import RuleSet
 
 NONE_READ = Code("none-read")
+_PAUSE = 0.002  # seconds in which questions go out and answers are taken
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -56,14 +58,21 @@ def run_reports(
     selection: Selection,
     each: Callable[[Audited, Report], T],
     extras: Extras,
+    prepare: Callable[[], None] = lambda: None,
 ) -> list[T]:
-    """As `run`, judged, and with what else is wanted."""
+    """As `run`, judged, and with what else is wanted; `prepare` loads what `each` needs while answers are awaited."""
 
     def handed(got: Reported) -> T:
         _tell_crashes(got.audited)
         return each(got.audited, got.report)
 
-    return _run(inputs, lambda job: report_on(job, inputs.ports, rules, selection, extras), handed)
+    def ready() -> None:
+        judge_of(rules, catalogue(), selection)
+
+    meanwhile = [ready, prepare] if "live" in inputs.ports.sources else []
+    if meanwhile and extras.remedies:
+        meanwhile = [_load_rehearsal, _load_remedies, *meanwhile]
+    return _run(inputs, lambda job: report_on(job, inputs.ports, rules, selection, extras), handed, meanwhile)
 
 
 def write_reports(
@@ -72,9 +81,28 @@ def write_reports(
     """As `run_reports`: write the reports, and give the worst exit code."""
     extras = Extras(remedies, second_opinion, outputs.previews)
     write = partial(judging.write, outputs=outputs)
-    codes = run_reports(inputs, judging.rules, judging.selection, write, extras)
+    codes = run_reports(inputs, judging.rules, judging.selection, write, extras, outputs.prepare)
     outputs.end()
     return worst_exit_code((*codes, inputs.code))
+
+
+def _load_remedies() -> None:
+    """Those that most domains are shown."""
+    import deliverability.remedy.dmarc
+    import deliverability.remedy.spf  # noqa: F401
+
+
+def _load_rehearsal() -> None:
+    import deliverability.judge.answer
+    import deliverability.runs.rehearse  # noqa: F401
+
+
+async def _done_meanwhile(steps: Sequence[Callable[[], None]]) -> None:
+    """Take these steps while answers are on their way; one that fails is told where its result is needed."""
+    for step in steps:
+        await asyncio.sleep(_PAUSE)
+        with suppress(Exception):
+            step()
 
 
 def _lost(inputs: Inputs) -> Callable[[Job, Exception], None]:
@@ -95,17 +123,24 @@ def _tell_crashes(audited: Audited) -> None:
         click.echo(f"{language().say('cli.internal', what=audited.subject.domain)}\n{crash}", err=True)
 
 
-def _run(inputs: Inputs, work: Callable[[Job], Coroutine[Any, Any, S]], each: Callable[[S], T]) -> list[T]:
+def _run(
+    inputs: Inputs,
+    work: Callable[[Job], Coroutine[Any, Any, S]],
+    each: Callable[[S], T],
+    meanwhile: Sequence[Callable[[], None]] = (),
+) -> list[T]:
     results: list[T] = []
 
     async def go(tick: Callable[[], None]) -> None:
         many = len(inputs.jobs) > 1
+        done = asyncio.create_task(_done_meanwhile(meanwhile))
         try:
             with collecting_seldom() if many else nullcontext():
                 async for _, got in stream(inputs.jobs, work, lost=_lost(inputs)):
                     results.append(each(got))
                     tick()
         finally:
+            done.cancel()
             await inputs.ports.close()
 
     if not on_terminal():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -58,6 +57,8 @@ class OneOf(click.ParamType[str]):
         word = self._others.get(str(value).lower(), str(value).lower())
         if word in self.choices:
             return word
+        import difflib
+
         near = difflib.get_close_matches(word, (*self.choices, *self._others), n=1)
         arguments = {"option": called(param), "text": value, "values": self.choices}
         raise InputError(NOT_ONE_OF_NEAR(**arguments, near=near[0]) if near else NOT_ONE_OF(**arguments))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from operator import itemgetter
 from typing import Any
 
@@ -170,12 +170,15 @@ class ReadyRule:
         self._of_item = tuple(path for path in rule.reads if path.startswith("item."))
         self._cited = tuple(path for path in (*rule.reads, *rule.show) if not path.startswith("item."))
         self.reads = frozenset((*facts, *rule.reads, *rule.show, *([rule.each] if rule.each else ())))
-        self._conditions = tuple(self._asked())
         self._decided: dict[object, Finding] = {}
         self._decided_so: dict[object, Finding] = {}
 
-    def _asked(self) -> Iterator[tuple[Test, Limits]]:
+    @cached_property
+    def _conditions(self) -> tuple[tuple[Test, Limits], ...]:
         """Every condition, with the limits under which it is asked."""
+        return tuple(self._asked())
+
+    def _asked(self) -> Iterator[tuple[Test, Limits]]:
         limits = self.rule.limits
         own = [test for test in (self._when, self._require) if test is not None]
         yield from ((test, limits) for test in own)
@@ -261,7 +264,11 @@ class ReadyRule:
             known = self._decided.get(key)
         except TypeError:
             return self._decision_so(case, subject)
-        return known or _remembered(self._decided, key, self._decision_so(case, subject))
+        if known is not None:
+            return known
+        # Of a single subject nothing will be asked again that was worth a second key.
+        found = self._decision_so(case, subject) if self._decided else self._decide(case, subject)
+        return _remembered(self._decided, key, found)
 
     def _decision_so(self, case: _Case, subject: SubjectFacts) -> Finding:
         """The same by what each condition comes to, for values that hardly any other subject has."""
@@ -355,8 +362,8 @@ class ReadyRule:
         self, case: _Case, lookup: Lookup, base: Outcome, eyes: Eyes, volume: VolumeClass
     ) -> tuple[_Decision, Limits] | None:
         """The statement that counts, of a combination the hardest of its members'; None where there is none."""
-        statements = (self._first(case, lookup, base, member.id, volume) for member in eyes.members)
-        return max((each for each in statements if each is not None), key=_hardness, default=None)
+        statements = [self._first(case, lookup, base, member.id, volume) for member in eyes.members]
+        return _hardest([each for each in statements if each is not None])
 
     def _first(
         self, case: _Case, lookup: Lookup, base: Outcome, member: str, volume: VolumeClass
@@ -383,7 +390,12 @@ class ReadyRule:
             found.append((judged, statement.limits))
             if counts is True:
                 break
-        return max(found, key=_hardness, default=None)
+        return _hardest(found)
+
+
+def _hardest(found: Sequence[tuple[_Decision, Limits]]) -> tuple[_Decision, Limits] | None:
+    """The hardest; nearly always there is but one."""
+    return max(found, key=_hardness) if len(found) > 1 else next(iter(found), None)
 
 
 def _remembered(known: dict[object, Finding], key: object, decided: Finding) -> Finding:

@@ -1,18 +1,19 @@
-"""Address lists of header fields, and domains as A-labels."""
+"""Address lists of header fields, domains as A-labels, and IP addresses in one form."""
 
 from __future__ import annotations
 
-import re
+import ipaddress
 import unicodedata
 
 from msgspec import Struct
 
+from deliverability._patterns import regex
 from deliverability.mail.words import decode_words, printable
 
-_TOKEN = re.compile(r'[ \t\r\n]+|\[[^\[\]]*\]|[<>,:;@"()]|[^ \t\r\n\[<>,:;@"()]+|\[')
-_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?")
-_LOCAL_CHARACTERS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]*\Z")
-_DOMAIN_START = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]|\.(?=[A-Za-z0-9]))*")
+_TOKEN = regex(r'[ \t\r\n]+|\[[^\[\]]*\]|[<>,:;@"()]|[^ \t\r\n\[<>,:;@"()]+|\[')
+_LABEL = regex(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?")
+_LOCAL_CHARACTERS = regex(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]*\Z")
+_DOMAIN_START = regex(r"[A-Za-z0-9](?:[A-Za-z0-9-]|\.(?=[A-Za-z0-9]))*")
 _MAX_DOMAIN = 253
 _MAX_LABEL = 63
 _MAX_LIST = 1 << 20  # characters of one address list that are read
@@ -268,3 +269,22 @@ def _without_route(address: str) -> str:
     if address.startswith("@") and ":" in address:
         return address.partition(":")[2]
     return address
+
+
+def canonical_ip(text: str) -> str | None:
+    """The address in canonical form (IPv4-mapped IPv6 as IPv4), brackets and ``IPv6:`` dropped; None for other text."""
+    text = text.strip().strip("[]")
+    if text[:5].lower() == "ipv6:":
+        text = text[5:]
+    if not 2 <= len(text) <= 45:
+        return None
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.scope_id:
+            return None
+        if address.ipv4_mapped:
+            return str(address.ipv4_mapped)
+    return str(address)

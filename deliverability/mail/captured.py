@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from deliverability.model.envelope import SmtpEnvelope
@@ -15,6 +14,8 @@ def envelope_beside(message: Path) -> SmtpEnvelope | None:
     """What our own server saw of the message in that file; None where it is no file of `deliv listen`."""
     if message.name != RAW:
         return None
+    import json
+
     try:
         with (message.parent / META).open("rb") as file:
             found = json.loads(file.read(_MAX_OCTETS))

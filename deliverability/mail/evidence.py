@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from deliverability.mail.reader import HeaderField, Part
+from typing import TYPE_CHECKING
+
 from deliverability.mail.words import printable
 from deliverability.model.facts import Evidence, EvidenceKind
+
+if TYPE_CHECKING:
+    from deliverability.mail.reader import HeaderField, Part
 
 _MAX_SHOWN = 10_000
 

@@ -11,10 +11,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
 
-from deliverability.mail.reader import HeaderField
+from deliverability._patterns import regex
 from deliverability.mail.received import (
     AuthenticationResults,
     Received,
@@ -26,13 +27,16 @@ from deliverability.mail.received import (
     parse_received_spf,
 )
 
+if TYPE_CHECKING:
+    from deliverability.mail.reader import HeaderField
+
 # Gives the organizational domain of a host name; None under no known public suffix, as .internal and .local.
 Organization = Callable[[str], str | None]
 
 _MAX_FIELDS = 300  # trace fields that are read, from the top
 _TRACE = frozenset({"received", "received-spf", "authentication-results"})
-_SMTP = re.compile(r"(?:UTF8)?E?SMTPS?A?", re.IGNORECASE)
-_AUTHENTICATED = re.compile(r"(?:UTF8)?E?SMTPS?A", re.IGNORECASE)
+_SMTP = regex(r"(?:UTF8)?E?SMTPS?A?", re.IGNORECASE)
+_AUTHENTICATED = regex(r"(?:UTF8)?E?SMTPS?A", re.IGNORECASE)
 
 # Hops within these systems have addresses that are not private. Their names alone prove nothing, for anybody can say
 # them in HELO, and what leaves such a system comes in again under names and addresses much like these.
@@ -68,7 +72,7 @@ class AuthenticationField(Struct, frozen=True):
 
 
 # A trace field, in the order of the header.
-_Step = AuthenticationField | tuple[HeaderField, Received]
+_Step: TypeAlias = "AuthenticationField | tuple[HeaderField, Received]"
 
 
 class Delivery(Struct, frozen=True):

@@ -11,20 +11,21 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from deliverability.mail.addresses import parse_addresses
+from deliverability._patterns import regex
+from deliverability.mail.addresses import canonical_ip, parse_addresses
 from deliverability.mail.dates import parse_date
 from deliverability.mail.words import printable
 
 _MAX_LENGTH = 20_000
 _CLAUSES = frozenset({"from", "by", "via", "with", "id", "for"})
-_TLS_PROTOCOL = re.compile(r"(?:UTF8)?(?:ESMTP|SMTP|LMTP)SA?", re.IGNORECASE)
-_CLEAR_PROTOCOL = re.compile(r"(?:UTF8)?(?:ESMTP|SMTP|LMTP)A?", re.IGNORECASE)
-_TLS_COMMENT = re.compile(r"\btls[ _]?v?\d|version=tls|using tls|cipher=", re.IGNORECASE)
-_BRACKETED = re.compile(r"\[(?:IPv6:)?([0-9A-Fa-f:.]{2,45})(?:%\w{1,16})?\]", re.IGNORECASE)
-_HELO_COMMENT = re.compile(r"(?:\b(?:helo|ehlo)[= ]\s*)(\S{1,255})", re.IGNORECASE)
-_ADDRESS_WORD = re.compile(r"[0-9A-Fa-f:.]{2,45}")
-_PAIR = re.compile(r"([A-Za-z][A-Za-z0-9._-]{0,60})\s{0,10}=\s{0,10}(\"(?:[^\"\\]|\\.)*\"|[^\s;\"]+)")
-_RESULT = re.compile(r"\s*([A-Za-z][A-Za-z0-9_-]{0,40})(?:\s{0,10}/\s{0,10}\d{1,5})?\s{0,10}=\s{0,10}([A-Za-z]{1,30})")
+_TLS_PROTOCOL = regex(r"(?:UTF8)?(?:ESMTP|SMTP|LMTP)SA?", re.IGNORECASE)
+_CLEAR_PROTOCOL = regex(r"(?:UTF8)?(?:ESMTP|SMTP|LMTP)A?", re.IGNORECASE)
+_TLS_COMMENT = regex(r"\btls[ _]?v?\d|version=tls|using tls|cipher=", re.IGNORECASE)
+_BRACKETED = regex(r"\[(?:IPv6:)?([0-9A-Fa-f:.]{2,45})(?:%\w{1,16})?\]", re.IGNORECASE)
+_HELO_COMMENT = regex(r"(?:\b(?:helo|ehlo)[= ]\s*)(\S{1,255})", re.IGNORECASE)
+_ADDRESS_WORD = regex(r"[0-9A-Fa-f:.]{2,45}")
+_PAIR = regex(r"([A-Za-z][A-Za-z0-9._-]{0,60})\s{0,10}=\s{0,10}(\"(?:[^\"\\]|\\.)*\"|[^\s;\"]+)")
+_RESULT = regex(r"\s*([A-Za-z][A-Za-z0-9_-]{0,40})(?:\s{0,10}/\s{0,10}\d{1,5})?\s{0,10}=\s{0,10}([A-Za-z]{1,30})")
 _INTERNAL = tuple(
     ipaddress.ip_network(network)
     for network in (
@@ -187,25 +188,6 @@ def client_ip_of(results: AuthenticationResults) -> str | None:
             if ip:
                 return ip
     return None
-
-
-def canonical_ip(text: str) -> str | None:
-    """The address in canonical form (IPv4-mapped IPv6 as IPv4), brackets and ``IPv6:`` dropped; None for other text."""
-    text = text.strip().strip("[]")
-    if text[:5].lower() == "ipv6:":
-        text = text[5:]
-    if not 2 <= len(text) <= 45:
-        return None
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.scope_id:
-            return None
-        if address.ipv4_mapped:
-            return str(address.ipv4_mapped)
-    return str(address)
 
 
 def _tokens(value: str) -> list[tuple[bool, str]]:

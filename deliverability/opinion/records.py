@@ -20,6 +20,7 @@ import checkdmarc.spf
 import checkdmarc.utils
 from msgspec import Struct
 
+from deliverability._patterns import regex
 from deliverability.model.codes import details_in
 from deliverability.model.facts import FactSet, Unknown, Value, records_of, text_of, texts_of
 from deliverability.opinion.bridge import Bridge, BridgedNameserver, bridged_resolver
@@ -115,9 +116,9 @@ def _spf(ours: Mapping[str, Value], how: Mapping[str, Any], points: Points, brid
 
 
 # Terms whose target is only known once their macros are expanded; some are the same for every mail.
-_MACRO_TARGET = re.compile(r"(?:include:|redirect=)\S*%\{", re.IGNORECASE)
+_MACRO_TARGET = regex(r"(?:include:|redirect=)\S*%\{", re.IGNORECASE)
 # A slash in a name that does not begin a prefix length.
-_SLASH = re.compile(r"[:=][^\s/]+/\S*[^\d/\s]")
+_SLASH = regex(r"[:=][^\s/]+/\S*[^\d/\s]")
 
 
 def _spf_status(ours: Mapping[str, Value]) -> str:

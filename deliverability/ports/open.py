@@ -55,6 +55,7 @@ class PortSettings(Struct, frozen=True):
         lists: block lists will be asked.
         list_server: the resolver that is asked about them; empty: the one that is asked about the rest.
         list_keys: keys of block lists.
+        keep_zones: what zone files hold is kept in the user's cache folder, see ports.zone.ZoneResolver.load.
 
     Raises:
         SettingError: where two of them cannot hold together.
@@ -72,6 +73,7 @@ class PortSettings(Struct, frozen=True):
     lists: bool = False
     list_server: str = ""
     list_keys: ListKeys = ListKeys()
+    keep_zones: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""
@@ -118,7 +120,7 @@ def _opened(settings: PortSettings) -> Ports:
     if settings.zones:
         from deliverability.ports.zone import ZoneResolver
 
-        zones = ZoneResolver.load(settings.zones)
+        zones = ZoneResolver.load(settings.zones, keep=settings.keep_zones)
         # A file that was named is parsed at once, so that a wrong one is told; those of a folder when needed.
         zones.check(ZoneResolver.load([path for path in settings.zones if path.is_file()]).origins)
         lists = _keyed(zones, settings.list_keys) if settings.list_keys.pairs else None

@@ -10,7 +10,7 @@ is the measure: this module reads a message as dnspython does, or not at all. dn
 
 from __future__ import annotations
 
-import secrets
+import os
 import struct
 from collections.abc import Mapping
 from socket import AF_INET6, inet_ntoa, inet_ntop
@@ -107,7 +107,7 @@ def query(labels: Labels, rdtype: str, *, edns: bool, ident: int | None = None) 
     """
     kind = _ASKED.get(rdtype) or _type_number(rdtype)
     if ident is None:
-        ident = secrets.randbelow(0x10000)
+        ident = int.from_bytes(os.urandom(2))  # as `secrets` does, which loads `random` and `hmac`
     name = b"".join([_LENGTHS[len(label)] + label for label in labels])
     asked = b"%b\0%b" % (name, _QUESTION.pack(kind, _IN))
     # AD asks a validating resolver to say whether the answer is authenticated (RFC 6840 section 5.7).

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from msgspec import Struct, field
 
+from deliverability._cache import cached
+from deliverability._patterns import regex
 from deliverability.model.codes import Code, Detail
 from deliverability.model.errors import AT_LINE, FILE_TOO_LARGE, InputError, file_error
 from deliverability.model.facts import Reason
@@ -34,10 +36,10 @@ _DEFAULT_TTL = 3600  # of records in a file that states none
 _SUFFIXES = (".zone", ".db", ".txt")
 _IN_FOLDER = (".zone", ".db")
 
-_ORIGIN = re.compile(r"^\$ORIGIN[ \t]+(\S+)", re.IGNORECASE)
-_SOA = re.compile(r"^(\S*)[ \t]+(?:(?:\d\w*|IN)[ \t]+){0,2}SOA[ \t(]", re.IGNORECASE)
-_OWNER = re.compile(r"^([^\s;$]\S*)")
-_LONE_OCTET = re.compile("[\udc80-\udcff]")
+_ORIGIN = regex(r"^\$ORIGIN[ \t]+(\S+)", re.IGNORECASE)
+_SOA = regex(r"^(\S*)[ \t]+(?:(?:\d\w*|IN)[ \t]+){0,2}SOA[ \t(]", re.IGNORECASE)
+_OWNER = regex(r"^([^\s;$]\S*)")
+_LONE_OCTET = regex("[\udc80-\udcff]")
 
 
 ZONE_ABOVE = Code("zone-above", ("name",))
@@ -73,6 +75,7 @@ class _File(Struct):
     text: str
     fallback: str | None
     apexes: tuple[str, ...] = ()
+    keep: Path | None = None
     nodes: _Nodes | None = None
     error: Detail | None = None
     server: str = field(default="")
@@ -108,14 +111,19 @@ class ZoneResolver:
                     raise ZoneError(ZONE_TWICE(zone=apex, one=other.label, other=label))
 
     @classmethod
-    def load(cls, paths: Sequence[str | Path]) -> ZoneResolver:
+    def load(cls, paths: Sequence[str | Path], *, keep: bool = False) -> ZoneResolver:
         """Read master files, and folders with ``*.zone`` and ``*.db`` files in them (not their subfolders).
+
+        `keep`: what is parsed is kept in the user's cache folder, for files that are read again and again.
 
         Raises:
             ZoneError: a path cannot be read, a folder holds no such file, a file is over MAX_FILE.
 
         """
-        return cls((str(path), _read(path)) for given in paths for path in _expand(Path(given)))
+        resolver = cls((str(path), _read(path)) for given in paths for path in _expand(Path(given)))
+        for zone_file in resolver._zones.values() if keep else ():
+            zone_file.keep = Path(zone_file.label)
+        return resolver
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -155,7 +163,7 @@ class ZoneResolver:
     def _load(self, zone_file: _File) -> _Nodes:
         if zone_file.nodes is None:
             try:
-                zone_file.nodes = _parse(zone_file)
+                zone_file.nodes = _records(zone_file)
             except ZoneError as error:
                 zone_file.nodes, zone_file.error = {}, error.detail
             zone_file.text = ""  # the records are kept, the source no longer
@@ -332,6 +340,13 @@ class _Collector:
         if rdata.rdtype == CNAME and len(records) > 1:
             raise ValueError(f"{dns_name_text(owner)} has more than one CNAME")
         self.found[owner, rdata.rdtype] = (min(first_ttl, ttl), records)
+
+
+def _records(zone_file: _File) -> _Nodes:
+    """The records of a file, kept where that is wanted. Raises ZoneError."""
+    if zone_file.keep is None:
+        return _parse(zone_file)
+    return cached("zone", [zone_file.keep], lambda: _parse(zone_file))
 
 
 def _parse(zone_file: _File) -> _Nodes:

@@ -5,15 +5,37 @@ Drafts are made of facts and findings alone. None is shown before it was rehears
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 
-from deliverability.model.report import Remedy
-from deliverability.remedy import bimi, dkim, dmarc, hosts, spf, transport
+from deliverability.model.report import Outcome, Remedy
 from deliverability.remedy.situation import Situation
 
 Topic = Callable[[Situation], tuple[Remedy, ...]]
 
-TOPICS: tuple[Topic, ...] = tuple(module.drafts for module in (spf, dkim, dmarc, transport, hosts, bimi))
+BEGINNINGS = {
+    "spf": ("spf-",),
+    "dkim": ("dkim-",),
+    "dmarc": ("dmarc-",),
+    "transport": ("mta-sts-", "tls-rpt-"),
+    "hosts": ("mx-", "ptr-"),
+    "bimi": ("bimi-",),
+}
+"""How the names of the remedies begin that a module drafts, which is loaded for an unmet finding with such a one."""
+
+
+def _topic(module: str, beginnings: tuple[str, ...]) -> Topic:
+    def drafts(given: Situation) -> tuple[Remedy, ...]:
+        unmet = (each for each in given.findings if each.outcome is Outcome.UNMET)
+        if not any(each.remedy.startswith(beginnings) for each in unmet):
+            return ()
+        found: tuple[Remedy, ...] = importlib.import_module(f"deliverability.remedy.{module}").drafts(given)
+        return found
+
+    return drafts
+
+
+TOPICS: tuple[Topic, ...] = tuple(_topic(*each) for each in BEGINNINGS.items())
 """Each drafts for findings of its own; drafts of two topics are seldom for the same record set."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -10,7 +11,9 @@ from deliverability.model.facts import FactSet
 from deliverability.model.gate import GateAnswer
 from deliverability.model.report import Finding
 from deliverability.model.senders import Service
-from deliverability.remedy.spf_passing import Earlier
+
+if TYPE_CHECKING:
+    from deliverability.remedy.spf_passing import Earlier
 
 
 class Situation(Struct, frozen=True):

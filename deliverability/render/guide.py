@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 from msgspec import Struct
 
+from deliverability._patterns import regex
+
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
@@ -19,7 +21,7 @@ _ORDER = (
     *("installing", "auditing", "reading", "fixing", "bounces", "reports", "watch", "doctor"),
     *("weekly", "formats", "settings", "python", "architecture"),
 )
-_COMMENT = re.compile(r"<!--.*?-->\n?", re.DOTALL)
+_COMMENT = regex(r"<!--.*?-->\n?", re.DOTALL)
 
 
 class GuidePage(Struct, frozen=True):

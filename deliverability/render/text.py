@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from deliverability.render.evidence import asked_lines, evidence_lines
 from deliverability.render.formats import WriterOptions
 from deliverability.render.paper import Paper
 from deliverability.render.steps import BARE, FULL, NAMED, step_lines
@@ -251,6 +250,8 @@ def _tail(view: ReportView, options: WriterOptions, paper: Paper) -> Iterator[st
     if options.whole:
         for heading, steps in ((plan.more, plan.folded), (plan.received_heading, plan.received)):
             yield from _more_steps(heading, steps, paper, say)
+        from deliverability.render.evidence import evidence_lines
+
         yield from evidence_lines(view, paper, trace=options.trace)
     else:
         yield ""
@@ -259,7 +260,10 @@ def _tail(view: ReportView, options: WriterOptions, paper: Paper) -> Iterator[st
         if view.guide_table.rows:
             yield from paper.paragraph(say("text.guide", summary=view.guide_table.summary), 0)
         yield from paper.paragraph(say("text.more"), 0, style="dim")
-        yield from asked_lines(view, paper, trace=options.trace)
+        if options.trace or view.opinion:
+            from deliverability.render.evidence import asked_lines
+
+            yield from asked_lines(view, paper, trace=options.trace)
     yield ""
     yield from paper.paragraph(view.summary, 0, style="bold")
 

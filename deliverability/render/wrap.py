@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from enum import Enum, auto
 from functools import lru_cache
 
+from deliverability._patterns import regex
+
 # Kinsoku: characters that may not begin a line, and such that may not end one.
 _NO_BEGIN = frozenset(
     "、。，．,.!?！？:;：；・)]}）］｝〉》」』】〕”’…‥％%ー々ゝゞヽヾぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ"
@@ -18,14 +20,14 @@ _TYPEWRITTEN = (
 # Most of what stands in reports beside Japanese; tables of all characters take longer to load than a report to write.
 _NARROW = frozenset(char for char in map(chr, range(0x20, 0x180)) if char.isprintable()) | frozenset("–—‘’“”…→⇒•─✓✗▲▼")
 _NO_END = frozenset("([{（［｛〈《「『【〔“‘")
-_BEHIND_BLANKS = re.compile(rf"(?<= )(?![ {re.escape(''.join(filter(str.isascii, _NO_BEGIN)))}]|\Z)")
+_BEHIND_BLANKS = regex(rf"(?<= )(?![ {re.escape(''.join(sorted(_NO_BEGIN)))}]|\Z)")
 _SHARE = 3  # a phrase may take a third of a line
 _CLAUSE_END = frozenset("、。，．：；！？ \u3000")
 
 
 def width_of(text: str) -> int:
     """Columns that `text` takes in a terminal; escape sequences for colour take none."""
-    if text.isascii() and "\x1b" not in text:
+    if (text.isascii() and "\x1b" not in text) or _NARROW.issuperset(text):
         return len(text)
     columns = 0
     colour = False
@@ -99,7 +101,7 @@ def _units(text: str, most: int) -> Iterator[str]:
 
     A phrase of more than `most` columns comes in its words.
     """
-    if text.isascii():  # nothing but blanks parts it
+    if text.isascii() or _NARROW.issuperset(text):  # nothing but blanks parts it
         yield from filter(None, _BEHIND_BLANKS.split(text))
         return
     for phrase in _split(text, _between_phrases):

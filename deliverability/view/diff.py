@@ -9,9 +9,10 @@ well, a piece that only has other blanks around it counts as kept, as it stands 
 from __future__ import annotations
 
 import re
-from difflib import SequenceMatcher
 from enum import StrEnum
 from typing import NamedTuple
+
+from deliverability._patterns import regex
 
 MAX_PIECES = 400
 """Pieces of one text that are told apart; of a longer one the rest is one piece."""
@@ -32,13 +33,15 @@ class Piece(NamedTuple):
     text: str
 
 
-_TAGGED = re.compile(r"\s*v\s*=\s*(?:DMARC1|DKIM1|STSv1|TLSRPTv1|BIMI1)\b|\s*[a-z]+\s*=[^;]*;", re.IGNORECASE)
-_TAG = re.compile(r";\s*\Z|;?[^;]*")
-_WORD = re.compile(r"\s*\S+\s*\Z|\s*\S+|\s+\Z")
+_TAGGED = regex(r"\s*v\s*=\s*(?:DMARC1|DKIM1|STSv1|TLSRPTv1|BIMI1)\b|\s*[a-z]+\s*=[^;]*;", re.IGNORECASE)
+_TAG = regex(r";\s*\Z|;?[^;]*")
+_WORD = regex(r"\s*\S+\s*\Z|\s*\S+|\s+\Z")
 
 
 def diff(old: str, new: str) -> tuple[Piece, ...]:
     """The pieces of both texts in reading order; of a place that changed, what was removed first."""
+    from difflib import SequenceMatcher
+
     before, after = _pieces(old), _pieces(new)
     keys = [_without_blanks(each) for each in before], [_without_blanks(each) for each in after]
     if keys[0] == keys[1]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -234,7 +233,10 @@ class _Writer:
             return say("plan.hand-over-alike", n=str(step.number))
         own = bool(report.message) and report.facts.value("message.from_domain") == report.domain
         subject = [visible(report.domain)] if report.domain and not own else []
-        subject += [say("plan.hand-over-mail", file=visible(shlex.quote(report.message)))] if report.message else []
+        if report.message:
+            import shlex
+
+            subject.append(say("plan.hand-over-mail", file=visible(shlex.quote(report.message))))
         return say("plan.hand-over", subject=" ".join(subject), n=str(step.number))
 
     def _reason(self, step: PlanStep) -> str:

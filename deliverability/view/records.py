@@ -6,13 +6,13 @@ value can end its string: quotes and backslashes are escaped, other octets than 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
 
+from deliverability._patterns import regex
 from deliverability.model.codec import json_text
 from deliverability.model.report import RecordEdit
 
@@ -134,7 +134,7 @@ def route53(sets: Iterable[RecordSet], comment: str = "") -> str:
     return json_text(document | {"Changes": changes}, indent=2) + "\n"
 
 
-_DECIMAL = re.compile(r"\\(\\|\"|\d{3})")
+_DECIMAL = regex(r"\\(\\|\"|\d{3})")
 
 
 def _octal(text: str) -> str:
@@ -173,6 +173,8 @@ def _terraform_value(type_: str, value: str) -> str:
 
 def _hcl(text: str) -> str:
     r"""A string of Terraform's language; ``${`` and ``%{`` (as in SPF macros) would begin a template."""
+    import json
+
     escaped = json.dumps(text, ensure_ascii=False)
     return escaped.replace("${", "$${").replace("%{", "%%{")
 

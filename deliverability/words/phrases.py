@@ -8,7 +8,6 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from deliverability import _yamlstrict as yamlstrict
 from deliverability._cache import cached
 from deliverability._resources import locate
 from deliverability.model.placeholders import fill
@@ -50,6 +49,8 @@ def _read(name: str, lang: str) -> Phrases:
 
 
 def _texts(path: Path) -> dict[str, str]:
+    from deliverability import _yamlstrict as yamlstrict
+
     return dict(_flat(yamlstrict.read(path.read_text("utf-8")).data, ""))
 
 

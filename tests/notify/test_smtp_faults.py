@@ -5,7 +5,6 @@ The server is a script: what it says to each command, and when it closes or fall
 
 from __future__ import annotations
 
-import dataclasses
 import socket
 import threading
 from collections.abc import Iterator
@@ -132,7 +131,7 @@ def weeks(outbox: Outbox, fault: dict[str, str], security: str = "none") -> tupl
     with serving(script, security) as channel:
         outbox.flush({"email": channel})
         script.answers = {}
-        outbox.flush({"email": replace(channel, settings=dataclasses.replace(channel.settings, security="none"))})
+        outbox.flush({"email": replace(channel, settings=replace(channel.settings, security="none"))})
     assert list(outbox.waiting()) == [], "the second week leaves nothing behind"
     return script.taken, list(Outbox(outbox.folder / "refused").waiting())
 

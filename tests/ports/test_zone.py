@@ -218,6 +218,18 @@ async def test_a_mistake_in_a_zone_met_on_the_way_is_a_failure_not_an_absence() 
     assert "example.net.zone:2" in english(answer.detail)
 
 
+async def test_what_is_to_be_kept_is_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    file = tmp_path / "example.com.zone"
+    file.write_text("@ A 192.0.2.1\n")
+    first = await ZoneResolver.load([file], keep=True).query("example.com", "A")
+    monkeypatch.setattr("deliverability.ports.zone._parse", None)
+    assert await ZoneResolver.load([file], keep=True).query("example.com", "A") == first
+    monkeypatch.undo()
+    file.write_text("@ A 192.0.2.2\n")
+    assert await ZoneResolver.load([file], keep=True).query("example.com", "A") != first
+
+
 def test_a_zone_given_twice_is_refused() -> None:
     with pytest.raises(
         ZoneError, match=r"example\.com is given twice: in a/example\.com\.zone and in b/example\.com\.db"

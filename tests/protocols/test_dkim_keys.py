@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
+    load_der_public_key,
     load_pem_public_key,
 )
 from hypothesis import given
@@ -21,6 +23,9 @@ from deliverability.protocols.dkim.key import (
     KEY_OTHER_TYPE,
     KEY_PADDING,
     V_NOT_FIRST,
+    _bits,
+    _rsa,
+    _usual_bits,
     choose_key,
     parse_key,
 )
@@ -73,6 +78,41 @@ def test_tag_names_and_values_keep_their_case() -> None:
 def test_rsa_keys_of_every_size_in_both_encodings(bits: int, bare: bool) -> None:
     key = parse_key(published(rsa_key(bits), bare=bare))
     assert (key.type, key.bits, key.valid, key.errors) == ("rsa", bits, True, ())
+
+
+USUAL = {bits: base64.b64decode(published(rsa_key(bits)).partition("p=")[2]) for bits in (1024, 2048, 4096)}
+
+
+@given(
+    st.sampled_from(sorted(USUAL)),
+    st.integers(-400, 400),
+    st.binary(max_size=2),
+    st.booleans(),
+)
+def test_a_usual_key_with_octets_changed_is_what_cryptography_makes_of_it(
+    bits: int, place: int, octets: bytes, longer: bool
+) -> None:
+    key = USUAL[bits]
+    place %= len(key)
+    changed = key[:place] + octets + key[place + (0 if longer else len(octets)) :]
+    try:
+        theirs = load_der_public_key(changed)
+    except (ValueError, UnsupportedAlgorithm):
+        theirs = None
+    ours = _rsa(changed)
+    if isinstance(ours, Detail):
+        assert not isinstance(theirs, rsa.RSAPublicKey)
+        assert _bits("rsa", changed) == ours
+    else:
+        assert isinstance(theirs, rsa.RSAPublicKey)
+        assert ours.public_numbers() == theirs.public_numbers()
+        assert _bits("rsa", changed) == theirs.key_size
+
+
+@pytest.mark.parametrize("bits", sorted(USUAL))
+def test_a_usual_key_is_known_by_its_form(bits: int) -> None:
+    assert _usual_bits(USUAL[bits]) == bits
+    assert _usual_bits(USUAL[bits] + b"\0") is None
 
 
 def test_ed25519_key() -> None:

@@ -23,7 +23,7 @@ from deliverability.mail.reader import read
 from deliverability.mail.transfer import has_odd_line_end
 from deliverability.model.facts import Reason
 from deliverability.protocols.dkim.body import BodyHasher, hash_body
-from deliverability.protocols.dkim.fields import received_at, select_fields, signed_data
+from deliverability.protocols.dkim.fields import received_at, relaxed_field, select_fields, signed_data
 from deliverability.protocols.dkim.signature import parse_signature
 from deliverability.protocols.dkim.verify import MAX_SIGNATURES, DkimReason, DkimResult, DkimStatus, verify_dkim
 from tests.corpus import corpus, suite
@@ -419,7 +419,16 @@ def test_time_of_arrival(field: bytes, when: datetime | None) -> None:
     assert received_at(read(field + MESSAGE).headers) == when
 
 
-# --- the canonical body against dkimpy's -----------------------------------------------------------------
+# --- the canonical form against dkimpy's -----------------------------------------------------------------
+
+
+@given(
+    *[st.lists(st.sampled_from([b" ", b"\t", b"\r\n ", b"\n\t", b"\r", b"\n", b"\x0b", b"A", b"z"]), max_size=20)] * 2
+)
+def test_relaxed_form_of_a_field_equals_dkimpys(label: list[bytes], value: list[bytes]) -> None:
+    field = b"".join(label), b"".join(value)
+    policy = CanonicalizationPolicy.from_c_value(b"relaxed/relaxed")
+    assert [relaxed_field(*field)] == policy.canonicalize_headers([field])
 
 
 def ours(body: bytes, form: str, sizes: list[int], *, odd_line_ends: bool) -> tuple[bytes, int]:

@@ -14,10 +14,12 @@ from deliverability.ports.clock import FixedClock
 from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
 from deliverability.remedy.names import REMEDIES
+from deliverability.remedy.plan import BEGINNINGS
 from deliverability.remedy.transport import policy_text
 from deliverability.runs.engine import Extras, report_on
 from deliverability.runs.job import Job, Options, Sample
 from deliverability.runs.rules import load_rules
+from tests import ROOT
 from tests.signing import published, rsa_key, sign
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -218,3 +220,10 @@ async def test_a_rule_of_the_users_own_gets_the_remedy_that_it_names(
     (found,) = report.remedies
     assert (found.rule, found.code, found.mends) == ("OWN-001", remedy, ("OWN-001",))
     assert change(found)[3] == (new,)
+
+
+@pytest.mark.parametrize("name", REMEDIES)
+def test_every_remedy_is_drafted_by_one_topic(name: str) -> None:
+    assert [topic for topic, beginnings in BEGINNINGS.items() if name.startswith(beginnings)] == [
+        next(topic for topic in BEGINNINGS if f'"{name}"' in (ROOT / f"deliverability/remedy/{topic}.py").read_text())
+    ]

@@ -1,8 +1,10 @@
-"""Widths of characters."""
+"""Widths of characters, and where text may be parted."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from wcwidth import wcwidth
 
 from deliverability.render import wrap
@@ -16,3 +18,10 @@ def test_what_is_taken_for_narrow_is(char: str) -> None:
 
 def test_no_symbol_of_a_report_needs_the_tables() -> None:
     assert {char for symbols in _SYMBOLS.values() for symbol in symbols for char in symbol} <= wrap._NARROW
+
+
+@given(st.text(st.sampled_from(" ab.,)([“”‘’…→-1é"), max_size=30), st.integers(1, 30))
+def test_text_of_narrow_characters_is_parted_as_by_the_rules_of_all(text: str, most: int) -> None:
+    phrases = list(wrap._split(text, wrap._between_phrases))
+    assert list(wrap._units(text, most)) == phrases
+    assert all(wrap.width_of(each) == len(each) for each in phrases)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -166,10 +165,10 @@ def test_the_server_of_the_weekly_mail_is_greeted_and_gets_no_mail(tmp_path: Pat
     assert doctor.check_mail(None, tmp_path).state is CheckState.SPARED
     script = Script()
     with serving(script) as channel:
-        found = doctor.check_mail(dataclasses.replace(channel.settings, username="u", password_file="secret"), tmp_path)
+        found = doctor.check_mail(replace(channel.settings, username="u", password_file="secret"), tmp_path)
         assert found.state is CheckState.LIMITED, "the password cannot be read"
         (tmp_path / "secret").write_text("p")
-        found = doctor.check_mail(dataclasses.replace(channel.settings, username="u", password_file="secret"), tmp_path)
+        found = doctor.check_mail(replace(channel.settings, username="u", password_file="secret"), tmp_path)
     assert found.state is CheckState.GOOD, "a login would have failed: the server knows none"
     assert script.taken == []
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from deliverability.mail.reader import HeaderField
-from deliverability.mail.received import parse_received
+if TYPE_CHECKING:
+    from deliverability.mail.reader import HeaderField
+
+_LINE_END = re.compile(rb"\r?\n")
+_BLANKS = re.compile(rb"[\t ]+")
 
 
 def value_on_the_wire(field: HeaderField) -> bytes:
@@ -39,11 +44,11 @@ def signed_data(fields: Sequence[HeaderField], names: Iterable[str], signature: 
 
 
 def relaxed_field(label: bytes, value: bytes) -> tuple[bytes, bytes]:
-    """A field in the relaxed form (section 3.4.2): name in lower case, one line, runs of blanks as one space."""
-    from dkim.canonicalization import Relaxed
+    """A field in the relaxed form (section 3.4.2): name in lower case, one line, runs of blanks as one space.
 
-    ((name, text),) = Relaxed.canonicalize_headers([(label, value)])
-    return name, text
+    As dkimpy has it, whose package loads a whole DNS client.
+    """
+    return label.lower().rstrip(), _BLANKS.sub(b" ", _LINE_END.sub(b"", value)).strip() + b"\r\n"
 
 
 def empty_b(value: bytes) -> bytes:
@@ -59,6 +64,8 @@ def empty_b(value: bytes) -> bytes:
 
 def received_at(fields: Iterable[HeaderField]) -> datetime | None:
     """When the last hop took the message, by the topmost Received field; None where it does not tell."""
+    from deliverability.mail.received import parse_received
+
     top = next((field for field in fields if field.lower == "received"), None)
     return parse_received(top.value).date if top else None
 

@@ -1,7 +1,7 @@
 """Verification of every DKIM signature of a message (RFC 6376 section 6, RFC 8301, RFC 8463).
 
-All keys are asked for at once through our resolver; the body is hashed in one linear pass (see `body`); header
-canonicalization is dkimpy's, RSA and Ed25519 are cryptography's.
+All keys are asked for at once through our resolver; the body is hashed in one linear pass (see `body`); RSA and Ed25519
+are cryptography's.
 """
 
 from __future__ import annotations
@@ -11,19 +11,21 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from deliverability.mail.reader import Head, HeaderField, read_head
 from deliverability.model.codes import Code, Detail
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver, unknown_from
-from deliverability.protocols.dkim.body import BodyHash, hash_body
-from deliverability.protocols.dkim.diagnose import changed_fields
 from deliverability.protocols.dkim.fields import received_at, signed_data, value_on_the_wire
 from deliverability.protocols.dkim.key import MINIMUM_RSA_BITS, Check, KeyRecord, check, choose_key
 from deliverability.protocols.dkim.signature import Signature, parse_signature
 from deliverability.protocols.text_record import TAG_VALUE
+
+if TYPE_CHECKING:
+    from deliverability.mail.reader import Head, HeaderField
+    from deliverability.protocols.dkim.body import BodyHash
 
 MAX_SIGNATURES = 20
 """Signatures verified, from the top; each costs a DNS question and a pass over the body."""
@@ -147,11 +149,15 @@ async def verify_dkim(message: bytes, resolver: Resolver, now: datetime | None =
     signature has expired only where no Received field tells when the message arrived. Never raises for what a
     message or DNS can hold; a look-up that fails gives temperror, never a missing key.
     """
+    from deliverability.mail.reader import read_head
+
     return await verify_message(read_head(message), resolver, now or datetime.now(UTC))
 
 
 async def verify_message(message: Head, resolver: Resolver, now: datetime) -> list[DkimResult]:
     """As `verify_dkim`, for a message that is read already."""
+    from deliverability.protocols.dkim.body import hash_body
+
     fields = message.headers
     when = received_at(fields) or now
     positions = [index for index, field in enumerate(fields) if field.lower == "dkim-signature"][:MAX_SIGNATURES]
@@ -220,7 +226,7 @@ def judge_signature(
             found.setdefault(DkimReason.KEY_MISMATCH, (OTHER_B(),))
         elif verdict is not Check.GOOD:
             found[DkimReason.HEADER_CHANGED] = (HEADER(),)
-            changed = changed_fields(fields, position, signature, key) if diagnose else ()
+            changed = _changed(fields, position, signature, key) if diagnose else ()
         elif 0 < listed["from"] < occurs["from"]:
             # A From field added on top is the one people see (section 8.15); dkimpy fails such a message, too.
             found[DkimReason.HEADER_CHANGED] = (FROMS(n=occurs["from"], m=listed["from"]),)
@@ -262,6 +268,12 @@ def judge_signature(
         from_oversigned=0 < occurs["from"] < listed["from"],
         unsigned_headers=tuple(name for name, count in occurs.items() if count > listed[name]),
     )
+
+
+def _changed(fields: Sequence[HeaderField], position: int, signature: Signature, key: KeyRecord) -> tuple[str, ...]:
+    from deliverability.protocols.dkim.diagnose import changed_fields
+
+    return changed_fields(fields, position, signature, key)
 
 
 def _status(reason: DkimReason | None, forbidden: bool) -> DkimStatus:

@@ -9,8 +9,7 @@ from deliverability.model.codes import Code, Detail
 from deliverability.model.facts import Reason, Unknown, Value
 from deliverability.model.spf import SpfStatus
 from deliverability.ports.base import Answer, Failed, Found, unknown_from
-from deliverability.protocols.spf.evaluate import MAX_LOOKUPS, MAX_VOID_LOOKUPS
-from deliverability.protocols.spf.record import BadTerm, Record, lookalikes
+from deliverability.protocols.spf.record import MAX_LOOKUPS, MAX_VOID_LOOKUPS, BadTerm, Record, lookalikes
 from deliverability.protocols.spf.special import is_special
 from deliverability.protocols.spf.tree import Tree
 

@@ -17,6 +17,8 @@ from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver
 from deliverability.protocols.spf.names import domain_problem, name_problem, target_name, to_ascii
 from deliverability.protocols.spf.record import (
     LOOKUP_MECHANISMS,
+    MAX_LOOKUPS,
+    MAX_VOID_LOOKUPS,
     MacroExpand,
     MacroString,
     Mechanism,
@@ -27,8 +29,6 @@ from deliverability.protocols.spf.record import (
     select,
 )
 
-MAX_LOOKUPS = 10
-MAX_VOID_LOOKUPS = 2
 MAX_MX_HOSTS = 10
 MAX_PTR_NAMES = 10
 MAX_MACRO_VALUE = 512

@@ -13,19 +13,23 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
+from deliverability._patterns import regex
 from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.errors import DetailError
 
 LOOKUP_MECHANISMS = frozenset({"include", "a", "mx", "ptr", "exists"})
 """Mechanisms that count towards the ten look-ups of section 4.6.4; the modifier `redirect` counts too."""
 
+MAX_LOOKUPS = 10
+MAX_VOID_LOOKUPS = 2
+"""Look-ups of an evaluation, and those of them that may find nothing (section 4.6.4)."""
 MAX_TERMS = 1000
 """Terms of one record that are read. Records this long are hostile: 16 KB at least, where 450 octets are advised."""
 _REMEMBERED = 512  # parsed records: those of services are met again and again
 
-_MECHANISM = re.compile(r"([+\-?~]?)([a-z][a-z0-9\-_.]*+)(.*)", re.IGNORECASE | re.DOTALL | re.ASCII)
-_MODIFIER = re.compile(r"([a-z][a-z0-9\-_.]*)=(.*)", re.IGNORECASE | re.DOTALL | re.ASCII)
-_CIDR = re.compile(r"(?:/(\d+))?(?://(\d+))?\Z", re.ASCII)
+_MECHANISM = regex(r"([+\-?~]?)([a-z][a-z0-9\-_.]*+)(.*)", re.IGNORECASE | re.DOTALL | re.ASCII)
+_MODIFIER = regex(r"([a-z][a-z0-9\-_.]*)=(.*)", re.IGNORECASE | re.DOTALL | re.ASCII)
+_CIDR = regex(r"(?:/(\d+))?(?://(\d+))?\Z", re.ASCII)
 
 
 @cache
@@ -33,10 +37,10 @@ def _toplabel() -> re.Pattern[str]:
     return re.compile(r"(?=[a-z0-9-]*[a-z-])[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.IGNORECASE)
 
 
-_MACRO = re.compile(r"%\{([slodiphcrtv])(\d*)(r?)([.\-+,/_=]*)\}", re.IGNORECASE | re.ASCII)
-_VISIBLE = re.compile(r"[\x21-\x7e]*\Z")
-_VISIBLE_OR_SPACE = re.compile(r"[\x20-\x7e]*\Z")
-_RAW_OCTET = re.compile(r"\\x[89a-f][0-9a-f]", re.IGNORECASE)
+_MACRO = regex(r"%\{([slodiphcrtv])(\d*)(r?)([.\-+,/_=]*)\}", re.IGNORECASE | re.ASCII)
+_VISIBLE = regex(r"[\x21-\x7e]*\Z")
+_VISIBLE_OR_SPACE = regex(r"[\x20-\x7e]*\Z")
+_RAW_OCTET = regex(r"\\x[89a-f][0-9a-f]", re.IGNORECASE)
 _EXPLANATION_LETTERS = "crt"
 _MISTAKES = {
     "ip": "ip4",

@@ -282,6 +282,8 @@ def test_other_settings_are_told(fleet: Fleet, whole: Path, tmp_path: Path, deli
     settings = tmp_path / "deliv.toml"
     settings.write_text('selectors = ["s1"]\n')
     assert "(deliv.toml)" in again(deliv, fleet, whole, "--config", str(settings), code=2).err
+    settings.write_text(f'[[waiver]]\nrule = "{next(iter(load_rules().rules))}"\nreason = "accepted-risk"\n')
+    assert "(deliv.toml)" in again(deliv, fleet, whole, "--config", str(settings), code=2).err
 
 
 def test_other_rules_judge_again_from_the_facts_kept(
