@@ -27,7 +27,7 @@ def main() -> int:
         )
         found = json.loads(ran.stdout)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        print(f"Known faults in dependencies were not looked up: {said(error)}")
+        print(f"Known faults in dependencies were not looked up: {message_of(error)}")
         return 0
     faults = [(each, fault) for each in found["dependencies"] for fault in each.get("vulns", ())]
     for package, fault in faults:
@@ -57,7 +57,7 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
         )
 
 
-def said(error: Exception) -> str:
+def message_of(error: Exception) -> str:
     """The error in one line."""
     if isinstance(error, subprocess.CalledProcessError):
         return (error.stderr or "").strip().rpartition("\n")[2] or "pip-audit cannot be installed"

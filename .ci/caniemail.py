@@ -53,17 +53,17 @@ def _today(stats: dict[str, Any], family: str, platform: str) -> str:
     """Support in the newest version tested; versions stand in the order of their release."""
     versions = stats.get(family, {}).get(platform, {})
     newest = list(versions.values())[-1] if versions else "-"
-    letter = newest.strip()[:1].lower()
-    if letter not in "yanu-":
+    mark = newest.strip()[:1].lower()
+    if mark not in "yanu-":
         raise ValueError(f"unknown support {newest!r}")
-    return letter
+    return mark
 
 
 def main(path: str) -> None:
     """Write the compact file, one feature a line, so that a refresh can be read as a diff."""
-    kept = compact(json.loads(Path(path).read_text("utf-8")))
-    text = json.dumps({**kept, "features": None}, ensure_ascii=False, indent=0)
-    lines = [f"{json.dumps(slug)}: {json.dumps(value, ensure_ascii=False)}" for slug, value in kept["features"].items()]
+    data = compact(json.loads(Path(path).read_text("utf-8")))
+    text = json.dumps({**data, "features": None}, ensure_ascii=False, indent=0)
+    lines = [f"{json.dumps(slug)}: {json.dumps(value, ensure_ascii=False)}" for slug, value in data["features"].items()]
     _OUT.parent.mkdir(exist_ok=True)
     _OUT.write_text(text.replace('"features": null', '"features": {\n' + ",\n".join(lines) + "\n}") + "\n", "utf-8")
 

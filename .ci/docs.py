@@ -50,10 +50,10 @@ def setting_table() -> str:
 
 def _settings(table: type[Struct], before: str) -> Iterator[tuple[str, str, str]]:
     hints = get_type_hints(table)
-    for key, said in meanings(table).items():
+    for key, setting in meanings(table).items():
         kinds = [kind for kind in get_args(hints[key]) or (hints[key],) if kind not in (type(None), ...)]
         inner = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Struct)), None)
-        doc = said.doc.replace("|", "\\|")
+        doc = setting.doc.replace("|", "\\|")
         if inner is None:
             yield before + key, _kind(hints[key]), doc
         else:

@@ -66,9 +66,9 @@ def licence_of(package: str) -> str:
         data = metadata(package)
     except PackageNotFoundError:
         return "not installed"
-    said = [data.get("License-Expression"), (data.get("License") or "").partition("\n")[0].strip()]
-    said += [each.rpartition(" :: ")[2] for each in data.get_all("Classifier") or () if each.startswith("License ::")]
-    known = [SPELLINGS.get(each, each) for each in said if each]
+    names = [data.get("License-Expression"), (data.get("License") or "").partition("\n")[0].strip()]
+    names += [each.rpartition(" :: ")[2] for each in data.get_all("Classifier") or () if each.startswith("License ::")]
+    known = [SPELLINGS.get(each, each) for each in names if each]
     return next((each for each in known if each in PERMISSIVE | COPYLEFT), known[0] if known else "none given")
 
 

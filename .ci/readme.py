@@ -30,22 +30,22 @@ def commands(page: Path) -> list[str]:
 
 def run(lines: Sequence[str], folder: Path, environment: dict[str, str], before: str = "") -> int:
     """How many of the commands do not end as they should, all typed into one shell."""
-    said = folder / ".said"
+    output = folder / ".output"
     script = [before]
     for number, line in enumerate(lines):
-        script += [f"{{ {line}", f"}} >'{said}.{number}' 2>&1", f"echo $? >'{said}.{number}.code'"]
+        script += [f"{{ {line}", f"}} >'{output}.{number}' 2>&1", f"echo $? >'{output}.{number}.code'"]
     shell = ["bash", "--noprofile", "--norc", "-c", "\n".join(script)]
     subprocess.run(shell, cwd=folder, env=environment, check=False)  # noqa: S603 - our own commands
     failed = 0
     for number, line in enumerate(lines):
         expected = match[1] if (match := re.search(r"# exit (\d)", line)) else "0"
-        code = Path(f"{said}.{number}.code")
+        code = Path(f"{output}.{number}.code")
         got = code.read_text().strip() if code.exists() else "never run"
         good = got == expected
         failed += not good
         print(("ok   " if good else "FAIL ") + line)
         if not good:
-            print(f"{got}: {Path(f'{said}.{number}').read_text('utf-8', 'replace')[-2000:]}")
+            print(f"{got}: {Path(f'{output}.{number}').read_text('utf-8', 'replace')[-2000:]}")
     return failed
 
 
@@ -66,8 +66,8 @@ def main() -> int:
         copy_of_the_clone(clone)
         ours = str(Path(sys.prefix) / "bin")
         path = os.pathsep.join(each for each in os.environ["PATH"].split(os.pathsep) if each != ours)
-        kept = {key: value for key, value in os.environ.items() if key.startswith(("PIP_", "UV_", "SSL_", "PYENV_"))}
-        environment = {**kept, "PATH": path, "HOME": name, "LC_ALL": "C.UTF-8"}
+        passed = {key: value for key, value in os.environ.items() if key.startswith(("PIP_", "UV_", "SSL_", "PYENV_"))}
+        environment = {**passed, "PATH": path, "HOME": name, "LC_ALL": "C.UTF-8"}
         readme = commands(clone / "README.md")
         if len(readme) < 5:
             print(f"only {len(readme)} commands found in README.md", file=sys.stderr)

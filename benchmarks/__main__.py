@@ -26,7 +26,7 @@ from typing import Any
 from msgspec import Struct
 
 ROOT = Path(__file__).resolve().parents[1]
-KEPT = ROOT / "benchmarks" / "measured.json"
+RESULTS = ROOT / "benchmarks" / "measured.json"
 PAGE = ROOT / "docs" / "performance.md"
 _TABLE = re.compile(r"(<!-- (\w+):begin[^\n]*-->\n).*?(<!-- \2:end -->)", re.DOTALL)
 _NO_CORPUS = "the corpus is not here"  # as those scripts say that audit its zones
@@ -104,11 +104,11 @@ def table(measured: Mapping[str, Any]) -> str:
     lines = ["| target | what | goal | measured | beside | met |", "| --- | --- | --- | --- | --- | --- |"]
     found: list[tuple[int, tuple[str, ...]]] = []
     for script in SCRIPTS:
-        kept = measured.get(script.name, {})
-        rows = [row for row in kept.get("rows", ()) if row["target"] != PAPER]
+        results = measured.get(script.name, {})
+        rows = [row for row in results.get("rows", ()) if row["target"] != PAPER]
         found += [(_number(str(row["target"])), _cells(row)) for row in rows]
         missing = [each for each in script.targets if each not in {row["target"] for row in rows}]
-        why = kept.get("problem") or "not measured yet"
+        why = results.get("problem") or "not measured yet"
         found += [(_number(each), (each, f"`{script.name}.py`: {_plain(why)}", "", "–", "", "")) for each in missing]
     lines += [f"| {' | '.join(cells)} |" for _, cells in sorted(found, key=lambda each: each[0])]
     return "\n".join(lines) + "\n"
@@ -117,16 +117,16 @@ def table(measured: Mapping[str, Any]) -> str:
 def paper(measured: Mapping[str, Any]) -> str:
     """The computed rows as Markdown."""
     lines = ["| on paper | |", "| --- | --- |"]
-    rows = [row for kept in measured.values() for row in kept.get("rows", ()) if row["target"] == PAPER]
+    rows = [row for results in measured.values() for row in results.get("rows", ()) if row["target"] == PAPER]
     lines += [f"| {_plain(row['case'])} | {_figure(row['measured'])} |" for row in rows]
     return "\n".join(lines) + "\n"
 
 
-def told(measured: Mapping[str, Any]) -> str:
+def machines(measured: Mapping[str, Any]) -> str:
     """When and on what each was measured."""
     by_run: dict[tuple[str, str], list[str]] = {}
-    for name, kept in measured.items():
-        by_run.setdefault((kept["date"], kept["machine"]), []).append(f"`{name}.py`")
+    for name, results in measured.items():
+        by_run.setdefault((results["date"], results["machine"]), []).append(f"`{name}.py`")
     return "".join(f"{', '.join(names)}: {date}, {where}.\n\n" for (date, where), names in sorted(by_run.items()))
 
 
@@ -155,7 +155,7 @@ def _number(target: str) -> int:
 
 def filled(page: str, measured: Mapping[str, Any]) -> str:
     """The page with its tables written anew. Raises ValueError where the page has no place for one."""
-    made = {"table": table(measured), "paper": paper(measured), "machine": told(measured)}
+    made = {"table": table(measured), "paper": paper(measured), "machine": machines(measured)}
     places = {match[2] for match in _TABLE.finditer(page)}
     if missing := made.keys() - places:
         raise ValueError(f"no <!-- {missing.pop()}:begin --> in the page")
@@ -186,10 +186,10 @@ def main() -> int:
     if given.quick:
         print(table(measured))
     else:
-        kept = json.loads(KEPT.read_text("utf-8")) if KEPT.exists() else {}
-        kept |= measured
-        KEPT.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", "utf-8")
-        PAGE.write_text(filled(PAGE.read_text("utf-8"), kept), "utf-8")
+        results = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
+        results |= measured
+        RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        PAGE.write_text(filled(PAGE.read_text("utf-8"), results), "utf-8")
         print(f"{PAGE.relative_to(ROOT)} is written")
     return int(any(each["problem"].startswith(("failed", "wrote")) for each in measured.values()))
 

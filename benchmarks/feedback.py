@@ -190,20 +190,20 @@ def measure(smaller: int, rounds: int) -> list[Row]:
         last: list[dict[str, float]] = []
         for records in (10_000, 100_000):
             place = written(folder / str(records), [records // smaller])
-            told, last = compared(
+            result, last = compared(
                 f"records a second, with storage: one report of {records:,}",
                 place,
                 records // smaller,
                 "≥ 10 ×",
                 rounds,
             )
-            rows.append(told)
-            print(told, flush=True)
+            rows.append(result)
+            print(result, flush=True)
         small = [chance.randrange(1, 12) for _ in range(2_000 // smaller)]
         place = written(folder / "small", small)
-        told, _ = compared("files a second: 2,000 small gzip files", place, len(small), "≥ 8 ×", rounds)
-        rows.append(told)
-        print(told, flush=True)
+        result, _ = compared("files a second: 2,000 small gzip files", place, len(small), "≥ 8 ×", rounds)
+        rows.append(result)
+        print(result, flush=True)
         memory = max(each["memory"] for each in last)
         rows.append(row("peak memory at 100,000 records", memory, "≤ 60 MB"))
         rows.append(row("database for 100,000 rows", last[0]["database"], "≤ 3 MB"))

@@ -88,19 +88,19 @@ def measured(command: Sequence[str], server: Serving, domains: int, *, cores: It
     wanted = set(cores)
     before, load = resource.getrusage(resource.RUSAGE_CHILDREN), server.load()
     begin = time.perf_counter()
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             command,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.DEVNULL,
-            stderr=said,
+            stderr=output,
             preexec_fn=(lambda: os.sched_setaffinity(0, wanted)) if wanted else None,
         )
         watch = _Memory(process.pid)
         code = process.wait()
         watch.stop()
-        said.seek(0)
-        errors = said.read().decode()
+        output.seek(0)
+        errors = output.read().decode()
         # 3: some could not be checked, as the laboratory has it; a fault of ours ends with 3, too.
         if code not in (0, 3) or "internal error" in errors:
             sys.exit(f"{' '.join(command[:5])} left with {code}: {errors[-500:]}")
@@ -202,12 +202,21 @@ def row(
     return {"target": target, "case": case, "measured": value, "goal": goal, "peer": peer, "met": met}
 
 
+def wrote(rows: Sequence[dict[str, Any]], file: Path | None) -> None:
+    """Show the rows; write them to a file as well."""
+    for each in rows:
+        state = {True: "met", False: "NOT MET"}.get(each["met"], "")
+        print(f"{each['target']:<6}{each['case']:<70}{each['measured']:>10} {each['goal']:<8} {each['peer']} {state}")
+    if file:
+        file.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
 def ratio(target: str, case: str, mine: Sequence[Cost], others: Sequence[Cost], goal: float) -> dict[str, Any]:
     """How many times as many domains a second, pair by pair."""
     times = statistics.median(one.rate / other.rate for one, other in zip(mine, others, strict=True))
     rates = [statistics.median(each.rate for each in costs) for costs in (mine, others)]
-    told = f"checkdmarc {rates[1]:.3g}/s, deliv {rates[0]:.3g}/s"
-    return row(target, case, times, f"≥ {goal:g} ×", told, times >= goal)
+    figures = f"checkdmarc {rates[1]:.3g}/s, deliv {rates[0]:.3g}/s"
+    return row(target, case, times, f"≥ {goal:g} ×", figures, times >= goal)
 
 
 def beside(folder: Path, lab: Lab, count: int, peers: int, rounds: int) -> list[dict[str, Any]]:
@@ -281,8 +290,8 @@ async def _parts(domains: Sequence[str], rules: RuleSet, selection: Selection, r
             ports = replace(open_ports(PortSettings(servers=(resolver,))), journal=Journal())
             await gather_facts(Job(domain), ports, knowledge=rules.knowledge)
             await ports.close()
-            kept = ports.journal or ()
-            asked[domain] = {(q.name, q.rdtype): answer for q, answer in kept if isinstance(q, DnsQuestion)}
+            journal = ports.journal or ()
+            asked[domain] = {(q.name, q.rdtype): answer for q, answer in journal if isinstance(q, DnsQuestion)}
     live = LiveResolver([parse_server(resolver)])
     spent: dict[str, float] = {}
     with _spending(spent, "its questions, by the DNS client alone"):
@@ -363,11 +372,7 @@ def main() -> None:
         rows = beside(Path(name), lab, min(FEW, given.domains), given.peers, given.rounds)
         rows += parts(lab, min(FEW, given.domains))
         rows += growth(Path(name), lab)
-    for each in rows:
-        state = {True: "met", False: "NOT MET"}.get(each["met"], "")
-        print(f"{each['target']:<6}{each['case']:<70}{each['measured']:>10} {each['goal']:<8} {each['peer']} {state}")
-    if given.json:
-        given.json.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    wrote(rows, given.json)
 
 
 if __name__ == "__main__":

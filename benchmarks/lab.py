@@ -237,7 +237,7 @@ class Lab:
         self.domains = domains
         self.seed = seed
         self._shared: Zone = {}
-        self.vendor_costs: Mapping[str, int] = self._world()
+        self.vendor_costs: Mapping[str, int] = self._vendors()
         self._shared_names = _existing(name for name, _ in self._shared)
         # Questions for one domain come together, and the next ones are for another.
         self._zone: Callable[[int], tuple[Truth, Zone, frozenset[str]]] = lru_cache(maxsize=1000)(self._make)
@@ -310,7 +310,7 @@ class Lab:
 
     # --- what all share -----------------------------------------------------------------------------------------
 
-    def _world(self) -> dict[str, int]:
+    def _vendors(self) -> dict[str, int]:
         """Fill in the shared names; returns the include of each vendor with its cost."""
         draw = random.Random(f"{self.seed}/world")
         for service in (*_MAILBOXES, *_SENDERS):
@@ -512,12 +512,12 @@ class _Domain:
 
     def _room(self, terms: list[str], cost: int, wanted: int) -> tuple[list[str], int]:
         """The terms without so many includes that `wanted` more look-ups fit in."""
-        kept = list(terms)
+        remaining = list(terms)
         while cost + wanted > _LOOKUP_LIMIT:
-            dropped = next(term for term in kept if term.removeprefix("include:") in _BY_INCLUDE)
-            kept.remove(dropped)
+            dropped = next(term for term in remaining if term.removeprefix("include:") in _BY_INCLUDE)
+            remaining.remove(dropped)
             cost -= _BY_INCLUDE[dropped.removeprefix("include:")].cost
-        return kept, cost
+        return remaining, cost
 
     def _key(self, selector: str, target: str, service: str) -> None:
         draw = self._draw
@@ -589,14 +589,14 @@ def _lengths(text: str) -> tuple[int, ...]:
 def write(lab: Lab, folder: Path) -> None:
     """The list of the domains with labels of a customer base, and the truth of each, one JSON object a line."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "domains.csv").open("w", newline="") as listed, (folder / "truth.jsonl").open("w") as told:
+    with (folder / "domains.csv").open("w", newline="") as listed, (folder / "truth.jsonl").open("w") as truths:
         rows = csv.writer(listed)
         rows.writerow(("domain", "customer", "tier"))
         for number in range(lab.domains):
             truth = lab.truth(number)
             drawn = zlib.crc32(truth.domain.encode())
             rows.writerow((truth.domain, f"C{drawn % 9973:04}", ("free", "free", "pro", "enterprise")[drawn // 16 % 4]))
-            told.write(json.dumps(to_builtins(truth)) + "\n")
+            truths.write(json.dumps(to_builtins(truth)) + "\n")
 
 
 def main() -> None:

@@ -12,7 +12,6 @@ command does.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
 import statistics
@@ -30,7 +29,7 @@ from msgspec import Struct
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.fleet import row  # noqa: E402
+from benchmarks.fleet import row, wrote  # noqa: E402
 from benchmarks.lab import Kind, Lab  # noqa: E402
 from benchmarks.nameserver import serving  # noqa: E402
 
@@ -108,8 +107,8 @@ def starts(machine: Machine, rounds: int) -> list[dict[str, Any]]:
     rows = []
     for name, values in taken.items():
         times, goal = statistics.median(values) / base, cases[name][2]
-        told = f"python -c pass, {base * 1000:.3g} ms"
-        rows.append(row("P10", name, times, f"≤ {goal:g} ×" if goal else "", told, times <= goal if goal else None))
+        note = f"python -c pass, {base * 1000:.3g} ms"
+        rows.append(row("P10", name, times, f"≤ {goal:g} ×" if goal else "", note, times <= goal if goal else None))
     return rows
 
 
@@ -130,8 +129,8 @@ def domains(machine: Machine, rounds: int) -> list[dict[str, Any]]:
     ):
         mine, others = zip(*((take(ours), take(theirs)) for ours, theirs in pairs[1:]), strict=True)
         times = statistics.median(other / one for one, other in zip(mine, others, strict=True))
-        told = f"checkdmarc {statistics.median(others) * 1000:.4g} ms, deliv {statistics.median(mine) * 1000:.4g} ms"
-        rows.append(row("P2", case, times, f"≥ {goal} × faster" if goal else "", told, times >= goal if goal else None))
+        note = f"checkdmarc {statistics.median(others) * 1000:.4g} ms, deliv {statistics.median(mine) * 1000:.4g} ms"
+        rows.append(row("P2", case, times, f"≥ {goal} × faster" if goal else "", note, times >= goal if goal else None))
     return rows
 
 
@@ -143,10 +142,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         machine = Machine(Path(name))
         rows = [*starts(machine, given.rounds), *domains(machine, given.rounds)]
-    for each in rows:
-        print(f"{each['target']:<4} {each['case']:<52} {each['measured']:>6}  {each['goal']:<12} {each['peer']}")
-    if given.json:
-        given.json.write_text(json.dumps(rows, indent=1, ensure_ascii=False), "utf-8")
+    wrote(rows, given.json)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-KEPT = 8
+MOST_VALUES = 8
 """Values of one name that stay: of several folders of rules, or versions of this program, used in turn."""
 _OF = frozenset({"deliverability", "publicsuffixlist"})
 """Packages of whose types values are made."""
@@ -32,7 +32,7 @@ _MAX_OCTETS = 100_000_000
 _T = TypeVar("_T")
 
 
-def kept(name: str, sources: Sequence[Path], make: Callable[[], _T]) -> _T:
+def cached(name: str, sources: Sequence[Path], make: Callable[[], _T]) -> _T:
     """What `make` makes of the files `sources` (folders stand for the YAML files in them), or made of the same before.
 
     What `make` raises is passed on, and nothing is kept.
@@ -97,16 +97,16 @@ def _files(source: Path) -> Iterator[str]:
 def _program() -> bytes:
     """This version of the program and of Python; where it is worked on, each state of its files is a version."""
     package = sys.modules[__name__.partition(".")[0]]  # importing it by name would tie this module to all of the API
-    told = [package.__version__, sys.version, sys.implementation.cache_tag]
+    parts = [package.__version__, sys.version, sys.implementation.cache_tag]
     folders = [os.path.dirname(os.path.abspath(__file__))]
     for folder in folders:
         for entry in sorted(os.scandir(folder), key=lambda each: each.name):
             if entry.name.endswith(".py"):
                 at = entry.stat()
-                told.append(f"{entry.path} {at.st_mtime_ns} {at.st_size}")
+                parts.append(f"{entry.path} {at.st_mtime_ns} {at.st_size}")
             elif entry.is_dir() and entry.name != "__pycache__":
                 folders.append(entry.path)
-    return "\n".join(map(str, told)).encode("utf-8", "surrogateescape")
+    return "\n".join(map(str, parts)).encode("utf-8", "surrogateescape")
 
 
 def _load(place: str, name: str) -> tuple[Any] | None:
@@ -180,7 +180,7 @@ def _keep(place: str, name: str, value: object) -> None:
         write_whole(Path(place, name), hashlib.sha256(data).digest() + data, mode=PRIVATE)
         kind = name.rpartition("-")[0]
         others = [each for each in os.scandir(place) if each.name.rpartition("-")[0] == kind]
-        for each in sorted(others, key=lambda each: each.stat().st_mtime)[:-KEPT]:
+        for each in sorted(others, key=lambda each: each.stat().st_mtime)[:-MOST_VALUES]:
             os.unlink(each.path)
     except (OSError, pickle.PicklingError, TypeError, AttributeError):
         return

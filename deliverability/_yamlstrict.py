@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from deliverability._patterns import regex
-from deliverability.model.codes import ABOUT, AS_SAID, Code, Detail
+from deliverability.model.codes import ABOUT, VERBATIM, Code, Detail
 from deliverability.model.errors import AT_LINE, InputError, file_error
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ DID_YOU_MEAN = Code("did-you-mean", ("detail", "near"))
 MISSING = Code("field-missing", ("name",))
 NO_SUCH_FIELD = Code("field-unknown")
 NOT_ONE_OF = Code("value-not-one-of", ("value", "values"))
-CANNOT_STAND = Code("value-cannot-stand", ("value",))
+NOT_ALLOWED = Code("value-cannot-stand", ("value",))
 FIELDS = Code("value-fields")
 LIST = Code("value-list")
 TEXT = Code("value-text")
@@ -86,8 +86,8 @@ class FileLine(NamedTuple):
 
     def problem(self, detail: Detail, about: str = "") -> Detail:
         """What is wrong there; `about`: with which value."""
-        said = ABOUT(what=about, detail=detail) if about else detail
-        return AT_LINE(file=self.file, line=self.line, detail=said)
+        described = ABOUT(what=about, detail=detail) if about else detail
+        return AT_LINE(file=self.file, line=self.line, detail=described)
 
 
 class Document(Struct, frozen=True):
@@ -193,12 +193,12 @@ def _misfits(error: Any) -> tuple[Detail, ...]:
         values = str(given["expected"]).replace(" or ", ", ").replace("'", "")
         return (NOT_ONE_OF(value=str(error["input"]), values=tuple(values.split(", "))),)
     if kind == "string_pattern_mismatch":
-        return (CANNOT_STAND(value=str(error["input"])),)
+        return (NOT_ALLOWED(value=str(error["input"])),)
     if kind in ("greater_than_equal", "less_than_equal"):
         return (AT_LEAST(n=given["ge"]) if "ge" in given else AT_MOST(n=given["le"]),)
     if kind == "value_error" and isinstance(given["error"], InputError):
         return given["error"].details
-    return (_WANTED[kind]() if kind in _WANTED else AS_SAID(text=str(error["msg"])),)
+    return (_WANTED[kind]() if kind in _WANTED else VERBATIM(text=str(error["msg"])),)
 
 
 def nearest(detail: Detail, word: str, known: Iterable[str]) -> Detail:

@@ -30,7 +30,7 @@ NO_SETTINGS = Code("no-settings", ("file",))
 UNKNOWN_KEY = Code("config-unknown-key", ("key",))
 UNKNOWN_KEY_NEAR = Code("config-unknown-key-near", ("key", "near"))
 ONE_OF = Code("config-one-of", ("key", "values"))
-SAID_AS = Code("config-said-as", ("key", "text", "value"))
+WRITTEN_AS = Code("config-said-as", ("key", "text", "value"))
 KIND = Code("config-kind", ("key", "kind"))
 TEXTS = Code("config-texts")
 TEXT = Code("config-text")
@@ -358,9 +358,9 @@ class Settings(MailSettings, frozen=True):
         own = next((each for each in self.domain if _plain(each.name) == domain), None)
         merged = {name: getattr(self, name) for name in MailSettings.__struct_fields__}
         if own is not None:
-            said = {name: getattr(own, name) for name in MailSettings.__struct_fields__}
+            given = {name: getattr(own, name) for name in MailSettings.__struct_fields__}
             merged |= {
-                key: value for key, value in said.items() if value is not None and (value != () or key == "rare")
+                key: value for key, value in given.items() if value is not None and (value != () or key == "rare")
             }
         return MailSettings(**merged)
 
@@ -414,13 +414,13 @@ def schema() -> dict[str, Any]:
     for kind in _tables(Settings):
         shape = made if kind is Settings else made["$defs"][kind.__name__]
         shape.pop("description", None)
-        for name, said in meanings(kind).items():
+        for name, setting in meanings(kind).items():
             entry = shape["properties"][name]
-            entry["description"] = said.doc
-            if said.least is not None:
-                entry["minimum"] = said.least
-            if said.most is not None:
-                entry["maximum"] = said.most
+            entry["description"] = setting.doc
+            if setting.least is not None:
+                entry["minimum"] = setting.least
+            if setting.most is not None:
+                entry["maximum"] = setting.most
         shape["properties"] = {_WRITTEN.get(name, name): entry for name, entry in shape["properties"].items()}
     return made
 
@@ -562,7 +562,7 @@ def _message(error: Any, place: KeyPath) -> Detail:
         return UNKNOWN_KEY_NEAR(key=key, near=near[0]) if near else UNKNOWN_KEY(key=key)
     if error["type"] == "literal_error":
         if key == "purpose" and error["input"] == "newsletter":
-            return SAID_AS(key=key, text="newsletter", value="bulk")
+            return WRITTEN_AS(key=key, text="newsletter", value="bulk")
         values = str(error["ctx"]["expected"]).replace(" or ", ", ").replace("'", "")
         return ONE_OF(key=key, values=tuple(values.split(", ")))
     kind = _KINDS.get(error["type"])
@@ -591,14 +591,14 @@ def _contradictions(settings: Settings) -> list[tuple[KeyPath, Detail]]:
     found: list[tuple[KeyPath, Detail]] = []
 
     def look(table: Any, place: KeyPath) -> None:
-        for name, said in meanings(type(table)).items():
-            value, least, most = getattr(table, name), said.least, said.most
+        for name, setting in meanings(type(table)).items():
+            value, least, most = getattr(table, name), setting.least, setting.most
             if isinstance(value, (int, float)) and not isinstance(value, bool):
                 inside = (least is None or value >= least) and (most is None or value <= most)
                 if not inside:
                     bounds = {"key": name, "least": f"{least:g}"}
-                    told = LEAST(**bounds) if most is None else RANGE(**bounds, most=f"{most:g}")
-                    found.append(((*place, name), told))
+                    outside = LEAST(**bounds) if most is None else RANGE(**bounds, most=f"{most:g}")
+                    found.append(((*place, name), outside))
             elif isinstance(value, Struct):
                 look(value, (*place, name))
             elif isinstance(value, tuple):

@@ -12,6 +12,7 @@ import re
 from deliverability._patterns import regex
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
+from deliverability.model.names import is_address
 
 NO_DOMAIN = Code("not-a-domain", ("text",))
 NO_SELECTOR = Code("no-selector", ("text",))
@@ -33,7 +34,7 @@ def parse_domain(text: str) -> str:
     web = _URL.fullmatch(given)
     name = web[1] if web else given.removeprefix("mailto:").rpartition("@")[2].strip("<>")
     domain = to_a_label(name)
-    if domain is None or "." not in domain or _is_address(domain):
+    if domain is None or "." not in domain or is_address(domain):
         raise InputError(NO_DOMAIN(text=text))
     return domain
 
@@ -66,11 +67,3 @@ def parse_mail_from(text: str) -> str:
     if address and not (local and domain):
         raise InputError(NO_MAIL_FROM(text=text))
     return address
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

@@ -187,33 +187,30 @@ class _Shapes(NamedTuple):
     warm_up: pydantic.TypeAdapter[Any]
 
 
-def _both(said: Any) -> Any:
+def _both(given: Any) -> Any:
     """One text stands for both languages."""
-    return {"en": said, "ja": said} if isinstance(said, str) else said
+    return {"en": given, "ja": given} if isinstance(given, str) else given
 
 
 def _shapes() -> _Shapes:
     """All of them; pydantic is loaded only where files are read."""
     import pydantic
 
-    class MeasuresShape(pydantic.BaseModel):
+    class Shape(pydantic.BaseModel):
         model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
+    class MeasuresShape(Shape):
         wide_ip4: int = pydantic.Field(ge=0, le=32)
         wide_ip6: int = pydantic.Field(ge=0, le=128)
         signed_fields: tuple[str, ...]
         signed_core: tuple[str, ...]
         signed_one_click: tuple[str, ...]
 
-    class ResolverShape(pydantic.BaseModel):
-        model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
+    class ResolverShape(Shape):
         name: str
         address: str
 
-    class OutsideShape(pydantic.BaseModel):
-        model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
+    class OutsideShape(Shape):
         resolvers: tuple[ResolverShape, ...]
         mail_domains: tuple[str, ...] = pydantic.Field(min_length=1)
         no_names_below: tuple[str, ...] = pydantic.Field(min_length=1)
@@ -224,22 +221,16 @@ def _shapes() -> _Shapes:
     text = Annotated[str, pydantic.Field(min_length=1)]
     words = Annotated[dict[Literal["en", "ja"], text], pydantic.BeforeValidator(_both), pydantic.Field(min_length=2)]
 
-    class SourceShape(pydantic.BaseModel):
-        model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
+    class SourceShape(Shape):
         url: str = pydantic.Field(pattern=r"^https://")
         checked: str = pydantic.Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
         read_as: str = pydantic.Field(pattern=f"^{READ_AS}$")
 
-    class FieldsShape(pydantic.BaseModel):
-        model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
+    class FieldsShape(Shape):
         name: words
         value: words
 
-    class ProviderShape(pydantic.BaseModel):
-        model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
+    class ProviderShape(Shape):
         id: str = pydantic.Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
         name: words
         name_servers: tuple[text, ...] = pydantic.Field(min_length=1)
@@ -254,9 +245,7 @@ def _shapes() -> _Shapes:
         note: words | None = None
         sources: tuple[SourceShape, ...] = pydantic.Field(min_length=1)
 
-    class ReporterShape(pydantic.BaseModel):
-        model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
+    class ReporterShape(Shape):
         id: str = pydantic.Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
         names: tuple[text, ...] = pydantic.Field(min_length=1)
         domains: tuple[str, ...] = pydantic.Field(min_length=1)
@@ -266,9 +255,7 @@ def _shapes() -> _Shapes:
     answer = Annotated[str, pydantic.Field(pattern=r"^127(\.[0-9]{1,3}){3}$")]
     zone_form = r"^(\{key\}\.)?([a-z0-9_-]{1,63}\.)+[a-z0-9-]{2,63}$"
 
-    class CodeShape(pydantic.BaseModel):
-        model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
+    class CodeShape(Shape):
         key: str = pydantic.Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
         weight: ListWeight
         text: words
@@ -276,9 +263,7 @@ def _shapes() -> _Shapes:
     class ListSourceShape(SourceShape):
         url: str = pydantic.Field(pattern=r"^https?://")
 
-    class ListShape(pydantic.BaseModel):
-        model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
+    class ListShape(Shape):
         id: str = pydantic.Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
         name: text
         operator: str = pydantic.Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
@@ -288,8 +273,8 @@ def _shapes() -> _Shapes:
         kind: ListedKind = ListedKind.IP4
         asks: tuple[ListedRole, ...] = (ListedRole.SENDING_IP,)
         access: ListAccess = ListAccess.OWN
-        codes: dict[answer, CodeShape] = {}
-        bits: dict[int, CodeShape] = {}
+        codes: dict[answer, CodeShape] = pydantic.Field(default={})
+        bits: dict[int, CodeShape] = pydantic.Field(default={})
         refusals: tuple[answer, ...] = ()
         test_listed: str = ""
         test_unlisted: str = ""
@@ -297,8 +282,8 @@ def _shapes() -> _Shapes:
         dead: words | None = None
         terms: words | None = None
         remove_url: str = pydantic.Field(default="", pattern=r"^(https?://.*)?$")
-        remove: dict[Literal["en", "ja"], list[text]] = {}
-        named_by: dict[str, list[ListSourceShape]] = {}
+        remove: dict[Literal["en", "ja"], list[text]] = pydantic.Field(default={})
+        named_by: dict[str, list[ListSourceShape]] = pydantic.Field(default={})
         sources: tuple[ListSourceShape, ...] = pydantic.Field(min_length=1)
 
         @pydantic.model_validator(mode="after")
@@ -321,20 +306,14 @@ def _shapes() -> _Shapes:
                 raise InputError(KIND_ASKS())
             return self
 
-    class StopShape(pydantic.BaseModel):
-        model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
+    class StopShape(Shape):
         hold: float = pydantic.Field(gt=0, le=100)
         back: float = pydantic.Field(gt=0, le=100)
 
-    class RefShape(pydantic.BaseModel):
-        model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
+    class RefShape(Shape):
         ref: str
 
-    class WarmUpShape(pydantic.BaseModel):
-        model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
+    class WarmUpShape(Shape):
         least: int = pydantic.Field(ge=1)
         days: int = pydantic.Field(ge=7, le=366)
         factors: dict[Literal["day", "week"], Annotated[float, pydantic.Field(gt=1, le=2)]] = pydantic.Field(

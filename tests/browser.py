@@ -30,17 +30,31 @@ def find_chromium() -> str:
     return require(next(filter(None, map(shutil.which, names)), None), "chromium (Debian: apt install chromium)")
 
 
-def browse(chromium: str, folder: Path, page: Path, *args: str) -> str:
-    """Load a page in a fresh, offline browser and give what it prints."""
-    command = [
+def find_axe() -> str:
+    """The script of axe-core, from the file that DELIV_AXE names, which .ci/run fetches; or a skipped test."""
+    name = os.environ.get("DELIV_AXE")
+    found = name if name and Path(name).is_file() else None
+    return Path(require(found, "axe-core (DELIV_AXE names its axe.min.js)")).read_text("utf-8")
+
+
+def headless(chromium: str, profile: Path, resolve: str) -> list[str]:
+    """The command for a browser without a window, in which names resolve as told."""
+    return [
         chromium,
         "--headless=new",
         "--no-sandbox",
         "--no-first-run",
         "--hide-scrollbars",
         *(f"--disable-{feature}" for feature in QUIET),
-        f"--user-data-dir={folder / 'profile'}",
-        "--host-resolver-rules=MAP * ~NOTFOUND",
+        f"--user-data-dir={profile}",
+        f"--host-resolver-rules={resolve}",
+    ]
+
+
+def browse(chromium: str, folder: Path, page: Path, *args: str) -> str:
+    """Load a page in a fresh, offline browser and give what it prints."""
+    command = [
+        *headless(chromium, folder / "profile", "MAP * ~NOTFOUND"),
         "--virtual-time-budget=10000",
         *args,
         page.as_uri(),

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.browser import QUIET
+from tests.browser import headless
 
 PATIENCE = 60.0
 
@@ -126,18 +126,7 @@ def patiently(condition: Callable[[], object], what: str) -> None:
 def tab(chromium: str, folder: Path, resolve: str = "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1") -> Iterator[Tab]:
     """A tab of a fresh browser, in which names resolve as told: by default nothing but this machine can be reached."""
     profile = folder / "profile"
-    command = [
-        chromium,
-        "--headless=new",
-        "--no-sandbox",
-        "--no-first-run",
-        "--hide-scrollbars",
-        *(f"--disable-{feature}" for feature in QUIET),
-        f"--user-data-dir={profile}",
-        f"--host-resolver-rules={resolve}",
-        "--remote-debugging-port=0",
-        "about:blank",
-    ]
+    command = [*headless(chromium, profile, resolve), "--remote-debugging-port=0", "about:blank"]
     with subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     ) as browser:

@@ -17,6 +17,17 @@ from deliverability.ports.ports import Ports
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 
+def stating(facts: Mapping[str, Any]) -> Auditor:
+    """An auditor that states these facts (JSON values)."""
+
+    @auditor("given", provides=[FactSpec(path, FactType.STR, "given") for path in facts])
+    async def stated(ctx: Context) -> None:
+        for path, value in facts.items():
+            ctx.put(path, decode(value))
+
+    return stated
+
+
 async def facts_of(
     auditors: Sequence[Auditor],
     resolver: Resolver,
@@ -33,11 +44,9 @@ async def facts_of(
     needed = {path for each in auditors for path in each.needs} - promised
     assert set(given) <= needed, f"nobody reads {set(given) - needed}"
 
-    @auditor("given", provides=[FactSpec(path, FactType.STR, "given") for path in sorted(needed)])
-    async def stated(ctx: Context) -> None:
-        for path in sorted(needed):
-            ctx.put(path, decode(given.get(path, {"unknown": "no-message"})))
-
-    gathered = await gather([stated, *auditors], Subject(domain, **subject), Ports(resolver, FixedClock(NOW)), message)
+    stated = {path: given.get(path, {"unknown": "no-message"}) for path in sorted(needed)}
+    gathered = await gather(
+        [stating(stated), *auditors], Subject(domain, **subject), Ports(resolver, FixedClock(NOW)), message
+    )
     assert gathered.crashes == ()
     return gathered.facts

@@ -16,9 +16,9 @@ from deliverability.model.answer import (
     PlanStep,
     PolicyWait,
     Reach,
+    ReceiverEffect,
     ReceiverGroup,
     ReportAnswer,
-    Said,
     Tile,
     TileState,
     TileTopic,
@@ -56,7 +56,7 @@ def example_answer() -> ReportAnswer:
         groups=(
             ReceiverGroup(
                 VerdictKind.REJECTED,
-                (Said(Effect.REJECT),),
+                (ReceiverEffect(Effect.REJECT),),
                 ("gmail", "outlook"),
                 (_ALIGNED, _ONE_CLICK),
                 ("550 5.7.26", "550 5.7.515"),
@@ -66,7 +66,7 @@ def example_answer() -> ReportAnswer:
             ),
             ReceiverGroup(
                 VerdictKind.AT_RISK,
-                (Said(Effect.SPAM),),
+                (ReceiverEffect(Effect.SPAM),),
                 ("icloud", "yahoo"),
                 (_ALIGNED,),
                 ("554 5.7.1",),
@@ -77,7 +77,7 @@ def example_answer() -> ReportAnswer:
             ),
             ReceiverGroup(
                 VerdictKind.AT_RISK,
-                (Said(Effect.WARN), Said(Effect.REJECT, contested=True)),
+                (ReceiverEffect(Effect.WARN), ReceiverEffect(Effect.REJECT, contested=True)),
                 ("docomo",),
                 (_ALIGNED,),
                 step=1,
@@ -87,7 +87,7 @@ def example_answer() -> ReportAnswer:
             ),
             ReceiverGroup(
                 VerdictKind.DEPENDS,
-                (Said(Effect.DEFER),),
+                (ReceiverEffect(Effect.DEFER),),
                 ("naver",),
                 (_ONE_CLICK,),
                 step=2,
@@ -138,12 +138,14 @@ def example_answer() -> ReportAnswer:
                     Chip(
                         ("gmail", "outlook"),
                         VerdictKind.REJECTED,
-                        (Said(Effect.REJECT),),
+                        (ReceiverEffect(Effect.REJECT),),
                         VerdictKind.ACCEPTED,
                         with_steps=(2,),
                     ),
-                    Chip(("icloud", "yahoo"), VerdictKind.AT_RISK, (Said(Effect.SPAM),), VerdictKind.ACCEPTED),
-                    Chip(("docomo",), VerdictKind.AT_RISK, (Said(Effect.WARN),), None),
+                    Chip(
+                        ("icloud", "yahoo"), VerdictKind.AT_RISK, (ReceiverEffect(Effect.SPAM),), VerdictKind.ACCEPTED
+                    ),
+                    Chip(("docomo",), VerdictKind.AT_RISK, (ReceiverEffect(Effect.WARN),), None),
                 ),
             ),
             PlanStep(
@@ -154,7 +156,7 @@ def example_answer() -> ReportAnswer:
                 Scope.DELIVERY,
                 Severity.ERROR,
                 task="one-click",
-                gains=(Chip(("naver",), VerdictKind.DEPENDS, (Said(Effect.DEFER),), VerdictKind.ACCEPTED),),
+                gains=(Chip(("naver",), VerdictKind.DEPENDS, (ReceiverEffect(Effect.DEFER),), VerdictKind.ACCEPTED),),
             ),
             PlanStep(
                 3,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from deliverability.model.codes import AS_SAID
+from deliverability.model.codes import VERBATIM
 from deliverability.model.facts import Reason, Unknown, Waiver
 from deliverability.model.report import (
     Care,
@@ -72,8 +72,8 @@ def hostile() -> Report:
             replace(FINDINGS[0], observed={"spf.lookups": HOSTILE}, item=HOSTILE),
             replace(FINDINGS[1], item=HOSTILE, observed={"item.bits": HOSTILE}),
             replace(FINDINGS[3], observed={"dmarc.policy": HOSTILE}),
-            finding("NET-001", Outcome.UNKNOWN, item=HOSTILE, unknown=Unknown(Reason.TIMEOUT, AS_SAID(text=HOSTILE))),
-            finding("SIZ-001", Outcome.UNKNOWN, unknown=Unknown(Reason.BUG, AS_SAID(text=HOSTILE))),
+            finding("NET-001", Outcome.UNKNOWN, item=HOSTILE, unknown=Unknown(Reason.TIMEOUT, VERBATIM(text=HOSTILE))),
+            finding("SIZ-001", Outcome.UNKNOWN, unknown=Unknown(Reason.BUG, VERBATIM(text=HOSTILE))),
         ),
         remedies=(replace(REMEDY, item=HOSTILE, edits=(edit,)),),
     )

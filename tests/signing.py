@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from dkim.canonicalization import Relaxed
 
-from deliverability.model.codes import AS_SAID
+from deliverability.model.codes import VERBATIM
 from deliverability.model.facts import Reason
 from deliverability.ports.base import Absent, Answer, Failed, Found
 
@@ -45,7 +45,7 @@ class TableResolver:
         if rule is None and self.table.get("*") is not None and "._domainkey." in name:
             rule = self.table["*"]
         if isinstance(rule, Reason):
-            return Failed(name, rdtype, rule, AS_SAID(text="by the table"))
+            return Failed(name, rdtype, rule, VERBATIM(text="by the table"))
         if rule is None or rdtype != "TXT":
             return Absent(name, rdtype, nxdomain=name not in self.nodata, chain=chain)
         return Found(name, rdtype, (rule,) if isinstance(rule, str) else tuple(rule), ttl=300, chain=chain)

@@ -48,20 +48,20 @@ class Reader:
         return {"text": self.path.read_text()}
 
     def kept(self) -> str:
-        return _cache.kept("words", [self.path], self)["text"]
+        return _cache.cached("words", [self.path], self)["text"]
 
 
-def only_file(place: Path) -> Path:
-    (path,) = place.iterdir()
+def only_file(place: Path, name: str = "") -> Path:
+    (path,) = place.glob(f"{name}*")
     return path
 
 
 def test_all_rules_are_the_same_read_or_kept(place: Path) -> None:
     read = read_rules()
     assert load_rules() == read
-    kept = only_file(place)
+    kept = only_file(place, "rules-")
     assert load_rules() == read, "the second time it comes from the file"
-    assert only_file(place) == kept
+    assert only_file(place, "rules-") == kept
     found = _cache._load(str(place), kept.name)
     assert found is not None, "what was written can be trusted and is of types of this program"
     assert found[0] == read
@@ -114,7 +114,7 @@ def test_the_check_of_rules_reads_them_whatever_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     load_rules()
-    monkeypatch.setattr("deliverability.runs.rules.kept", lambda *_: pytest.fail("it was asked of the cache"))
+    monkeypatch.setattr("deliverability.runs.rules.cached", lambda *_: pytest.fail("it was asked of the cache"))
     assert deliv("rules", "--check").code == 0
 
 
@@ -301,9 +301,9 @@ def test_a_file_that_changes_while_it_is_read_is_not_kept(place: Path, source: P
         source.write_text("two")
         return text
 
-    assert _cache.kept("words", [source], read) == "one"
+    assert _cache.cached("words", [source], read) == "one"
     assert not place.exists()
-    assert _cache.kept("words", [source], source.read_text) == "two"
+    assert _cache.cached("words", [source], source.read_text) == "two"
 
 
 def test_what_cannot_be_read_is_told_and_not_kept(place: Path, tmp_path: Path) -> None:
@@ -313,10 +313,10 @@ def test_what_cannot_be_read_is_told_and_not_kept(place: Path, tmp_path: Path) -
 
 
 def test_old_values_go(place: Path, source: Path) -> None:
-    for n in range(_cache.KEPT + 3):
+    for n in range(_cache.MOST_VALUES + 3):
         source.write_text(str(n))
         Reader(source).kept()
-    assert len([*place.iterdir()]) == _cache.KEPT
+    assert len([*place.iterdir()]) == _cache.MOST_VALUES
     reader = Reader(source)
     reader.kept()
     assert reader.times == 0, "the newest is there"

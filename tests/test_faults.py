@@ -17,7 +17,7 @@ from deliverability.auditors import catalogue
 from deliverability.auditors.base import gather
 from deliverability.judge.engine import Selection
 from deliverability.knowledge import shipped
-from deliverability.model.codes import AS_SAID
+from deliverability.model.codes import VERBATIM
 from deliverability.model.facts import FactType, Purpose, Reason, Unknown, Value
 from deliverability.model.report import Outcome, Report, VerdictKind
 from deliverability.model.rules import Severity
@@ -150,7 +150,7 @@ class FaultyResolver:
         self.asked.append(question)
         reason = self._failing if isinstance(self._failing, Reason) else (self._failing or {}).get(question)
         return (
-            Failed(*question, reason, AS_SAID(text="by the test")) if reason else await self._base.query(name, rdtype)
+            Failed(*question, reason, VERBATIM(text="by the test")) if reason else await self._base.query(name, rdtype)
         )
 
     async def close(self) -> None:
@@ -518,8 +518,8 @@ async def test_a_real_server_that_misbehaves_at_one_name(
     assert [each for path, value in clean[0].facts.items() for each in lost(value, result.facts[path], path)] == []
 
 
-@pytest.mark.parametrize("behaviour", ["servfail", "refused", "silent", "truncated-no-tcp", "garbage", "referral"])
-async def test_a_real_server_that_misbehaves_at_every_name(behaviour: str) -> None:
+async def facts_where_every_name(behaviour: str) -> dict[str, Value]:
+    """The facts that are found where a real server does that at every name that is asked."""
     from deliverability.ports.dns import LiveResolver
 
     watched = FaultyResolver(StaticResolver(RECORDS))
@@ -528,6 +528,12 @@ async def test_a_real_server_that_misbehaves_at_every_name(behaviour: str) -> No
         resolver = LiveResolver([server.server], timeout=0.2, retries=1)
         facts = (await audit(resolver, Job("example.com"), seconds=5.0)).facts
         await resolver.close()
+    return facts
+
+
+@pytest.mark.parametrize("behaviour", ["servfail", "refused", "silent", "truncated-no-tcp", "garbage", "referral"])
+async def test_a_real_server_that_misbehaves_at_every_name(behaviour: str) -> None:
+    facts = await facts_where_every_name(behaviour)
     for path in ("dkim.keys", "senders.services", "subject.purpose", "subject.parked", "domain.mx", "spf.includes"):
         assert isinstance(facts[path], Unknown), path
 
@@ -537,14 +543,7 @@ async def test_a_real_server_that_misbehaves_at_every_name(behaviour: str) -> No
 )
 async def test_a_real_server_that_stumbles_at_every_name_never_makes_keys_an_empty_list(behaviour: str) -> None:
     """These are mended or not, by the time that is left; "no keys" is never what is concluded."""
-    from deliverability.ports.dns import LiveResolver
-
-    watched = FaultyResolver(StaticResolver(RECORDS))
-    await audit(watched, Job("example.com"))
-    async with DnsServer(StaticResolver(RECORDS), {name: behaviour for name, _ in watched.asked}) as server:
-        resolver = LiveResolver([server.server], timeout=0.2, retries=1)
-        facts = (await audit(resolver, Job("example.com"), seconds=5.0)).facts
-        await resolver.close()
+    facts = await facts_where_every_name(behaviour)
     assert facts["dkim.keys"] != ()
 
 

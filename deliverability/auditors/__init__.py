@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from deliverability._cache import kept
+from deliverability._cache import cached
 
 if TYPE_CHECKING:
     from deliverability.auditors.base import Auditor, Context
@@ -85,7 +85,7 @@ class _Declared(Struct, frozen=True):
 @cache
 def auditors() -> tuple[Auditor, ...]:
     """All auditors, in the order of the catalogue; the module of one that is about messages is loaded for the first."""
-    declared = {each.name: each for each in kept("auditors", [], _of_message)}
+    declared = {each.name: each for each in cached("auditors", [], _of_message)}
     return tuple(_late(declared[name]) if name in declared else _loaded(name) for name in AUDITORS)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from deliverability.auditors import auditor_named
-from deliverability.model.codes import ABOUT, AS_SAID, Code, as_said
+from deliverability.model.codes import ABOUT, VERBATIM, Code, verbatim
 from deliverability.model.evidence import (
     ALIAS,
     ANSWERED,
@@ -291,8 +291,8 @@ def smtp_evidence(probed: Probed) -> Evidence:
     elif not probed.reachable:
         got = (REFUSES(address=probed.address),)
     else:
-        tls = probed.tls_version or as_said(probed.tls_problem) or NO_TLS()
-        why = as_said(probed.certificate_problem)
+        tls = probed.tls_version or verbatim(probed.tls_problem) or NO_TLS()
+        why = verbatim(probed.certificate_problem)
         certificate = CERTIFICATE_INVALID(why=why) if why else CERTIFICATE_VALID()
         got = (
             GREETING(address=probed.address, text=probed.greeting),
@@ -410,7 +410,7 @@ async def gather(
             lost = missing.unknown
         except Exception as error:
             crashes[each.name] = f"auditor {each.name}:\n{traceback.format_exc()}"
-            lost = Unknown(Reason.BUG, ABOUT(what=each.name, detail=AS_SAID(text=type(error).__name__)))
+            lost = Unknown(Reason.BUG, ABOUT(what=each.name, detail=VERBATIM(text=type(error).__name__)))
             context.stated.clear()
         stated = {path: context.stated.get(path) or Fact(sys.intern(path), lost) for path in each.promised}
         known.update(stated)

@@ -121,10 +121,10 @@ async def audit(ctx: Context) -> None:
         ctx.put_all({f"blocklists.{name}": value for name, value in {**nothing, "asked": False, "healthy": 0}.items()})
         return
     addresses, names = _addresses(ctx), _names(ctx)
-    told = await asyncio.gather(*(_of_zone(ctx, each, wanted, addresses, names) for each in lists))
-    told += [_of_file(each, {**addresses, **names}, wanted) for each in wanted.files]
-    items = tuple(each.item for each in told)
-    listings = tuple(each for found in told for each in found.listings)
+    asked = await asyncio.gather(*(_of_zone(ctx, each, wanted, addresses, names) for each in lists))
+    asked += [_of_file(each, {**addresses, **names}, wanted) for each in wanted.files]
+    items = tuple(each.item for each in asked)
+    listings = tuple(each for found in asked for each in found.listings)
     cited = dict.fromkeys(each for item in items for each in texts_of(item["evidence"]))
     ctx.put_all(
         {
@@ -136,7 +136,7 @@ async def audit(ctx: Context) -> None:
         },
         *cited,
     )
-    _changes(ctx, wanted, told)
+    _changes(ctx, wanted, asked)
 
 
 # --- whom to ask about ------------------------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ async def _of_zone(ctx: Context, blocklist: BlockList, wanted: ListsWanted, addr
     if state is None and not subjects:
         state = _no_subject(ctx, blocklist)
     if state is not None:
-        return _told(blocklist, ListAnswers(state, {}), {}, {}, (), wanted)
+        return _result(blocklist, ListAnswers(state, {}), {}, {}, (), wanted)
     ids: dict[str, bool] = {}
     ask = _asking(ctx, ids)
     zone = zone_of(blocklist, wanted.keys)
@@ -197,9 +197,9 @@ async def _of_zone(ctx: Context, blocklist: BlockList, wanted: ListsWanted, addr
     texts = {}
     for subject, found in answers.subjects.items():
         if isinstance(found, ListEntry):
-            said = await ask(question(blocklist, zone, subject), "TXT")
-            texts[subject] = said.values[0][:MAX_TEXT] if isinstance(said, Found) and said.values else None
-    return _told(blocklist, answers, subjects, texts, _few(ctx, ids), wanted)
+            reply = await ask(question(blocklist, zone, subject), "TXT")
+            texts[subject] = reply.values[0][:MAX_TEXT] if isinstance(reply, Found) and reply.values else None
+    return _result(blocklist, answers, subjects, texts, _few(ctx, ids), wanted)
 
 
 def _no_subject(ctx: Context, blocklist: BlockList) -> ListState:
@@ -233,7 +233,7 @@ def _few(ctx: Context, ids: Mapping[str, bool]) -> tuple[str, ...]:
     return tuple(ident for ident in ids if ident in ctx.evidence)
 
 
-def _told(
+def _result(
     blocklist: BlockList,
     answers: ListAnswers,
     subjects: Roles,
@@ -323,7 +323,7 @@ def _since(wanted: ListsWanted, ident: str, subject: str) -> str | None:
     return next((each.since for each in seen if (each.list, each.subject) == (ident, subject)), None)
 
 
-def _changes(ctx: Context, wanted: ListsWanted, told: Iterable[_Asked]) -> None:
+def _changes(ctx: Context, wanted: ListsWanted, asked: Iterable[_Asked]) -> None:
     """What began and what ended: only of what both runs got an answer about."""
     if wanted.seen is None:
         missing = Unknown(Reason.NOT_CONFIGURED, needs(Input.HISTORY))
@@ -332,7 +332,7 @@ def _changes(ctx: Context, wanted: ListsWanted, told: Iterable[_Asked]) -> None:
     before = {(each.list, each.subject) for each in wanted.seen.listings}
     began: list[str] = []
     ended: list[str] = []
-    for each in told:
+    for each in asked:
         ident, name = str(each.item["id"]), str(each.item["name"])
         now = {str(listing["subject"]) for listing in each.listings}
         for subject in texts_of(each.item["answered"]):

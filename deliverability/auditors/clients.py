@@ -212,9 +212,9 @@ def _records(uses: Uses, support: _Support, kinds: Mapping[str, str]) -> tuple[V
     for feature, count in uses.all.items():
         if feature not in support.features:
             continue
-        title, letters = support.features[feature]
-        unsupported = tuple(each for each, letter in zip(support.clients, letters, strict=True) if letter == "n")
-        partial = tuple(each for each, letter in zip(support.clients, letters, strict=True) if letter == "a")
+        title, marks = support.features[feature]
+        unsupported = tuple(each for each, mark in zip(support.clients, marks, strict=True) if mark == "n")
+        partial = tuple(each for each, mark in zip(support.clients, marks, strict=True) if mark == "a")
         if not unsupported and not partial:
             continue
         records.append(
@@ -235,7 +235,7 @@ def _records(uses: Uses, support: _Support, kinds: Mapping[str, str]) -> tuple[V
 @cache
 def _support() -> _Support:
     data: dict[str, Any] = json.decode(_DATA.read_bytes())
-    features = {slug: (str(title), str(letters)) for slug, (title, letters) in data["features"].items()}
+    features = {slug: (str(title), str(marks)) for slug, (title, marks) in data["features"].items()}
     return _Support(str(data["last_update"]), tuple(data["clients"]), features)
 
 

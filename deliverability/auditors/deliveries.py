@@ -18,6 +18,7 @@ from deliverability.model.deliveries import (
     DeliveryResult,
 )
 from deliverability.model.facts import Evidence, EvidenceKind, FactType, Reason, Unknown, Value
+from deliverability.model.names import is_within
 from deliverability.model.replies import About
 
 MAX_BOUNCES = 100
@@ -105,20 +106,20 @@ async def audit(ctx: Context) -> None:
         ctx.put_all(dict.fromkeys(_PATHS, _NOTHING))
         return
     domain = ctx.subject.domain
-    days = [each for each in deliveries.days if is_of(each.sender, domain)]
-    causes = [each for each in deliveries.causes if is_of(each.sender, domain)]
-    told: dict[str, Value] = {
+    days = [each for each in deliveries.days if is_within(each.sender, domain)]
+    causes = [each for each in deliveries.causes if is_within(each.sender, domain)]
+    values: dict[str, Value] = {
         "deliveries.begin": deliveries.begin.isoformat(),
         "deliveries.end": deliveries.end.isoformat(),
         "deliveries.loops": _loops(days, deliveries),
     }
     if not days:
-        ctx.put_all({**dict.fromkeys(_PATHS, _NOTHING), **told})
+        ctx.put_all({**dict.fromkeys(_PATHS, _NOTHING), **values})
         return
     sums = _added(days)
     known = sums["delivered"] > 0
     ended = _ended(sums)
-    told |= {
+    values |= {
         "deliveries.days": len({each.day for each in days}),
         "deliveries.known": known,
         **{f"deliveries.{name}": sums[name] for name in _COUNTS},
@@ -128,12 +129,7 @@ async def audit(ctx: Context) -> None:
         "deliveries.bounces": tuple(_bounces(causes, deliveries)),
         "deliveries.to_suppress": _NO_ADDRESSES if deliveries.to_suppress is None else deliveries.to_suppress,
     }
-    ctx.put_all(told, ctx.cite(_evidence(deliveries, sum(sums.values()))))
-
-
-def is_of(name: str, domain: str) -> bool:
-    """Whether mail of that name is mail of the audited domain: it is that name, or lies below it."""
-    return name == domain or name.endswith(f".{domain}")
+    ctx.put_all(values, ctx.cite(_evidence(deliveries, sum(sums.values()))))
 
 
 def _added(days: Iterable[DeliveryDay]) -> Counter[str]:
@@ -142,15 +138,15 @@ def _added(days: Iterable[DeliveryDay]) -> Counter[str]:
     A bounce tells of a mail that a log or an event may tell of, too, on another day and under another name of ours: of
     each receiver the larger number counts.
     """
-    told: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    reported: defaultdict[str, Counter[str]] = defaultdict(Counter)
     bounced: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for each in days:
-        into = bounced if each.origin is DeliveryOrigin.BOUNCES else told
+        into = bounced if each.origin is DeliveryOrigin.BOUNCES else reported
         for name in COUNTS.values():
             into[each.receiver][name] += getattr(each, name)
     sums: Counter[str] = Counter()
-    for receiver in {**told, **bounced}:
-        sums.update(told[receiver] | bounced[receiver])
+    for receiver in {**reported, **bounced}:
+        sums.update(reported[receiver] | bounced[receiver])
     return sums
 
 

@@ -14,10 +14,11 @@ from deliverability.auditors.selectors import Asked, ask_keys, name_of, no_such_
 from deliverability.model.codes import SELECTOR, Code
 from deliverability.model.facts import Evidence, EvidenceKind, FactType, KeySeen, Reason, Unknown, Value
 from deliverability.model.knowledge import Measures
+from deliverability.model.names import is_within
 from deliverability.ports.base import Answer, Failed, Found, Resolver, unknown_from
 from deliverability.protocols.dkim.fields import value_on_the_wire
 from deliverability.protocols.dkim.key import KeyRecord, choose_key
-from deliverability.protocols.dkim.signature import Signature, is_within, parse_signature
+from deliverability.protocols.dkim.signature import Signature, parse_signature
 from deliverability.protocols.dkim.verify import DkimResult, DkimStatus, verify_message
 from deliverability.protocols.dmarc.evaluate import Result, discover_homes
 
@@ -507,7 +508,7 @@ async def _keys(ctx: Context, signatures: Sequence[Signature]) -> None:
         and (
             each.found_by != "probe"
             or (isinstance(each.answer, Failed) and (each.domain, each.selector) in known)
-            or found.stands_out(each)
+            or found.is_distinct(each)
         )
     ]
     cited = [ctx.cite_answer(each.answer) for each in listed]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from deliverability.auditors.base import Context, auditor, dns_id, spec
 from deliverability.model.codes import Code
 from deliverability.model.facts import FactType, Reason, Unknown, Value
+from deliverability.model.names import is_within
 from deliverability.ports.base import Absent, Failed, Found, unknown_from
 from deliverability.protocols.dmarc.discover import (
     Discovery,
@@ -18,7 +19,7 @@ from deliverability.protocols.dmarc.discover import (
 )
 from deliverability.protocols.dmarc.evaluate import home_of
 from deliverability.protocols.dmarc.psl import registrable_domain
-from deliverability.protocols.dmarc.record import POLICIES, DmarcRecord, is_dmarc
+from deliverability.protocols.dmarc.record import DmarcRecord, is_dmarc
 
 MAX_REPORT_DOMAINS = 20
 """Nobody needs more, and a record can name thousands; receivers need not serve more than two (RFC 7489 section 6.2)."""
@@ -191,7 +192,7 @@ async def audit(ctx: Context) -> None:
     hosts = named[:MAX_REPORT_DOMAINS]
     ctx.put("dmarc.report_domains_skipped", len(named) - len(hosts), *own)
     place = location or domain
-    ours = choose_organizational_domain(tuple(step for step in found.steps if within(place, step.domain)))
+    ours = choose_organizational_domain(tuple(step for step in found.steps if is_within(place, step.domain)))
     without_mx, external = await asyncio.gather(
         asyncio.gather(*(_takes_no_mail(ctx, host) for host in hosts)),
         asyncio.gather(*(_external(ctx, host, place, ours) for host in hosts)),
@@ -222,12 +223,7 @@ _OF_RECORD = tuple(each.path for each in PROVIDES if "[]" not in each.path)
 
 def policy_domain(audited: str, author: Value) -> str:
     """The domain whose policy is described: the author domain where it belongs to the audited one, else the latter."""
-    return author if isinstance(author, str) and within(author, audited) else audited
-
-
-def within(domain: str, parent: str) -> bool:
-    """Whether a domain is `parent` or below it."""
-    return domain == parent or domain.endswith(f".{parent}")
+    return author if isinstance(author, str) and is_within(author, audited) else audited
 
 
 async def _organizational(ctx: Context, domain: Value) -> Value:
@@ -258,7 +254,7 @@ def _record_facts(found: Discovery, location: str | None) -> dict[str, Value]:
         "dmarc.policy_published": "p" in shown.tags if shown else None,
         "dmarc.subdomain_policy": record.subdomain_policy if record else None,
         "dmarc.nonexistent_policy": record.nonexistent_policy if record else None,
-        "dmarc.weaker_subdomains": _weaker(record) if record else (),
+        "dmarc.weaker_subdomains": tuple(f"{tag}={value}" for tag, value in record.weaker.items()) if record else (),
         "dmarc.effective_policy": found.policy,
         "dmarc.effective_policy_legacy": found.legacy_policy,
         "dmarc.policy_tag": found.tag,
@@ -277,12 +273,6 @@ def _record_facts(found: Discovery, location: str | None) -> dict[str, Value]:
 def _policy(record: DmarcRecord) -> str | None:
     """What p= says, absent as none; None where it says what no receiver can use."""
     return record.policy if "p" in record.tags else record.published_policy
-
-
-def _weaker(record: DmarcRecord) -> tuple[str, ...]:
-    rank = POLICIES.index(record.published_policy)
-    pairs = (("sp", record.subdomain_policy), ("np", record.nonexistent_policy))
-    return tuple(f"{tag}={value}" for tag, value in pairs if value is not None and POLICIES.index(value) < rank)
 
 
 def _stage(found: Discovery) -> Value:
@@ -309,7 +299,7 @@ async def _takes_no_mail(ctx: Context, host: str) -> bool | Unknown:
 
 async def _external(ctx: Context, host: str, location: str, ours: str | Unknown) -> dict[str, Value] | Unknown | None:
     """Whether a report domain agreed to take reports (RFC 9990 section 4); None: it is our own organization's."""
-    if within(host, location):
+    if is_within(host, location):
         return None
     name = f"{location}._report._dmarc.{host}"
     theirs, answer = await asyncio.gather(organizational_domain(host, ctx.ports.dns), ctx.ports.dns.query(name, "TXT"))

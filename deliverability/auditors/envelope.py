@@ -202,15 +202,15 @@ def _add_record(record: AuthenticationField, mail_from: list[_Reading], helo: li
     """What a record of the receiver tells of the envelope."""
     from deliverability.mail.received import ReceivedSpf
 
-    if isinstance(record.told, ReceivedSpf):
-        pairs = record.told.pairs
-        told = [(pairs.get("envelope-from"), pairs.get("helo"))]
+    if isinstance(record.content, ReceivedSpf):
+        pairs = record.content.pairs
+        identities = [(pairs.get("envelope-from"), pairs.get("helo"))]
     else:
-        told = [
+        identities = [
             (each.properties.get("smtp.mailfrom") or each.properties.get("smtp.mail"), each.properties.get("smtp.helo"))
-            for each in record.told.results
+            for each in record.content.results
         ]
-    for sender, name in told:
+    for sender, name in identities:
         if sender:
             mail_from.append(_Reading(sender.strip("<>"), record.field.lower, (header_evidence(record.field),)))
         if name:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deliverability.auditors.base import Context, auditor, spec
+from deliverability.auditors.message import cite_fields
 from deliverability.mail.addresses import parse_addresses
 from deliverability.mail.evidence import header_evidence, part_evidence
 from deliverability.mail.reader import HeaderField, Message, Part
@@ -114,8 +115,8 @@ def _header(ctx: Context, message: Message) -> None:
     ctx.put("message.largest_header_octets", largest.octets if largest else 0, *ids)
     versions = by_name.get("mime-version", [])
     mime = [*versions, *(each for each in message.headers if each.lower.startswith("content-"))]
-    ctx.put("message.mime_version_present", bool(versions), *_cite(ctx, versions))
-    ctx.put("message.is_mime", bool(mime), *_cite(ctx, mime))
+    ctx.put("message.mime_version_present", bool(versions), *cite_fields(ctx, versions))
+    ctx.put("message.is_mime", bool(mime), *cite_fields(ctx, mime))
 
 
 def _names(ctx: Context, path: str, fields: list[HeaderField]) -> None:
@@ -123,12 +124,7 @@ def _names(ctx: Context, path: str, fields: list[HeaderField]) -> None:
     names: dict[str, str] = {}
     for each in fields:
         names.setdefault(each.lower, each.name)
-    ctx.put(path, tuple(names.values()), *_cite(ctx, fields))
-
-
-def _cite(ctx: Context, fields: list[HeaderField]) -> tuple[str, ...]:
-    """Cite the first ten of the fields."""
-    return tuple(ctx.cite(header_evidence(each)) for each in fields[:10])
+    ctx.put(path, tuple(names.values()), *cite_fields(ctx, fields))
 
 
 def _is_misplaced(field: HeaderField) -> bool:

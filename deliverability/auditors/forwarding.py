@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from deliverability._patterns import regex
 from deliverability.auditors.base import Context, auditor, spec
+from deliverability.auditors.message import cite_fields
 from deliverability.mail.addresses import canonical_ip, to_a_label
-from deliverability.mail.evidence import header_evidence
 from deliverability.mail.mass import homes, list_marks
 from deliverability.mail.received import (
     AuthenticationResults,
@@ -79,7 +79,7 @@ async def audit(ctx: Context) -> None:
     if _REWRITTEN.match(text_of(ctx.value("envelope.mail_from"))):
         signs["rewritten-sender"] = list(message.fields("Return-Path")[:1])
     signs |= _earlier(ctx, message, home)
-    ids = _cite(ctx, [field for fields in signs.values() for field in fields])
+    ids = cite_fields(ctx, [field for fields in signs.values() for field in fields])
     ctx.put("message.forward_signs", tuple(signs), *ids)
     ctx.put("message.forwarded", bool(signs), *ids)
     ctx.put("message.indirect", list_post or bool(signs), *ids, *ctx.stated["message.list_post"].evidence)
@@ -89,8 +89,8 @@ def _list(ctx: Context, message: Message, home: str) -> bool:
     """State whose list it is and whether this is a post to it."""
     marks = list_marks(message, home, registrable_domain)
     owner = None if marks.own is None else "own" if marks.own else "other"
-    ctx.put("message.list_owner", owner, *_cite(ctx, marks.named))
-    ctx.put("message.list_post", marks.post, *_cite(ctx, marks.seen))
+    ctx.put("message.list_owner", owner, *cite_fields(ctx, marks.named))
+    ctx.put("message.list_post", marks.post, *cite_fields(ctx, marks.seen))
     return marks.post
 
 
@@ -175,8 +175,3 @@ def _passing_senders(results: AuthenticationResults) -> list[str]:
 def _at_home(senders: Iterable[str], home: str) -> bool:
     names = [to_a_label(sender.strip("<>").rpartition("@")[2]) for sender in senders]
     return any(name is not None and registrable_domain(name) == home for name in names)
-
-
-def _cite(ctx: Context, fields: Sequence[HeaderField]) -> tuple[str, ...]:
-    """Cite the first ten of the fields."""
-    return tuple(ctx.cite(header_evidence(each)) for each in fields[:10])

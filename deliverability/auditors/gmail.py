@@ -48,7 +48,7 @@ async def audit(ctx: Context) -> None:
     """State the newest numbers; without any that were read, all waits for them."""
     deliveries = ctx.subject.deliveries
     ours = [] if deliveries is None else _of_domain(deliveries.gmail, ctx.subject.domain)
-    cited = [ctx.cite(_evidence(ours))] if ours else []
+    cited = [ctx.cite(published_evidence("gmail", "Postmaster Tools", ours))] if ours else []
     rates = [each for each in ours if each.metric == SPAM_RATE]
     ctx.put_all(_rates(rates) if rates else dict.fromkeys(_RATES, _NO_TOOLS), *cited)
     states = [each for each in ours if each.metric.startswith(COMPLIANCE)]
@@ -80,10 +80,10 @@ def _rates(rates: Sequence[ValueDay]) -> dict[str, Value]:
 def _compliance(states: Sequence[ValueDay]) -> list[Value]:
     found: list[Value] = []
     for metric in dict.fromkeys(each.metric for each in states):
-        told = sorted((each.day, each.high > 0) for each in states if each.metric == metric)
-        last, bad = told[-1]
+        days = sorted((each.day, each.high > 0) for each in states if each.metric == metric)
+        last, bad = days[-1]
         since = last
-        for day, was in reversed(told):
+        for day, was in reversed(days):
             if was != bad:
                 break
             since = day
@@ -98,13 +98,14 @@ def _compliance(states: Sequence[ValueDay]) -> list[Value]:
     return found
 
 
-def _evidence(values: Sequence[ValueDay]) -> Evidence:
+def published_evidence(source: str, title: str, values: Sequence[ValueDay]) -> Evidence:
+    """What a receiver published, and of which days."""
     first, last = min(each.day for each in values), max(each.day for each in values)
     period = f"{first.isoformat()}/{last.isoformat()}"
     return Evidence(
-        f"report:gmail:{period}",
+        f"report:{source}:{period}",
         EvidenceKind.REPORT,
-        f"Postmaster Tools {period}",
+        f"{title} {period}",
         (PUBLISHED(values=len(values)),),
         f"{last.isoformat()}T23:59:59Z",
     )

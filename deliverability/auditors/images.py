@@ -93,22 +93,22 @@ _STYLE_WIDTH = regex(r"[\"';\s]width\s{0,9}:\s{0,9}(\d{1,5})px", re.IGNORECASE)
 @auditor("images", provides=PROVIDES, needs=("message.attachments",), of_message=True)
 async def audit(ctx: Context) -> None:
     """Images that travel with the message: pixels, metadata, and what re-encoding would save."""
-    message, pictures = attached(ctx, lambda record: str(record["true_type"]).startswith("image/"))
+    message, images = attached(ctx, lambda record: str(record["true_type"]).startswith("image/"))
     # Decoding takes a while; DNS answers of other auditors are waited for meanwhile.
-    found = await asyncio.to_thread(_images, message, pictures) if pictures else []
+    found = await asyncio.to_thread(_images, message, images) if images else []
     cited = [ctx.cite(part_evidence(leaf.part)) for leaf, _ in found[:100]]
     ctx.put("message.images", tuple(record for _, record in found), *cited)
     savings = [record["saving_octets"] for _, record in found]
     ctx.put("message.image_saving_octets", sum(each for each in savings if isinstance(each, int)), *cited)
 
 
-def _images(message: Message, pictures: Sequence[Leaf]) -> list[tuple[Leaf, dict[str, Value]]]:
+def _images(message: Message, images: Sequence[Leaf]) -> list[tuple[Leaf, dict[str, Value]]]:
     from deliverability.mail.files.images import measure
 
     widths = display_widths(message)
     budget = _MAX_PIXELS
     found: list[tuple[Leaf, dict[str, Value]]] = []
-    for leaf in pictures:
+    for leaf in images:
         octets = leaf.part.decode()
         shown = widths.get(leaf.part.content_id or "", _COLUMN if leaf.is_inline else 0) or None
         header = measure(octets, savings=False)

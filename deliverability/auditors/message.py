@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from deliverability._patterns import regex
@@ -99,10 +100,10 @@ async def audit(ctx: Context) -> None:
     return_path = message.first("Return-Path")
     automatic = message.fields("Auto-Submitted")
     cited = [*automatic, return_path] if return_path else list(automatic)
-    ctx.put("message.auto_submitted", is_automatic(message), *_cite(ctx, cited))
+    ctx.put("message.auto_submitted", is_automatic(message), *cite_fields(ctx, cited))
     seals = message.fields("ARC-Seal")
     instances = {match[1] for each in seals if (match := _ARC_INSTANCE.search(each.value[:1000]))}
-    ctx.put("message.arc_sets", len(instances), *_cite(ctx, seals))
+    ctx.put("message.arc_sets", len(instances), *cite_fields(ctx, seals))
 
 
 def _author(ctx: Context, message: Message) -> None:
@@ -120,12 +121,12 @@ def _author(ctx: Context, message: Message) -> None:
         "message.display_name_address": _other_address(display, first),
         "message.display_name_symbols": tuple(dict.fromkeys(_SYMBOL.findall((display or "")[:_MAX_DISPLAY]))),
     }
-    ctx.put_all(values, *_cite(ctx, fields))
+    ctx.put_all(values, *cite_fields(ctx, fields))
     recipients = message.fields("To")
     shown = _shown_recipient(display, first, recipients)
-    ctx.put("message.display_name_recipient", shown, *_cite(ctx, [*fields, *recipients]))
+    ctx.put("message.display_name_recipient", shown, *cite_fields(ctx, [*fields, *recipients]))
     senders = message.fields("Sender")
-    ctx.put("message.sender_present", bool(senders), *_cite(ctx, senders))
+    ctx.put("message.sender_present", bool(senders), *cite_fields(ctx, senders))
 
 
 def _display(first: Mailbox | None, boxes: list[Mailbox]) -> str | None:
@@ -180,11 +181,11 @@ def _same_person(sender: Mailbox, recipient: Mailbox) -> bool:
 def _subject(ctx: Context, message: Message) -> None:
     field = message.first("Subject")
     subject = decode_words(field.value) if field else None
-    ids = _cite(ctx, [field] if field else [])
+    ids = cite_fields(ctx, [field] if field else [])
     ctx.put("message.subject", subject, *ids)
     ctx.put("message.subject_claims_reply", bool(subject and _REPLY.match(subject[:200])), *ids)
     references = [each for name in ("References", "In-Reply-To") for each in message.fields(name) if each.value]
-    ctx.put("message.references_present", bool(references), *_cite(ctx, references))
+    ctx.put("message.references_present", bool(references), *cite_fields(ctx, references))
 
 
 def _message_id(ctx: Context, message: Message) -> None:
@@ -195,7 +196,7 @@ def _message_id(ctx: Context, message: Message) -> None:
         "message.message_id_valid": written is not None and _MESSAGE_ID.fullmatch(written) is not None,
         "message.message_id_octets": len(field.value.encode("utf-8", "surrogateescape")) if field else None,
     }
-    ctx.put_all(values, *_cite(ctx, [field] if field else []))
+    ctx.put_all(values, *cite_fields(ctx, [field] if field else []))
 
 
 def _date(ctx: Context, message: Message) -> None:
@@ -204,7 +205,7 @@ def _date(ctx: Context, message: Message) -> None:
 
     fields = message.fields("Date")
     date = parse_date(fields[0].value) if fields else None
-    ids = _cite(ctx, fields)
+    ids = cite_fields(ctx, fields)
     ctx.put("message.date", date.isoformat() if date else None, *ids)
     ctx.put("message.date_count", len(fields), *ids)
     ctx.put("message.date_valid", len(fields) == 1 and date is not None, *ids)
@@ -213,12 +214,12 @@ def _date(ctx: Context, message: Message) -> None:
     for hop in reversed(message.fields("Received")):
         arrived = parse_received(hop.value).date
         if arrived is not None:
-            ids = (*ids, *_cite(ctx, [hop]))
+            ids = (*ids, *cite_fields(ctx, [hop]))
             skew = round((date - arrived).total_seconds()) if date else None
             break
     ctx.put("message.date_skew_seconds", skew, *ids)
 
 
-def _cite(ctx: Context, fields: list[HeaderField] | tuple[HeaderField, ...]) -> tuple[str, ...]:
+def cite_fields(ctx: Context, fields: Sequence[HeaderField]) -> tuple[str, ...]:
     """Cite the first ten of the fields."""
     return tuple(ctx.cite(header_evidence(each)) for each in fields[:10])

@@ -12,8 +12,8 @@ from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.evidence import header_evidence
 from deliverability.model.codes import Input, needs
 from deliverability.model.facts import FactType, Purpose, Reason, Unknown, Value
+from deliverability.model.names import is_within
 from deliverability.model.paths import FactPath
-from deliverability.protocols.dkim.signature import is_within
 
 if TYPE_CHECKING:
     from deliverability.mail.reader import HeaderField

@@ -153,7 +153,7 @@ async def audit(ctx: Context) -> None:
 def read_recorded(message: Message) -> Recorded:
     """What the last receiver of a message recorded in Authentication-Results and Received-SPF."""
     came = delivery(message.headers, known_registrable_domain)
-    stated = [(each, each.told) for each in came.records if isinstance(each.told, AuthenticationResults)]
+    stated = [(each, each.content) for each in came.records if isinstance(each.content, AuthenticationResults)]
     first = stated[0][0].by if stated else ""
     results = [
         (result, record.field)
@@ -161,21 +161,21 @@ def read_recorded(message: Message) -> Recorded:
         if _same_owner(record.by, first)
         for result in authentication.results
     ]
-    of_spf = [each for each in came.records if isinstance(each.told, ReceivedSpf)]
+    of_spf = [each for each in came.records if isinstance(each.content, ReceivedSpf)]
     server = came.hop[1].by if came.hop else None
     by = next((name for name in (first, *(each.by for each in of_spf), server) if name), None)
-    told_by_method: dict[str, RecordedResult] = {}
+    by_method: dict[str, RecordedResult] = {}
     for method, best in (("spf", _best_spf), ("dkim", _best_dkim), ("dmarc", _first), ("compauth", _first)):
         candidates = [(result, field) for result, field in results if result.method == method]
         if candidates:
-            told_by_method[method] = best(candidates)
+            by_method[method] = best(candidates)
     if of_spf:
-        told_by_method.setdefault("spf", _of_received_spf(of_spf))
+        by_method.setdefault("spf", _of_received_spf(of_spf))
     return Recorded(
         by if came.records else None,
         came.recorded.ip if came.recorded else None,
         tuple(each.field for each in came.records),
-        told_by_method,
+        by_method,
     )
 
 
@@ -209,7 +209,7 @@ def _best_spf(candidates: list[tuple[AuthResult, HeaderField]]) -> RecordedResul
 
 def _of_received_spf(records: list[AuthenticationField]) -> RecordedResult:
     """The field for MAIL FROM; others are for HELO."""
-    read = [(each.told, each.field) for each in records if isinstance(each.told, ReceivedSpf)]
+    read = [(each.content, each.field) for each in records if isinstance(each.content, ReceivedSpf)]
     received_spf, field = next(
         (each for each in read if each[0].pairs.get("identity", "mailfrom") in ("mailfrom", "mfrom")), read[0]
     )
@@ -253,33 +253,33 @@ def _our_spf(ctx: Context, ip: str | None) -> Value:
 
 
 def _reason(
-    ctx: Context, found: Recorded, method: str, told: RecordedResult, ours: str, theirs: str, others: Mapping[str, str]
+    ctx: Context, found: Recorded, method: str, seen: RecordedResult, ours: str, theirs: str, others: Mapping[str, str]
 ) -> str:
     """The likely reason of a contradiction; `others` are those of the methods before it."""
     if method == "spf":
         addresses = [text_of(each.get("ip")) for each in records_of(ctx.value("spf.results"))]
         if found.ip is not None and found.ip not in (text_of(ctx.value("envelope.ip")), *addresses):
             return "other-identity"
-        if told.domain is None:
+        if seen.domain is None:
             return "unknown"
-        return "record-changed" if told.domain == ctx.value("spf.result_domain") else "other-identity"
+        return "record-changed" if seen.domain == ctx.value("spf.result_domain") else "other-identity"
     if method == "dkim":
-        return _reason_of_dkim(ctx, told, ours, theirs)
-    if told.domain is not None and told.domain != ctx.value("message.from_domain"):
+        return _reason_of_dkim(ctx, seen, ours, theirs)
+    if seen.domain is not None and seen.domain != ctx.value("message.from_domain"):
         return "other-identity"
     if "none" in (ours, theirs):
         return "record-changed"
     return others.get("dkim", others.get("spf", "unknown"))
 
 
-def _reason_of_dkim(ctx: Context, told: RecordedResult, ours: str, theirs: str) -> str:
+def _reason_of_dkim(ctx: Context, seen: RecordedResult, ours: str, theirs: str) -> str:
     signatures = signatures_of(ctx.value("dkim.signatures"))
-    same = [each for each in signatures if each.domain == told.domain]
+    same = [each for each in signatures if each.domain == seen.domain]
     if theirs == "fail" and ours == "pass":
-        return "key-rotated" if same or told.domain is None else "other-identity"
+        return "key-rotated" if same or seen.domain is None else "other-identity"
     if theirs != "pass":
         return "unknown"
-    if ours == "none" or (told.domain is not None and not same):
+    if ours == "none" or (seen.domain is not None and not same):
         return "forwarded"  # a list or a forwarder dropped the signature
     problems = {problem for each in same or signatures for problem in each.reasons}
     if problems & _ALTERED:

@@ -17,6 +17,7 @@ from msgspec import Struct, field
 from deliverability.auditors.sources import TrafficSource, first_seen
 from deliverability.auditors.standing import SourceStanding
 from deliverability.model.facts import Unknown, Value
+from deliverability.model.names import is_within
 from deliverability.model.observed import Observed, ObservedReport, ObservedRow, Trust
 from deliverability.model.reporters import Reporter, reporter_named
 from deliverability.model.shares import at_least_percent, percent
@@ -181,7 +182,7 @@ class ReportWindow(Struct, frozen=True, dict=True):
         rows = [
             row
             for source in self.sources
-            if not source.standing.ours and not source.said
+            if not source.standing.ours and not source.by_user
             for row in source.rows
             if row.ip in lost and not row.facet.aligned
         ]
@@ -242,7 +243,7 @@ class ReportWindow(Struct, frozen=True, dict=True):
             "age_days": (end - first).days + 1,
             "new": first >= self.observed.begin and first != self.observed.first_report,
             "steady": _steady(rows),
-            "said": source.said,
+            "said": source.by_user,
             "match": _match(source, examples, signatures[0].domain if signatures else ""),
             "used": False,
         }
@@ -285,7 +286,7 @@ class ReportWindow(Struct, frozen=True, dict=True):
                 for each in row.facet.dkim:
                     key = each.domain, each.selector
                     passes = each.result == "pass"
-                    ours = each.domain == home or each.domain.endswith(f".{home}")
+                    ours = is_within(each.domain, home)
                     if not ours or not each.selector or not (passes or source.standing.ours):
                         continue
                     (good if passes else bad)[key] += row.messages
@@ -342,10 +343,10 @@ class ReportWindow(Struct, frozen=True, dict=True):
 
     def policy_since(self, domain: str, policy: Value) -> date | None:
         """The first day of the window from which on all reports saw that policy; None where the newest did not."""
-        told = [each for each in self.trusted if each.domain in ("", domain) and each.policy.p]
-        others = [day_of(each.begin, each.end) for each in told if each.policy.p != policy]
+        with_policy = [each for each in self.trusted if each.domain in ("", domain) and each.policy.p]
+        others = [day_of(each.begin, each.end) for each in with_policy if each.policy.p != policy]
         after = max(others, default=None)
-        same = [day for each in told if (day := day_of(each.begin, each.end)) and (after is None or day > after)]
+        same = [day for each in with_policy if (day := day_of(each.begin, each.end)) and (after is None or day > after)]
         return min(same, default=None)
 
     def subdomains(self, domain: str) -> list[tuple[str, int, int, int]]:

@@ -66,7 +66,7 @@ class Keys(Struct, frozen=True):
         """The guessed ones."""
         return [each for each in self.asked if each.found_by == "probe"]
 
-    def stands_out(self, each: Asked) -> bool:
+    def is_distinct(self, each: Asked) -> bool:
         """Whether there is a key that no wildcard gives.
 
         What a wildcard gives to everybody says nothing of a guessed name; a name of its own answers differently.
@@ -136,7 +136,7 @@ def _worth_all(keys: Keys, domain: str, *, all_shown: bool) -> bool:
     answers = [keys.parent, keys.stray, *(each.answer for each in ours)]
     if all(isinstance(answer, Failed) for answer in answers) or all(no_such_name(answer) for answer in answers):
         return False
-    return not all_shown or not any(keys.stands_out(each) for each in ours)
+    return not all_shown or not any(keys.is_distinct(each) for each in ours)
 
 
 def no_such_name(answer: Answer) -> bool:

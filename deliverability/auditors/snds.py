@@ -9,10 +9,10 @@ from ipaddress import ip_address
 from typing import Final
 
 from deliverability.auditors.base import Context, auditor, spec
-from deliverability.auditors.gmail import PUBLISHED, WEEK
+from deliverability.auditors.gmail import WEEK, published_evidence
 from deliverability.model.codes import Input, needs
 from deliverability.model.deliveries import ValueDay
-from deliverability.model.facts import Evidence, EvidenceKind, FactType, Reason, Unknown, Value
+from deliverability.model.facts import FactType, Reason, Unknown, Value, number_of
 
 MAX_ADDRESSES: Final = 200
 _GREEN, _YELLOW, _RED = 0, 1, 2
@@ -62,8 +62,8 @@ async def audit(ctx: Context) -> None:
         ctx.put("snds.addresses", _NO_SNDS)
         return
     rows = [_address(ip, values) for ip, values in ours.items()]
-    rows.sort(key=lambda row: (-_number(row["red_days"]), -_number(row["bad_days"]), str(row["ip"])))
-    cited = ctx.cite(_evidence([each for values in ours.values() for each in values]))
+    rows.sort(key=lambda row: (-number_of(row["red_days"]), -number_of(row["bad_days"]), str(row["ip"])))
+    cited = ctx.cite(published_evidence("snds", "SNDS", [each for values in ours.values() for each in values]))
     ctx.put("snds.addresses", tuple(rows[:MAX_ADDRESSES]), cited)
 
 
@@ -91,7 +91,7 @@ def _address(ip: str, values: Sequence[ValueDay]) -> dict[str, Value]:
     return {
         "ip": ip,
         "day": newest.isoformat(),
-        "recipients": _told(values, "recipients", newest),
+        "recipients": _value_on(values, "recipients", newest),
         "result": _NAMES.get(results.get(newest, -1)),
         "red_days": sum(result == _RED for result in results.values()),
         "bad_days": sum(result in (_RED, _YELLOW) for result in results.values()),
@@ -102,21 +102,5 @@ def _address(ip: str, values: Sequence[ValueDay]) -> dict[str, Value]:
     }
 
 
-def _told(values: Sequence[ValueDay], metric: str, day: date) -> int | None:
+def _value_on(values: Sequence[ValueDay], metric: str, day: date) -> int | None:
     return next((int(each.high) for each in values if each.metric == metric and each.day == day), None)
-
-
-def _number(value: Value) -> int:
-    return value if isinstance(value, int) else 0
-
-
-def _evidence(values: Sequence[ValueDay]) -> Evidence:
-    first, last = min(each.day for each in values), max(each.day for each in values)
-    period = f"{first.isoformat()}/{last.isoformat()}"
-    return Evidence(
-        f"report:snds:{period}",
-        EvidenceKind.REPORT,
-        f"SNDS {period}",
-        (PUBLISHED(values=len(values)),),
-        f"{last.isoformat()}T23:59:59Z",
-    )

@@ -11,7 +11,7 @@ from datetime import date
 
 from msgspec import Struct, field
 
-from deliverability.auditors.standing import RowJudge, RowStanding, Setup, SourceStanding
+from deliverability.auditors.standing import ClassifiedRow, RowJudge, Setup, SourceStanding
 from deliverability.model.codes import Code, Detail
 from deliverability.model.observed import Observed, ObservedRow
 from deliverability.model.senders import Service
@@ -28,7 +28,7 @@ class TrafficSource(Struct):
     name: str
     service: Service | None
     standing: SourceStanding
-    said: bool
+    by_user: bool
     reasons: dict[Detail, None] = field(default_factory=dict)
     rows: list[ObservedRow] = field(default_factory=list)
     key: str = ""
@@ -56,12 +56,12 @@ def sources_of(observed: Observed, domain: str, setup: Setup) -> tuple[TrafficSo
     """The sources of the trusted rows for a domain and the names below it, by standing, the largest first."""
     rows = rows_of(observed, domain)
     judge = RowJudge(setup, rows, observed.relays)
-    told: dict[tuple[str, bool], list[tuple[ObservedRow, RowStanding]]] = {}
+    groups: dict[tuple[str, bool], list[tuple[ObservedRow, ClassifiedRow]]] = {}
     for row in rows:
-        found = judge.told(row.ip, row.facet)
-        told.setdefault((found.group, found.standing.ours), []).append((row, found))
+        found = judge.of(row.ip, row.facet)
+        groups.setdefault((found.group, found.standing.ours), []).append((row, found))
     sources = [
-        source for (_, ours), each in told.items() for source in (_of_ours(each) if ours else _by_standing(each))
+        source for (_, ours), each in groups.items() for source in (_of_ours(each) if ours else _by_standing(each))
     ]
     order = {standing: place for place, standing in enumerate(SourceStanding)}
     sources.sort(key=lambda each: (order[each.standing], -each.messages, each.name))
@@ -94,26 +94,26 @@ def _name(sources: Iterable[TrafficSource]) -> None:
 
 # --- rows to sources ------------------------------------------------------------------------------------------------
 
-_Rows = Sequence[tuple[ObservedRow, RowStanding]]
+_Rows = Sequence[tuple[ObservedRow, ClassifiedRow]]
 
 
-def _by_standing(told: _Rows) -> list[TrafficSource]:
-    return [_source(each, standing) for standing, each in _split(told, lambda one: one[1].standing).items()]
+def _by_standing(rows: _Rows) -> list[TrafficSource]:
+    return [_source(each, standing) for standing, each in _split(rows, lambda one: one[1].standing).items()]
 
 
-def _of_ours(told: _Rows) -> list[TrafficSource]:
+def _of_ours(rows: _Rows) -> list[TrafficSource]:
     """The sources of one host or service of ours.
 
     An address (of a service: a stream) that passes at other times is one source with what does not pass; what never
     passes is another.
     """
-    service = told[0][1].service
-    of: Callable[[tuple[ObservedRow, RowStanding]], str] = (
+    service = rows[0][1].service
+    of: Callable[[tuple[ObservedRow, ClassifiedRow]], str] = (
         (lambda one: one[0].ip) if service is None else (lambda one: one[1].stream)
     )
-    signing = {of(one) for one in told if one[0].facet.aligned}
-    good = [one for one in told if of(one) in signing]
-    rest = [one for one in told if of(one) not in signing]
+    signing = {of(one) for one in rows if one[0].facet.aligned}
+    good = [one for one in rows if of(one) in signing]
+    rest = [one for one in rows if of(one) not in signing]
     found = []
     mixed = False
     if good:
@@ -125,7 +125,7 @@ def _of_ours(told: _Rows) -> list[TrafficSource]:
             standing = SourceStanding.OWN_GAP if service is None else SourceStanding.SERVICE_GAP
         found.append(_source(good, standing))
     for standing, each in _split(rest, lambda one: one[1].standing).items():
-        if standing is SourceStanding.SERVICE_GAP and mixed and not each[0][1].said:
+        if standing is SourceStanding.SERVICE_GAP and mixed and not each[0][1].by_user:
             source = _source(each, SourceStanding.SERVICE_MIXED)
             source.reasons[OTHERS_ALIGNED(name=source.name)] = None
         else:
@@ -135,24 +135,24 @@ def _of_ours(told: _Rows) -> list[TrafficSource]:
 
 
 def _split(
-    told: _Rows, by: Callable[[tuple[ObservedRow, RowStanding]], SourceStanding]
-) -> dict[SourceStanding, list[tuple[ObservedRow, RowStanding]]]:
-    found: dict[SourceStanding, list[tuple[ObservedRow, RowStanding]]] = {}
-    for one in told:
+    rows: _Rows, by: Callable[[tuple[ObservedRow, ClassifiedRow]], SourceStanding]
+) -> dict[SourceStanding, list[tuple[ObservedRow, ClassifiedRow]]]:
+    found: dict[SourceStanding, list[tuple[ObservedRow, ClassifiedRow]]] = {}
+    for one in rows:
         found.setdefault(by(one), []).append(one)
     return found
 
 
-def _source(told: _Rows, standing: SourceStanding) -> TrafficSource:
-    first = told[0][1]
+def _source(rows: _Rows, standing: SourceStanding) -> TrafficSource:
+    first = rows[0][1]
     counts: Counter[Detail] = Counter()
-    for row, each in told:
+    for row, each in rows:
         counts[each.reason] += row.messages
     reasons = dict.fromkeys(reason for reason, _ in counts.most_common())
-    said = any(each.said for _, each in told)
-    ips = {row.ip for row, _ in told}
+    by_user = any(each.by_user for _, each in rows)
+    ips = {row.ip for row, _ in rows}
     name = ips.pop() if len(ips) == 1 and "/" in first.name and first.service is None else first.name
-    return TrafficSource(name, first.service, standing, said, reasons, [row for row, _ in told])
+    return TrafficSource(name, first.service, standing, by_user, reasons, [row for row, _ in rows])
 
 
 def first_seen(source: TrafficSource, observed: Observed) -> date:

@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from deliverability.auditors.base import Context, auditor, dns_id, spec
 from deliverability.model.codes import Input, needs
 from deliverability.model.facts import FactSpec, FactType, Reason, Unknown, Value, text_of, texts_of
+from deliverability.model.names import is_address
 from deliverability.model.spf import SpfStatus, StepOutcome, plain
 from deliverability.ports.base import Answer, Failed, unknown_from
-from deliverability.protocols.spf.names import is_address
 
 if TYPE_CHECKING:
     from deliverability.protocols.spf.coverage import Coverage
@@ -459,8 +459,8 @@ def _identities(ctx: Context) -> tuple[_Identity, ...]:
         addresses = texts_of(ctx.value("message.from_addresses"))
         local = (addresses[0].rpartition("@")[0] if addresses else "") or "postmaster"
         # Where nothing tells MAIL FROM, the audited domain is evaluated as what stands in for it.
-        stands_in = identity == "domain" and author == audited
-        found.setdefault(author, _Identity(author, "author", beside, mail_from if stands_in else f"{local}@{author}"))
+        is_audited = identity == "domain" and author == audited
+        found.setdefault(author, _Identity(author, "author", beside, mail_from if is_audited else f"{local}@{author}"))
     if audited:
         found.setdefault(audited, _Identity(audited, "domain", beside, f"postmaster@{audited}"))
     return tuple(found.values())

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from deliverability.model.codes import Code, Detail
+from deliverability.model.names import is_within
 from deliverability.model.observed import Facet, ObservedRow, SourceOwner, SourceWord
 from deliverability.model.senders import Service
 from deliverability.protocols.dmarc.psl import registrable_domain
@@ -23,7 +24,7 @@ from deliverability.senders.recognise import Key, MessageMarks, ServiceCatalogue
 if TYPE_CHECKING:
     from deliverability.protocols.spf.coverage import Group
 
-SAID = Code("by-said", ("owner",))
+BY_USER = Code("by-said", ("owner",))
 SPF_ALIGNED = Code("by-spf-aligned")
 SPF_COVERS = Code("by-spf-covers", ("term",))
 SENDING_IP = Code("by-sending-ip")
@@ -103,20 +104,20 @@ class _Ranges:
         for group in groups:
             for _, network in group.ranges:
                 if network.prefixlen:
-                    kept = self._terms.setdefault((network.version, network.max_prefixlen - network.prefixlen), {})
-                    kept.setdefault(int(network.network_address), group.term)
+                    terms = self._terms.setdefault((network.version, network.max_prefixlen - network.prefixlen), {})
+                    terms.setdefault(int(network.network_address), group.term)
 
     def covering(self, ip: str) -> str:
         """The term; empty: none does."""
         address = ip_address(ip)
         number, version = int(address), address.version
         found = (
-            kept.get(number >> bits << bits, "") for (family, bits), kept in self._terms.items() if family == version
+            terms.get(number >> bits << bits, "") for (family, bits), terms in self._terms.items() if family == version
         )
         return next(filter(None, found), "")
 
 
-class RowStanding(Struct, frozen=True):
+class ClassifiedRow(Struct, frozen=True):
     """What one kind of mail from one address is: its standing with the reason, and the group it belongs to.
 
     `stream`: what tells streams of one service apart: whose Return-Path it carries.
@@ -127,7 +128,7 @@ class RowStanding(Struct, frozen=True):
     group: str
     name: str
     service: Service | None
-    said: bool = False
+    by_user: bool = False
     stream: str = ""
 
 
@@ -136,7 +137,7 @@ class RowJudge:
 
     def __init__(self, setup: Setup, rows: Iterable[ObservedRow], relays: frozenset[str]) -> None:
         self._setup, self._relays = setup, relays
-        self._told: dict[tuple[str, Facet], RowStanding] = {}
+        self._known: dict[tuple[str, Facet], ClassifiedRow] = {}
         self._own_marks: dict[str, Detail | None] = {}
         self._ours = _Ranges(group for group in setup.groups if group.include is None)
         self._all = _Ranges(setup.groups)
@@ -153,22 +154,22 @@ class RowJudge:
             for row in rows
             if row.facet.aligned
             and self._delivered_by(row.ip, row.facet) is None
-            and self.told(row.ip, row.facet).standing is SourceStanding.OWN
+            and self.of(row.ip, row.facet).standing is SourceStanding.OWN
         }
-        self._told.clear()
+        self._known.clear()
 
-    def told(self, ip: str, facet: Facet) -> RowStanding:
+    def of(self, ip: str, facet: Facet) -> ClassifiedRow:
         """What mail of that kind from that address is."""
         key = ip, facet
-        if key not in self._told:
-            self._told[key] = self._tell(ip, facet)
-        return self._told[key]
+        if key not in self._known:
+            self._known[key] = self._tell(ip, facet)
+        return self._known[key]
 
-    def _tell(self, ip: str, facet: Facet) -> RowStanding:
+    def _tell(self, ip: str, facet: Facet) -> ClassifiedRow:
         service = self._service(ip, facet)
         word = self._word(ip, facet, service)
         if word is not None:
-            standing, reason = _said(word, service, aligned=facet.aligned)
+            standing, reason = _by_word(word, service, aligned=facet.aligned)
         else:
             standing, reason = self._aligned(ip, facet) if facet.aligned else self._unaligned(ip, facet, service)
         if standing in (SourceStanding.FORWARDER, SourceStanding.ALTERED):
@@ -178,7 +179,7 @@ class RowJudge:
         if service is not None:
             name = (word.name if word else "") or service.name["en"]
         stream = registrable_domain(facet.spf_domain or facet.envelope_from) if service else ""
-        return RowStanding(
+        return ClassifiedRow(
             standing, reason, name if word and word.name else group, name, service, word is not None, stream
         )
 
@@ -239,7 +240,7 @@ class RowJudge:
         return SPF_COVERS(term=term) if term else None
 
     def _is_ours(self, name: str) -> bool:
-        return name == self._setup.home or name.endswith(f".{self._setup.home}")
+        return is_within(name, self._setup.home)
 
     # Who it is otherwise.
 
@@ -295,22 +296,18 @@ class RowJudge:
             case "service":
                 return service is not None and service.id == name
             case "ptr":
-                return any(_below(each, name) for each in self._setup.names.get(ip, ()))
+                return any(is_within(each, name) for each in self._setup.names.get(ip, ()))
             case "dkim":
-                return any(each.result == "pass" and _below(each.domain, name) for each in facet.dkim)
+                return any(each.result == "pass" and is_within(each.domain, name) for each in facet.dkim)
         try:
             return ip_address(ip) in ip_network(match, strict=False)
         except ValueError:
             return False
 
 
-def _below(name: str, other: str) -> bool:
-    return name == other or name.endswith(f".{other}")
-
-
-def _said(word: SourceWord, service: Service | None, *, aligned: bool) -> tuple[SourceStanding, Detail]:
+def _by_word(word: SourceWord, service: Service | None, *, aligned: bool) -> tuple[SourceStanding, Detail]:
     """The standing by the user's word."""
-    reason = SAID(owner=word.owner.value)
+    reason = BY_USER(owner=word.owner.value)
     match word.owner:
         case SourceOwner.OURS:
             gap = SourceStanding.OWN_GAP if service is None else SourceStanding.SERVICE_GAP

@@ -19,7 +19,7 @@ from deliverability.model.facts import (
     Unknown,
     Value,
 )
-from deliverability.protocols.dkim.signature import is_within
+from deliverability.model.names import is_within
 from deliverability.protocols.dmarc.psl import registrable_domain
 
 _KINDS = (Purpose.USERS, Purpose.BULK, Purpose.TRANSACTIONAL)
@@ -91,26 +91,26 @@ async def audit(ctx: Context) -> None:
     home = registrable_domain(ctx.subject.domain)
     addresses = ([each.address] if each.address else [] for each in samples)
     signers = ([name for name in each.signers if is_within(name, home)] for each in samples)
-    ctx.put("streams.shared_addresses", _shared(samples, addresses, told=True), *cited)
-    ctx.put("streams.shared_signers", _shared(samples, signers, told=False), *cited)
+    ctx.put("streams.shared_addresses", _shared(samples, addresses, needed=True), *cited)
+    ctx.put("streams.shared_signers", _shared(samples, signers, needed=False), *cited)
 
 
 def _record(sample: SampleSeen) -> Value:
     return {
         "name": sample.name,
         "purpose": sample.purpose.value if sample.purpose else None,
-        "basis": ("declared" if sample.said else "inferred") if sample.purpose else None,
+        "basis": ("declared" if sample.by_user else "inferred") if sample.purpose else None,
         "signs": sample.signs,
         "address": sample.address or None,
         "signers": sample.signers,
     }
 
 
-def _shared(samples: Iterable[SampleSeen], values: Iterable[list[str]], *, told: bool) -> Value:
-    """What bulk and transactional messages have in common; `told`: a message without a value tells nothing."""
+def _shared(samples: Iterable[SampleSeen], values: Iterable[list[str]], *, needed: bool) -> Value:
+    """What bulk and transactional messages have in common; `needed`: a message without a value tells nothing."""
     found: dict[Purpose, dict[str, None]] = {}
     for sample, own in zip(samples, values, strict=True):
-        if sample.purpose is not None and (own or not told):
+        if sample.purpose is not None and (own or not needed):
             found.setdefault(sample.purpose, {}).update(dict.fromkeys(own))
     bulk, transactional = found.get(Purpose.BULK), found.get(Purpose.TRANSACTIONAL)
     if bulk is None or transactional is None:

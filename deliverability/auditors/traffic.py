@@ -205,9 +205,9 @@ async def audit(ctx: Context) -> None:
     if isinstance(setup, Unknown):
         # Without the ranges of our own SPF nobody knows who is who.
         window = ReportWindow(observed, (), ctx.knowledge.reporters)
-        told = {**window.period(), **window.reporters(), **_since(ctx, window)}
+        facts = {**window.period(), **window.reporters(), **_since(ctx, window)}
         every: dict[str, Value] = dict.fromkeys(_PATHS, setup)
-        ctx.put_all(every | {f"traffic.{name}": value for name, value in told.items()}, *cited)
+        ctx.put_all(every | {f"traffic.{name}": value for name, value in facts.items()}, *cited)
         return
     found = sources_of(observed, domain, replace(setup, names=names))
     window = ReportWindow(observed, found, ctx.knowledge.reporters)

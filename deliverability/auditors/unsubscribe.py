@@ -14,11 +14,12 @@ from msgspec import Struct
 
 from deliverability._patterns import regex
 from deliverability.auditors.base import Context, MissingFact, auditor, http_id, spec
-from deliverability.mail.evidence import header_evidence, part_evidence
+from deliverability.auditors.message import cite_fields
+from deliverability.mail.evidence import part_evidence
 from deliverability.mail.html.accounting import Link
 from deliverability.mail.html.pages import MAX_CHARACTERS, ShownHtml
 from deliverability.mail.links import LINES_NEAR, LONGEST_LINE, near_links
-from deliverability.mail.reader import HeaderField, Message
+from deliverability.mail.reader import Message
 from deliverability.mail.structure import body_texts
 from deliverability.mail.words import printable
 from deliverability.model.codes import ABOUT, ASKED, Code, Input, needs
@@ -129,7 +130,7 @@ MARKS = (
     *("afmelden", "uitschrijven", "descadastr", "inscrição", "取消", "退订", "거부", "구독"),
 )
 """One of these is in whatever `known_words` find."""
-_LETTERS = str.maketrans("\u0130\u0131\u017f\u212a", "iisk")
+_TO_ASCII = str.maketrans("\u0130\u0131\u017f\u212a", "iisk")
 
 
 @cache
@@ -152,19 +153,19 @@ def _header(ctx: Context, message: Message) -> str | None:
     posts = message.fields("List-Unsubscribe-Post")
     uris = [uri for each in lists for uri in unsubscribe_uris(each.value)]
     schemes = [uri.partition(":")[0].lower() for uri in uris]
-    ids = _cite(ctx, lists)
+    ids = cite_fields(ctx, lists)
     ctx.put("unsubscribe.present", bool(lists), *ids)
     ctx.put("unsubscribe.fields", len(lists), *ids)
     ctx.put("unsubscribe.uris", tuple(map(printable, uris[:_MAX_URIS])), *ids)
     for scheme in ("https", "http", "mailto"):
         ctx.put(f"unsubscribe.{scheme}_count", schemes.count(scheme), *ids)
-    post_ids = _cite(ctx, posts)
+    post_ids = cite_fields(ctx, posts)
     ctx.put("unsubscribe.one_click", printable(posts[0].value[:500]) if posts else None, *post_ids)
     # RFC 8058 section 3.1 gives the field this one value; receivers compare it without regard to case.
     valid = len(posts) == 1 and "".join(posts[0].value.split()).lower() == _ONE_CLICK.lower()
     ctx.put("unsubscribe.post_field_valid", valid, *post_ids)
     covered = _covered(ctx.value("dkim.signatures")) if lists and posts else None
-    signed = _cite(ctx, message.fields("DKIM-Signature"))
+    signed = cite_fields(ctx, message.fields("DKIM-Signature"))
     ctx.put("unsubscribe.dkim_covered", covered, *ids, *post_ids, *signed)
     address = uris[schemes.index("https")] if valid and schemes.count("https") == 1 else None
     # A URL is printable ASCII (RFC 3986 section 2); anything else is not sent to.
@@ -270,7 +271,7 @@ def link_word(link: Link) -> str | None:
 
 def _folded(text: str) -> str:
     """`text` in lower case, character by character: the letters that are i, s or k but for case are these."""
-    return (text if text.isascii() else text.translate(_LETTERS)).lower()
+    return (text if text.isascii() else text.translate(_TO_ASCII)).lower()
 
 
 def _words_in_text(pieces: Iterable[str]) -> list[str]:
@@ -290,8 +291,3 @@ def _words_in_text(pieces: Iterable[str]) -> list[str]:
                 if match:
                     found[match[0]] = None
     return list(found)
-
-
-def _cite(ctx: Context, fields: tuple[HeaderField, ...]) -> tuple[str, ...]:
-    """Cite the first ten of the fields."""
-    return tuple(ctx.cite(header_evidence(each)) for each in fields[:10])

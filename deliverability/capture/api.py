@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from deliverability._resources import locate
-from deliverability.capture.feed import CaptureChange
+from deliverability.capture.feed import CaptureChange, CaptureNews
 from deliverability.capture.guard import refusal
 from deliverability.capture.service import CaptureService
 from deliverability.capture.store import Capture
@@ -203,16 +203,24 @@ def matches(capture: Capture, wanted: str) -> bool:
 
 async def _events(request: Request) -> Response:
     """Server-sent events: what comes, is audited and goes, each with the message where it is there."""
-    from sse_starlette import EventSourceResponse
-
     service = service_of(request)
+
+    def event(news: CaptureNews) -> dict[str, str]:
+        capture = None if news.change is CaptureChange.GONE else service.store.get(news.id)
+        data: dict[str, Any] = {"id": news.id, "message": capture and capture.document()}
+        return {"event": news.change.value, "data": json.dumps(data)}
+
+    return event_stream(service, event)
+
+
+def event_stream(service: CaptureService, event: Callable[[CaptureNews], dict[str, str]]) -> Response:
+    """Server-sent events, one for each change."""
+    from sse_starlette import EventSourceResponse
 
     async def events() -> AsyncIterator[dict[str, str]]:
         async with service.feed.follow() as news:
             async for each in news:
-                capture = None if each.change is CaptureChange.GONE else service.store.get(each.id)
-                data: dict[str, Any] = {"id": each.id, "message": capture and capture.document()}
-                yield {"event": each.change.value, "data": json.dumps(data)}
+                yield event(each)
 
     return EventSourceResponse(events(), ping=15)
 

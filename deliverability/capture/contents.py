@@ -10,6 +10,7 @@ from deliverability.mail.html.markup import TokenKind, tokens
 from deliverability.mail.reader import Message, read
 from deliverability.mail.structure import body_texts
 from deliverability.mail.words import decode_words, printable
+from deliverability.ports.names import octets_text
 from deliverability.view.look import MessageContents
 
 _TEXT, _HEADER, _SOURCE = 200_000, 100_000, 200_000
@@ -39,8 +40,8 @@ def contents_of(raw: bytes) -> MessageContents:
         text=text[:_TEXT],
         text_cut=len(text[_TEXT:].encode("utf-8", "replace")),
         fields=tuple((printable(each.name), _unfolded(each.value)) for each in message.headers[:_FIELDS]),
-        header=_readable(header[:_HEADER]),
-        source=_readable(body[:_SOURCE]),
+        header=octets_text(header[:_HEADER]),
+        source=octets_text(body[:_SOURCE]),
         source_cut=max(0, len(header) - _HEADER) + max(0, len(body) - _SOURCE),
     )
 
@@ -73,7 +74,3 @@ def _images(message: Message) -> dict[str, str]:
             left -= len(data)
             found[part.content_id] = f"data:image/{sniff(data)};base64,{base64.b64encode(data).decode('ascii')}"
     return found
-
-
-def _readable(octets: bytes) -> str:
-    return octets.decode("utf-8", "backslashreplace")

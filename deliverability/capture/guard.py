@@ -144,8 +144,8 @@ class Guard:
 
 def _length(headers: Headers) -> float:
     """Octets that the body is said to have."""
-    said = headers.get("content-length", "0")
-    return int(said) if said.isascii() and said.isdigit() and len(said) < _DIGITS else math.inf
+    stated = headers.get("content-length", "0")
+    return int(stated) if stated.isascii() and stated.isdigit() and len(stated) < _DIGITS else math.inf
 
 
 async def _drained(receive: Receive, most: int) -> None:

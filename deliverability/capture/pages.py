@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from deliverability.capture.api import language_of, report_response, service_of
+from deliverability.capture.api import event_stream, language_of, report_response, service_of
 from deliverability.capture.guard import refusal
 from deliverability.capture.rows import row_of
 from deliverability.capture.store import CaughtMail
@@ -78,7 +78,7 @@ def page_routes() -> list[BaseRoute]:
         Route("/messages/{id}", _answering(_look)),
         Route("/messages/{id}/images", _answering(images), methods=["GET", "POST"]),
         Route("/messages/{id}/preview", _answering(preview)),
-        Route("/messages/{id}/picture", _answering(_picture)),
+        Route("/messages/{id}/picture", _answering(_screenshot)),
         Route("/messages/{id}/report", _answering(_report)),
         Route("/messages/{id}/raw.eml", _answering(_raw)),
         Route("/messages/{id}/slim.eml", _answering(_slim)),
@@ -122,7 +122,7 @@ async def _list(request: Request) -> Response:
 
 def _list_page(request: Request, key: str = "", status: int = 200, *, reserved: tuple[str, str] = ("", "")) -> Response:
     """The list; `key` is the phrase of what went wrong with the last wish, `reserved` see list_page."""
-    return _noted_list(request, _told(request, key) if key else "", status, reserved)
+    return _noted_list(request, _note_text(request, key) if key else "", status, reserved)
 
 
 def _noted_list(request: Request, note: str, status: int, reserved: tuple[str, str] = ("", "")) -> Response:
@@ -190,7 +190,7 @@ async def _frame(request: Request, mail: CaughtMail, *, remote: bool) -> Respons
     return response
 
 
-async def _picture(request: Request) -> Response:
+async def _screenshot(request: Request) -> Response:
     mail, width = _mail(request), _one_of(request, "width", _WIDTHS)
     scheme = ColourScheme(_one_of(request, "scheme", tuple(ColourScheme)))
     png = await _screen(request, "picture", mail, _place(request).lang, scheme, int(width))
@@ -232,16 +232,7 @@ async def _compare(request: Request) -> Response:
 
 async def _events(request: Request) -> Response:
     """Says that the list has changed; what is new, the list tells."""
-    from sse_starlette import EventSourceResponse
-
-    service = service_of(request)
-
-    async def events() -> AsyncIterator[dict[str, str]]:
-        async with service.feed.follow() as news:
-            async for each in news:
-                yield {"data": each.change.value}
-
-    return EventSourceResponse(events(), ping=15)
+    return event_stream(service_of(request), lambda news: {"data": news.change.value})
 
 
 async def _style(request: Request) -> Response:
@@ -288,18 +279,18 @@ def _note(request: Request, key: str, status: int, details: Sequence[Detail] = (
     place = _place(request)
     say = phrases(place.lang)
     lines = [visible(detail_words(each, say)) for each in details]
-    return _html(request, note_page(place, say("listen.title"), [_told(request, key), *lines]), status)
+    return _html(request, note_page(place, say("listen.title"), [_note_text(request, key), *lines]), status)
 
 
-def _told(request: Request, key: str) -> str:
+def _note_text(request: Request, key: str) -> str:
     say = phrases(_place(request).lang)
     return say(key, limit=octets_words(service_of(request).max_octets, say)) if key == _TOO_LARGE else say(key)
 
 
 def _place(request: Request) -> PagePlace:
     """The language is that of the query, of the last such query of this browser, or what it prefers."""
-    kept = request.cookies.get("lang", "")
-    lang = kept if kept in LANGUAGES and request.query_params.get("lang") not in LANGUAGES else language_of(request)
+    cookie = request.cookies.get("lang", "")
+    lang = cookie if cookie in LANGUAGES and request.query_params.get("lang") not in LANGUAGES else language_of(request)
     rest = urlencode([pair for pair in request.query_params.multi_items() if pair[0] != "lang"])
     return PagePlace(lang, quote(request.scope.get("root_path", "")), f"{rest}&" if rest else "")
 

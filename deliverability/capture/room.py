@@ -21,7 +21,7 @@ from deliverability.runs.saved import document_of
 from deliverability.view.report import ReportView
 from deliverability.words.speaker import Speaker
 
-_KEPT = 32
+_MOST_REPORTS = 32
 
 
 class CaptureRoom:
@@ -46,7 +46,7 @@ class CaptureRoom:
         if mail.capture.id not in self._reported:
             made = await self._report_on(Job(self.settings.domain, mail.sample, self.settings.options))
             self._reported[mail.capture.id] = made
-            while len(self._reported) > _KEPT:
+            while len(self._reported) > _MOST_REPORTS:
                 self._reported.popitem(last=False)
         self._reported.move_to_end(mail.capture.id)
         return self._reported[mail.capture.id]

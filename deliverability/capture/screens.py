@@ -13,7 +13,7 @@ from deliverability.capture.contents import contents_of
 from deliverability.capture.room import CaptureRoom
 from deliverability.capture.rows import row_of
 from deliverability.capture.store import Capture, CaughtMail
-from deliverability.ports.browser import browser_here, take_picture
+from deliverability.ports.browser import browser_here, take_screenshot
 from deliverability.render.listen import PagePlace, compare_page, look_page
 from deliverability.view.comparison import comparison_view
 from deliverability.view.look import LighterCopy, MessageContents, look_view, message_preview
@@ -34,7 +34,7 @@ async def look(room: CaptureRoom, mail: CaughtMail, place: PagePlace, others: Se
         view.answer,
         look_view(view, contents, _measured(mail.octets())),
         [row_of(each, say) for each in others],
-        pictures=browser_here() is not None,
+        screenshots=browser_here() is not None,
         once=once,
     )
 
@@ -48,13 +48,13 @@ async def preview(
     return made.document, made.policy
 
 
-async def picture(room: CaptureRoom, mail: CaughtMail, lang: str, scheme: ColourScheme, width: int) -> bytes | None:
+async def screenshot(room: CaptureRoom, mail: CaughtMail, lang: str, scheme: ColourScheme, width: int) -> bytes | None:
     """The same as a PNG picture; None where there is nothing to show or no browser. Raises InputError."""
     document, _ = await preview(room, mail, lang, scheme, False)
     browser = browser_here()
     if browser is None or not document:
         return None
-    return _trimmed(await asyncio.to_thread(take_picture, browser, document, width), width)
+    return _trimmed(await asyncio.to_thread(take_screenshot, browser, document, width), width)
 
 
 async def compare(room: CaptureRoom, mails: tuple[CaughtMail, CaughtMail], place: PagePlace) -> str:

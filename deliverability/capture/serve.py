@@ -139,7 +139,7 @@ async def receiving(
     limits = ReceiveLimits(octets=service.max_octets, a_minute=A_MINUTE if public else None)
     tls = _context(public) if public else None
     receiver = SmtpReceiver(public.hostname if public else "localhost", deliver, takes, limits, tls)
-    with _told(settings.smtp):
+    with _listen_errors(settings.smtp):
         port = await receiver.start(settings.smtp.host, settings.smtp.port)
     try:
         yield ListenAddress(settings.smtp.host, port)
@@ -148,7 +148,7 @@ async def receiving(
 
 
 @contextmanager
-def _told(address: ListenAddress) -> Iterator[None]:
+def _listen_errors(address: ListenAddress) -> Iterator[None]:
     try:
         yield
     except (OSError, OverflowError) as error:
@@ -197,7 +197,7 @@ async def _serving(service: CaptureService, settings: ListenSettings) -> AsyncIt
         ssl_certfile=str(secure.cert) if secure else None,
         ssl_keyfile=str(secure.key) if secure else None,
     )
-    with _told(address), contextlib.ExitStack() as opened:
+    with _listen_errors(address), contextlib.ExitStack() as opened:
         infos = await asyncio.get_running_loop().getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
         family, _, _, _, place = infos[0]
         listening = socket.create_server(place[:2], family=family, backlog=256)

@@ -18,7 +18,7 @@ from deliverability.mail.kinds import why_no_message
 from deliverability.mail.origin import HEAD_OCTETS
 from deliverability.mail.reader import read
 from deliverability.mail.words import decode_words, printable
-from deliverability.model.codes import AS_SAID, Code, Detail
+from deliverability.model.codes import VERBATIM, Code, Detail
 from deliverability.model.envelope import SmtpEnvelope
 from deliverability.model.errors import InputError
 
@@ -102,7 +102,7 @@ class CaptureService(Struct):
             except InputError as error:
                 self._failed(ident, *error.details)
             except Exception as error:
-                self._failed(ident, AUDIT_CRASHED(detail=AS_SAID(text=f"{type(error).__name__}: {error}"[:_SHOWN])))
+                self._failed(ident, AUDIT_CRASHED(detail=VERBATIM(text=f"{type(error).__name__}: {error}"[:_SHOWN])))
         self.feed.tell(CaptureChange.AUDITED, ident)
 
     def _failed(self, ident: str, *problems: Detail) -> None:

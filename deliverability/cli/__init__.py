@@ -10,9 +10,9 @@ from typing import Any, NoReturn
 import click
 
 from deliverability import __version__
-from deliverability.cli.command import told
+from deliverability.cli.command import WithHelp, usage_errors
 from deliverability.cli.ending import DEBUG, ended, forget_output
-from deliverability.cli.language import Language, language
+from deliverability.cli.language import Language
 from deliverability.cli.options import speaking_option
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
@@ -55,7 +55,7 @@ NO_COMMAND_NEAR = Code("no-such-command-near", ("text", "near"))
 NO_COMMAND_DOMAIN = Code("no-such-command-domain", ("text",))
 
 
-class Lazy(click.Group):
+class Lazy(WithHelp, click.Group):
     """Commands by name, imported only when one is run or asked for its help.
 
     Args:
@@ -99,7 +99,7 @@ class Lazy(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click does. Raises InputError where it does not know how to go on."""
-        with told(ctx):
+        with usage_errors(ctx):
             return super().parse_args(ctx, args)
 
     def resolve_command(
@@ -114,18 +114,6 @@ class Lazy(click.Group):
             near = difflib.get_close_matches(args[0], self._names, n=1)
             raise InputError(NO_COMMAND_NEAR(text=args[0], near=near[0]) if near else NO_COMMAND(text=args[0]))
         return super().resolve_command(ctx, args)
-
-    def get_short_help_str(self, limit: int = 45) -> str:
-        """What its commands are for, in one line."""
-        from deliverability.words.phrases import help_words
-
-        return help_words(language().people)(f"{self.name}.short")
-
-    def get_help(self, ctx: click.Context) -> str:
-        """The help text for a terminal; no command is imported for it."""
-        from deliverability.cli.helping import help_text, page_of
-
-        return help_text(page_of(ctx))
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})

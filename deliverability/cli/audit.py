@@ -29,21 +29,10 @@ def command(no_remedies: bool, second_opinion: bool, **params: Any) -> int:
     with plain_errors():
         from deliverability.cli.inputs import read_inputs
         from deliverability.cli.judging import Judging
-        from deliverability.cli.running import run_reports
-        from deliverability.runs.engine import Extras
-        from deliverability.runs.exit import worst_exit_code
+        from deliverability.cli.running import write_reports
 
         with rule_problems():
             inputs = read_inputs(params)
             judging = Judging.of(params, inputs.settings)
         outputs = judging.outputs(len(inputs.jobs))
-        codes = run_reports(
-            inputs,
-            judging.rules,
-            judging.selection,
-            lambda audited, report: judging.write(audited, report, outputs),
-            Extras(not no_remedies, second_opinion, outputs.previews),
-            outputs.prepare,
-        )
-        outputs.end()
-        return worst_exit_code((*codes, inputs.code))
+        return write_reports(inputs, judging, outputs, remedies=not no_remedies, second_opinion=second_opinion)

@@ -19,8 +19,8 @@ from deliverability.cli.options import (
     rule_folders_option,
     rule_problems,
     text_or_json_option,
+    zone_option,
 )
-from deliverability.cli.types import PathOf
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
 
@@ -36,7 +36,7 @@ NO_SUCH_LIST = Code("no-such-blocklist-near", ("name", "near"))
 @click.command("blocklists", cls=Command)
 @click.argument("which", metavar="[ID]...", nargs=-1)
 @click.option("--check", is_flag=True)
-@click.option("--zone", multiple=True, type=PathOf("either", exists=True), metavar="FILE|DIR")
+@zone_option
 @resolver_option
 @config_option
 @rule_folders_option
@@ -92,12 +92,11 @@ def _chosen(which: Sequence[str], knowledge: Knowledge) -> list[BlockList]:
 
 def _states(lists: Sequence[BlockList], params: dict[str, Any], settings: Settings) -> list[ListState]:
     """How each answers; those that are no more are not asked. Raises InputError."""
-    from deliverability.cli.inputs import list_ports, lists_of, opened
+    from deliverability.cli.inputs import lists_of, ports_of
 
-    asked: dict[str, Any] = {**params, "offline": False, "replay": None}
-    setup = lists_of(asked, settings, [each.id for each in lists])
+    setup = lists_of(params, settings, [each.id for each in lists])
     assert setup is not None  # noqa: S101 - there is always a list
-    ports = opened(zones=params["zone"], servers=_servers(params, settings), **list_ports(setup))
+    ports = ports_of(params, settings, setup)
 
     async def go() -> list[ListState]:
         from deliverability.runs.blocklists import states_of
@@ -108,7 +107,3 @@ def _states(lists: Sequence[BlockList], params: dict[str, Any], settings: Settin
             await ports.close()
 
     return asyncio.run(go())
-
-
-def _servers(params: dict[str, Any], settings: Settings) -> tuple[str, ...]:
-    return tuple(params["resolver"] or (() if params["zone"] else settings.resolvers))

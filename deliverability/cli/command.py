@@ -25,7 +25,23 @@ MISSING = Code("argument-missing", ("name", "command"))
 TOO_MANY = Code("arguments-too-many", ("text", "command"))
 
 
-class Command(click.Command):
+class WithHelp(click.Command):
+    """A command, or a group of them, whose help is in reports/help.*.yaml; no other is imported for it."""
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """What it does, in one line: shells show it where they complete commands."""
+        from deliverability.words.phrases import help_words
+
+        return help_words(language().people)(f"{self.name}.short")
+
+    def get_help(self, ctx: click.Context) -> str:
+        """The help text for a terminal."""
+        from deliverability.cli.helping import help_text, page_of
+
+        return help_text(page_of(ctx))
+
+
+class Command(WithHelp):
     """A command whose help stands in reports/help.*.yaml, under its name."""
 
     allow_extra_args = True
@@ -41,7 +57,7 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click does. Raises InputError where it does not know how to go on."""
-        with told(ctx):
+        with usage_errors(ctx):
             rest = super().parse_args(ctx, args)
         if rest and not ctx.resilient_parsing:
             raise InputError(TOO_MANY(text=" ".join(rest), command=ctx.command_path))
@@ -52,12 +68,6 @@ class Command(click.Command):
         with plain_errors(), rule_problems():
             return super().invoke(ctx)
 
-    def get_short_help_str(self, limit: int = 45) -> str:
-        """What the command does, in one line: shells show it where they complete commands."""
-        from deliverability.words.phrases import help_words
-
-        return help_words(language().people)(f"{self.name}.short")
-
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """As click does, with what each option means."""
         from deliverability.cli.helping import meanings
@@ -67,15 +77,9 @@ class Command(click.Command):
             item.help = means.get(str(item.value), item.help)
         return items
 
-    def get_help(self, ctx: click.Context) -> str:
-        """The help text for a terminal."""
-        from deliverability.cli.helping import help_text, page_of
-
-        return help_text(page_of(ctx))
-
 
 @contextmanager
-def told(ctx: click.Context) -> Iterator[None]:
+def usage_errors(ctx: click.Context) -> Iterator[None]:
     """Turn what click says of the arguments into InputError."""
     command = ctx.command_path
     try:

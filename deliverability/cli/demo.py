@@ -31,7 +31,7 @@ def command(save: Path | None, **params: Any) -> int:
     from deliverability.cli.inputs import Inputs
     from deliverability.cli.judging import Judging
     from deliverability.cli.language import language
-    from deliverability.cli.running import run_reports
+    from deliverability.cli.running import write_reports
     from deliverability.config import Settings
 
     folder = Path(deliverability.demo.__file__).parent
@@ -46,7 +46,6 @@ def command(save: Path | None, **params: Any) -> int:
         from deliverability.model.facts import Purpose
         from deliverability.ports.clock import FixedClock
         from deliverability.ports.open import PortSettings, open_ports
-        from deliverability.runs.engine import Extras
         from deliverability.runs.job import Job, Options, Sample
 
         with rule_problems():
@@ -58,14 +57,7 @@ def command(save: Path | None, **params: Any) -> int:
         inputs = Inputs([job], ports, Settings())
         outputs = judging.outputs(1)
         click.echo(say("demo.assumes", n=f"{VOLUME:,}", zone=ZONE, message=MESSAGE), err=True)
-        run_reports(
-            inputs,
-            judging.rules,
-            judging.selection,
-            lambda audited, report: judging.write(audited, report, outputs),
-            Extras(remedies=True, html=outputs.previews),
-        )
-        outputs.end()
+        write_reports(inputs, judging, outputs)
     return 0
 
 

@@ -68,7 +68,7 @@ def command(domain: str, selector: str | None, bits: str, ed25519: bool, out: Pa
         _write(out, files)
         records = {f"{each}._domainkey.{name}": pair for each, pair in pairs.items()}
         click.echo(
-            _told(style, records, {f"{e}._domainkey.{name}": p for e, p in paths.items()}, phrases(lang)), nl=False
+            _output(style, records, {f"{e}._domainkey.{name}": p for e, p in paths.items()}, phrases(lang)), nl=False
         )
         for path in files:
             wrote(path)
@@ -108,7 +108,7 @@ def _write(folder: Path, files: dict[Path, bytes]) -> None:
         raise InputError(file_error(error.filename or folder, error)) from None
 
 
-def _told(style: str, records: dict[str, KeyPair], paths: dict[str, Path], say: Phrases) -> str:
+def _output(style: str, records: dict[str, KeyPair], paths: dict[str, Path], say: Phrases) -> str:
     from deliverability.view import records as forms
 
     sets = tuple(forms.RecordSet(name, "TXT", (), (pair.record,)) for name, pair in records.items())

@@ -31,7 +31,7 @@ def ended(command: Callable[[list[str]], Any], args: list[str]) -> NoReturn:
     """
     debug = DEBUG in args
     stopped: list[int] = []
-    _standing_streams()
+    _fill_streams()
     try:
         with _stoppable(stopped):
             result = command([each for each in args if each != DEBUG])
@@ -39,14 +39,14 @@ def ended(command: Callable[[list[str]], Any], args: list[str]) -> NoReturn:
         if sys.stdout is not None:
             sys.stdout.flush()
     except (click.exceptions.Abort, KeyboardInterrupt):
-        _tell(_said(_say(args), "cli.aborted", "Aborted."))
+        _tell(_phrase(_say(args), "cli.aborted", "Aborted."))
         code = _INTERRUPTED
     except click.exceptions.NoArgsIsHelpError as error:
         with contextlib.suppress(OSError):
             error.show()
         code = _FILE_ERROR
     except click.ClickException as error:
-        _tell(_said(_say(args), "cli.error", "Error: {text}", text=error.format_message()))
+        _tell(_phrase(_say(args), "cli.error", "Error: {text}", text=error.format_message()))
         code = _FILE_ERROR
     except BrokenPipeError:
         # A reader that has seen enough (`| head`) is no error.
@@ -60,9 +60,9 @@ def ended(command: Callable[[list[str]], Any], args: list[str]) -> NoReturn:
 
             _tell(traceback.format_exc().rstrip())
         say = _say(args)
-        sentence, code = told(error, say)
-        shown = _said(say, "cli.error", "Error: {text}", text=sentence)
-        hint = _said(say, "cli.debug", " ({option} shows where)", option=DEBUG)
+        sentence, code = error_text(error, say)
+        shown = _phrase(say, "cli.error", "Error: {text}", text=sentence)
+        hint = _phrase(say, "cli.debug", " ({option} shows where)", option=DEBUG)
         _tell(shown if debug or code == _FILE_ERROR else shown + hint)
         forget_output()
     sys.exit(128 + stopped[0] if stopped else code)
@@ -77,18 +77,18 @@ def _say(args: list[str]) -> Phrases | None:
     return None
 
 
-def _said(say: Phrases | None, key: str, english: str, **values: str) -> str:
+def _phrase(say: Phrases | None, key: str, english: str, **values: str) -> str:
     return say(key, **values) if say is not None else english.format(**values)
 
 
-def told(error: BaseException, say: Phrases | None) -> tuple[str, int]:
+def error_text(error: BaseException, say: Phrases | None) -> tuple[str, int]:
     """An error in one sentence, and the exit code that it gives."""
     if isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        return told(error.exceptions[0], say)
+        return error_text(error.exceptions[0], say)
     home = type(error).__module__.partition(".")[0]
     if isinstance(error, OSError):
         if error.errno == errno.EBADF and error.filename is None:
-            return _said(say, "cli.closed", "a standard stream that is needed is closed"), _FILE_ERROR
+            return _phrase(say, "cli.closed", "a standard stream that is needed is closed"), _FILE_ERROR
         where = f"{error.filename}: " if error.filename is not None else ""
         return visible(f"{where}{error.strerror or error}"), _FILE_ERROR
     details = getattr(error, "details", ())
@@ -101,9 +101,9 @@ def told(error: BaseException, say: Phrases | None) -> tuple[str, int]:
     if home in ("sqlalchemy", "sqlite3", "psycopg"):
         return visible(str(getattr(error, "orig", None) or error)), _FILE_ERROR
     if isinstance(error, MemoryError):
-        return _said(say, "cli.memory", "there is not enough memory"), _NOT_CHECKED
+        return _phrase(say, "cli.memory", "there is not enough memory"), _NOT_CHECKED
     what = f"{type(error).__name__}: {error}"
-    return visible(_said(say, "cli.internal", "internal error, to be reported: {what}", what=what)), _NOT_CHECKED
+    return visible(_phrase(say, "cli.internal", "internal error, to be reported: {what}", what=what)), _NOT_CHECKED
 
 
 def visible(text: str) -> str:
@@ -164,7 +164,7 @@ def _stoppable(stopped: list[int]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _standing_streams() -> None:
+def _fill_streams() -> None:
     """Where a standard stream was closed, something stands in its place, so that no file of ours gets its number.
 
     To read from input or to write to output is an error then; what goes to the error stream is lost.

@@ -69,12 +69,12 @@ def command(style: str, care: str | None, hand_over: int | None, output: Path | 
 
         views = run_reports(inputs, judging.rules, judging.selection, each, Extras(remedies=True))
         least = "last-resort" if style in ("text", "json") else "safe"
-        text = _letter(views, hand_over) if hand_over else _written(style, views, Care(care or least))
+        text = _hand_over_text(views, hand_over) if hand_over else _written(style, views, Care(care or least))
         put(text, output)
         return 3 if any(view.report.failures for view in views) else inputs.code
 
 
-def _letter(views: list[ReportView], number: int) -> str:
+def _hand_over_text(views: list[ReportView], number: int) -> str:
     """The text to send about one step. Raises InputError where there is none."""
     if len(views) != 1:
         raise InputError(ONE_DOMAIN())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from deliverability.cli.command import Command
-from deliverability.cli.ending import told
+from deliverability.cli.ending import error_text
 from deliverability.cli.language import language
 from deliverability.cli.options import config_option, lang_option, plain_errors
 from deliverability.cli.types import DayType, NumberType
@@ -57,7 +57,7 @@ def command(
         lost: list[str] = []
 
         def damaged(error: DamagedError) -> None:
-            sentence, _ = told(error, say)
+            sentence, _ = error_text(error, say)
             lost.append(sentence)
             click.echo(say("cli.left-out", text=sentence), err=True)
 

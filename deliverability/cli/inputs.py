@@ -13,7 +13,7 @@ import click
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from deliverability.cli.ending import told
+from deliverability.cli.ending import error_text
 from deliverability.cli.language import language
 from deliverability.cli.types import DEFAULT_FILE
 from deliverability.config import MailSettings, Settings, kind_and_place, load
@@ -82,8 +82,8 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
     A history that cannot be read is told and left out. Raises InputError and ConfigError.
     """
     inputs = _read_inputs(params)
-    said = inputs.settings
-    if not (params.get("history") or said.history or said.feedback.places or said.feedback.mailbox):
+    settings = inputs.settings
+    if not (params.get("history") or settings.history or settings.feedback.places or settings.feedback.mailbox):
         return inputs
     from deliverability.history.store import HistoryError
 
@@ -91,7 +91,7 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
         return _with_reports(inputs, params, None)
     except HistoryError as error:  # an audit needs no history
         say = language().say
-        click.echo(say("cli.left-out", text=told(error, say)[0]), err=True)
+        click.echo(say("cli.left-out", text=error_text(error, say)[0]), err=True)
         return inputs
 
 
@@ -133,7 +133,7 @@ def lists_of(params: Mapping[str, Any], settings: Settings, names: Sequence[str]
     from deliverability.runs.rules import load_rules
 
     knowledge = load_rules(tuple(params.get("rules") or ()) or settings.rules).knowledge
-    local = params["zone"] or params["offline"] or params["replay"]
+    local = params["zone"] or params.get("offline") or params.get("replay")
     given = params["resolver"] or settings.resolvers
     servers = () if local else tuple(map(parse_server, given)) if given else system_servers()
     return list_setup(names, settings.reputation, knowledge, servers)
@@ -175,19 +175,20 @@ def list_ports(lists: ListSetup | None) -> dict[str, Any]:
 
 
 def port_settings(params: dict[str, Any], settings: Settings) -> dict[str, Any]:
-    """The PortSettings of the options, then of the settings file. Raises InputError."""
+    """The PortSettings of the options that a command has, then of the settings file. Raises InputError."""
+    given = params.get
     for zone in params["zone"]:
         if zone.is_file() and _is_mail(zone):
             raise InputError(MAIL_FOR_ZONE(name=str(zone)))
     return {
         "zones": params["zone"],
-        "servers": params["resolver"] or (() if params["zone"] or params["replay"] else settings.resolvers),
-        "offline": params["offline"],
-        "replay": params["replay"],
-        "proposals": params["proposals"],
-        "record": params["record"] is not None,
-        "seconds": params["timeout"] or settings.timeout or SECONDS,
-        "permissions": Permissions(params["fetch"], params["probe_smtp"], params["probe_unsubscribe"]),
+        "servers": params["resolver"] or (() if params["zone"] or given("replay") else settings.resolvers),
+        "offline": given("offline", False),
+        "replay": given("replay"),
+        "proposals": given("proposals", ()),
+        "record": given("record") is not None,
+        "seconds": given("timeout") or settings.timeout or SECONDS,
+        "permissions": Permissions(*(given(each, False) for each in ("fetch", "probe_smtp", "probe_unsubscribe"))),
     }
 
 

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from deliverability.cli.command import Command
-from deliverability.cli.language import language
 from deliverability.cli.options import lang_option, plain_errors, port_options, rule_problems, text_or_json_option
-from deliverability.cli.progress import CLEAR, on_terminal
+from deliverability.cli.progress import counted
 from deliverability.cli.types import DayType, NumberType, PathOf
-from deliverability.model.codes import ABOUT, AS_SAID, Code
+from deliverability.model.codes import ABOUT, VERBATIM, Code
 from deliverability.model.errors import NO_SUCH_FILE, InputError
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 PlanT = TypeVar("PlanT", bound="IntakePlan | None")
 
 _TOKEN_SECONDS = 60
-_EVERY = 20  # items between two lines of progress
 _PORTS = {"tls": 993}
 _OTHER_PORT = 143
 
@@ -63,8 +61,8 @@ def command(places: tuple[str, ...], style: str, lang: str, **params: Any) -> in
         settings = read_settings(params["config"])
         folder = (params["config"] or Path("deliv.toml")).absolute().parent
         plan = _plan(places, params, settings, folder)
-        with keeping_addresses(plan, settings.feedback.addresses) as told:
-            result = _run(told, params["url"] or settings.history, folder)
+        with keeping_addresses(plan, settings.feedback.addresses) as with_addresses:
+            result = _run(with_addresses, params["url"] or settings.history, folder)
     _show(result, style, lang)
     return 3 if result.lost else 0
 
@@ -80,12 +78,12 @@ def keeping_addresses(plan: PlanT, file: Path | None) -> Iterator[PlanT]:
     from deliverability.history.addresses import AddressFile
     from deliverability.runs.suppress import addresses_into
 
-    kept = AddressFile(file)
+    addresses = AddressFile(file)
     try:
-        takes_events = addresses_into(kept, int(plan.ports.clock.now().timestamp()))
-        yield replace(plan, takes_events=takes_events, settles=kept.settle)
+        takes_events = addresses_into(addresses, int(plan.ports.clock.now().timestamp()))
+        yield replace(plan, takes_events=takes_events, settles=addresses.settle)
     finally:
-        kept.close()
+        addresses.close()
 
 
 def _plan(places: tuple[str, ...], params: dict[str, Any], settings: Settings, folder: Path) -> IntakePlan:
@@ -194,10 +192,10 @@ def _token(words: tuple[str, ...]) -> str:
         done = subprocess.run(words, capture_output=True, text=True, timeout=_TOKEN_SECONDS, check=False)  # noqa: S603
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         why = getattr(error, "strerror", None) or str(error)
-        raise InputError(ABOUT(what=words[0], detail=TOKEN_FAILED(why=AS_SAID(text=why)))) from None
+        raise InputError(ABOUT(what=words[0], detail=TOKEN_FAILED(why=VERBATIM(text=why)))) from None
     if done.returncode or not done.stdout.strip():
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise InputError(ABOUT(what=words[0], detail=TOKEN_FAILED(why=AS_SAID(text=last[:300]))))
+        raise InputError(ABOUT(what=words[0], detail=TOKEN_FAILED(why=VERBATIM(text=last[:300]))))
     return done.stdout.strip()
 
 
@@ -210,27 +208,17 @@ def _run(plan: IntakePlan, url: str, folder: Path) -> IntakeResult:
     if plan.dry and missing_file(url, folder=folder) is not None:
         url = "sqlite://"  # in memory: a dry run makes no file either
     history = History.open(url, folder=folder)
-    say = language().say
-    done = [0]
 
-    def tick() -> None:
-        done[0] += 1
-        if done[0] % _EVERY == 0:
-            click.echo(CLEAR + say.count("intake.items", done[0]), err=True, nl=False)
-
-    async def work() -> IntakeResult:
+    async def work(tick: Callable[[], None]) -> IntakeResult:
         try:
-            seen = tick if on_terminal() else lambda: None
-            return await take_in(plan, Observations(history), stdin=sys.stdin.buffer, tick=seen)
+            return await take_in(plan, Observations(history), stdin=sys.stdin.buffer, tick=tick)
         finally:
             await plan.ports.close()
 
     try:
-        with history.held():
-            return asyncio.run(work())
+        with counted("intake.items") as tick, history.held():
+            return asyncio.run(work(tick))
     finally:
-        if on_terminal():
-            click.echo(CLEAR, err=True, nl=False)
         history.close()
 
 

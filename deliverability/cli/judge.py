@@ -51,7 +51,7 @@ def command(file: str, config: Path | None, **params: Any) -> int:
                 if len(several) == 1:
                     raise odd from error
                 say = language().say
-                click.echo(say("cli.left-out", text=ending.told(odd, say)[0]), err=True)
+                click.echo(say("cli.left-out", text=ending.error_text(odd, say)[0]), err=True)
                 lost += 1
         outputs.end()
         return 2 if lost else worst_exit_code(codes)

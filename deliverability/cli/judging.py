@@ -130,6 +130,6 @@ def selection_problems(
             import difflib
 
             near = difflib.get_close_matches(waiver.rule, rules.rules, n=1)
-            told = UNKNOWN_RULE_NEAR(name=waiver.rule, near=near[0]) if near else UNKNOWN_RULE(name=waiver.rule)
-            found.append((("waiver", number, "rule"), told))
+            problem = UNKNOWN_RULE_NEAR(name=waiver.rule, near=near[0]) if near else UNKNOWN_RULE(name=waiver.rule)
+            found.append((("waiver", number, "rule"), problem))
     return found

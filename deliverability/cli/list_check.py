@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from deliverability.cli.command import Command
 from deliverability.cli.options import (
-    config_option,
+    dns_options,
     lang_option,
     plain_errors,
-    resolver_option,
     rule_folders_option,
     rule_problems,
     text_or_json_option,
 )
-from deliverability.cli.progress import CLEAR, on_terminal
+from deliverability.cli.progress import counted
 from deliverability.cli.types import NumberType, PathOf
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from deliverability.runs.list_check import ListPlan
 
 SUMS = "sums.json"
-_EVERY = 20  # domains between two lines of progress
 
 
 @click.command("list-check", cls=Command)
@@ -37,11 +36,7 @@ _EVERY = 20  # domains between two lines of progress
 @click.option("--inactive", type=NumberType(int, 1), metavar="DAYS")
 @click.option("-o", "--output", "folder", type=PathOf("folder"), metavar="DIR/")
 @click.option("--force", is_flag=True)
-@click.option("--zone", multiple=True, type=PathOf("either", exists=True), metavar="FILE|DIR")
-@resolver_option
-@click.option("--offline", is_flag=True)
-@click.option("--timeout", type=NumberType(float, 0.1), metavar="SECONDS")
-@config_option
+@dns_options
 @rule_folders_option
 @text_or_json_option
 @lang_option
@@ -52,22 +47,18 @@ def command(
     inactive: int | None,
     folder: Path | None,
     force: bool,
-    zone: tuple[Path, ...],
-    resolver: tuple[str, ...],
-    offline: bool,
-    timeout: float | None,
     config: Path | None,
     rules: tuple[Path, ...],
     style: str,
     lang: str,
+    **params: Any,
 ) -> int:
     """Check a list of recipients: nothing is sent, stored or changed."""
     with plain_errors():
-        from deliverability.cli.inputs import opened, read_settings
+        from deliverability.cli.inputs import ports_of, read_settings
         from deliverability.lists.catalogue import load_list_data
         from deliverability.lists.table import open_list
         from deliverability.model.lists import Segment
-        from deliverability.ports.budget import SECONDS
         from deliverability.runs.list_check import ListPlan
         from deliverability.runs.rules import rule_folders
 
@@ -75,12 +66,7 @@ def command(
         with rule_problems():
             data = load_list_data(rule_folders(rules or settings.rules))
         plan = ListPlan(open_list(file, data, column), data, suppressed, inactive, folder, force)
-        ports = opened(
-            zones=zone,
-            servers=resolver or (() if zone else settings.resolvers),
-            offline=offline,
-            seconds=timeout or settings.timeout or SECONDS,
-        )
+        ports = ports_of(params, settings)
         sums = _run(plan, ports)
         _show(sums, folder, style, lang)
     if sums.domains_not_checked or sums.not_checked:
@@ -90,28 +76,16 @@ def command(
 
 def _run(plan: ListPlan, ports: Ports) -> ListSums:
     """Raises InputError."""
-    from deliverability.cli.language import language
     from deliverability.runs.list_check import check_list
 
-    say = language().say
-    done = [0]
-
-    def tick() -> None:
-        done[0] += 1
-        if done[0] % _EVERY == 0:
-            click.echo(CLEAR + say.count("list-check.asked", done[0]), err=True, nl=False)
-
-    async def work() -> ListSums:
+    async def work(tick: Callable[[], None]) -> ListSums:
         try:
-            return await check_list(plan, ports, tick if on_terminal() else lambda: None)
+            return await check_list(plan, ports, tick)
         finally:
             await ports.close()
 
-    try:
-        return asyncio.run(work())
-    finally:
-        if on_terminal():
-            click.echo(CLEAR, err=True, nl=False)
+    with counted("list-check.asked") as tick:
+        return asyncio.run(work(tick))
 
 
 def _show(sums: ListSums, folder: Path | None, style: str, lang: str) -> None:

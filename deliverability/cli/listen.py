@@ -13,19 +13,19 @@ import click
 from deliverability.cli.command import Command
 from deliverability.cli.language import language
 from deliverability.cli.options import (
-    PURPOSES,
     config_option,
     judging_options,
+    mail_options,
+    offline_option,
     output_options,
     plain_errors,
     resolver_option,
     rule_problems,
+    zone_option,
 )
 from deliverability.cli.types import (
     HostPort,
-    MessagesADay,
     NumberType,
-    OneOf,
     PathOf,
     Size,
 )
@@ -49,15 +49,6 @@ ONLY_ONCE = Code("listen-only-once", ("names",))
 _TOKEN_CHARACTERS = 20
 _PUBLIC = ("hostname", "tls_cert", "tls_key", "token_env")
 _ONCE = ("timeout", "expect", "output", "style", "whole", "trace")
-# What an audit could also be told: a listener has no place for it.
-_UNUSED: dict[str, Any] = {
-    "record": None,
-    "replay": None,
-    "timeout": None,
-    "proposals": (),
-    "probe_smtp": False,
-    "probe_unsubscribe": False,
-}
 
 
 @click.command("listen", cls=Command)
@@ -78,18 +69,12 @@ _UNUSED: dict[str, Any] = {
 @click.option("--tls-cert", type=PathOf("file", exists=True), metavar="FILE")
 @click.option("--tls-key", type=PathOf("file", exists=True), metavar="FILE")
 @click.option("--token-env", metavar="NAME")
-@click.option("--zone", multiple=True, type=PathOf("either", exists=True), metavar="FILE|DIR")
+@zone_option
 @resolver_option
-@click.option("--offline", is_flag=True)
+@offline_option
 @click.option("--fetch", is_flag=True)
 @config_option
-@click.option("--ip", multiple=True, metavar="ADDR")
-@click.option("--mail-from", metavar="ADDR")
-@click.option("--helo", metavar="NAME")
-@click.option("--selector", multiple=True, metavar="S")
-@click.option("--purpose", type=OneOf(PURPOSES, {"newsletter": "bulk"}))
-@click.option("--daily-volume", type=MessagesADay(), metavar="N")
-@click.option("--dns-provider", metavar="ID")
+@mail_options
 @judging_options
 @output_options
 def command(domain: str | None, once: bool, **params: Any) -> int:
@@ -176,10 +161,6 @@ def _state_folder() -> Path:
     return state_folder() / "mails"
 
 
-def _audit_params(params: dict[str, Any]) -> dict[str, Any]:
-    return {**params, **_UNUSED}
-
-
 def _serve(domain: str | None, settings: Settings, where: ListenSettings, params: dict[str, Any]) -> None:
     from deliverability.capture.serve import listen
     from deliverability.capture.service import CaptureService
@@ -212,7 +193,7 @@ def _room_settings(domain: str | None, settings: Settings, params: dict[str, Any
     name = parse_domain(domain) if domain else None
     folders = tuple(params["rules"]) or settings.rules
     with in_our_words():
-        ports = PortSettings(**port_settings(_audit_params(params), settings))
+        ports = PortSettings(**port_settings({**params, "timeout": None}, settings))
     return RoomSettings(
         domain=name,
         options=options_given(params, settings, name or ""),
@@ -252,11 +233,11 @@ def _tell(news: CaptureNews, store: CaptureStore) -> None:
     if capture is None:
         return
     say = language().say
-    said = [detail_words(each, say) for each in capture.problems]
+    lines = [detail_words(each, say) for each in capture.problems]
     if capture.summary is not None:
-        said = [capture.summary.leads.get(language().people, "")]
+        lines = [capture.summary.leads.get(language().people, "")]
     show(f"{capture.id}  {visible(capture.author)}  {visible(capture.subject)}\n")
-    for each in said:
+    for each in lines:
         show(f"  {each}\n")
 
 
@@ -264,11 +245,10 @@ def _once(domain: str | None, settings: Settings, where: ListenSettings, params:
     """Receive, then audit as `deliv audit` does what it is given as files."""
     from deliverability.capture.serve import caught
     from deliverability.capture.service import CaptureService
-    from deliverability.cli.inputs import Inputs, opened, options_given, port_settings
+    from deliverability.cli.inputs import Inputs, options_given, ports_of
     from deliverability.cli.judging import Judging
-    from deliverability.cli.running import run_reports
+    from deliverability.cli.running import write_reports
     from deliverability.inputs import parse_domain
-    from deliverability.runs.engine import Extras
     from deliverability.runs.exit import worst_exit_code
     from deliverability.runs.job import Job
 
@@ -276,7 +256,7 @@ def _once(domain: str | None, settings: Settings, where: ListenSettings, params:
         judging = Judging.of(params, settings)
     name = parse_domain(domain) if domain else None
     options = options_given(params, settings, name or "")
-    ports = opened(**port_settings(_audit_params(params), settings))
+    ports = ports_of({**params, "timeout": None}, settings)
     number, seconds = params["expect"] or 1, params["timeout"] or 60.0
     outputs = judging.outputs(number)
     store = _store(params, memory=number * params["max_size"], default=False)
@@ -297,12 +277,5 @@ def _once(domain: str | None, settings: Settings, where: ListenSettings, params:
     if not mails:
         return 3
     inputs = Inputs([Job(name, each.sample, options) for each in mails], ports, settings)
-    codes = run_reports(
-        inputs,
-        judging.rules,
-        judging.selection,
-        lambda audited, report: judging.write(audited, report, outputs),
-        Extras(remedies=True, html=outputs.previews),
-    )
-    outputs.end()
-    return worst_exit_code((*codes, inputs.code, 3 if len(mails) < number else 0))
+    code = write_reports(inputs, judging, outputs)
+    return worst_exit_code((code, 3 if len(mails) < number else 0))

@@ -36,24 +36,29 @@ file_option = click.option("-o", "--output", type=PathOf("file"), metavar="FILE"
 config_option = click.option("--config", type=PathOf("file", exists=True), metavar="FILE")
 rule_folders_option = click.option("--rules", multiple=True, type=PathOf("folder", exists=True), metavar="DIR")
 blocklists_option = click.option("--blocklists", type=NamesOf(), metavar="all|settings|ID,...")
+zone_option = click.option("--zone", multiple=True, type=PathOf("either", exists=True), metavar="FILE|DIR")
+offline_option = click.option("--offline", is_flag=True)
+timeout_option = click.option("--timeout", type=NumberType(float, 0.1), metavar="SECONDS")
 resolver_option = click.option("--resolver", multiple=True, metavar="ADDR|https://URL|tls://ADDR")
 
 _PORTS: tuple[Decorator[Any], ...] = (
-    click.option("--zone", multiple=True, type=PathOf("either", exists=True), metavar="FILE|DIR"),
+    zone_option,
     click.option("--with", "proposals", multiple=True, metavar="'NAME TYPE VALUE'"),
     resolver_option,
-    click.option("--offline", is_flag=True),
+    offline_option,
     click.option("--fetch", is_flag=True),
     click.option("--probe-smtp", is_flag=True),
     click.option("--probe-unsubscribe", is_flag=True),
     click.option("--record", type=PathOf("file"), metavar="FILE"),
     click.option("--replay", type=PathOf("file", exists=True), metavar="FILE"),
-    click.option("--timeout", type=NumberType(float, 0.1), metavar="SECONDS"),
+    timeout_option,
     config_option,
 )
 _INPUTS: tuple[Decorator[Any], ...] = (
     click.argument("domains", metavar="[DOMAIN]...", nargs=-1),
     click.option("--eml", multiple=True, metavar="FILE|-"),
+)
+_MAIL: tuple[Decorator[Any], ...] = (
     click.option("--ip", multiple=True, metavar="ADDR"),
     click.option("--mail-from", metavar="ADDR"),
     click.option("--helo", metavar="NAME"),
@@ -88,7 +93,9 @@ def _stack(decorators: tuple[Decorator[Any], ...]) -> Decorator[Any]:
 
 
 port_options = _stack(_PORTS)
-input_options = _stack((*_INPUTS[:2], *_PORTS, *_INPUTS[2:]))
+dns_options = _stack((zone_option, resolver_option, offline_option, timeout_option, config_option))
+mail_options = _stack(_MAIL)
+input_options = _stack((*_INPUTS, *_PORTS, *_MAIL))
 judging_options = _stack(_JUDGING)
 output_options = _stack(_OUTPUT)
 
@@ -102,13 +109,13 @@ class RefusedError(click.ClickException):
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Turn what the user can mend into one clear message and exit code 2."""
-    from deliverability.cli.ending import told
+    from deliverability.cli.ending import error_text
     from deliverability.model.errors import InputError
 
     try:
         yield
     except InputError as error:
-        raise RefusedError(told(error, language().say)[0]) from None
+        raise RefusedError(error_text(error, language().say)[0]) from None
 
 
 @contextmanager

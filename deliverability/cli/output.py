@@ -70,16 +70,16 @@ def writing(output: Path | None, mode: int | None = None) -> Iterator[Callable[[
     if output is None:
         yield lambda text: click.echo(text, nl=False)
         return
-    with _told(output):
+    with _write_errors(output):
         file = WholeFile(output, mode)
     try:
 
         def write(text: str) -> None:
-            with _told(output):
+            with _write_errors(output):
                 file.write(text.encode("utf-8", "backslashreplace"))
 
         yield write
-        with _told(output):
+        with _write_errors(output):
             file.keep()
     finally:
         file.drop()
@@ -87,7 +87,7 @@ def writing(output: Path | None, mode: int | None = None) -> Iterator[Callable[[
 
 
 @contextmanager
-def _told(output: Path) -> Iterator[None]:
+def _write_errors(output: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -274,12 +274,12 @@ class _Outlet(Struct, frozen=True, dict=True):
             data = print_pdf(self.browser, text, self.path)
         else:
             data = text.encode("utf-8", errors="backslashreplace")
-        with _told(self.path):
+        with _write_errors(self.path):
             self.file.write(data)
 
     def keep(self) -> None:
         if self.file is not None and self.path is not None:
-            with _told(self.path):
+            with _write_errors(self.path):
                 self.file.keep()
 
 
@@ -294,7 +294,7 @@ class _Pages:
         self._langs = sorted((target.lang, *(lang for lang, _ in target.others)))
         self._stems = PageStems()
         self._index = StartPage(speaker, target.others)
-        with _told(start):
+        with _write_errors(start):
             start.parent.mkdir(parents=True, exist_ok=True)
 
     def put(self, report: Report, html: str) -> None:
@@ -312,7 +312,7 @@ class _Pages:
         self._write(self._start.name, self._index.page())
 
     def _write(self, name: str, text: str) -> None:
-        with _told(self._start.parent / name):
+        with _write_errors(self._start.parent / name):
             write_whole(self._start.parent / name, text)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
@@ -12,6 +12,7 @@ import click
 from deliverability.cli.language import language
 
 _LEAST, _PART = 5, 10
+_EVERY = 20
 CLEAR = "\r\x1b[K"
 
 
@@ -46,6 +47,24 @@ def progress(total: int) -> Iterator[Progress]:
         yield shown
     finally:
         click.echo(CLEAR, err=True, nl=False)
+
+
+@contextmanager
+def counted(key: str) -> Iterator[Callable[[], None]]:
+    """What is to be called for each that is done; now and then a terminal is told how many. Gone at the end."""
+    done = 0
+
+    def tick() -> None:
+        nonlocal done
+        done += 1
+        if done % _EVERY == 0 and on_terminal():
+            click.echo(CLEAR + language().say.count(key, done), err=True, nl=False)
+
+    try:
+        yield tick
+    finally:
+        if on_terminal():
+            click.echo(CLEAR, err=True, nl=False)
 
 
 def on_terminal() -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import nullcontext, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -20,10 +21,13 @@ from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
 from deliverability.model.report import Report
 from deliverability.runs.engine import Audited, Extras, Reported, gather_facts, report_on
+from deliverability.runs.exit import worst_exit_code
 from deliverability.runs.job import Job
 from deliverability.runs.stream import collecting_seldom, stream
 
 if TYPE_CHECKING:
+    from deliverability.cli.judging import Judging
+    from deliverability.cli.output import Outputs
     from deliverability.model.knowledge import Knowledge
     from deliverability.model.rules import RuleSet
 
@@ -41,11 +45,11 @@ def run(inputs: Inputs, knowledge: Knowledge, each: Callable[[Audited], T]) -> l
     where a recording cannot be written.
     """
 
-    def told(audited: Audited) -> T:
+    def handed(audited: Audited) -> T:
         _tell_crashes(audited)
         return each(audited)
 
-    return _run(inputs, lambda job: gather_facts(job, inputs.ports, knowledge=knowledge), told)
+    return _run(inputs, lambda job: gather_facts(job, inputs.ports, knowledge=knowledge), handed)
 
 
 def run_reports(
@@ -58,7 +62,7 @@ def run_reports(
 ) -> list[T]:
     """As `run`, judged, and with what else is wanted; `prepare` loads what `each` needs while answers are awaited."""
 
-    def told(got: Reported) -> T:
+    def handed(got: Reported) -> T:
         _tell_crashes(got.audited)
         return each(got.audited, got.report)
 
@@ -68,7 +72,18 @@ def run_reports(
     meanwhile = [ready, prepare] if "live" in inputs.ports.sources else []
     if meanwhile and extras.remedies:
         meanwhile = [_load_rehearsal, _load_remedies, *meanwhile]
-    return _run(inputs, lambda job: report_on(job, inputs.ports, rules, selection, extras), told, meanwhile)
+    return _run(inputs, lambda job: report_on(job, inputs.ports, rules, selection, extras), handed, meanwhile)
+
+
+def write_reports(
+    inputs: Inputs, judging: Judging, outputs: Outputs, *, remedies: bool = True, second_opinion: bool = False
+) -> int:
+    """As `run_reports`: write the reports, and give the worst exit code."""
+    extras = Extras(remedies, second_opinion, outputs.previews)
+    write = partial(judging.write, outputs=outputs)
+    codes = run_reports(inputs, judging.rules, judging.selection, write, extras, outputs.prepare)
+    outputs.end()
+    return worst_exit_code((*codes, inputs.code))
 
 
 def _load_remedies() -> None:
@@ -95,7 +110,7 @@ def _lost(inputs: Inputs) -> Callable[[Job, Exception], None]:
         if len(inputs.jobs) == 1:
             raise error
         say = language().say
-        sentence, _ = ending.told(error, say)
+        sentence, _ = ending.error_text(error, say)
         name = job.domain or (job.sample.name if job.sample else "")
         inputs.lost.append(sentence)
         click.echo(say("cli.not-audited", name=ending.visible(name), text=sentence), err=True)

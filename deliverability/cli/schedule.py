@@ -15,7 +15,7 @@ from deliverability.cli.options import speaking_option
 from deliverability.cli.output import wrote
 from deliverability.cli.types import DEFAULT_FILE, OneOf, PathOf
 from deliverability.config import NO_SETTINGS
-from deliverability.model.codes import AS_SAID, Code
+from deliverability.model.codes import VERBATIM, Code
 from deliverability.model.errors import InputError, file_error
 from deliverability.ports.open import CONTRADICTION
 
@@ -82,7 +82,7 @@ def _source(text: str | None) -> PinnedSource:
     from deliverability.runs.weekly.source import examples, parse_source
 
     if not text:
-        raise InputError(NO_SOURCE(), *(AS_SAID(text=f"--source {each}") for each in examples()))
+        raise InputError(NO_SOURCE(), *(VERBATIM(text=f"--source {each}") for each in examples()))
     return parse_source(text, Path.cwd())
 
 

@@ -118,7 +118,7 @@ def _record(name: str, slimmed: Slimmed, output: Path | None) -> dict[str, Any]:
                 "before_octets": part.before,
                 "after_octets": part.after,
                 "change": part.change,
-                "kept": part.kept,
+                "kept": part.unchanged,
                 "pixels_before": part.pixels_before,
                 "pixels_after": part.pixels_after,
             }
@@ -142,8 +142,8 @@ def _lines(slimmed: Slimmed, name: str, output: Path | None, say: Phrases) -> li
             if part.pixels_before and part.pixels_after and part.pixels_before != part.pixels_after:
                 before, after = (f"{width} x {height}" for width, height in (part.pixels_before, part.pixels_after))
                 lines[-1] += say("slim.pixels", before=before, after=after)
-        elif part.kept is not None and part.kept != "small-gain":
-            why = say("slim.left", why=say(f"slim.kept.{part.kept}"))
+        elif part.unchanged is not None and part.unchanged != "small-gain":
+            why = say("slim.left", why=say(f"slim.kept.{part.unchanged}"))
             lines += ["", f"  {part.path}  {_called(part)}", f"    {_octets(part.before, say)}  {why}"]
     lines.append("")
     if slimmed.dropped:

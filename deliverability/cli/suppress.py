@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from deliverability.cli.command import Command
 from deliverability.cli.options import (
-    config_option,
+    dns_options,
     lang_option,
     plain_errors,
-    resolver_option,
 )
-from deliverability.cli.types import DayType, NumberType, OneOf, PathOf
+from deliverability.cli.types import DayType, OneOf, PathOf
 from deliverability.model.codes import Code
 from deliverability.model.errors import FILE_EXISTS, InputError
 
@@ -37,11 +36,7 @@ FORMATS = ("csv", "json", "ses", "sendgrid", "mailgun", "postmark")
 @click.option("--addresses", type=PathOf("file"), metavar="FILE")
 @click.option("--forget", multiple=True, metavar="ADDRESS")
 @click.option("--forget-before", type=DayType(), metavar="DATE")
-@click.option("--zone", multiple=True, type=PathOf("either", exists=True), metavar="FILE|DIR")
-@resolver_option
-@click.option("--offline", is_flag=True)
-@click.option("--timeout", type=NumberType(float, 0.1), metavar="SECONDS")
-@config_option
+@dns_options
 @lang_option
 def command(
     output: Path | None,
@@ -50,36 +45,27 @@ def command(
     addresses: Path | None,
     forget: tuple[str, ...],
     forget_before: date | None,
-    zone: tuple[Path, ...],
-    resolver: tuple[str, ...],
-    offline: bool,
-    timeout: float | None,
     config: Path | None,
     lang: str,
+    **params: Any,
 ) -> int:
     """Write the addresses to take off your lists; no list is touched."""
     with plain_errors():
-        from deliverability.cli.inputs import opened, read_settings
+        from deliverability.cli.inputs import ports_of, read_settings
         from deliverability.history.addresses import AddressFile
-        from deliverability.ports.budget import SECONDS
 
         settings = read_settings(config)
         if output is not None and output.exists() and not force:
             raise InputError(FILE_EXISTS(file=str(output)))
-        kept = AddressFile(_file(addresses, settings), create=False)
+        stored = AddressFile(_file(addresses, settings), create=False)
         try:
             if forget or forget_before is not None:
-                _forget(kept, forget, forget_before, lang)
+                _forget(stored, forget, forget_before, lang)
                 return 0
-            ports = opened(
-                zones=zone,
-                servers=resolver or (() if zone else settings.resolvers),
-                offline=offline,
-                seconds=timeout or settings.timeout or SECONDS,
-            )
-            return _write(kept, ports, output, style, lang)
+            ports = ports_of(params, settings)
+            return _write(stored, ports, output, style, lang)
         finally:
-            kept.close()
+            stored.close()
 
 
 def _file(addresses: Path | None, settings: Settings) -> Path:
@@ -90,7 +76,7 @@ def _file(addresses: Path | None, settings: Settings) -> Path:
     return file
 
 
-def _forget(kept: AddressFile, addresses: tuple[str, ...], before: date | None, lang: str) -> None:
+def _forget(stored: AddressFile, addresses: tuple[str, ...], before: date | None, lang: str) -> None:
     """Raises InputError."""
     from deliverability.feedback.suppress import plain_address
     from deliverability.words.phrases import phrases
@@ -101,13 +87,13 @@ def _forget(kept: AddressFile, addresses: tuple[str, ...], before: date | None, 
         if not address:
             raise InputError(NO_ADDRESS(text=text))
         wanted.append(address)
-    gone = kept.forget(wanted)
+    gone = stored.forget(wanted)
     if before is not None:
-        gone += kept.forget_before(int(datetime(before.year, before.month, before.day, tzinfo=UTC).timestamp()))
+        gone += stored.forget_before(int(datetime(before.year, before.month, before.day, tzinfo=UTC).timestamp()))
     click.echo(phrases(lang).count("suppress.forgotten", gone))
 
 
-def _write(kept: AddressFile, ports: Ports, output: Path | None, style: str, lang: str) -> int:
+def _write(stored: AddressFile, ports: Ports, output: Path | None, style: str, lang: str) -> int:
     """Write the list, or only decide. Raises InputError."""
     from deliverability._files import PRIVATE
     from deliverability.cli.output import show, terminal, writing
@@ -121,7 +107,7 @@ def _write(kept: AddressFile, ports: Ports, output: Path | None, style: str, lan
 
     async def decided() -> None:
         try:
-            records = await suppressed(kept, ports, sums)
+            records = await suppressed(stored, ports, sums)
             if output is None:
                 for _ in records:
                     pass

@@ -8,9 +8,9 @@ import sys
 
 def columns() -> int:
     """As `shutil.get_terminal_size` has it, whose module loads four compressors; 80 where it cannot be told."""
-    said = os.environ.get("COLUMNS", "")
-    if said.isdecimal() and int(said):
-        return int(said)
+    setting = os.environ.get("COLUMNS", "")
+    if setting.isdecimal() and int(setting):
+        return int(setting)
     if sys.__stdout__ is None:
         return 80
     try:

@@ -60,8 +60,8 @@ class OneOf(click.ParamType[str]):
         import difflib
 
         near = difflib.get_close_matches(word, (*self.choices, *self._others), n=1)
-        told = {"option": called(param), "text": value, "values": self.choices}
-        raise InputError(NOT_ONE_OF_NEAR(**told, near=near[0]) if near else NOT_ONE_OF(**told))
+        arguments = {"option": called(param), "text": value, "values": self.choices}
+        raise InputError(NOT_ONE_OF_NEAR(**arguments, near=near[0]) if near else NOT_ONE_OF(**arguments))
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
         """The words that begin so."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from deliverability.feedback.complaints import message_key, moment_of
-from deliverability.feedback.explain import told
+from deliverability.feedback.explain import replies_of
 from deliverability.feedback.notice import is_bounce, read_notice, status_parts
 from deliverability.feedback.outcomes import Outcomes, why_of
 from deliverability.feedback.text import MAX_TEXT
@@ -34,7 +34,7 @@ def bounces_of(message: Message, outcomes: Outcomes) -> tuple[DeliveryEvent, ...
     content = read_notice(message)
     if content.problem == "auto-reply":
         return None
-    replies = [each for each in told(content, outcomes.catalogue) if not each.report]
+    replies = [each for each in replies_of(content, outcomes.catalogue) if not each.report]
     if not replies and not parts and content.problem != "notice":
         return None
     sender, at = content.sender_domain or _returned_to(message), moment_of(message)

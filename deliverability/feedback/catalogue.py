@@ -106,7 +106,7 @@ def load_replies(folders: Iterable[Path], rules: RuleSet) -> ReplyCatalogue:
             shape = yamlstrict.shaped(document, _FILE, problems) if document else None
             if document is None or shape is None:
                 continue
-            _host(document.at(), shape, rules, hosts, problems)
+            _host(document.at(), shape, hosts, problems)
             for index, each in enumerate(shape.replies):
                 where = document.at("replies", index)
                 if each.id in taken:
@@ -127,11 +127,7 @@ def load_replies(folders: Iterable[Path], rules: RuleSet) -> ReplyCatalogue:
 
 
 def _host(
-    at: yamlstrict.FileLine,
-    shape: _FileShape,
-    rules: RuleSet,
-    hosts: dict[str, BouncingReceiver],
-    problems: list[Detail],
+    at: yamlstrict.FileLine, shape: _FileShape, hosts: dict[str, BouncingReceiver], problems: list[Detail]
 ) -> None:
     if shape.receiver == ANY:
         return

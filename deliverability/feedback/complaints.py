@@ -84,10 +84,10 @@ def _original(parts: list[Part]) -> dict[str, str]:
         if part.media_type in _HEADERS:
             found = read(part.decode()[:_MAX_TEXT]).headers
             break
-    said: dict[str, str] = {}
+    fields: dict[str, str] = {}
     for each in found:
-        said.setdefault(each.lower, each.value[:2_000])
-    return said
+        fields.setdefault(each.lower, each.value[:2_000])
+    return fields
 
 
 def message_key(message: Message, recipient: str) -> str:
@@ -107,9 +107,9 @@ def moment_of(message: Message) -> int | None:
 
 
 def _moment(message: Message, fields: dict[str, str]) -> int | None:
-    told = moment_of(message)
-    if told is not None:
-        return told
+    stated = moment_of(message)
+    if stated is not None:
+        return stated
     arrived = parse_date(fields.get("arrival-date") or fields.get("received-date", ""))
     return second(arrived.timestamp()) if arrived else None
 

@@ -119,39 +119,39 @@ def _ses(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEvent]:
     authors = common.get("from") if isinstance(common, dict) else None
     author = authors[0] if isinstance(authors, list) and authors and isinstance(authors[0], str) else ""
     sender = domain_of(author) or domain_of(_text(mail, "source"))
-    said = event.get({"DeliveryDelay": "deliveryDelay"}.get(kind, kind.lower()))
-    said = said if isinstance(said, dict) else {}
-    at = second(_text(said, "timestamp")) or second(_text(mail, "timestamp"))
+    body = event.get({"DeliveryDelay": "deliveryDelay"}.get(kind, kind.lower()))
+    body = body if isinstance(body, dict) else {}
+    at = second(_text(body, "timestamp")) or second(_text(mail, "timestamp"))
 
     def made(result: DeliveryResult, to: str, outcome: MailOutcome | None = None) -> DeliveryEvent:
-        told = outcome or MailOutcome(result, outcomes.receiver(to))
-        return _made(DeliveryOrigin.SES, result, at, ident, sender, told, to)
+        reported = outcome or MailOutcome(result, outcomes.receiver(to))
+        return _made(DeliveryOrigin.SES, result, at, ident, sender, reported, to)
 
     if kind == "Delivery":
-        for each in _list(said, "recipients") or _list(mail, "destination"):
+        for each in _list(body, "recipients") or _list(mail, "destination"):
             if isinstance(each, str):
                 yield made(DeliveryResult.DELIVERED, _bare(each))
-    elif kind == "Complaint" and said.get("complaintFeedbackType") != "not-spam":
+    elif kind == "Complaint" and body.get("complaintFeedbackType") != "not-spam":
         # With "OnAccountSuppressionList" the service took the complaint itself: nothing was sent.
-        if said.get("complaintSubType") not in _SES_NOT_TRIED:
-            for recipient in _recipients(said, "complainedRecipients"):
+        if body.get("complaintSubType") not in _SES_NOT_TRIED:
+            for recipient in _recipients(body, "complainedRecipients"):
                 yield made(DeliveryResult.COMPLAINT, recipient)
-    elif kind in ("Bounce", "DeliveryDelay") and said.get("bounceSubType") not in _SES_NOT_TRIED:
+    elif kind in ("Bounce", "DeliveryDelay") and body.get("bounceSubType") not in _SES_NOT_TRIED:
         final = kind == "Bounce"
-        for each in _list(said, "bouncedRecipients" if final else "delayedRecipients"):
+        for each in _list(body, "bouncedRecipients" if final else "delayedRecipients"):
             if isinstance(each, dict):
                 to = _bare(_text(each, "emailAddress"))
-                heard = _told(outcomes, _text(each, "diagnosticCode"), _text(each, "status"), to, final=final)
-                yield made(_ses_bounce(said, heard.result) if final else DeliveryResult.DEFERRED, to, heard.outcome)
+                heard = _read(outcomes, _text(each, "diagnosticCode"), _text(each, "status"), to, final=final)
+                yield made(_ses_bounce(body, heard.result) if final else DeliveryResult.DEFERRED, to, heard.outcome)
 
 
-def _ses_bounce(bounce: dict[str, Any], told: DeliveryResult | None) -> DeliveryResult:
+def _ses_bounce(bounce: dict[str, Any], by_reply: DeliveryResult | None) -> DeliveryResult:
     """The kind of bounce: as the receiver's words tell, else as the service does."""
     listed = _SES_SUBTYPES.get(_text(bounce, "bounceSubType"))
     if listed is not None:
         return listed
-    if told is not None:
-        return told
+    if by_reply is not None:
+        return by_reply
     return DeliveryResult.HARD if bounce.get("bounceType") == "Permanent" else DeliveryResult.SOFT
 
 
@@ -167,7 +167,7 @@ def _sendgrid(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEve
         result = DeliveryResult.COMPLAINT
     elif kind in ("deferred", "bounce"):
         words = _text(event, "reason") or _text(event, "response")
-        heard = _told(outcomes, words, _text(event, "status"), to, final=kind == "bounce")
+        heard = _read(outcomes, words, _text(event, "status"), to, final=kind == "bounce")
         outcome = heard.outcome
         result = DeliveryResult.DEFERRED if kind == "deferred" else _sendgrid_bounce(event, heard.result)
     else:
@@ -177,11 +177,11 @@ def _sendgrid(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEve
     yield _made(DeliveryOrigin.SENDGRID, result, at, ident, sender, outcome, to)
 
 
-def _sendgrid_bounce(event: dict[str, Any], told: DeliveryResult | None) -> DeliveryResult:
+def _sendgrid_bounce(event: dict[str, Any], by_reply: DeliveryResult | None) -> DeliveryResult:
     """The kind of bounce: as the receiver's words tell, else as the service sorts it."""
     listed = _SENDGRID_CLASSES.get(_text(event, "bounce_classification").lower())
     blocked = DeliveryResult.POLICY if event.get("type") == "blocked" else DeliveryResult.HARD
-    return told or listed or blocked
+    return by_reply or listed or blocked
 
 
 # --- Mailgun ---
@@ -202,7 +202,7 @@ def _mailgun(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEven
         words = _text(status, "message") or _text(status, "description")
         if isinstance(code, int) and 400 <= code <= 599 and not words.startswith(str(code)):
             words = f"{code} {words}"
-        heard = _told(outcomes, words, _text(status, "enhanced-code"), to, final=final, host=host)
+        heard = _read(outcomes, words, _text(status, "enhanced-code"), to, final=final, host=host)
         outcome = heard.outcome
         result = (heard.result or DeliveryResult.SOFT) if final else DeliveryResult.DEFERRED
     else:
@@ -232,7 +232,7 @@ def _postmark(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEve
         result = DeliveryResult.COMPLAINT
     elif kind == "Bounce":
         result = _POSTMARK_TYPES.get(_text(event, "Type"))
-        heard = _told(outcomes, _text(event, "Details"), "", to)
+        heard = _read(outcomes, _text(event, "Details"), "", to)
         outcome = heard.outcome
         if result in (DeliveryResult.SOFT, DeliveryResult.HARD):
             result = heard.result or result
@@ -257,7 +257,7 @@ class _Heard(Struct, frozen=True):
         return self.outcome.result if self.known else None
 
 
-def _told(outcomes: Outcomes, words: str, status: str, recipient: str, *, final: bool = True, host: str = "") -> _Heard:
+def _read(outcomes: Outcomes, words: str, status: str, recipient: str, *, final: bool = True, host: str = "") -> _Heard:
     """What the receiver's words tell."""
     text = words.partition(";")[2] if words.lower().startswith("smtp;") else words
     reply = field_reply(text[:_MAX_WORDS]) or Reply(folded(text[:_MAX_WORDS]))

@@ -44,14 +44,14 @@ def _row(cells: dict[str, str], outcomes: Outcomes) -> Iterator[DeliveryEvent]:
     host = cells.get("server-hostname", "").lower() if word == "sent" else ""
     recipients = cells.get("recipient-address", "").split(";")[:_MAX_RECIPIENTS]
     statuses = _statuses(cells.get("recipient-status", ""), len(recipients))
-    for each, said in zip(recipients, statuses, strict=True):
+    for each, status in zip(recipients, statuses, strict=True):
         to = each.strip().lower()
         if not domain_of(to):
             continue
         if word == "sent":
             outcome = MailOutcome(DeliveryResult.DELIVERED, outcomes.receiver(to, host))
         else:
-            found = field_reply(said) or Reply("", status="5.0.0" if word == "bounced" else "4.0.0")
+            found = field_reply(status) or Reply("", status="5.0.0" if word == "bounced" else "4.0.0")
             named = Reply(found.text, found.code, found.enhanced, found.status, found.host, to, found.command)
             outcome = outcomes.of(named, final=word == "bounced")
         result = DeliveryResult.DEFERRED if word == "deferred" else outcome.result

@@ -14,8 +14,8 @@ from deliverability.model.rules import RuleSet
 
 MAX_KINDS = 100
 MAX_KINDS_OF_PILE = 1_000
-_SEEN_KEPT = 50_000
-_RECIPIENTS_KEPT = 10
+_MOST_SEEN = 50_000
+_MOST_RECIPIENTS = 10
 
 
 def explain(data: bytes, catalogue: ReplyCatalogue, rules: RuleSet, receiver: str = "") -> Explanation:
@@ -25,7 +25,7 @@ def explain(data: bytes, catalogue: ReplyCatalogue, rules: RuleSet, receiver: st
     """
     found = find(data)
     kinds = _Kinds(catalogue, rules, receiver, MAX_KINDS)
-    kinds.take(told(found, catalogue))
+    kinds.take(replies_of(found, catalogue))
     replies = kinds.all()
     problem = "" if replies else found.problem or "text"
     more = found.more + kinds.more
@@ -46,7 +46,7 @@ class Pile:
     def add(self, data: bytes) -> None:
         """Take one file or mail. Never raises for any octets."""
         found = find(data)
-        replies = told(found, self._catalogue)
+        replies = replies_of(found, self._catalogue)
         self._items += 1
         self._more += found.more
         self._cut |= found.cut
@@ -83,7 +83,7 @@ class _Kinds:
             # Logs repeat the same words thousands of times; only the recipient differs, of whom the domain may count.
             same = (reply.recipient.rpartition("@")[2], replace(reply, recipient=""))
             explained = self._seen.get(same) or _one(reply, self._catalogue, self._rules, self._receiver)
-            if len(self._seen) < _SEEN_KEPT:
+            if len(self._seen) < _MOST_SEEN:
                 self._seen[same] = explained
             meaning = explained.meaning.id if explained.meaning else reply.text
             key = (explained.receiver, meaning, reply.code, reply.enhanced, "" if reply.code else reply.status)
@@ -99,7 +99,7 @@ class _Kinds:
         return tuple(self._kinds.values())
 
 
-def told(found: NoticeContent, catalogue: ReplyCatalogue) -> tuple[Reply, ...]:
+def replies_of(found: NoticeContent, catalogue: ReplyCatalogue) -> tuple[Reply, ...]:
     """The replies; where they have no code and no status that says anything, the words that the catalogue knows."""
     if any(reply.code or reply.report or _says_something(reply) for reply in found.replies):
         return found.replies
@@ -137,6 +137,6 @@ def _one(reply: Reply, catalogue: ReplyCatalogue, rules: RuleSet, receiver: str)
 
 def _again(known: Explained, reply: Reply) -> Explained:
     recipients = known.recipients
-    if reply.recipient and reply.recipient not in recipients and len(recipients) < _RECIPIENTS_KEPT:
+    if reply.recipient and reply.recipient not in recipients and len(recipients) < _MOST_RECIPIENTS:
         recipients = (*recipients, reply.recipient)
     return replace(known, count=known.count + 1, recipients=recipients)

@@ -64,16 +64,16 @@ def _compliance(document: dict[str, Any]) -> Iterator[PublishedValue]:
             continue
         domain = to_a_label(_text(data, "domainId")) or name
         rows = data.get("rowData")
-        said = [
+        states = [
             (_text(row, "requirement"), row.get("status"))
             for row in (rows[:100] if isinstance(rows, list) else ())
             if isinstance(row, dict)
         ]
         for verdict, requirement in _VERDICTS.items():
-            told = data.get(verdict)
-            if isinstance(told, dict):
-                said.append((requirement, told.get("status")))
-        for requirement, status in said:
+            answer = data.get(verdict)
+            if isinstance(answer, dict):
+                states.append((requirement, answer.get("status")))
+        for requirement, status in states:
             state = _STATES.get(_text(status, "status").lower() if isinstance(status, dict) else str(status).lower())
             named = word(requirement).replace("_", "-")
             if state is not None and named:

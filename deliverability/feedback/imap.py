@@ -19,7 +19,8 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from deliverability.model.codes import AS_SAID, Code, Detail
+from deliverability.model.codes import VERBATIM, Code, Detail
+from deliverability.model.errors import DetailError
 
 T = TypeVar("T")
 
@@ -36,15 +37,11 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 IMAP_LOGIN = Code("imap-login", ("why",))
 IMAP_FAILED = Code("imap-failed", ("why",))
 IMAP_NO_FOLDER = Code("imap-no-folder", ("folder", "why"))
-IMAP_KEPT = Code("imap-kept", ("folder",))
+NOT_EXPUNGED = Code("imap-kept", ("folder",))
 
 
-class ImapError(Exception):
+class ImapError(DetailError):
     """The server does not do what it was asked for; `detail` says what."""
-
-    def __init__(self, detail: Detail) -> None:
-        super().__init__(detail.code)
-        self.detail = detail
 
 
 class _BusyError(Exception):
@@ -148,7 +145,7 @@ class ImapFolder:
 
     def _expunge(self, client: imaplib.IMAP4, uids: Sequence[int]) -> None:
         if "UIDPLUS" not in client.capabilities:
-            raise ImapError(IMAP_KEPT(folder=self._access.folder))
+            raise ImapError(NOT_EXPUNGED(folder=self._access.folder))
         _ok(client.uid("STORE", _set(uids), "+FLAGS.SILENT", r"(\Deleted)"))
         _ok(client.uid("EXPUNGE", _set(uids)))
 
@@ -181,8 +178,8 @@ class ImapFolder:
         access = self._access
         try:
             if access.token:
-                said = f"user={access.username}\1auth=Bearer {access.password}\1\1".encode()
-                client.authenticate("XOAUTH2", lambda challenge: b"" if challenge else said)
+                token = f"user={access.username}\1auth=Bearer {access.password}\1\1".encode()
+                client.authenticate("XOAUTH2", lambda challenge: b"" if challenge else token)
             elif access.password.isascii() and access.username.isascii():
                 client.login(access.username, access.password)
             else:
@@ -202,11 +199,11 @@ class ImapFolder:
     def _select(self, client: imaplib.IMAP4) -> None:
         answer = client.select(_folder_name(self._access.folder))
         if answer[0] != "OK":
-            why = AS_SAID(text=_text(answer).decode("utf-8", "replace")[:300])
+            why = VERBATIM(text=_text(answer).decode("utf-8", "replace")[:300])
             raise ImapError(IMAP_NO_FOLDER(folder=self._access.folder, why=why))
         found = int((client.response("UIDVALIDITY")[1] or [b"0"])[-1] or 0)
         if self.uidvalidity not in (0, found):  # made anew meanwhile, with other mails
-            raise ImapError(IMAP_FAILED(why=AS_SAID(text=f"UIDVALIDITY {found}")))
+            raise ImapError(IMAP_FAILED(why=VERBATIM(text=f"UIDVALIDITY {found}")))
         self.uidvalidity = found
 
     def _leave(self) -> None:
@@ -229,10 +226,10 @@ def _ok(answer: tuple[str, Sequence[object]]) -> Sequence[object]:
     """What a server answered. Raises _BusyError, or imaplib's error where it refused."""
     if answer[0] == "OK":
         return answer[1]
-    said = _text(answer).decode("utf-8", "replace")
-    if _BUSY.search(said):
-        raise _BusyError(said)
-    raise imaplib.IMAP4.error(said)
+    text = _text(answer).decode("utf-8", "replace")
+    if _BUSY.search(text):
+        raise _BusyError(text)
+    raise imaplib.IMAP4.error(text)
 
 
 def _text(answer: tuple[str, Sequence[object]]) -> bytes:
@@ -240,7 +237,7 @@ def _text(answer: tuple[str, Sequence[object]]) -> bytes:
 
 
 def _why(error: BaseException) -> Detail:
-    return AS_SAID(text=(getattr(error, "strerror", None) or str(error) or type(error).__name__)[:300])
+    return VERBATIM(text=(getattr(error, "strerror", None) or str(error) or type(error).__name__)[:300])
 
 
 def _set(uids: Sequence[int]) -> str:

@@ -36,13 +36,13 @@ def json_values(pieces: Iterator[bytes]) -> Iterator[Any]:
             if (value := _value(line)) is not None:
                 yield value
         return
-    kept, size = [first], len(first)
+    collected, size = [first], len(first)
     for line in lines:
         size += len(line) + 1
         if size > limits.MAX_JSON:
             raise NotReadError(limits.TOO_LARGE(octets=size, limit=limits.MAX_JSON))
-        kept.append(line)
-    yield from _several(decode_octets(b"\n".join(kept), None).text.removeprefix("\ufeff"))
+        collected.append(line)
+    yield from _several(decode_octets(b"\n".join(collected), None).text.removeprefix("\ufeff"))
 
 
 def _value(line: bytes) -> dict[str, Any] | list[Any] | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from deliverability.model.codes import Code, Detail
+from deliverability.model.codes import Code
+from deliverability.model.errors import DetailError
 
 MAX_COMPRESSED = 50_000_000  # octets of one file or mail
 MAX_UNPACKED = 1_000_000_000  # octets of one decompressed stream
@@ -39,12 +40,8 @@ BAD_ADDRESS = Code("report-address", ("value",))
 BAD_NAME = Code("report-name", ("value",))
 BAD_PERIOD = Code("report-period", ("begin", "end"))
 NO_EVALUATION = Code("report-evaluation")
-NOT_TOLD = Code("report-not-told", ("what",))
+NOT_STATED = Code("report-not-told", ("what",))
 
 
-class NotReadError(Exception):
+class NotReadError(DetailError):
     """It cannot be used; `detail` is the code of why."""
-
-    def __init__(self, detail: Detail) -> None:
-        super().__init__(detail.code)
-        self.detail = detail

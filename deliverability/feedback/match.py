@@ -18,6 +18,7 @@ from functools import lru_cache
 from msgspec import Struct
 from msgspec.structs import replace
 
+from deliverability.model.names import is_within
 from deliverability.model.replies import ANY, BouncingReceiver, Fit, Meaning, Reply, ReplyCatalogue, ReplyKind, Retry
 from deliverability.model.rules import Confidence, RuleSet
 
@@ -183,7 +184,7 @@ def _by_suffix(name: str, suffixes: Mapping[str, tuple[str, ...]]) -> str:
     best = ("", "")
     for ident, names in suffixes.items():
         for suffix in names:
-            if (name == suffix or name.endswith(f".{suffix}")) and len(suffix) > len(best[0]):
+            if is_within(name, suffix) and len(suffix) > len(best[0]):
                 best = (suffix, ident)
     return best[1]
 
@@ -256,8 +257,8 @@ def _rank(meaning: Meaning, reply: Reply, words: _Words, place: int, receiver: s
 
 
 def _says(meaning: Meaning, words: _Words) -> int:
-    told = words.without_addresses if meaning.receiver == ANY else words.all
-    return max((says(told, wording) for wording in meaning.says), default=0)
+    text = words.without_addresses if meaning.receiver == ANY else words.all
+    return max((says(text, wording) for wording in meaning.says), default=0)
 
 
 def _has_code(codes: tuple[str, ...], reply: Reply) -> bool:

@@ -168,12 +168,12 @@ def read_notice(message: Message) -> NoticeContent:
     if reports:
         return NoticeContent("message", tuple(reports), sender_domain=sender)
     texts = [text for part in outer if (text := _readable(part))]
-    told = [reply for text in texts for reply in _of_notice(text, message)]
+    in_texts = [reply for text in texts for reply in _of_notice(text, message)]
     replies = [reply for part in outer if _is_status(part) for reply in _of_fields(part.text()[:MAX_TEXT])]
     if any(reply.code for reply in replies):
-        replies = [_longer(reply, told) for reply in replies]
-    elif any(reply.code or not replies for reply in told):
-        replies = told
+        replies = [_longer(reply, in_texts) for reply in replies]
+    elif any(reply.code or not replies for reply in in_texts):
+        replies = in_texts
     if any(reply.code for reply in replies):
         return NoticeContent("message", tuple(replies[:MAX_REPLIES]), sender_domain=sender)
     notices: tuple[Reply, ...] = ()
@@ -219,12 +219,12 @@ def _without_styles(page: str) -> str:
         folded_page = page.lower()
         if len(folded_page) != len(page):
             return page
-        kept, position = [], 0
+        pieces, position = [], 0
         while (begin := folded_page.find(f"<{name}", position)) >= 0:
-            kept.append(page[position:begin])
+            pieces.append(page[position:begin])
             end = folded_page.find(f"</{name}", begin)
             position = end if end >= 0 else len(page)
-        page = "".join((*kept, page[position:]))
+        page = "".join((*pieces, page[position:]))
     return page
 
 
@@ -251,10 +251,10 @@ def _failed_recipient(message: Message) -> str:
     return match[0] if match else ""
 
 
-def _longer(reply: Reply, told: Sequence[Reply]) -> Reply:
+def _longer(reply: Reply, others: Sequence[Reply]) -> Reply:
     """Some systems put only the first line of a reply into Diagnostic-Code; the notice has all of it, and the host."""
     begin = reply.text[:20].lower()
-    same = [each for each in told if each.code == reply.code and each.text.lower().startswith(begin)]
+    same = [each for each in others if each.code == reply.code and each.text.lower().startswith(begin)]
     if not same:
         return reply
     longest = max(same, key=lambda each: len(each.text))
@@ -290,9 +290,9 @@ def _of_recipient(fields: Mapping[str, str]) -> Reply | None:
     remote = _TYPED.match(fields.get("remote-mta", ""))
     named = _NAME.match((remote[2] if remote else fields.get("remote-mta", "")).strip(" <[")[:300])
     host = named[0].lower() if named and "." in named[0] else ""
-    said = fields.get("diagnostic-code", "")
-    typed = _TYPED.match(said)
-    words = (typed[2] if typed else said).strip()
+    diagnostic = fields.get("diagnostic-code", "")
+    typed = _TYPED.match(diagnostic)
+    words = (typed[2] if typed else diagnostic).strip()
     reply = field_reply(words)
     if reply is None or (not reply.code and not reply.enhanced):
         comment = fields.get("status", "")[status.end() :].strip(" ()") if status else ""
@@ -319,8 +319,8 @@ def _report(part: Part) -> Iterator[Reply]:
 def _complaint(message: Message) -> list[Reply]:
     """The complaints of Outlook.com (JMRP), which have no machine-readable part but a subject of their own."""
     subject = message.first("subject")
-    told = folded(decode_words(subject.value[:2_000])) if subject else ""
-    return [Reply(told[:200], report=True)] if told.lower().startswith("complaint about message from") else []
+    text = folded(decode_words(subject.value[:2_000])) if subject else ""
+    return [Reply(text[:200], report=True)] if text.lower().startswith("complaint about message from") else []
 
 
 def status_parts(message: Message) -> list[Part]:

@@ -13,7 +13,7 @@ from deliverability.model.deliveries import DeliveryResult
 from deliverability.model.replies import About, Meaning, Reply, ReplyCatalogue, ReplyKind
 from deliverability.model.suppression import SuppressClass
 
-_KEPT = 20_000  # replies whose outcome is remembered
+_MOST_KNOWN = 20_000  # replies whose outcome is remembered
 _POLICY = (About.SENDER, About.MESSAGE, About.RATE)
 _POLICY_CODES = re.compile(r"[245]\.(?:[67]\.[0-9]{1,3}|2\.3|3\.4)")  # RFC 3463: content, security, size
 _SOFT = (SuppressClass.DISABLED, SuppressClass.FULL, SuppressClass.HOST)
@@ -58,7 +58,7 @@ class Outcomes:
         if (known := self._known.get(key)) is not None:
             return known
         found = self._of(reply, final=final)
-        if len(self._known) < _KEPT:
+        if len(self._known) < _MOST_KNOWN:
             self._known[key] = found
         return found
 
@@ -69,7 +69,7 @@ class Outcomes:
         known = self._receivers.get(key)
         if known is None:
             known = receiver_of(Reply("", host=host, recipient=recipient), self.catalogue)[0]
-            if len(self._receivers) < _KEPT:
+            if len(self._receivers) < _MOST_KNOWN:
                 self._receivers[key] = known
         return known
 
@@ -86,13 +86,13 @@ class Outcomes:
         return MailOutcome(result, receiver, meaning.id if meaning else "", why)
 
 
-def why_of(result: DeliveryResult, told: SuppressClass | None = None) -> SuppressClass | None:
-    """Why the address of a mail with that result would go off a list; `told`: why by the words of the receiver."""
+def why_of(result: DeliveryResult, by_reply: SuppressClass | None = None) -> SuppressClass | None:
+    """Why the address of a mail with that result would go off a list; `by_reply`: why by the words of the receiver."""
     if result is DeliveryResult.COMPLAINT:
         return SuppressClass.COMPLAINT
     if result is DeliveryResult.HARD:
-        return told or SuppressClass.ADDRESS
-    return told if result in (DeliveryResult.SOFT, DeliveryResult.DEFERRED) and told in _SOFT else None
+        return by_reply or SuppressClass.ADDRESS
+    return by_reply if result in (DeliveryResult.SOFT, DeliveryResult.DEFERRED) and by_reply in _SOFT else None
 
 
 def _bounce(reply: Reply, meaning: Meaning | None, why: SuppressClass | None) -> DeliveryResult:

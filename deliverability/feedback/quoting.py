@@ -75,8 +75,8 @@ class RepliesQuoted(Struct):
 
     def _add(self, each: Explained, when: datetime | None) -> None:
         reply = each.reply
-        said = " ".join(part for part in (reply.code, reply.enhanced, reply.text) if part)
-        text = masked(said, reply.recipient)[:MAX_TEXT]
+        words = " ".join(part for part in (reply.code, reply.enhanced, reply.text) if part)
+        text = masked(words, reply.recipient)[:MAX_TEXT]
         key = (text, each.meaning.id if each.meaning else "")
         self._counts[key] += each.count
         if when is not None:
@@ -113,17 +113,17 @@ def _pieces(octets: bytes, now: datetime) -> Iterator[tuple[bytes, datetime | No
 
 
 def _stretches(lines: Iterable[str], now: datetime) -> Iterator[tuple[bytes, datetime | None]]:
-    kept: list[str] = []
+    collected: list[str] = []
     when: datetime | None = None
     for line in lines:
         began = _time_of(line, now)
-        if began is not None and kept:
-            yield "".join(kept).encode("utf-8", "replace"), when
-            kept = []
+        if began is not None and collected:
+            yield "".join(collected).encode("utf-8", "replace"), when
+            collected = []
         when = began or when
-        kept.append(line)
-    if kept:
-        yield "".join(kept).encode("utf-8", "replace"), when
+        collected.append(line)
+    if collected:
+        yield "".join(collected).encode("utf-8", "replace"), when
 
 
 def _time_of(line: str, now: datetime) -> datetime | None:

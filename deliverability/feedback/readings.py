@@ -190,8 +190,8 @@ def _of_json(document: Enclosed, values: Iterator[Any], outcomes: Outcomes | Non
             more = (postmaster_values(each) or () for each in values)
             return FoundValues((*published, *itertools.chain.from_iterable(more)), document.name)
         if is_event(value):
-            told = (event for each in itertools.chain(head, values) for event in events_of(each, outcomes))
-            return FoundEvents("", told, None, document.name)
+            events = (event for each in itertools.chain(head, values) for event in events_of(each, outcomes))
+            return FoundEvents("", events, None, document.name)
         if len(head) >= _HEAD_VALUES:
             break
     return None

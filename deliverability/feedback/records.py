@@ -63,27 +63,27 @@ class SeenRecords:
     """
 
     def __init__(self) -> None:
-        self._said: dict[bytes, SeenRecord] = {}
+        self._records: dict[bytes, SeenRecord] = {}
 
     def __len__(self) -> int:
-        return len(self._said)
+        return len(self._records)
 
     def look_up(self, octets: bytes, begin: int, end: int) -> tuple[str, str, SeenRecord] | None:
         """Address, number and the rest of the record that those octets are; None where it has to be parsed."""
         found = _AS_WRITTEN.match(octets, begin, end)
-        said = found and self._said.get(octets[found.end() : end])
-        return (found[1].decode(), found[2].decode(), said) if found and said else None
+        record = found and self._records.get(octets[found.end() : end])
+        return (found[1].decode(), found[2].decode(), record) if found and record else None
 
-    def keep(self, octets: bytes, begin: int, end: int, said: SeenRecord) -> None:
+    def keep(self, octets: bytes, begin: int, end: int, record: SeenRecord) -> None:
         """That is what the record says which was parsed from those octets."""
         found = _AS_WRITTEN.match(octets, begin, end)
         if not found or end - found.end() > _MAX_OCTETS:
             return
         rest = octets[found.end() : end]
         if rest.isascii() and not _ONCE_MORE.search(rest):
-            if len(self._said) >= _MAX_SEEN:
-                self._said.clear()
-            self._said[rest] = said
+            if len(self._records) >= _MAX_SEEN:
+                self._records.clear()
+            self._records[rest] = record
 
 
 class RowSink(Protocol):
@@ -142,7 +142,7 @@ class RecordReader:
     def end(self) -> SeenRecord | None:
         """A record ends: it becomes a row, or a problem. Gives what it says; None where it does not say enough."""
         value = self.values.get
-        said = None
+        record = None
         if "dkim" in self.values or "spf" in self.values:
             key = (
                 value("header_from", ""),
@@ -155,11 +155,11 @@ class RecordReader:
                 tuple(self.reasons),
             )
             known = self._facets.get(key)
-            said = known[1] if known else _common(key) if _is_short(key) else _read(key)
-        self.take(value("source_ip", ""), value("count", ""), said)
-        return said
+            record = known[1] if known else _common(key) if _is_short(key) else _read(key)
+        self.take(value("source_ip", ""), value("count", ""), record)
+        return record
 
-    def take(self, address: str, number: str, said: SeenRecord | None) -> None:
+    def take(self, address: str, number: str, record: SeenRecord | None) -> None:
         """A record, as read or known from another report."""
         ip = packed_address(address)
         if ip is None:
@@ -169,16 +169,16 @@ class RecordReader:
         if not 0 <= count <= limits.MAX_COUNT:
             self._skip(limits.BAD_COUNT, value=shown(number))
             return
-        if said is None:
+        if record is None:
             self._skip(limits.NO_EVALUATION)
             return
         if self.records >= limits.MAX_RECORDS:
             raise NotReadError(limits.TOO_MANY_RECORDS(limit=limits.MAX_RECORDS))
-        at, said = self._facets.get(said.key) or self._new(said)
+        at, record = self._facets.get(record.key) or self._new(record)
         self._packed += b"%b%d,%d;" % (ip, count, at)
         self.records += 1
         self.messages += count
-        self._batch.append(AggregateRow(ip, count, said.facet))
+        self._batch.append(AggregateRow(ip, count, record.facet))
         if len(self._batch) >= _BATCH:
             self.flush()
 
@@ -198,17 +198,17 @@ class RecordReader:
         self.unread += 1
         self._problems.add(code, **args)
 
-    def _new(self, said: SeenRecord) -> tuple[int, SeenRecord]:
+    def _new(self, record: SeenRecord) -> tuple[int, SeenRecord]:
         if len(self._facets) >= _MAX_FACETS:
             self._facets.clear()
-        for code, value in said.problems:
+        for code, value in record.problems:
             self._problems.add(code, **value)
         self._numbers += 1
         self._hash.update(self._packed)
         self._packed.clear()
-        self._hash.update(said.octets)
-        self._facets[said.key] = found = self._numbers, said
-        self.first_domain = self.first_domain or said.facet.header_from
+        self._hash.update(record.octets)
+        self._facets[record.key] = found = self._numbers, record
+        self.first_domain = self.first_domain or record.facet.header_from
         return found
 
 
@@ -247,7 +247,7 @@ def _read(key: _Key) -> SeenRecord:
     facet = Facet(
         header_from=author,
         envelope_from=domain(envelope_from),
-        dkim=_kept(seen, author, aligned_dkim),
+        dkim=_worth_keeping(seen, author, aligned_dkim),
         spf_domain=spf_domain,
         spf_result=word(checked[0][2]) if spf_domain else "",
         aligned_dkim=aligned_dkim,
@@ -262,7 +262,7 @@ _common = functools.lru_cache(maxsize=2048)(_read)
 """Reports of one domain are much alike."""
 
 
-def _kept(seen: Sequence[SignatureSeen], author: str, aligned: bool) -> tuple[SignatureSeen, ...]:
+def _worth_keeping(seen: Sequence[SignatureSeen], author: str, aligned: bool) -> tuple[SignatureSeen, ...]:
     """Of all signatures the first aligned pass, the first failure of an own domain, the first other pass."""
     owner = registrable_domain(author) if author else ""
     own = [each for each in seen if owner and each.domain and registrable_domain(each.domain) == owner]

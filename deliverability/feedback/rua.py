@@ -105,7 +105,7 @@ class _Reader:
         self._chunks: list[str] = []
         self._given = 0  # octets given to the parser
         self._ended_at = -1  # where among them the last end tag of a child of the root element begins
-        self._said: SeenRecord | None = None  # by the last record
+        self._last_record: SeenRecord | None = None
         self._between = False  # such an end tag is the last that the parser was given
         self._rows = RecordReader(sink, self._problems)
         self._parser = self._make(encoding)
@@ -143,11 +143,11 @@ class _Reader:
             if known:
                 self._rows.take(*known)
             else:
-                follows, self._said = self._between, None
+                follows, self._last_record = self._between, None
                 self._parse(piece[begin:end])
                 self._between = self._is_between(tag[0])
-                if follows and self._between and self._said:
-                    self._seen.keep(piece, begin, end, self._said)
+                if follows and self._between and self._last_record:
+                    self._seen.keep(piece, begin, end, self._last_record)
             begin = end
             if not self._between:
                 break  # a comment, or what else: in small pieces it would be looked through again and again
@@ -180,16 +180,16 @@ class _Reader:
         metadata, policy = self._metadata, self._policy
         domain = _a_label(policy.get("domain", ""))
         if domain is None:
-            self._problems.add(limits.NOT_TOLD, what="policy_published")
+            self._problems.add(limits.NOT_STATED, what="policy_published")
             domain = registrable_domain(rows.first_domain) if rows.first_domain else ""
         begin, end = _second(metadata.get("begin", "")), _second(metadata.get("end", ""))
         if not domain or begin is None or end is None:
-            raise NotReadError(limits.NOT_TOLD(what="date_range" if domain else "policy_published"))
+            raise NotReadError(limits.NOT_STATED(what="date_range" if domain else "policy_published"))
         if not is_period(begin, end, self._now):
             self._problems.add(limits.BAD_PERIOD, begin=utc_day(begin), end=utc_day(end))
         for what in ("org_name", "report_id"):
             if not metadata.get(what):
-                self._problems.add(limits.NOT_TOLD, what=what)
+                self._problems.add(limits.NOT_STATED, what=what)
         return AggregateReport(
             reporter=line(metadata.get("org_name", ""), 253),
             email=_a_label(metadata.get("email", "").strip("<>").rpartition("@")[2]) or "",
@@ -280,7 +280,7 @@ class _Reader:
             elif name == "record":
                 if in_record:
                     in_record, in_results, current = False, False, ignored
-                    self._said = rows.end()
+                    self._last_record = rows.end()
             elif name in ("report_metadata", "policy_published"):
                 current = ignored
             elif inside and depth < inside:

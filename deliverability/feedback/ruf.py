@@ -50,17 +50,17 @@ def _of_fields(fields: dict[str, str], message: Message) -> FailureReport:
 
 def _of_text(text: str, message: Message) -> FailureReport:
     """What a notice in words says line by line, up to the header of the message that failed."""
-    said = {
+    fields = {
         name.strip().lower(): value.strip()
         for name, colon, value in (each.partition(":") for each in text.split("------", 1)[0].splitlines())
         if colon
     }
-    failed = [each for each in ("dkim", "spf") if said.get(f"{each} alignment", "").lower() == "no"]
-    arrived = parse_date(said.get("received date", ""))
+    failed = [each for each in ("dkim", "spf") if fields.get(f"{each} alignment", "").lower() == "no"]
+    arrived = parse_date(fields.get("received date", ""))
     return FailureReport(
         reporter=_reporter(message),
-        domain=to_a_label(said.get("sender domain", "")) or "",
-        ip=packed_address(said.get("sender ip address", "")) or b"",
+        domain=to_a_label(fields.get("sender domain", "")) or "",
+        ip=packed_address(fields.get("sender ip address", "")) or b"",
         signature=None,
         failed=",".join(failed),
         arrived=int(arrived.timestamp()) if arrived else None,

@@ -43,12 +43,12 @@ def _data(subject: str, row: list[str]) -> Iterator[PublishedValue]:
     day = _day(row[1])
     if day is None:
         return
-    told = (
+    values = (
         (RECIPIENTS, _count(row[5])),
         (RESULT, _RESULTS.get(row[6].upper())),
         (TRAPS, _count(row[10])),
     )
-    for metric, value in told:
+    for metric, value in values:
         if value is not None:
             yield PublishedValue(subject, day, DeliveryOrigin.SNDS, metric, value, value)
     if (rate := _rate(row[7])) is not None:

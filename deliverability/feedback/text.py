@@ -43,7 +43,7 @@ _LEAD = re.compile(
 _BARE = re.compile(r"(?:\A|\n)(?:--)?[ ]*#?(?P<enhanced>[45]\.[0-7]\.[0-9]{1,3})(?![.0-9])(?=[\s>)\],;:-]|\Z)")
 _HASHED = re.compile(r"#(?P<enhanced>[45]\.[0-7]\.[0-9]{1,3})(?![.0-9])")
 _ACCEPTED = re.compile(rf"\A\s*(?P<code>2[0-9]{{2}})[ -](?P<enhanced>{_ENHANCED})?")
-_SAID_ACCEPTED = re.compile(rf"\((?P<code>2[0-9]{{2}})[ -](?P<enhanced>{_ENHANCED})?")
+_IN_BRACKETS = re.compile(rf"\((?P<code>2[0-9]{{2}})[ -](?P<enhanced>{_ENHANCED})?")
 _LOGGED = re.compile(r"\bdsn=(?P<status>[245]\.[0-9]{1,3}\.[0-9]{1,3})\b")
 _STAT = re.compile(r"\bstat(?:us)?=(?P<text>[^\n]*)")
 _COMMAND = re.compile(
@@ -68,7 +68,7 @@ _RECIPIENT = re.compile(
 )
 _QMAIL = re.compile(r"delivery [0-9]+: (?:failure|deferral|success): (\S+)")
 _WRAPPED = 50
-_SAID = re.compile(r"\b(?:said|says|returned|response)\b", re.I)
+_REPLY_VERB = re.compile(r"\b(?:said|says|returned|response)\b", re.I)
 _BEGINS = re.compile(rf"<?{_ADDRESS}|[A-Z][a-z]{{2}} [ 0-9][0-9] |[0-9]{{4}}-[0-9]{{2}}-|[245][0-9]{{2}}[ -]|[-=*#>]")
 _ZOHO = re.compile(r"ERROR_CODE :([45][0-9]{2}), (?:ERROR_CODE :)?([45]\.[0-9.]{3,7} )?")
 _WHITE = re.compile(r"\s+")
@@ -108,12 +108,12 @@ def accepted(text: str) -> Reply | None:
     if logged and logged["status"].startswith("2"):
         stat = _STAT.search(text, logged.end())
         words = folded(stat["text"][:_MAX_REPLY]) if stat else ""
-        said = _SAID_ACCEPTED.search(words)
+        found = _IN_BRACKETS.search(words)
         recipient = _RECIPIENT.search(text[:_MAX_BLOCK])
         return Reply(
-            _tidy(words[said.end() :]) if said else words,
-            code=said["code"] if said else "",
-            enhanced=(said["enhanced"] or "") if said else "",
+            _tidy(words[found.end() :]) if found else words,
+            code=found["code"] if found else "",
+            enhanced=(found["enhanced"] or "") if found else "",
             status=logged["status"],
             host=_last_host(text[: logged.start()][:_MAX_BLOCK]),
             recipient=recipient["address"] if recipient else "",
@@ -169,7 +169,7 @@ def _is_wrapped(lines: list[str], line: str) -> bool:
     return (
         len(lines[-1]) >= _WRAPPED
         and len(lines) < 20
-        and _SAID.search(lines[0]) is not None
+        and _REPLY_VERB.search(lines[0]) is not None
         and not any("(in reply to" in each for each in lines)
         and _BEGINS.match(line) is None
     )

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from deliverability.feedback import limits
-from deliverability.feedback.jsons import json_values
 from deliverability.feedback.limits import NotReadError
 from deliverability.feedback.values import is_period, line, utc_day, word
 from deliverability.mail.addresses import to_a_label
@@ -18,28 +16,23 @@ _MAX_POLICIES = 1_000
 _MAX_FAILURES = 1_000
 
 
-def read_tls_report(pieces: Iterator[bytes], now: int) -> TlsReport:
-    """Read one report. `now`: seconds since 1970. Raises NotReadError where it is none; never anything else.
-
-    Where a policy's sum of failures is smaller than its details, as some reporters write, the details count.
-    """
-    return tls_report(next(json_values(pieces), None), now)
-
-
 def is_tls_report(document: Any) -> bool:
     """Whether a JSON value is meant to be one."""
     return isinstance(document, dict) and "policies" in document and "report-id" in document
 
 
 def tls_report(document: Any, now: int) -> TlsReport:
-    """The report that a JSON value is. Raises NotReadError where it is none."""
+    """The report that a JSON value is. `now`: seconds since 1970. Raises NotReadError where it is none.
+
+    Where a policy's sum of failures is smaller than its details, as some reporters write, the details count.
+    """
     if not is_tls_report(document):
         raise NotReadError(limits.NOT_FEEDBACK())
     period = document.get("date-range")
     period = period if isinstance(period, dict) else {}
     begin, end = _second(period.get("start-datetime")), _second(period.get("end-datetime"))
     if begin is None or end is None:
-        raise NotReadError(limits.NOT_TOLD(what="date-range"))
+        raise NotReadError(limits.NOT_STATED(what="date-range"))
     problems = []
     if not is_period(begin, end, now):
         problems.append(limits.BAD_PERIOD(begin=utc_day(begin), end=utc_day(end)))
@@ -66,13 +59,13 @@ def _policy(given: dict[str, Any]) -> TlsPolicyResult:
             failures[word(_text(each.get("result-type"), 40)), _mx(each, policy)] += _count(
                 each.get("failed-session-count")
             )
-    kept = tuple(TlsFailure(kind, mx, count) for (kind, mx), count in failures.most_common() if count)
+    counted = tuple(TlsFailure(kind, mx, count) for (kind, mx), count in failures.most_common() if count)
     return TlsPolicyResult(
         domain=to_a_label(_text(policy.get("policy-domain"), 253)) or "",
         type=word(_text(policy.get("policy-type"), 40)),
         succeeded=_count(summary.get("total-successful-session-count")),
-        failed=max(_count(summary.get("total-failure-session-count")), sum(each.count for each in kept)),
-        failures=kept,
+        failed=max(_count(summary.get("total-failure-session-count")), sum(each.count for each in counted)),
+        failures=counted,
     )
 
 

@@ -34,7 +34,7 @@ _SUBMITTER = re.compile(r"\bSubmitter:\s*([^\s;]{1,253})", re.IGNORECASE)
 _MAX_HEADERS = 20  # Authentication-Results fields looked at, from the top
 
 
-class CarrierProof(Struct, frozen=True):
+class MailProof(Struct, frozen=True):
     """What the mail that carried a report proves.
 
     Attributes:
@@ -70,36 +70,36 @@ class ReportNames(Struct, frozen=True):
     file: str = ""
 
 
-async def carrier_proof(mail: Message, resolver: Resolver, authserv: Collection[str], now: datetime) -> CarrierProof:
+async def mail_proof(mail: Message, resolver: Resolver, authserv: Collection[str], now: datetime) -> MailProof:
     """Check the mail that carried reports; `authserv`: hosts whose Authentication-Results are believed.
 
     Never raises for what a mail or DNS can hold.
     """
     domain, submitter = _author(mail), _submitter(mail)
     if not domain:
-        return CarrierProof(Trust.CLAIMED, "", "", submitter, NO_AUTHOR())
+        return MailProof(Trust.CLAIMED, "", "", submitter, NO_AUTHOR())
     signatures = await verify_message(mail, resolver, now)
     results: list[tuple[Result, Result]] = [(_result(each), each.signature.domain) for each in signatures]
     found = await evaluate_dmarc(domain, None, results, resolver)
     home = found.organizational_domain
     organization = home if isinstance(home, str) else registrable_domain(domain)
     if found.dkim_pass is True:
-        return CarrierProof(Trust.VERIFIED, domain, organization, submitter)
+        return MailProof(Trust.VERIFIED, domain, organization, submitter)
     if _is_recorded(mail, domain, authserv):
-        return CarrierProof(Trust.AUTHENTICATED, domain, organization, submitter)
+        return MailProof(Trust.AUTHENTICATED, domain, organization, submitter)
     unknown = found.dkim_pass if isinstance(found.dkim_pass, Unknown) else None
     if unknown is not None:
         settled = unknown.reason is Reason.NO_MESSAGE
-        return CarrierProof(
+        return MailProof(
             Trust.CLAIMED, domain, organization, submitter, NOT_VERIFIED_NOW(domain=domain), settled=settled
         )
     gone = _key_gone(signatures, found)
     detail = KEY_GONE(name=gone) if gone else NOT_AUTHENTICATED(domain=domain)
-    return CarrierProof(Trust.CLAIMED, domain, organization, submitter, detail)
+    return MailProof(Trust.CLAIMED, domain, organization, submitter, detail)
 
 
 def trust_of(
-    proof: CarrierProof | None, names: ReportNames, known: Mapping[str, Reporter], *, vouched: bool = False
+    proof: MailProof | None, names: ReportNames, known: Mapping[str, Reporter], *, vouched: bool = False
 ) -> tuple[Trust, Detail | None]:
     """How far a report is trusted, and why no further.
 
@@ -124,7 +124,7 @@ def reporter_key(names: ReportNames) -> str:
     return names.reporter.rpartition("@")[2].strip().casefold() or registrable_domain(names.email)
 
 
-def _is_theirs(proof: CarrierProof, names: ReportNames, known: Mapping[str, Reporter]) -> bool:
+def _is_theirs(proof: MailProof, names: ReportNames, known: Mapping[str, Reporter]) -> bool:
     """Whether a mail from that domain may bring reports of who is named in them."""
     listed = reporter_named(names.reporter, known)
     if listed is not None:
@@ -132,8 +132,8 @@ def _is_theirs(proof: CarrierProof, names: ReportNames, known: Mapping[str, Repo
     if any(each.sends_from(proof.domain) for each in known.values()):
         return True  # one that is listed sends under a name that is not yet
     named = to_a_label(names.reporter) if "." in names.reporter else None
-    said = [named] if named else [names.email, proof.submitter, names.file.partition("!")[0]]
-    return any(registrable_domain(name) == proof.organization for each in said if each and (name := to_a_label(each)))
+    claims = [named] if named else [names.email, proof.submitter, names.file.partition("!")[0]]
+    return any(registrable_domain(name) == proof.organization for each in claims if each and (name := to_a_label(each)))
 
 
 def _author(mail: Message) -> str:

@@ -99,14 +99,14 @@ class _Source(Struct, frozen=True):
         """All of it. Raises NotReadError above the size of what may come compressed."""
         if self.whole is not None:
             return self.whole
-        kept: list[bytes] = []
+        pieces: list[bytes] = []
         size = 0
         for piece in self.pieces():
             size += len(piece)
             if size > limits.MAX_COMPRESSED:
                 raise NotReadError(limits.TOO_LARGE(octets=size, limit=limits.MAX_COMPRESSED))
-            kept.append(piece)
-        return b"".join(kept)
+            pieces.append(piece)
+        return b"".join(pieces)
 
 
 def _of_octets(name: str, octets: bytes) -> _Source:

@@ -40,7 +40,7 @@ _COLUMNS = tuple(COUNTS.values())
 _DIGEST = 12  # octets; among a thousand million events two that differ share one with a chance of 1 in 10^11
 
 
-class KeptEvents(Struct, frozen=True):
+class CountedEvents(Struct, frozen=True):
     """What became of events: those that were new, how many were known, and how many are older than what is kept."""
 
     new: tuple[DeliveryEvent, ...]
@@ -59,7 +59,7 @@ class DeliverySums:
         self._causes: Counter[tuple[str, int, str, str, str, str, str]] = Counter()
         self._values: dict[tuple[str, str, int, str, str], tuple[float, float]] = {}
 
-    def take(self, events: Sequence[DeliveryEvent]) -> KeptEvents:
+    def take(self, events: Sequence[DeliveryEvent]) -> CountedEvents:
         """Count events that were not counted before. Those without a time, or with one to come, are of today."""
         fresh: dict[bytes, tuple[DeliveryEvent, int]] = {}
         known = old = 0
@@ -80,7 +80,7 @@ class DeliverySums:
             self._days[*place, COUNTS[event.result]] += 1
             if event.meaning:
                 self._causes[*place, event.meaning, event.result.value] += 1
-        return KeptEvents(tuple(event for event, _ in new.values()), known + len(there), old)
+        return CountedEvents(tuple(event for event, _ in new.values()), known + len(there), old)
 
     def values(self, given: Iterable[PublishedValue]) -> int:
         """Keep numbers; gives how many are older than what is kept. Told twice, the worse one of a day counts."""
@@ -119,8 +119,8 @@ class DeliverySums:
         self._causes.clear()
         self._values.clear()
 
-    def _day(self, told: int | None) -> int:
-        return self._today if told is None or told > self._today + 1 else told
+    def _day(self, stated: int | None) -> int:
+        return self._today if stated is None or stated > self._today + 1 else stated
 
     def _there(self, digests: Collection[bytes]) -> set[bytes]:
         """Those of them that were counted before."""
@@ -184,8 +184,8 @@ def deliveries_of(history: History, domain: str, days: int, now: int) -> Deliver
         return None
     values: dict[DeliveryOrigin, list[ValueDay]] = {DeliveryOrigin.GMAIL: [], DeliveryOrigin.SNDS: []}
     for row in numbers:
-        told = (as_date(row["day"]), row["subject"], row["metric"], row["value_low"], row["value_high"])
-        values[DeliveryOrigin(row["origin"])].append(ValueDay(*told))
+        columns = (as_date(row["day"]), row["subject"], row["metric"], row["value_low"], row["value_high"])
+        values[DeliveryOrigin(row["origin"])].append(ValueDay(*columns))
     by_day = [
         DeliveryDay(
             as_date(row["day"]),

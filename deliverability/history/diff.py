@@ -17,10 +17,10 @@ from deliverability.model.history import (
     ChangeKind,
     Comparison,
     FindingChange,
-    Kept,
     RecordChange,
     Snapshot,
     State,
+    StoredFinding,
     VerdictChange,
 )
 from deliverability.model.report import Finding, Outcome
@@ -54,7 +54,7 @@ def compare(
         first = tuple(_first(each, new.started) for each in findings if each.outcome is _BAD)
         return Comparison(new.domain, new.source, "", first, ())
     ruled = ruled or Judged()
-    records = _told(changed_records(old.facts, new.facts, Owner(new.domain, new.facts)), old.facts, new.facts)
+    records = _cited(changed_records(old.facts, new.facts, Owner(new.domain, new.facts)), old.facts, new.facts)
     background = Background(old, new, ruled, settled or ruled, records, rules or {})
     shown = tuple(change for ident, change in records.items() if is_dns(ident, new.facts, old.facts))
     return Comparison(
@@ -69,7 +69,7 @@ def compare(
     )
 
 
-def _told(records: Mapping[str, RecordChange], *sets: FactSet) -> Mapping[str, RecordChange]:
+def _cited(records: Mapping[str, RecordChange], *sets: FactSet) -> Mapping[str, RecordChange]:
     """Without records of others that no fact rests on: the reverse name of whoever sends in the domain's name, say."""
     cited = {ident for facts in sets for fact in facts for ident in fact.evidence}
     return {ident: each for ident, each in records.items() if ident in cited or each.cause is not Cause.VENDOR}
@@ -108,9 +108,11 @@ def _changes(
             yield change
 
 
-def _change(background: Background, finding: Finding, kept: Kept | None, state: State | None) -> FindingChange | None:
+def _change(
+    background: Background, finding: Finding, stored: StoredFinding | None, state: State | None
+) -> FindingChange | None:
     """What became of a finding that is there now; None where there is nothing to tell."""
-    known = state.outcome if state else kept.outcome if kept and kept.outcome is not Outcome.UNKNOWN else None
+    known = state.outcome if state else stored.outcome if stored and stored.outcome is not Outcome.UNKNOWN else None
     started = background.new.started
     since = state.since if state else started
     causes = Causes(background, finding)
@@ -122,8 +124,8 @@ def _change(background: Background, finding: Finding, kept: Kept | None, state: 
         kind = ChangeKind.UNCHECKED
     elif finding.outcome is _BAD and known is _BAD:
         kind = ChangeKind.STILL
-        if kept is not None and kept.outcome is _BAD and kept.severity is not finding.severity:
-            kind, was = ChangeKind.RATED, kept.severity
+        if stored is not None and stored.outcome is _BAD and stored.severity is not finding.severity:
+            kind, was = ChangeKind.RATED, stored.severity
             why = causes.of(lambda each: (each.outcome, each.severity))
     elif finding.outcome is _BAD:
         kind, since, why = ChangeKind.NEW, started, causes.of(_outcome)
@@ -168,41 +170,41 @@ def _lost(background: Background, findings: Sequence[Finding], states: Mapping[s
     now = {each.fingerprint for each in findings}
     blind = {each.rule for each in findings if _out_of_sight(background, each)}
     unanswered = failed(background.new.facts)
-    for kept in background.old.findings:
-        if kept.fingerprint in now or kept.outcome is not _BAD:
+    for stored in background.old.findings:
+        if stored.fingerprint in now or stored.outcome is not _BAD:
             continue
-        state = states.get(kept.fingerprint)
-        judged = background.ruled.findings.get(kept.fingerprint)
-        if kept.rule in blind or (judged is not None and unanswered.intersection(judged.evidence)):
-            yield _unchecked(kept, state, background.old)
+        state = states.get(stored.fingerprint)
+        judged = background.ruled.findings.get(stored.fingerprint)
+        if stored.rule in blind or (judged is not None and unanswered.intersection(judged.evidence)):
+            yield _unchecked(stored, state, background.old)
         elif state is None or state.outcome is _BAD:
-            yield _gone(background, kept, judged)
+            yield _gone(background, stored, judged)
 
 
-def _unchecked(kept: Kept, state: State | None, old: Snapshot) -> FindingChange:
+def _unchecked(stored: StoredFinding, state: State | None, old: Snapshot) -> FindingChange:
     """An item of a list that could not be read this time."""
     return FindingChange(
         ChangeKind.UNCHECKED,
-        kept.rule,
-        kept.item,
-        kept.fingerprint,
-        kept.severity,
-        kept.outcome,
+        stored.rule,
+        stored.item,
+        stored.fingerprint,
+        stored.severity,
+        stored.outcome,
         Outcome.UNKNOWN,
         since=state.since if state else old.started,
         checked=state.checked if state else old.started,
-        waived=kept.waived,
+        waived=stored.waived,
     )
 
 
-def _gone(background: Background, kept: Kept, judged: Finding | None) -> FindingChange:
+def _gone(background: Background, stored: StoredFinding, judged: Finding | None) -> FindingChange:
     """A finding that no longer occurs: its item is gone, or its rule is."""
     causes = Causes(background, judged) if judged is not None else None
     cited: tuple[RecordChange, ...] = ()
     if causes is None:
         # The facts as they were give no such finding today: the rule is gone, or the settings leave it out.
         why: tuple[Cause, ...] = (Cause.RULES if background.other_rules else Cause.SETTINGS,)
-    elif kept.fingerprint not in background.settled.findings:
+    elif stored.fingerprint not in background.settled.findings:
         why = (Cause.SETTINGS,)
     else:
         left = Cause.SETTINGS if background.other_settings else Cause.UNCLEAR
@@ -213,16 +215,16 @@ def _gone(background: Background, kept: Kept, judged: Finding | None) -> Finding
             cited = tuple(each for each in background.records.values() if each.removed)
     return FindingChange(
         ChangeKind.GONE,
-        kept.rule,
-        kept.item,
-        kept.fingerprint,
-        kept.severity,
-        kept.outcome,
+        stored.rule,
+        stored.item,
+        stored.fingerprint,
+        stored.severity,
+        stored.outcome,
         Outcome.NOT_APPLICABLE,
         since=background.new.started,
         causes=why,
         records=cited,
-        waived=kept.waived,
+        waived=stored.waived,
     )
 
 

@@ -119,18 +119,18 @@ def read_facets(connection: Connection, ids: Iterable[int]) -> Mapping[int, Face
         labels.update((row.id, row.text) for row in connection.execute(wanted))
 
     def facet(row: Any) -> Facet:
-        said = {column: labels[getattr(row, column)] for column in LABELLED}
-        spf_domain, _, spf_result = said["spf"].partition(" ")
+        given = {column: labels[getattr(row, column)] for column in LABELLED}
+        spf_domain, _, spf_result = given["spf"].partition(" ")
         return Facet(
-            said["header_from"],
-            said["envelope_from"],
-            tuple(SignatureSeen(*each.split(" ")) for each in (said["dkim1"], said["dkim2"], said["dkim3"]) if each),
+            given["header_from"],
+            given["envelope_from"],
+            tuple(SignatureSeen(*each.split(" ")) for each in (given["dkim1"], given["dkim2"], given["dkim3"]) if each),
             spf_domain,
             spf_result,
             bool(row.aligned_dkim),
             bool(row.aligned_spf),
-            said["disposition"],
-            said["reason"],
+            given["disposition"],
+            given["reason"],
         )
 
     return {row.id: facet(row) for row in rows}
@@ -143,7 +143,7 @@ def next_id(connection: Connection, column: Any) -> int:
     return int(connection.execute(select(func.coalesce(func.max(column), 0))).scalar_one()) + 1
 
 
-def in_portions(items: Sequence[T]) -> Iterator[Sequence[T]]:
+def in_portions(items: Sequence[T], most: int = 500) -> Iterator[Sequence[T]]:
     """Some at a time, as many as one statement takes."""
-    for start in range(0, len(items), 500):
-        yield items[start : start + 500]
+    for start in range(0, len(items), most):
+        yield items[start : start + most]

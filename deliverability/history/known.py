@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from deliverability.history.records import failed
 from deliverability.model.facts import FactSet, Unknown, Value
-from deliverability.model.history import Kept, Snapshot
+from deliverability.model.history import Snapshot, StoredFinding
 from deliverability.model.report import Outcome, Verdict, VerdictKind
 
 
@@ -62,7 +62,7 @@ def filled(known: FactSet, older: FactSet) -> tuple[FactSet, tuple[str, ...]]:
     return FactSet(facts, evidence), tuple(stale)
 
 
-def _filled_findings(known: Sequence[Kept], older: Sequence[Kept]) -> tuple[Kept, ...]:
+def _filled_findings(known: Sequence[StoredFinding], older: Sequence[StoredFinding]) -> tuple[StoredFinding, ...]:
     before = {each.fingerprint: each for each in older if each.outcome is not Outcome.UNKNOWN}
     blind = {each.rule for each in known if each.outcome is Outcome.UNKNOWN}
     there = {each.fingerprint for each in known}
@@ -85,7 +85,7 @@ def fails(value: Value) -> bool:
 _UNDECIDED = (VerdictKind.CANNOT_TELL, VerdictKind.DNS_PARTLY)
 
 
-def seen(was: Verdict, now: Verdict, findings: Iterable[Kept]) -> bool:
+def seen(was: Verdict, now: Verdict, findings: Iterable[StoredFinding]) -> bool:
     """Whether `now` differs from `was` by what was seen: all was checked, or what was found alone makes it worse.
 
     Args:

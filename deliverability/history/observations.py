@@ -13,7 +13,7 @@ from msgspec import Struct, field
 from msgspec.structs import asdict, replace
 
 from deliverability.history import folding
-from deliverability.history.deliveries import DeliverySums, KeptEvents
+from deliverability.history.deliveries import CountedEvents, DeliverySums
 from deliverability.history.facets import Facets, in_portions, next_id
 from deliverability.history.reports import DAY, REPORT_COLUMNS, SUMMED, StoredReport, key_of, twin_of
 from deliverability.history.store import History
@@ -236,13 +236,13 @@ class Batch:
 
     # --- Deliveries ---
 
-    def events(self, events: Sequence[DeliveryEvent]) -> KeptEvents:
+    def events(self, events: Sequence[DeliveryEvent]) -> CountedEvents:
         """Count what became of mails; each event once, however often it is told."""
-        kept = self._sums.take(events)
-        self._many += len(kept.new)
-        self.count.new += len(kept.new)
-        self.count.duplicates += kept.known
-        return kept
+        counted = self._sums.take(events)
+        self._many += len(counted.new)
+        self.count.new += len(counted.new)
+        self.count.duplicates += counted.known
+        return counted
 
     def values(self, values: Sequence[PublishedValue]) -> int:
         """Keep numbers that a receiver publishes; gives how many of them are older than what is kept."""
@@ -410,12 +410,12 @@ class Batch:
         )
 
     def _keep(self, item: bytes, report: StoredReport, rows: ReportRows) -> Taken:
-        kept = self._decide(item, report, rows)
-        if kept is Taken.NEW:
+        taken = self._decide(item, report, rows)
+        if taken is Taken.NEW:
             self.count.new += 1
-        elif kept is not Taken.OLD:
+        elif taken is not Taken.OLD:
             self.count.duplicates += 1
-        return kept
+        return taken
 
     def _decide(self, item: bytes, report: StoredReport, rows: ReportRows) -> Taken:
         if report.end // DAY < self._oldest:
@@ -550,8 +550,8 @@ class Batch:
 @lru_cache(64)
 def _policy(policy: PolicySeen) -> str:
     """As it is kept: reports of one domain are about the same one."""
-    said = {name: value for name, value in asdict(policy).items() if value}
-    return json.dumps(said, separators=(",", ":"))
+    fields = {name: value for name, value in asdict(policy).items() if value}
+    return json.dumps(fields, separators=(",", ":"))
 
 
 def _tls(policy: TlsPolicyResult) -> list[Any]:

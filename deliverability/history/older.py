@@ -13,9 +13,9 @@ from typing import Final
 from msgspec.structs import replace
 
 from deliverability.model.codec import as_catalogued
-from deliverability.model.codes import AS_SAID, Code, Detail
+from deliverability.model.codes import VERBATIM, Code, Detail
 from deliverability.model.facts import Catalogue, Fact, FactSet, Reason, Unknown, Value, records_of
-from deliverability.model.history import Kept, Snapshot
+from deliverability.model.history import Snapshot, StoredFinding
 from deliverability.model.report import Consequence, Verdict
 
 IDENTITIES: Final = "spf.identities"
@@ -54,12 +54,12 @@ def renewed(snapshot: Snapshot, today: FactSet, names: Mapping[str, str], catalo
 def reworded(before: Value, after: Value) -> bool:
     """Whether one is a sentence of an older version and the other a code: nobody can tell that they differ."""
     details = isinstance(before, Detail) and isinstance(after, Detail)
-    return details and AS_SAID.matches(before) is not AS_SAID.matches(after)
+    return details and VERBATIM.matches(before) is not VERBATIM.matches(after)
 
 
-def _finding(kept: Kept, names: Mapping[str, str], domain: str) -> Kept:
-    name = names.get(kept.fingerprint)
-    return kept if name is None else replace(kept, item=domain, fingerprint=name)
+def _finding(stored: StoredFinding, names: Mapping[str, str], domain: str) -> StoredFinding:
+    name = names.get(stored.fingerprint)
+    return stored if name is None else replace(stored, item=domain, fingerprint=name)
 
 
 def _verdict(verdict: Verdict, rules: set[str], domain: str) -> Verdict:

@@ -6,7 +6,6 @@ nothing changed has the manifest of the week before.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
@@ -15,9 +14,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from deliverability.history.texts import without_texts
+from deliverability.history.texts import digest_of, without_texts
 from deliverability.model.codec import decode, decode_facts, encode, encode_facts
-from deliverability.model.history import GRADED_RECEIVERS, GRADED_SUBJECT, Kept, Snapshot
+from deliverability.model.history import GRADED_RECEIVERS, GRADED_SUBJECT, Snapshot, StoredFinding
 from deliverability.model.report import GRADES, Assessment, Consequence, Outcome, Verdict, VerdictKind
 from deliverability.model.rules import Effect, Severity
 
@@ -56,15 +55,15 @@ def pack(snapshot: Snapshot) -> Packed:
         pieces.setdefault(f"evidence.{item['kind']}", []).append(item)
     texts: dict[str, str] = {}
 
-    def kept(text: str) -> str:
+    def stored(text: str) -> str:
         digest = digest_of(text)
         texts[digest] = text
         return digest
 
     manifest = {
-        name: kept(json.dumps(value, ensure_ascii=False, separators=(",", ":"))) for name, value in pieces.items()
+        name: stored(json.dumps(value, ensure_ascii=False, separators=(",", ":"))) for name, value in pieces.items()
     }
-    return Packed(snapshot, texts, kept(json.dumps(manifest, sort_keys=True)))
+    return Packed(snapshot, texts, stored(json.dumps(manifest, sort_keys=True)))
 
 
 def _replace_ages(facts: Mapping[str, Any], by: Callable[[Any], Any]) -> None:
@@ -84,11 +83,6 @@ def _age(started: str, day: Any) -> Any:
     return (date.fromisoformat(started[:10]) - date.fromisoformat(day)).days if isinstance(day, str) else day
 
 
-def digest_of(text: str) -> str:
-    """The name of a piece."""
-    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
-
-
 def unpacked(pieces: Mapping[str, Any], domain: str, source: str, started: str, rules_digest: str) -> Snapshot:
     """The snapshot of these pieces. Raises LookupError, TypeError, ValueError or AttributeError on anything else."""
     facts: dict[str, Any] = {}
@@ -100,7 +94,7 @@ def unpacked(pieces: Mapping[str, Any], domain: str, source: str, started: str, 
             evidence.extend(piece)
     _replace_ages(facts, partial(_age, started))
     inputs = decode(pieces["inputs"])
-    kept = Snapshot(
+    snapshot = Snapshot(
         domain=domain,
         source=source,
         started=started,
@@ -111,10 +105,10 @@ def unpacked(pieces: Mapping[str, Any], domain: str, source: str, started: str, 
         rules_digest=rules_digest,
         graded=graded_by(pieces["verdicts"]),
     )
-    return without_texts(kept)  # earlier versions kept more
+    return without_texts(snapshot)  # earlier versions kept more
 
 
-def finding_json(finding: Kept) -> dict[str, Any]:
+def finding_json(finding: StoredFinding) -> dict[str, Any]:
     """A finding as plain JSON values."""
     marks = {"waived": finding.waived, "failed": finding.failed}
     return {
@@ -127,8 +121,8 @@ def finding_json(finding: Kept) -> dict[str, Any]:
     }
 
 
-def _read_finding(data: dict[str, Any]) -> Kept:
-    return Kept(
+def _read_finding(data: dict[str, Any]) -> StoredFinding:
+    return StoredFinding(
         data["rule"],
         data["item"],
         data["fingerprint"],
@@ -202,8 +196,8 @@ def _read_old_verdict(data: dict[str, Any]) -> Verdict:
     return Verdict(data["receiver"], VerdictKind(data["verdict"]), open=unknown)
 
 
-def _consequence(told: Consequence) -> list[Any]:
-    return [told.rule, encode(told.item), told.effect.value, told.contested]
+def _consequence(consequence: Consequence) -> list[Any]:
+    return [consequence.rule, encode(consequence.item), consequence.effect.value, consequence.contested]
 
 
 def _read_consequence(data: list[Any], outcome: Outcome) -> Consequence:

@@ -9,6 +9,7 @@ from deliverability.model.codes import Detail
 from deliverability.model.evidence import aliases, is_failure, texts
 from deliverability.model.facts import Evidence, EvidenceKind, EvidenceLine, FactSet
 from deliverability.model.history import Cause, RecordChange, RecordKind
+from deliverability.model.names import is_within
 
 _OF_MESSAGE = (EvidenceKind.HEADER, EvidenceKind.MIME)
 
@@ -37,7 +38,7 @@ class Owner:
 
     def _is_own(self, name: str) -> bool:
         plain = name.rstrip(".").lower()
-        return any(plain == each or plain.endswith(f".{each}") for each in self._own)
+        return any(is_within(plain, each) for each in self._own)
 
 
 def _chain(item: Evidence) -> list[str]:

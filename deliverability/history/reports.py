@@ -71,8 +71,8 @@ class StoredReport(Struct, frozen=True):
 
     def row(self) -> tuple[Any, ...]:
         """As the table has it, in the order of REPORT_COLUMNS."""
-        kept: tuple[Any, ...] = _row(self)
-        return kept
+        row: tuple[Any, ...] = _row(self)
+        return row
 
     @classmethod
     def of(cls, row: Any) -> StoredReport:

@@ -75,10 +75,10 @@ class RunRow(Struct, frozen=True):
         return worst.count(group)
 
 
-def subject_rows(kept: Iterable[tuple[HistoryRun, Snapshot]]) -> Iterator[SubjectRow]:
+def subject_rows(snapshots: Iterable[tuple[HistoryRun, Snapshot]]) -> Iterator[SubjectRow]:
     """The runs of one subject, as they come: newest first."""
     later: tuple[HistoryRun, Snapshot] | None = None
-    for run, snapshot in kept:
+    for run, snapshot in snapshots:
         if later is not None:
             yield _row(*later, snapshot)
         later = (run, snapshot)

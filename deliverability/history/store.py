@@ -22,6 +22,7 @@ from msgspec.structs import replace
 
 from deliverability._files import PRIVATE_FOLDER, private
 from deliverability._resources import state_folder
+from deliverability.history.facets import in_portions
 from deliverability.history.pieces import (
     Packed,
     assessment_json,
@@ -198,7 +199,7 @@ class History:
         """A connection that holds PostgreSQL's advisory lock. Raises HistoryError where another process has it."""
         from sqlalchemy import text
 
-        with self._told():
+        with self._database_errors():
             connection = self._connect().execution_options(isolation_level="AUTOCOMMIT")
             if connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK_KEY}).scalar():
                 return connection
@@ -245,19 +246,19 @@ class History:
     @contextlib.contextmanager
     def _reading(self) -> Iterator[Connection]:
         """A connection to read from. Raises HistoryError."""
-        with self._told(), self._connect() as connection:
+        with self._database_errors(), self._connect() as connection:
             yield connection
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[Connection]:
         """A transaction that is to write. Raises HistoryError."""
-        with self._told():
+        with self._database_errors():
             self._keep_lock()
             with _writing(self._connect()) as connection:
                 yield connection
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def _database_errors(self) -> Iterator[None]:
         """Turn what the database says into HistoryError."""
         from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -368,7 +369,7 @@ class History:
                 )
             )
             _keep_states(connection, snapshot, run.started, renamed)
-            for some in _in_hundreds(tuple(gone)):
+            for some in in_portions(tuple(gone), 100):
                 of_subject = (states.c.domain == snapshot.domain) & (states.c.source == snapshot.source)
                 connection.execute(delete(states).where(of_subject, states.c.fingerprint.in_(some)))
             _keep_keys(connection, snapshot, run.started)
@@ -477,15 +478,15 @@ class History:
         )
         by_id = {each.id: each for each in self.runs()}
         found: dict[tuple[str, str], list[Point]] = {}
-        told: dict[str, tuple[Assessment, int] | None] = {}
+        graded: dict[str, tuple[Assessment, int] | None] = {}
         with self._reading() as connection:
             for row in connection.execute(wanted).all():
-                if row.manifest not in told:
-                    told[row.manifest] = None
+                if row.manifest not in graded:
+                    graded[row.manifest] = None
                     with contextlib.suppress(DamagedError), _readable(row.domain):
                         verdicts = _pieces(connection, row.manifest, ("verdicts",))["verdicts"]
-                        told[row.manifest] = read_assessment(verdicts), graded_by(verdicts)
-                if (known := told[row.manifest]) is not None:
+                        graded[row.manifest] = read_assessment(verdicts), graded_by(verdicts)
+                if (known := graded[row.manifest]) is not None:
                     point = Point(by_id[row.run], known[0], _NO_FACTS, known[1])
                     found.setdefault((row.domain, row.source), []).append(point)
         return {subject: tuple(points) for subject, points in found.items()}
@@ -517,8 +518,8 @@ class History:
                     if row.manifest not in seen:
                         pieces = _pieces(connection, row.manifest, ("verdicts", *names))
                         facts = {path: body for name in names for path, body in pieces.get(name, {}).items()}
-                        told, verdicts = decode_facts({"facts": facts, "evidence": []}), pieces["verdicts"]
-                        seen[row.manifest] = read_assessment(verdicts), told, graded_by(verdicts)
+                        fact_set, verdicts = decode_facts({"facts": facts, "evidence": []}), pieces["verdicts"]
+                        seen[row.manifest] = read_assessment(verdicts), fact_set, graded_by(verdicts)
                     run = HistoryRun(row.id, row.started, row.finished, row.version)
                     points.append(Point(run, *seen[row.manifest]))
         return tuple(points)
@@ -579,14 +580,14 @@ class History:
                 connection.execute(delete(runs).where(runs.c.id == number))
             if going:
                 needed = {row.manifest for row in connection.execute(select(snapshots.c.manifest).distinct())}
-                for some in _in_hundreds(tuple(needed)):
+                for some in in_portions(tuple(needed), 100):
                     for row in connection.execute(select(blobs.c.data).where(blobs.c.digest.in_(some))):
                         with contextlib.suppress(DamagedError), _readable(""):  # what it named is out of reach
                             needed.update(_manifest(row.data).values())
                 unneeded = [
                     row.digest for row in connection.execute(select(blobs.c.digest)) if row.digest not in needed
                 ]
-                for some in _in_hundreds(unneeded):
+                for some in in_portions(unneeded, 100):
                     connection.execute(delete(blobs).where(blobs.c.digest.in_(some)))
             return len(going)
 
@@ -768,10 +769,10 @@ def _pieces(connection: Connection, manifest: str, only: Collection[str] = ()) -
 
     from deliverability.history.tables import blobs
 
-    kept = connection.execute(select(blobs.c.data).where(blobs.c.digest == manifest)).first()
-    if kept is None:
+    found = connection.execute(select(blobs.c.data).where(blobs.c.digest == manifest)).first()
+    if found is None:
         raise LookupError(manifest)
-    digests = _manifest(kept.data)
+    digests = _manifest(found.data)
     wanted = {name: digest for name, digest in digests.items() if not only or name in only}
     texts = _read_blobs(connection, wanted.values())
     return {name: json.loads(texts[digest]) for name, digest in wanted.items()}
@@ -818,11 +819,6 @@ def _read_blobs(connection: Connection, digests: Iterable[str]) -> dict[str, str
     return {row.digest: zlib.decompress(row.data).decode("utf-8") for row in rows}
 
 
-def _in_hundreds(items: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(items), 100):
-        yield items[start : start + 100]
-
-
 # --- What is known over all runs ---
 
 
@@ -867,7 +863,7 @@ def _keep_states(connection: Connection, snapshot: Snapshot, started: str, renam
             )
     if fresh:
         connection.execute(insert(states), fresh)
-    for some in _in_hundreds(same):
+    for some in in_portions(same, 100):
         connection.execute(update(states).where(of_subject, states.c.fingerprint.in_(some)).values(checked=started))
 
 

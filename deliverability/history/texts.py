@@ -70,7 +70,7 @@ def hidden(text: str) -> str:
     """``sha256:DIGEST:LENGTH``; a text in this form, and the empty one, stays as it is."""
     if not text or _HIDDEN.fullmatch(text):
         return text
-    return f"sha256:{_digest(text)}:{len(text)}"
+    return f"sha256:{digest_of(text)}:{len(text)}"
 
 
 def named(text: str, word: str) -> str:
@@ -82,8 +82,8 @@ def without_texts(snapshot: Snapshot) -> Snapshot:
     """A snapshot as the history keeps it; one that is in that form already stays as it is."""
     names = _names(snapshot.facts)
 
-    def consequences(told: tuple[Consequence, ...]) -> tuple[Consequence, ...]:
-        return tuple(replace(each, item=names.get(each.item, each.item)) for each in told)
+    def consequences(given: tuple[Consequence, ...]) -> tuple[Consequence, ...]:
+        return tuple(replace(each, item=names.get(each.item, each.item)) for each in given)
 
     verdicts = tuple(
         replace(each, effects=consequences(each.effects), open=consequences(each.open)) for each in snapshot.verdicts
@@ -98,21 +98,21 @@ def without_texts(snapshot: Snapshot) -> Snapshot:
 
 def _facts(facts: FactSet) -> FactSet:
     """Facts with texts as digests; times and TTLs dropped, so that weeks that found the same share what they keep."""
-    kept = {ident: _evidence(item) for ident, item in facts.evidence.items()}
-    renamed = {ident: item.id for ident, item in kept.items()}
+    items = {ident: _evidence(item) for ident, item in facts.evidence.items()}
+    renamed = {ident: item.id for ident, item in items.items()}
     return FactSet(
         {
             path: Fact(path, _value(path, fact.value), tuple(renamed.get(each, each) for each in fact.evidence))
             for path, fact in facts.facts.items()
         },
-        {item.id: item for item in kept.values()},
+        {item.id: item for item in items.values()},
     )
 
 
 def _evidence(item: Evidence) -> Evidence:
     if item.kind in (EvidenceKind.HEADER, EvidenceKind.MIME):
         lines = texts(item.got)
-        got = item.got if all(map(_HIDDEN.fullmatch, lines)) else (f"sha256:{_digest(chr(10).join(lines))}",)
+        got = item.got if all(map(_HIDDEN.fullmatch, lines)) else (f"sha256:{digest_of(chr(10).join(lines))}",)
         return Evidence(item.id, item.kind, item.asked, got)
     if item.kind is EvidenceKind.HTTP and item.asked.startswith("POST "):
         # The one-click request of this message; its address ends the subscription of whoever knows it.
@@ -176,5 +176,6 @@ def _names(facts: FactSet) -> dict[str, str]:
     return names
 
 
-def _digest(text: str) -> str:
+def digest_of(text: str) -> str:
+    """The SHA-256 of a text (hex): the name of a piece, and what stands for words of a message."""
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()

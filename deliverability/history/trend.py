@@ -49,13 +49,13 @@ def trend(history: History, entry: WeeklyEntry, started: str) -> Trend:
 def trend_of(followed: Iterable[Point], entry: WeeklyEntry, started: str) -> Trend:
     """The same of what was followed already: see `History.follow` and `History.grades`."""
     points: list[_Point] = []
-    for kept in followed:
-        if kept.run.started != started:
-            kinds = {each.receiver: each.verdict for each in kept.assessment.verdicts}
-            same = kept.graded == GRADED_SUBJECT
-            grade = certain_grade(kept.assessment) or None if same else None
-            stage, measures = stage_of(kept.facts), measures_of(kept.facts)
-            points.append(_Point(kept.run.started, grade, kinds, stage, measures, regraded=not same))
+    for earlier in followed:
+        if earlier.run.started != started:
+            kinds = {each.receiver: each.verdict for each in earlier.assessment.verdicts}
+            same = earlier.graded == GRADED_SUBJECT
+            grade = certain_grade(earlier.assessment) or None if same else None
+            stage, measures = stage_of(earlier.facts), measures_of(earlier.facts)
+            points.append(_Point(earlier.run.started, grade, kinds, stage, measures, regraded=not same))
     points = points[: WEEKS - 1][::-1]
     kinds = {each.receiver: each.verdict for each in entry.verdicts}
     points.append(_Point(started, entry.grade or None, kinds, entry.stage or None, entry.measures))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
@@ -37,6 +36,7 @@ from deliverability.model.observed import (
     TlsPolicyResult,
     TlsReport,
     Trust,
+    address_of,
 )
 from deliverability.model.reporters import Reporter, reporter_named
 
@@ -104,7 +104,7 @@ def window(
             end=as_date(last),
             rows=tuple(
                 sorted(
-                    ObservedRow(as_date(day), named[reporter], sure, _address(ip), facets[facet], messages)
+                    ObservedRow(as_date(day), named[reporter], sure, address_of(ip), facets[facet], messages)
                     for (day, reporter, sure, ip, facet), messages in rows.items()
                 )
             ),
@@ -115,12 +115,12 @@ def window(
             duplicates=sum(each.copies - 1 for each in here)
             + sum(each.is_mostly_in(first, last) for each in found.doubles),
             problems=_problems(connection, domain, first, last, found),
-            first_ips={_address(ip): as_date(first_ips[ip]) for _, _, _, ip, _ in rows if ip in first_ips},
+            first_ips={address_of(ip): as_date(first_ips[ip]) for _, _, _, ip, _ in rows if ip in first_ips},
             first_facets={facets[each]: as_date(day) for each, day in first_facets.items() if each in facets},
             first_report=_first_report(connection, domain, heard),
             last_reports=_last_reports(newest, reporters),
             tls=tuple(_tls_report(each) for each in _sure(reports[FeedbackKind.TLS], first, last, trusted)),
-            relays=frozenset(map(_address, _relays(connection, {row[3] for row in rows}, first, trusted))),
+            relays=frozenset(map(address_of, _relays(connection, {row[3] for row in rows}, first, trusted))),
             failures=_failures(_sure(reports[FeedbackKind.FAILURE], first, last, trusted)),
         )
 
@@ -328,13 +328,9 @@ def _failures(reports: Iterable[StoredReport]) -> tuple[tuple[FailureReport, int
     """Failure reports without their times; how many are alike."""
 
     def read(report: StoredReport) -> FailureReport:
-        said = json.loads(report.data)
-        signature = SignatureSeen(said["signature"][0], said["signature"][1], "") if said["signature"] else None
-        ip = bytes.fromhex(said["ip"])
-        return FailureReport(report.reporter, report.policy_domain, ip, signature, said["failed"], None)
+        data = json.loads(report.data)
+        signature = SignatureSeen(data["signature"][0], data["signature"][1], "") if data["signature"] else None
+        ip = bytes.fromhex(data["ip"])
+        return FailureReport(report.reporter, report.policy_domain, ip, signature, data["failed"], None)
 
     return tuple(Counter(map(read, reports)).most_common())
-
-
-def _address(packed: bytes) -> str:
-    return socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)

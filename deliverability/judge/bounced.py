@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from deliverability.model.facts import Fact, FactSet, Value, records_of, texts_of
+from deliverability.judge.waivers import completed
+from deliverability.model.facts import FactSet, Value, texts_of
 from deliverability.model.report import Finding, Outcome
 
 FACT: Final = "deliveries.bounces"
@@ -16,11 +17,7 @@ def with_unmet(facts: FactSet, findings: Sequence[Finding]) -> FactSet:
 
     Where that is said, it stays so.
     """
-    items = records_of(facts.value(FACT))
-    if not items:
-        return facts
-    told = tuple(item if item.get("unmet") is not None else {**item, "unmet": _unmet(item, findings)} for item in items)
-    return FactSet({**facts.facts, FACT: Fact(FACT, told, facts.facts[FACT].evidence)}, facts.evidence)
+    return completed(facts, FACT, "unmet", lambda item: _unmet(item, findings))
 
 
 def _unmet(item: Mapping[str, Value], findings: Sequence[Finding]) -> Value:

@@ -88,13 +88,13 @@ class Judge:
         anew: dict[str, list[Finding]] = {each.rule.id: [] for each in stale}
         for finding in waivers.waived(_findings(stale, subject), facts):
             anew[finding.rule].append(finding)
-        kept: dict[str, list[Finding]] = {}
+        by_rule: dict[str, list[Finding]] = {}
         for finding in findings:
-            kept.setdefault(finding.rule, []).append(finding)
+            by_rule.setdefault(finding.rule, []).append(finding)
         found = [
             finding
             for each in self._ready
-            for finding in (anew[each.rule.id] if each.rule.id in anew else kept.get(each.rule.id, ()))
+            for finding in (anew[each.rule.id] if each.rule.id in anew else by_rule.get(each.rule.id, ()))
         ]
         return (*found, *self._of_others(subject, found))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from deliverability import _yamlstrict as yamlstrict
-from deliverability._cache import kept
+from deliverability._cache import cached
 from deliverability.model.codes import Detail
 
 
@@ -17,7 +17,7 @@ class RuleError(yamlstrict.FilesError):
 
 def load_guide(folders: Sequence[Path]) -> tuple[Mapping[str, Any], ...]:
     """As `read_guide`, which is done once for each state of the file."""
-    return kept("guide", _guides(folders), lambda: read_guide(folders))
+    return cached("guide", _guides(folders), lambda: read_guide(folders))
 
 
 def read_guide(folders: Sequence[Path]) -> tuple[Mapping[str, Any], ...]:

@@ -136,7 +136,7 @@ def _is_open(finding: Finding, message: bool) -> bool:
 
     What only a message shows is not open without one, and what only reports show is not without any.
     """
-    if finding.scope is not Scope.DELIVERY or finding.used is False or finding.waits_for_kept:
+    if finding.scope is not Scope.DELIVERY or finding.used is False or finding.waits_for_stored:
         return False
     if finding.severity.rank < _WARNING:
         return False
@@ -245,12 +245,12 @@ class _Tally(Struct):
             verdict=kind,
             effects=self._effects(None),
             requirements=self._requirements(),
-            remarks=_told(
+            remarks=_consequences(
                 each
                 for each in self.held
                 if each.judgement.outcome is Outcome.UNMET and not each.judgement.effect.hinders
             ),
-            open=_told(each for each in self.held if self._is_open(each.share)),
+            open=_consequences(each for each in self.held if self._is_open(each.share)),
             if_small=self._case(VolumeClass.SMALL) if differs else None,
             if_bulk=self._case(VolumeClass.BULK) if differs else None,
             missing=tuple(dict.fromkeys(each.finding.rule for each in self.held if self._misses(each.share))),
@@ -266,7 +266,7 @@ class _Tally(Struct):
         return Case(self._kind(volume), self._effects(volume))
 
     def _effects(self, volume: VolumeClass | None) -> tuple[Consequence, ...]:
-        return _told(
+        return _consequences(
             each
             for each in self.held
             if each.share in _STOPS and (volume is None or volume in _classes(each.judgement))
@@ -285,7 +285,7 @@ def _classes(judgement: Judgement) -> tuple[VolumeClass, ...]:
     return _CLASSES if judgement.volume is VolumeClass.ANY else (judgement.volume,)
 
 
-def _told(judged: Iterable[_Hindrance]) -> tuple[Consequence, ...]:
+def _consequences(judged: Iterable[_Hindrance]) -> tuple[Consequence, ...]:
     """One consequence a rule and item, the worst first; the harder one where a receiver has two by volume."""
     found: dict[tuple[str, str], Consequence] = {}
     for held in judged:
@@ -308,7 +308,7 @@ def _tallies(findings: Iterable[Finding], receivers: Iterable[str], facts: FactS
         if finding.outcome is Outcome.NOT_APPLICABLE or finding.used is False or not finding.counts:
             continue
         # What only kept feedback shows is no open question about this mail.
-        if finding.outcome is Outcome.UNKNOWN and finding.waits_for_kept:
+        if finding.outcome is Outcome.UNKNOWN and finding.waits_for_stored:
             continue
         waits = finding.outcome is Outcome.UNKNOWN and _waits_for_message(finding, message=message)
         for judgement in finding.judgements:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from deliverability.judge.plan import holders, said
+from deliverability.judge.plan import effects_of, holders
 from deliverability.model.answer import FindingId, PlanStep, ReceiverGroup
 from deliverability.model.report import Consequence, Outcome, Report, Verdict, VerdictKind
 from deliverability.model.rules import RuleSet, VolumeClass
@@ -41,7 +41,7 @@ def _alike(verdict: Verdict, report: Report, rules: RuleSet, settled: dict[Findi
     last = len(settled) + 1
     return ReceiverGroup(
         verdict.verdict,
-        said(replace(verdict, effects=deciding)) if verdict.verdict not in _WITHOUT_EFFECT else (),
+        effects_of(replace(verdict, effects=deciding)) if verdict.verdict not in _WITHOUT_EFFECT else (),
         deciding=tuple(sorted(first, key=lambda each: (settled.get(each, last), first[each])))
         or tuple(FindingId(rule) for rule in verdict.missing if verdict.verdict is VerdictKind.DNS_PARTLY),
         small=small,

@@ -31,7 +31,7 @@ from deliverability.judge import problems as wrong
 from deliverability.judge.conditions import comparisons_of, paths_of
 from deliverability.judge.files import RuleError, read_guide
 from deliverability.model import rules as model
-from deliverability.model.codes import ABOUT, AS_SAID, Detail
+from deliverability.model.codes import ABOUT, VERBATIM, Detail
 from deliverability.model.errors import InputError
 from deliverability.model.facts import Catalogue, FactSpec, FactType, Purpose, Value
 from deliverability.model.placeholders import fill, placeholders
@@ -77,9 +77,9 @@ class _SentenceShape(_Shape):
     text: str = pydantic.Field(min_length=1)
 
 
-def _sentences(said: Any) -> Any:
+def _sentences(given: Any) -> Any:
     """A text alone stands for all cases."""
-    return [{"text": said}] if isinstance(said, str) else said
+    return [{"text": given}] if isinstance(given, str) else given
 
 
 class _Text(_Shape):
@@ -149,9 +149,9 @@ class _StatementShape(_Shape):
         return self
 
 
-def _listed(said: Any) -> Any:
+def _listed(given: Any) -> Any:
     """One statement stands for a list of one, so that what is wrong with it is told once and by its own field."""
-    return said if isinstance(said, list) else [said]
+    return given if isinstance(given, list) else [given]
 
 
 _Statements = Annotated[list[_StatementShape], pydantic.BeforeValidator(_listed)]
@@ -440,7 +440,7 @@ class _Loader(Struct):
             note={"en": shape.note.en, "ja": shape.note.ja} if shape.note else {},
         )
 
-    def known_rule(self, rule_id: str, said: Sequence[_StatementShape], where: FileLine) -> model.Rule | None:
+    def known_rule(self, rule_id: str, statements: Sequence[_StatementShape], where: FileLine) -> model.Rule | None:
         """The rule, where it and every limit that the statements name are there; where not, that is told."""
         rule = self.rules.get(rule_id)
         if rule is None:
@@ -448,7 +448,7 @@ class _Loader(Struct):
             if not self.rules_unread:
                 self.problems.append(where.problem(nearest(NO_RULE(rule=rule_id), rule_id, self.rules)))
             return None
-        for name in dict.fromkeys(name for each in said for name in each.limits):
+        for name in dict.fromkeys(name for each in statements for name in each.limits):
             if name not in rule.limits:
                 missing = wrong.RULE_WITHOUT_LIMIT(rule=rule_id, name=name)
                 self.problems.append(where.problem(nearest(missing, name, rule.limits)))
@@ -664,8 +664,8 @@ class _RuleReader(_ConditionReader):
     ) -> tuple[str, ...]:
         """Facts of the conditions, then those shown or named; trees are too large to repeat in each finding."""
         named = {name for each in text.values() for words in _all_words(each) for name in placeholders(words)}
-        told_by = (path for each in text["en"].unmet for path in paths_of(each.when))
-        paths = (*paths_of(when), *paths_of(require), *told_by, *shape.show, *sorted(named - set(self.limits)))
+        conditional = (path for each in text["en"].unmet for path in paths_of(each.when))
+        paths = (*paths_of(when), *paths_of(require), *conditional, *shape.show, *sorted(named - set(self.limits)))
         # Rules name the same paths, and reports travel with them: one object each.
         return tuple(sys.intern(path) for path in dict.fromkeys(paths) if not self.is_tree(path))
 
@@ -873,7 +873,7 @@ def _mismatch(spec: FactSpec, op: model.Op, value: Value) -> Detail | None:
         try:
             re.compile(value)
         except re.error as error:
-            return wrong.BAD_EXPRESSION(why=AS_SAID(text=str(error)))
+            return wrong.BAD_EXPRESSION(why=VERBATIM(text=str(error)))
         return None
     if spec.type.is_list:
         return wrong.NOT_FOR_LISTS(op=op)

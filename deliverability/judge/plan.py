@@ -10,8 +10,9 @@ from msgspec.structs import replace
 
 from deliverability.judge.grade import assess, holding
 from deliverability.judge.services import concerned
-from deliverability.model.answer import Chip, FindingId, PlanStep, Said
+from deliverability.model.answer import Chip, FindingId, PlanStep, ReceiverEffect
 from deliverability.model.facts import FactSet, Unknown, Value, records_of, text_of
+from deliverability.model.names import is_within
 from deliverability.model.report import Care, Finding, Outcome, RecordEdit, Remedy, Report, Verdict, VerdictKind
 from deliverability.model.rules import Effect, Effort, Gate, Place, Rule, RuleSet, Scope, Severity, Task
 
@@ -25,25 +26,25 @@ _EFFORT = tuple(Effort)
 _UNKNOWN = frozenset({VerdictKind.CANNOT_TELL, VerdictKind.DNS_PARTLY})
 
 
-class Standing(Struct, frozen=True):
+class ReceiverState(Struct, frozen=True):
     """What becomes of the mail at one receiver."""
 
     kind: VerdictKind
-    effects: tuple[Said, ...] = ()
+    effects: tuple[ReceiverEffect, ...] = ()
 
 
-Standings = Mapping[str, Standing]
+ReceiverStates = Mapping[str, ReceiverState]
 
 
-def standings(verdicts: Iterable[Verdict]) -> Standings:
+def receiver_states(verdicts: Iterable[Verdict]) -> ReceiverStates:
     """Where each receiver stands."""
-    return {each.receiver: Standing(each.verdict, said(each)) for each in verdicts}
+    return {each.receiver: ReceiverState(each.verdict, effects_of(each)) for each in verdicts}
 
 
-def said(verdict: Verdict) -> tuple[Said, ...]:
+def effects_of(verdict: Verdict) -> tuple[ReceiverEffect, ...]:
     """The effects that make a verdict what it is, each once, the worst first."""
     unmet = (each for each in verdict.deciding if each.outcome is Outcome.UNMET)
-    return tuple(dict.fromkeys(Said(each.effect, each.contested) for each in unmet))
+    return tuple(dict.fromkeys(ReceiverEffect(each.effect, each.contested) for each in unmet))
 
 
 def holders(verdict: Verdict) -> frozenset[FindingId]:
@@ -72,7 +73,7 @@ def steps(report: Report, rules: RuleSet) -> tuple[PlanStep, ...]:
 
 
 def with_gains(
-    plan: Sequence[PlanStep], verdicts: Iterable[Verdict], after: Sequence[Standings]
+    plan: Sequence[PlanStep], verdicts: Iterable[Verdict], after: Sequence[ReceiverStates]
 ) -> tuple[PlanStep, ...]:
     """The plan with what changes for each receiver, and with all but the first things to do folded.
 
@@ -130,11 +131,11 @@ def _renumbered(plan: Sequence[PlanStep]) -> tuple[PlanStep, ...]:
     )
 
 
-def by_tally(plan: Sequence[PlanStep], report: Report, rules: RuleSet) -> tuple[Standings, ...]:
+def by_tally(plan: Sequence[PlanStep], report: Report, rules: RuleSet) -> tuple[ReceiverStates, ...]:
     """Where the receivers stand after each step, by taking what it settles out of what was found."""
-    now = standings(report.verdicts)
+    now = receiver_states(report.verdicts)
     done: set[FindingId] = set()
-    found: list[Standings] = []
+    found: list[ReceiverStates] = []
     for step in plan:
         done.update(step.findings)
         if touches(step, report.verdicts):
@@ -145,10 +146,10 @@ def by_tally(plan: Sequence[PlanStep], report: Report, rules: RuleSet) -> tuple[
 
 def without(
     findings: Iterable[Finding], done: Collection[FindingId], receivers: Iterable[str], facts: FactSet, rules: RuleSet
-) -> Standings:
+) -> ReceiverStates:
     """Where the receivers stand once some findings are mended."""
     left = [each for each in holding(findings, facts) if FindingId(each.rule, each.item) not in done]
-    return standings(assess(left, receivers, facts, rules.grading).verdicts)
+    return receiver_states(assess(left, receivers, facts, rules.grading).verdicts)
 
 
 def touches(step: PlanStep, verdicts: Iterable[Verdict]) -> bool:
@@ -297,8 +298,7 @@ def _others_domain(task: Task, report: Report) -> str:
 def _is_home(name: str, report: Report) -> bool:
     """Whether a name lies in the domain that the user looks after."""
     home = report.facts.value("dmarc.organizational_domain_psl")
-    base = home if isinstance(home, str) else report.domain
-    return name == base or name.endswith(f".{base}")
+    return is_within(name, home if isinstance(home, str) else report.domain)
 
 
 def _same_place(edits: Iterable[RecordEdit], others: Iterable[RecordEdit]) -> bool:
@@ -486,9 +486,9 @@ def _step(
 # --- what it gains --------------------------------------------------------------------------------------------------
 
 
-def _gain(verdict: Verdict, path: Sequence[Standing], plan: Sequence[PlanStep]) -> tuple[int, Chip] | None:
+def _gain(verdict: Verdict, path: Sequence[ReceiverState], plan: Sequence[PlanStep]) -> tuple[int, Chip] | None:
     """The chip of one receiver (without its name) and the step that it stands at: the first that it takes."""
-    before = Standing(verdict.verdict, said(verdict))
+    before = ReceiverState(verdict.verdict, effects_of(verdict))
     if not path or before.kind.rank <= path[-1].kind.rank:
         return None
     held, last = holders(verdict), path[-1]

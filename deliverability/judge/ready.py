@@ -133,7 +133,7 @@ _WHOLE = (_Case(),)
 _NOTHING = (_Case(settled=Outcome.NOT_APPLICABLE),)
 
 
-_Told = tuple[Outcome, Severity, Effect, tuple[str, ...], bool, Unknown | None]
+_Decision = tuple[Outcome, Severity, Effect, tuple[str, ...], bool, Unknown | None]
 
 
 class ReadyRule:
@@ -360,16 +360,16 @@ class ReadyRule:
 
     def _hardest(
         self, case: _Case, lookup: Lookup, base: Outcome, eyes: Eyes, volume: VolumeClass
-    ) -> tuple[_Told, Limits] | None:
+    ) -> tuple[_Decision, Limits] | None:
         """The statement that counts, of a combination the hardest of its members'; None where there is none."""
         statements = [self._first(case, lookup, base, member.id, volume) for member in eyes.members]
         return _hardest([each for each in statements if each is not None])
 
     def _first(
         self, case: _Case, lookup: Lookup, base: Outcome, member: str, volume: VolumeClass
-    ) -> tuple[_Told, Limits] | None:
+    ) -> tuple[_Decision, Limits] | None:
         """A provider's first statement whose condition holds; the hardest that may be it where a look-up failed."""
-        found: list[tuple[_Told, Limits]] = []
+        found: list[tuple[_Decision, Limits]] = []
         doubt: Unknown | None = None
         limits = self.rule.limits
         for statement, when in self._statements[member]:
@@ -393,7 +393,7 @@ class ReadyRule:
         return _hardest(found)
 
 
-def _hardest(found: Sequence[tuple[_Told, Limits]]) -> tuple[_Told, Limits] | None:
+def _hardest(found: Sequence[tuple[_Decision, Limits]]) -> tuple[_Decision, Limits] | None:
     """The hardest; nearly always there is but one."""
     return max(found, key=_hardness) if len(found) > 1 else next(iter(found), None)
 
@@ -417,7 +417,7 @@ def _why(unknown: Unknown | None, judgements: Sequence[Judgement]) -> Unknown | 
     return unknown or next((each.unknown for each in judgements if each.outcome is Outcome.UNKNOWN), None)
 
 
-def _hardness(each: tuple[_Told, Limits]) -> tuple[int, ...]:
+def _hardness(each: tuple[_Decision, Limits]) -> tuple[int, ...]:
     """Order of what providers say by what it does to the verdict; "may refuse" is milder than any certain hindrance."""
     outcome, severity, effect, _, contested, _ = each[0]
     badness = _BADNESS[outcome]
@@ -425,9 +425,9 @@ def _hardness(each: tuple[_Told, Limits]) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=4096)
-def _judgement(receiver: str, told: _Told, volume: VolumeClass) -> Judgement:
+def _judgement(receiver: str, decision: _Decision, volume: VolumeClass) -> Judgement:
     """A judgement; equal ones are one object, for every audit makes the same few over a thousand times."""
-    outcome, severity, effect, codes, contested, unknown = told
+    outcome, severity, effect, codes, contested, unknown = decision
     return Judgement(receiver, outcome, severity, effect, codes, contested, volume, unknown)
 
 

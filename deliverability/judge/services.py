@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from deliverability.model.facts import FactSet, Value, records_of, text_of
+from deliverability.model.facts import FactSet, Value, number_of, records_of, text_of
 from deliverability.model.report import Finding
 from deliverability.model.rules import ServiceStep
 from deliverability.model.senders import Service, ServiceKind
@@ -68,7 +68,7 @@ def _unsigned(finding: Finding, facts: FactSet, services: _Services) -> list[Ser
 def _authorised(finding: Finding, facts: FactSet, services: _Services) -> list[Service]:
     """Services that SPF lets send, the most expensive first."""
     allowed = [(service, item) for service, item in _records(facts, services) if item.get("authorised") is True]
-    return [service for service, item in sorted(allowed, key=lambda pair: -_number(pair[1].get("spf_lookups")))]
+    return [service for service, item in sorted(allowed, key=lambda pair: -number_of(pair[1].get("spf_lookups")))]
 
 
 def _seen(finding: Finding, facts: FactSet, services: _Services) -> list[Service]:
@@ -78,10 +78,6 @@ def _seen(finding: Finding, facts: FactSet, services: _Services) -> list[Service
 
 def _contains(value: Value, text: str) -> bool:
     return isinstance(value, tuple) and text in value
-
-
-def _number(value: Value) -> int:
-    return value if isinstance(value, int) else 0
 
 
 _CONCERNED: Mapping[ServiceStep, Callable[[Finding, FactSet, _Services], list[Service]]] = {

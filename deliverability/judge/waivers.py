@@ -5,12 +5,13 @@ Waivers travel as the fact ``subject.waivers``, so that saved facts are judged a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from msgspec.structs import replace
 
 from deliverability.model.facts import Fact, FactSet, Value, Waiver, records_of
+from deliverability.model.paths import FactPath
 from deliverability.model.report import Finding, Outcome
 
 FACT: Final = "subject.waivers"
@@ -26,11 +27,16 @@ def waived(findings: Sequence[Finding], facts: FactSet) -> tuple[Finding, ...]:
 
 def with_use(facts: FactSet, findings: Sequence[Finding]) -> FactSet:
     """The facts, with it known of each waiver whether it covers an unmet finding; where that is said, it stays so."""
-    items = records_of(facts.value(FACT))
+    return completed(facts, FACT, "used", lambda item: _used(item, findings))
+
+
+def completed(facts: FactSet, path: FactPath, field: str, value_of: Callable[[Mapping[str, Value]], Value]) -> FactSet:
+    """The facts, with that field in each record of a list that does not have it yet."""
+    items = records_of(facts.value(path))
     if not items:
         return facts
-    marked = tuple(item if item.get("used") is not None else {**item, "used": _used(item, findings)} for item in items)
-    return FactSet({**facts.facts, FACT: Fact(FACT, marked, facts.facts[FACT].evidence)}, facts.evidence)
+    whole = tuple(item if item.get(field) is not None else {**item, field: value_of(item)} for item in items)
+    return FactSet({**facts.facts, path: Fact(path, whole, facts.facts[path].evidence)}, facts.evidence)
 
 
 def _with_waiver(finding: Finding, items: Sequence[Mapping[str, Value]]) -> Finding:

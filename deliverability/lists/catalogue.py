@@ -10,7 +10,7 @@ import pydantic
 from msgspec import Struct, field
 
 from deliverability import _yamlstrict as yamlstrict
-from deliverability._cache import kept
+from deliverability._cache import cached
 from deliverability.model.codes import Detail
 from deliverability.model.rules import READ_AS
 from deliverability.model.senders import ServiceSource
@@ -97,7 +97,7 @@ _FILE: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(
 def load_list_data(folders: Sequence[Path]) -> ListData:
     """What all folders say together. Raises ListDataError with every problem."""
     files = [path for folder in folders for path in sorted((folder / FOLDER).glob("*.yaml"))]
-    return kept("lists", files, lambda: _read(files))
+    return cached("lists", files, lambda: _read(files))
 
 
 def _read(files: Iterable[Path]) -> ListData:

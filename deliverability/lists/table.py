@@ -64,7 +64,7 @@ class ListTable(Struct, frozen=True):
     def rows(self) -> Iterator[list[str]]:
         """The entries, without the heads and without empty rows. Raises InputError with the line."""
         with _reader(self.path, self.charset, self.separator) as rows:
-            for number, row in enumerate(_told(rows, self.path)):
+            for number, row in enumerate(_checked_rows(rows, self.path)):
                 if (number or not self.heads) and any(cell.strip() for cell in row):
                     yield row
 
@@ -83,8 +83,8 @@ def open_list(path: Path, data: ListData, column: str | None = None) -> ListTabl
     except OSError as error:
         raise InputError(file_error(path, error)) from None
     with _reader(path, charset, separator) as rows:
-        first = next((row for row in _told(rows, path)), [])
-        second = next((row for row in _told(rows, path) if any(row)), [])
+        first = next((row for row in _checked_rows(rows, path)), [])
+        second = next((row for row in _checked_rows(rows, path) if any(row)), [])
     if not any(cell.strip() for cell in first):
         raise InputError(EMPTY_LIST(name=str(path)))
     heads = () if any("@" in cell for cell in first) else tuple(cell.strip(" \t\u3000\ufeff") for cell in first)
@@ -184,7 +184,7 @@ def _lines(text: io.TextIOWrapper) -> Iterator[str]:
         yield line
 
 
-def _told(rows: Iterator[list[str]], path: Path) -> Iterator[list[str]]:
+def _checked_rows(rows: Iterator[list[str]], path: Path) -> Iterator[list[str]]:
     """The rows. Raises InputError with the line where one cannot be read, as where a quotation mark is not closed."""
     try:
         yield from rows

@@ -59,14 +59,14 @@ class AuthenticationField(Struct, frozen=True):
 
     Attributes:
         field: the field itself.
-        told: what it says.
+        content: what it says.
         by: who says it: the authserv-id, or the receiver= of Received-SPF; empty where it does not tell.
         ip: the client address that it tells, where that can be one outside the receiver's network.
 
     """
 
     field: HeaderField
-    told: AuthenticationResults | ReceivedSpf
+    content: AuthenticationResults | ReceivedSpf
     by: str
     ip: str | None
 
@@ -133,17 +133,17 @@ def _steps(headers: Iterable[HeaderField]) -> list[_Step]:
 
 
 def _record(field: HeaderField) -> AuthenticationField:
-    told: AuthenticationResults | ReceivedSpf
+    content: AuthenticationResults | ReceivedSpf
     if field.lower == "received-spf":
-        told = parse_received_spf(field.value)
-        by, ip = told.pairs.get("receiver", ""), told.ip
+        content = parse_received_spf(field.value)
+        by, ip = content.pairs.get("receiver", ""), content.ip
     else:
-        told = parse_authentication_results(field.value)
-        by, ip = told.server, client_ip_of(told)
+        content = parse_authentication_results(field.value)
+        by, ip = content.server, client_ip_of(content)
     # Postfix's policyd-spf tells the recipient there, or <UNKNOWN>.
     by = by.rpartition("@")[2].rstrip(".;").lower()
     return AuthenticationField(
-        field, told, "" if by.startswith("<") else by, None if ip is None or is_internal(ip) else ip
+        field, content, "" if by.startswith("<") else by, None if ip is None or is_internal(ip) else ip
     )
 
 

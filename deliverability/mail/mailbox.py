@@ -52,21 +52,21 @@ def messages_in(file: BinaryIO, most: int) -> Iterator[bytes | int]:
 
     `file` is at its beginning, where a separator line stands.
     """
-    kept: list[bytes] = []
+    lines: list[bytes] = []
     size = -1  # of the message; -1: none has begun
     blank = True
     for line in iter(lambda: file.readline(_LINE), b""):
         if blank and _FROM_LINE.fullmatch(line):
             if size >= 0:
-                yield b"".join(kept) if size <= most else size
-            kept.clear()
+                yield b"".join(lines) if size <= most else size
+            lines.clear()
             size = 0
         elif size >= 0:
             size += len(line)
             if size <= most:
-                kept.append(line)
+                lines.append(line)
             else:
-                kept.clear()
+                lines.clear()
         blank = line in (b"\n", b"\r\n")
     if size >= 0:
-        yield b"".join(kept) if size <= most else size
+        yield b"".join(lines) if size <= most else size

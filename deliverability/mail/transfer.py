@@ -84,13 +84,13 @@ class Body(Struct, frozen=True):
             following = min(position + _PIECE, self.end)
             piece = self.buffer[position:following]
             position = following
-            kept = piece.translate(None, _NOT_BASE64)
+            stripped = piece.translate(None, _NOT_BASE64)
             if piece.translate(None, _BASE64_AND_SPACES):
                 problems.add("bad-base64")
             if padding:
-                digits, rest = b"", kept
+                digits, rest = b"", stripped
             else:
-                digits, equals, rest = kept.partition(b"=")
+                digits, equals, rest = stripped.partition(b"=")
                 padding = len(equals)
             padding += rest.count(b"=")
             if rest.strip(b"="):

@@ -194,10 +194,10 @@ def decode_base64(octets: bytes) -> tuple[bytes, bool]:
 
     Reading stops at the padding, as mail programs do.
     """
-    kept = octets.translate(None, _NOT_BASE64)
+    stripped = octets.translate(None, _NOT_BASE64)
     spaces = sum(octets.count(space) for space in (b"\r", b"\n", b" ", b"\t"))
-    good = len(kept) + spaces == len(octets)
-    digits, padding, rest = kept.partition(b"=")
+    good = len(stripped) + spaces == len(octets)
+    digits, padding, rest = stripped.partition(b"=")
     if rest.strip(b"="):
         good = False
     remainder = len(digits) % 4

@@ -53,7 +53,7 @@ class Assumed(Struct, frozen=True):
     because: tuple[str, ...] = ()
 
 
-class Said(Struct, frozen=True):
+class ReceiverEffect(Struct, frozen=True):
     """What a receiver does, in its own terms. `contested`: it "may" do it (a contested reject: "may refuse")."""
 
     effect: Effect
@@ -83,7 +83,7 @@ class ReceiverGroup(Struct, frozen=True):
     """
 
     kind: VerdictKind
-    effects: tuple[Said, ...] = ()
+    effects: tuple[ReceiverEffect, ...] = ()
     receivers: tuple[str, ...] = ()
     deciding: tuple[FindingId, ...] = ()
     codes: tuple[str, ...] = ()
@@ -175,9 +175,9 @@ class Chip(Struct, frozen=True):
 
     receivers: tuple[str, ...]
     before: VerdictKind
-    effects: tuple[Said, ...]
+    effects: tuple[ReceiverEffect, ...]
     after: VerdictKind | None
-    after_effects: tuple[Said, ...] = ()
+    after_effects: tuple[ReceiverEffect, ...] = ()
     with_steps: tuple[int, ...] = ()
 
 

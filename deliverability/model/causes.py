@@ -137,7 +137,7 @@ class Expiring(Struct, frozen=True):
     until: str
 
 
-class DomainStanding(Struct, frozen=True):
+class DomainSummary(Struct, frozen=True):
     """How bad a domain is: its grade, how many rules of severity error and of warning it breaks, and its labels."""
 
     domain: str
@@ -249,6 +249,6 @@ class FleetCauses(Struct, frozen=True):
     silences: tuple[Silence, ...]
     expiring: tuple[Expiring, ...]
     labels: tuple[LabelTable, ...]
-    worst: tuple[DomainStanding, ...]
+    worst: tuple[DomainSummary, ...]
     day: str
     trend: FleetTrend | None = None

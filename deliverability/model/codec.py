@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from deliverability.model.codes import AS_SAID, Arg, Detail
+from deliverability.model.codes import VERBATIM, Arg, Detail
 from deliverability.model.evidence import answered
 from deliverability.model.facts import (
     Catalogue,
@@ -160,7 +160,7 @@ def decode_detail(data: Any) -> Detail | None:
     if not data:
         return None
     if isinstance(data, str):
-        return AS_SAID(text=data)
+        return VERBATIM(text=data)
     value = decode(data)
     if not isinstance(value, Detail):
         raise ValueError("expected a code with arguments as the detail")
@@ -191,7 +191,7 @@ def as_catalogued(facts: FactSet, catalogue: Catalogue) -> FactSet:
 def _detailed(path: str, value: Value, details: Set[str]) -> Value:
     match value:
         case str() if path in details:
-            return AS_SAID(text=value)
+            return VERBATIM(text=value)
         case tuple():
             return tuple(_detailed(f"{path}[]" if isinstance(each, Mapping) else path, each, details) for each in value)
         case Mapping():

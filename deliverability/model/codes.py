@@ -42,11 +42,11 @@ class Input(StrEnum):
     ADDRESSES = "addresses"
 
     @property
-    def kept(self) -> bool:
+    def stored(self) -> bool:
         """Whether it comes from what is kept between audits or stands in settings: no option of an audit gives it."""
         read_in = (Input.REPORTS, Input.DELIVERIES, Input.DELIVERED, Input.POSTMASTER_TOOLS, Input.SNDS)
-        said = (Input.HISTORY, Input.RARE_RUNS, Input.LIST_CHECK, Input.WARM_UP_PLAN, Input.ADDRESSES)
-        return self in (*read_in, *said)
+        settings = (Input.HISTORY, Input.RARE_RUNS, Input.LIST_CHECK, Input.WARM_UP_PLAN, Input.ADDRESSES)
+        return self in (*read_in, *settings)
 
 
 Arg = Union[str, int, float, "Detail", tuple["Arg", ...]]
@@ -94,16 +94,16 @@ NEEDS = Code("needs", ("input",))
 SENT_TO_YOURSELF = Code("sent-to-yourself", ("needs",))  # over a connection that no receiver sees
 ASKED = Code("asked", ("type", "name"))  # the question that failed
 ABOUT = Code("about", ("what", "detail"))  # what a detail is about, said before it
-AS_SAID = Code(
+VERBATIM = Code(
     "as-said", ("text",)
 )  # words that are not ours: of a system, a library, an older version of this program
 SELECTOR = Code("selector", ("name",))
 NOT_COLLECTED = Code("not-collected", ("path",))  # a fact that exists, and that was not looked at
 
 
-def as_said(text: str) -> Detail | None:
+def verbatim(text: str) -> Detail | None:
     """Words that are not ours as a detail, where there are any."""
-    return AS_SAID(text=text) if text else None
+    return VERBATIM(text=text) if text else None
 
 
 def needs(wanted: Input) -> Detail:

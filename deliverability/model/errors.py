@@ -35,6 +35,14 @@ class InputError(ValueError):
         return "\n".join(detail_words(each, phrases("en")) for each in self.details)
 
 
+class DetailError(Exception):
+    """What a module says to its callers: something cannot be done or used, and `detail` says why."""
+
+    def __init__(self, detail: Detail) -> None:
+        super().__init__(detail.code)
+        self.detail = detail
+
+
 def not_written(name: object, error: OSError) -> Detail:
     """Why a file cannot be written."""
     return NO_SUCH_FOLDER(name=str(name)) if isinstance(error, FileNotFoundError) else file_error(name, error)

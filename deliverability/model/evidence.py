@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from deliverability.model.codes import ABOUT, AS_SAID, Code, Detail
+from deliverability.model.codes import ABOUT, VERBATIM, Code, Detail
 from deliverability.model.facts import Evidence, EvidenceKind, EvidenceLine, Reason
 
 ALIAS = Code("seen-alias", ("name",))
@@ -68,7 +68,7 @@ def _lines_of_then(item: Evidence) -> list[EvidenceLine]:
         return list(item.got)
     reason, _, why = lines[0].partition(": ")
     if item.ttl is None and len(lines) == 1 and reason in set(Reason):
-        return [failure(Reason(reason), AS_SAID(text=why) if why else None)]
+        return [failure(Reason(reason), VERBATIM(text=why) if why else None)]
     found: list[EvidenceLine] = []
     while lines and lines[0].startswith("CNAME "):
         found.append(ALIAS(name=lines.pop(0).removeprefix("CNAME ")))

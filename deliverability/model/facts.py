@@ -64,6 +64,11 @@ def texts_of(value: Value) -> tuple[str, ...]:
     return tuple(each for each in value if isinstance(each, str)) if isinstance(value, tuple) else ()
 
 
+def number_of(value: Value) -> int:
+    """A whole number; 0 where it is unknown, absent or something else."""
+    return value if isinstance(value, int) else 0
+
+
 def records_of(value: Value) -> tuple[Mapping[str, Value], ...]:
     """The records of a list; empty where it is unknown or absent."""
     return tuple(each for each in value if isinstance(each, Mapping)) if isinstance(value, tuple) else ()
@@ -225,7 +230,7 @@ class SampleSeen(Struct, frozen=True):
     Attributes:
         name: as the report names it; another one for each message of the run.
         purpose: what kind of mail it is: users, bulk or transactional; None: nobody said so, and its marks do not tell.
-        said: the user says so.
+        by_user: the user says so.
         signs: the marks that tell where the user does not.
         address: the address that its receiver took it from; empty: it does not tell.
         signers: domains of its signatures (d=), A-labels.
@@ -234,7 +239,7 @@ class SampleSeen(Struct, frozen=True):
 
     name: str
     purpose: Purpose | None = None
-    said: bool = False
+    by_user: bool = False
     signs: tuple[str, ...] = ()
     address: str = ""
     signers: tuple[str, ...] = ()

@@ -84,8 +84,8 @@ class FleetRow(Struct, frozen=True):
         unchecked: questions that nobody answered.
         name_servers: of the registered domain, in order of the alphabet; None where nobody could say.
         stale: paths of facts that failed again when they were retried, and stand as they were known before.
-        kept: path -> value, as JSON, of the facts that tell causes (runs.fleet.judging.KEPT), so that a report need
-            not read the facts.
+        facts: path -> value, as JSON, of those that tell causes (runs.fleet.judging.CAUSE_FACTS), so that a report need
+            not read them all.
 
     """
 
@@ -104,7 +104,7 @@ class FleetRow(Struct, frozen=True):
     unchecked: tuple[Unchecked, ...] = ()
     name_servers: tuple[str, ...] | None = None
     stale: tuple[str, ...] = ()
-    kept: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As it is written: findings and questions as lists without names, what is empty left out."""
@@ -127,7 +127,7 @@ class FleetRow(Struct, frozen=True):
             "unchecked": [[each.asked, each.reason, each.server] for each in self.unchecked],
             "name_servers": self.name_servers,
             "stale": self.stale,
-            "kept": dict(self.kept),
+            "kept": dict(self.facts),
         }
         # No name servers are something else than none that could be told.
         return {
@@ -156,7 +156,7 @@ class FleetRow(Struct, frozen=True):
             unchecked=tuple(Unchecked(*each) for each in data.get("unchecked", ())),
             name_servers=None if servers is None else tuple(servers),
             stale=tuple(data.get("stale", ())),
-            kept=data.get("kept", {}),
+            facts=data.get("kept", {}),
         )
 
 

@@ -17,7 +17,7 @@ GRADED_SUBJECT = 2
 """One grade a subject."""
 
 
-class Kept(Struct, frozen=True):
+class StoredFinding(Struct, frozen=True):
     """What a run keeps of a finding: enough to say later whether it is new, still there or mended.
 
     `failed`: a look-up failed that it, or what a receiver says about it, rests on.
@@ -54,7 +54,7 @@ class Snapshot(Struct, frozen=True):
     started: str
     inputs: Mapping[str, Value]
     facts: FactSet
-    findings: tuple[Kept, ...]
+    findings: tuple[StoredFinding, ...]
     assessment: Assessment
     rules_digest: str
     graded: int = GRADED_SUBJECT

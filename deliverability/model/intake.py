@@ -10,7 +10,7 @@ from deliverability.model.codes import Detail
 from deliverability.model.deliveries import DeliveryResult
 from deliverability.model.observed import FeedbackKind
 
-_MOST_TOLD = 1_000
+_MOST_PROBLEMS = 1_000
 
 
 class IntakeTally(Struct):
@@ -62,7 +62,7 @@ class IntakeResult(Struct):
     def problem(self, name: str, detail: Detail, *, lost: bool = False) -> None:
         """Something went wrong."""
         self.lost |= lost
-        if len(self.problems) < _MOST_TOLD:
+        if len(self.problems) < _MOST_PROBLEMS:
             self.problems.append(IntakeProblem(name, detail, lost))
         else:
             self.more_problems += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum
@@ -88,6 +89,11 @@ class AggregateRow(NamedTuple):
     ip: bytes
     messages: int
     facet: Facet
+
+
+def address_of(packed: bytes) -> str:
+    """The address that 4 or 16 octets are, as text."""
+    return socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)
 
 
 class PolicySeen(Struct, frozen=True):

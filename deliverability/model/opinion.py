@@ -41,7 +41,7 @@ class Difference(Struct, frozen=True):
         ours: what this audit says.
         theirs: what the other program says.
         reason: code of the known reason (strings, ``opinion.reason``); None: nobody has explained it yet.
-        said: the other program's own words, where it gave any.
+        words: the other program's own words, where it gave any.
 
     """
 
@@ -51,7 +51,7 @@ class Difference(Struct, frozen=True):
     ours: Value
     theirs: Value
     reason: str | None = None
-    said: str = ""
+    words: str = ""
 
 
 class Unheard(Struct, frozen=True):

@@ -155,13 +155,13 @@ class Finding(Struct, frozen=True):
         return self.unknown is not None and self.unknown.reason.waits_for_input
 
     @property
-    def waits_for_kept(self) -> bool:
+    def waits_for_stored(self) -> bool:
         """Unknown only because nothing is kept between audits that would tell: reports, earlier runs."""
         detail = self.unknown.detail if self.unknown is not None and self.waits_for_input else None
-        return detail is not None and NEEDS.matches(detail) and detail.arg("input") in _KEPT
+        return detail is not None and NEEDS.matches(detail) and detail.arg("input") in _STORED
 
 
-_KEPT = frozenset(each.value for each in Input if each.kept)
+_STORED = frozenset(each.value for each in Input if each.stored)
 
 
 class Consequence(Struct, frozen=True):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from deliverability.model.names import is_within
 from deliverability.model.senders import ServiceSource
 
 
@@ -29,7 +30,7 @@ class Reporter(Struct, frozen=True):
 
     def sends_from(self, domain: str) -> bool:
         """Whether its reports may come from that domain (A-label, lower case)."""
-        return any(domain == each or domain.endswith(f".{each}") for each in self.domains)
+        return any(is_within(domain, each) for each in self.domains)
 
 
 def reporter_named(name: str, known: Mapping[str, Reporter]) -> Reporter | None:

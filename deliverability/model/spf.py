@@ -12,7 +12,7 @@ from typing import TypeVar, cast
 
 from msgspec import Struct
 
-from deliverability.model.codes import ABOUT, AS_SAID, Code, Detail
+from deliverability.model.codes import ABOUT, VERBATIM, Code, Detail
 from deliverability.model.facts import Unknown, Value, texts_of
 
 T = TypeVar("T")
@@ -266,4 +266,4 @@ def _step(value: Value, left: int) -> TraceStep:
 
 def _detail(value: Value) -> Detail | None:
     """A detail; before schema 3.0 these were English texts."""
-    return AS_SAID(text=value) if value and isinstance(value, str) else value if isinstance(value, Detail) else None
+    return VERBATIM(text=value) if value and isinstance(value, str) else value if isinstance(value, Detail) else None

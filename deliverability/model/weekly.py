@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from deliverability.model.answer import Said
+from deliverability.model.answer import ReceiverEffect
 from deliverability.model.codec import decode, decode_detail, decode_line, encode
 from deliverability.model.codes import Detail
 from deliverability.model.facts import EvidenceLine
@@ -33,7 +33,7 @@ class ReceiverVerdict(Struct, frozen=True):
 
     receiver: str
     verdict: VerdictKind
-    effects: tuple[Said, ...] = ()
+    effects: tuple[ReceiverEffect, ...] = ()
 
 
 class FindingText(Struct, frozen=True):
@@ -143,7 +143,7 @@ def from_json(data: Mapping[str, Any]) -> WeeklyEntry:
         failures=data["failures"],
         pages=data["pages"],
         exit_code=data["exit_code"],
-        problems=tuple(each for told in data["problems"] if (each := decode_detail(told)) is not None),
+        problems=tuple(each for problem in data["problems"] if (each := decode_detail(problem)) is not None),
         measures=data["measures"],
         stage=data["stage"],
         closed=data["closed"],
@@ -153,13 +153,13 @@ def from_json(data: Mapping[str, Any]) -> WeeklyEntry:
     )
 
 
-def _verdict(told: ReceiverVerdict) -> dict[str, Any]:
-    effects = [{"effect": each.effect.value, "contested": each.contested} for each in told.effects]
-    return {"receiver": told.receiver, "verdict": told.verdict.value, "effects": effects}
+def _verdict(given: ReceiverVerdict) -> dict[str, Any]:
+    effects = [{"effect": each.effect.value, "contested": each.contested} for each in given.effects]
+    return {"receiver": given.receiver, "verdict": given.verdict.value, "effects": effects}
 
 
 def _read_receiver(data: Mapping[str, Any]) -> ReceiverVerdict:
-    effects = tuple(Said(Effect(each["effect"]), each["contested"]) for each in data["effects"])
+    effects = tuple(ReceiverEffect(Effect(each["effect"]), each["contested"]) for each in data["effects"])
     return ReceiverVerdict(data["receiver"], VerdictKind(data["verdict"]), effects)
 
 

@@ -14,7 +14,8 @@ from msgspec import Struct
 
 from deliverability._files import write_whole
 from deliverability.config import NotifySettings
-from deliverability.model.codes import ABOUT, AS_SAID, Code, Detail
+from deliverability.model.codes import ABOUT, VERBATIM, Code, Detail
+from deliverability.model.errors import DetailError
 from deliverability.model.facts import Catalogue
 from deliverability.model.rules import RuleSet
 from deliverability.model.weekly import Summary
@@ -31,12 +32,8 @@ WEEKLY_MAIL, WEEKLY_WEBHOOK = Code("weekly-mail"), Code("weekly-webhook")
 _WHAT: dict[NotificationKind, Code] = {"email": WEEKLY_MAIL, "webhook": WEEKLY_WEBHOOK}
 
 
-class SecretError(Exception):
+class SecretError(DetailError):
     """A password or key that the settings name cannot be read; `detail` says which."""
-
-    def __init__(self, detail: Detail) -> None:
-        super().__init__(detail.code)
-        self.detail = detail
 
 
 class Notifier(Struct, frozen=True):
@@ -117,6 +114,6 @@ def secret(variable: str, file: str, folder: Path) -> str:
         try:
             return (folder / file).read_text("utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
-            said = getattr(error, "strerror", None) or str(error)
-            raise SecretError(ABOUT(what=AS_SAID(text=file), detail=AS_SAID(text=said))) from None
+            why = getattr(error, "strerror", None) or str(error)
+            raise SecretError(ABOUT(what=VERBATIM(text=file), detail=VERBATIM(text=why))) from None
     return ""

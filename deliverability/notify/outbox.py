@@ -18,7 +18,8 @@ from msgspec.structs import replace
 
 from deliverability._files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, move, write_whole
 from deliverability.model.codec import json_text
-from deliverability.model.codes import AS_SAID, Code, Detail
+from deliverability.model.codes import VERBATIM, Code, Detail
+from deliverability.model.errors import DetailError
 
 MAX_ATTEMPTS = 12
 
@@ -104,7 +105,7 @@ class Outbox(Struct, frozen=True):
                         move(file, damaged / file.name)
                 found.append(DAMAGED(name=head.name, problem=error.detail, folder=str(damaged)))
             except OSError as error:
-                found.append(UNREADABLE(name=head.name, problem=AS_SAID(text=error.strerror or str(error))))
+                found.append(UNREADABLE(name=head.name, problem=VERBATIM(text=error.strerror or str(error))))
         return tuple(found)
 
     def flush(self, channels: dict[NotificationKind, Channel]) -> list[tuple[Notification, Attempt]]:
@@ -153,12 +154,8 @@ def _head(notification: Notification) -> bytes:
     return json_text(head, indent=2).encode()
 
 
-class DamagedNotificationError(Exception):
+class DamagedNotificationError(DetailError):
     """A file is no notification, or not a whole one; `detail` says why."""
-
-    def __init__(self, detail: Detail) -> None:
-        super().__init__(detail.code)
-        self.detail = detail
 
 
 def _read(head: Path) -> Notification:

@@ -128,8 +128,8 @@ class BridgedNameserver(dns.nameserver.Nameserver):
         if isinstance(answer, Absent) and answer.nxdomain:
             response.set_rcode(dns.rcode.NXDOMAIN)
         for each in _rrsets(question.name, answer):
-            kept = response.find_rrset(response.answer, each.name, each.rdclass, each.rdtype, create=True)
-            kept.update(each)  # type: ignore[no-untyped-call]
+            rrset = response.find_rrset(response.answer, each.name, each.rdclass, each.rdtype, create=True)
+            rrset.update(each)  # type: ignore[no-untyped-call]
         return response
 
 

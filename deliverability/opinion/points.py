@@ -18,13 +18,13 @@ class Points:
         self.unheard: list[Unheard] = []
 
     def compare(
-        self, topic: str, subject: str, aspect: str, ours: Value, theirs: Value, reason: str | None, said: str = ""
+        self, topic: str, subject: str, aspect: str, ours: Value, theirs: Value, reason: str | None, words: str = ""
     ) -> bool:
         """Note one point; `reason` is only kept where the two differ. True where they say the same."""
         self.compared += 1
         if ours == theirs:
             return True
-        self.differences.append(Difference(topic, subject, aspect, ours, theirs, reason, said))
+        self.differences.append(Difference(topic, subject, aspect, ours, theirs, reason, words))
         return False
 
     def not_heard(self, topic: str, subject: str, why: str) -> None:

@@ -26,7 +26,7 @@ from deliverability.model.facts import FactSet, Unknown, Value, records_of, text
 from deliverability.opinion.bridge import Bridge, BridgedNameserver, bridged_resolver
 from deliverability.opinion.points import UNSURE, Points
 
-_LONGEST_SAID = 300
+_LONGEST_WORDS = 300
 
 
 class _Theirs(Struct, frozen=True):
@@ -37,8 +37,8 @@ class _Theirs(Struct, frozen=True):
     error: Exception | None = None
 
     @property
-    def said(self) -> str:
-        return str(self.error)[:_LONGEST_SAID] if self.error else ""
+    def words(self) -> str:
+        return str(self.error)[:_LONGEST_WORDS] if self.error else ""
 
 
 def compare_records(facts: FactSet, bridge: Bridge, points: Points) -> None:
@@ -98,7 +98,7 @@ def _spf(ours: Mapping[str, Value], how: Mapping[str, Any], points: Points, brid
     if _unheard(points, bridge, "spf", domain, status, theirs.status):
         return
     reason = _spf_reason(ours, status, theirs)
-    same = points.compare("spf", domain, "status", status, theirs.status, reason, theirs.said)
+    same = points.compare("spf", domain, "status", status, theirs.status, reason, theirs.words)
     if not same or theirs.status != "valid":
         return
     lookups, void = ours["lookups"], ours["void_lookups"]
@@ -179,7 +179,7 @@ def _dmarc(facts: FactSet, domain: str, how: Mapping[str, Any], points: Points, 
     if _unheard(points, bridge, "dmarc", domain, status, theirs.status):
         return
     reason = _dmarc_reason(facts, domain, status, theirs, how)
-    same = points.compare("dmarc", domain, "status", status, theirs.status, reason, theirs.said)
+    same = points.compare("dmarc", domain, "status", status, theirs.status, reason, theirs.words)
     if not same or status != "valid":
         return
     tags = {name: tag["value"] if tag["explicit"] else None for name, tag in theirs.read["tags"].items()}
@@ -260,4 +260,4 @@ def _small(topic: str, subject: str, record: str, errors: Value, parse: Callable
         parse(record)
     except (checkdmarc.mta_sts.MTASTSError, checkdmarc.smtp_tls_reporting.SMTPTLSReportingError) as error:
         theirs = _Theirs("permerror", {}, error)
-    points.compare(topic, subject, "status", "permerror" if errors else "valid", theirs.status, None, theirs.said)
+    points.compare(topic, subject, "status", "permerror" if errors else "valid", theirs.status, None, theirs.words)

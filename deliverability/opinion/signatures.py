@@ -20,7 +20,7 @@ MAX_COST = 50_000_000
 """Steps that dkimpy's patterns may take over blanks: it needs the square of the length of each run of them."""
 
 _BLANKS = regex(rb"[\t ]{64,}|(?:\r?\n){64,}")
-_LONGEST_SAID = 300
+_LONGEST_WORDS = 300
 
 
 def compare_signatures(facts: FactSet, message: bytes, bridge: Bridge, points: Points) -> None:
@@ -40,13 +40,13 @@ def compare_signatures(facts: FactSet, message: bytes, bridge: Bridge, points: P
         status = UNSURE if isinstance(result, Unknown) else "pass" if result == "pass" else "fail"
         if isinstance(result, Unknown) and result.reason.value == "limit":
             return
-        theirs, said = _verified(message, index, bridge, logger)
+        theirs, words = _verified(message, index, bridge, logger)
         if bridge.cut:
             points.not_heard("dkim", subject, "size")
         elif bridge.failed and status != UNSURE:
             points.not_heard("dkim", subject, "dns")
         else:
-            points.compare("dkim", subject, "result", status, theirs, _reason(ours, status), said)
+            points.compare("dkim", subject, "result", status, theirs, _reason(ours, status), words)
 
 
 def _verified(message: bytes, index: int, bridge: Bridge, logger: logging.Logger) -> tuple[str, str]:
@@ -60,7 +60,7 @@ def _verified(message: bytes, index: int, bridge: Bridge, logger: logging.Logger
     try:
         passed = dkim.DKIM(message, logger=logger).verify(index, dnsfunc=key)
     except Exception as error:  # it checks little before it uses it
-        return "fail", f"{type(error).__name__}: {error}"[:_LONGEST_SAID]
+        return "fail", f"{type(error).__name__}: {error}"[:_LONGEST_WORDS]
     if bridge.failed:
         return UNSURE, ""
     return ("pass" if passed else "fail"), ""

@@ -32,7 +32,7 @@ NO_BROWSER = Code("no-browser", ("file", "names"))
 NO_PROGRAM = Code("no-program", ("file", "name"))
 NOT_PRINTED = Code("pdf-not-printed", ("file", "browser", "why"))
 PRINTED_TOO_LONG = Code("pdf-too-long", ("file", "browser", "n"))
-NO_PICTURE = Code("no-picture", ("browser",))
+NO_SCREENSHOT = Code("no-picture", ("browser",))
 
 
 def browser_here() -> str | None:
@@ -60,18 +60,18 @@ def print_pdf(browser: str, html: str, path: Path, *, seconds: float = SECONDS) 
         printed = page.with_name("report.pdf")
         command += ["--no-pdf-header-footer", f"--print-to-pdf={printed}", page.as_uri()]
         try:
-            code, said = _run(command, page.parent, seconds)
+            code, output = _run(command, page.parent, seconds)
         except OSError as error:
             raise InputError(file_error(f"-o {path}: {browser}", error)) from None
         except subprocess.TimeoutExpired:
             raise InputError(PRINTED_TOO_LONG(file=str(path), browser=Path(browser).name, n=f"{seconds:g}")) from None
         if not printed.is_file() or not printed.stat().st_size:
-            last = next((line for line in reversed(said.splitlines()) if line.strip()), f"exit code {code}")
+            last = next((line for line in reversed(output.splitlines()) if line.strip()), f"exit code {code}")
             raise InputError(NOT_PRINTED(file=str(path), browser=Path(browser).name, why=last[:300]))
         return printed.read_bytes()
 
 
-def take_picture(browser: str, document: str, width: int, *, height: int = 6_000, seconds: float = SECONDS) -> bytes:
+def take_screenshot(browser: str, document: str, width: int, *, height: int = 6_000, seconds: float = SECONDS) -> bytes:
     """A document as it is shown in a frame of `width` pixels that runs nothing, as PNG; below it, `height` is filled.
 
     Raises InputError where the browser fails or needs longer than `seconds`.
@@ -83,20 +83,20 @@ def take_picture(browser: str, document: str, width: int, *, height: int = 6_000
         f'<iframe sandbox="" width="{width}" height="{height}" srcdoc="{escape(document)}"></iframe>'
     )
     with _page(browser, frame) as (page, command):
-        picture = page.with_name("picture.png")
+        shot = page.with_name("picture.png")
         command += [
             "--hide-scrollbars",
             # A frame in a process of its own may be painted after the picture was taken.
             "--disable-features=IsolateSandboxedIframes",
             f"--window-size={max(width, _LEAST)},{height}",
-            f"--screenshot={picture}",
+            f"--screenshot={shot}",
             page.as_uri(),
         ]
         try:
             _run(command, page.parent, seconds)
-            return picture.read_bytes()
+            return shot.read_bytes()
         except (OSError, subprocess.TimeoutExpired):
-            raise InputError(NO_PICTURE(browser=Path(browser).name)) from None
+            raise InputError(NO_SCREENSHOT(browser=Path(browser).name)) from None
 
 
 @contextmanager
@@ -127,8 +127,8 @@ def _run(command: list[str], folder: Path, seconds: float) -> tuple[int, str]:
 
     Raises OSError where it cannot be run, subprocess.TimeoutExpired where it does not end.
     """
-    said = folder / "said"
-    with said.open("wb") as out:
+    output = folder / "said"
+    with output.open("wb") as out:
         process = subprocess.Popen(  # noqa: S603 - a program that the user installed, with arguments of ours
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=out, start_new_session=True
         )
@@ -136,7 +136,7 @@ def _run(command: list[str], folder: Path, seconds: float) -> tuple[int, str]:
         code = process.wait(seconds)
     finally:
         _end(process)
-    return code, said.read_text("utf-8", "replace")
+    return code, output.read_text("utf-8", "replace")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -222,7 +222,7 @@ class LiveResolver:
         """Go on with a question after the reply to its step."""
         flight.peer.window.leave(flight, replied=isinstance(reply, wire.Response))
         self._sent.pop(flight, None)
-        flight.subject.told(flight, reply)
+        flight.subject.answered(flight, reply)
         try:
             if flight.steps is None:
                 if (answer := self._at_once(flight, reply)) is not None:
@@ -610,7 +610,7 @@ class Share:
         self._held.append(flight)
         return False
 
-    def told(self, flight: _Flight, reply: _Reply) -> None:
+    def answered(self, flight: _Flight, reply: _Reply) -> None:
         """What came of a step."""
         if isinstance(reply, NoAnswerError) and reply.reason is Reason.TIMEOUT:
             flight.silences += 1

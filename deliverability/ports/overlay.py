@@ -228,13 +228,13 @@ class OverlayResolver:
             # Text that the base only sees through a CNAME is hidden: the name now has records of its own.
             if isinstance(present, Found) and not present.chain:
                 replaced = {kind for value in values if (kind := _kind(value))}
-                kept = [
+                remaining = [
                     (value, lengths)
                     for value, lengths in zip(present.values, present.string_octets, strict=False)
                     if value not in values and _kind(value) not in replaced
                 ]
-                values = (*(value for value, _ in kept), *values)
-                octets = (*(lengths for _, lengths in kept), *octets)
+                values = (*(value for value, _ in remaining), *values)
+                octets = (*(lengths for _, lengths in remaining), *octets)
                 ttl = present.ttl
         return Found(name, rdtype, values, ttl, string_octets=octets, server=_SERVER)
 

@@ -86,9 +86,9 @@ class UdpServer:
             return None
         return self._asking[self.number() % len(self._asking)].send(labels, rdtype, edns, waiting)
 
-    def when_open(self, told: Callable[[NoAnswerError | None], None]) -> None:
+    def when_open(self, callback: Callable[[NoAnswerError | None], None]) -> None:
         """Tell when there is a socket, or that there will be none, and why."""
-        self._unsent.append(told)
+        self._unsent.append(callback)
 
     def number(self) -> int:
         """A random number of 16 bits, of the system's generator."""

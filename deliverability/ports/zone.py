@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from msgspec import Struct, field
 
-from deliverability._cache import kept
+from deliverability._cache import cached
 from deliverability._patterns import regex
 from deliverability.model.codes import Code, Detail
 from deliverability.model.errors import AT_LINE, FILE_TOO_LARGE, InputError, file_error
@@ -346,7 +346,7 @@ def _records(zone_file: _File) -> _Nodes:
     """The records of a file, kept where that is wanted. Raises ZoneError."""
     if zone_file.keep is None:
         return _parse(zone_file)
-    return kept("zone", [zone_file.keep], lambda: _parse(zone_file))
+    return cached("zone", [zone_file.keep], lambda: _parse(zone_file))
 
 
 def _parse(zone_file: _File) -> _Nodes:

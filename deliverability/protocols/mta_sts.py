@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from deliverability._patterns import regex
-from deliverability.model.codes import ABOUT, AS_SAID, Code, Detail, Input, needs
+from deliverability.model.codes import ABOUT, VERBATIM, Code, Detail, Input, needs
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import (
     Answer,
@@ -191,7 +191,7 @@ def _grammar_problem(text: str) -> Detail | None:
     try:
         parse_mta_sts_policy(text)
     except MTASTSPolicySyntaxError as error:
-        return AS_SAID(text=str(error)[:120])
+        return VERBATIM(text=str(error)[:120])
     return None
 
 

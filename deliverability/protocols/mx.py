@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 
+from deliverability.model.names import is_address
 from deliverability.ports.base import Answer, Found
 
 MAX_HOSTS = 50
@@ -27,8 +27,4 @@ def mx_names(answer: Answer) -> tuple[str, ...]:
 
 def is_literal(host: str) -> bool:
     """Whether an IP address stands where the name of a host belongs."""
-    try:
-        ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return False
-    return True
+    return is_address(host.strip("[]"))

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from deliverability.model.facts import FactSet, Value, records_of, texts_of
 from deliverability.model.gate import GateAnswer, GateKind
+from deliverability.model.names import is_within
 from deliverability.model.report import Care, Finding, RecordEdit, Remedy
 from deliverability.protocols.dmarc.record import POLICIES, DmarcRecord, is_dmarc, parse, split
 from deliverability.remedy.names import RemedyName
@@ -93,19 +94,19 @@ def repaired(text: str, policy: str) -> str:
     4.10.1); what was meant with it is not guessed.
     """
     tags = Tags.of(text)
-    kept: list[str] = []
+    parts: list[str] = []
     names: set[str] = {"v"}
     lost = False
     for piece in tags.pieces[1:]:
         name = _name(piece)
-        if piece.lower().startswith("mailto:") and kept and _name(kept[-1]) in ("rua", "ruf"):
-            kept[-1] += f",{piece}"  # a semicolon where a comma belongs
+        if piece.lower().startswith("mailto:") and parts and _name(parts[-1]) in ("rua", "ruf"):
+            parts[-1] += f",{piece}"  # a semicolon where a comma belongs
         elif "=" in piece and name not in names:
             if not parse(f"v=DMARC1; {piece}").errors:
-                kept.append(piece)
+                parts.append(piece)
                 names.add(name)
             lost = lost or (name in ("p", "sp", "np") and _value(piece).lower() not in POLICIES)
-    result = replace(tags, pieces=("v=DMARC1", *kept))
+    result = replace(tags, pieces=("v=DMARC1", *parts))
     return (result.with_value("p", policy) if lost else result).text
 
 
@@ -201,7 +202,7 @@ class _Desk(Struct, frozen=True):
         """The record set of a _dmarc name that the owner of the domain can edit."""
         found = published(self.facts, f"_dmarc.{domain}", "TXT")
         home = self.facts.value("dmarc.organizational_domain_psl")
-        within = isinstance(home, str) and (domain == home or domain.endswith(f".{home}"))
+        within = isinstance(home, str) and is_within(domain, home)
         return found if within and own_place(found, self.audited) else None
 
     def _current(self) -> tuple[Published | None, DmarcRecord | None]:
@@ -399,9 +400,7 @@ class _Desk(Struct, frozen=True):
         finding = self.finding("dmarc-subdomains")
         if finding is None:
             return None
-        rank = POLICIES.index(record.published_policy)
-        pairs = (("sp", record.subdomain_policy), ("np", record.nonexistent_policy))
-        weaker = [tag for tag, value in pairs if value is not None and POLICIES.index(value) < rank]
+        weaker = list(record.weaker)
         # Nothing is sent from names that do not exist; subdomains that do may not be ready.
         care = Care.SAFE if weaker == ["np"] or self.silent else Care.CAREFUL
         values: dict[str, Value] = {"tags": tuple(weaker), "policy": record.published_policy}

@@ -9,6 +9,7 @@ import ipaddress
 from collections.abc import Iterator, Sequence
 
 from deliverability.model.facts import FactSet, records_of, texts_of
+from deliverability.model.names import is_within
 from deliverability.model.report import Care, Finding, RecordEdit, Remedy
 from deliverability.remedy.records import named, published, unmet
 from deliverability.remedy.situation import Situation
@@ -64,7 +65,7 @@ def _reverse(facts: FactSet, findings: Sequence[Finding]) -> Iterator[Remedy]:
                 yield Remedy(finding.rule, finding.item, "ptr-publish", {"ip": ip, "name": name}, (edit,))
             continue
         for name in texts_of(item.get("ptr")):
-            if isinstance(home, str) and (name == home or name.endswith(f".{home}")):
+            if isinstance(home, str) and is_within(name, home):
                 rdtype = "A" if ipaddress.ip_address(ip).version == 4 else "AAAA"
                 there = published(facts, name, rdtype)
                 if there is not None and there.name == name:

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from deliverability.model.evidence import aliases, texts
 from deliverability.model.facts import EvidenceKind, FactSet, Value
+from deliverability.model.names import is_within
 from deliverability.model.report import Finding, Outcome
 from deliverability.remedy.names import RemedyName
 
@@ -31,7 +32,7 @@ def own_place(place: Published | None, domain: str) -> bool:
     """Whether a record set stands at the domain, or at a name above or below it: where its owner can edit it."""
     if place is None:
         return False
-    return place.name == domain or place.name.endswith(f".{domain}") or domain.endswith(f".{place.name}")
+    return is_within(place.name, domain) or is_within(domain, place.name)
 
 
 def unmet(findings: Iterable[Finding], *remedies: RemedyName) -> Iterator[Finding]:

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 
 from deliverability.model.facts import Value, records_of, text_of, texts_of
+from deliverability.model.names import is_address
 from deliverability.model.report import Care, RecordEdit, Remedy
 from deliverability.model.rules import Confidence
 from deliverability.model.senders import Include, ServiceKind
 from deliverability.model.spf import SpfStatus
-from deliverability.protocols.spf.names import is_address
 from deliverability.protocols.spf.record import BadTerm, Mechanism, Modifier, parse
 from deliverability.protocols.spf.repair import Repaired, repair, term_of
 from deliverability.remedy.names import RemedyName

@@ -9,12 +9,12 @@ from msgspec.structs import replace
 
 from deliverability.model.evidence import is_absence, texts
 from deliverability.model.facts import FactSet, records_of, text_of, texts_of
+from deliverability.model.names import is_address
 from deliverability.model.report import Finding, Outcome
 from deliverability.model.rules import Severity
 from deliverability.model.senders import Service, ServiceKind
 from deliverability.model.spf import SpfStatus, SpfTerm, decided_by, spf_tree
 from deliverability.protocols.spf.coverage import Network
-from deliverability.protocols.spf.names import is_address
 from deliverability.protocols.spf.record import LOOKUP_MECHANISMS, BadTerm, Mechanism
 from deliverability.protocols.spf.repair import term_of
 from deliverability.remedy.names import RemedyName

@@ -232,7 +232,7 @@ def _moved(chain: Chain, words: Words, taken: Words) -> tuple[Words, Words, tupl
     spf = chain.spf
     sending = [ip_address(ip) for ip, _ in spf.sending()]
     services: dict[str, list[str]] = {}
-    kept: set[str] = set()
+    remaining: set[str] = set()
     for word in dict.fromkeys(words):
         owner = organisation(spf.target(word))
         if not plain_include(word):
@@ -240,10 +240,10 @@ def _moved(chain: Chain, words: Words, taken: Words) -> tuple[Words, Words, tupl
         in_use = any(ip in each for ip in sending for each in spf.ranges(word) or ())
         own = f".{spf.target(word)}".endswith(f".{spf.domain}")
         if in_use or own or "%" in word or spf.status(word) is not SpfStatus.OK or spf.carries_mailboxes(word):
-            kept.add(owner)
+            remaining.add(owner)
         services.setdefault(owner, []).append(word)
     # All includes of one service go together: it sends with one Return-Path.
-    costs = {owner: sum(map(spf.cost, includes)) for owner, includes in services.items() if owner not in kept}
+    costs = {owner: sum(map(spf.cost, includes)) for owner, includes in services.items() if owner not in remaining}
     candidates = [owner for owner, cost in costs.items() if cost <= MAX_LOOKUPS]
     edits: dict[str, RecordEdit] = {}
     gone: list[str] = []

@@ -90,8 +90,8 @@ def lost(first: FactSet, last: FactSet, remedies: Sequence[Remedy]) -> Passing:
 def required(spf: SpfFacts, words: Words, taken: Iterable[str]) -> Passing:
     """Who may send by these words, less the terms taken away on purpose."""
     gone = {key_of(term_of(word)) for word in taken}
-    kept = tuple(word for word in words if key_of(term_of(word)) not in gone)
-    return _passing(spf, kept, inner=False)
+    remaining = tuple(word for word in words if key_of(term_of(word)) not in gone)
+    return _passing(spf, remaining, inner=False)
 
 
 def provided(spf: SpfFacts, words: Words) -> Passing:

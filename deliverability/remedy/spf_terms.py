@@ -100,17 +100,17 @@ def shortened(words: Words) -> Words:
     }
     unions = collapsed(own.values())
     written = {network: words[index] for index, network in reversed(own.items())}
-    kept: list[str] = []
+    result: list[str] = []
     placed: set[Network] = set()
     for index, word in enumerate(words):
         if index not in own:
-            kept.append(word)
+            result.append(word)
             continue
         union = next(each for each in unions if _within(own[index], each))
         if union not in placed:
             placed.add(union)
-            kept.append(written.get(union) or _network_word(union))
-    return tuple(kept)
+            result.append(written.get(union) or _network_word(union))
+    return tuple(result)
 
 
 def collapsed(networks: Iterable[Network]) -> list[Network]:

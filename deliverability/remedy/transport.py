@@ -74,9 +74,9 @@ def _tls_rpt(facts: FactSet, findings: Sequence[Finding], domain: str) -> Iterat
     if finding is None or place is None or not own_place(place, domain):
         return
     old = tuple(value for value in place.values if _TLS_RPT.match(value))
-    kept = [uri for uri in texts_of(facts.value("tls_rpt.rua")) if _REPORT_URI.fullmatch(uri)]
-    address = "" if kept else f"tls-reports@{domain}"
-    text = f"v=TLSRPTv1; rua={','.join(kept) or 'mailto:' + address}"
+    usable = [uri for uri in texts_of(facts.value("tls_rpt.rua")) if _REPORT_URI.fullmatch(uri)]
+    address = "" if usable else f"tls-reports@{domain}"
+    text = f"v=TLSRPTv1; rua={','.join(usable) or 'mailto:' + address}"
     edit = RecordEdit(place.name, "TXT", old, (text,))
-    code = "tls-rpt-repair" if kept else "tls-rpt-begin"
-    yield Remedy(finding.rule, finding.item, code, {"domain": domain, "address": address or ", ".join(kept)}, (edit,))
+    code = "tls-rpt-repair" if usable else "tls-rpt-begin"
+    yield Remedy(finding.rule, finding.item, code, {"domain": domain, "address": address or ", ".join(usable)}, (edit,))

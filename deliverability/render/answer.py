@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from deliverability.model.answer import FindingId, GuideStep, PlanStep, ReceiverGroup, ReportAnswer, Said, Tile
+from deliverability.model.answer import (
+    FindingId,
+    GuideStep,
+    PlanStep,
+    ReceiverEffect,
+    ReceiverGroup,
+    ReportAnswer,
+    Tile,
+)
 from deliverability.model.codec import encode, printable
 from deliverability.model.facts import Value
 from deliverability.model.report import RecordEdit
@@ -46,15 +54,15 @@ def step_json(step: PlanStep) -> dict[str, Json]:
         "at": printable(step.at) or None,
         "services": list(step.services),
         "settles": _findings(step.findings),
-        "values": encode(_sorted(step.values)),
+        "values": encode(in_order(step.values)),
         "edits": [edit_json(each) for each in step.edits],
         "gains": [
             {
                 "receivers": list(each.receivers),
                 "before": each.before.value,
-                "effects": _said(each.effects),
+                "effects": _effects(each.effects),
                 "after": each.after.value if each.after else None,
-                "after_effects": _said(each.after_effects),
+                "after_effects": _effects(each.after_effects),
                 "with_steps": list(each.with_steps),
             }
             for each in step.gains
@@ -86,7 +94,7 @@ def edit_json(edit: RecordEdit) -> Json:
 def _group(group: ReceiverGroup) -> Json:
     shape: dict[str, Json] = {
         "kind": group.kind.value,
-        "effects": _said(group.effects),
+        "effects": _effects(group.effects),
         "receivers": list(group.receivers),
         "deciding": _findings(group.deciding),
         "codes": list(group.codes),
@@ -104,7 +112,7 @@ def _tile(tile: Tile) -> Json:
     shape: dict[str, Json] = {
         "topic": tile.topic.value,
         "state": tile.state.value,
-        "facts": encode(_sorted(tile.facts)),
+        "facts": encode(in_order(tile.facts)),
         "services": list(tile.services),
         "findings": _findings(tile.findings),
         "step": tile.step,
@@ -128,9 +136,10 @@ def _findings(findings: Iterable[FindingId]) -> list[Json]:
     return [{"rule": each.rule, "item": printable(each.item)} for each in findings]
 
 
-def _said(effects: Iterable[Said]) -> list[Json]:
+def _effects(effects: Iterable[ReceiverEffect]) -> list[Json]:
     return [{"effect": each.effect.value, "contested": each.contested} for each in effects]
 
 
-def _sorted(values: Mapping[str, Value]) -> Mapping[str, Value]:
+def in_order(values: Mapping[str, Value]) -> Mapping[str, Value]:
+    """The same, sorted by name."""
     return {key: values[key] for key in sorted(values)}

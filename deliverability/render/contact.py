@@ -93,7 +93,7 @@ def contact_json(pack: ContactPack, view: ContactView, say: Phrases) -> str:
         "days": {day.isoformat(): count for day, count in pack.days.items()},
         "started": _iso(pack.started),
         "mended": [{"rule": rule, "day": day.isoformat()} for rule, day in pack.mended],
-        "letter": {"subject": view.subject, "text": "\n".join(view.letter)} if view.letter else None,
+        "letter": {"subject": view.subject, "text": "\n".join(view.message)} if view.message else None,
     }
     return json_text(shape, indent=2) + "\n"
 

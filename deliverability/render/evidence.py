@@ -178,7 +178,7 @@ def _opinion(opinion: OpinionView, paper: Paper, say: Phrases) -> Iterator[str]:
     for difference in opinion.differences:
         yield from paper.paragraph(difference.text, 2, paper.symbol("bullet") + " ")
         yield from paper.paragraph(difference.reason, 2)
-        if difference.said:
-            yield from paper.paragraph(difference.said, 2, style="dim")
+        if difference.words:
+            yield from paper.paragraph(difference.words, 2, style="dim")
     for text in opinion.unheard:
         yield from paper.paragraph(text, 2, paper.ink(paper.symbol("unknown"), "unknown") + " ")

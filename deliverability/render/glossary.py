@@ -58,7 +58,7 @@ def _bounded(form: str) -> str:
     """Words of Latin letters stand alone, may be plural, and may begin a sentence; others are found anywhere."""
     if not re.fullmatch(r"[\x20-\x7e]+", form):
         return re.escape(form)
-    letters = re.escape(form)
+    pattern = re.escape(form)
     if form[0].isalpha() and not form.isupper():
-        letters = f"[{form[0].upper()}{form[0].lower()}]{re.escape(form[1:])}"
-    return rf"(?<![A-Za-z0-9._=-]){letters}(?:{'' if form.endswith('s') else 's?'})(?![A-Za-z0-9_=-])"
+        pattern = f"[{form[0].upper()}{form[0].lower()}]{re.escape(form[1:])}"
+    return rf"(?<![A-Za-z0-9._=-]){pattern}(?:{'' if form.endswith('s') else 's?'})(?![A-Za-z0-9_=-])"

@@ -67,7 +67,7 @@ def _page(name: str, text: str, known: Collection[str], reader: MarkdownIt) -> G
 
 def _linked(tokens: Sequence[Token], known: Collection[str]) -> list[Token]:
     """Links to other pages of the guide lead to their HTML; those to what is not on the site are words only."""
-    kept: list[Token] = []
+    result: list[Token] = []
     open_link = False
     for token in tokens:
         if token.type == "link_open":
@@ -77,8 +77,8 @@ def _linked(tokens: Sequence[Token], known: Collection[str]) -> list[Token]:
             if "://" not in href:
                 token.attrs["href"] = f"{page.removesuffix('.md')}.html{hash_sign}{anchor}"
         if not token.type.startswith("link_") or open_link:
-            kept.append(token)
-    return kept
+            result.append(token)
+    return result
 
 
 def _table_open(renderer: Any, tokens: Sequence[Token], index: int, *_: Any) -> str:

@@ -54,8 +54,8 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 def _stacked(table: TableView, rows: Sequence[Sequence[str]], paper: Paper) -> Iterator[str]:
     for row in rows:
         yield row[0]
-        told = [f"{head} {text}" for head, text in zip(table.heads[1:-1], row[1:-1], strict=True) if text]
-        yield from paper.paragraph("  ".join(told), 2)
+        cells = [f"{head} {text}" for head, text in zip(table.heads[1:-1], row[1:-1], strict=True) if text]
+        yield from paper.paragraph("  ".join(cells), 2)
         if row[-1]:
             yield from paper.paragraph(row[-1], 2)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,14 @@ from msgspec import structs, to_builtins
 from deliverability.model.codec import encode, json_text
 from deliverability.model.deliveries import DeliveryResult
 from deliverability.model.intake import IntakeResult
-from deliverability.model.observed import AggregateReport, AggregateRow, FailureReport, FeedbackKind, TlsReport
+from deliverability.model.observed import (
+    AggregateReport,
+    AggregateRow,
+    FailureReport,
+    FeedbackKind,
+    TlsReport,
+    address_of,
+)
 from deliverability.render.history import history_text
 from deliverability.render.paper import Paper
 from deliverability.view.intake import IntakeView
@@ -72,16 +78,16 @@ def intake_json(result: IntakeResult, say: Phrases) -> str:
 def report_json(report: AggregateReport | TlsReport | FailureReport, rows: Sequence[AggregateRow]) -> dict[str, Any]:
     """A report as values for JSON."""
     kind = _KINDS[type(report)]
-    said = to_builtins(report)
-    said["problems"] = [encode(each) for each in getattr(report, "problems", ())]
+    data = to_builtins(report)
+    data["problems"] = [encode(each) for each in getattr(report, "problems", ())]
     if isinstance(report, FailureReport):
-        said["ip"] = _address(report.ip) if report.ip else ""
-        said["signature"] = report.signature._asdict() if report.signature else None
-        del said["problems"]
+        data["ip"] = address_of(report.ip) if report.ip else ""
+        data["signature"] = report.signature._asdict() if report.signature else None
+        del data["problems"]
     if isinstance(report, AggregateReport):
-        said["rows"] = [
+        data["rows"] = [
             {
-                "ip": _address(row.ip),
+                "ip": address_of(row.ip),
                 "messages": row.messages,
                 **row.facet._asdict(),
                 "dkim": [each._asdict() for each in row.facet.dkim],
@@ -89,8 +95,4 @@ def report_json(report: AggregateReport | TlsReport | FailureReport, rows: Seque
             }
             for row in rows
         ]
-    return {"kind": kind.value, **said}
-
-
-def _address(packed: bytes) -> str:
-    return socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)
+    return {"kind": kind.value, **data}

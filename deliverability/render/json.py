@@ -6,11 +6,10 @@ few fields, for that is most of what was judged, and the facts are in `deliv fac
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from deliverability.model.codec import JsonPieces, encode, encode_evidence, json_text, printable
-from deliverability.model.facts import Value
 from deliverability.model.opinion import SecondOpinion
 from deliverability.model.report import (
     Case,
@@ -23,7 +22,7 @@ from deliverability.model.report import (
     Report,
     Verdict,
 )
-from deliverability.render.answer import Json, answer_json, edit_json
+from deliverability.render.answer import Json, answer_json, edit_json, in_order
 from deliverability.render.formats import WriterOptions
 from deliverability.view.report import ReportView
 from deliverability.words.speaker import Speaker
@@ -93,7 +92,7 @@ def _report(report: Report) -> Json:
         "findings": [_finding(each) for each in report.findings],
         "remedies": [_remedy(each) for each in report.remedies],
         "evidence": [encode_evidence(report.facts.evidence[ident]) for ident in sorted(report.facts.evidence)],
-        "notes": [{"code": note.code, "values": encode(_sorted(note.values))} for note in report.notes],
+        "notes": [{"code": note.code, "values": encode(in_order(note.values))} for note in report.notes],
         **opinion,
         "facts_digest": report.facts_digest,
         "rules_digest": report.rules_digest,
@@ -116,7 +115,7 @@ def _opinion(opinion: SecondOpinion) -> Json:
                 "ours": encode(each.ours),
                 "theirs": encode(each.theirs),
                 "reason": each.reason,
-                "said": printable(each.said),
+                "said": printable(each.words),
             }
             for each in opinion.differences
         ],
@@ -190,8 +189,8 @@ def _finding(finding: Finding) -> Json:
         "scope": finding.scope.value,
         "used": finding.used,
         "guide": list(finding.guide),
-        "observed": encode(_sorted(finding.observed)),
-        "limits": encode(_sorted(finding.limits)),
+        "observed": encode(in_order(finding.observed)),
+        "limits": encode(in_order(finding.limits)),
         "evidence": [printable(ident) for ident in finding.evidence],
         "judgements": [_judgement(each) for each in finding.judgements],
     }
@@ -235,7 +234,7 @@ def _remedy(remedy: Remedy) -> Json:
         "rule": remedy.rule,
         "item": printable(remedy.item),
         "code": remedy.code,
-        "values": encode(_sorted(remedy.values)),
+        "values": encode(in_order(remedy.values)),
         "care": remedy.care.value,
         "edits": [edit_json(each) for each in remedy.edits],
         "mends": list(remedy.mends),
@@ -258,7 +257,3 @@ def _judgement(judgement: Judgement) -> Json:
         "contested": judgement.contested,
         "volume": judgement.volume,
     }
-
-
-def _sorted(values: Mapping[str, Value]) -> Mapping[str, Value]:
-    return {key: values[key] for key in sorted(values)}

@@ -78,7 +78,7 @@ def look_page(
     look: LookView,
     others: Sequence[CaptureRow],
     *,
-    pictures: bool,
+    screenshots: bool,
     once: str,
 ) -> str:
     """Size and look of a message.
@@ -89,12 +89,12 @@ def look_page(
         answer: of its report.
         look: what is shown.
         others: messages that it can be compared with.
-        pictures: whether a browser is there that takes pictures.
+        screenshots: whether a browser is there that takes pictures.
         once: what lets the previews load images on the web; empty: they load none.
 
     """
     return _page(
-        "listen_look.html", place, row=row, answer=answer, look=look, others=others, pictures=pictures, once=once
+        "listen_look.html", place, row=row, answer=answer, look=look, others=others, screenshots=screenshots, once=once
     )
 
 

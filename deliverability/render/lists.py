@@ -23,20 +23,20 @@ def list_text(sums: ListSums, paper: Paper, say: Phrases) -> str:
 
 
 def _remarks(sums: ListSums, say: Phrases) -> list[str]:
-    told: list[str] = []
+    remarks: list[str] = []
     if sums.not_checked:
-        told.append(say.count("list-check.not-checked", sums.not_checked))
+        remarks.append(say.count("list-check.not-checked", sums.not_checked))
     if not sums.columns["confirmed"]:
-        told.append(say("list-check.no-confirmed"))
+        remarks.append(say("list-check.no-confirmed"))
     if sums.inactive_days is None:
-        told.append(say("list-check.no-inactive"))
+        remarks.append(say("list-check.no-inactive"))
     elif not sums.columns["active"]:
-        told.append(say("list-check.no-active"))
+        remarks.append(say("list-check.no-active"))
     elif sums.without_date:
-        told.append(say.count("list-check.without-date", sums.without_date))
+        remarks.append(say.count("list-check.without-date", sums.without_date))
     if not sums.suppressed_given:
-        told.append(say("list-check.no-suppressed"))
-    return told
+        remarks.append(say("list-check.no-suppressed"))
+    return remarks
 
 
 def list_json(sums: ListSums) -> str:

@@ -208,7 +208,7 @@ def _opinion(opinion: OpinionView, say: Phrases) -> Iterator[str]:
     yield f"## {say('section.opinion')}"
     yield plain(opinion.lead)
     items = [
-        " ".join(plain(text) for text in (each.text, each.reason, each.said) if text) for each in opinion.differences
+        " ".join(plain(text) for text in (each.text, each.reason, each.words) if text) for each in opinion.differences
     ]
     yield "\n".join(f"- {text}" for text in (*items, *map(plain, opinion.unheard)))
 

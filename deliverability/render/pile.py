@@ -54,10 +54,10 @@ def _lines(explanation: Explanation, reports: Sequence[Report], speaker: Speaker
     say = speaker.say
     sums = explanation.pile or PileSums(0, {})
     silent = sum(sums.silent.values())
-    told = [say.count("explain.pile.items", sums.items)]
-    told += [say.count("explain.pile.silent", silent)] if silent else []
-    told += [say.count("explain.pile.unread", sums.unread)] if sums.unread else []
-    yield from paper.paragraph(say("explain.pile.join").join(told))
+    clauses = [say.count("explain.pile.items", sums.items)]
+    clauses += [say.count("explain.pile.silent", silent)] if silent else []
+    clauses += [say.count("explain.pile.unread", sums.unread)] if sums.unread else []
+    yield from paper.paragraph(say("explain.pile.join").join(clauses))
     rows = pile_rows(explanation, reports)
     width = max((len(f"{row.count:,}") for row in rows), default=1)
     for row in rows:
@@ -82,8 +82,8 @@ def _row(
 ) -> Iterator[str]:
     say, indent = speaker.say, width + 4
     meaning = row.meaning
-    told = _sentence(meaning.meaning[say.lang]) if meaning else say("explain.pile.not-known")
-    yield from paper.paragraph(told, indent, f"  {row.count:>{width},}  ")
+    text = _sentence(meaning.meaning[say.lang]) if meaning else say("explain.pile.not-known")
+    yield from paper.paragraph(text, indent, f"  {row.count:>{width},}  ")
     quote = row.example.reply.text or row.example.reply.code or row.example.reply.status
     if meaning is None and quote:
         yield from paper.paragraph(say("explain.quote", text=visible(shortened(quote, _TEXT))), indent)

@@ -62,7 +62,7 @@ def record_lines(record: RecordView, indent: int, paper: Paper, say: Phrases, *,
     yield from (f"{space}{paper.ink(f'+ {value}', 'met')}" for value in record.new)
     for kind, key in ((PieceKind.REMOVED, "first.removed"), (PieceKind.ADDED, "first.added")):
         pieces = [piece.text.strip("; ") for piece in record.pieces if piece.kind is kind]
-        if whole and any(pieces) and any(piece.kind is PieceKind.KEPT for piece in record.pieces):
+        if whole and any(pieces) and any(piece.kind is PieceKind.SAME for piece in record.pieces):
             words = say("effect-of.named", name=say(key), change=" ".join(filter(None, pieces)))
             yield from paper.paragraph(words, indent + 2, style="dim")
     for strings in record.strings if whole else ():

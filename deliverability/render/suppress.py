@@ -33,8 +33,8 @@ AgainOf = Callable[[], Sequence[AddressRecord]]
 def _csv(records: Iterable[AddressRecord], again: AgainOf) -> Iterator[str]:
     yield csv_row(_COLUMNS)
     for each in records:
-        said = (each.address, each.kind.value, _day(each.first), _day(each.last), str(each.count))
-        yield csv_row((*said, each.receiver, each.meaning))
+        cells = (each.address, each.kind.value, _day(each.first), _day(each.last), str(each.count))
+        yield csv_row((*cells, each.receiver, each.meaning))
 
 
 def _json(records: Iterable[AddressRecord], again: AgainOf) -> Iterator[str]:
@@ -48,9 +48,9 @@ def _json(records: Iterable[AddressRecord], again: AgainOf) -> Iterator[str]:
 def _entries(records: Iterable[AddressRecord]) -> Iterator[str]:
     before = ""
     for each in records:
-        said = {"address": each.address, "reason": each.kind.value, "first": _day(each.first), "last": _day(each.last)}
-        said |= {"receiver": each.receiver, "meaning": each.meaning, "origin": each.origin}
-        yield before + json.dumps(said | {"bounces": each.count})
+        item = {"address": each.address, "reason": each.kind.value, "first": _day(each.first), "last": _day(each.last)}
+        item |= {"receiver": each.receiver, "meaning": each.meaning, "origin": each.origin}
+        yield before + json.dumps(item | {"bounces": each.count})
         before = ",\n"
     yield "\n" if before else ""
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jinja2.runtime import Macro
     from markupsafe import Markup
 
-_MOST_KEPT = 8192
+_MOST_PIECES = 8192
 
 
 def _css_text(text: str) -> str:
@@ -36,7 +36,7 @@ def _named(text: str) -> tuple[tuple[bool, str], ...]:
     return tuple((bool(number % 2), piece) for number, piece in enumerate(pieces) if piece)
 
 
-class _Kept:
+class _MarkupCache:
     """Pieces of markup that stand on many pages, by the macro that made them and what it was given."""
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class _Kept:
         for each in given:
             key = (macro.name, lang, tell(each) if tell else each)
             if (made := self._made.get(key)) is None:
-                if len(self._made) >= _MOST_KEPT:
+                if len(self._made) >= _MOST_PIECES:
                     self._made.clear()
                 made = self._made[key] = macro(each)
             found.append(made)
@@ -71,7 +71,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters["css_text"] = _css_text
-    made.globals["kept"] = _Kept()
+    made.globals["cached"] = _MarkupCache()
     made.filters["named"] = _named
     made.filters["segments"] = segments
     made.filters["unbroken"] = _unbroken

@@ -187,19 +187,19 @@ def _tiles(tiles: Sequence[TileView], paper: Paper) -> Iterator[str]:
             small.append(f"{each.name} {paper.symbol('none')}")
             continue
         lead = f"{pad(each.name, names)} {mark} "
-        said = "  ".join(filter(None, (each.value, each.services)))
+        words = "  ".join(filter(None, (each.value, each.services)))
         problem = each.problem and each.problem + (
             f" {paper.symbol('to')} {each.step_words}" if each.step_words else ""
         )
-        one_line = len(each.records) == 1 and width_of(f"{lead}{said}  {each.records[0]}") <= paper.width
+        one_line = len(each.records) == 1 and width_of(f"{lead}{words}  {each.records[0]}") <= paper.width
         if one_line:
-            yield f"{lead}{'  '.join(filter(None, (said, paper.ink(each.records[0], 'code'))))}"
+            yield f"{lead}{'  '.join(filter(None, (words, paper.ink(each.records[0], 'code'))))}"
         else:
-            yield from paper.hang(said, lead) if said or each.records or not problem else ()
+            yield from paper.hang(words, lead) if words or each.records or not problem else ()
             yield from (f"{' ' * width_of(lead)}{paper.ink(record, 'code')}" for record in each.records)
         if problem:
             # Where there is nothing else to show, what is wrong stands beside the mark.
-            first = "" if one_line or said or each.records else lead
+            first = "" if one_line or words or each.records else lead
             yield from paper.paragraph(problem, width_of(lead), first, style=each.tone)
     if small:
         yield from paper.paragraph("   ".join(small), 0, style="dim")

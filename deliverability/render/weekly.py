@@ -106,7 +106,7 @@ class HtmlPages(Struct, frozen=True):
                 lang=lang,
                 view=view,
                 rows=by_news,
-                standing=sorted(rows, key=lambda row: row.view.standing),
+                ordered=sorted(rows, key=lambda row: row.view.order),
                 anchors={number: row.anchor for number, row in enumerate(rows) if row.view.changed},
                 receivers=receivers,
                 legend=_legend(view.entries),
@@ -136,11 +136,11 @@ def _row(view: EntryView, followed: Trend, number: int, say: Phrases) -> Row:
     worst = max(filter(None, grades), default="")
     values = [_GRADES.index(each) if each else None for each in grades]
     drawn = spark(tuple(values), top=len(_GRADES) - 1) if len(grades) > 1 else ""
-    told = [
+    shown = [
         f"{day_words(date, say)} {grade or say('value.unknown')}"
         for date, grade in zip(followed.dates[-8:], grades[-8:], strict=True)
     ]
-    words = say("weekly.standing", grade=today or say("value.unknown"), grades=say("value.separator").join(told))
+    words = say("weekly.standing", grade=today or say("value.unknown"), grades=say("value.separator").join(shown))
     below = say("weekly.worst", grade=worst) if worst and worst != today else ""
     return Row(view, f"c{number + 1}", today or "?", below, drawn, words)
 
@@ -158,9 +158,9 @@ def _charts(followed: Trend, say: Phrases) -> list[Chart]:
     stages = [DMARC_STAGES.index(each) if each in DMARC_STAGES else None for each in followed.stages]
     if _worth(stages):
         named = [(place, say(f"weekly.stage.{stage}")) for place, stage in enumerate(DMARC_STAGES)]
-        told = [say(f"weekly.stage.{each}") if each in DMARC_STAGES else None for each in followed.stages]
+        shown = [say(f"weekly.stage.{each}") if each in DMARC_STAGES else None for each in followed.stages]
         drawn = line(days, stages, name="stage", write=lambda value: named[int(value)][1], steps=named)
-        charts.append(Chart(say("weekly.trend.stage"), drawn, _rows(days, told, say)))
+        charts.append(Chart(say("weekly.trend.stage"), drawn, _rows(days, shown, say)))
     for path in MEASURES:
         values = followed.measures[path]
         if not _worth(values):
@@ -169,14 +169,14 @@ def _charts(followed: Trend, say: Phrases) -> list[Chart]:
         def write(value: int | float, path: str = path) -> str:
             return octets(int(value), say) if path.endswith("octets") else f"{value:g}"
 
-        told = [write(value) if value is not None else None for value in values]
+        shown = [write(value) if value is not None else None for value in values]
         if not any(values):
             continue
         limit = _LIMITS[path]
         near = max(value for value in values if value is not None) > limit / 2
         drawn = line(days, values, name=path.replace(".", "-"), write=write, limit=limit if near else None)
         above = say("weekly.limit", limit=write(limit)) if near else ""
-        charts.append(Chart(say(f"weekly.trend.{path}"), drawn, _rows(days, told, say), above))
+        charts.append(Chart(say(f"weekly.trend.{path}"), drawn, _rows(days, shown, say), above))
     return charts
 
 
@@ -186,11 +186,11 @@ def _verdicts(followed: Trend, rules: RuleSet, say: Phrases) -> list[tuple[str, 
         return []
     named = {ident: receiver.called(say.lang) for ident, receiver in rules.receivers.items()}
 
-    def told(kind: VerdictKind | None) -> tuple[str, str]:
+    def cell(kind: VerdictKind | None) -> tuple[str, str]:
         return (TONES[kind], say(f"verdict.{kind.value}")) if kind else ("none", say("value.unknown"))
 
     return [
-        (named.get(ident, ident), [told(kind) for kind in kinds[-_RUNS_SHOWN:]])
+        (named.get(ident, ident), [cell(kind) for kind in kinds[-_RUNS_SHOWN:]])
         for ident, kinds in followed.kinds.items()
     ]
 

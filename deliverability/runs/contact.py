@@ -54,7 +54,7 @@ def contact_pack(
         mended=tuple(_mended(report, history, today)) if history is not None else (),
         first=tuple(sorted(first, key=lambda each: (_hardness(each, contact.receiver), each.rule))),
         unchecked=tuple(each for each in open_ if not each.waits_for_input),
-        waiting=tuple(dict.fromkeys(each.rule for each in open_ if each.waits_for_input and not each.waits_for_kept)),
+        waiting=tuple(dict.fromkeys(each.rule for each in open_ if each.waits_for_input and not each.waits_for_stored)),
     )
 
 
@@ -132,14 +132,14 @@ def _mended(report: Report, history: History, today: date) -> Iterator[tuple[str
     unmet = {each.rule for each in report.findings if each.outcome is Outcome.UNMET}
     days: dict[str, date] = {}
     for run, snapshot in history.snapshots(report.domain, newest=_RUNS, damaged=lambda _: None):
-        for kept in snapshot.findings:
-            if kept.fingerprint not in met:
+        for stored in snapshot.findings:
+            if stored.fingerprint not in met:
                 continue
-            rule, _ = met[kept.fingerprint]
-            if kept.outcome is Outcome.MET:
-                met[kept.fingerprint] = (rule, date.fromisoformat(run.started[:10]))
-            elif kept.outcome is Outcome.UNMET:
-                _, since = met.pop(kept.fingerprint)
+            rule, _ = met[stored.fingerprint]
+            if stored.outcome is Outcome.MET:
+                met[stored.fingerprint] = (rule, date.fromisoformat(run.started[:10]))
+            elif stored.outcome is Outcome.UNMET:
+                _, since = met.pop(stored.fingerprint)
                 if rule not in unmet:
                     days[rule] = max(since, days.get(rule, since))
     yield from sorted(days.items(), key=lambda each: each[1], reverse=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from deliverability.config import EmailSettings
 from deliverability.history.store import History, HistoryError, missing_file
-from deliverability.model.codes import ABOUT, AS_SAID, Code
+from deliverability.model.codes import ABOUT, VERBATIM, Code
 from deliverability.model.doctor import CheckState, MachineCheck
 from deliverability.model.knowledge import Outside
 from deliverability.notify.mail import SmtpChannel
@@ -127,7 +127,7 @@ async def check_clock(ports: Ports, outside: Outside) -> MachineCheck:
         page = await ports.http.fetch(url, ports.dns)
         ours = ports.clock.now()
         if isinstance(page, NoPage):
-            problems.append(ABOUT(what=AS_SAID(text=url), detail=page.detail))
+            problems.append(ABOUT(what=VERBATIM(text=url), detail=page.detail))
         elif (theirs := _date(page)) is None:
             problems.append(NO_DATE(url=url))
         else:
@@ -177,4 +177,4 @@ def check_history(url: str, folder: Path) -> MachineCheck:
         finally:
             history.close()
     except HistoryError as error:
-        return MachineCheck("history", CheckState.BAD, AS_SAID(text=str(error)))
+        return MachineCheck("history", CheckState.BAD, VERBATIM(text=str(error)))

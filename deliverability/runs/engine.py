@@ -250,7 +250,7 @@ async def full_report(audited: Audited, rules: RuleSet, selection: Selection) ->
 async def _with_remedies(report: Report, basis: Basis, rules: RuleSet, selection: Selection) -> Report:
     from deliverability.judge import plan
     from deliverability.judge.answer import answer
-    from deliverability.runs.rehearse import remedies, standings_after
+    from deliverability.runs.rehearse import remedies, states_after
 
     found, complete = await remedies(basis, report, rules, catalogue(), selection)
     if not complete:
@@ -259,7 +259,7 @@ async def _with_remedies(report: Report, basis: Basis, rules: RuleSet, selection
         return _answered(report, rules)
     full = replace(report, remedies=found)
     steps = plan.steps(full, rules)
-    after = await standings_after(steps, basis, full, rules, catalogue(), selection)
+    after = await states_after(steps, basis, full, rules, catalogue(), selection)
     steps = plan.with_gains(steps, full.verdicts, after)
     return replace(full, answer=answer(full, rules, steps))
 

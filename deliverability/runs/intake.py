@@ -24,7 +24,7 @@ from deliverability.feedback.outcomes import Outcomes
 from deliverability.feedback.places import PlaceItem, UnreadPlace, items
 from deliverability.feedback.readings import FoundEvents, FoundReport, FoundValues, UnusedPart, feedback_in
 from deliverability.feedback.records import SeenRecords
-from deliverability.feedback.trust import CarrierProof, ReportNames, carrier_proof, reporter_key, trust_of
+from deliverability.feedback.trust import MailProof, ReportNames, mail_proof, reporter_key, trust_of
 from deliverability.history.observations import Batch, ItemState, Observations, ReportRows, Taken
 from deliverability.history.reports import DAY
 from deliverability.mail.dates import parse_date
@@ -219,8 +219,8 @@ class _Run:
                     what = await self._mail(batch, mailbox, folder, uid, sizes.get(uid))
                     if what == _AGAIN and today - again.get(uid, today) >= _AGAIN_DAYS:
                         what = _DONE
-                    kept = {_DONE: mailbox.done, _FAILED: mailbox.failed}.get(what) == "keep"
-                    owed.append((uid, "" if kept else what))
+                    stays = {_DONE: mailbox.done, _FAILED: mailbox.failed}.get(what) == "keep"
+                    owed.append((uid, "" if stays else what))
                     self._tick()
                 mark = max(mark, portion[-1])
                 batch.mark(key, folder.uidvalidity, mark, owed)
@@ -269,21 +269,21 @@ class _Run:
         if (seen := batch.seen(digest)) not in (None, ItemState.UNSETTLED):
             result.seen += 1
             return seen
-        proofs: dict[int, CarrierProof] = {}
+        proofs: dict[int, MailProof] = {}
         taken = unused = left_out = False
         for each in feedback_in(item.content, item.name, batch.rows, self._now, self._seen, plan.outcomes):
             if isinstance(each, UnusedPart):
                 unused |= each.is_report
                 self._unused(batch, item, each)
             elif isinstance(each, (FoundEvents, FoundValues)):
-                kept = (
+                became = (
                     self._events(batch, item, each)
                     if isinstance(each, FoundEvents)
                     else self._values(batch, item, each)
                 )
-                taken |= kept is ItemState.TAKEN
-                unused |= kept is ItemState.UNUSED
-                left_out |= kept is not ItemState.TAKEN
+                taken |= became is ItemState.TAKEN
+                unused |= became is ItemState.UNUSED
+                left_out |= became is not ItemState.TAKEN
             elif self._is_before(each.report):
                 left_out = True
                 if each.rows is not None:
@@ -330,18 +330,18 @@ class _Run:
         return ItemState.TAKEN if whole else ItemState.NO_REPORT
 
     def _counted(self, batch: Batch, events: Sequence[DeliveryEvent]) -> None:
-        kept = batch.events(events)
-        self.result.old += kept.old
-        for each in kept.new:
+        counted = batch.events(events)
+        self.result.old += counted.old
+        for each in counted.new:
             tally = self.result.tallies[_kind(each), _reporter(each)]
             tally.new += 1
             tally.messages += 1
             self.result.results[each.result] += 1
-        if kept.known:
+        if counted.known:
             first = events[0]
-            self.result.tallies[_kind(first), _reporter(first)].known += kept.known
-        if kept.new and self._plan.takes_events is not None and not self._plan.dry:
-            self._plan.takes_events(kept.new)
+            self.result.tallies[_kind(first), _reporter(first)].known += counted.known
+        if counted.new and self._plan.takes_events is not None and not self._plan.dry:
+            self._plan.takes_events(counted.new)
 
     def _values(self, batch: Batch, item: PlaceItem, found: FoundValues) -> ItemState:
         """Keep numbers. UNUSED: nobody told which domain they are of."""
@@ -370,7 +370,7 @@ class _Run:
         digest: bytes,
         item: PlaceItem,
         found: FoundReport[ReportRows],
-        proofs: dict[int, CarrierProof],
+        proofs: dict[int, MailProof],
     ) -> None:
         proof = None
         if found.mail is not None:
@@ -385,26 +385,26 @@ class _Run:
         if isinstance(report, AggregateReport):
             owner = registrable_domain(report.domain)
             rows = found.rows or batch.rows()
-            kept = batch.aggregate(digest, report, rows, owner, key, trust)
-            self._told(batch, item, FeedbackKind.AGGREGATE, found, owner, key, trust, doubt, kept, report.messages)
+            taken = batch.aggregate(digest, report, rows, owner, key, trust)
+            self._note(batch, item, FeedbackKind.AGGREGATE, found, owner, key, trust, doubt, taken, report.messages)
         elif isinstance(report, TlsReport):
             for owner, policies in _by_owner(report).items():
-                kept = batch.tls(digest, report, policies, owner, key, trust)
+                taken = batch.tls(digest, report, policies, owner, key, trust)
                 sessions = sum(each.succeeded + each.failed for each in policies)
-                self._told(batch, item, FeedbackKind.TLS, found, owner, key, trust, doubt, kept, sessions)
+                self._note(batch, item, FeedbackKind.TLS, found, owner, key, trust, doubt, taken, sessions)
         elif not report.domain:
-            self._unused(batch, item, UnusedPart(found.name, limits.NOT_TOLD(what="reported-domain")))
+            self._unused(batch, item, UnusedPart(found.name, limits.NOT_STATED(what="reported-domain")))
         else:
             owner = registrable_domain(report.domain)
             arrived = self._arrived(report, found.mail)
-            kept = batch.failure(digest, replace(report, arrived=arrived), owner, arrived, trust)
-            self._told(batch, item, FeedbackKind.FAILURE, found, owner, key, trust, doubt, kept, 1)
+            taken = batch.failure(digest, replace(report, arrived=arrived), owner, arrived, trust)
+            self._note(batch, item, FeedbackKind.FAILURE, found, owner, key, trust, doubt, taken, 1)
 
-    async def _proof(self, mail: Message) -> CarrierProof:
+    async def _proof(self, mail: Message) -> MailProof:
         ports = self._plan.ports.of_subject()
-        return await carrier_proof(mail, ports.dns, self._plan.authserv, self._plan.ports.clock.now())
+        return await mail_proof(mail, ports.dns, self._plan.authserv, self._plan.ports.clock.now())
 
-    def _told(
+    def _note(
         self,
         batch: Batch,
         item: PlaceItem,
@@ -414,27 +414,27 @@ class _Run:
         key: str,
         trust: Trust,
         doubt: Detail | None,
-        kept: Taken,
+        taken: Taken,
         messages: int,
     ) -> None:
         """Count a report, and tell what is to be said of it."""
         report = found.report
-        if kept is Taken.OLD:
+        if taken is Taken.OLD:
             self.result.old += 1
             return
         tally = self.result.tallies[kind, report.reporter or key]
         details: list[Detail] = []
-        if kept is Taken.NEW:
+        if taken is Taken.NEW:
             tally.new += 1
             tally.messages += messages
             tally.untrusted += trust not in (Trust.VERIFIED, Trust.AUTHENTICATED)
         else:
             tally.known += 1
-        if kept in (Taken.NEW, Taken.RAISED, Taken.DOUBLE):
+        if taken in (Taken.NEW, Taken.RAISED, Taken.DOUBLE):
             details += [*(() if isinstance(report, FailureReport) else report.problems), *((doubt,) if doubt else ())]
         name = "" if isinstance(report, FailureReport) else report.report_id
-        if kept in (Taken.CONFLICTING, Taken.DOUBLE):
-            details.append((CONFLICTING if kept is Taken.CONFLICTING else DOUBLE)(id=name))
+        if taken in (Taken.CONFLICTING, Taken.DOUBLE):
+            details.append((CONFLICTING if taken is Taken.CONFLICTING else DOUBLE)(id=name))
         day = None if isinstance(report, FailureReport) else (report.begin + report.end) // 2 // DAY
         for detail in dict.fromkeys(details):
             batch.problem(detail, item.name, owner, key, day)

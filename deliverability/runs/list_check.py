@@ -229,7 +229,7 @@ class _Segments:
         """Append an entry. Raises InputError."""
         if self._folder is None:
             return
-        with self._told(self._folder):
+        with self._write_errors(self._folder):
             if segment not in self._files:
                 self._files[segment] = self._begun(self._folder, segment)
             self._files[segment][1](row)
@@ -238,7 +238,7 @@ class _Segments:
         """Put the files in place; files of segments that have nothing any more go. Raises InputError."""
         if self._folder is None:
             return
-        with self._told(self._folder):
+        with self._write_errors(self._folder):
             for segment in Segment:
                 if segment in self._files:
                     self._files[segment][0].keep(replace=self._force)
@@ -261,7 +261,7 @@ class _Segments:
         return folder / f"{segment.value}.csv"
 
     @contextmanager
-    def _told(self, folder: Path) -> Iterator[None]:
+    def _write_errors(self, folder: Path) -> Iterator[None]:
         try:
             yield
         except FileExistsError as error:

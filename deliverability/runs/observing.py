@@ -54,15 +54,15 @@ def observing(
     settings: Settings, folder: Path | None, days: int | None = None, *, history: str | None = None
 ) -> Observing:
     """As the settings have it; `days`: another length of the window, `history`: the URL of another one."""
-    said = settings.feedback
+    wanted = settings.feedback
     return Observing(
         history or settings.history,
         folder,
-        days or said.days,
-        said.trust,
+        days or wanted.days,
+        wanted.trust,
         settings.source_words,
         settings.rules,
-        said.addresses,
+        wanted.addresses,
     )
 
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from deliverability.auditors.base import Auditor, Execution, gather
 from deliverability.judge.engine import Selection, judge_of
 from deliverability.judge.grade import assess, holding
-from deliverability.judge.plan import Standings, standings, touches, without
+from deliverability.judge.plan import ReceiverStates, receiver_states, touches, without
 from deliverability.model.answer import FindingId, PlanStep
 from deliverability.model.facts import Catalogue, FactSet, Subject, Unknown
 from deliverability.model.gate import gate_of
@@ -158,14 +158,14 @@ def _changes_spf(before: _State, after: _State) -> bool:
     return any(before.facts.facts[path] is not after.facts.facts[path] for path in ("spf.records", "spf.tree"))
 
 
-async def standings_after(
+async def states_after(
     plan: Sequence[PlanStep],
     basis: Basis,
     report: Report,
     rules: RuleSet,
     catalogue: Catalogue,
     selection: Selection,
-) -> tuple[Standings, ...]:
+) -> tuple[ReceiverStates, ...]:
     """Where each receiver stands once each step of the plan, and those above it, are done.
 
     Records are audited as if they were published; what a step without any settles is taken out of what was found. Once
@@ -174,10 +174,10 @@ async def standings_after(
     rehearsal = _Rehearsal(basis, rules, catalogue, selection)
     state = _State({}, report.facts, basis.executions, report.findings, _answer(report.assessment))
     receivers = tuple(each.receiver for each in report.verdicts)
-    now = standings(report.verdicts)
+    now = receiver_states(report.verdicts)
     done: set[FindingId] = set()
     waiting: dict[_Place, tuple[Proposal, ...]] = {}
-    found: list[Standings] = []
+    found: list[ReceiverStates] = []
     for step in plan:
         waiting.update(proposals_for(step.edits))
         if not step.edits or basis.ports.budget.spent:
@@ -345,7 +345,7 @@ def _worse(before: _State, after: Mapping[_Case, Finding]) -> Iterator[Finding]:
             # What did not apply before may wait for an input now: a policy file is only seen with --fetch. And what is
             # told by reports may wait for those that come once the record is published.
             waits = finding.waits_for_input
-            if (checked and not finding.waits_for_kept) or (not applied and not waits):
+            if (checked and not finding.waits_for_stored) or (not applied and not waits):
                 yield finding
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deliverability._cache import kept
+from deliverability._cache import cached
 from deliverability._resources import locate
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def rule_folders(extra: Sequence[Path] = ()) -> tuple[Path, ...]:
 
 def load_rules(extra: Sequence[Path] = ()) -> RuleSet:
     """The shipped rules with the user's folders merged over them by id. Raises judge.files.RuleError."""
-    return kept("rules", rule_folders(extra), lambda: read_rules(extra))
+    return cached("rules", rule_folders(extra), lambda: read_rules(extra))
 
 
 def read_rules(extra: Sequence[Path] = ()) -> RuleSet:

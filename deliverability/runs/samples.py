@@ -27,9 +27,9 @@ def with_samples(jobs: Sequence[Job]) -> list[Job]:
 
     A message that cannot be read tells nothing here; what is the matter with it is told where it is audited.
     """
-    told = list(jobs)
+    every = list(jobs)
     if sum(job.sample is not None for job in jobs) < 2:
-        return told
+        return every
     from deliverability.mail.origin import domain_of_head
 
     by_domain: defaultdict[str, list[tuple[int, SampleSeen]]] = defaultdict(list)
@@ -42,8 +42,8 @@ def with_samples(jobs: Sequence[Job]) -> list[Job]:
     for found in by_domain.values():
         seen = several([each for _, each in found])
         for place, _ in found:
-            told[place] = replace(jobs[place], options=replace(jobs[place].options, samples=seen))
-    return told
+            every[place] = replace(jobs[place], options=replace(jobs[place].options, samples=seen))
+    return every
 
 
 def several(samples: Sequence[SampleSeen]) -> tuple[SampleSeen, ...]:
@@ -69,14 +69,14 @@ def sample_seen(name: str, sample: Sample, purpose: Purpose | None) -> SampleSee
     from deliverability.mail.reader import read
     from deliverability.protocols.dkim.signature import parse_signature
 
-    message, said = read(sample.read()[:HEAD_OCTETS]), sample.purpose or purpose
+    message, given = read(sample.read()[:HEAD_OCTETS]), sample.purpose or purpose
     fields = message.fields("DKIM-Signature")[:_MAX_SIGNERS]
     signers = dict.fromkeys(parse_signature(each.value).domain for each in fields)
-    signs = () if said else _signs(message)
+    signs = () if given else _signs(message)
     return SampleSeen(
         name,
-        said or _purpose(signs),
-        said is not None,
+        given or _purpose(signs),
+        given is not None,
         signs,
         _address(sample, message),
         tuple(each for each in signers if each),

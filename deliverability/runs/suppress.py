@@ -1,4 +1,4 @@
-"""Which addresses are kept, and what of them goes on a suppression list now."""
+"""Which addresses are addresses, and what of them goes on a suppression list now."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ class SuppressSums(Struct):
         return sum(n for (each, _), n in self.decided.items() if each is decision)
 
 
-def addresses_into(kept: AddressFile, now: int) -> TakesEvents:
-    """What an intake gives its events to, so that their addresses are kept; see AddressFile.settle.
+def addresses_into(addresses: AddressFile, now: int) -> TakesEvents:
+    """What an intake gives its events to, so that their addresses are addresses; see AddressFile.settle.
 
     `now`, seconds since 1970, is when an event was that does not tell.
     """
 
     def take(events: Sequence[DeliveryEvent]) -> None:
         named = [(address, each) for each in events if (address := plain_address(each.recipient))]
-        kept.take(
+        addresses.take(
             (
                 AddressEvent(address, each.why, _at(each, now), each.receiver, each.meaning, each.origin.value)
                 for address, each in named
@@ -58,17 +58,17 @@ def _at(event: DeliveryEvent, now: int) -> int:
 
 
 async def suppressed(
-    kept: AddressFile, ports: Ports, sums: SuppressSums, tick: Callable[[], None] = lambda: None
+    addresses: AddressFile, ports: Ports, sums: SuppressSums, tick: Callable[[], None] = lambda: None
 ) -> Iterator[AddressRecord]:
     """The addresses that go on the list, in their order and one at a time; `sums` is filled as they are taken.
 
     DNS is asked about the domains that bounced as unknown, each once. Raises InputError, also while they are taken.
     """
-    gone = await takes_no_mail(kept.domains(SuppressClass.HOST), ports, tick)
+    gone = await takes_no_mail(addresses.domains(SuppressClass.HOST), ports, tick)
     now = int(ports.clock.now().timestamp())
 
     def each() -> Iterator[AddressRecord]:
-        for record, decision in _decided(kept, now, gone):
+        for record, decision in _decided(addresses, now, gone):
             sums.decided[decision, record.kind] += 1
             if decision is Decision.OFF:
                 yield record
@@ -84,18 +84,20 @@ def to_suppress(file: Path, now: int) -> int | None:
     `now`: seconds since 1970.
     """
     try:
-        kept = AddressFile(file, create=False)
+        addresses = AddressFile(file, create=False)
         try:
-            return sum(decision is Decision.OFF for _, decision in _decided(kept, now, {}))
+            return sum(decision is Decision.OFF for _, decision in _decided(addresses, now, {}))
         finally:
-            kept.close()
+            addresses.close()
     except InputError:  # `deliv intake` and `deliv suppress` say what is the matter with it
         return None
 
 
-def _decided(kept: AddressFile, now: int, gone: Mapping[str, bool | None]) -> Iterator[tuple[AddressRecord, Decision]]:
+def _decided(
+    addresses: AddressFile, now: int, gone: Mapping[str, bool | None]
+) -> Iterator[tuple[AddressRecord, Decision]]:
     """What becomes of each address, and of several reasons the one that decides; `gone`: see `takes_no_mail`."""
-    for _, same in groupby(kept.records(), key=lambda record: record.address):
+    for _, same in groupby(addresses.records(), key=lambda record: record.address):
         yield min(((record, decide(record, now, gone.get(record.domain))) for record in same), key=_first)
 
 

@@ -15,12 +15,12 @@ from typing import Any, TypeVar
 from deliverability import _yamlstrict as yamlstrict
 from deliverability._patterns import regex
 from deliverability._yamlstrict import (
-    CANNOT_STAND,
     DEFINED,
     FIELDS,
     LIST,
     MISSING,
     NO_SUCH_FIELD,
+    NOT_ALLOWED,
     NOT_ONE_OF,
     TRUE_OR_FALSE,
     nearest,
@@ -213,7 +213,7 @@ class _Reader:
 
     def _text(self, data: Any, path: _Path, shape: re.Pattern[str] | None) -> str:
         if not isinstance(data, str) or not data.strip() or (shape is not None and shape.fullmatch(data) is None):
-            self._problem(CANNOT_STAND(value=str(data)), path)
+            self._problem(NOT_ALLOWED(value=str(data)), path)
             return ""
         return data
 

@@ -13,6 +13,7 @@ from operator import attrgetter
 from msgspec import Struct
 
 from deliverability._patterns import regex
+from deliverability.model.names import is_within
 from deliverability.model.same import Same
 from deliverability.model.senders import Pattern, Service, ServiceKind
 
@@ -151,7 +152,7 @@ def related(name: str | None, other: str | None) -> bool:
     """Whether one name is the other or lies below it."""
     if not name or not other:
         return False
-    return name == other or name.endswith(f".{other}") or other.endswith(f".{name}")
+    return is_within(name, other) or is_within(other, name)
 
 
 def _nearest(name: str, catalogue: ServiceCatalogue, patterns: _Patterns) -> Service | None:

@@ -123,9 +123,9 @@ class _Work:
             if around is not None:
                 if around.path not in sealed:
                     sealed.add(around.path)
-                    yield _kept(around, _SEALED[around.media_type])
+                    yield _unchanged(around, _SEALED[around.media_type])
             elif part.media_type in _PKCS7:
-                yield _kept(part, _pkcs7(part))
+                yield _unchanged(part, _pkcs7(part))
             elif part.media_type == "text/html":
                 if self.wish.html and part.disposition != "attachment" and part.encoded_octets <= MAX_HTML:
                     yield self._html(part)
@@ -135,15 +135,15 @@ class _Work:
                 if self.wish.images if inline else self.wish.attached_images:
                     yield self._image(part)
                 elif self.wish.images:
-                    yield _kept(part, Unchanged.ATTACHED)
+                    yield _unchanged(part, Unchanged.ATTACHED)
 
     def _html(self, part: Part) -> _New | PartSaving:
         decoded = part.decoded()
         if decoded.defects or part.transfer_encoding not in _TEXT_ENCODINGS or _has(part, "content-md5"):
-            return _kept(part, Unchanged.UNREADABLE)
+            return _unchanged(part, Unchanged.UNREADABLE)
         octets = _minified(decoded.octets, part.charset)
         if octets is None:
-            return _kept(part, Unchanged.CHARSET)
+            return _unchanged(part, Unchanged.CHARSET)
         change = PartChange.HTML
         if len(octets) > len(decoded.octets) * (1 - _HTML_GAIN):
             octets, change = decoded.octets, PartChange.ENCODING
@@ -151,19 +151,19 @@ class _Work:
             octets += b"\r\n"  # a file ends with a line end
         body, encoding = text_body(octets, part.transfer_encoding, self.line_end)
         if encoding == part.transfer_encoding and change is PartChange.ENCODING:
-            return _kept(part, Unchanged.SMALL_GAIN)
+            return _unchanged(part, Unchanged.SMALL_GAIN)
         return self._changed(part, _New(_saving(part, change), body, encoding), _HTML_GAIN)
 
     def _image(self, part: Part) -> _New | PartSaving:
         decoded = part.decoded()
         kind = sniff(decoded.octets)
         if decoded.defects or kind is None or part.transfer_encoding != BASE64 or _has(part, "content-md5"):
-            return _kept(part, Unchanged.UNREADABLE)
+            return _unchanged(part, Unchanged.UNREADABLE)
         facts = measure(decoded.octets, savings=False)
         if facts is None or facts.refused:
-            return _kept(part, Unchanged.UNREADABLE)
+            return _unchanged(part, Unchanged.UNREADABLE)
         if facts.frames > 1:
-            return _kept(part, Unchanged.ANIMATED)
+            return _unchanged(part, Unchanged.ANIMATED)
         formats = _FORMATS.get(kind, ())
         formats = tuple(each for each in formats if each == kind or self._may_become(part, kind, each))
         width = self.references.widths.get(part.content_id or "")
@@ -171,7 +171,7 @@ class _Work:
         if formats:
             octets, new_kind = recompress(decoded.octets, width, formats, self.wish.jpeg_quality)
         if len(octets) > len(decoded.octets) * (1 - _IMAGE_GAIN):
-            return _kept(part, Unchanged.SMALL_GAIN)
+            return _unchanged(part, Unchanged.SMALL_GAIN)
         after = measure(octets, savings=False)
         saving = _saving(part, PartChange.IMAGE)
         saving = replace(saving, pixels_before=_pixels(facts.width, facts.height))
@@ -198,20 +198,20 @@ class _Work:
         if self._is_root(part) or (new.encoding == BASE64 and part.raw_body.endswith(b"\n")):
             body = body if body.endswith(b"\n") else body + self.line_end
         if body == part.raw_body:
-            return _kept(part, Unchanged.SMALL_GAIN)
+            return _unchanged(part, Unchanged.SMALL_GAIN)
         after = len(body) + body.count(b"\n") - body.count(b"\r\n")
         added = 40 if new.encoding != part.transfer_encoding else 0  # a header field may be added
         if after + added > part.encoded_octets * (1 - gain):
-            return _kept(part, Unchanged.SMALL_GAIN)
+            return _unchanged(part, Unchanged.SMALL_GAIN)
         return replace(new, body=body, saving=replace(new.saving, after=after))
 
     def _is_root(self, part: Part) -> bool:
         return part is self.message.root
 
 
-def _kept(part: Part, why: Unchanged) -> PartSaving:
+def _unchanged(part: Part, why: Unchanged) -> PartSaving:
     size = part.encoded_octets
-    return PartSaving(part.path, part.media_type, part.filename, size, size, kept=why, new_type=part.media_type)
+    return PartSaving(part.path, part.media_type, part.filename, size, size, unchanged=why, new_type=part.media_type)
 
 
 def _saving(part: Part, change: PartChange) -> PartSaving:

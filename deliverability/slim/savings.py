@@ -47,7 +47,7 @@ class PartSaving(Struct, frozen=True):
         before: octets of the body as sent.
         after: the same in the copy; equal to `before` where it was kept.
         change: what was done; None where it was kept.
-        kept: why it was kept; None where it was changed.
+        unchanged: why it was kept; None where it was changed.
         pixels_before: width and height of an image that was changed.
         pixels_after: the same in the copy.
         new_type: media type in the copy.
@@ -60,7 +60,7 @@ class PartSaving(Struct, frozen=True):
     before: int
     after: int
     change: PartChange | None = None
-    kept: Unchanged | None = None
+    unchanged: Unchanged | None = None
     pixels_before: tuple[int, int] | None = None
     pixels_after: tuple[int, int] | None = None
     new_type: str = ""

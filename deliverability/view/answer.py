@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from deliverability.model.answer import (
     FindingId,
     Reach,
+    ReceiverEffect,
     ReceiverGroup,
     ReportAnswer,
-    Said,
     Tile,
     TileState,
     TileTopic,
@@ -254,7 +254,7 @@ def joined(names: Sequence[str], say: Phrases) -> str:
     return say("punctuation.list").join(names[:-1]) + say("punctuation.and") + names[-1]
 
 
-def kind_words(kind: VerdictKind, effects: Iterable[Said], say: Phrases) -> str:
+def kind_words(kind: VerdictKind, effects: Iterable[ReceiverEffect], say: Phrases) -> str:
     """What becomes of the mail; what is at risk says by which effect."""
     stated = [(each.effect, each.contested) for each in effects]
     if stated and kind in (VerdictKind.AT_RISK, VerdictKind.DNS_NOT_READY):
@@ -331,7 +331,7 @@ def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: Findin
         alike = [each for each in alike if each.effects == worst.effects and each.bulk_only == worst.bulk_only]
     fine = (VerdictKind.ACCEPTED, VerdictKind.DNS_READY)
     alone = all(each in alike or each.kind in fine for each in groups)
-    effects = [said for each in alike for said in each.effects]
+    effects = [effect for each in alike for effect in each.effects]
     names = [receiver_short(ident, speaker) for each in alike for ident in each.receivers]
     mail = say("label.this-mail") if report.message else say("label.mail-of", domain=visible(report.domain))
     number = "one" if len(names) == 1 else "other"
@@ -370,7 +370,7 @@ def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: Findin
 def _at_risk_clauses(groups: Sequence[ReceiverGroup], speaker: Speaker) -> str:
     """Who does what, a clause for each thing that is done: "Gmail may refuse it and docomo shows a warning"."""
     say = speaker.say
-    who: dict[tuple[Said, ...], list[str]] = {}
+    who: dict[tuple[ReceiverEffect, ...], list[str]] = {}
     for each in groups:
         who.setdefault(each.effects, []).extend(receiver_short(ident, speaker) for ident in each.receivers)
     clauses = []
@@ -398,20 +398,20 @@ def _depends(group: ReceiverGroup, words: Mapping[str, str], number: str, say: P
     return sentence + say(f"lead.{below}")
 
 
-def _does(effects: Iterable[Said], number: str, say: Phrases) -> str:
+def _does(effects: Iterable[ReceiverEffect], number: str, say: Phrases) -> str:
     """What is done to the mail, as verbs."""
     return say("punctuation.or").join(say(f"lead.does.{key}.{number}") for key in _effect_keys(effects))
 
 
-def _refuses(effects: Iterable[Said]) -> bool:
-    return any(said.effect is Effect.REJECT and not said.contested for said in effects)
+def _refuses(effects: Iterable[ReceiverEffect]) -> bool:
+    return any(one.effect is Effect.REJECT and not one.contested for one in effects)
 
 
-def _effect_keys(effects: Iterable[Said]) -> tuple[str, ...]:
+def _effect_keys(effects: Iterable[ReceiverEffect]) -> tuple[str, ...]:
     """Names of effects, the worst first, each once."""
-    worst_first = sorted(effects, key=lambda said: (-said.effect.rank, said.contested))
+    worst_first = sorted(effects, key=lambda one: (-one.effect.rank, one.contested))
     return tuple(
-        dict.fromkeys("may-reject" if said.effect is Effect.REJECT else said.effect.value for said in worst_first)
+        dict.fromkeys("may-reject" if one.effect is Effect.REJECT else one.effect.value for one in worst_first)
     )
 
 
@@ -593,7 +593,7 @@ def _waits(report: Report, say: Phrases) -> Iterable[str]:
         if each.input is None:
             if not report.message:
                 yield say.count("waits.message", each.findings) + say("waits.command", domain=visible(report.domain))
-        elif not each.input.kept and f"option.{each.input.value}" in say:
+        elif not each.input.stored and f"option.{each.input.value}" in say:
             option = say(f"option.{each.input.value}")
             options.append(say("waits.option", n=f"{each.findings:,}", option=option))
     if options:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from deliverability.model.facts import Waiver
 from deliverability.model.report import Finding, Outcome, Report
-from deliverability.model.rules import Effect, Receiver, Rule, Severity, SourceRef, Statement, VolumeClass
+from deliverability.model.rules import Effect, Receiver, Rule, RuleSet, Severity, SourceRef, Statement, VolumeClass
 from deliverability.view.exhibits import Exhibits
 from deliverability.view.findings import (
     FindingView,
@@ -231,7 +231,7 @@ def requirement_sources(receiver: Receiver, rules: Iterable[str], speaker: Speak
     """Where a receiver's statements about these rules were read, each source once."""
     statements = (each for rule in rules for each in speaker.rules.statements(receiver, rule))
     refs = dict.fromkeys(SourceRef(ref.ref) for each in statements for ref in each.sources)
-    return tuple(_source(ref, speaker) for ref in refs)
+    return tuple(_source(ref, speaker.rules, speaker.say) for ref in refs)
 
 
 def _effect_lines(effects: Iterable[EffectView], say: Phrases) -> tuple[str, ...]:
@@ -338,10 +338,15 @@ def _statements(rule: Rule, report: Report, speaker: Speaker) -> Iterable[Statem
 def _sources(rule: Rule, report: Report, speaker: Speaker) -> tuple[SourceView, ...]:
     """The rule's own sources, then those of the receivers in the report; the sections of one source together."""
     refs = [*rule.sources, *(ref for each in _statements(rule, report, speaker) for ref in each.sources)]
+    return source_views(refs, speaker.rules, speaker.say)
+
+
+def source_views(refs: Iterable[SourceRef], rules: RuleSet, say: Phrases) -> tuple[SourceView, ...]:
+    """Sources; the sections of one together."""
     sections: dict[str, dict[str, None]] = {}
     for ref in refs:
         sections.setdefault(ref.ref, {}).update({ref.section: None} if ref.section else {})
-    return tuple(_source(SourceRef(key, ", ".join(named)), speaker) for key, named in sections.items())
+    return tuple(_source(SourceRef(key, ", ".join(named)), rules, say) for key, named in sections.items())
 
 
 def _service_sources(findings: Iterable[Finding], report: Report, speaker: Speaker) -> tuple[SourceView, ...]:
@@ -357,13 +362,13 @@ def _service_sources(findings: Iterable[Finding], report: Report, speaker: Speak
     )
 
 
-def _source(ref: SourceRef, speaker: Speaker) -> SourceView:
-    source = speaker.rules.sources.get(ref.ref)
+def _source(ref: SourceRef, rules: RuleSet, say: Phrases) -> SourceView:
+    source = rules.sources.get(ref.ref)
     if source is None:
         return SourceView(visible(ref.ref), visible(ref.section), "", "", "")
     url = source.url if source.url.startswith(("https://", "http://")) else ""
     return SourceView(
-        visible(source.title), visible(ref.section), url, visible(source.publisher), read_words(source, speaker.say)
+        visible(source.title), visible(ref.section), url, visible(source.publisher), read_words(source, say)
     )
 
 

@@ -163,10 +163,10 @@ def _text(old: str, new: str, say: Phrases) -> tuple[LineDiff, ...]:
         left = len(lines) - len(head) - len(tail)
         if left <= 1:
             head, tail, left = lines, [], 0
-        found += [LineDiff(_safe((Piece(PieceKind.KEPT, each),))) for each in head]
+        found += [LineDiff(_safe((Piece(PieceKind.SAME, each),))) for each in head]
         if left:
             found.append(LineDiff(left_out=say.count("compare.same-lines", left)))
-        found += [LineDiff(_safe((Piece(PieceKind.KEPT, each),))) for each in tail]
+        found += [LineDiff(_safe((Piece(PieceKind.SAME, each),))) for each in tail]
     return tuple(found)
 
 

@@ -38,7 +38,7 @@ class ContactView(Struct, frozen=True):
         tone: good, bad or unknown: whether to write now.
         lead: the first line, which says so.
         sections: in the order in which they are needed.
-        letter: the text to send, line by line; empty where there is no contact, or something is to be mended first.
+        message: the text to send, line by line; empty where there is no contact, or something is to be mended first.
         subject: of the letter.
 
     """
@@ -47,7 +47,7 @@ class ContactView(Struct, frozen=True):
     tone: str
     lead: str
     sections: tuple[ContactSection, ...]
-    letter: tuple[str, ...]
+    message: tuple[str, ...]
     subject: str
 
 
@@ -56,18 +56,18 @@ def contact_view(pack: ContactPack, view: ReportView, *, anyway: bool = False) -
     speaker = view.speaker
     say = speaker.say
     receiver = receiver_name(pack.contact.receiver, speaker)
-    letter: tuple[str, ...] = ()
+    message: tuple[str, ...] = ()
     tone, lead = _lead(pack, receiver, say)
     writes = pack.contact.channel is not ContactChannel.NONE
     if writes and (anyway or not pack.first):
-        letter = tuple(_letter(pack, speaker))
+        message = tuple(_message(pack, speaker))
     return ContactView(
         say("contact.title", domain=view.domain, receiver=receiver),
         tone,
         lead,
-        tuple(_sections(pack, view.findings, speaker, letter)),
-        letter,
-        _subject(pack, phrases(pack.contact.language)) if letter else "",
+        tuple(_sections(pack, view.findings, speaker, message)),
+        message,
+        _subject(pack, phrases(pack.contact.language)) if message else "",
     )
 
 
@@ -82,7 +82,7 @@ def _lead(pack: ContactPack, receiver: str, say: Phrases) -> tuple[str, str]:
 
 
 def _sections(
-    pack: ContactPack, findings: Iterable[FindingView], speaker: Speaker, letter: tuple[str, ...]
+    pack: ContactPack, findings: Iterable[FindingView], speaker: Speaker, message: tuple[str, ...]
 ) -> Iterator[ContactSection]:
     say, lang, contact = speaker.say, speaker.lang, pack.contact
     receiver = receiver_name(contact.receiver, speaker)
@@ -98,11 +98,11 @@ def _sections(
     if contact.recipients:
         where.append(contact.recipients[lang])
     yield ContactSection(say("contact.where"), tuple(where), tuple(_sources(pack, speaker)))
-    if letter:
+    if message:
         form = contact.channel is not ContactChannel.MAIL
         subject = () if form else (say("contact.subject", text=_subject(pack, phrases(contact.language))), "")
         yield ContactSection(
-            say("contact.fields" if form else "contact.letter"), (say("contact.look-over"),), (), (*subject, *letter)
+            say("contact.fields" if form else "contact.letter"), (say("contact.look-over"),), (), (*subject, *message)
         )
     if pack.hosts:
         yield ContactSection(say("contact.hosts"), (), tuple(_host(each, say, receiver) for each in pack.hosts))
@@ -171,7 +171,7 @@ def _subject(pack: ContactPack, say: Phrases) -> str:
     return say("contact.letter-subject", domain=pack.domain)
 
 
-def _letter(pack: ContactPack, speaker: Speaker) -> Iterator[str]:
+def _message(pack: ContactPack, speaker: Speaker) -> Iterator[str]:
     lang = pack.contact.language
     say = phrases(lang)
     if pack.contact.channel is ContactChannel.MAIL:

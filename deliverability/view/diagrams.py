@@ -16,7 +16,7 @@ from deliverability.model.rules import Severity
 from deliverability.model.spf import SpfStatus, SpfTree, StepOutcome, spf_trace, spf_tree
 from deliverability.view.findings import statement_of
 from deliverability.view.traffic import would_words
-from deliverability.words.sentences import Phrases, format_value, octets, shortened, visible
+from deliverability.words.sentences import Phrases, format_value, octets, visible, word_of
 from deliverability.words.speaker import Speaker
 
 _TREE_DEPTH = 12
@@ -192,18 +192,14 @@ def _known(report: Report, path: FactPath) -> Value:
     return None if isinstance(value, Unknown) else value
 
 
-def _word(value: Value) -> str:
-    return visible(shortened(value)) if isinstance(value, str) else ""
-
-
 def _identity(report: Report, say: Phrases) -> tuple[IdentityRow, ...]:
-    author = _word(_known(report, "alignment.author_domain"))
+    author = word_of(_known(report, "alignment.author_domain"))
     rows: list[IdentityRow] = []
 
     def add(key: str, value: str, result: Value = None, alignment: Value = None) -> None:
         if not value:
             return
-        outcome = _word(result)
+        outcome = word_of(result)
         matches = alignment if isinstance(alignment, str) else ""
         rows.append(
             IdentityRow(
@@ -221,11 +217,11 @@ def _identity(report: Report, say: Phrases) -> tuple[IdentityRow, ...]:
         )
 
     add("author", author, alignment="reference")
-    spf = _word(_known(report, "spf.result"))
-    mail_from = _word(_known(report, "alignment.mail_from_domain") or _known(report, "envelope.mail_from_domain"))
+    spf = word_of(_known(report, "spf.result"))
+    mail_from = word_of(_known(report, "alignment.mail_from_domain") or _known(report, "envelope.mail_from_domain"))
     add("mail-from", mail_from, f"SPF {spf}" if spf else None, _known(report, "alignment.spf"))
     for signature in signatures_of(_known(report, "dkim.signatures"))[:10]:
-        domain, result, aligned = _word(signature.domain), _word(signature.result), signature.aligned
+        domain, result, aligned = word_of(signature.domain), word_of(signature.result), signature.aligned
         same = "strict" if domain == author else "relaxed"
         add(
             "dkim",
@@ -233,15 +229,15 @@ def _identity(report: Report, say: Phrases) -> tuple[IdentityRow, ...]:
             f"DKIM {result}" if result else None,
             (same if aligned else "none") if isinstance(aligned, bool) and author else None,
         )
-    add("helo", _word(_known(report, "envelope.helo")), alignment=_known(report, "alignment.helo"))
-    address = _word(_known(report, "envelope.ip"))
+    add("helo", word_of(_known(report, "envelope.helo")), alignment=_known(report, "alignment.helo"))
+    address = word_of(_known(report, "envelope.ip"))
     add("ip", address)
     hosts = _known(report, "identity.ips")
     for host in hosts if isinstance(hosts, tuple) else ():
         if isinstance(host, Mapping) and address and host.get("ip") == _known(report, "envelope.ip"):
             confirmed = host.get("confirmed")
             result = say("identity.confirmed" if confirmed else "identity.unconfirmed")
-            add("ptr", _word(host.get("name")), alignment=_aligned_ptr(report))
+            add("ptr", word_of(host.get("name")), alignment=_aligned_ptr(report))
             if rows[-1].hint == say("identity.ptr-hint") and isinstance(confirmed, bool):
                 rows[-1] = replace(rows[-1], result=result, result_state="good" if confirmed else "bad")
     return tuple(rows) if len(rows) > 1 else ()
@@ -276,7 +272,7 @@ def _cells(used: int, limit: int) -> tuple[str, ...]:
 def _spf(report: Report, say: Phrases) -> Iterator[SpfView]:
     """The record that this mail was checked against, with the terms that matched; then that of the audited domain."""
     facts = report.facts
-    identities = {_word(each.get("domain")): each for each in records_of(_known(report, "spf.identities"))}
+    identities = {word_of(each.get("domain")): each for each in records_of(_known(report, "spf.identities"))}
     checked = next((domain for domain, each in identities.items() if each.get("used") is True), "")
     trace = spf_trace(facts.value("spf.trace"))
     matched = frozenset(step.term for step in (trace.steps if trace else ()) if step.outcome is StepOutcome.MATCH)
@@ -286,14 +282,14 @@ def _spf(report: Report, say: Phrases) -> Iterator[SpfView]:
     if used_tree is not None and used_tree.terms:
         identity = identities.get(checked, {})
         costs = (_number(identity.get("lookups")), max(map(_count, map(identity.get, _VOID))))
-        yield _picture(used_tree, checked, say("spf.used"), costs, limit, matched, say)
+        yield _spf_view(used_tree, checked, say("spf.used"), costs, limit, matched, say)
     tree = spf_tree(facts.value("spf.tree"))
     if tree is not None and tree.terms:
-        domain = _word(_known(report, "spf.domain")) or _word(tree.domain)
+        domain = word_of(_known(report, "spf.domain")) or word_of(tree.domain)
         mine = checked in ("", domain)
         about = say("spf.used" if mine else "spf.unused") if checked else ""
         costs = (_number(_known(report, "spf.lookups")), _count(_known(report, "spf.void_lookups")))
-        yield _picture(tree, domain, about, costs, limit, matched if mine else frozenset(), say)
+        yield _spf_view(tree, domain, about, costs, limit, matched if mine else frozenset(), say)
 
 
 _VOID = ("void_lookups_ip4", "void_lookups_ip6")
@@ -303,7 +299,7 @@ def _count(value: Value) -> int:
     return _number(value) or 0
 
 
-def _picture(
+def _spf_view(
     tree: SpfTree,
     domain: str,
     about: str,
@@ -343,7 +339,7 @@ def _branch(tree: SpfTree, say: Phrases, drawing: _Drawing, depth: int) -> Branc
     free: list[str] = []
     cut = False
     for term in tree.terms:
-        text = _word(term.text)
+        text = word_of(term.text)
         own, total, below = term.lookups, term.total_lookups, term.tree
         problem = _status(term.status, say)
         matched = term.text in drawing.matched
@@ -365,8 +361,8 @@ def _branch(tree: SpfTree, say: Phrases, drawing: _Drawing, depth: int) -> Branc
     if len(free) > _FREE_SHOWN:
         shown += say("value.more", n=str(len(free) - _FREE_SHOWN))
     return BranchView(
-        domain=_word(tree.domain),
-        record=_word(tree.record),
+        domain=word_of(tree.domain),
+        record=word_of(tree.record),
         problem=_status(tree.status, say),
         terms=tuple(terms),
         free=shown,
@@ -393,10 +389,10 @@ def _dmarc(report: Report, say: Phrases) -> DmarcView | None:
         )
         for index, key in enumerate(DMARC_STAGES)
     )
-    location = _word(_known(report, "dmarc.location"))
+    location = word_of(_known(report, "dmarc.location"))
     return DmarcView(
         stages,
-        _word(_known(report, "dmarc.record")),
+        word_of(_known(report, "dmarc.record")),
         say("dmarc.record-at", location=location) if location else "",
         _gate(report, say),
     )
@@ -437,8 +433,8 @@ def _size(report: Report, speaker: Speaker) -> BarView | None:
         overhead=say("size.overhead", size=octets(overhead, say)) if overhead else "",
         attachments=tuple(
             (
-                _word(each.get("filename")) or "—",
-                _word(each.get("media_type")),
+                word_of(each.get("filename")) or "—",
+                word_of(each.get("media_type")),
                 _size_words(each.get("encoded_octets"), say),
                 _size_words(each.get("decoded_octets"), say),
             )

@@ -21,7 +21,7 @@ MAX_PIECES = 400
 class PieceKind(StrEnum):
     """What became of a piece."""
 
-    KEPT = "kept"
+    SAME = "kept"
     REMOVED = "removed"
     ADDED = "added"
 
@@ -49,7 +49,7 @@ def diff(old: str, new: str) -> tuple[Piece, ...]:
     found: list[Piece] = []
     for change, first, last, start, end in SequenceMatcher(None, *keys, autojunk=False).get_opcodes():
         if change == "equal":
-            found += [Piece(PieceKind.KEPT, text) for text in after[start:end]]
+            found += [Piece(PieceKind.SAME, text) for text in after[start:end]]
         else:
             found += [Piece(PieceKind.REMOVED, text) for text in before[first:last]]
             found += [Piece(PieceKind.ADDED, text) for text in after[start:end]]

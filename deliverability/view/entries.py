@@ -160,7 +160,7 @@ class EntryView(Struct, frozen=True):
         return bool(self.answer) or any(each.tone != "unknown" for each in self.receivers)
 
     @property
-    def standing(self) -> tuple[int, ...]:
+    def order(self) -> tuple[int, ...]:
         """How it stands, to be sorted by: the worst first."""
         tones = [WORST_FIRST.index(each.tone) for each in self.receivers]
         worst = WORST_FIRST.index("unknown") if self.lost else min(tones, default=len(WORST_FIRST))

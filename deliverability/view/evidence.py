@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from deliverability.model.answer import Said
+from deliverability.model.answer import ReceiverEffect
 from deliverability.model.report import Judgement, Outcome, Report, Verdict
 from deliverability.model.rules import Receiver
 from deliverability.view.answer import TONES, kind_words
@@ -134,7 +134,7 @@ def _list(
         id=receiver.id,
         name=receiver_name(receiver.id, speaker),
         tone=TONES[verdict.verdict],
-        label=kind_words(verdict.verdict, (Said(each.effect, each.contested) for each in verdict.effects), say),
+        label=kind_words(verdict.verdict, (ReceiverEffect(e.effect, e.contested) for e in verdict.effects), say),
         count=f"{met}/{met + unmet}" if met + unmet else "",
         about=visible(receiver.about.get(speaker.lang, "")),
         rows=rows,

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from deliverability.model.answer import PlanStep
 from deliverability.model.facts import text_of
+from deliverability.model.names import is_within
 from deliverability.model.report import Care, Report
 
 NEW_KEY = "new-key"
@@ -53,4 +54,4 @@ def left_out(report: Report, chosen: Sequence[PlanStep]) -> Mapping[Left, tuple[
 def _at_home(step: PlanStep, report: Report) -> bool:
     """Whether all of it stands in zones of the domain: the consent of a report host and PTR records do not."""
     home = text_of(report.facts.value("dmarc.organizational_domain_psl"))
-    return bool(home) and all(edit.name == home or edit.name.endswith(f".{home}") for edit in step.edits)
+    return bool(home) and all(is_within(edit.name, home) for edit in step.edits)

@@ -152,8 +152,8 @@ class _Writer:
         return self.say(f"fleet-report.kind.{group.kind.value}", name=name)
 
     def section(self, key: str, lead: Iterable[str], *tables: FleetTable | None) -> FleetSection:
-        kept = tuple(each for each in tables if each is not None)
-        return FleetSection(key, self.say(f"fleet-report.section.{key}"), tuple(each for each in lead if each), kept)
+        filled = tuple(each for each in tables if each is not None)
+        return FleetSection(key, self.say(f"fleet-report.section.{key}"), tuple(each for each in lead if each), filled)
 
     def column(self, key: str, *, number: bool = False) -> FleetColumn:
         return FleetColumn(self.say(f"fleet-report.column.{key}"), number)

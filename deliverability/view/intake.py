@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
@@ -10,7 +9,14 @@ from msgspec import Struct
 
 from deliverability.model.deliveries import DeliveryResult
 from deliverability.model.intake import IntakeResult
-from deliverability.model.observed import AggregateReport, AggregateRow, FailureReport, FeedbackKind, TlsReport
+from deliverability.model.observed import (
+    AggregateReport,
+    AggregateRow,
+    FailureReport,
+    FeedbackKind,
+    TlsReport,
+    address_of,
+)
 from deliverability.view.history import HistoryCellView, TableView
 from deliverability.words.details import detail_words
 from deliverability.words.phrases import Phrases
@@ -38,8 +44,8 @@ def intake_view(result: IntakeResult, say: Phrases) -> IntakeView:
     """A result in words."""
     new = sum(each.new for each in result.tallies.values())
     known = sum(each.known for each in result.tallies.values())
-    told = [say.count("intake.items", result.items)]
-    told += [
+    lines = [say.count("intake.items", result.items)]
+    lines += [
         say.count(f"intake.{name}", n)
         for name, n in (("seen", result.seen), ("others", result.others), ("old", result.old))
         if n
@@ -50,7 +56,7 @@ def intake_view(result: IntakeResult, say: Phrases) -> IntakeView:
         if result.results[each]
     ]
     if results:
-        told.append(say("intake.results", results=say("punctuation.list").join(results)))
+        lines.append(say("intake.results", results=say("punctuation.list").join(results)))
     rows = [
         tuple(
             HistoryCellView(text)
@@ -68,7 +74,7 @@ def intake_view(result: IntakeResult, say: Phrases) -> IntakeView:
     heads = ("reporter", "kind", "new", "known", "messages", "note")
     title = say.count("intake.new", new) + (say("punctuation.list") + say.count("intake.known", known) if known else "")
     table = TableView(title, "", tuple(say(f"intake.head.{each}") for each in heads), tuple(rows)) if rows else None
-    return IntakeView(tuple(told), table, tuple(_problems(result, say)))
+    return IntakeView(tuple(lines), table, tuple(_problems(result, say)))
 
 
 def _reporter(kind: FeedbackKind, reporter: str, say: Phrases) -> str:
@@ -96,7 +102,7 @@ def aggregate_table(report: AggregateReport, rows: Sequence[AggregateRow], most:
     shown = ordered[:most] if most else ordered
     made = [
         (
-            _address(row.ip),
+            address_of(row.ip),
             f"{row.messages:,}",
             visible(row.facet.header_from),
             _result(row.facet.aligned, say),
@@ -140,7 +146,7 @@ def tls_table(report: TlsReport, say: Phrases) -> TableView:
 def failure_table(report: FailureReport, say: Phrases) -> TableView:
     """A failure report: one row."""
     signature = f"{report.signature.domain}/{report.signature.selector or '-'}" if report.signature else ""
-    row = (_address(report.ip) if report.ip else "", visible(report.domain), report.failed, visible(signature))
+    row = (address_of(report.ip) if report.ip else "", visible(report.domain), report.failed, visible(signature))
     title = say("intake.failure-title", reporter=visible(report.reporter) or say("intake.nobody"))
     day = "" if report.arrived is None else _date(report.arrived)
     return _table(title, day, ("address", "domain", "failed-checks", "signature"), [row], say)
@@ -155,9 +161,9 @@ def _result(passed: bool, say: Phrases) -> str:
     return say("intake.pass" if passed else "intake.fail")
 
 
-def _checked(aligned: bool, told: str, say: Phrases) -> str:
+def _checked(aligned: bool, result: str, say: Phrases) -> str:
     """What a receiver checked; in brackets where it does not count, for it is of another domain or did not pass."""
-    return visible(told) if aligned else say("intake.not-aligned", what=visible(told)) if told else ""
+    return visible(result) if aligned else say("intake.not-aligned", what=visible(result)) if result else ""
 
 
 def _period(begin: int, end: int) -> str:
@@ -167,7 +173,3 @@ def _period(begin: int, end: int) -> str:
 
 def _date(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).date().isoformat()
-
-
-def _address(packed: bytes) -> str:
-    return socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)

@@ -9,7 +9,7 @@ from enum import IntEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
-from deliverability.model.answer import Said
+from deliverability.model.answer import ReceiverEffect
 from deliverability.model.gate import GateKind
 from deliverability.model.history import Cause, ChangeKind, FindingChange, RecordChange, VerdictChange
 from deliverability.model.report import VerdictKind
@@ -113,7 +113,7 @@ def run_news(summary: Summary, rules: RuleSet, say: Phrases) -> RunNews:
         return RunNews((writer.of_all("first", entries),), (), tuple(0 for _ in entries), tone)
     found = [writer.entry(each) for each in entries]
     ranks = tuple(len(NewsKind) if news is None else news.kind for news in found)
-    removed = [writer.said("removed", NewsKind.OTHER, visible(domain)) for domain in summary.removed]
+    removed = [writer.alone("removed", NewsKind.OTHER, visible(domain)) for domain in summary.removed]
     placed = [replace(news, place=place) for place, news in enumerate(found) if news is not None]
     ordered = sorted(placed + removed, key=lambda news: news.kind)
     still = [writer.still(each) for each, rank in zip(entries, ranks, strict=True) if rank > NewsKind.AT_RISK]
@@ -136,7 +136,7 @@ class _Writer:
         if entry.problems or comparison is None:
             return self._unchecked(entry, name)
         if not comparison.previous:
-            return self.said("added", NewsKind.OTHER, name)
+            return self.alone("added", NewsKind.OTHER, name)
         causes = self._causes(entry)
         worse = [each for each in comparison.verdicts if each.after.rank > each.before.rank]
         refused = [each for each in worse if each.after is VerdictKind.REJECTED]
@@ -145,7 +145,7 @@ class _Writer:
         news = [each for each in comparison.changes if not each.waived]
         new = [each for each in news if each.kind in _WORST]
         if entry.closed == "open" and any(each.kind is ChangeKind.NEW for each in new):
-            return self.said("open", NewsKind.REFUSED, name, causes)
+            return self.alone("open", NewsKind.REFUSED, name, causes)
         at_risk = [each for each in worse if each.after in _AT_RISK]
         if at_risk:
             return self._verdicts(self._effect(entry, at_risk), at_risk, name, causes, NewsKind.AT_RISK)
@@ -171,7 +171,7 @@ class _Writer:
             more = say.count("news.more", len(new) - 1) if len(new) > 1 else ""
             return self._other(name, self._worst(entry, new) + more)
         mended = [each for each in news if each.kind in (ChangeKind.MENDED, ChangeKind.GONE)]
-        return self.said("mended", NewsKind.BETTER, name, causes, n=len(mended)) if mended else None
+        return self.alone("mended", NewsKind.BETTER, name, causes, n=len(mended)) if mended else None
 
     def tone(self, entries: Sequence[WeeklyEntry]) -> str:
         """Good only where nothing is to mend."""
@@ -206,7 +206,7 @@ class _Writer:
     def _because(self, causes: Sequence[str]) -> str:
         return self._say("punctuation.aside", text=self._say("value.separator").join(causes)) if causes else ""
 
-    def said(
+    def alone(
         self, key: str, kind: NewsKind, name: str, causes: Sequence[str] = (), *, n: int = 0, since: str = ""
     ) -> NewsView:
         """News without receivers."""
@@ -240,8 +240,8 @@ class _Writer:
         known = any(each.verdict not in (VerdictKind.CANNOT_TELL, VerdictKind.DNS_PARTLY) for each in entry.verdicts)
         causes = (shortened(problem_words(entry, say), _NAME * 2),) if entry.problems else ()
         if lost and (known or entry.closed) and not entry.problems:
-            return self.said("partly", NewsKind.UNCHECKED, name, n=len(lost), since=since)
-        return self.said("unchecked", NewsKind.UNCHECKED, name, causes, since=since)
+            return self.alone("partly", NewsKind.UNCHECKED, name, n=len(lost), since=since)
+        return self.alone("unchecked", NewsKind.UNCHECKED, name, causes, since=since)
 
     def _effect(self, entry: WeeklyEntry, changes: Sequence[VerdictChange]) -> str:
         """The worst thing that these receivers do."""
@@ -249,7 +249,7 @@ class _Writer:
             return "dns"
         names = {each.receiver for each in changes}
         effects = [one for each in entry.verdicts if each.receiver in names for one in each.effects]
-        worst = max(effects, key=lambda one: (one.effect.rank, not one.contested), default=Said(Effect.NOTE))
+        worst = max(effects, key=lambda one: (one.effect.rank, not one.contested), default=ReceiverEffect(Effect.NOTE))
         if worst.effect is Effect.REJECT:
             return "may-reject"
         return worst.effect.value if worst.effect.hinders else "at-risk"
@@ -328,10 +328,10 @@ def _worst(entry: WeeklyEntry) -> tuple[str, list[str]]:
 
 def _state(entries: Sequence[WeeklyEntry]) -> tuple[str, list[WeeklyEntry]]:
     """How all of them stand: the worst, and whose it is."""
-    standing = _by_state(entries)
+    found = _by_state(entries)
     for state in ("refused", "open", "at-risk"):
-        if standing.get(state):
-            return state, standing[state]
+        if found.get(state):
+            return state, found[state]
     todo = any(each.counts.get(level) for each in entries for level in ("error", "warning"))
     return ("to-do" if todo or any(each.problems for each in entries) else "well"), []
 

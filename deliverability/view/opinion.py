@@ -44,8 +44,8 @@ def _difference(each: Difference, say: Phrases) -> DifferenceView:
         standard, sections = SECTIONS[each.reason]
         where = f"{standard} {say('label.section', section=sections)}"
         reason = say("opinion.because", reason=say(f"opinion.reason.{each.reason}"), where=where)
-    said = say("opinion.said", tool=tool, said=visible(each.said)) if each.said else ""
-    return DifferenceView(text, reason, said)
+    words = say("opinion.said", tool=tool, words=visible(each.words)) if each.words else ""
+    return DifferenceView(text, reason, words)
 
 
 def _unheard(each: Unheard, say: Phrases) -> str:

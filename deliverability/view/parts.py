@@ -54,7 +54,7 @@ class DifferenceView(Struct, frozen=True):
 
     text: str
     reason: str
-    said: str
+    words: str
 
 
 class OpinionView(Struct, frozen=True):

@@ -11,6 +11,7 @@ from deliverability.model.facts import Value
 from deliverability.model.replies import ANY, Meaning, ReplyCatalogue
 from deliverability.model.rules import Receiver, Rule, RuleSet, SourceRef, Statement, VolumeClass
 from deliverability.model.senders import Service
+from deliverability.view.checks import source_views
 from deliverability.view.findings import effect_words, read_words, topic_name
 from deliverability.view.parts import SourceView
 from deliverability.words.rules import condition_words, filled_texts, rule_title
@@ -234,24 +235,24 @@ class Rulebook(Struct, frozen=True):
             ),
         )
 
-    def _treatment(self, rule: Rule, ident: str, name: str, href: str, said: Statement) -> Treatment:
+    def _treatment(self, rule: Rule, ident: str, name: str, href: str, statement: Statement) -> Treatment:
         say = self.say
         return Treatment(
             id=ident,
             name=name,
             href=href,
-            effect=said.effect.value,
-            effect_words=effect_words([(said.effect, said.contested)], say),
-            severity_words=say(f"severity.{said.severity.value}"),
-            volume=say("site.everybody" if said.volume is VolumeClass.ANY else f"page.{said.volume.value}"),
-            when=condition_words(said.when, rule) if said.when is not None else "",
-            since=said.since,
-            codes=said.codes,
-            limits=self._limits(said.limits),
-            confidence=self._sureness(said.confidence.value),
-            contested=said.contested,
-            note=said.note.get(say.lang, ""),
-            sources=self._sources(said.sources),
+            effect=statement.effect.value,
+            effect_words=effect_words([(statement.effect, statement.contested)], say),
+            severity_words=say(f"severity.{statement.severity.value}"),
+            volume=say("site.everybody" if statement.volume is VolumeClass.ANY else f"page.{statement.volume.value}"),
+            when=condition_words(statement.when, rule) if statement.when is not None else "",
+            since=statement.since,
+            codes=statement.codes,
+            limits=self._limits(statement.limits),
+            confidence=self._sureness(statement.confidence.value),
+            contested=statement.contested,
+            note=statement.note.get(say.lang, ""),
+            sources=self._sources(statement.sources),
         )
 
     def _sureness(self, confidence: str) -> str:
@@ -261,18 +262,7 @@ class Rulebook(Struct, frozen=True):
         return tuple((name, format_value(value, limit_spec(name), self.say)) for name, value in limits.items())
 
     def _sources(self, refs: Sequence[SourceRef]) -> tuple[SourceView, ...]:
-        """The sections of one source together, as the reports show them."""
-        sections: dict[str, dict[str, None]] = {}
-        for ref in refs:
-            sections.setdefault(ref.ref, {}).update({ref.section: None} if ref.section else {})
-        shown = []
-        for key, named in sections.items():
-            source = self.rules.sources[key]
-            url = source.url if source.url.startswith(("https://", "http://")) else ""
-            shown.append(
-                SourceView(source.title, ", ".join(named), url, source.publisher, read_words(source, self.say))
-            )
-        return tuple(shown)
+        return source_views(refs, self.rules, self.say)
 
 
 def rule_href(rule: Rule) -> str:

@@ -101,13 +101,13 @@ def sends_view(entry: WeeklyEntry, say: Phrases) -> SendsView | None:
     news = [*_changes(week, say), *_silence(week, say)]
     gate = [SendsLine(_GATE_TONES[entry.gate.kind], gate_words(entry.gate, say))] if entry.gate else []
     name = visible(entry.domain)
-    told = [*news, *(gate if entry.gate and entry.gate.has_news else [])]
+    lines = [*news, *(gate if entry.gate and entry.gate.has_news else [])]
     return SendsView(
         domain=name,
         page=entry.pages.get(say.lang, ""),
         sum=_sum(week, say),
         lines=(*news, *_open(week, say), *gate),
-        line=say("punctuation.clauses").join(each.words.rstrip(".。") for each in told[:_NAMED]),
+        line=say("punctuation.clauses").join(each.words.rstrip(".。") for each in lines[:_NAMED]),
         how=say(f"sends.how.{_how(entry.gate)}", domain=name),
         period=say("sends.period", begin=day_words(week.begin, say), end=day_words(week.end, say)),
         days=week.days,
@@ -183,9 +183,9 @@ def _silence(week: TrafficWeek, say: Phrases) -> Iterator[SendsLine]:
 
 def _open(week: TrafficWeek, say: Phrases) -> Iterator[SendsLine]:
     """What was open before and still is."""
-    told = {each.name for each in week.changes}
+    named = {each.name for each in week.changes}
     for key, tone, notes in (("gaps", "bad", week.gaps), ("unanswered", "risk", week.asked)):
-        left = [each for each in notes if each.name not in told]
+        left = [each for each in notes if each.name not in named]
         if left:
             names = say("value.separator").join(_name(each) for each in left[:_NAMED])
             more = say("value.more", n=str(len(left) - _NAMED)) if len(left) > _NAMED else ""

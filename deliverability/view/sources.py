@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from deliverability.model.codes import details_in
-from deliverability.model.facts import FactSet, Reason, Unknown, Value, records_of, text_of
+from deliverability.model.facts import FactSet, Reason, Unknown, Value, number_of, records_of, text_of
 from deliverability.view.report import ReportView
 from deliverability.words.dates import full_day_words
 from deliverability.words.details import detail_words
@@ -48,9 +48,9 @@ def source_rows(view: ReportView) -> tuple[SourceRow, ...]:
     say, facts = view.speaker.say, view.report.facts
     rows = []
     for each in records_of(facts.value("traffic.sources")):
-        standing, messages = text_of(each.get("standing")), _number(each.get("messages"))
-        said = each.get("said") is True
-        asks = not said and (standing in ("unclaimed", "service-mixed") or _like_a_host(each))
+        standing, messages = text_of(each.get("standing")), number_of(each.get("messages"))
+        by_user = each.get("said") is True
+        asks = not by_user and (standing in ("unclaimed", "service-mixed") or _like_a_host(each))
         service = view.speaker.rules.knowledge.services.get(text_of(each.get("service")))
         console = (service.console or {}).get(say.lang, "") if service is not None else ""
         rows.append(
@@ -60,12 +60,12 @@ def source_rows(view: ReportView) -> tuple[SourceRow, ...]:
                 label=say(f"standing.{standing}"),
                 tone=_TONES.get(standing, "none"),
                 messages=messages,
-                aligned=say("sources.aligned", n=f"{_number(each.get('aligned')):,}", all=f"{messages:,}"),
+                aligned=say("sources.aligned", n=f"{number_of(each.get('aligned')):,}", all=f"{messages:,}"),
                 reasons=tuple(visible(detail_words(one, say)) for one in details_in(each.get("standing_by"))),
                 addresses=_addresses(each, say),
                 since=full_day_words(text_of(each.get("first_seen")), say),
                 advice=_advice(
-                    "forged-asked" if asks and standing == "forged" else standing, visible(console), say, said
+                    "forged-asked" if asks and standing == "forged" else standing, visible(console), say, by_user
                 ),
                 paste=_paste(each, asked=asks),
             )
@@ -81,26 +81,26 @@ def sources_summary(facts: FactSet, say: Phrases) -> str:
     lost = next((each for each in numbers.values() if isinstance(each, Unknown)), None)
     if lost is not None:
         return say("sources.none" if lost.reason is Reason.NOT_CONFIGURED else "sources.no-dns")
-    said = {name.replace("own.", "own-"): f"{_number(each):,}" for name, each in numbers.items()}
-    return say("sources.summary", **{name.replace("-", "_"): each for name, each in said.items()})
+    values = {name.replace("own.", "own-"): f"{number_of(each):,}" for name, each in numbers.items()}
+    return say("sources.summary", **{name.replace("-", "_"): each for name, each in values.items()})
 
 
 def _like_a_host(source: Mapping[str, Value]) -> bool:
     """Whether it sends as a forgotten host may: steadily, or much from one address."""
     return source.get("standing") == "forged" and (
-        source.get("steady") is True or _number(source.get("largest_address")) >= 50
+        source.get("steady") is True or number_of(source.get("largest_address")) >= 50
     )
 
 
 def _addresses(source: Mapping[str, Value], say: Phrases) -> str:
     examples = source.get("examples")
     shown = [visible(str(each)) for each in examples] if isinstance(examples, tuple) else []
-    more = _number(source.get("addresses")) - len(shown)
+    more = number_of(source.get("addresses")) - len(shown)
     return say("value.separator").join(shown) + (say("value.more", n=f"{more:,}") if more > 0 else "")
 
 
-def _advice(standing: str, console: str, say: Phrases, said: bool) -> str:
-    if said and standing == "forged":
+def _advice(standing: str, console: str, say: Phrases, by_user: bool) -> str:
+    if by_user and standing == "forged":
         return say("sources.advice.said-not-ours")
     if standing == "service-gap" and console:
         return say("sources.advice.service-gap-at", console=console)
@@ -118,7 +118,3 @@ def _paste(source: Mapping[str, Value], *, asked: bool) -> tuple[str, ...]:
 
 def _quoted(text: str) -> str:
     return "".join(f"\\{char}" if char in '\\"' else char for char in visible(text))
-
-
-def _number(value: Value) -> int:
-    return value if isinstance(value, int) else 0

@@ -9,11 +9,11 @@ from msgspec import Struct
 from deliverability._patterns import regex
 from deliverability.model.codes import Detail
 from deliverability.model.dkim import DkimSignature, signatures_of
-from deliverability.model.facts import Unknown, Value, text_of
+from deliverability.model.facts import Unknown, text_of
 from deliverability.model.report import Report
 from deliverability.model.spf import SpfResult, StepOutcome, Trace, TraceStep, spf_trace
 from deliverability.words.details import detail_words
-from deliverability.words.sentences import Phrases, shortened, unknown_sentence, visible
+from deliverability.words.sentences import Phrases, shortened, unknown_sentence, visible, word_of
 
 MAX_LINES = 400
 _MAX_SIGNATURES = 20
@@ -76,16 +76,12 @@ def traces(report: Report, say: Phrases) -> Traces:
     return Traces(_spf(report, say), _dkim(report, say))
 
 
-def _word(value: Value) -> str:
-    return visible(shortened(value)) if isinstance(value, str) else ""
-
-
 # --- SPF -----------------------------------------------------------------------------------------------------------
 
 
 def _spf(report: Report, say: Phrases) -> SpfTrace | None:
     facts = report.facts
-    trace, ip = spf_trace(facts.value("spf.trace")), _word(facts.value("spf.result_ip"))
+    trace, ip = spf_trace(facts.value("spf.trace")), word_of(facts.value("spf.result_ip"))
     if trace is None or not ip:
         return None
     identity = f"trace.identity.{text_of(facts.value('spf.result_identity'))}"
@@ -93,12 +89,12 @@ def _spf(report: Report, say: Phrases) -> SpfTrace | None:
     _collect(trace, 0, False, ip, lines, say)
     return SpfTrace(
         title=say("trace.spf-title", ip=ip),
-        checked=say("trace.checked", domain=_word(trace.domain), identity=say(identity) if identity in say else ""),
-        record=_word(trace.record),
+        checked=say("trace.checked", domain=word_of(trace.domain), identity=say(identity) if identity in say else ""),
+        record=word_of(trace.record),
         conclusion=say(
             "trace.conclusion",
             result=trace.result.value,
-            reason=_said(trace.reason, say),
+            reason=_words(trace.reason, say),
             lookups=say.count("trace.lookups", sum(step.lookups for step in trace.steps)),
         ),
         passed=trace.result is SpfResult.PASS,
@@ -107,14 +103,14 @@ def _spf(report: Report, say: Phrases) -> SpfTrace | None:
     )
 
 
-def _said(detail: Detail | None, say: Phrases) -> str:
+def _words(detail: Detail | None, say: Phrases) -> str:
     return visible(shortened(detail_words(detail, say))) if detail else ""
 
 
 def _collect(trace: Trace, depth: int, detail: bool, ip: str, lines: list[TraceLine], say: Phrases) -> None:
     for together, steps in groupby(trace.steps, _kind):
         if together:
-            listed = [_word(step.term) for step in steps]
+            listed = [word_of(step.term) for step in steps]
             lacks = together == "lacks"
             words = _lacks(len(listed), ip, say) if lacks else say(f"trace.{together}")
             mark = "no-match" if lacks else "skipped"
@@ -125,7 +121,7 @@ def _collect(trace: Trace, depth: int, detail: bool, ip: str, lines: list[TraceL
                 TraceLine(
                     depth,
                     step.outcome.value,
-                    _word(step.term),
+                    word_of(step.term),
                     _outcome(step, ip, trace.result.value, say),
                     say.count("trace.lookups", step.lookups) if step.lookups else "",
                     detail,
@@ -153,12 +149,12 @@ def _lacks(ranges: int, ip: str, say: Phrases) -> str:
 
 def _outcome(step: TraceStep, ip: str, result: str, say: Phrases) -> str:
     """What came of one term."""
-    name, nested, detail = _name(step), step.nested, _said(step.detail, say)
+    name, nested, detail = _name(step), step.nested, _words(step.detail, say)
     if step.outcome is StepOutcome.ERROR:
         return say("trace.error", detail=detail)
     if nested:
         key = {StepOutcome.FOLLOWED: "trace.followed", StepOutcome.MATCH: "trace.include-match"}
-        return say(key.get(step.outcome, "trace.include"), domain=_word(nested.domain), result=nested.result.value)
+        return say(key.get(step.outcome, "trace.include"), domain=word_of(nested.domain), result=nested.result.value)
     if name == "all":
         return say("trace.all", result=result)
     if name in _RANGES:
@@ -176,21 +172,21 @@ def _dkim(report: Report, say: Phrases) -> tuple[SignatureTrace, ...]:
 
 
 def _signature(found: DkimSignature, say: Phrases) -> SignatureTrace:
-    name = say("trace.signature", domain=_word(found.domain) or "—", selector=_word(found.selector) or "—")
+    name = say("trace.signature", domain=word_of(found.domain) or "—", selector=word_of(found.selector) or "—")
     if isinstance(found.result, Unknown):
         return SignatureTrace(name, say("trace.not-checked"), "unknown", (unknown_sentence(found.result, say),))
     passed = found.result == "pass"
     words = []
     if passed or found.reason:
         key = f"trace.dkim.{'pass' if passed else found.reason}"
-        words.append(say(key) if key in say else _word(found.reason))
+        words.append(say(key) if key in say else word_of(found.reason))
     if isinstance(found.bits, int) and isinstance(found.key_type, str):
         bits = str(found.bits)
-        words.append(say("trace.key", name=_word(found.key_name), type=_word(found.key_type), bits=bits))
+        words.append(say("trace.key", name=word_of(found.key_name), type=word_of(found.key_type), bits=bits))
     elif found.key_name:
-        words.append(say("trace.key-name", name=_word(found.key_name)))
+        words.append(say("trace.key-name", name=word_of(found.key_name)))
     if found.changed:
-        fields = say("value.separator").join(_word(each) for each in found.changed[:20])
+        fields = say("value.separator").join(word_of(each) for each in found.changed[:20])
         words.append(say("trace.changed", fields=fields))
     if found.errors and not passed:
         terms = say("value.separator").join(visible(shortened(detail_words(each, say))) for each in found.errors[:10])

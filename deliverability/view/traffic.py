@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deliverability.model.facts import FactSet, Value, records_of
+from deliverability.model.facts import FactSet, number_of, records_of
 from deliverability.words.phrases import Phrases
 from deliverability.words.sentences import visible
 
@@ -18,7 +18,7 @@ def would_words(facts: FactSet, policy: str, say: Phrases) -> str:
     if lost is None or yours is None or forged is None or not days:
         return ""
     share = f"{100 * lost / yours:.2f}" if yours else "0"
-    said = {
+    values = {
         "days": str(days),
         "policy": policy,
         "lost": f"{lost:,}",
@@ -27,8 +27,8 @@ def would_words(facts: FactSet, policy: str, say: Phrases) -> str:
         "forged": f"{forged:,}",
     }
     if not lost:
-        return say("gate.would-none", **{name: said[name] for name in ("days", "policy", "yours", "forged")})
-    return say("gate.would", **said, sources=_losing(facts, say))
+        return say("gate.would-none", **{name: values[name] for name in ("days", "policy", "yours", "forged")})
+    return say("gate.would", **values, sources=_losing(facts, say))
 
 
 def _losing(facts: FactSet, say: Phrases) -> str:
@@ -38,14 +38,10 @@ def _losing(facts: FactSet, say: Phrases) -> str:
         for each in records_of(facts.value("traffic.sources"))
         if each.get("standing") in _LOSING and isinstance(each.get("unaligned"), int) and each["unaligned"]
     ]
-    losing.sort(key=lambda each: -_number(each["unaligned"]))
+    losing.sort(key=lambda each: -number_of(each["unaligned"]))
     named = [
-        say("gate.of", n=f"{_number(each['unaligned']):,}", source=visible(str(each["name"])))
+        say("gate.of", n=f"{number_of(each['unaligned']):,}", source=visible(str(each["name"])))
         for each in losing[:NAMED]
     ]
     more = len(losing) - len(named)
     return say("value.separator").join(named) + (say("value.more", n=str(more)) if more > 0 else "")
-
-
-def _number(value: Value) -> int:
-    return value if isinstance(value, int) else 0

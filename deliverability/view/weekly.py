@@ -201,11 +201,11 @@ class _EntryWords:
         say = self._say
         first = groups[0] if groups else None
         changes = [change for group in groups for change in (*group.new, *group.rated, *group.mended, *group.gone)]
-        told = [group.cause for group in groups if group.cause]
-        told += [cause for group in groups for each in group.verdicts for cause in each.causes]
-        told += [cause for change in changes for cause in change.causes]
+        causes = [group.cause for group in groups if group.cause]
+        causes += [cause for group in groups for each in group.verdicts for cause in each.causes]
+        causes += [cause for change in changes for cause in change.causes]
         record = first.record if first else None
-        if record is None and others and not told:
+        if record is None and others and not causes:
             record = self._record(others[0])
         unmet = [change for group in groups for change in group.unmet]
         findings = []
@@ -218,7 +218,7 @@ class _EntryWords:
         step = next((change.step for change in unmet if change.step), "")
         return BlockView(
             chips=tuple(each for group in groups for each in group.verdicts),
-            cause=" ".join(told[:1]),
+            cause=" ".join(causes[:1]),
             record=record,
             action=say("weekly.again", record=record.again) if record and record.again else step,
             findings=tuple(findings),

@@ -19,20 +19,20 @@ def removal_steps(finding: Finding, rules: RuleSet, facts: FactSet, say: Phrases
     """What the list says of each listing that the finding is about, and how to get off it; else nothing."""
     if rules.rules[finding.rule].each != LISTS or finding.outcome is not Outcome.UNMET:
         return ()
-    told = {each for kind in _KINDS for each in texts_of(finding.observed.get(kind))}
+    subjects = {each for kind in _KINDS for each in texts_of(finding.observed.get(kind))}
     ident = text_of(finding.observed.get("item.id"))
-    if not told:
+    if not subjects:
         return ()
     blocklist = rules.knowledge.blocklists.get(ident)
     steps = blocklist.remove.get(say.lang, ()) if blocklist else ()
-    return (*_reasons(ident, told, blocklist, facts, say), *steps)
+    return (*_reasons(ident, subjects, blocklist, facts, say), *steps)
 
 
-def _reasons(ident: str, told: set[str], blocklist: BlockList | None, facts: FactSet, say: Phrases) -> Iterator[str]:
+def _reasons(ident: str, hit: set[str], blocklist: BlockList | None, facts: FactSet, say: Phrases) -> Iterator[str]:
     listings = [
         each
         for each in records_of(facts.value("blocklists.listings"))
-        if each.get("list") == ident and each.get("subject") in told
+        if each.get("list") == ident and each.get("subject") in hit
     ]
     for each in listings[:_SHOWN]:
         why = [meaning(blocklist, text_of(each.get("meaning")), say), text_of(each.get("text"))]

@@ -31,12 +31,12 @@ def record_news(change: RecordChange, domain: str, say: Phrases) -> str:
 def _what(change: RecordChange, domain: str, say: Phrases) -> str:
     """The record by what it is for; a plain TXT record by its name."""
     rdtype, _, name = change.asked.partition(" ")
-    said = " ".join((*texts(change.old), *texts(change.new))).lower()
+    text = " ".join((*texts(change.old), *texts(change.new))).lower()
     shown = visible(shortened(name, _TERM))
     if rdtype == "TXT" and name.startswith("_dmarc."):
         return say("changes.dmarc")
     if rdtype == "TXT" and "._domainkey." in name:
         return say("changes.key", selector=visible(shortened(name.partition("._domainkey.")[0], _TERM)))
-    if rdtype == "TXT" and "v=spf1" in said:
+    if rdtype == "TXT" and "v=spf1" in text:
         return say("changes.spf") if name == domain else say("changes.spf-of", name=shown)
     return say("changes.record", type=visible(rdtype), name=shown)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deliverability.model.codes import AS_SAID, NEEDS, Arg, Detail
+from deliverability.model.codes import NEEDS, VERBATIM, Arg, Detail
 from deliverability.model.facts import EvidenceLine
 from deliverability.model.placeholders import fill, placeholders
 from deliverability.words.phrases import Phrases
@@ -22,7 +22,7 @@ def line_words(line: EvidenceLine, say: Phrases) -> str:
 
 def _words(detail: Detail, say: Phrases, depth: int) -> str:
     args = {name: _arg(value, say, depth - 1) for name, value in detail.args} if depth else {}
-    if detail.code == AS_SAID.name:
+    if detail.code == VERBATIM.name:
         return args.get("text", "")
     if detail.code == NEEDS.name and (key := f"input.{args.get('input')}") in say:
         return say(key)

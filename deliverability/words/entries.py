@@ -32,8 +32,8 @@ def entry_words(step: PlanStep, report: Report, speaker: Speaker) -> tuple[str, 
     if step.place is not Place.DNS or not step.edits:
         return ()
     provider = provider_at(report, speaker)
-    told = _names if provider else _new_names
-    first = next((each.number for each in report.answer.plan if each.place is Place.DNS and told(each)), None)
+    fits = _names if provider else _new_names
+    first = next((each.number for each in report.answer.plan if each.place is Place.DNS and fits(each)), None)
     if provider is not None:
         return tuple(_there(step, provider, _zone(report), speaker, whole=step.number == first))
     return tuple(_anywhere(step, _zone(report), speaker)) if step.number == first else ()

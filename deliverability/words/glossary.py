@@ -12,9 +12,9 @@ from typing import Any
 from msgspec import Struct
 
 from deliverability import _yamlstrict as yamlstrict
-from deliverability._cache import kept
+from deliverability._cache import cached
 from deliverability._patterns import regex
-from deliverability._yamlstrict import CANNOT_STAND, NO_SUCH_FIELD, TWICE
+from deliverability._yamlstrict import NO_SUCH_FIELD, NOT_ALLOWED, TWICE
 from deliverability.judge.files import RuleError
 from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.placeholders import LANGUAGES
@@ -56,7 +56,7 @@ def load_glossary(folders: Sequence[Path]) -> tuple[GlossaryTerm, ...]:
     Raises RuleError with every problem found, ``file:line: what``.
     """
     paths = [path for folder in folders if (path := folder / "glossary.yaml").is_file()]
-    return kept("glossary", paths, lambda: _terms(paths))
+    return cached("glossary", paths, lambda: _terms(paths))
 
 
 def _terms(paths: Sequence[Path]) -> tuple[GlossaryTerm, ...]:
@@ -105,7 +105,7 @@ def _trouble(entry: Any) -> Detail | None:
     if odd := set(entry) - _KEYS:
         return ABOUT(what=str(sorted(odd)[0]), detail=NO_SUCH_FIELD())
     if not isinstance(entry["id"], str) or not _ID.match(entry["id"]):
-        return ABOUT(what="id", detail=CANNOT_STAND(value=str(entry["id"])))
+        return ABOUT(what="id", detail=NOT_ALLOWED(value=str(entry["id"])))
     ident = entry["id"]
     for key in ("term", "text"):
         words = entry[key]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from deliverability._cache import kept
+from deliverability._cache import cached
 from deliverability._resources import locate
 from deliverability.model.placeholders import fill
 
@@ -45,7 +45,7 @@ def help_words(lang: str) -> Phrases:
 
 def _read(name: str, lang: str) -> Phrases:
     path = locate("reports") / f"{name}.{lang}.yaml"
-    return Phrases(lang, kept(f"{name}.{lang}", [path], lambda: _texts(path)))
+    return Phrases(lang, cached(f"{name}.{lang}", [path], lambda: _texts(path)))
 
 
 def _texts(path: Path) -> dict[str, str]:

@@ -21,12 +21,12 @@ def search(text: str, rules: Iterable[Rule]) -> list[Rule]:
 
 def nearest(text: str, rules: Iterable[Rule]) -> tuple[str, ...]:
     """Up to three words that rules hold and that are spelt like `text`."""
-    known = {word for rule in rules for _, said in _texts(rule) for word in re.findall(r"[^\W_]{3,}", said.casefold())}
+    known = {word for rule in rules for _, part in _texts(rule) for word in re.findall(r"[^\W_]{3,}", part.casefold())}
     return tuple(difflib.get_close_matches(text.casefold(), sorted(known), n=3))
 
 
 def _score(word: str, rule: Rule) -> int:
-    return max((weight for weight, said in _texts(rule) if word in said.casefold()), default=0)
+    return max((weight for weight, text in _texts(rule) if word in text.casefold()), default=0)
 
 
 def _texts(rule: Rule) -> Iterator[tuple[int, str]]:
@@ -34,6 +34,6 @@ def _texts(rule: Rule) -> Iterator[tuple[int, str]]:
     yield _BEST, f"{rule.id} {rule.name}"
     for texts in rule.text.values():
         for name in texts.__struct_fields__:
-            said = getattr(texts, name)
+            text = getattr(texts, name)
             weight = _GOOD if name in _HEADINGS else _FAIR
-            yield weight, said if isinstance(said, str) else " ".join(map(str, said or ()))
+            yield weight, text if isinstance(text, str) else " ".join(map(str, text or ()))

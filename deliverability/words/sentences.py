@@ -10,7 +10,7 @@ from functools import cached_property, lru_cache
 
 from deliverability.judge.conditions import evaluate
 from deliverability.model.codes import Detail
-from deliverability.model.facts import Catalogue, FactSet, FactSpec, FactType, Unknown, Value
+from deliverability.model.facts import Catalogue, FactSet, FactSpec, FactType, Unknown, Value, text_of
 from deliverability.model.placeholders import LANGUAGES, fill, placeholders
 from deliverability.model.report import Finding, Outcome
 from deliverability.model.rules import Rule, RuleSet, Sentence
@@ -186,6 +186,11 @@ def duration(seconds: int | float, say: Phrases) -> str:
 def shortened(text: str, limit: int = _LENGTH_SHOWN) -> str:
     """`text`, cut to `limit` characters with an ellipsis."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def word_of(value: Value) -> str:
+    """A text of a fact on one line; empty where it is unknown, absent or something else."""
+    return visible(shortened(text_of(value)))
 
 
 def visible(text: str) -> str:

@@ -32,7 +32,7 @@ def steps_for(finding: Finding, rules: RuleSet, facts: FactSet, say: Phrases) ->
     A finding about the message concerns the service that sent it, one about a key the service whose key it is, one
     about the domain the services that the domain is set up for.
     """
-    steps = tuple(_told(finding, rules, facts, say))
+    steps = tuple(_steps(finding, rules, facts, say))
     # Where signing is switched on is the very thing to do; the rule says it in general. The rest adds to the rule.
     signing = rules.rules[finding.rule].service in (ServiceStep.SIGN, ServiceStep.SIGN_ALL)
     return ServiceSteps(before=steps) if signing else ServiceSteps(after=steps)
@@ -40,10 +40,10 @@ def steps_for(finding: Finding, rules: RuleSet, facts: FactSet, say: Phrases) ->
 
 def services_of(finding: Finding, rules: RuleSet, facts: FactSet, say: Phrases) -> tuple[Service, ...]:
     """The services that the steps of the finding are about; what is said of them has its sources in the catalogue."""
-    return tuple(_told(finding, rules, facts, say).values())
+    return tuple(_steps(finding, rules, facts, say).values())
 
 
-def _told(finding: Finding, rules: RuleSet, facts: FactSet, say: Phrases) -> dict[str, Service]:
+def _steps(finding: Finding, rules: RuleSet, facts: FactSet, say: Phrases) -> dict[str, Service]:
     """The step of each service that the finding is about."""
     task = rules.rules[finding.rule].service
     if task is None or finding.outcome is not Outcome.UNMET:

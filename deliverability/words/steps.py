@@ -68,7 +68,7 @@ def step_words(step: PlanStep, report: Report, speaker: Speaker) -> StepWords:
     # What is the reader's own to do needs no letter; a DNS administrator gets the records.
     if not request and step.place in (Place.DNS, Place.ADDRESS, Place.ELSEWHERE):
         request = say("hand-over.request", domain=visible(report.domain), what=what)
-    hand_over = _letter(request, step, report, first, speaker) if request else ()
+    hand_over = _hand_over(request, step, report, first, speaker) if request else ()
     return StepWords(what, where, how, entry_words(step, report, speaker), fields, files, hand_over)
 
 
@@ -108,7 +108,7 @@ def _words_of(found: FindingId, report: Report, speaker: Speaker) -> FindingWord
     return sentences(finding, speaker.rules, speaker.lang, speaker.catalogue, report.facts) if finding else None
 
 
-def _letter(
+def _hand_over(
     request: str, step: PlanStep, report: Report, first: FindingWords | None, speaker: Speaker
 ) -> tuple[str, ...]:
     say = speaker.say

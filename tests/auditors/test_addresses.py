@@ -7,16 +7,15 @@ from typing import Any
 import pytest
 
 from deliverability.auditors import addresses
-from deliverability.auditors.base import Context, auditor, gather
+from deliverability.auditors.base import gather
 from deliverability.mail.addresses import to_a_label
 from deliverability.mail.reader import read
 from deliverability.mail.scripts import is_highly_restrictive, unicode_labels
-from deliverability.model.codec import decode
-from deliverability.model.facts import FactSet, FactSpec, FactType, Reason, Subject, Unknown
+from deliverability.model.facts import FactSet, Reason, Subject, Unknown
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.ports import Ports
 from tests.auditors.test_message import DeadResolver
-from tests.facts_of import NOW
+from tests.facts_of import NOW, stating
 
 
 async def audit(raw: str | None, **given: Any) -> FactSet:
@@ -25,15 +24,9 @@ async def audit(raw: str | None, **given: Any) -> FactSet:
         "envelope.mail_from_domain": given.get("mail_from_domain", {"unknown": "not-configured"}),
         "dkim.signatures": given.get("signatures", []),
     }
-
-    @auditor("given", provides=[FactSpec(path, FactType.STR, "given") for path in facts])
-    async def stated(ctx: Context) -> None:
-        for path, value in facts.items():
-            ctx.put(path, decode(value))
-
     octets = raw.encode() if raw is not None else None
     gathered = await gather(
-        [stated, addresses.audit],
+        [stating(facts), addresses.audit],
         Subject("example.com", message=octets),
         Ports(DeadResolver(), FixedClock(NOW)),
         read(octets) if octets is not None else None,

@@ -14,7 +14,7 @@ from deliverability import verify_arc
 from deliverability.auditors import arc
 from deliverability.auditors.base import gather
 from deliverability.mail.reader import read
-from deliverability.model.codes import ABOUT, AS_SAID, Detail
+from deliverability.model.codes import ABOUT, VERBATIM, Detail
 from deliverability.model.facts import Reason, Subject, Unknown
 from deliverability.ports.base import Answer, Failed
 from deliverability.ports.clock import FixedClock
@@ -250,7 +250,7 @@ class SuiteKeys(TableResolver):
     async def query(self, name: str, rdtype: str) -> Answer:
         answer = await super().query(name, rdtype)
         if answer.name not in self.table:
-            return Failed(answer.name, rdtype, Reason.OFFLINE, AS_SAID(text="not in the suites"))
+            return Failed(answer.name, rdtype, Reason.OFFLINE, VERBATIM(text="not in the suites"))
         return answer
 
 

@@ -24,7 +24,7 @@ from deliverability.auditors.base import (
     spec,
 )
 from deliverability.judge.engine import Selection
-from deliverability.model.codes import ABOUT, AS_SAID, failed_question
+from deliverability.model.codes import ABOUT, VERBATIM, failed_question
 from deliverability.model.evidence import ALIAS, NO_NAME, NO_RECORD, failure
 from deliverability.model.facts import FactType, Reason, Subject, Unknown
 from deliverability.ports.base import Absent, Failed, Found, unknown_from
@@ -107,7 +107,7 @@ async def test_an_undeclared_fact_is_a_bug_of_that_auditor_only() -> None:
     gathered = await run(make("a", ["a.x"], [], too_much))
     (crash,) = gathered.crashes
     assert "stated facts it never declared: ['a.undeclared']" in crash
-    assert gathered.facts.value("a.x") == Unknown(Reason.BUG, ABOUT(what="a", detail=AS_SAID(text="ValueError")))
+    assert gathered.facts.value("a.x") == Unknown(Reason.BUG, ABOUT(what="a", detail=VERBATIM(text="ValueError")))
     assert "a.undeclared" not in gathered.facts.facts
 
 
@@ -119,7 +119,7 @@ async def test_a_fact_that_was_not_declared_as_need_cannot_be_read() -> None:
         ctx.put("b.x", ctx.value("a.x"))
 
     gathered = await run(make("a", ["a.x"], [], states), make("b", ["b.x"], [], peeks))
-    assert gathered.facts.value("b.x") == Unknown(Reason.BUG, ABOUT(what="b", detail=AS_SAID(text="KeyError")))
+    assert gathered.facts.value("b.x") == Unknown(Reason.BUG, ABOUT(what="b", detail=VERBATIM(text="KeyError")))
 
 
 async def test_a_forgotten_fact_is_unknown_and_not_none() -> None:
@@ -141,7 +141,7 @@ async def test_a_crash_is_contained() -> None:
     gathered = await run(
         make("a", ["a.x", "a.y"], [], crashes), make("b", ["b.x"], ["a.x"], depends), make("c", ["c.x"], [], goes_on)
     )
-    lost = Unknown(Reason.BUG, ABOUT(what="a", detail=AS_SAID(text="RuntimeError")))
+    lost = Unknown(Reason.BUG, ABOUT(what="a", detail=VERBATIM(text="RuntimeError")))
     assert {fact.path: fact.value for fact in gathered.facts} == {"a.x": lost, "a.y": lost, "b.x": lost, "c.x": 3}
     (crash,) = gathered.crashes
     assert "auditor a:" in crash
@@ -183,9 +183,9 @@ async def test_every_answer_is_kept_as_evidence_under_its_question() -> None:
 def test_evidence_says_what_kind_of_nothing_it_was() -> None:
     assert dns_evidence(Absent("a.example", "MX", nxdomain=True)).got == (NO_NAME(),)
     assert dns_evidence(Absent("a.example", "MX", nxdomain=False)).got == (NO_RECORD(type="MX"),)
-    failed = Failed("a.example", "MX", Reason.SERVFAIL, AS_SAID(text="by ns1"))
-    assert dns_evidence(failed).got == (failure(Reason.SERVFAIL, AS_SAID(text="by ns1")),)
-    assert unknown_from(failed) == Unknown(Reason.SERVFAIL, failed_question("MX", "a.example", AS_SAID(text="by ns1")))
+    failed = Failed("a.example", "MX", Reason.SERVFAIL, VERBATIM(text="by ns1"))
+    assert dns_evidence(failed).got == (failure(Reason.SERVFAIL, VERBATIM(text="by ns1")),)
+    assert unknown_from(failed) == Unknown(Reason.SERVFAIL, failed_question("MX", "a.example", VERBATIM(text="by ns1")))
 
 
 def test_a_cname_on_the_way_is_part_of_the_evidence() -> None:

@@ -10,21 +10,14 @@ import pytest
 from deliverability.auditors import bimi, message
 from deliverability.auditors.base import gather
 from deliverability.mail.reader import read
-from deliverability.model.codes import AS_SAID, Input, needs
+from deliverability.model.codes import VERBATIM, Input, needs
 from deliverability.model.facts import Reason, Subject, Unknown
 from deliverability.ports.base import Fetched, NoPage, Page, Resolver
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.nobody import OFFLINE
 from deliverability.ports.ports import Permissions, Ports
 from deliverability.ports.static import StaticResolver
-
-LOGO, PEM = "https://brand.example/logo.svg", "https://brand.example/vmc.pem"
-RECORD = f"v=BIMI1; l={LOGO}; a={PEM}"
-SVG = (
-    b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" version="1.2" baseProfile="tiny-ps" '
-    b'viewBox="0 0 64 64"><title>Example</title><defs><linearGradient id="g"/></defs>'
-    b'<rect width="64" height="64" fill="url(#g)"/></svg>'
-)
+from tests.protocols.test_bimi import LOGO, PEM, RECORD, SVG
 
 
 class Web:
@@ -122,12 +115,12 @@ async def test_logo_and_certificate_are_looked_at_with_leave() -> None:
 async def test_a_logo_that_does_not_come() -> None:
     records = {("default._bimi.example.com", "TXT"): [RECORD]}
     web = Web(
-        logo=NoPage(LOGO, Reason.REFUSED, AS_SAID(text="it leads to 10.0.0.1"), certain=True),
+        logo=NoPage(LOGO, Reason.REFUSED, VERBATIM(text="it leads to 10.0.0.1"), certain=True),
         pem=Page(PEM, 404, "text/html", b""),
     )
     facts = await of(records, web=web)
-    assert (facts["logo_errors"], facts["certificate_found"]) == ((AS_SAID(text="it leads to 10.0.0.1"),), False)
-    web = Web(logo=NoPage(LOGO, Reason.TIMEOUT, AS_SAID(text="no answer")), pem=Page(PEM, 503, "text/html", b""))
+    assert (facts["logo_errors"], facts["certificate_found"]) == ((VERBATIM(text="it leads to 10.0.0.1"),), False)
+    web = Web(logo=NoPage(LOGO, Reason.TIMEOUT, VERBATIM(text="no answer")), pem=Page(PEM, 503, "text/html", b""))
     facts = await of(records, web=web)
     assert isinstance(facts["logo_errors"], Unknown)
     assert isinstance(facts["certificate_found"], Unknown)

@@ -222,7 +222,7 @@ async def test_wildcard_answers_are_not_taken_for_keys(record: str) -> None:
     assert value(gathered, "dkim.published").reason is Reason.NOT_FOUND
 
 
-async def test_a_key_of_its_own_stands_out_from_a_wildcard() -> None:
+async def test_a_key_of_its_own_is_distinct_from_a_wildcard() -> None:
     gathered = await run({"*": "v=DKIM1; p=", "k1._domainkey.example.com": GOOD})
     assert [key["selector"] for key in value(gathered, "dkim.keys")] == ["k1"]
     assert value(gathered, "dkim.published") is True

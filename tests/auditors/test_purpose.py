@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from deliverability.auditors import forwarding, message, purpose
-from deliverability.auditors.base import Context, auditor, gather
+from deliverability.auditors.base import gather
 from deliverability.mail.reader import read
-from deliverability.model.codec import decode
-from deliverability.model.facts import FactSet, FactSpec, FactType, Purpose, Reason, Subject, Unknown
+from deliverability.model.facts import FactSet, Purpose, Reason, Subject, Unknown
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.ports import Ports
 from tests.auditors.test_message import DeadResolver
+from tests.facts_of import stating
 
 FACTS = {
     "identity.sends_nothing": False,
@@ -33,15 +33,9 @@ FROM = "From: News <news@example.com>\nTo: bob@example.net\n"
 async def audit(raw: str | None = None, given: dict[str, Any] | None = None, **subject: Any) -> FactSet:
     """The facts of the purpose of example.com, with what DNS says `given`."""
     facts = FACTS | (given or {})
-
-    @auditor("given", provides=[FactSpec(path, FactType.STR, "given") for path in facts])
-    async def stated(ctx: Context) -> None:
-        for path, value in facts.items():
-            ctx.put(path, decode(value))
-
     octets = raw.encode() if raw is not None else None
     gathered = await gather(
-        [stated, message.audit, forwarding.audit, purpose.audit],
+        [stating(facts), message.audit, forwarding.audit, purpose.audit],
         Subject("example.com", message=octets, **subject),
         Ports(DeadResolver(), FixedClock(datetime(2026, 11, 24, tzinfo=UTC))),
         read(octets) if octets is not None else None,

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 from deliverability.auditors import envelope, recorded
-from deliverability.auditors.base import Auditor, Context, auditor, gather
+from deliverability.auditors.base import Auditor, gather
 from deliverability.mail.hop import delivery
 from deliverability.mail.reader import read
-from deliverability.model.codec import decode
-from deliverability.model.facts import FactSet, FactSpec, FactType, Reason, Subject, Unknown, records_of
+from deliverability.model.facts import FactSet, Reason, Subject, Unknown, records_of
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.nobody import OFFLINE
 from deliverability.ports.ports import Ports
 from deliverability.protocols.dmarc.psl import known_registrable_domain
 from tests.corpus import corpus
+from tests.facts_of import stating
 from tests.recorded_mails import SAMPLES, compare, header_blocks, topmost_address
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -28,13 +28,7 @@ def given(facts: Mapping[str, Any]) -> Auditor:
     """States what the others found out: `facts`, everything else is unknown because nobody was asked."""
     provided = {spec.path for spec in envelope.PROVIDES}
     paths = sorted(set(recorded.audit.needs) - provided)
-
-    @auditor("given", provides=[FactSpec(path, FactType.STR, "given") for path in paths])
-    async def state(ctx: Context) -> None:
-        for path in paths:
-            ctx.put(path, decode(facts.get(path, {"unknown": "offline"})))
-
-    return state
+    return stating({path: facts.get(path, {"unknown": "offline"}) for path in paths})
 
 
 async def audit(message: bytes | None, ips: tuple[str, ...] = (), **facts: Any) -> FactSet:

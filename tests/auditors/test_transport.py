@@ -12,9 +12,9 @@ from deliverability.auditors import transport
 from deliverability.auditors.base import gather
 from deliverability.auditors.transport import tls_version
 from deliverability.mail.reader import read
-from deliverability.model.codes import AS_SAID, Input, needs
+from deliverability.model.codes import VERBATIM, Input, needs
 from deliverability.model.facts import Reason, Subject, Unknown
-from deliverability.ports.base import Answer, Fetched, Found, NoPage, Page, Resolver
+from deliverability.ports.base import Fetched, NoPage, Page, Resolver
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.nobody import OFFLINE
 from deliverability.ports.open import PortSettings, open_ports
@@ -22,6 +22,7 @@ from deliverability.ports.ports import Permissions, Ports
 from deliverability.ports.static import StaticResolver
 from deliverability.ports.zone import ZoneResolver
 from deliverability.protocols.dane import TLSA_UNUSABLE
+from tests.protocols.test_dane import Validating
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 URL = "https://mta-sts.example.com/.well-known/mta-sts.txt"
@@ -170,10 +171,10 @@ async def test_an_mx_host_that_the_policy_leaves_out() -> None:
 
 async def test_a_site_at_fault_is_an_error_and_a_fetch_that_failed_is_unknown() -> None:
     wrong = await of(
-        STS, web=Web(NoPage(URL, Reason.REFUSED, AS_SAID(text="the certificate is not valid"), certain=True))
+        STS, web=Web(NoPage(URL, Reason.REFUSED, VERBATIM(text="the certificate is not valid"), certain=True))
     )
-    assert wrong["mta_sts.policy_errors"] == (AS_SAID(text="the certificate is not valid"),)
-    lost = await of(STS, web=Web(NoPage(URL, Reason.TIMEOUT, AS_SAID(text="no answer within 8 s"))))
+    assert wrong["mta_sts.policy_errors"] == (VERBATIM(text="the certificate is not valid"),)
+    lost = await of(STS, web=Web(NoPage(URL, Reason.TIMEOUT, VERBATIM(text="no answer within 8 s"))))
     assert lost["mta_sts.policy_errors"].reason is Reason.TIMEOUT
 
 
@@ -225,13 +226,6 @@ async def test_tlsa_records_need_a_signed_zone() -> None:
 
 
 async def test_a_resolver_that_validated_the_answer_is_believed() -> None:
-    class Validating(StaticResolver):
-        async def query(self, name: str, rdtype: str) -> Answer:
-            answer = await super().query(name, rdtype)
-            if isinstance(answer, Found) and rdtype == "TLSA":
-                return Found(answer.name, rdtype, answer.values, authenticated=True)
-            return answer
-
     (host,) = (await of(Validating(DANE)))["dane.hosts"]
     assert host["signed"] is True
 

@@ -15,7 +15,7 @@ from deliverability.auditors import unsubscribe
 from deliverability.auditors.base import Context, auditor, gather
 from deliverability.mail.reader import read
 from deliverability.model.codec import decode
-from deliverability.model.codes import AS_SAID, Input, needs
+from deliverability.model.codes import VERBATIM, Input, needs
 from deliverability.model.errors import InputError
 from deliverability.model.facts import FactSet, FactSpec, FactType, Reason, Subject, Unknown
 from deliverability.ports.base import Fetched, HttpFetcher, NoPage, Page, Resolver
@@ -228,7 +228,7 @@ class TestPost:
         assert facts.evidence[ident].asked == "POST https://example.com/u/1"
 
     async def test_no_answer_is_not_known(self) -> None:
-        lost = NoPage("https://example.com/u/1", Reason.TIMEOUT, AS_SAID(text="no answer within 8 s"))
+        lost = NoPage("https://example.com/u/1", Reason.TIMEOUT, VERBATIM(text="no answer within 8 s"))
         facts = await audit(HEADER + "\nx", unsubscriber=Posted(lost))
         value = facts.value("unsubscribe.post_status")
         assert isinstance(value, Unknown)

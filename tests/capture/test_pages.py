@@ -16,7 +16,7 @@ from deliverability.capture.reserve import Reservations
 from deliverability.capture.service import CaptureService
 from deliverability.capture.store import CaughtMail
 from deliverability.mail.reader import read
-from deliverability.model.codes import AS_SAID
+from deliverability.model.codes import VERBATIM
 from deliverability.model.errors import InputError
 from deliverability.words.phrases import phrases
 from deliverability.words.sentences import octets as octets_words
@@ -85,7 +85,7 @@ async def test_a_message_that_comes_while_the_listener_starts_is_audited_once(
 
     async def call(wanted: str, mail: CaughtMail) -> None:
         asked.append((wanted, mail.capture.id))
-        raise InputError(AS_SAID(text="no"))
+        raise InputError(VERBATIM(text="no"))
 
     monkeypatch.setattr(service.worker, "run", call)
     async with service.feed.follow() as news:
@@ -268,7 +268,7 @@ async def test_what_was_sent_again_is_offered_first_for_a_comparison(service: Ca
 async def test_a_message_that_cannot_be_audited_says_why(service: CaptureService) -> None:
     ident = (await service.take(MAIL, None)).id
     await service.close()  # before its audit
-    service.store.failed(ident, [AS_SAID(text="no room left")])
+    service.store.failed(ident, [VERBATIM(text="no room left")])
     async with client(service) as browser:
         page = await browser.get("/")
         assert "no room left" in page.text

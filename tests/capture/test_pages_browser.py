@@ -18,9 +18,9 @@ import pytest
 from PIL import Image
 
 from deliverability.capture.service import CaptureService
-from deliverability.ports.browser import take_picture
+from deliverability.ports.browser import take_screenshot
 from deliverability.view.preview import ColourScheme, Showing, preview
-from tests.browser import find_chromium, require
+from tests.browser import find_axe, find_chromium
 from tests.capture.listening import DEMO, listener, serving
 from tests.devtools import Tab, patiently, tab
 from tests.render.test_browser import HOSTILE
@@ -68,9 +68,7 @@ def chromium() -> str:
 
 @pytest.fixture(scope="module")
 def axe() -> str:
-    name = os.environ.get("DELIV_AXE")
-    found = name if name and Path(name).is_file() else None
-    return Path(require(found, "axe-core (DELIV_AXE names its axe.min.js)")).read_text("utf-8")
+    return find_axe()
 
 
 @pytest.fixture(scope="module")
@@ -200,6 +198,6 @@ def test_a_picture_is_as_wide_as_asked_and_dark_where_asked(chromium: str) -> No
     found = {}
     for scheme in ColourScheme:
         document = preview(html, Showing(scheme=scheme)).document
-        with Image.open(io.BytesIO(take_picture(chromium, document, 375, height=400))) as image:
+        with Image.open(io.BytesIO(take_screenshot(chromium, document, 375, height=400))) as image:
             found[scheme] = image.convert("RGB").getpixel((370, 300))
     assert found == {ColourScheme.LIGHT: (255, 255, 255), ColourScheme.DARK: (0, 0, 0)}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deliverability.capture.store import AuditSummary, CaptureStore
-from deliverability.model.codes import AS_SAID
+from deliverability.model.codes import VERBATIM
 from deliverability.model.envelope import SmtpEnvelope
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -39,7 +39,7 @@ def test_what_an_earlier_run_kept_is_there_again(tmp_path: Path) -> None:
     first = store.add(b"1", ENVELOPE, NOW, subject="日本語", author="A <a@example.com>")
     second = store.add(b"2", None, NOW + timedelta(seconds=1), name="mail.eml")
     store.audited(first.id, {"facts": {}}, SUMMARY)
-    store.failed(second.id, [AS_SAID(text="no")])
+    store.failed(second.id, [VERBATIM(text="no")])
     again = CaptureStore(tmp_path)
     assert list(again) == list(store)
     assert [each.id for each in again] == [second.id, first.id]

@@ -30,7 +30,7 @@ def fleet_rows(cost: int = 6) -> list:
             includes={f"{HOSTILE}.example": 12},
             failed=True,
             labels={"customer": "=1+1", HOSTILE: HOSTILE},
-            kept={"spf.broken_includes": [HOSTILE], "dmarc.stage": "none"},
+            facts={"spf.broken_includes": [HOSTILE], "dmarc.stage": "none"},
             name_servers=(f"ns1.{HOSTILE}.example",),
             verdicts={"gmail": "dns-not-ready"},
         ),

@@ -13,6 +13,8 @@ from deliverability.feedback.outcomes import Outcomes
 from deliverability.feedback.readings import FoundEvents, FoundReport, FoundValues, UnusedPart, feedback_in
 from deliverability.model.deliveries import DeliveryEvent, PublishedValue
 from deliverability.model.observed import AggregateRow
+from deliverability.model.replies import ReplyCatalogue
+from deliverability.model.rules import RuleSet
 from deliverability.runs.rules import load_rules, rule_folders
 
 NOW = 1_764_072_000  # 2025-11-25 12:00 UTC
@@ -29,9 +31,21 @@ class NoRows:
 
 
 @cache
+def rules() -> RuleSet:
+    """The shipped ones."""
+    return load_rules()
+
+
+@cache
+def catalogue() -> ReplyCatalogue:
+    """The shipped replies."""
+    return load_replies(rule_folders(), rules())
+
+
+@cache
 def outcomes() -> Outcomes:
     """By the shipped replies."""
-    return Outcomes(load_replies(rule_folders(), load_rules()))
+    return Outcomes(catalogue())
 
 
 def found(content: bytes | Path | str) -> list[FoundReport[NoRows] | FoundEvents | FoundValues | UnusedPart]:

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from deliverability.feedback.jsons import json_values
 from deliverability.feedback.limits import NotReadError
 from deliverability.feedback.rua import read_aggregate
 from deliverability.feedback.ruf import failure_report
-from deliverability.feedback.tlsrpt import read_tls_report
+from deliverability.feedback.tlsrpt import tls_report
 from deliverability.feedback.unpack import DocumentKind, Unreadable, documents
 from deliverability.model.observed import AggregateReport
 from tests.corpus import corpus
@@ -30,7 +31,7 @@ def found(octets: bytes) -> dict[str, object]:
                 if document.mail and (failure := failure_report(document.mail)):
                     return {"failure": failure.domain}
             elif document.kind is DocumentKind.JSON:
-                policies = read_tls_report(document.pieces(), NOW).policies
+                policies = tls_report(next(json_values(document.pieces()), None), NOW).policies
                 return {"tls": [sum(each.succeeded for each in policies), sum(each.failed for each in policies)]}
             else:
                 return _aggregate(read_aggregate(document.pieces, Rows(), NOW))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,28 +21,17 @@ from deliverability.model.replies import (
     Explanation,
     Fit,
     Reply,
-    ReplyCatalogue,
     ReplyKind,
 )
-from deliverability.model.rules import RuleSet
-from deliverability.runs.rules import load_rules, rule_folders
+from deliverability.runs.rules import rule_folders
 from deliverability.words.sentences import phrases
 from tests import ROOT
 from tests.corpus import corpus
+from tests.feedback.readers import catalogue, rules
 
 DEMO = ROOT / "deliverability" / "demo"
 ZONE = ("--zone", str(DEMO / "example.zone"))
 MESSAGE = ("--eml", str(DEMO / "newsletter.eml"))
-
-
-@cache
-def rules() -> RuleSet:
-    return load_rules()
-
-
-@cache
-def catalogue() -> ReplyCatalogue:
-    return load_replies(rule_folders(), rules())
 
 
 def explained(data: str | bytes, receiver: str = "") -> Explanation:

@@ -8,7 +8,6 @@ sending again helps, and how sure we are.
 from __future__ import annotations
 
 import json
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,10 +16,11 @@ import pytest
 from deliverability.feedback.catalogue import ReplyError, load_replies
 from deliverability.feedback.explain import explain
 from deliverability.feedback.match import says
-from deliverability.model.replies import ANY, Explained, Explanation, ReplyCatalogue, Retry
-from deliverability.model.rules import Confidence, RuleSet
-from deliverability.runs.rules import load_rules, rule_folders
+from deliverability.model.replies import ANY, Explained, Explanation, Retry
+from deliverability.model.rules import Confidence
+from deliverability.runs.rules import rule_folders
 from tests.corpus import corpus
+from tests.feedback.readers import catalogue, rules
 
 LATER, FIX, NO = Retry.LATER, Retry.AFTER_FIX, Retry.NO
 HIGH, MEDIUM, LOW = Confidence.HIGH, Confidence.MEDIUM, Confidence.LOW
@@ -36,16 +36,6 @@ CAREFULLY = (
     "ないでください",
     "不達になった",
 )
-
-
-@cache
-def rules() -> RuleSet:
-    return load_rules()
-
-
-@cache
-def catalogue() -> ReplyCatalogue:
-    return load_replies(rule_folders(), rules())
 
 
 def explained(text: str) -> Explanation:

@@ -115,7 +115,7 @@ class TestProblem:
     def test_no_published_policy_leaves_the_author_domain(self) -> None:
         head, _ = read(report(record(author="mail.example.com"), policy=""))
         assert head.domain == "example.com"
-        assert [each.code for each in head.problems] == [limits.NOT_TOLD.name]
+        assert [each.code for each in head.problems] == [limits.NOT_STATED.name]
 
 
 class TestRepair:
@@ -133,7 +133,7 @@ class TestRepair:
         """Whole records before the cut are read, and the report is known to be a part."""
         octets = report(record(), record())[:cut]
         if b"</date_range>" not in octets or b"</domain>" not in octets:
-            assert refused(octets) in (limits.NOT_FEEDBACK.name, limits.NOT_TOLD.name)
+            assert refused(octets) in (limits.NOT_FEEDBACK.name, limits.NOT_STATED.name)
             return
         head, rows = read(octets)
         assert not head.complete

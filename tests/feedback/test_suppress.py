@@ -6,18 +6,14 @@ Sisimai's own tests say of each of its 262 bounces why it came back; nobody here
 from __future__ import annotations
 
 import json
-from functools import cache
 
 import pytest
 
-from deliverability.feedback.catalogue import load_replies
 from deliverability.feedback.explain import explain
 from deliverability.feedback.suppress import class_of, decide
-from deliverability.model.replies import ReplyCatalogue
-from deliverability.model.rules import RuleSet
 from deliverability.model.suppression import AddressRecord, Decision, SuppressClass
-from deliverability.runs.rules import load_rules, rule_folders
 from tests.corpus import corpus
+from tests.feedback.readers import catalogue, rules
 
 DAY = 86_400
 NOW = 1_790_000_000
@@ -28,16 +24,6 @@ ADDRESS, DISABLED, FULL, HOST, COMPLAINT = (
     SuppressClass.HOST,
     SuppressClass.COMPLAINT,
 )
-
-
-@cache
-def rules() -> RuleSet:
-    return load_rules()
-
-
-@cache
-def catalogue() -> ReplyCatalogue:
-    return load_replies(rule_folders(), rules())
 
 
 def classes(data: bytes) -> set[SuppressClass | None]:

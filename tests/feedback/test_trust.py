@@ -12,9 +12,9 @@ from deliverability.feedback.trust import (
     NO_AUTHOR,
     NOT_AUTHENTICATED,
     NOT_VERIFIED_NOW,
-    CarrierProof,
+    MailProof,
     ReportNames,
-    carrier_proof,
+    mail_proof,
     reporter_key,
     trust_of,
 )
@@ -50,7 +50,7 @@ def zone(domain: str = "google.com", **more: Rule) -> TableResolver:
 async def level(
     octets: bytes, dns: TableResolver, names: ReportNames = GOOGLE, *authserv: str
 ) -> tuple[Trust, Detail | None, bool]:
-    proof = await carrier_proof(read(octets), dns, authserv, NOW)
+    proof = await mail_proof(read(octets), dns, authserv, NOW)
     return (*trust_of(proof, names, KNOWN), proof.settled)
 
 
@@ -103,12 +103,12 @@ async def test_anothers_mail_proves_nothing_of_a_known_reporter() -> None:
     ],
 )
 def test_who_is_not_listed_is_known_by_its_domain(names: ReportNames, theirs: bool) -> None:
-    proof = CarrierProof(Trust.VERIFIED, "out.receiver.example", "receiver.example", "")
+    proof = MailProof(Trust.VERIFIED, "out.receiver.example", "receiver.example", "")
     assert (trust_of(proof, names, KNOWN)[0] is Trust.VERIFIED) == theirs
 
 
 def test_docomos_reports_come_from_a_company_that_works_for_it() -> None:
-    proof = CarrierProof(Trust.VERIFIED, "dmarc25.jp", "dmarc25.jp", "")
+    proof = MailProof(Trust.VERIFIED, "dmarc25.jp", "dmarc25.jp", "")
     assert trust_of(proof, ReportNames("docomo.ne.jp", "dmarc25.jp"), KNOWN) == (Trust.VERIFIED, None)
 
 
@@ -116,7 +116,7 @@ def test_a_bare_file_is_vouched_for_by_hand() -> None:
     names = ReportNames("google.com")
     assert trust_of(None, names, KNOWN) == (Trust.FILE, None)
     assert trust_of(None, names, KNOWN, vouched=True) == (Trust.VERIFIED, None)
-    claimed = CarrierProof(Trust.CLAIMED, "google.com", "google.com", "", NO_AUTHOR())
+    claimed = MailProof(Trust.CLAIMED, "google.com", "google.com", "", NO_AUTHOR())
     assert trust_of(claimed, names, KNOWN, vouched=True) == (Trust.CLAIMED, NO_AUTHOR()), "a mail has to prove it"
 
 

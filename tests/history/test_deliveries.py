@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.history.deliveries import KeptEvents, deliveries_of
+from deliverability.history.deliveries import CountedEvents, deliveries_of
 from deliverability.history.observations import Observations
 from deliverability.history.reports import DAY
 from deliverability.history.store import History
@@ -44,7 +44,9 @@ def event(key: str, result: DeliveryResult = DELIVERED, **how: object) -> Delive
     return DeliveryEvent(result=result, key=key, recipient="somebody@gmail.com", **values)  # type: ignore[arg-type]
 
 
-def take(history: History, *events: DeliveryEvent, values: Sequence[PublishedValue] = (), now: int = NOW) -> KeptEvents:
+def take(
+    history: History, *events: DeliveryEvent, values: Sequence[PublishedValue] = (), now: int = NOW
+) -> CountedEvents:
     store = Observations(history)
     intake = store.begin(now)
     with store.batch(intake, now, KEEP) as batch:

@@ -9,10 +9,19 @@ from msgspec.structs import replace
 
 from deliverability.history.causes import Judged
 from deliverability.history.diff import compare
-from deliverability.model.codes import AS_SAID
+from deliverability.model.codes import VERBATIM
 from deliverability.model.evidence import ALIAS, NO_NAME, NO_RECORD, failure
 from deliverability.model.facts import Evidence, EvidenceKind, EvidenceLine, Fact, FactSet, Reason, Unknown, Value
-from deliverability.model.history import Cause, ChangeKind, Comparison, FindingChange, Kept, RecordKind, Snapshot, State
+from deliverability.model.history import (
+    Cause,
+    ChangeKind,
+    Comparison,
+    FindingChange,
+    RecordKind,
+    Snapshot,
+    State,
+    StoredFinding,
+)
 from deliverability.model.report import Assessment, Finding, Outcome, Verdict, VerdictKind
 from deliverability.model.rules import Severity
 from deliverability.protocols.dkim.key import KEY_NOT_RSA, KEY_PADDING
@@ -41,7 +50,7 @@ def snapshot(outcome: Outcome, known: FactSet, started: str = OLD, **more: objec
         "started": started,
         "inputs": {},
         "facts": known,
-        "findings": (Kept("SPF-003", "", "f", outcome, Severity.ERROR),),
+        "findings": (StoredFinding("SPF-003", "", "f", outcome, Severity.ERROR),),
         "assessment": Assessment((), "A"),
         "rules_digest": "r1",
     }
@@ -111,7 +120,7 @@ def test_the_domains_own_record_changed() -> None:
 
 def test_a_sentence_of_an_older_version_that_is_a_code_today_is_no_change() -> None:
     code, other = KEY_PADDING(), KEY_NOT_RSA()
-    pairs = [(AS_SAID(text="p= lacks padding"), code), (code, AS_SAID(text="another version")), (code, other)]
+    pairs = [(VERBATIM(text="p= lacks padding"), code), (code, VERBATIM(text="another version")), (code, other)]
     shown = []
     for before, after in pairs:
         old, new = facts({"a.reason": before}, dns("TXT a", "1")), facts({"a.reason": after}, dns("TXT a", "2"))
@@ -179,7 +188,7 @@ def test_our_rules_changed() -> None:
 def test_another_severity_is_told_with_its_cause_and_since_when_it_is_unmet() -> None:
     old = facts({"spf.lookups": 11}, dns("TXT example.com", "a"))
     new = facts({"spf.lookups": 30}, dns("TXT example.com", "b"))
-    mild = (Kept("SPF-003", "", "f", UNMET, Severity.WARNING),)
+    mild = (StoredFinding("SPF-003", "", "f", UNMET, Severity.WARNING),)
     for known, more, causes in (
         (new, {}, (Cause.OWN_DNS,)),
         (old, {"rules_digest": "r2"}, (Cause.RULES,)),

@@ -20,7 +20,7 @@ from deliverability.history.store import History
 from deliverability.history.trend import trend
 from deliverability.judge.files import load_guide
 from deliverability.model.codec import as_catalogued
-from deliverability.model.codes import AS_SAID
+from deliverability.model.codes import VERBATIM
 from deliverability.model.facts import Fact, FactSet, records_of
 from deliverability.model.history import GRADED_RECEIVERS, GRADED_SUBJECT, Cause, ChangeKind
 from deliverability.model.report import VerdictKind
@@ -70,11 +70,11 @@ def test_what_spf_said_in_sentences_is_read_as_it_was_said() -> None:
         "spf.identities": ({"domain": "shop.example", "syntax_errors": (error,), "reason": None},),
     }
     facts = as_catalogued(FactSet({path: Fact(path, value) for path, value in then.items()}), catalogue())
-    said = AS_SAID(text=reason)
+    said = VERBATIM(text=reason)
     assert facts.value("spf.result_reason") == said
     assert facts.value("spf.results") == ({"ip": "192.0.2.1", "result": "softfail", "reason": said},)
     (identity,) = records_of(facts.value("spf.identities"))
-    assert (identity["syntax_errors"], identity["reason"]) == ((AS_SAID(text=error),), None)
+    assert (identity["syntax_errors"], identity["reason"]) == ((VERBATIM(text=error),), None)
 
 
 LATER = {("MSG-024", ChangeKind.NEW)}

@@ -16,7 +16,7 @@ from deliverability.history.pieces import pack
 from deliverability.history.store import History, HistoryError, default_url
 from deliverability.model.codes import ASKED
 from deliverability.model.facts import Evidence, EvidenceKind, Fact, FactSet, KeySeen, Reason, Unknown
-from deliverability.model.history import Kept, Snapshot, State
+from deliverability.model.history import Snapshot, State, StoredFinding
 from deliverability.model.report import Assessment, Consequence, Outcome, Verdict, VerdictKind
 from deliverability.model.rules import Effect, Severity
 
@@ -51,8 +51,8 @@ def snapshot(outcome: Outcome = Outcome.UNMET, started: str = WEEKS[0], **change
         inputs={"selectors": ("s1",)},
         facts=facts(at=started),
         findings=(
-            Kept("SPF-003", "", "aaaa", outcome, Severity.ERROR),
-            Kept("DKIM-005", "例/s1", "bbbb", Outcome.MET, Severity.WARNING),
+            StoredFinding("SPF-003", "", "aaaa", outcome, Severity.ERROR),
+            StoredFinding("DKIM-005", "例/s1", "bbbb", Outcome.MET, Severity.WARNING),
         ),
         assessment=Assessment(
             (Verdict("gmail", VerdictKind.REJECTED, (Consequence("SPF-003", "", Effect.REJECT),)),), "F"

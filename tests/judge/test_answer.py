@@ -21,8 +21,8 @@ from deliverability.model.answer import (
     PlanStep,
     PolicyWait,
     Reach,
+    ReceiverEffect,
     ReportAnswer,
-    Said,
     TileState,
     TileTopic,
 )
@@ -72,7 +72,7 @@ def report(ident: str, *, dead: bool = False, waivers: tuple[Waiver, ...] = ()) 
 # --- the known senders ------------------------------------------------------------------------------------------------
 
 
-def _said(effects: Sequence[Said]) -> str:
+def _said(effects: Sequence[ReceiverEffect]) -> str:
     return "+".join(("may " if each.contested else "") + each.effect.value for each in effects)
 
 

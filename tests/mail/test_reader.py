@@ -88,7 +88,7 @@ class TestStructure:
         assert message.first("nothing") is None
         assert message.body == b"body"
 
-    def test_line_facts_count_what_stands_out(self) -> None:
+    def test_line_facts_count_what_is_distinct(self) -> None:
         lines = read(b"A: b\r\n\r\n12345\r\nbare\nbare\rcr\x00\r\n").lines
         assert (lines.longest, lines.bare_cr, lines.bare_lf, lines.nul) == (8, 1, 1, 1)
 

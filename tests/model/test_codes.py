@@ -9,7 +9,7 @@ import pytest
 
 import deliverability
 from deliverability.model.codec import as_catalogued, decode, encode
-from deliverability.model.codes import ABOUT, AS_SAID, ASKED, NEEDS, Code, Detail, Input, needs
+from deliverability.model.codes import ABOUT, ASKED, NEEDS, VERBATIM, Code, Detail, Input, needs
 from deliverability.model.facts import Fact, FactSet, FactSpec, FactType, Reason, Unknown, Value
 from deliverability.model.placeholders import LANGUAGES, placeholders
 from deliverability.model.spf import SPF_AT
@@ -32,7 +32,7 @@ def declared() -> dict[str, Code]:
 
 
 CODES = declared()
-WITHOUT_WORDS = {AS_SAID.name, NEEDS.name}  # the words of others; the words of the input
+WITHOUT_WORDS = {VERBATIM.name, NEEDS.name}  # the words of others; the words of the input
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
@@ -60,7 +60,7 @@ def test_every_input_has_words(lang: str) -> None:
 
 
 def test_details_are_told_within_each_other() -> None:
-    detail = ABOUT(what=ASKED(type="TXT", name="example.com"), detail=AS_SAID(text="connection reset"))
+    detail = ABOUT(what=ASKED(type="TXT", name="example.com"), detail=VERBATIM(text="connection reset"))
     assert detail_words(detail, phrases("en")) == "TXT example.com: connection reset"
 
 
@@ -106,14 +106,14 @@ def test_arguments_are_those_declared() -> None:
 
 
 def test_details_travel_as_json() -> None:
-    unknown = Unknown(Reason.TIMEOUT, ABOUT(what=ASKED(type="TXT", name="example.com"), detail=AS_SAID(text="late")))
+    unknown = Unknown(Reason.TIMEOUT, ABOUT(what=ASKED(type="TXT", name="example.com"), detail=VERBATIM(text="late")))
     assert decode(encode(unknown)) == unknown
     assert encode(needs(Input.HELO)) == {"code": "needs", "args": {"input": "helo"}}
 
 
 def test_sentences_of_older_versions_stay_as_they_were() -> None:
     assert decode({"unknown": "timeout", "detail": "TXT example.com: timed out"}) == Unknown(
-        Reason.TIMEOUT, AS_SAID(text="TXT example.com: timed out")
+        Reason.TIMEOUT, VERBATIM(text="TXT example.com: timed out")
     )
 
 
@@ -125,7 +125,7 @@ DETAILS = {
     "a.items[].name": FactSpec("a.items[].name", FactType.STR, ""),
 }
 LOST = Unknown(Reason.TIMEOUT)
-SAID = AS_SAID(text="p= twice")
+SAID = VERBATIM(text="p= twice")
 
 
 @pytest.mark.parametrize(

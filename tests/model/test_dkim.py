@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from deliverability.auditors import catalogue
-from deliverability.model.codes import AS_SAID, ASKED
+from deliverability.model.codes import ASKED, VERBATIM
 from deliverability.model.dkim import DkimKey, keys_of, signatures_of
 from deliverability.model.facts import Reason, Unknown, Value
 
@@ -18,7 +18,7 @@ SIGNATURE: Mapping[str, Value] = {
     "bits": LOST,
     "key_type": LOST,
     "aligned": True,
-    "errors": (AS_SAID(text="late"),),
+    "errors": (VERBATIM(text="late"),),
     "signed_headers": ("from", "subject"),
 }
 
@@ -26,7 +26,7 @@ SIGNATURE: Mapping[str, Value] = {
 def test_what_could_not_be_told_stays_unknown_and_what_is_missing_is_none() -> None:
     (read,) = signatures_of((SIGNATURE,))
     assert (read.domain, read.selector, read.signed) == ("example.com", "s1", ("from", "subject"))
-    assert (read.bits, read.key_type, read.aligned, read.errors) == (LOST, LOST, True, (AS_SAID(text="late"),))
+    assert (read.bits, read.key_type, read.aligned, read.errors) == (LOST, LOST, True, (VERBATIM(text="late"),))
     assert (read.reason, read.reasons, read.expires, read.key_allows) == ("", (), None, None)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deliverability.model.codes import AS_SAID
+from deliverability.model.codes import VERBATIM
 from deliverability.model.evidence import (
     ALIAS,
     NO_NAME,
@@ -29,7 +29,7 @@ def dns(*got: EvidenceLine, asked: str = "TXT a.example", ttl: int | None = 60) 
         (dns("NXDOMAIN: no such name"), (NO_NAME(),)),
         (dns("NODATA: no TXT record"), (NO_RECORD(type="TXT"),)),
         (dns("CNAME b.example", "CNAME c.example", "v=x"), (ALIAS(name="b.example"), ALIAS(name="c.example"), "v=x")),
-        (dns("timeout: no answer", ttl=None), (failure(Reason.TIMEOUT, AS_SAID(text="no answer")),)),
+        (dns("timeout: no answer", ttl=None), (failure(Reason.TIMEOUT, VERBATIM(text="no answer")),)),
         (dns("servfail", ttl=None), (failure(Reason.SERVFAIL),)),
         (dns("servfail: a record", "another"), ("servfail: a record", "another")),
         (dns("NODATA: no MX record"), ("NODATA: no MX record",)),  # text of a TXT record
@@ -54,6 +54,6 @@ def test_what_lines_say() -> None:
         False,
     )
     assert is_absence((NO_RECORD(type="TXT"),))
-    assert all(is_failure((failure(Reason.TIMEOUT, detail),)) for detail in (None, AS_SAID(text="late")))
+    assert all(is_failure((failure(Reason.TIMEOUT, detail),)) for detail in (None, VERBATIM(text="late")))
     assert not is_failure(("timeout: a text record",))
     assert not is_failure(())

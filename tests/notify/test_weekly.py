@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deliverability.auditors import catalogue
 from deliverability.config import EmailSettings, NotifySettings, WebhookSettings
-from deliverability.model.answer import Said
+from deliverability.model.answer import ReceiverEffect
 from deliverability.model.facts import Purpose
 from deliverability.model.history import Cause, ChangeKind, Comparison, FindingChange, RecordChange, VerdictChange
 from deliverability.model.report import FactChange, Outcome, VerdictKind
@@ -64,7 +64,7 @@ def entry(
     values: dict[str, Any] = {
         "grade": "D",
         "verdicts": (
-            ReceiverVerdict("gmail", VerdictKind.AT_RISK, (Said(Effect.SPAM),)),
+            ReceiverVerdict("gmail", VerdictKind.AT_RISK, (ReceiverEffect(Effect.SPAM),)),
             ReceiverVerdict("icloud", VerdictKind.ACCEPTED),
         ),
         "comparison": Comparison(

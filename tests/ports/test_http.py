@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from deliverability.model.codes import AS_SAID
+from deliverability.model.codes import VERBATIM
 from deliverability.model.facts import Reason
 from deliverability.ports.base import Fetched, NoPage, Page
 from deliverability.ports.clock import FixedClock
@@ -347,8 +347,8 @@ class Canned:
 
 
 PAGE = Page("https://a.example/", 200, "text/plain", b"\x00\xffbody", "2026-11-24T12:00:00Z", "192.0.2.1")
-LOST = NoPage("https://b.example/", Reason.TIMEOUT, AS_SAID(text="no answer within 8 s"), at="2026-11-24T12:00:00Z")
-WRONG = NoPage("https://c.example/", Reason.REFUSED, AS_SAID(text="the certificate is not valid"), certain=True)
+LOST = NoPage("https://b.example/", Reason.TIMEOUT, VERBATIM(text="no answer within 8 s"), at="2026-11-24T12:00:00Z")
+WRONG = NoPage("https://c.example/", Reason.REFUSED, VERBATIM(text="the certificate is not valid"), certain=True)
 
 
 def recording(canned: Canned) -> Ports:

@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 from deliverability.auditors import smtp, transport
 from deliverability.auditors.base import gather
 from deliverability.auditors.smtp import certificate_names
-from deliverability.model.codes import AS_SAID, Input, needs
+from deliverability.model.codes import VERBATIM, Input, needs
 from deliverability.model.errors import InputError
 from deliverability.model.facts import Reason, Subject, Unknown
 from deliverability.ports.base import MailHost, NoMailHost, Probed, Resolver
@@ -242,7 +242,7 @@ async def test_without_the_option_nobody_is_called_and_nothing_known() -> None:
 async def test_what_one_host_showed_and_another_did_not(identity: tuple[Path, bytes]) -> None:
     der = identity[1]
     first = MailHost(HOST, "192.0.2.1", True, "mx", True, "TLSv1.3", "", der, "self-signed certificate")
-    second = NoMailHost("mx2.example.com", Reason.TIMEOUT, AS_SAID(text="no answer"))
+    second = NoMailHost("mx2.example.com", Reason.TIMEOUT, VERBATIM(text="no answer"))
     digest = hashlib.sha256(der).hexdigest()
     found = await facts(Seen(first, second), tlsa=f"3 0 1 {digest}")
     one, two = found["transport.mx_tls"]

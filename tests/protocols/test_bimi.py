@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from deliverability import discover_bimi
-from deliverability.model.codes import ABOUT, AS_SAID, Detail, Input, needs
+from deliverability.model.codes import ABOUT, VERBATIM, Detail, Input, needs
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import Fetched, NoPage, Page, Resolver
 from deliverability.ports.static import StaticResolver
@@ -106,16 +106,16 @@ async def test_a_failed_look_up_is_unknown(name: str, fault: str) -> None:
 async def test_what_everybody_would_miss_is_a_fault_and_what_only_we_missed_is_unknown() -> None:
     resolver = StaticResolver(ZONE)
     web = Web(
-        NoPage(LOGO, Reason.REFUSED, AS_SAID(text="it leads to 10.0.0.1"), certain=True),
+        NoPage(LOGO, Reason.REFUSED, VERBATIM(text="it leads to 10.0.0.1"), certain=True),
         Page(PEM, 404, "text/html", b""),
     )
     found = await discover_bimi("example.com", resolver, web)
-    assert (found.logo, found.certificate_found) == (BimiLogo(None, (AS_SAID(text="it leads to 10.0.0.1"),)), False)
+    assert (found.logo, found.certificate_found) == (BimiLogo(None, (VERBATIM(text="it leads to 10.0.0.1"),)), False)
     found = await discover_bimi("example.com", resolver, Web(Page(LOGO, 404, "", b""), Page(PEM, 200, "", b"none")))
     assert (found.logo, found.certificate_found) == (BimiLogo(None, (NOT_200(n=404),)), False)
-    web = Web(NoPage(LOGO, Reason.TIMEOUT, AS_SAID(text="no answer")), Page(PEM, 503, "text/html", b""))
+    web = Web(NoPage(LOGO, Reason.TIMEOUT, VERBATIM(text="no answer")), Page(PEM, 503, "text/html", b""))
     found = await discover_bimi("example.com", resolver, web)
-    assert found.logo == Unknown(Reason.TIMEOUT, ABOUT(what=LOGO, detail=AS_SAID(text="no answer")))
+    assert found.logo == Unknown(Reason.TIMEOUT, ABOUT(what=LOGO, detail=VERBATIM(text="no answer")))
     assert found.certificate_found == Unknown(Reason.REFUSED, HTTP_STATUS(url=PEM, n=503))
 
 

@@ -80,14 +80,15 @@ async def test_a_failed_look_up_is_never_taken_for_absence(fault: str) -> None:
     assert ([each.host for each in found.hosts], found.unchecked) == (["mx.example.net"], ("plain.example.net",))
 
 
-async def test_a_resolver_that_validated_the_answer_is_believed() -> None:
-    class Validating(StaticResolver):
-        async def query(self, name: str, rdtype: str) -> Answer:
-            answer = await super().query(name, rdtype)
-            if isinstance(answer, Found) and rdtype == "TLSA":
-                return Found(answer.name, rdtype, answer.values, authenticated=True)
-            return answer
+class Validating(StaticResolver):
+    async def query(self, name: str, rdtype: str) -> Answer:
+        answer = await super().query(name, rdtype)
+        if isinstance(answer, Found) and rdtype == "TLSA":
+            return Found(answer.name, rdtype, answer.values, authenticated=True)
+        return answer
 
+
+async def test_a_resolver_that_validated_the_answer_is_believed() -> None:
     found = await discover_dane("example.com", Validating(ZONE | {("example.net", "DS"): []}))
     assert not isinstance(found.hosts, Unknown)
     assert [(host.signed, host.zone) for host in found.hosts] == [(True, None)]

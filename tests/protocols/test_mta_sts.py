@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from deliverability import discover_mta_sts
-from deliverability.model.codes import ABOUT, AS_SAID, Detail, Input, needs
+from deliverability.model.codes import ABOUT, VERBATIM, Detail, Input, needs
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import Fetched, NoPage, Page, Resolver
 from deliverability.ports.static import StaticResolver
@@ -117,12 +117,12 @@ async def test_a_failed_look_up_is_unknown(fault: str) -> None:
 
 async def test_a_site_at_fault_is_an_error_and_a_fetch_that_failed_is_unknown() -> None:
     resolver = StaticResolver(ZONE)
-    wrong = NoPage(URL, Reason.REFUSED, AS_SAID(text="the certificate is not valid"), certain=True)
+    wrong = NoPage(URL, Reason.REFUSED, VERBATIM(text="the certificate is not valid"), certain=True)
     found = await discover_mta_sts("example.com", resolver, Web(wrong))
-    assert found.policy == MtaStsPolicy(errors=(AS_SAID(text="the certificate is not valid"),))
-    late = NoPage(URL, Reason.TIMEOUT, AS_SAID(text="no answer within 8 s"))
+    assert found.policy == MtaStsPolicy(errors=(VERBATIM(text="the certificate is not valid"),))
+    late = NoPage(URL, Reason.TIMEOUT, VERBATIM(text="no answer within 8 s"))
     found = await discover_mta_sts("example.com", resolver, Web(late))
-    assert found.policy == Unknown(Reason.TIMEOUT, ABOUT(what=URL, detail=AS_SAID(text="no answer within 8 s")))
+    assert found.policy == Unknown(Reason.TIMEOUT, ABOUT(what=URL, detail=VERBATIM(text="no answer within 8 s")))
 
 
 # --- the record ----------------------------------------------------------------------------------------------------
@@ -194,7 +194,7 @@ def test_policies(answer: Page, errors: tuple[Detail, ...]) -> None:
 
 def test_what_only_the_letter_of_the_grammar_refuses_is_told_in_the_parser_s_words() -> None:
     (error,) = parse_mta_sts_policy(page(POLICY.replace(b"max_age", b"a b: c\r\nmax_age"))).errors
-    assert AS_SAID.matches(error)
+    assert VERBATIM.matches(error)
 
 
 @pytest.mark.parametrize(

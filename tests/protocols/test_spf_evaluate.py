@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deliverability.model.codec import decode, encode
-from deliverability.model.codes import ABOUT, AS_SAID, ASKED
+from deliverability.model.codes import ABOUT, ASKED, VERBATIM
 from deliverability.model.evidence import NO_NAME
 from deliverability.model.facts import Reason, Value
 from deliverability.model.spf import SPF_AT, SpfResult, StepOutcome, Trace, TraceStep, decided_by, plain, spf_trace
@@ -305,5 +305,5 @@ def test_a_trace_of_an_older_version_has_its_texts_as_they_were() -> None:
     old: Value = {"ip": "192.0.2.1", "domain": "a.com", "record": None, "result": "softfail", "reason": "~all at a.com"}
     assert isinstance(old, Mapping)
     assert spf_trace({**old, "steps": (step,)}) == Trace(
-        "a.com", None, SpfResult.SOFTFAIL, AS_SAID(text="~all at a.com"), (TraceStep("~all", StepOutcome.MATCH),)
+        "a.com", None, SpfResult.SOFTFAIL, VERBATIM(text="~all at a.com"), (TraceStep("~all", StepOutcome.MATCH),)
     )

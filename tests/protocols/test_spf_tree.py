@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from deliverability.model.codec import decode, encode
-from deliverability.model.codes import ABOUT, AS_SAID, ASKED
+from deliverability.model.codes import ABOUT, ASKED, VERBATIM
 from deliverability.model.facts import Reason, Unknown, Value, records_of
 from deliverability.model.spf import SpfStatus, SpfTerm, SpfTree, plain, spf_tree
 from deliverability.ports.base import Answer, Failed, Found, Resolver
@@ -531,5 +531,5 @@ def test_a_tree_of_an_older_version_has_its_texts_as_they_were() -> None:
     old = {**tree, "terms": ({**bad, "problem": "invalid prefix length /99"}, {**lost, "status": "failed: timeout"})}
     found = spf_tree(old)
     assert found is not None
-    assert found.terms[0].problem == AS_SAID(text="invalid prefix length /99")
+    assert found.terms[0].problem == VERBATIM(text="invalid prefix length /99")
     assert found.terms[1].status is SpfStatus.FAILED

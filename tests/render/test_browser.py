@@ -28,7 +28,7 @@ from deliverability.mail.reader import read
 from deliverability.mail.structure import body_texts
 from deliverability.render.html import render_handout
 from deliverability.view.report import ReportView
-from tests.browser import DARK, browse, find_chromium, require, screenshot
+from tests.browser import DARK, browse, find_axe, find_chromium, screenshot
 from tests.speaking import shipped, written
 from tests.test_golden import DEMO
 from tests.test_golden import audited as report_of
@@ -99,10 +99,7 @@ def chromium() -> str:
 
 @pytest.fixture(scope="module")
 def axe() -> str:
-    """The script of axe-core, from the file that DELIV_AXE names; .ci/run fetches it."""
-    name = os.environ.get("DELIV_AXE")
-    found = name if name and Path(name).is_file() else None
-    return Path(require(found, "axe-core (DELIV_AXE names its axe.min.js)")).read_text("utf-8")
+    return find_axe()
 
 
 def html_of(subject: str, lang: str, html: str | None = None) -> str:

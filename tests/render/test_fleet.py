@@ -44,7 +44,7 @@ def full(rules: RuleSet) -> FleetCauses:
                 unmet=[ids[(n + k) % len(ids)] for k in range(20)],
                 includes={vendor: cost, long: 3, "_spf.mail.example": 5},
                 services={"sendgrid": ["include:sendgrid.net"]} if n % 3 else {"mailchimp": []},
-                kept={
+                facts={
                     "spf.broken_includes": [f"_spf.gone{n % 400}.example"],
                     "dmarc.stage": ("absent", "none", "reject")[n % 3 if cost < 9 else 2],
                     "dkim.keys": [key],

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from deliverability.judge.engine import Selection
-from deliverability.model.codes import AS_SAID
+from deliverability.model.codes import VERBATIM
 from deliverability.model.facts import Purpose, Reason, Unknown
 from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import Note, Outcome
@@ -272,8 +272,8 @@ def test_hostile_values_cannot_write_to_the_terminal():
         notes=(Note("domain-nonexistent", {"domain": evil}), Note(evil, {evil: evil})),
         findings=(
             finding("DKIM-002", Outcome.UNMET, item=evil, observed={"item.bits": evil}),
-            finding("SPF-003", Outcome.UNKNOWN, unknown=Unknown(Reason.TIMEOUT, AS_SAID(text=evil))),
-            finding("SIZ-001", Outcome.UNKNOWN, unknown=Unknown(Reason.NOT_CONFIGURED, AS_SAID(text=evil))),
+            finding("SPF-003", Outcome.UNKNOWN, unknown=Unknown(Reason.TIMEOUT, VERBATIM(text=evil))),
+            finding("SIZ-001", Outcome.UNKNOWN, unknown=Unknown(Reason.NOT_CONFIGURED, VERBATIM(text=evil))),
         ),
     )
     for lang in ("en", "ja"):

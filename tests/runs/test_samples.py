@@ -51,13 +51,13 @@ def test_marks_tell_what_kind_of_mail_it_is_or_nothing_does(
     header: str, purpose: Purpose | None, signs: tuple[str, ...]
 ) -> None:
     seen = sample_seen("a.eml", sample(header), None)
-    assert (seen.purpose, seen.signs, seen.said) == (purpose, signs, False)
+    assert (seen.purpose, seen.signs, seen.by_user) == (purpose, signs, False)
 
 
 def test_the_word_on_the_message_counts_before_the_word_on_the_domain_and_both_before_marks() -> None:
     marked = "List-Unsubscribe: <mailto:u@example.com>\r\n"
     of_domain = sample_seen("a", sample(marked), Purpose.USERS)
-    assert (of_domain.purpose, of_domain.said, of_domain.signs) == (Purpose.USERS, True, ())
+    assert (of_domain.purpose, of_domain.by_user, of_domain.signs) == (Purpose.USERS, True, ())
     of_message = sample_seen("a", sample(marked, purpose=Purpose.TRANSACTIONAL), Purpose.USERS)
     assert of_message.purpose is Purpose.TRANSACTIONAL
 

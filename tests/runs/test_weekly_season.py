@@ -20,7 +20,7 @@ from deliverability.auditors import catalogue
 from deliverability.history.store import History
 from deliverability.judge.engine import Selection
 from deliverability.judge.files import load_guide
-from deliverability.model.codes import AS_SAID
+from deliverability.model.codes import VERBATIM
 from deliverability.model.facts import Purpose, Reason
 from deliverability.model.history import Cause, ChangeKind, FindingChange
 from deliverability.model.rules import RuleSet
@@ -86,7 +86,7 @@ class Down:
     """A resolver on a day when DNS is out."""
 
     async def query(self, name: str, rdtype: str) -> Answer:
-        return Failed(name, rdtype, Reason.SERVFAIL, AS_SAID(text="answer code 2"))
+        return Failed(name, rdtype, Reason.SERVFAIL, VERBATIM(text="answer code 2"))
 
     async def close(self) -> None: ...
 

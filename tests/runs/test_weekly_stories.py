@@ -21,7 +21,7 @@ from deliverability._files import HALF_WRITTEN
 from deliverability.auditors import catalogue
 from deliverability.history.store import History
 from deliverability.judge.engine import Selection
-from deliverability.model.codes import AS_SAID
+from deliverability.model.codes import VERBATIM
 from deliverability.model.facts import Purpose, Reason, Unknown, Waiver, records_of
 from deliverability.model.history import Cause, ChangeKind, Comparison, FindingChange, VerdictChange
 from deliverability.model.observed import SourceWord
@@ -77,7 +77,7 @@ class Failing(Struct):
         for each in self.questions:
             below = each.removeprefix("*.")
             if asked == each or (each != below and f".{asked.split()[1]}".endswith(f".{below}")):
-                return Failed(name, rdtype, self.reason, AS_SAID(text="by the test"))
+                return Failed(name, rdtype, self.reason, VERBATIM(text="by the test"))
         return await self.base.query(name, rdtype)
 
     async def close(self) -> None:

@@ -42,7 +42,7 @@ def visible(html: str) -> str:
 
 
 def kept(slimmed: Slimmed) -> list[tuple[str, Unchanged]]:
-    return [(part.path, part.kept) for part in slimmed.parts if part.kept]
+    return [(part.path, part.unchanged) for part in slimmed.parts if part.unchanged]
 
 
 def assert_same_message(before: Message, after: Message, slimmed: Slimmed) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deliverability.model.codes import AS_SAID
+from deliverability.model.codes import VERBATIM
 from deliverability.view.captures import CaptureRow, capture_row
 from deliverability.words.phrases import phrases
 
@@ -27,7 +27,7 @@ def test_an_audited_message_says_its_answer() -> None:
 
 
 def test_what_went_wrong_is_said_in_place_of_the_answer() -> None:
-    found = row(problems=(AS_SAID(text="no message"),))
+    found = row(problems=(VERBATIM(text="no message"),))
 
     assert (found.tone, found.verdict, found.audited) == ("unknown", "no message", False)
 

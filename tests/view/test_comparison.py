@@ -20,7 +20,7 @@ def compared(
 
 
 def texts(lines: tuple[LineDiff, ...]) -> list[str]:
-    marks = {PieceKind.KEPT: "", PieceKind.ADDED: "+", PieceKind.REMOVED: "-"}
+    marks = {PieceKind.SAME: "", PieceKind.ADDED: "+", PieceKind.REMOVED: "-"}
     return [each.left_out or "".join(f"{marks[piece.kind]}{piece.text}" for piece in each.pieces) for each in lines]
 
 

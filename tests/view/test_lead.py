@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from deliverability.model.answer import Reach, ReceiverGroup, ReportAnswer, Said, Unanswered
+from deliverability.model.answer import Reach, ReceiverEffect, ReceiverGroup, ReportAnswer, Unanswered
 from deliverability.model.codes import Code
 from deliverability.model.facts import Reason, Unknown
 from deliverability.model.report import VerdictKind
@@ -21,7 +21,7 @@ def lead(answer: ReportAnswer, lang: str = "en") -> str:
     return ReportView(make_report(answer=answer), speaking.shipped(lang)).answer.lead
 
 
-def at_risk(*groups: tuple[Said, str]) -> ReportAnswer:
+def at_risk(*groups: tuple[ReceiverEffect, str]) -> ReportAnswer:
     """A mail of which each of those receivers does something else, for the same reason."""
     made = example_answer()
     cause = made.groups[0].deciding[:1]
@@ -32,7 +32,9 @@ def at_risk(*groups: tuple[Said, str]) -> ReportAnswer:
 
 def test_each_receiver_is_said_to_do_what_it_does() -> None:
     answer = at_risk(
-        (Said(Effect.REJECT, contested=True), "outlook"), (Said(Effect.SPAM), "icloud"), (Said(Effect.WARN), "docomo")
+        (ReceiverEffect(Effect.REJECT, contested=True), "outlook"),
+        (ReceiverEffect(Effect.SPAM), "icloud"),
+        (ReceiverEffect(Effect.WARN), "docomo"),
     )
     assert lead(answer).startswith(
         "No receiver is known to refuse this mail; Outlook.com may refuse it; iCloud files it as spam; docomo shows a "
@@ -42,7 +44,11 @@ def test_each_receiver_is_said_to_do_what_it_does() -> None:
 
 
 def test_those_that_do_the_same_share_a_clause() -> None:
-    answer = at_risk((Said(Effect.SPAM), "icloud"), (Said(Effect.SPAM), "yahoo"), (Said(Effect.WARN), "docomo"))
+    answer = at_risk(
+        (ReceiverEffect(Effect.SPAM), "icloud"),
+        (ReceiverEffect(Effect.SPAM), "yahoo"),
+        (ReceiverEffect(Effect.WARN), "docomo"),
+    )
     assert "iCloud and Yahoo file it as spam; docomo shows a warning" in lead(answer)
 
 
@@ -88,8 +94,8 @@ def test_where_nothing_was_answered_the_reason_is_told(unknown: Unknown, said: s
 
 
 def test_a_refusal_that_depends_on_the_volume_is_not_denied() -> None:
-    made = at_risk((Said(Effect.SPAM), "icloud"))
-    cause, refusal = made.groups[0].deciding, (Said(Effect.REJECT),)
+    made = at_risk((ReceiverEffect(Effect.SPAM), "icloud"))
+    cause, refusal = made.groups[0].deciding, (ReceiverEffect(Effect.REJECT),)
     depends = ReceiverGroup(
         VerdictKind.DEPENDS, refusal, ("gmail",), cause, step=1, small=VerdictKind.AT_RISK, bulk=VerdictKind.REJECTED
     )
@@ -101,12 +107,14 @@ def test_a_refusal_that_depends_on_the_volume_is_not_denied() -> None:
 @pytest.mark.parametrize(
     ("said", "bulk_only", "tone"),
     [
-        (Said(Effect.REJECT), False, "bad"),
-        (Said(Effect.REJECT, contested=True), False, "risk"),
-        (Said(Effect.REJECT), True, "risk"),
-        (Said(Effect.SPAM), False, "risk"),
+        (ReceiverEffect(Effect.REJECT), False, "bad"),
+        (ReceiverEffect(Effect.REJECT, contested=True), False, "risk"),
+        (ReceiverEffect(Effect.REJECT), True, "risk"),
+        (ReceiverEffect(Effect.SPAM), False, "risk"),
     ],
 )
-def test_without_a_message_the_mark_says_no_more_than_the_sentence(said: Said, bulk_only: bool, tone: str) -> None:
+def test_without_a_message_the_mark_says_no_more_than_the_sentence(
+    said: ReceiverEffect, bulk_only: bool, tone: str
+) -> None:
     group = ReceiverGroup(VerdictKind.DNS_NOT_READY, (said,), ("gmail",), (), bulk_only=bulk_only)
     assert group_tone(group) == tone

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from deliverability.auditors import catalogue
-from deliverability.model.answer import Said
-from deliverability.model.codes import AS_SAID
+from deliverability.model.answer import ReceiverEffect
+from deliverability.model.codes import VERBATIM
 from deliverability.model.evidence import NO_NAME
 from deliverability.model.history import (
     Cause,
@@ -65,7 +65,7 @@ def entry(domain: str, *verdicts: tuple[str, VerdictKind, VerdictKind], **more: 
         if before is not after
     )
     comparison = Comparison(domain, "", more.pop("previous", BEFORE), more.pop("changes", ()), changes, records)
-    effects = {REJECTED: (Said(Effect.REJECT),), AT_RISK: (Said(more.pop("effect", Effect.SPAM)),)}
+    effects = {REJECTED: (ReceiverEffect(Effect.REJECT),), AT_RISK: (ReceiverEffect(more.pop("effect", Effect.SPAM)),)}
     now = tuple(ReceiverVerdict(ident, after, effects.get(after, ())) for ident, _, after in verdicts)
     return WeeklyEntry(domain, "", "", now, comparison=comparison, **more)
 
@@ -171,7 +171,7 @@ def test_what_could_not_be_checked_says_since_when() -> None:
     assert sentences(told) == ["a.example could not be checked since 18 Nov"]
     assert sentences(told, lang="ja") == ["a.exampleは11月18日以降、確認できていません"]
     assert subject(told) == "deliv: a.example could not be checked · 25 Nov"
-    error = WeeklyEntry("b.example", "", "", problems=(AS_SAID(text="no such message"),))
+    error = WeeklyEntry("b.example", "", "", problems=(VERBATIM(text="no such message"),))
     assert sentences(error) == ["b.example could not be checked (no such message)"]
 
 

@@ -11,14 +11,13 @@ import click
 from deliverability.cli.command import Command
 from deliverability.cli.language import language
 from deliverability.cli.options import (
-    config_option,
+    dns_options,
     judging_options,
     output_options,
     plain_errors,
-    resolver_option,
     rule_problems,
 )
-from deliverability.cli.types import NumberType, PathOf
+from deliverability.cli.types import PathOf
 
 if TYPE_CHECKING:
     from deliverability.cli.judging import Judging
@@ -31,11 +30,7 @@ if TYPE_CHECKING:
 @click.command("fleet-open", cls=Command)
 @click.argument("folder", metavar="DIR", type=PathOf("folder", exists=True))
 @click.argument("domain", metavar="DOMAIN")
-@click.option("--zone", multiple=True, type=PathOf("either", exists=True), metavar="FILE|DIR")
-@resolver_option
-@click.option("--offline", is_flag=True)
-@click.option("--timeout", type=NumberType(float, 0.1), metavar="SECONDS")
-@config_option
+@dns_options
 @judging_options
 @output_options
 def command(folder: Path, domain: str, **params: Any) -> int:
@@ -51,28 +46,30 @@ def command(folder: Path, domain: str, **params: Any) -> int:
         with rule_problems():
             judging = Judging.of(params, settings)
         with opened(folder) as fleet:
-            kept = audited_of(fleet.facts_of(parse_domain(domain)))
+            audited = audited_of(fleet.facts_of(parse_domain(domain)))
             outputs = judging.outputs(1)
-            found = _reopened(fleet, kept, settings, judging, params)
-        code = judging.write(kept, found.report, outputs)
+            found = _reopened(fleet, audited, settings, judging, params)
+        code = judging.write(audited, found.report, outputs)
         outputs.end()
     if found.changed:
         click.echo(language().say.count("cli.fleet-changed", found.changed), err=True)
     return code
 
 
-def _reopened(fleet: FleetFolder, kept: Any, settings: Settings, judging: Judging, params: dict[str, Any]) -> Reopened:
+def _reopened(
+    fleet: FleetFolder, audited: Any, settings: Settings, judging: Judging, params: dict[str, Any]
+) -> Reopened:
     from deliverability.cli.fleet.run import options_of_subject
     from deliverability.runs.fleet.reopen import reopened
     from deliverability.runs.job import Job
 
-    subject = fleet.subject(kept.subject.domain)
+    subject = fleet.subject(audited.subject.domain)
     job = Job(subject.domain, options=options_of_subject(subject, settings))
     ports = _ports(fleet, settings, params)
 
     async def work() -> Reopened:
         try:
-            return await reopened(kept, job, ports, judging.rules, judging.selection)
+            return await reopened(audited, job, ports, judging.rules, judging.selection)
         finally:
             if ports is not None:
                 await ports.close()
@@ -82,10 +79,9 @@ def _reopened(fleet: FleetFolder, kept: Any, settings: Settings, judging: Judgin
 
 def _ports(fleet: FleetFolder, settings: Settings, params: dict[str, Any]) -> Ports | None:
     """Whom to ask for remedies: nobody where the run asked no live DNS and nothing else is named now."""
-    from deliverability.cli.fleet.run import UNUSED
     from deliverability.cli.inputs import ports_of
 
     live = not any(fleet.settings.get(each) for each in ("--zone", "--offline"))
     if params["offline"] or not (live or params["zone"] or params["resolver"]):
         return None
-    return ports_of({**params, **UNUSED, "fetch": False, "probe_smtp": False}, settings)
+    return ports_of(params, settings)

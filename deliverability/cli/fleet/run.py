@@ -22,10 +22,13 @@ from deliverability.cli.options import (
     blocklists_option,
     config_option,
     judging_options,
+    offline_option,
     plain_errors,
     resolver_option,
     rule_problems,
     speaking_option,
+    timeout_option,
+    zone_option,
 )
 from deliverability.cli.progress import CLEAR, Progress, on_terminal
 from deliverability.cli.types import EngineAddress, NumberType, PartOf, PathOf
@@ -46,8 +49,6 @@ if TYPE_CHECKING:
 UNBOUND = Path(__file__).resolve().parents[2] / "data" / "unbound.conf"
 _RATE = 500.0
 _SHOWN = 20
-UNUSED = {"replay": None, "proposals": (), "record": None, "probe_unsubscribe": False}
-"""Options of an audit that have no place in a fleet."""
 
 
 @click.command("fleet-run", cls=Command)
@@ -60,12 +61,12 @@ UNUSED = {"replay": None, "proposals": (), "record": None, "probe_unsubscribe": 
 @click.option("--retry-failed", is_flag=True)
 @click.option("--rejudge", is_flag=True)
 @click.option("--explain-resolver", is_flag=True)
-@click.option("--zone", multiple=True, type=PathOf("either", exists=True), metavar="FILE|DIR")
+@zone_option
 @resolver_option
-@click.option("--offline", is_flag=True)
+@offline_option
 @click.option("--fetch", is_flag=True)
 @click.option("--probe-smtp", is_flag=True)
-@click.option("--timeout", type=NumberType(float, 0.1), metavar="SECONDS")
+@timeout_option
 @blocklists_option
 @config_option
 @judging_options
@@ -119,7 +120,7 @@ def _planned(domains: FleetList, out: Path, params: dict[str, Any]) -> tuple[Fle
     settings = read_settings(params["config"])
     lists = _lists(params, settings)
     with in_our_words():
-        ports = PortSettings(**port_settings({**params, **UNUSED}, settings), **list_ports(lists))
+        ports = PortSettings(**port_settings(params, settings), **list_ports(lists))
         if not ports.zones:  # which each worker reads for itself
             open_ports(ports)
     folders = tuple(params["rules"]) or settings.rules
@@ -128,8 +129,8 @@ def _planned(domains: FleetList, out: Path, params: dict[str, Any]) -> tuple[Fle
 
     judged = judged_by(rules, selection)
     wanted = lists.wanted if lists else None
-    said = partial(options_of_subject, settings=settings, lists=wanted)
-    job = FleetJob(domains, out, _described(ports, settings, wanted), judged, said, **_wanted(params))
+    options_for = partial(options_of_subject, settings=settings, lists=wanted)
+    job = FleetJob(domains, out, _described(ports, settings, wanted), judged, options_for, **_wanted(params))
     rate = _RATE if params["rate"] is None else params["rate"]
     rate *= len(ports.servers) or 1
     return job, FleetPlan(ports, folders, selection, judged, rate, params["workers"] or default_workers())
@@ -146,7 +147,7 @@ def _lists(params: dict[str, Any], settings: Settings) -> ListSetup | None:
     from deliverability.runs.blocklists import NOT_FOR_FLEETS, free_lists
     from deliverability.runs.rules import load_rules
 
-    setup = lists_of({**params, **UNUSED}, settings, params["blocklists"] or ())
+    setup = lists_of(params, settings, params["blocklists"] or ())
     if setup is None:
         return None
     known = load_rules(tuple(params["rules"]) or settings.rules).knowledge.blocklists
@@ -159,12 +160,12 @@ def options_of_subject(subject: FleetSubject, settings: Settings, lists: ListsWa
     """What the table says of a domain's mail, filled up from the settings. Raises InputError."""
     from deliverability.cli.inputs import options_of
 
-    said = options_of(settings, subject.domain)
+    general = options_of(settings, subject.domain)
     return replace(
-        said,
-        selectors=subject.selectors or said.selectors,
-        purpose=subject.purpose or said.purpose,
-        daily_volume=said.daily_volume if subject.daily_volume is None else subject.daily_volume,
+        general,
+        selectors=subject.selectors or general.selectors,
+        purpose=subject.purpose or general.purpose,
+        daily_volume=general.daily_volume if subject.daily_volume is None else subject.daily_volume,
         lists_wanted=lists,
     )
 
@@ -188,7 +189,7 @@ def _done(job: FleetJob, plan: FleetPlan, address: str) -> FleetEnd:
     from deliverability.runs.fleet.run import Stop, fleet
 
     stop = Stop()
-    with _interruptible(stop), contextlib.closing(_Told()) as listener:
+    with _interruptible(stop), contextlib.closing(_RunListener()) as listener:
         return fleet(job, _engine(plan, job.folder, address), listener, stop)
 
 
@@ -222,7 +223,7 @@ def _interruptible(stop: Stop) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-class _Told:
+class _RunListener:
     """Tells on the error stream how a run goes on; a line of progress on a terminal only."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ import click
 
 from deliverability.cli.command import Command
 from deliverability.cli.language import language
-from deliverability.cli.options import lang_option, plain_errors, text_or_json_option
+from deliverability.cli.options import plain_errors, speaking_option, text_or_json_option
 from deliverability.cli.progress import clock
 from deliverability.cli.types import PathOf
 from deliverability.model.codec import json_text
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 @click.command("fleet-status", cls=Command)
 @click.argument("folder", metavar="DIR", type=PathOf("folder", exists=True))
 @text_or_json_option
-@lang_option
-def command(folder: Path, style: str, lang: str) -> int:
+@speaking_option
+def command(folder: Path, style: str) -> int:
     """Say how far the run of a folder is."""
     with plain_errors():
         from deliverability.runs.fleet.run import fleet_status

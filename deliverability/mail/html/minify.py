@@ -59,7 +59,7 @@ def minify_css(css: str) -> str:
         return css  # hidden from the browsers of the nineties, or broken: not worth a risk
     out: list[str] = []
     position = 0
-    kept: list[str] = []
+    protected: list[str] = []
     for piece in _CSS_PIECE.finditer(css):
         out.append(css[position : piece.start()])
         position = piece.end()
@@ -71,13 +71,13 @@ def minify_css(css: str) -> str:
         else:
             if text[-1] not in "\"')" or len(text) < 2:
                 return css
-            out.append(f"\0{len(kept)}\0")
-            kept.append(text)
+            out.append(f"\0{len(protected)}\0")
+            protected.append(text)
     out.append(css[position:])
     text = _SPACES.sub(" ", "".join(out))
     text = _CSS_AROUND.sub(r"\1", text).strip(" ")
     text = _after_properties(text).replace(";}", "}")
-    return re.sub("\0(\\d+)\0", lambda match: kept[int(match[1])], text)
+    return re.sub("\0(\\d+)\0", lambda match: protected[int(match[1])], text)
 
 
 def _after_properties(css: str) -> str:
@@ -170,12 +170,12 @@ class _Minifier:
         """A start tag without what is redundant in it."""
         if not token.closed:
             return source
-        kept = [each for each in token.attributes if not self._is_redundant(token.name, each)]
+        attributes = [each for each in token.attributes if not self._is_redundant(token.name, each)]
         name = self.html[token.start : token.start + 1 + len(token.name)]
-        pieces = [name, *(self._attribute(each) for each in kept)]
+        pieces = [name, *(self._attribute(each) for each in attributes)]
         closing = ">"
         if source.endswith("/>") and token.name not in VOID_ELEMENTS:
-            closing = "/>" if not kept or pieces[-1].endswith(('"', "'")) else " />"
+            closing = "/>" if not attributes or pieces[-1].endswith(('"', "'")) else " />"
         written = " ".join(pieces) + closing
         # An unquoted value that ends in "/" would swallow what follows; such tags stay.
         return written if len(written) < len(source) else source

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from deliverability.model.codes import AS_SAID, Code, Detail
+from deliverability.model.codes import VERBATIM, Code, Detail
+from deliverability.model.errors import DetailError
 
 MAX_LOGO_OCTETS = 32 * 1024
 """Octets that receivers advise a logo to stay below."""
@@ -38,12 +39,8 @@ _MAX_ELEMENTS = 20_000
 _MAX_ERRORS = 10
 
 
-class _RefusedError(Exception):
+class _RefusedError(DetailError):
     """The document is not read further; the detail says why."""
-
-    def __init__(self, detail: Detail) -> None:
-        super().__init__(detail.code)
-        self.detail = detail
 
 
 def logo_errors(data: bytes) -> tuple[Detail, ...]:
@@ -85,7 +82,7 @@ class _SvgReader:
         except _RefusedError as refused:
             return [*self._errors, refused.detail]
         except (expat.ExpatError, ValueError, LookupError) as error:
-            return [*self._errors, SVG_XML(why=AS_SAID(text=str(error)))]
+            return [*self._errors, SVG_XML(why=VERBATIM(text=str(error)))]
         if not self._title:
             self._errors.append(SVG_TITLE())
         return self._errors

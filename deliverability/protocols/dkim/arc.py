@@ -203,8 +203,8 @@ def _instance(field: HeaderField) -> int | None:
 def _message_signature(text: str) -> Signature:
     """An ARC-Message-Signature is a DKIM-Signature without v=, whose i= is the instance (section 4.1.2)."""
     tags = parse_tags(text)
-    kept = "; ".join(f"{name}={value}" for name, value in tags.tags.items() if name not in ("i", "v"))
-    signature = parse_signature(f"v=1; {kept}")
+    pairs = "; ".join(f"{name}={value}" for name, value in tags.tags.items() if name not in ("i", "v"))
+    signature = parse_signature(f"v=1; {pairs}")
     errors = list(tags.errors)
     if "v" in tags.tags:
         errors.append(STRAY_TAG(tag="v", field="ARC-Message-Signature"))
@@ -221,9 +221,9 @@ def _seal(tags: TagList) -> Signature:
         errors.append(STRAY_TAG(tag="h", field="ARC-Seal"))
     if tags.get("cv") not in (None, "none", "pass", "fail"):
         errors.append(odd_value(tags, "cv"))
-    kept = "; ".join(f"{name}={tags.tags[name]}" for name in ("a", "b", "d", "s", "t") if name in tags.tags)
+    pairs = "; ".join(f"{name}={tags.tags[name]}" for name in ("a", "b", "d", "s", "t") if name in tags.tags)
     # h= and bh= are filled in, because the reader of signatures asks for them.
-    read_as = parse_signature(f"v=1; h=from; bh=AA==; {kept}")
+    read_as = parse_signature(f"v=1; h=from; bh=AA==; {pairs}")
     missing = {TAG_MISSING(name=name) for name in _SEAL_TAGS}
     return replace(read_as, errors=(*errors, *(error for error in read_as.errors if error not in missing)))
 

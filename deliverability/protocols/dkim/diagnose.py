@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from deliverability._patterns import regex
 from deliverability.protocols.dkim.fields import signed_data
 from deliverability.protocols.dkim.key import Check, KeyRecord, check
+from deliverability.protocols.dkim.tags import without_white_space
 
 if TYPE_CHECKING:
     from deliverability.mail.reader import HeaderField
@@ -49,12 +50,12 @@ def _differing_copies(fields: Sequence[HeaderField], signature: Signature) -> tu
     """Fields whose value in z= is no longer in the message, white space aside."""
     present: dict[str, set[str]] = {}
     for field in fields:
-        present.setdefault(field.lower, set()).add(_squeezed(field.value))
+        present.setdefault(field.lower, set()).add(without_white_space(field.value))
     return tuple(
         dict.fromkeys(
             name
             for name, value in signature.copied
-            if name in signature.signed_headers and _squeezed(value) not in present.get(name, ())
+            if name in signature.signed_headers and without_white_space(value) not in present.get(name, ())
         )
     )
 
@@ -72,7 +73,3 @@ def _guesses(
         if tried < _MAX_GUESSES:
             tried += 1
             yield field.lower, [*fields[:index], replace(field, lower=""), *fields[index + 1 :]]
-
-
-def _squeezed(text: str) -> str:
-    return "".join(text.split())

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from deliverability._patterns import regex
 from deliverability.model.codes import Code, Detail
+from deliverability.model.names import is_within
 from deliverability.protocols.dkim.tags import (
     TAG_BASE64,
     TagList,
@@ -157,11 +158,6 @@ def parse_signature(value: bytes | str) -> Signature:
     if domain and selector and signature.key_name is None:
         errors.append(KEY_NAME_LONG())
     return replace(signature, errors=tuple(errors))
-
-
-def is_within(domain: str | None, parent: str) -> bool:
-    """`domain` is `parent` or a subdomain of it."""
-    return domain is not None and (domain == parent or domain.endswith(f".{parent}"))
 
 
 def _domain(text: str) -> str | None:

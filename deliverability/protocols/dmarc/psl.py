@@ -6,7 +6,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deliverability._cache import kept
+from deliverability._cache import cached
 
 if TYPE_CHECKING:
     from publicsuffixlist import PublicSuffixList
@@ -18,21 +18,21 @@ _REMEMBERED = 8192
 @cache
 def _list() -> PublicSuffixList:
     """The list that its package brings along, loaded when a name is first looked up."""
-    return _kept("suffixes", only_icann=False)
+    return _cached("suffixes", only_icann=False)
 
 
 @cache
 def _icann_list() -> PublicSuffixList:
     """The part of the list that ICANN and the registries stand for, without the suffixes of hosting companies."""
-    return _kept("suffixes.icann", only_icann=True)
+    return _cached("suffixes.icann", only_icann=True)
 
 
-def _kept(name: str, *, only_icann: bool) -> PublicSuffixList:
+def _cached(name: str, *, only_icann: bool) -> PublicSuffixList:
     """Reading the list takes longer than all that it is asked in a run, so it is kept as it was read."""
     import publicsuffixlist as library
 
     sources = [Path(library.__file__), Path(library.PSLFILE)]
-    return kept(name, sources, lambda: library.PublicSuffixList(accept_unknown=False, only_icann=only_icann))
+    return cached(name, sources, lambda: library.PublicSuffixList(accept_unknown=False, only_icann=only_icann))
 
 
 @lru_cache(_REMEMBERED)

@@ -81,6 +81,13 @@ class DmarcRecord(Struct, frozen=True):
         """The policy for the record's own domain; absent or (with rua) broken counts as none."""
         return "none" if self.broken_policy else self.policy or "none"
 
+    @property
+    def weaker(self) -> dict[str, str]:
+        """The tags for subdomains (sp, np) that ask for less than the policy of the domain itself."""
+        rank = POLICIES.index(self.published_policy)
+        pairs = (("sp", self.subdomain_policy), ("np", self.nonexistent_policy))
+        return {tag: value for tag, value in pairs if value is not None and POLICIES.index(value) < rank}
+
 
 def is_dmarc(text: str) -> bool:
     """Whether a TXT record is a DMARC record: ``v=DMARC1`` stands first, as a tag of its own (RFC 9989 section 4.8)."""

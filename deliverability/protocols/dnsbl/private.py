@@ -26,6 +26,7 @@ from deliverability._patterns import regex
 from deliverability.model.blocklists import PrivateEntry, PrivateList
 from deliverability.model.codes import Code
 from deliverability.model.errors import AT_LINE, FILE_TOO_LARGE, InputError, file_error
+from deliverability.model.names import is_address
 
 MAX_FILE_OCTETS = 64_000_000
 MAX_ENTRIES = 1_000_000
@@ -95,7 +96,7 @@ def _a_labels(name: str) -> str:
 def _networks(subject: str) -> list[_Network]:
     """The ranges that a text stands for; none where it is no address. Raises ValueError for a range that is none."""
     first, dash, last = subject.partition("-")
-    if dash and _is_address(first):
+    if dash and is_address(first):
         if "." in first and "." not in last:  # 192.0.2.1-9
             last = f"{first.rpartition('.')[0]}.{last}"
         ends = ipaddress.ip_address(first), ipaddress.ip_address(last)
@@ -106,21 +107,13 @@ def _networks(subject: str) -> list[_Network]:
         octets = subject.split(".")
         return [ipaddress.ip_network(f"{'.'.join([*octets, *['0'] * (4 - len(octets))])}/{8 * len(octets)}")]
     address = subject.partition("/")[0]
-    if not _is_address(address):
+    if not is_address(address):
         return []
     network = ipaddress.ip_network(subject, strict=False)
     mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
     if mapped is not None and network.prefixlen >= 96:
         return [ipaddress.ip_network(f"{mapped}/{network.prefixlen - 96}")]
     return [network]
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def read_private_list(ident: str, text: str, file: str) -> PrivateList:
@@ -161,7 +154,7 @@ def load_private_list(ident: str, path: Path) -> PrivateList:
 
 def _is_default(row: str) -> bool:
     """Whether a line is the reply for those that follow; an address of IPv6 may begin with a colon too."""
-    return row.startswith(":") and not _is_address(re.split(r"[ /-]", row, maxsplit=1)[0])
+    return row.startswith(":") and not is_address(re.split(r"[ /-]", row, maxsplit=1)[0])
 
 
 def _rows(text: str) -> Iterator[tuple[int, str]]:

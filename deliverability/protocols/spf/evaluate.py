@@ -9,7 +9,9 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from msgspec import Struct
 
 from deliverability.model.codes import ABOUT, ASKED, Code, Detail
+from deliverability.model.errors import DetailError
 from deliverability.model.evidence import FAILED, NO_NAME, NO_RECORD
+from deliverability.model.names import is_within
 from deliverability.model.spf import SPF_AT, SpfResult, StepOutcome, Trace, TraceStep
 from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver
 from deliverability.protocols.spf.names import domain_problem, name_problem, target_name, to_ascii
@@ -141,12 +143,8 @@ async def evaluate_spf(
     )
 
 
-class _PermError(Exception):
+class _PermError(DetailError):
     """The evaluation ends with permerror; `detail` says why."""
-
-    def __init__(self, detail: Detail) -> None:
-        super().__init__(detail.code)
-        self.detail = detail
 
 
 class _TempError(Exception):
@@ -347,7 +345,7 @@ class _Check:
         if isinstance(answer, Absent):
             self._count_void(question, "PTR")
         names = await self._validated(answer)
-        matched = any(name == target or name.endswith(f".{target}") for name in names)
+        matched = any(is_within(name, target) for name in names)
         found = _shown(question, "PTR", answer)
         return _Match(matched, VALIDATED(found=found, names=names) if names else VALIDATED_NONE(found=found))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-
 from deliverability.model.codes import Code, Detail
 
 MAX_NAME = 253
@@ -28,15 +26,6 @@ def to_ascii(domain: str) -> str:
         return idna.encode(domain, uts46=True).decode("ascii")
     except (UnicodeError, ValueError):
         return domain.lower()
-
-
-def is_address(text: str) -> bool:
-    """Whether it is an IPv4 or IPv6 address."""
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def name_problem(name: str) -> Detail | None:

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from deliverability._patterns import regex
 from deliverability.model.codes import ABOUT, Code, Detail
+from deliverability.model.errors import DetailError
 
 LOOKUP_MECHANISMS = frozenset({"include", "a", "mx", "ptr", "exists"})
 """Mechanisms that count towards the ten look-ups of section 4.6.4; the modifier `redirect` counts too."""
@@ -78,12 +79,8 @@ NO_ADDRESS = Code("spf-not-ip", ("text", "version"))
 OTHER_VERSION = Code("spf-other-ip", ("text", "version"))
 
 
-class SpfSyntaxError(ValueError):
+class SpfSyntaxError(DetailError, ValueError):
     """A piece of SPF text that the grammar does not allow; `detail` says what and why."""
-
-    def __init__(self, detail: Detail) -> None:
-        super().__init__(detail.code)
-        self.detail = detail
 
 
 class MacroExpand(Struct, frozen=True):

@@ -79,7 +79,7 @@ def _clean(word: str) -> str:
     if word.isascii():
         return word.translate(_QUOTES)
     plain = unicodedata.normalize("NFKC", word).translate(_QUOTES).translate(_DASHES)
-    return "".join(letter for letter in plain if unicodedata.category(letter) not in ("Cf", "Cc", "Co", "Cn"))
+    return "".join(character for character in plain if unicodedata.category(character) not in ("Cf", "Cc", "Co", "Cn"))
 
 
 def _repair_words(raw: Sequence[str], version: str) -> Repaired:

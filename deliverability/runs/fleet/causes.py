@@ -174,7 +174,7 @@ def _groups(tally: Tally, blame: _Blame, rules: RuleSet) -> tuple[CauseGroup, ..
     services: dict[str, set[str]] = {}
     for target, known in tally.services_of.items():
         services.setdefault(blame.name(target), set()).update(known)
-    told = {*tally.dead, *(name for name, caused in blame.caused.items() if caused >= _LEAST)}
+    named = {*tally.dead, *(name for name, caused in blame.caused.items() if caused >= _LEAST)}
     width = len(tally.rules)
     users = [0] * len(traits)
     counts = array("L", bytes(array("L").itemsize * len(traits) * width))
@@ -191,7 +191,7 @@ def _groups(tally: Tally, blame: _Blame, rules: RuleSet) -> tuple[CauseGroup, ..
         if severity.rank >= Severity.WARNING.rank and not (rule in rules.rules and rules.rules[rule].information):
             unmet_by = [counts[trait * width + number] for trait in range(len(traits))]
             of_rule = _groups_of(rule, tally.unmet[number], tally.count, traits, users, unmet_by)
-            found += _once(of_rule, services, told)[:_GROUPS_A_RULE]
+            found += _once(of_rule, services, named)[:_GROUPS_A_RULE]
     found.sort(key=lambda each: -each[0])
     return tuple(group for _, group in found[:_GROUPS])
 
@@ -226,14 +226,14 @@ def _groups_of(
 
 
 def _once(
-    found: list[tuple[float, CauseGroup]], services: Mapping[str, Set[str]], told: Set[str]
+    found: list[tuple[float, CauseGroup]], services: Mapping[str, Set[str]], named: Set[str]
 ) -> list[tuple[float, CauseGroup]]:
-    """Without includes that the report tells of elsewhere (`told`), or that are a service of another group."""
+    """Without includes that the report tells of elsewhere (`named`), or that are a service of another group."""
     known = {group.name for _, group in found if group.kind is CauseKind.SERVICE}
     return [
         (excess, group)
         for excess, group in found
-        if group.kind is not CauseKind.INCLUDE or not (group.name in told or known & services.get(group.name, set()))
+        if group.kind is not CauseKind.INCLUDE or not (group.name in named or known & services.get(group.name, set()))
     ]
 
 

@@ -103,15 +103,15 @@ class Processes:
     def _heard(self, worker: _Worker, waiting: Iterator[ShardTask]) -> Iterator[ShardDone]:
         """What a worker says: None where it wants a shard, an error, or what it has done; its end where it died."""
         try:
-            said = worker.line.recv()
+            message = worker.line.recv()
         except (EOFError, OSError):
             yield from self._lost(worker)
             return
-        if isinstance(said, Exception):
-            raise said
-        if isinstance(said, ShardDone):
-            del worker.tasks[said.number]
-            yield replace(said, died=said.number in self._died)
+        if isinstance(message, Exception):
+            raise message
+        if isinstance(message, ShardDone):
+            del worker.tasks[message.number]
+            yield replace(message, died=message.number in self._died)
             return
         worker.begun = True
         task = self._next(worker, waiting)

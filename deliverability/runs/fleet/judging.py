@@ -18,7 +18,7 @@ from deliverability.model.report import Finding, Outcome
 from deliverability.model.rules import RuleSet
 from deliverability.runs.saved import has_failures
 
-KEPT: Mapping[str, tuple[str, ...]] = {
+CAUSE_FACTS: Mapping[str, tuple[str, ...]] = {
     "spf.lookups": (),
     "spf.include_costs": ("target", "lookups", "void_lookups"),
     "spf.dead_names": (),
@@ -35,7 +35,7 @@ KEPT: Mapping[str, tuple[str, ...]] = {
 def judged_by(rules: RuleSet, selection: Selection) -> str:
     """SHA-256 (hex) of what a judgement depends on beside the facts: this program, the rules, and which of them."""
     chosen = [sorted(each) for each in (selection.select, selection.ignore, selection.receivers)]
-    return digest([__version__, rules.digest, chosen, {path: list(fields) for path, fields in KEPT.items()}])
+    return digest([__version__, rules.digest, chosen, {path: list(fields) for path, fields in CAUSE_FACTS.items()}])
 
 
 def row_of(
@@ -57,7 +57,7 @@ def row_of(
         dns=assessment.dns.value if assessment.dns else None,
         parked=assessment.parked,
         verdicts={each.receiver: each.verdict.value for each in assessment.verdicts},
-        findings=tuple(_finding(each, facts) for each in findings if _told(each)),
+        findings=tuple(_finding(each, facts) for each in findings if _is_shown(each)),
         met=_rules(each for each in findings if each.outcome is Outcome.MET),
         waiting=_rules(each for each in findings if each.outcome is Outcome.UNKNOWN and each.waits_for_input),
         not_applicable=_rules(each for each in findings if each.outcome is Outcome.NOT_APPLICABLE),
@@ -65,11 +65,11 @@ def row_of(
         unchecked=tuple(sorted(_unchecked(facts), key=lambda each: each.asked)),
         name_servers=None if name_servers is None else tuple(name_servers),
         stale=tuple(stale),
-        kept={path: _kept(facts, path, fields) for path, fields in KEPT.items()},
+        facts={path: _fact(facts, path, fields) for path, fields in CAUSE_FACTS.items()},
     )
 
 
-def _told(finding: Finding) -> bool:
+def _is_shown(finding: Finding) -> bool:
     return finding.outcome is Outcome.UNMET or (finding.outcome is Outcome.UNKNOWN and not finding.waits_for_input)
 
 
@@ -88,7 +88,7 @@ def _rules(findings: Iterator[Finding]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each.rule for each in findings))
 
 
-def _kept(facts: FactSet, path: str, fields: Sequence[str]) -> Any:
+def _fact(facts: FactSet, path: str, fields: Sequence[str]) -> Any:
     value = facts.at(path)
     if not fields or isinstance(value, Unknown):
         return encode(value)

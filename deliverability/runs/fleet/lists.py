@@ -92,10 +92,10 @@ def _lines(text: io.TextIOWrapper) -> Iterator[ListLine]:
 def _whole_lines(text: io.TextIOWrapper) -> Iterator[str]:
     """Lines; of one that is far too long, its beginning, so that no file without line ends is held in memory."""
     while line := text.readline(_MOST_OCTETS * 16):
-        kept = line
+        beginning = line
         while line and not line.endswith(("\n", "\r")):
             line = text.readline(_MOST_OCTETS * 16)
-        yield kept
+        yield beginning
 
 
 def _list(lines: Iterable[str], number: int) -> Iterator[ListLine]:

@@ -294,13 +294,13 @@ def _text(data: Any) -> str:
 
 
 def _about(subject: FleetSubject) -> str:
-    said = {
+    values = {
         "purpose": subject.purpose.value if subject.purpose else None,
         "daily_volume": subject.daily_volume,
         "selectors": subject.selectors,
         "labels": dict(subject.labels),
     }
-    given = {name: value for name, value in said.items() if value not in (None, (), {})}
+    given = {name: value for name, value in values.items() if value not in (None, (), {})}
     return _text(given) if given else ""
 
 

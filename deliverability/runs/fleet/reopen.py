@@ -25,13 +25,13 @@ class Reopened(Struct, frozen=True):
     changed: int | None
 
 
-async def reopened(kept: Audited, job: Job, ports: Ports | None, rules: RuleSet, selection: Selection) -> Reopened:
+async def reopened(stored: Audited, job: Job, ports: Ports | None, rules: RuleSet, selection: Selection) -> Reopened:
     """Judge kept facts; where there are ports, with remedies."""
-    changed, audited = None, kept
+    changed, audited = None, stored
     if ports is not None:
         now = await gather_facts(job, ports, Extras(remedies=True), rules.knowledge)
-        changed = len(changed_records(kept.facts, now.facts, Owner(kept.subject.domain, kept.facts)))
+        changed = len(changed_records(stored.facts, now.facts, Owner(stored.subject.domain, stored.facts)))
         if not changed:
-            audited = replace(kept, subject=now.subject, basis=now.basis)
+            audited = replace(stored, subject=now.subject, basis=now.basis)
     reported = await full_report(audited, rules, selection)
     return Reopened(reported.report, changed)

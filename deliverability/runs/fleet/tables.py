@@ -44,7 +44,7 @@ class _Table(Struct, frozen=True):
 
 def _domain(row: FleetRow) -> Iterable[_Row]:
     unmet = [each.severity for each in row.findings if each.outcome == Outcome.UNMET and not each.waiver]
-    lookups, stage, policy = (row.kept.get(path) for path in ("spf.lookups", "dmarc.stage", "dmarc.policy"))
+    lookups, stage, policy = (row.facts.get(path) for path in ("spf.lookups", "dmarc.stage", "dmarc.policy"))
     yield (
         *(row.domain, row.grade, row.dns, row.parked, row.failed),
         stage if isinstance(stage, str) else None,

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from deliverability.model.causes import CauseKind, DomainStanding, Expiring
+from deliverability.model.causes import CauseKind, DomainSummary, Expiring
 from deliverability.model.fleet import FleetRow
 from deliverability.model.report import GRADES, Outcome
 from deliverability.model.rules import Severity
@@ -95,7 +95,7 @@ class Tally:
         self.silences: dict[tuple[str, str], tuple[Counter[str], list[int]]] = {}
         self.waivers: list[Expiring] = []
         self.labels: dict[str, dict[str, list[int]]] = {}
-        self._worst: list[tuple[tuple[int, int, int, int], DomainStanding]] = []
+        self._worst: list[tuple[tuple[int, int, int, int], DomainSummary]] = []
 
     def add(self, row: FleetRow) -> None:
         """Count one domain."""
@@ -105,7 +105,7 @@ class Tally:
         self.grades[row.grade] += 1
         for receiver, verdict in row.verdicts.items():
             self.receivers.setdefault(receiver, Counter())[verdict] += 1
-        stage = row.kept.get("dmarc.stage")
+        stage = row.facts.get("dmarc.stage")
         stage = stage if isinstance(stage, str) else ""
         self.stages[stage] += 1
         self._rules(row)
@@ -122,9 +122,9 @@ class Tally:
             self.stage_of.append(stage)
 
     @property
-    def worst(self) -> tuple[DomainStanding, ...]:
+    def worst(self) -> tuple[DomainSummary, ...]:
         """The worst domains, the worst first."""
-        return tuple(standing for _, standing in sorted(self._worst, reverse=True))
+        return tuple(summary for _, summary in sorted(self._worst, reverse=True))
 
     def _rules(self, row: FleetRow) -> None:
         number = self.rules.number
@@ -157,8 +157,8 @@ class Tally:
         rank = GRADES.find(row.grade) if row.grade else -1
         bad = (rank, len(errors), len(warnings), -self.count)
         if len(self._worst) < WORST or bad > self._worst[0][0]:
-            standing = DomainStanding(row.domain, row.grade, len(errors), len(warnings), row.failed, row.labels)
-            (heapq.heappush if len(self._worst) < WORST else heapq.heapreplace)(self._worst, (bad, standing))
+            summary = DomainSummary(row.domain, row.grade, len(errors), len(warnings), row.failed, row.labels)
+            (heapq.heappush if len(self._worst) < WORST else heapq.heapreplace)(self._worst, (bad, summary))
         for label, value in row.labels.items():
             counts = self.labels.setdefault(label, {}).setdefault(value, [0] * (3 + len(GRADES)))
             counts[0] += 1
@@ -168,7 +168,7 @@ class Tally:
                 counts[3 + rank] += 1
 
     def _spf(self, row: FleetRow) -> None:
-        lookups = row.kept.get("spf.lookups")
+        lookups = row.facts.get("spf.lookups")
         own = f".{row.domain}"
         costs: dict[str, int] = {}
         for each in records(row, "spf.include_costs"):
@@ -188,7 +188,7 @@ class Tally:
                 self.signature_of[self.count - 1] = signature
         if self._compared:
             self.lookups_of.append(min(known, 0x7FFF))
-        dead = row.kept.get("spf.broken_includes")
+        dead = row.facts.get("spf.broken_includes")
         if isinstance(dead, list):
             self.dead.update({str(each) for each in dead})
         traits = {(CauseKind.INCLUDE, target) for target in costs}
@@ -239,7 +239,7 @@ class Tally:
 
 def records(row: FleetRow, path: str) -> list[Mapping[str, Any]]:
     """The records of a fact that was kept; none where it is unknown."""
-    value = row.kept.get(path)
+    value = row.facts.get(path)
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 

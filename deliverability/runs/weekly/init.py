@@ -34,7 +34,7 @@ def known(domain: str, facts: FactSet, lang: str) -> Known:
     return Known(
         domain,
         tuple(_selectors(facts, domain)),
-        tuple(_services(facts, lang)),
+        tuple(_services(facts)),
         purpose,
         say(f"init.{why}") if why else "",
     )
@@ -68,7 +68,7 @@ def _selectors(facts: FactSet, domain: str) -> list[str]:
     return list(dict.fromkeys(key.selector for key in keys if key.present is True and key.domain == domain))
 
 
-def _services(facts: FactSet, lang: str) -> list[str]:
+def _services(facts: FactSet) -> list[str]:
     services = facts.value("senders.services")
     names = []
     for service in services if isinstance(services, tuple) else ():

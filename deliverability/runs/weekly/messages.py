@@ -20,6 +20,7 @@ from deliverability.mail.reader import read
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
 from deliverability.model.facts import Purpose
+from deliverability.model.names import is_within
 from deliverability.runs.job import Sample
 
 MAX_LOOKED_AT = 20_000
@@ -206,5 +207,5 @@ def _newest(heads: Iterable[_Head], domains: Sequence[str]) -> dict[str, _Head]:
 
 
 def _fitting(author: str, domains: Sequence[str]) -> str | None:
-    fitting = [domain for domain in domains if author == domain or author.endswith(f".{domain}")]
+    fitting = [domain for domain in domains if is_within(author, domain)]
     return max(fitting, key=len) if fitting else None

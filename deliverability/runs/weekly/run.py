@@ -40,12 +40,13 @@ from deliverability.history.trend import certain_grade, measures_of, stage_of
 from deliverability.judge.conditions import paths_of
 from deliverability.judge.engine import Selection, fingerprint, judge
 from deliverability.judge.grade import assess
-from deliverability.model.answer import FindingId, Said
+from deliverability.model.answer import FindingId, ReceiverEffect
 from deliverability.model.codec import decode_detail, encode, json_text
 from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.errors import InputError
 from deliverability.model.facts import FactSet, KeySeen, Subject, Value, texts_of
-from deliverability.model.history import ChangeKind, Comparison, Kept, Snapshot
+from deliverability.model.history import ChangeKind, Comparison, Snapshot, StoredFinding
+from deliverability.model.names import is_within
 from deliverability.model.pages import START, PageStems, page_name
 from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import Finding, Outcome, Report, Verdict
@@ -69,7 +70,7 @@ from deliverability.runs.listed import with_lists_seen
 from deliverability.runs.observing import Observer, Observing
 from deliverability.runs.stream import collecting_seldom, stream
 from deliverability.runs.weekly.messages import Picked
-from deliverability.runs.weekly.traffic import SOURCES, gate_week, moved_sources, told_elsewhere, traffic_of
+from deliverability.runs.weekly.traffic import SOURCES, gate_week, moved_sources, reported_elsewhere, traffic_of
 from deliverability.words.sentences import phrases, sentences
 from deliverability.words.speaker import Speaker
 from deliverability.words.steps import step_words
@@ -152,7 +153,7 @@ def read_summary(file: Path) -> Summary:
         entries = tuple(from_json(each) for each in data["subjects"])
         removed = tuple(data.get("removed", ()))
         previous, folder, version = data["previous"] or "", file.parent.name, data["version"]
-        unread = tuple(each for told in data.get("unread", ()) if (each := decode_detail(told)) is not None)
+        unread = tuple(each for problem in data.get("unread", ()) if (each := decode_detail(problem)) is not None)
         return Summary(data["started"], previous, entries, data["exit_code"], folder, removed, version, unread)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(ABOUT(what=str(file), detail=str(error))) from None
@@ -231,23 +232,23 @@ async def _intake(plan: Plan, history: History, work: Path) -> tuple[Detail, ...
     """
     if plan.intake is None:
         return ()
-    kept = work / _INTAKE
-    told: list[Detail] = []
+    file = work / _INTAKE
+    problems: list[Detail] = []
     with contextlib.suppress(OSError, ValueError):
-        told = [each for one in json.loads(kept.read_text("utf-8")) if (each := decode_detail(one)) is not None]
+        problems = [each for one in json.loads(file.read_text("utf-8")) if (each := decode_detail(one)) is not None]
     try:
         found = await take_in(plan.intake, Observations(history))
-        told += [ABOUT(what=each.name, detail=each.detail) for each in found.problems if each.lost]
+        problems += [ABOUT(what=each.name, detail=each.detail) for each in found.problems if each.lost]
     except HistoryError:
         raise
     except InputError as error:
-        told += error.details
+        problems += error.details
     except Exception as error:
-        told.append(_internal(error))
-    told = [*dict.fromkeys(told)][:_MOST_UNREAD]
-    if told:
-        write_whole(kept, json_text([encode(each) for each in told]), mode=PRIVATE, lasting=False)
-    return tuple(told)
+        problems.append(_internal(error))
+    problems = [*dict.fromkeys(problems)][:_MOST_UNREAD]
+    if problems:
+        write_whole(file, json_text([encode(each) for each in problems]), mode=PRIVATE, lasting=False)
+    return tuple(problems)
 
 
 _MOST_UNREAD = 20
@@ -288,17 +289,17 @@ class _Before(Struct, frozen=True):
 
     def entry(self, report: Report, source: str, stem: str, packed: Packed) -> WeeklyEntry | None:
         """Its entry of the subject, where it found the same, by the same rules and the same program."""
-        standing = self.subjects.get((report.domain, source))
-        if self.run is None or self.folder is None or standing is None or self.run.version != __version__:
+        known = self.subjects.get((report.domain, source))
+        if self.run is None or self.folder is None or known is None or self.run.version != __version__:
             return None
-        if (standing.digest, standing.rules_digest) != (packed.digest, report.rules_digest):
+        if (known.digest, known.rules_digest) != (packed.digest, report.rules_digest):
             return None
         entry = _read_entry(self.folder / f"{stem}.json")
         if entry is None or (entry.domain, entry.source, entry.message) != (report.domain, source, report.message):
             return None
         return entry if entry.content == _content(report) else None
 
-    def pages_kept(self, entry: WeeklyEntry, work: Path, mode: int) -> bool:
+    def take_pages(self, entry: WeeklyEntry, work: Path, mode: int) -> bool:
         """Take over the pages of an entry; whether they were all there, and readable for the same people."""
         if self.folder is None or not entry.pages:
             return False
@@ -328,8 +329,8 @@ def _quiet(entry: WeeklyEntry) -> Comparison | None:
         return None
     if (entry.traffic and entry.traffic.has_news) or (entry.gate and entry.gate.has_news):
         return None
-    told = found.verdicts or found.records or found.settings or found.regraded
-    return None if told or any(each.kind is not ChangeKind.STILL for each in found.changes) else found
+    news = found.verdicts or found.records or found.settings or found.regraded
+    return None if news or any(each.kind is not ChangeKind.STILL for each in found.changes) else found
 
 
 def _tells_the_same(before: WeeklyEntry, entry: WeeklyEntry) -> bool:
@@ -366,8 +367,8 @@ class _Subjects(Struct, frozen=True):
                 options = await asyncio.to_thread(observer.observed, subject.options, subject.domain)
                 subject = replace(subject, options=options)
             if subject.options.lists_wanted is not None:
-                told = (subject.options, subject.domain, self.history, self.run.started)
-                subject = replace(subject, options=await asyncio.to_thread(with_lists_seen, *told))
+                arguments = (subject.options, subject.domain, self.history, self.run.started)
+                subject = replace(subject, options=await asyncio.to_thread(with_lists_seen, *arguments))
             return await _gathered(subject, self.plan, seen)
 
         found = stream(waiting, gathered_of, ordered=False)
@@ -396,11 +397,11 @@ class _Subjects(Struct, frozen=True):
         of_late = max(newest.values(), default="")
         own = tuple(subject.domain for subject in self.plan.subjects)
 
-        def stands(key: KeySeen) -> bool:
-            planned = any(key.domain == each or key.domain.endswith(f".{each}") for each in own)
+        def is_current(key: KeySeen) -> bool:
+            planned = any(is_within(key.domain, each) for each in own)
             return planned and key.last_seen == newest[key.domain]
 
-        return tuple(replace(key, last_seen=of_late) if stands(key) else key for key in keys)
+        return tuple(replace(key, last_seen=of_late) if is_current(key) else key for key in keys)
 
     def _keep_or_tell(self, subject: WeeklySubject, stem: str, gathered: _Gathered) -> None:
         """As `_keep`; what one subject is the fault of is told at it, and the others go on.
@@ -435,7 +436,7 @@ class _Subjects(Struct, frozen=True):
             entry = replace(entry, pages={lang: page_name(stem, lang) for lang in LANGUAGES})
         mode = self.plan.page_mode
         same = before is not None and _tells_the_same(before, entry)
-        if not (same and self.before.pages_kept(entry, self.work, mode)):
+        if not (same and self.before.take_pages(entry, self.work, mode)):
             for lang, name in entry.pages.items():
                 text = self.pages.subject(report, entry, self.history, lang)
                 write_whole(self.work / name, text, mode=mode, lasting=False)
@@ -454,17 +455,17 @@ class _Subjects(Struct, frozen=True):
         """The entry without pages, the fingerprints of findings that there are no longer, and the names that changed:
         `renamed`, and those of sources that go by another name.
         """
-        told = [*problems]
+        lost = [*problems]
 
         def damaged(found: DamagedError) -> None:
-            told.extend(found.details)
+            lost.extend(found.details)
 
         compared = self._compare(packed, report, renamed, damaged)
         now = {each.fingerprint for each in report.findings}
         gone = [each.fingerprint for each in compared.comparison.of(ChangeKind.GONE) if each.fingerprint not in now]
         entry = _entry(subject, audited, report, compared, self.plan)
-        if told:
-            entry = replace(entry, problems=tuple(told), exit_code=worst_exit_code((entry.exit_code, 3)))
+        if lost:
+            entry = replace(entry, problems=tuple(lost), exit_code=worst_exit_code((entry.exit_code, 3)))
         return entry, gone, {**renamed, **compared.moved}
 
     def _compare(
@@ -476,8 +477,8 @@ class _Subjects(Struct, frozen=True):
     ) -> _Compared:
         plan, snapshot = self.plan, packed.snapshot
         domain, source = snapshot.domain, snapshot.source
-        kept = self.history.earlier(self.run, packed, newest=_LOOK_BACK, damaged=damaged)
-        earlier: Iterator[Snapshot] = (renewed(each, snapshot.facts, renamed, catalogue()) for each in kept)
+        before = self.history.earlier(self.run, packed, newest=_LOOK_BACK, damaged=damaged)
+        earlier: Iterator[Snapshot] = (renewed(each, snapshot.facts, renamed, catalogue()) for each in before)
         if source and _has_message(snapshot.facts):
             # Where the message could not be read for a week, what is known of mail is what was known before.
             earlier = _with_message_first(earlier)
@@ -498,9 +499,9 @@ class _Subjects(Struct, frozen=True):
         return _Compared(comparison, old.facts, ruled, moved)
 
 
-def _known_again(findings: Sequence[Finding], kept: Sequence[Kept]) -> tuple[Finding, ...]:
+def _known_again(findings: Sequence[Finding], stored: Sequence[StoredFinding]) -> tuple[Finding, ...]:
     """Findings about facts whose texts the history did not keep, with the fingerprints that their own names gave."""
-    by_name = {(each.rule, each.item): each.fingerprint for each in kept}
+    by_name = {(each.rule, each.item): each.fingerprint for each in stored}
     return tuple(replace(each, fingerprint=by_name.get((each.rule, each.item), each.fingerprint)) for each in findings)
 
 
@@ -542,8 +543,8 @@ def _moved(old: Snapshot, new: Snapshot, rules: RuleSet) -> dict[str, str]:
 def _under_todays_names(old: Snapshot, moved: Mapping[str, str]) -> Snapshot:
     if not moved:
         return old
-    kept = (replace(each, fingerprint=moved.get(each.fingerprint, each.fingerprint)) for each in old.findings)
-    return replace(old, findings=tuple(kept))
+    findings = (replace(each, fingerprint=moved.get(each.fingerprint, each.fingerprint)) for each in old.findings)
+    return replace(old, findings=tuple(findings))
 
 
 def _with_message_first(snapshots: Iterator[Snapshot]) -> Iterator[Snapshot]:
@@ -562,7 +563,7 @@ def _has_message(facts: FactSet) -> bool:
     return facts.value("message.present") is True
 
 
-def _judged(facts: FactSet, rules: RuleSet, selection: Selection, known: Sequence[Kept]) -> Judged:
+def _judged(facts: FactSet, rules: RuleSet, selection: Selection, known: Sequence[StoredFinding]) -> Judged:
     findings = _known_again(judge(facts, rules, catalogue(), selection), known)
     assessment = assess(findings, selection.receivers or rules.providers, facts, rules.grading)
     return Judged.of(findings, assessment.verdicts)
@@ -590,8 +591,8 @@ def _settled(old: Snapshot, new: Snapshot) -> FactSet:
             return same_waivers
         return same_purpose and path.startswith(("subject.purpose", "subject.parked"))
 
-    said = {path: fact for path, fact in new.facts.facts.items() if path.startswith("subject.") and not stays(path)}
-    return FactSet({**old.facts.facts, **said}, old.facts.evidence)
+    inputs = {path: fact for path, fact in new.facts.facts.items() if path.startswith("subject.") and not stays(path)}
+    return FactSet({**old.facts.facts, **inputs}, old.facts.evidence)
 
 
 class _Gathered(Struct, frozen=True):
@@ -639,7 +640,7 @@ def _snapshot(subject: WeeklySubject, audited: Audited, report: Report, plan: Pl
             **_of_sources(audited.subject),
         },
         facts=audited.facts,
-        findings=tuple(_kept(each, report, plan.rules) for each in report.findings),
+        findings=tuple(_stored(each, report, plan.rules) for each in report.findings),
         assessment=report.assessment,
         rules_digest=report.rules_digest,
     )
@@ -653,8 +654,8 @@ def _of_sources(subject: Subject) -> dict[str, Value]:
     return {"sources": words, "rare": subject.rare}
 
 
-def _kept(finding: Finding, report: Report, rules: RuleSet) -> Kept:
-    return Kept(
+def _stored(finding: Finding, report: Report, rules: RuleSet) -> StoredFinding:
+    return StoredFinding(
         finding.rule,
         finding.item,
         finding.fingerprint,
@@ -681,8 +682,8 @@ def _failed(finding: Finding, report: Report, rules: RuleSet) -> bool:
 
 def _entry(subject: WeeklySubject, audited: Audited, report: Report, compared: _Compared, plan: Plan) -> WeeklyEntry:
     whole, before, ruled = compared.comparison, compared.facts, compared.ruled
-    told = tuple(each for each in whole.changes if not told_elsewhere(each, plan.rules))
-    comparison = replace(whole, changes=told)
+    changes = tuple(each for each in whole.changes if not reported_elsewhere(each, plan.rules))
+    comparison = replace(whole, changes=changes)
     compared = replace(compared, comparison=comparison)
     unmet = [each for each in report.findings if each.outcome is Outcome.UNMET and each.waiver is None]
     return WeeklyEntry(
@@ -710,12 +711,12 @@ def _entry(subject: WeeklySubject, audited: Audited, report: Report, compared: _
 
 def _content(report: Report) -> str:
     """Remedies are drafted in bounded time: on a busy machine fewer may be ready, and the pages say less."""
-    told = [(each.rule, each.item, each.code) for each in report.remedies], [each.code for each in report.notes]
-    return hashlib.sha256(repr(told).encode("utf-8", "backslashreplace")).hexdigest()[:16]
+    advice = [(each.rule, each.item, each.code) for each in report.remedies], [each.code for each in report.notes]
+    return hashlib.sha256(repr(advice).encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
 
 def _verdict(verdict: Verdict) -> ReceiverVerdict:
-    effects = dict.fromkeys(Said(each.effect, each.contested) for each in verdict.effects)
+    effects = dict.fromkeys(ReceiverEffect(each.effect, each.contested) for each in verdict.effects)
     return ReceiverVerdict(verdict.receiver, verdict.verdict, tuple(effects))
 
 
@@ -753,8 +754,8 @@ def _exit_code(report: Report, comparison: Comparison, plan: Plan) -> int:
         for each in comparison.changes
         if each.kind is ChangeKind.NEW or (each.was is not None and each.was.rank < least)
     }
-    told = [each for each in report.findings if each.outcome is not Outcome.UNMET or each.fingerprint in news]
-    return exit_code(replace(report, findings=tuple(told)), plan.fail_on)
+    counted = [each for each in report.findings if each.outcome is not Outcome.UNMET or each.fingerprint in news]
+    return exit_code(replace(report, findings=tuple(counted)), plan.fail_on)
 
 
 # --- The run as a whole ---
@@ -774,7 +775,7 @@ def _read_entry(path: Path) -> WeeklyEntry | None:
 def _summary(
     plan: Plan, history: History, run: HistoryRun, files: Sequence[Path], unread: tuple[Detail, ...]
 ) -> Summary:
-    entries = tuple(_told(from_json(json.loads(file.read_text("utf-8")))) for file in files)
+    entries = tuple(_without_unchanged(from_json(json.loads(file.read_text("utf-8")))) for file in files)
     finished = [each for each in history.runs() if each.finished and each.id != run.id]
     code = worst_exit_code([*(entry.exit_code for entry in entries), *([3] if unread else [])])
     if not finished:
@@ -786,7 +787,7 @@ def _summary(
     )
 
 
-def _told(entry: WeeklyEntry) -> WeeklyEntry:
+def _without_unchanged(entry: WeeklyEntry) -> WeeklyEntry:
     """The entry without the words of what stayed as it was, which nobody is told: most of what it holds."""
     changes = entry.comparison.changes if entry.comparison else ()
     still = {each.fingerprint for each in changes if each.kind is ChangeKind.STILL}

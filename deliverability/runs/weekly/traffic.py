@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from deliverability.auditors.standing import SourceStanding
 from deliverability.judge.gate import earliest
-from deliverability.model.facts import FactSet, Value, records_of, text_of, texts_of
+from deliverability.model.facts import FactSet, Value, number_of, records_of, text_of, texts_of
 from deliverability.model.gate import TOPIC, gate_of
 from deliverability.model.history import ChangeKind, Comparison, FindingChange
 from deliverability.model.observed import Observed
@@ -96,7 +96,7 @@ def gate_week(
     )
 
 
-def told_elsewhere(change: FindingChange, rules: RuleSet) -> bool:
+def reported_elsewhere(change: FindingChange, rules: RuleSet) -> bool:
     """Whether a change is no news as such: the answer of the gate stands for its conditions, and a source that is only
     good to know of is not mended by growing old.
     """
@@ -117,13 +117,13 @@ class _Sources:
         """Messages by standing, those without any as well."""
         found = Counter(dict.fromkeys((each.value for each in SourceStanding), 0))
         for each in self._items.values():
-            found[text_of(each.get("standing"))] += _number(each.get("messages"))
+            found[text_of(each.get("standing"))] += number_of(each.get("messages"))
         return dict(found)
 
     def note(self, key: str, change: SourceChange | None = None) -> SourceNote:
         """A source with its numbers; without them where nothing came from it."""
         item = self._items.get(key, {})
-        return SourceNote(key, _number(item.get("messages")), _number(item.get("unaligned")), change)
+        return SourceNote(key, number_of(item.get("messages")), number_of(item.get("unaligned")), change)
 
     def is_gap(self, ident: str) -> bool:
         """Whether findings of this rule are about own sources that do not pass."""
@@ -155,10 +155,10 @@ class _Sources:
             *((SourceChange.NEW, each.item) for each in began if self.is_new(each.rule)),
             *((self._ended(each.item), each.item) for each in ended if self.is_gap(each.rule)),
         )
-        told: set[str] = set()
+        seen: set[str] = set()
         for change, key in found:
-            if key not in told:
-                told.add(key)
+            if key not in seen:
+                seen.add(key)
                 yield self.note(key, change)
 
     def _ended(self, key: str) -> SourceChange:
@@ -212,8 +212,8 @@ class _Addresses(Struct, frozen=True):
 
 def _days(facts: FactSet) -> Iterator[TrafficDay]:
     for each in records_of(facts.value("traffic.volume")):
-        messages, aligned = _number(each.get("messages")), _number(each.get("aligned"))
-        altered, forged = _number(each.get("altered")), _number(each.get("forged"))
+        messages, aligned = number_of(each.get("messages")), number_of(each.get("aligned"))
+        altered, forged = number_of(each.get("altered")), number_of(each.get("forged"))
         yield TrafficDay(text_of(each.get("day")), aligned, messages - aligned, altered, forged)
 
 
@@ -240,7 +240,3 @@ def _ident(name: str, catalogue: Mapping[str, Reporter]) -> str:
     """The id in the catalogue; empty: it is not in there."""
     listed = reporter_named(name, catalogue)
     return listed.id if listed else ""
-
-
-def _number(value: Value) -> int:
-    return value if isinstance(value, int) else 0

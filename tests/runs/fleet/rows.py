@@ -22,7 +22,7 @@ def row(
     includes: Mapping[str, int] | None = None,
     lookups: int | None = None,
     services: Mapping[str, Sequence[str]] | None = None,
-    kept: Mapping[str, Any] | None = None,
+    facts: Mapping[str, Any] | None = None,
     **more: Any,
 ) -> FleetRow:
     """A domain; `lost`: rules that could not be checked; `services`: id -> terms of SPF.
@@ -37,14 +37,14 @@ def row(
             *(FleetFinding(rule, "", "unknown", severity, f"{domain}/{rule}") for rule in lost),
         ),
         met=tuple(met),
-        kept={
+        facts={
             "spf.lookups": sum(costs.values()) if lookups is None else lookups,
             "spf.include_costs": [{"target": name, "lookups": cost, "void_lookups": 0} for name, cost in costs.items()],
             "senders.services": [
                 {"id": name, "spf_terms": list(terms), "selectors": [name[:2]]}
                 for name, terms in (services or {}).items()
             ],
-            **(kept or {}),
+            **(facts or {}),
         },
         **more,
     )

@@ -49,8 +49,8 @@ async def test_it_names_the_vendor_that_the_laboratory_broke_domains_by(rules: R
             if node is tree.root and entry.found.target and entry.found.mechanism == "include"
         }
         dead = [truth.cause] if truth.kind is Kind.DANGLING else []
-        kept = {"spf.broken_includes": dead}
-        rows.append(row(truth.domain, includes=costs, lookups=truth.lookups or 0, kept=kept))
+        facts = {"spf.broken_includes": dead}
+        rows.append(row(truth.domain, includes=costs, lookups=truth.lookups or 0, facts=facts))
         if truth.kind in (Kind.LOOKUPS, Kind.DANGLING):
             seeded[truth.cause] += 1
     result = found(rows, rules)
@@ -185,8 +185,8 @@ def test_short_keys_belong_to_the_service_whose_selector_it_is(rules: RuleSet) -
     keys = [key("se", 1024), key("se", 1024), key("mail", 2048), key("gone", 512, present=False)]
     others = [key("ed", 256, type="ed25519"), key("se", 2048)]
     rows = [
-        row("a.example", services={"sendgrid": ()}, kept={"dkim.keys": keys}),
-        row("b.example", services={"sendgrid": ()}, kept={"dkim.keys": others}),
+        row("a.example", services={"sendgrid": ()}, facts={"dkim.keys": keys}),
+        row("b.example", services={"sendgrid": ()}, facts={"dkim.keys": others}),
     ]
     told = [(each.service, each.keys, each.short, each.domains) for each in found(rows, rules).keys]
     assert told == [("sendgrid", 3, 2, 1), ("", 1, 0, 0)]
@@ -197,7 +197,7 @@ def test_waivers_are_told_that_end_within_a_month(rules: RuleSet) -> None:
         return {"rule": "SPF-001", "item": None, "until": day, "expired": expired}
 
     waivers = [until("2026-12-20"), until("2026-12-28"), until("2026-11-01", expired=True), until(None)]
-    (ending,) = found([row("a.example", kept={"subject.waivers": waivers})], rules).expiring
+    (ending,) = found([row("a.example", facts={"subject.waivers": waivers})], rules).expiring
     assert (ending.domain, ending.rule, ending.until) == ("a.example", "SPF-001", "2026-12-20")
 
 
@@ -217,8 +217,8 @@ def test_the_worst_come_first_and_are_so_many_at_most(rules: RuleSet) -> None:
 
 def test_unknown_values_are_no_numbers(rules: RuleSet) -> None:
     lost = {"unknown": "timeout"}
-    kept = dict.fromkeys(("spf.lookups", "spf.include_costs", "spf.broken_includes", "dkim.keys", "dmarc.stage"), lost)
-    result = found([FleetRow("a.example", kept=kept)], rules)
+    facts = dict.fromkeys(("spf.lookups", "spf.include_costs", "spf.broken_includes", "dkim.keys", "dmarc.stage"), lost)
+    result = found([FleetRow("a.example", facts=facts)], rules)
     assert (result.lookups.known, result.stages, result.keys, dict(result.dead)) == (0, {"": 1}, (), {})
 
 
@@ -233,7 +233,7 @@ def test_what_came_and_what_was_mended_by_rule_and_by_include(rules: RuleSet) ->
     def run(vendor: int, *, broken: str, stage: str) -> list[FleetRow]:
         includes = {"_spf.vendor.example": vendor, "_spf.mail.example": 6}
         return [
-            *(row(f"v{n}.example", includes=includes, kept={"dmarc.stage": stage}) for n in range(4)),
+            *(row(f"v{n}.example", includes=includes, facts={"dmarc.stage": stage}) for n in range(4)),
             row("new.example" if broken == "later" else "old.example"),
             row("x.example", unmet=["SPF-001"] if broken == "before" else [], met=["SPF-001"]),
             row("y.example", unmet=["SPF-001"] if broken == "later" else [], met=["SPF-001"]),

@@ -96,7 +96,7 @@ def test_the_judgements_are_those_of_reports(whole: Path) -> None:
         unmet = [(each.rule, each.item, each.fingerprint) for each in report.findings if each.outcome.value == "unmet"]
         assert [(each.rule, each.item, each.fingerprint) for each in row.findings if each.outcome == "unmet"] == unmet
         assert set(row.met) == {each.rule for each in report.findings if each.outcome.value == "met"}
-        assert row.kept["spf.lookups"] == encode(report.facts.value("spf.lookups"))
+        assert row.facts["spf.lookups"] == encode(report.facts.value("spf.lookups"))
         assert row.name_servers == (f"ns1.{row.domain}",)
 
 
