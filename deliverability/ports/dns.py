@@ -11,7 +11,7 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Generator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import Struct
 
@@ -33,11 +33,9 @@ from deliverability.ports.names import (
     name_text,
 )
 from deliverability.ports.servers import Server, system_servers
+from deliverability.ports.streams import Streams  # not later: then there may be no file left to open
 from deliverability.ports.udp import Sent, UdpServer
 from deliverability.ports.window import Window
-
-if TYPE_CHECKING:
-    from deliverability.ports.streams import Streams
 
 MAX_TTL = 86400  # seconds a positive or negative answer is kept at most
 FAILED_TTL = 5  # seconds a failure is kept, so that one run does not ask a dead server again and again
@@ -304,8 +302,6 @@ class LiveResolver:
     async def _over_stream(self, flight: _Flight) -> None:
         peer, labels, rdtype, edns = flight.step
         if self._streams is None:
-            from deliverability.ports.streams import Streams
-
             self._streams = Streams(self._timeout)
         reply: _Reply
         try:
