@@ -82,7 +82,8 @@ class LiveResolver:
         timeout: seconds to wait for one reply.
         retries: how many more times to ask after silence.
         in_flight: questions on the wire to one server at once, over all domains.
-        cache_size: answers kept; the least recently used goes first.
+        cache_size: answers kept; the least recently used goes first. What vendors publish is asked for by many domains
+            and stays; what a domain publishes nobody asks for again, and many of these only make memory slow to reach.
         clock: for the time stamps in answers.
         monotonic: seconds, for the age of cached answers.
 
@@ -95,7 +96,7 @@ class LiveResolver:
         timeout: float = 3.0,
         retries: int = 2,
         in_flight: int = IN_FLIGHT,
-        cache_size: int = 20_000,
+        cache_size: int = 5_000,
         clock: Clock | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
