@@ -7,8 +7,8 @@ says whose.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Final
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from typing import Final, Protocol
 
 from msgspec import Struct, field
 
@@ -55,6 +55,14 @@ class Judged(Struct, frozen=True):
         return cls({each.fingerprint: each for each in findings}, {each.receiver: each for each in verdicts})
 
 
+class Trials(Protocol):
+    """Judges the subject of today again with some of the changed records as they were."""
+
+    def behind(self, seen: Callable[[Judged], Hashable]) -> frozenset[str]:
+        """The evidence ids of the DNS records whose change makes `seen` what it is today; empty: none does."""
+        ...
+
+
 class Background(Struct, frozen=True):
     """All that the causes of one comparison are found in.
 
@@ -64,6 +72,7 @@ class Background(Struct, frozen=True):
         settled: as `ruled`, with the settings of today; the same where these did not change.
         records: evidence that changed, by id.
         rules: of today, by id.
+        trials: proves which records made a difference; None where the subject cannot be audited again.
 
     """
 
@@ -73,6 +82,14 @@ class Background(Struct, frozen=True):
     settled: Judged
     records: Mapping[str, RecordChange]
     rules: Mapping[str, Rule]
+    trials: Trials | None = None
+
+    def proved(self, seen: Callable[[Judged], Hashable]) -> Mapping[str, RecordChange] | None:
+        """The DNS records that were proved to make a difference, by evidence id; None: nothing could be tried."""
+        if self.trials is None:
+            return None
+        behind = self.trials.behind(seen)
+        return {ident: each for ident, each in self.records.items() if ident in behind}
 
     @property
     def other_rules(self) -> bool:
@@ -140,6 +157,24 @@ class Causes:
                     cited.update(dict.fromkeys(fact.evidence))
         records = background.records
         self._records = {ident: records[ident] for ident in cited if ident in records}
+        self._tried = False
+
+    def prove(self, seen: Callable[[Finding], Hashable]) -> None:
+        """Keep, of the DNS records behind the finding, those that were proved to matter for what `seen` takes from it.
+
+        What is no answer of DNS cannot be tried. It counts only where no record was proved.
+        """
+        background, fingerprint = self._background, self._finding.fingerprint
+
+        def of_finding(judged: Judged) -> Hashable:
+            finding = judged.findings.get(fingerprint)
+            return None if finding is None else seen(finding)
+
+        proved = background.proved(of_finding)
+        if proved is not None:
+            shown = (background.new.facts, background.old.facts)
+            others = {ident: each for ident, each in self._records.items() if not is_dns(ident, *shown)}
+            self._records, self._tried = dict(proved) or others, True
 
     def records(self) -> tuple[RecordChange, ...]:
         """The evidence that the finding rests on and that is not what it was; texts of the message left out."""
@@ -147,7 +182,7 @@ class Causes:
         cited = tuple(each for ident, each in self._records.items() if is_dns(ident, *shown))
         if self._rests_on_reports():
             return tuple(dict.fromkeys((*cited, *self._behind_standing())))
-        return cited or (() if self._came_of_age() else self._background.behind_all())
+        return cited or (() if self._tried or self._came_of_age() else self._background.behind_all())
 
     def facts(self) -> tuple[FactChange, ...]:
         """The facts that the finding looked at and that are not what they were; trees and lists left out."""
@@ -223,8 +258,8 @@ class Causes:
         rule = self._background.rules.get(self._finding.rule)
         return rule.each if rule and rule.each else ""
 
-    def of(self, seen: Callable[[Finding], object]) -> tuple[Cause, ...]:
-        """The likely causes, the decisive one first, of what `seen` takes from the finding: its outcome, say."""
+    def of(self, seen: Callable[[Finding], Hashable]) -> tuple[Cause, ...]:
+        """The causes, the decisive one first, of what `seen` takes from the finding: its outcome, say."""
         background, now = self._background, seen(self._finding)
         if self._ruled is not None and seen(self._ruled) == now:
             # The facts as they were would be judged so today: the rules moved, not the domain. Where they did not
@@ -238,6 +273,7 @@ class Causes:
             return (Cause.RULES,)
         if reported := self.of_reports():
             return reported
+        self.prove(seen)
         causes = dict.fromkeys(self.of_records())
         if any(path.startswith(_OF_INPUT) for path in self._paths) and background.other_settings:
             causes.setdefault(Cause.SETTINGS)
@@ -252,7 +288,7 @@ class Causes:
         if self._came_of_age():
             return (Cause.CLOCK,)
         # What a record leads to cites it not always (whether a domain belongs to another, say): it is behind it.
-        if followed := background.behind_all():
+        if not self._tried and (followed := background.behind_all()):
             return tuple(dict.fromkeys(each.cause for each in followed))
         could_tell = self._ruled is not None and self._ruled.unknown is None
         return (Cause.CLOCK,) if could_tell and background.something_ended() else (Cause.UNCLEAR,)
@@ -308,6 +344,10 @@ def of_verdict(
         kind = settled.verdict
     if causes and kind is now.verdict:
         return tuple(causes), ()
+    proved = background.proved(lambda judged: (each := judged.verdicts.get(now.receiver)) and each.verdict)
+    if proved:
+        causes.update(dict.fromkeys(each.cause for each in proved.values()))
+        return tuple(causes), tuple(proved.values())
     records: dict[RecordChange, None] = {}
     for each in _behind(background, settled or was, now, findings):
         found = Causes(background, each)
@@ -315,7 +355,8 @@ def of_verdict(
         records.update(dict.fromkeys(found.records()))
     if not causes:
         left = (Cause.SETTINGS,) if background.other_settings else (Cause.UNCLEAR,)
-        causes.update(dict.fromkeys(background.of_any_record() or left))
+        likely = background.of_any_record() if proved is None else ()
+        causes.update(dict.fromkeys(likely or left))
     return tuple(causes), tuple(records)
 
 

@@ -6,9 +6,9 @@ read, where the earlier run had one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from deliverability.history.causes import Background, Causes, Judged, of_verdict, other_settings
+from deliverability.history.causes import Background, Causes, Judged, Trials, of_verdict, other_settings
 from deliverability.history.known import seen
 from deliverability.history.records import Owner, changed_records, failed, is_dns
 from deliverability.model.facts import FactSet
@@ -37,6 +37,7 @@ def compare(
     ruled: Judged | None = None,
     settled: Judged | None = None,
     rules: Mapping[str, Rule] | None = None,
+    trials: Callable[[Mapping[str, RecordChange], FactSet], Trials] | None = None,
 ) -> Comparison:
     """What changed from `old` to `new`.
 
@@ -48,6 +49,8 @@ def compare(
         ruled: the old facts judged with the rules of this run and the settings of then; None without an old snapshot.
         settled: as `ruled`, with the settings of this run; None where they are the same.
         rules: of this run, by id.
+        trials: of the records that changed and the facts before; proves which of them made a difference. Without it
+            the causes are the likely ones.
 
     """
     if old is None:
@@ -55,7 +58,8 @@ def compare(
         return Comparison(new.domain, new.source, "", first, ())
     ruled = ruled or Judged()
     records = _cited(changed_records(old.facts, new.facts, Owner(new.domain, new.facts)), old.facts, new.facts)
-    background = Background(old, new, ruled, settled or ruled, records, rules or {})
+    proofs = trials(records, old.facts) if trials else None
+    background = Background(old, new, ruled, settled or ruled, records, rules or {}, proofs)
     shown = tuple(change for ident, change in records.items() if is_dns(ident, new.facts, old.facts))
     return Comparison(
         new.domain,
@@ -208,10 +212,14 @@ def _gone(background: Background, stored: StoredFinding, judged: Finding | None)
         why = (Cause.SETTINGS,)
     else:
         left = Cause.SETTINGS if background.other_settings else Cause.UNCLEAR
-        why = causes.of_reports() or causes.of_records() or background.of_any_record() or (left,)
+        why = causes.of_reports()
+        if not why:
+            causes.prove(_outcome)
+            likely = background.of_any_record() if background.trials is None else ()
+            why = causes.of_records() or likely or (left,)
         # What a record led to is not looked up any more once that is gone.
         cited = causes.records()
-        if not cited and Cause.TRAFFIC not in why:
+        if not cited and background.trials is None and Cause.TRAFFIC not in why:
             cited = tuple(each for each in background.records.values() if each.removed)
     return FindingChange(
         ChangeKind.GONE,

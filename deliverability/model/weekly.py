@@ -27,6 +27,8 @@ from deliverability.model.report import FactChange, Outcome, VerdictKind
 from deliverability.model.rules import Effect, Severity
 from deliverability.model.traffic import GateWeek, TrafficWeek, gate_json, read_gate, read_traffic, traffic_json
 
+_STAGES = ("absent", "none", "testing", "quarantine", "reject")
+
 
 class ReceiverVerdict(Struct, frozen=True):
     """What a receiver would do with the mail, in short: the verdict, and the effects that make it so."""
@@ -62,6 +64,7 @@ class WeeklyEntry(Struct, frozen=True):
         problems: why the subject (or its message) could not be read; empty: nothing the matter.
         measures: numbers for the trends: ``spf.lookups``, ``message.size_octets`` ...; None where not known.
         stage: the DMARC stage (none, testing, quarantine, reject) or empty.
+        stage_before: the stage in the run before; empty: not known.
         closed: of a parked domain (closed, open, unknown), whether nobody can pass as it; else empty.
         content: digest of what its pages say beside facts, findings and verdicts: remedies and notes.
         traffic: what receivers reported of the domain; None: no reports of it are read.
@@ -87,6 +90,24 @@ class WeeklyEntry(Struct, frozen=True):
     content: str = ""
     traffic: TrafficWeek | None = None
     gate: GateWeek | None = None
+    stage_before: str = ""
+
+    @property
+    def unchecked(self) -> bool:
+        """Whether this run learned nothing about the subject that decides: nothing good may be said of it."""
+        if self.comparison is None:
+            return True
+        if self.closed:
+            return self.closed == "unknown"
+        decided = any(each.verdict not in (VerdictKind.CANNOT_TELL, VerdictKind.DNS_PARTLY) for each in self.verdicts)
+        return bool(self.failures) and not decided
+
+    @property
+    def policy_lowered(self) -> bool:
+        """Whether the DMARC policy asks for less than it did in the run before."""
+        if self.stage not in _STAGES or self.stage_before not in _STAGES:
+            return False
+        return _STAGES.index(self.stage) < _STAGES.index(self.stage_before)
 
     @property
     def news(self) -> tuple[FindingChange, ...]:
@@ -119,6 +140,7 @@ def to_json(entry: WeeklyEntry) -> dict[str, Any]:
         "problems": [encode(each) for each in entry.problems],
         "measures": dict(entry.measures),
         "stage": entry.stage,
+        "stage_before": entry.stage_before,
         "closed": entry.closed,
         "content": entry.content,
         "traffic": traffic_json(entry.traffic) if entry.traffic else None,
@@ -146,6 +168,7 @@ def from_json(data: Mapping[str, Any]) -> WeeklyEntry:
         problems=tuple(each for problem in data["problems"] if (each := decode_detail(problem)) is not None),
         measures=data["measures"],
         stage=data["stage"],
+        stage_before=data.get("stage_before", ""),
         closed=data["closed"],
         content=data.get("content", ""),  # version 0.1 did not write it
         traffic=read_traffic(traffic) if (traffic := data.get("traffic")) else None,  # nor these

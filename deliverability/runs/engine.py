@@ -37,12 +37,14 @@ class Extras(Struct, frozen=True):
         remedies: each drafted and rehearsed.
         second_opinion: what checkdmarc and dkimpy say; they get the same answers and ask nobody themselves.
         html: what the readers of the message see, for a preview.
+        basis: what it takes to audit the same subject once more, kept when the report is made.
 
     """
 
     remedies: bool = False
     second_opinion: bool = False
     html: bool = False
+    basis: bool = False
 
 
 NOTHING_MORE = Extras()
@@ -268,7 +270,11 @@ async def report_on(
     job: Job, ports: Ports, rules: RuleSet, selection: Selection, extras: Extras = NOTHING_MORE
 ) -> Reported:
     """Gather, judge and rehearse. Raises InputError as `gather_facts` does."""
-    return await full_report(await gather_facts(job, ports, extras, rules.knowledge), rules, selection)
+    audited = await gather_facts(job, ports, extras, rules.knowledge)
+    reported = await full_report(audited, rules, selection)
+    if extras.basis:
+        return Reported(replace(reported.audited, basis=audited.basis), reported.report)
+    return reported
 
 
 async def audit(

@@ -36,14 +36,16 @@ _WORST = (ChangeKind.NEW, ChangeKind.RATED)
 class NewsKind(IntEnum):
     """What a domain has come to, the worst first."""
 
-    REFUSED = 0
-    AT_RISK = 1
-    UNCHECKED = 2
-    OTHER = 3
-    BETTER = 4
+    LOWERED = 0
+    REFUSED = 1
+    AT_RISK = 2
+    UNCHECKED = 3
+    OTHER = 4
+    BETTER = 5
 
 
 _TONES = {
+    NewsKind.LOWERED: "bad",
     NewsKind.REFUSED: "bad",
     NewsKind.AT_RISK: "risk",
     NewsKind.UNCHECKED: "unknown",
@@ -110,7 +112,9 @@ def run_news(summary: Summary, rules: RuleSet, say: Phrases) -> RunNews:
     writer = _Writer(rules, say)
     entries, tone = summary.entries, writer.tone(summary.entries)
     if not summary.previous:
-        return RunNews((writer.of_all("first", entries),), (), tuple(0 for _ in entries), tone)
+        first = tuple(writer.first(entries))
+        unchecked = first and first[0].kind is NewsKind.UNCHECKED
+        return RunNews(first, (), tuple(0 for _ in entries), first[0].tone if unchecked else tone)
     found = [writer.entry(each) for each in entries]
     ranks = tuple(len(NewsKind) if news is None else news.kind for news in found)
     removed = [writer.alone("removed", NewsKind.OTHER, visible(domain)) for domain in summary.removed]
@@ -133,11 +137,15 @@ class _Writer:
         """The worst that is new about a subject; None: nothing."""
         say, comparison = self._say, entry.comparison
         name = self._name(entry)
-        if entry.problems or comparison is None:
+        if entry.problems or comparison is None or (entry.unchecked and not comparison.previous):
             return self._unchecked(entry, name)
         if not comparison.previous:
             return self.alone("added", NewsKind.OTHER, name)
         causes = self._causes(entry)
+        if entry.policy_lowered:
+            before, after = (say(f"news.stage.{each}") for each in (entry.stage_before, entry.stage))
+            gone = causes if entry.stage == "absent" else ()
+            return self.alone("lowered", NewsKind.LOWERED, name, gone, before=before, after=after)
         worse = [each for each in comparison.verdicts if each.after.rank > each.before.rank]
         refused = [each for each in worse if each.after is VerdictKind.REJECTED]
         if refused:
@@ -150,7 +158,7 @@ class _Writer:
         if at_risk:
             return self._verdicts(self._effect(entry, at_risk), at_risk, name, causes, NewsKind.AT_RISK)
         unchecked = [each for each in news if each.kind is ChangeKind.UNCHECKED]
-        if unchecked and entry.failures:
+        if entry.unchecked or (unchecked and entry.failures):
             return self._unchecked(entry, name)
         if (gate := entry.gate) is not None and gate.before is GateKind.SAFE and gate.has_news:
             return self._gate(
@@ -166,7 +174,8 @@ class _Writer:
         if gate is not None and gate.kind is GateKind.SAFE and gate.has_news and not new:
             return self._gate("open", gate, name, NewsKind.BETTER)
         if comparison.records:
-            return self._other(name, say("value.separator").join(causes))
+            lines = causes or tuple(record_news(each, comparison.domain, say) for each in comparison.records[:_CAUSES])
+            return self._other(name, say("value.separator").join(lines))
         if new:
             more = say.count("news.more", len(new) - 1) if len(new) > 1 else ""
             return self._other(name, self._worst(entry, new) + more)
@@ -207,11 +216,11 @@ class _Writer:
         return self._say("punctuation.aside", text=self._say("value.separator").join(causes)) if causes else ""
 
     def alone(
-        self, key: str, kind: NewsKind, name: str, causes: Sequence[str] = (), *, n: int = 0, since: str = ""
+        self, key: str, kind: NewsKind, name: str, causes: Sequence[str] = (), *, n: int = 0, **words: str
     ) -> NewsView:
         """News without receivers."""
         say = self._say
-        values = {"domain": name, "n": str(n), "since": since}
+        values = {"domain": name, "n": str(n), "since": "", **words}
         whole = values | {"because": self._because(causes)}
         bare = values | {"because": ""}
         form = f"{key}.{'one' if n == 1 else 'other'}" if n else key
@@ -261,9 +270,7 @@ class _Writer:
             return ()
         behind = [record for each in comparison.verdicts for record in each.records]
         behind += [record for each in comparison.changes for record in each.records if not each.waived]
-        records: list[RecordChange] = sorted(
-            dict.fromkeys([*behind, *comparison.records]), key=lambda each: each.removed is None
-        )
+        records: list[RecordChange] = sorted(dict.fromkeys(behind), key=lambda each: each.removed is None)
         gone = [each for each in records if each.removed]
         lines = [record_news(each, comparison.domain, say) for each in gone or records]
         lookups = next((f for c in comparison.changes for f in c.facts if f.path == "spf.lookups"), None)
@@ -288,6 +295,14 @@ class _Writer:
         return self._say("punctuation.and").join(names)
 
     # --- all domains ---
+
+    def first(self, entries: Sequence[WeeklyEntry]) -> Iterator[NewsView]:
+        """Of a first run: each domain that could not be checked by its name, then how the others stand."""
+        for place, each in enumerate(entries):
+            if each.unchecked:
+                yield replace(self._unchecked(each, self._name(each)), place=place)
+        if checked := [each for each in entries if not each.unchecked]:
+            yield self.of_all("first", checked)
 
     def of_all(self, form: str, entries: Sequence[WeeklyEntry]) -> NewsView:
         """Of a `first` run, or a `quiet` one: what is refused, or at risk, or that all is well."""
@@ -332,8 +347,16 @@ def _state(entries: Sequence[WeeklyEntry]) -> tuple[str, list[WeeklyEntry]]:
     for state in ("refused", "open", "at-risk"):
         if found.get(state):
             return state, found[state]
-    todo = any(each.counts.get(level) for each in entries for level in ("error", "warning"))
-    return ("to-do" if todo or any(each.problems for each in entries) else "well"), []
+    if any(each.counts.get(level) for each in entries for level in ("error", "warning")):
+        return "to-do", []
+    return ("well" if entries and all(map(_is_well, entries)) else "partly"), []
+
+
+def _is_well(entry: WeeklyEntry) -> bool:
+    """Whether everything that was asked about the subject was answered, and is fine."""
+    if entry.problems or entry.failures or entry.unchecked:
+        return False
+    return entry.closed == "closed" or all(each.verdict in _FINE for each in entry.verdicts)
 
 
 def _by_state(entries: Sequence[WeeklyEntry]) -> Mapping[str, list[WeeklyEntry]]:

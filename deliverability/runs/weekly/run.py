@@ -28,7 +28,7 @@ from msgspec.structs import replace
 from deliverability import __version__
 from deliverability._files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, WholeFile, move, write_whole
 from deliverability.auditors import catalogue
-from deliverability.history.causes import Judged, other_settings, waivers_of
+from deliverability.history.causes import Judged, Trials, other_settings, waivers_of
 from deliverability.history.diff import compare
 from deliverability.history.known import fails, last_known
 from deliverability.history.observations import Observations
@@ -45,7 +45,7 @@ from deliverability.model.codec import decode_detail, encode, json_text
 from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.errors import InputError
 from deliverability.model.facts import FactSet, KeySeen, Subject, Value, texts_of
-from deliverability.model.history import ChangeKind, Comparison, Snapshot, StoredFinding
+from deliverability.model.history import ChangeKind, Comparison, RecordChange, Snapshot, StoredFinding
 from deliverability.model.names import is_within
 from deliverability.model.pages import START, PageStems, page_name
 from deliverability.model.placeholders import LANGUAGES
@@ -70,6 +70,7 @@ from deliverability.runs.listed import with_lists_seen
 from deliverability.runs.observing import Observer, Observing
 from deliverability.runs.stream import collecting_seldom, stream
 from deliverability.runs.weekly.messages import Picked
+from deliverability.runs.weekly.proof import RecordTrials, Wait, wait_in
 from deliverability.runs.weekly.traffic import SOURCES, gate_week, moved_sources, reported_elsewhere, traffic_of
 from deliverability.words.sentences import phrases, sentences
 from deliverability.words.speaker import Speaker
@@ -372,10 +373,11 @@ class _Subjects(Struct, frozen=True):
             return await _gathered(subject, self.plan, seen)
 
         found = stream(waiting, gathered_of, ordered=False)
+        wait = wait_in(asyncio.get_running_loop())
         with collecting_seldom():
             async for (subject, stem), gathered in found:
                 # In a thread: while pages are written, the look-ups of the next subjects go on and do not time out.
-                await asyncio.to_thread(self._keep_or_tell, subject, stem, gathered)
+                await asyncio.to_thread(self._keep_or_tell, subject, stem, gathered, wait)
                 tick(subject.domain)
 
     def _observer(self) -> Observer | None:
@@ -403,19 +405,19 @@ class _Subjects(Struct, frozen=True):
 
         return tuple(replace(key, last_seen=of_late) if is_current(key) else key for key in keys)
 
-    def _keep_or_tell(self, subject: WeeklySubject, stem: str, gathered: _Gathered) -> None:
+    def _keep_or_tell(self, subject: WeeklySubject, stem: str, gathered: _Gathered, wait: Wait) -> None:
         """As `_keep`; what one subject is the fault of is told at it, and the others go on.
 
         Where nothing can be kept at all (a full disk, a database that is gone), the run ends and is gone on with later.
         """
         try:
-            self._keep(subject, stem, gathered)
+            self._keep(subject, stem, gathered, wait)
         except (OSError, HistoryError):
             raise
         except Exception as error:
-            self._keep(subject, stem, _Gathered(problems=(_internal(error),)))
+            self._keep(subject, stem, _Gathered(problems=(_internal(error),)), wait)
 
-    def _keep(self, subject: WeeklySubject, stem: str, gathered: _Gathered) -> None:
+    def _keep(self, subject: WeeklySubject, stem: str, gathered: _Gathered, wait: Wait) -> None:
         audited, report = gathered.audited, gathered.report
         if audited is None or report is None:
             entry = WeeklyEntry(subject.domain, subject.source, "", problems=gathered.problems, failures=1, exit_code=3)
@@ -432,7 +434,7 @@ class _Subjects(Struct, frozen=True):
             if any(self.plan.rules.rules[each.rule].tells_dates for each in comparison.changes):
                 entry = replace(entry, texts=_all_texts(report, _Compared(comparison), self.plan.rules))
         else:
-            entry, gone, renamed = self._compared(subject, audited, report, packed, renamed, gathered.problems)
+            entry, gone, renamed = self._compared(subject, audited, report, packed, renamed, gathered.problems, wait)
             entry = replace(entry, pages={lang: page_name(stem, lang) for lang in LANGUAGES})
         mode = self.plan.page_mode
         same = before is not None and _tells_the_same(before, entry)
@@ -451,6 +453,7 @@ class _Subjects(Struct, frozen=True):
         packed: Packed,
         renamed: Mapping[str, str],
         problems: Sequence[Detail],
+        wait: Wait,
     ) -> tuple[WeeklyEntry, list[str], Mapping[str, str]]:
         """The entry without pages, the fingerprints of findings that there are no longer, and the names that changed:
         `renamed`, and those of sources that go by another name.
@@ -460,7 +463,7 @@ class _Subjects(Struct, frozen=True):
         def damaged(found: DamagedError) -> None:
             lost.extend(found.details)
 
-        compared = self._compare(packed, report, renamed, damaged)
+        compared = self._compare(packed, report, renamed, damaged, self._trials_of(audited, report, wait))
         now = {each.fingerprint for each in report.findings}
         gone = [each.fingerprint for each in compared.comparison.of(ChangeKind.GONE) if each.fingerprint not in now]
         entry = _entry(subject, audited, report, compared, self.plan)
@@ -474,6 +477,7 @@ class _Subjects(Struct, frozen=True):
         report: Report,
         renamed: Mapping[str, str],
         damaged: Callable[[DamagedError], None],
+        trials: Callable[[Mapping[str, RecordChange], FactSet], Trials] | None,
     ) -> _Compared:
         plan, snapshot = self.plan, packed.snapshot
         domain, source = snapshot.domain, snapshot.source
@@ -495,8 +499,18 @@ class _Subjects(Struct, frozen=True):
         settled = None
         if other_settings(old, snapshot):
             settled = _judged(_settled(old, snapshot), plan.rules, plan.selection, known)
-        comparison = compare(old, snapshot, report.findings, states, ruled, settled, plan.rules.rules)
+        comparison = compare(old, snapshot, report.findings, states, ruled, settled, plan.rules.rules, trials)
         return _Compared(comparison, old.facts, ruled, moved)
+
+    def _trials_of(
+        self, audited: Audited, report: Report, wait: Wait
+    ) -> Callable[[Mapping[str, RecordChange], FactSet], Trials] | None:
+        basis, plan = audited.basis, self.plan
+        if basis is None:
+            return None
+        return lambda records, before: RecordTrials(
+            basis, report, records, before, plan.rules, catalogue(), plan.selection, wait
+        )
 
 
 def _known_again(findings: Sequence[Finding], stored: Sequence[StoredFinding]) -> tuple[Finding, ...]:
@@ -608,7 +622,7 @@ async def _gathered(subject: WeeklySubject, plan: Plan, seen: tuple[KeySeen, ...
 
     async def audited(sample: Sample | None, problems: tuple[Detail, ...] = ()) -> _Gathered:
         job = Job(subject.domain, sample, replace(subject.options, keys_seen=seen))
-        found = await report_on(job, plan.ports, plan.rules, plan.selection, Extras(remedies=True))
+        found = await report_on(job, plan.ports, plan.rules, plan.selection, Extras(remedies=True, basis=True))
         return _Gathered(found.audited, found.report, problems)
 
     picked, problems = subject.picked, subject.problems
@@ -702,6 +716,7 @@ def _entry(subject: WeeklySubject, audited: Audited, report: Report, compared: _
         exit_code=_exit_code(report, comparison, plan),
         measures=measures_of(report.facts),
         stage=stage_of(report.facts) or "",
+        stage_before=stage_of(before) or "",
         closed=_CLOSED[report.assessment.closed] if report.assessment.parked else "",
         content=_content(report),
         traffic=traffic_of(report, whole, before, audited.subject.observed, plan.rules),
@@ -778,6 +793,8 @@ def _summary(
     entries = tuple(_without_unchanged(from_json(json.loads(file.read_text("utf-8")))) for file in files)
     finished = [each for each in history.runs() if each.finished and each.id != run.id]
     code = worst_exit_code([*(entry.exit_code for entry in entries), *([3] if unread else [])])
+    if any(entry.unchecked for entry in entries):
+        code = 3  # a domain that nobody looked at is not outweighed by what was found at others
     if not finished:
         return Summary(run.started, "", entries, code, version=__version__, unread=unread)
     before = {domain for domain, _ in history.recorded(finished[-1])}
