@@ -85,7 +85,8 @@ def wire_reply(query: bytes, resolver: Resolver, *, limit: int | None = None) ->
         owner = 0xC000 | end + len(body) - len(data)
     if isinstance(answer, Absent):
         soa = _name("ns.invalid") + _name("root.invalid") + struct.pack("!IIIII", 1, 2, 3, 4, answer.ttl)
-        body += _name("invalid") + struct.pack("!HHIH", 6, 1, answer.ttl, len(soa)) + soa
+        zone = (answer.chain[-1] if answer.chain else answer.name).rpartition(".")[2]
+        body += _name(zone) + struct.pack("!HHIH", 6, 1, answer.ttl, len(soa)) + soa
         return message(_QR_RD_RA | (_NXDOMAIN if answer.nxdomain else 0), len(answer.chain), 1, bytes(body))
     for data in _data(answer):
         body += _record(owner, _NUMBERS.get(answer.rdtype, kind), answer.ttl, data)

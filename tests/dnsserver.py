@@ -3,7 +3,8 @@
     async with DnsServer(StaticResolver({("example.com", "A"): ["192.0.2.1"]}), {"bad.example": "servfail"}) as server:
         resolver = LiveResolver([server.server])
 
-Scripted behaviours, by name: see BEHAVIOURS. The log has one (name, type, transport) for each question received.
+Scripted behaviours, by name, or by ``*`` for all: see BEHAVIOURS, and `Reply` for those that tests.hostiledns writes
+themselves. The log has one (name, type, transport) for each question received.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import dns.flags
@@ -25,6 +26,9 @@ import dns.rrset
 
 from deliverability.ports.base import Absent, Failed, Found, Resolver
 from deliverability.ports.servers import Server
+
+Reply = Callable[[dns.message.Message, dns.message.Message, str], list[bytes]]
+"""What a server of its own kind sends: of the question, the honest answer, and the transport (udp, tcp or https)."""
 
 BEHAVIOURS = {
     "servfail": "rcode SERVFAIL",
@@ -48,14 +52,14 @@ class DnsServer:
     def __init__(
         self,
         source: Resolver,
-        script: Mapping[str, str] | None = None,
+        script: Mapping[str, str | Reply] | None = None,
         *,
         delay: float = 0.0,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._source = source
         self._script = dict(script or {})
-        unknown = set(self._script.values()) - BEHAVIOURS.keys()
+        unknown = {each for each in self._script.values() if isinstance(each, str)} - BEHAVIOURS.keys()
         if unknown:
             raise ValueError(f"no such behaviour: {unknown}")
         self._delay = delay
@@ -154,7 +158,7 @@ class DnsServer:
         self.payloads.append(query.payload)
         if self._delay:
             await asyncio.sleep(self._delay)
-        behaviour = self._script.get(name, "")
+        behaviour = self._script.get(name) or self._script.get("*", "")
         response = dns.message.make_response(query)
         response.flags |= dns.flags.RA
         match behaviour:
@@ -186,6 +190,8 @@ class DnsServer:
             response = dns.message.make_response(query)
             response.flags |= dns.flags.TC
             answer = response.to_wire()
+        if not isinstance(behaviour, str):
+            return behaviour(query, response, transport)
         if behaviour == "garbage-first":
             return [b"", b"\xff" * 40, answer]
         if behaviour == "forged-first":
@@ -211,7 +217,8 @@ class DnsServer:
             if answer.nxdomain:
                 response.set_rcode(dns.rcode.NXDOMAIN)
             soa = f"ns.invalid. root.invalid. 1 2 3 4 {answer.ttl}"
-            response.authority.append(dns.rrset.from_text("invalid.", answer.ttl, "IN", "SOA", soa))
+            zone = owner.rpartition(".")[2] if "." in owner else ""
+            response.authority.append(dns.rrset.from_text(f"{zone}.", answer.ttl, "IN", "SOA", soa))
             return
         rdatas = [
             dns.rdata.from_text("IN", rdtype, text, origin=dns.name.root, relativize=False)

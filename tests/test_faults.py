@@ -24,6 +24,7 @@ from deliverability.model.rules import Severity
 from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver
 from deliverability.ports.budget import Budget
 from deliverability.ports.clock import FixedClock
+from deliverability.ports.dns import LiveResolver
 from deliverability.ports.names import canonical
 from deliverability.ports.overlay import OverlayResolver, Proposal
 from deliverability.ports.ports import Ports
@@ -35,7 +36,8 @@ from deliverability.runs.exit import exit_code
 from deliverability.runs.job import Job, Options, Sample
 from deliverability.runs.rehearse import edit_place, proposals_for
 from deliverability.runs.rules import load_rules
-from tests.dnsserver import DnsServer
+from tests.dnsserver import DnsServer, Reply
+from tests.hostiledns import HOSTILE
 from tests.signing import published, rsa_key, sign
 
 Question = tuple[str, str]
@@ -502,8 +504,6 @@ async def test_with_no_dns_at_all_nothing_is_concluded(
 async def test_a_real_server_that_misbehaves_at_one_name(
     behaviour: str, reason: Reason | None, clean: tuple[Result, tuple[Question, ...]]
 ) -> None:
-    from deliverability.ports.dns import LiveResolver
-
     loop = asyncio.get_running_loop()
     async with DnsServer(StaticResolver(RECORDS), {"_dmarc.example.com": behaviour}) as server:
         resolver = LiveResolver([server.server], timeout=1.0, retries=1)
@@ -518,10 +518,8 @@ async def test_a_real_server_that_misbehaves_at_one_name(
     assert [each for path, value in clean[0].facts.items() for each in lost(value, result.facts[path], path)] == []
 
 
-async def facts_where_every_name(behaviour: str) -> dict[str, Value]:
+async def facts_where_every_name(behaviour: str | Reply) -> dict[str, Value]:
     """The facts that are found where a real server does that at every name that is asked."""
-    from deliverability.ports.dns import LiveResolver
-
     watched = FaultyResolver(StaticResolver(RECORDS))
     await audit(watched, Job("example.com"))
     async with DnsServer(StaticResolver(RECORDS), {name: behaviour for name, _ in watched.asked}) as server:
@@ -539,6 +537,24 @@ async def test_a_real_server_that_misbehaves_at_every_name(behaviour: str) -> No
 
 
 @pytest.mark.parametrize(
+    "behaviour",
+    ["TC everywhere", "A record of the name", "SOA of another zone", "extended error 17", "aliases in a circle"],
+)
+async def test_where_a_server_answers_beside_the_question_nothing_is_missing(behaviour: str) -> None:
+    """Before, such a server had "no SPF record" and "no MX" said of a domain that has both, and a grade with it."""
+    reply = HOSTILE[behaviour]
+    async with DnsServer(StaticResolver(RECORDS), {"*": reply}) as server:
+        resolver = LiveResolver([server.server], timeout=5.0)
+        result = await audit(resolver, Job("example.com"), seconds=30.0)
+        await resolver.close()
+    for path in ("spf.present", "dmarc.present", "domain.mx", "dkim.keys"):
+        assert isinstance(result.facts[path], Unknown), path
+    assert [key for key, outcome in result.outcomes.items() if outcome is Outcome.UNMET] == []
+    assert {verdict.verdict for verdict in result.report.verdicts} == {VerdictKind.CANNOT_TELL}
+    assert exit_code(result.report, Severity.ERROR) == 3
+
+
+@pytest.mark.parametrize(
     "behaviour", ["silent-once", "truncated", "garbage-first", "forged-first", "no-edns", "cname-only"]
 )
 async def test_a_real_server_that_stumbles_at_every_name_never_makes_keys_an_empty_list(behaviour: str) -> None:
@@ -548,8 +564,6 @@ async def test_a_real_server_that_stumbles_at_every_name_never_makes_keys_an_emp
 
 
 async def test_a_truncated_answer_is_asked_again_over_tcp(clean: tuple[Result, tuple[Question, ...]]) -> None:
-    from deliverability.ports.dns import LiveResolver
-
     async with DnsServer(StaticResolver(RECORDS), {"_dmarc.example.com": "truncated"}) as server:
         resolver = LiveResolver([server.server])
         result = await audit(resolver)
@@ -559,8 +573,6 @@ async def test_a_truncated_answer_is_asked_again_over_tcp(clean: tuple[Result, t
 
 
 async def test_the_time_budget_ends_an_audit_of_a_silent_world() -> None:
-    from deliverability.ports.dns import LiveResolver
-
     names = {name for name, _ in RECORDS} | {"com", "example", "_dmarc.com"}
     async with DnsServer(StaticResolver(RECORDS), dict.fromkeys(names, "silent")) as server:
         resolver = LiveResolver([server.server], timeout=60.0)

@@ -45,11 +45,18 @@ ENOUGH = 8
 """Questions about a domain without any reply, after which one more, asked again in vain, says that there are none."""
 IN_FLIGHT = 400
 """Questions on the wire to one server at once."""
+_FILTERED = frozenset({4, 15, 16, 17, 18})
+"""Extended errors of an answer that is not that of the zone: forged, blocked, censored, filtered, prohibited."""
 
 
 CNAME_UNASKABLE = Code("cname-unaskable", ("name",))
 NO_SERVER = Code("no-server")
 REFERS = Code("server-refers", ("server",))
+CUT = Code("server-cut", ("server",))
+OFF_TOPIC = Code("server-off-topic", ("server",))
+CONTRADICTS = Code("server-contradicts", ("server",))
+UNPROVEN = Code("server-unproven", ("server",))
+FILTERS = Code("server-filters", ("server", "n"))  # the extended error
 ANSWERED = Code("server-answered", ("server", "code"))
 
 _Reply = wire.Response | NoAnswerError
@@ -331,10 +338,9 @@ class LiveResolver:
         authenticated = True
         while True:
             try:
-                reply, server = yield from self._ask(labels, rdtype)
+                hop, server = yield from self._ask(labels, current, rdtype)
             except NoAnswerError as broken:
                 return self._failed(name, rdtype, broken.reason, broken.detail)
-            hop = _read(reply, current, rdtype)
             for target in hop.chain:
                 if target == name or target in chain:
                     return self._failed(name, rdtype, Reason.SERVFAIL, CNAME_LOOP(name=target))
@@ -355,11 +361,11 @@ class LiveResolver:
 
     def _at_once(self, flight: _Flight, reply: _Reply) -> Answer | None:
         """The answer, where the first reply gives it without more ado: nearly always, so it need not take steps."""
-        if isinstance(reply, NoAnswerError) or reply.referral or reply.rcode not in (wire.NOERROR, wire.NXDOMAIN):
+        if isinstance(reply, NoAnswerError) or reply.rcode not in (wire.NOERROR, wire.NXDOMAIN):
             return None
         name, rdtype = flight.key
         hop = _read(reply, name, rdtype)
-        return None if hop.chain else self._answer(name, rdtype, hop, (), flight.peer.name)
+        return None if hop.chain or hop.wrong else self._answer(name, rdtype, hop, (), flight.peer.name)
 
     def _answer(self, name: str, rdtype: str, hop: _Hop, chain: tuple[str, ...], server: str) -> Answer:
         if not hop.values:
@@ -370,8 +376,10 @@ class LiveResolver:
     def _failed(self, name: str, rdtype: str, reason: Reason, detail: Detail) -> Failed:
         return Failed(name, rdtype, reason, detail, at=self.now())
 
-    def _ask(self, labels: Labels, rdtype: str) -> Generator[_Step, _Reply, tuple[wire.Response, str]]:
+    def _ask(self, labels: Labels, name: str, rdtype: str) -> Generator[_Step, _Reply, tuple[_Hop, str]]:
         """Put one question to the servers until one gives a usable reply; also say which one.
+
+        `name` is the text of `labels`.
 
         Raises:
             NoAnswerError: nobody did; the gravest reason met (servfail, then refused, then timeout).
@@ -388,7 +396,7 @@ class LiveResolver:
                 break
             peer = waiting.pop(0)
             try:
-                return (yield from _exchange(peer, labels, rdtype)), peer.name
+                return (yield from _exchange(peer, labels, name, rdtype)), peer.name
             except NoAnswerError as broken:
                 failures.setdefault(broken.reason, broken.detail)
                 if broken.reason is Reason.TIMEOUT:
@@ -414,7 +422,7 @@ class LiveResolver:
         return sorted(peers, key=lambda peer: peer.silent_until > now)
 
 
-def _exchange(peer: _Peer, labels: Labels, rdtype: str) -> Generator[_Step, _Reply, wire.Response]:
+def _exchange(peer: _Peer, labels: Labels, name: str, rdtype: str) -> Generator[_Step, _Reply, _Hop]:
     """One question to one server, again without EDNS where the server does not know EDNS (RFC 6891 section 7).
 
     Raises:
@@ -428,10 +436,14 @@ def _exchange(peer: _Peer, labels: Labels, rdtype: str) -> Generator[_Step, _Rep
         reply = got
         if edns and reply.rcode in (wire.FORMERR, wire.NOTIMP, wire.BADVERS):
             continue
-        if reply.rcode == wire.NOERROR and reply.referral:
-            raise NoAnswerError(Reason.REFUSED, REFERS(server=peer.name))
         if reply.rcode in (wire.NOERROR, wire.NXDOMAIN):
-            return reply
+            hop = _read(reply, name, rdtype)
+            if hop.wrong is None:
+                return hop
+            reason = Reason.REFUSED if hop.wrong in (REFERS, FILTERS) else Reason.SERVFAIL
+            filtered = next((each for each in reply.errors if each in _FILTERED), 0)
+            arguments = {"n": filtered} if hop.wrong is FILTERS else {}
+            raise NoAnswerError(reason, hop.wrong(server=peer.name, **arguments))
         break
     if reply.rcode == wire.REFUSED:
         raise NoAnswerError(Reason.REFUSED, ANSWERED(server=peer.name, code="REFUSED"))
@@ -444,7 +456,8 @@ def _exchange(peer: _Peer, labels: Labels, rdtype: str) -> Generator[_Step, _Rep
 class _Hop(Struct):
     """What one reply says: the names it leads through, and either records or their absence at the end.
 
-    `unfinished` is True where the reply ends at a CNAME and says nothing about its target.
+    `unfinished` is True where the reply ends at a CNAME and does not say for certain what its target has; `wrong`
+    where nothing can be taken from the reply.
     """
 
     chain: list[str]
@@ -454,28 +467,66 @@ class _Hop(Struct):
     nxdomain: bool = False
     unfinished: bool = False
     authenticated: bool = False
+    wrong: Code | None = None
 
 
 def _read(reply: wire.Response, name: str, rdtype: str) -> _Hop:
+    """Compare a reply of NOERROR or NXDOMAIN with its question. Whatever it leaves open is not taken for an absence."""
     hop = _Hop([], MAX_TTL, authenticated=reply.authenticated)
+    if reply.truncated:
+        hop.wrong = CUT  # what was truncated over UDP has been asked again
+    elif reply.errors and not _FILTERED.isdisjoint(reply.errors):
+        hop.wrong = FILTERS
+    if hop.wrong is not None:
+        return hop
+    hop.nxdomain = reply.rcode == wire.NXDOMAIN
     current = name
     while (records := reply.answers.get((current, rdtype))) is None:
         alias = reply.answers.get((current, "CNAME"))
         if alias is None or len(hop.chain) > MAX_CHAIN:  # the caller refuses loops and long chains
             break
+        if len(alias.values) > 1:
+            hop.wrong = CONTRADICTS
+            return hop
         hop.ttl = min(hop.ttl, alias.ttl)
         current = alias.values[0]
         hop.chain.append(current)
     if records is not None:
+        hop.wrong = CONTRADICTS if hop.nxdomain else None
         hop.ttl = min(hop.ttl, records.ttl)
         hop.values = records.values
         hop.string_octets = records.string_octets if rdtype == "TXT" else ()
         return hop
-    hop.nxdomain = reply.rcode == wire.NXDOMAIN
-    hop.unfinished = bool(hop.chain) and reply.negative_ttl is None and not hop.nxdomain
-    if not hop.unfinished:
+    doubt = _doubt(reply, current, len(hop.chain))
+    if hop.chain and (doubt is not None or reply.soa is None):
+        hop.unfinished, hop.nxdomain = True, False
+    else:
+        hop.wrong = doubt
         hop.ttl = min(hop.ttl, NO_SOA_TTL if reply.negative_ttl is None else reply.negative_ttl)
     return hop
+
+
+def _doubt(reply: wire.Response, name: str, aliases: int) -> Code | None:
+    """Why a reply without the records that were asked for does not show that there are none; None: it does.
+
+    An absence is shown by the SOA record of a zone that the name is in (RFC 2308 section 2). Many resolvers leave it
+    out of what they answer from their cache, and an absence without it counts as well: but only from a server that
+    resolves or knows the zone, as an empty reply of any other says that it cannot answer.
+    """
+    if reply.referral and reply.rcode == wire.NOERROR:
+        return REFERS
+    if reply.others or len(reply.answers) > aliases:
+        return OFF_TOPIC
+    if reply.trailing:
+        return UNPROVEN
+    if reply.soa is None:
+        return None if reply.responsible else UNPROVEN
+    if reply.rcode == wire.NXDOMAIN and reply.soa == name:
+        return CONTRADICTS  # there is a zone of that name
+    if reply.soa == ".":
+        # The root zone has names of one label only.
+        return UNPROVEN if reply.rcode == wire.NOERROR and "." in name.removesuffix(".") else None
+    return None if name == reply.soa or name.endswith(f".{reply.soa}") else UNPROVEN
 
 
 def _done(answer: Answer) -> asyncio.Future[Answer | None]:

@@ -30,7 +30,7 @@ _A, _NS, _CNAME, _SOA, _PTR, _MX, _TXT, _AAAA, _OPT = 1, 2, 5, 6, 12, 15, 16, 28
 _READ = {_A: "A", _NS: "NS", _CNAME: "CNAME", _SOA: "SOA", _PTR: "PTR", _MX: "MX", _TXT: "TXT", _AAAA: "AAAA"}
 _ASKED = {text: number for number, text in _READ.items()} | {"DS": 43, "TLSA": 52}
 _IN = 1
-_QR, _OPCODE, _AA, _TC, _RD, _AD, _RCODE = 0x8000, 0x7800, 0x0400, 0x0200, 0x0100, 0x0020, 0x000F
+_QR, _OPCODE, _AA, _TC, _RD, _RA, _AD, _RCODE = 0x8000, 0x7800, 0x0400, 0x0200, 0x0100, 0x0080, 0x0020, 0x000F
 _HEADER = struct.Struct("!HHHHHH")  # id, flags, and how many questions, answers, authority and additional records
 _QUESTION = struct.Struct("!HH")  # type, class
 _RECORD = struct.Struct("!HHIH")  # type, class, TTL, length of what follows
@@ -78,18 +78,28 @@ class Response(Struct):
         rcode: with the upper bits of EDNS.
         truncated: TC, ask again over TCP.
         authenticated: AD, the resolver validated it with DNSSEC.
+        responsible: RA or AA, the server resolves for others or knows the zone itself.
         referral: an empty answer that points elsewhere (RFC 2308 section 2.2): it says nothing about the name.
         answers: the answer section by owner and type; only the asked type and CNAME.
+        others: the answer section has other records besides.
+        soa: the owner of the SOA record in the authority section, the zone that says so; None without one.
         negative_ttl: seconds an absence holds (RFC 2308 section 5), None where there is no SOA that would say.
+        trailing: octets follow the records that the header counts.
+        errors: codes of extended errors (RFC 8914).
 
     """
 
     rcode: int
     truncated: bool
     authenticated: bool
+    responsible: bool
     referral: bool
     answers: Mapping[tuple[str, str], RRset]
+    others: bool
+    soa: str | None
     negative_ttl: int | None
+    trailing: bool
+    errors: tuple[int, ...] = ()
 
 
 def query(labels: Labels, rdtype: str, *, edns: bool, ident: int | None = None) -> Query:
@@ -173,6 +183,8 @@ def _common(wire: bytes, to: Query) -> Response:
         raise _UncommonError
     answers: dict[tuple[str, str], dict[tuple[str, tuple[int, ...]], int]] = {}
     authority: set[int] = set()
+    others = False
+    soa: str | None = None
     negative_ttl: int | None = None
     options: int | None = None
     for number in range(records):
@@ -197,13 +209,18 @@ def _common(wire: bytes, to: Query) -> Response:
                 if kind in authority:
                     raise _UncommonError
                 _soa_numbers(wire, start, position)
+                soa = name_text(to.labels if owner is None else owner)
                 negative_ttl = min(ttl, int.from_bytes(wire[position - 4 : position], "big"))
             else:
                 _value(wire, kind, start, position)
             authority.add(kind)
             continue
         value = _value(wire, kind, start, position)
-        if number < answered and kind in (to.kind, _CNAME):
+        if number >= answered:
+            continue
+        if kind not in (to.kind, _CNAME):
+            others = True
+        else:
             name = name_text(to.labels if owner is None else owner)
             same = answers.setdefault((name, _READ[kind]), {})
             # Repeated records, more than one where there is one at most, text that may stand for two names.
@@ -214,12 +231,16 @@ def _common(wire: bytes, to: Query) -> Response:
         rcode=flags & _RCODE | (options or 0) >> 20 & 0xFF0,
         truncated=bool(flags & _TC),
         authenticated=bool(flags & _AD),
-        referral=not answered and _NS in authority and _SOA not in authority and not flags & _AA,
+        responsible=bool(flags & (_RA | _AA)),
+        referral=not answered and _NS in authority and _SOA not in authority,
         answers={
             key: RRset(min(same.values()), tuple([text for text, _ in same]), tuple([octets for _, octets in same]))
             for key, same in answers.items()
         },
+        others=others,
+        soa=soa,
         negative_ttl=negative_ttl,
+        trailing=position != len(wire),
     )
 
 
@@ -338,34 +359,60 @@ def _any(wire: bytes, to: Query) -> Response | None:
     import dns.message
 
     try:
-        message = dns.message.from_wire(wire, ignore_trailing=True)
-        return _plain(message) if dns.message.from_wire(to.wire).is_response(message) else None
+        message = dns.message.from_wire(wire, ignore_trailing=True, one_rr_per_rrset=True)
+        if not dns.message.from_wire(to.wire).is_response(message):
+            return None
+        return _plain(message, trailing=_trailing(wire))
     except Exception:  # dnspython raises many kinds for hostile octets; to us all mean: not a reply
         return None
 
 
-def _plain(message: dns.message.Message) -> Response:
+def _trailing(wire: bytes) -> bool:
+    """Whether octets follow a message that is one otherwise."""
+    import dns.message
+
+    try:
+        dns.message.from_wire(wire)
+    except dns.message.TrailingJunk:
+        return True
+    return False
+
+
+def _plain(message: dns.message.Message, *, trailing: bool) -> Response:
     import dns.flags
+    from dns.edns import EDEOption
     from dns.rdataclass import IN
     from dns.rdatatype import NS, SOA
     from dns.rdatatype import to_text as type_text
 
     wanted = {"CNAME", *(type_text(asked.rdtype) for asked in message.question)}
-    answers: dict[tuple[str, str], RRset] = {}
+    answers: dict[tuple[str, str], dict[tuple[str, tuple[int, ...]], int]] = {}
+    others = False
     for rrset in message.answer:
         kind = type_text(rrset.rdtype)
-        if rrset.rdclass == IN and kind in wanted:
-            texts = [value_text(rdata) for rdata in rrset]
-            strings = tuple(octets for _, octets in texts)
-            answers[dns_name_text(rrset.name), kind] = RRset(rrset.ttl, tuple(text for text, _ in texts), strings)
-    kinds = {rrset.rdtype for rrset in message.authority}
-    soa = next((rrset for rrset in message.authority if rrset.rdtype == SOA), None)
+        if rrset.rdclass != IN or kind not in wanted:
+            others = True
+            continue
+        same = answers.setdefault((dns_name_text(rrset.name), kind), {})
+        for rdata in rrset:
+            value = value_text(rdata)
+            same[value] = min(rrset.ttl, same.get(value, rrset.ttl))
+    authority = [rrset for rrset in message.authority if rrset.rdclass == IN]
+    soa = next((rrset for rrset in authority if rrset.rdtype == SOA), None)
     return Response(
         rcode=int(message.rcode()),
         truncated=bool(message.flags & dns.flags.TC),
         authenticated=bool(message.flags & dns.flags.AD),
-        referral=not message.answer and NS in kinds and soa is None and not message.flags & dns.flags.AA,
-        answers=answers,
+        responsible=bool(message.flags & (dns.flags.RA | dns.flags.AA)),
+        referral=not message.answer and soa is None and any(rrset.rdtype == NS for rrset in authority),
+        answers={
+            key: RRset(min(same.values()), tuple(text for text, _ in same), tuple(octets for _, octets in same))
+            for key, same in answers.items()
+        },
+        others=others,
+        soa=None if soa is None else dns_name_text(soa.name),
         # The last field of a SOA is its minimum.
         negative_ttl=None if soa is None else min(soa.ttl, int(value_text(soa[0])[0].rsplit(" ", 1)[1])),
+        trailing=trailing,
+        errors=tuple(int(option.code) for option in message.options if isinstance(option, EDEOption)),
     )

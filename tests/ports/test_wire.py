@@ -83,12 +83,16 @@ def test_a_response_is_read_into_plain_values() -> None:
         rcode=wire.NOERROR,
         truncated=False,
         authenticated=False,
+        responsible=False,
         referral=False,
         answers={
             ("www.example.com", "CNAME"): wire.RRset(60, ("host.example.net",), ((),)),
             ("host.example.net", "A"): wire.RRset(30, ("192.0.2.1",), ((),)),
         },
+        others=False,
+        soa=None,
         negative_ttl=None,
+        trailing=False,
     )
 
 
