@@ -46,6 +46,7 @@ def command(**params: Any) -> int:
         from deliverability.notify.notifier import Notifier
         from deliverability.render.weekly import HtmlPages
         from deliverability.runs.alone import only_one
+        from deliverability.runs.exit import worst_exit_code
         from deliverability.runs.rules import rule_folders
         from deliverability.words.details import detail_words
 
@@ -77,7 +78,7 @@ def command(**params: Any) -> int:
     for problem in problems:
         click.echo(say("cli.warning", text=detail_words(problem, say)), err=True)
     _tell(summary, plan, lang, pages)
-    return summary.code
+    return worst_exit_code((summary.code, 3 if problems else 0))
 
 
 def _plan(params: dict[str, Any], settings: Any, folder: Path, history: str) -> Plan:

@@ -1,7 +1,7 @@
 """A mailbox on an IMAP server (RFC 9051): its mails are read without a trace, and moved or deleted only when told.
 
 With the standard library, as no library expunges by UID (RFC 4315): one that expunges the folder would delete mails of
-others that are marked as deleted.
+others that are marked as deleted. Whatever the server does, it ends: what was not read is there at the next run.
 """
 
 from __future__ import annotations
@@ -15,19 +15,29 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct
 
 from deliverability.model.codes import VERBATIM, Code, Detail
 from deliverability.model.errors import DetailError
+from deliverability.ports.exchange import Exchange, ExchangeError, LineReader
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 T = TypeVar("T")
 
-_SECONDS = 60.0  # for one answer
+_PATIENCE = 60.0  # seconds for each octet of an answer
+_EXCHANGE = 300.0  # seconds for what is asked at a time, however slowly the answers come
+_ALL = 3600.0  # seconds in which the server is waited for altogether
+_LEAVING = 10.0  # seconds
+_MAX_OCTETS = 100_000_000  # of what is asked at a time; a mail is read up to half of it
+_MAX_LINES = 200_000  # outside of mails
+_MAX_LINE = 1_000_000  # octets: all UIDs of a folder stand in one
 _WAITS = (10.0, 60.0, 180.0)
 # Nobody is there, or it is somebody else: the next run tries again, and this one does not wait for it.
-_FOR_GOOD = (ssl.SSLCertVerificationError, ConnectionRefusedError, socket.gaierror)
+_FOR_GOOD = (ssl.SSLCertVerificationError, ConnectionRefusedError, socket.gaierror, ExchangeError)
 _AT_ONCE = 100
 _BUSY = re.compile(r"\[(?:UNAVAILABLE|INUSE|LIMIT|SERVERBUG)\]|throttl|too many|try again|rate limit", re.IGNORECASE)
 _UID = re.compile(rb"\bUID (\d+)")
@@ -78,7 +88,8 @@ class ImapFolder:
         self._access = access
         self._sleep = sleep
         self._waits = list(_WAITS)
-        self._client: imaplib.IMAP4 | None = None
+        self._client: _Client | None = None
+        self._left = _ALL
         self.uidvalidity = 0
 
     def __enter__(self) -> ImapFolder:
@@ -151,26 +162,31 @@ class ImapFolder:
 
     def _patiently(self, work: Callable[[imaplib.IMAP4], T]) -> T:
         while True:
+            exchange = _exchange(min(_EXCHANGE, self._left))
             try:
                 if self._client is None:
-                    self._client = self._opened()
+                    self._client = self._opened(exchange)
+                self._client.within(exchange)
                 return work(self._client)
             except (_BusyError, imaplib.IMAP4.abort, OSError) as error:
-                self._leave()
+                self._leave(polite=not isinstance(error, ExchangeError))
                 if isinstance(error, _FOR_GOOD) or not self._waits:
                     raise ImapError(IMAP_FAILED(why=_why(error))) from None
                 self._sleep(self._waits.pop(0))
             except imaplib.IMAP4.error as error:
                 raise ImapError(IMAP_FAILED(why=_why(error))) from None
+            finally:
+                self._left -= exchange.used
 
-    def _opened(self) -> imaplib.IMAP4:
-        client = _connected(self._access)
+    def _opened(self, exchange: Exchange) -> _Client:
+        client = _Client(self._access, exchange)
         try:
+            if self._access.security == "starttls":
+                client.start_tls()
             self._login(client)
             self._select(client)
         except BaseException:
-            with contextlib.suppress(OSError):
-                client.shutdown()
+            client.shutdown()
             raise
         return client
 
@@ -206,20 +222,75 @@ class ImapFolder:
             raise ImapError(IMAP_FAILED(why=VERBATIM(text=f"UIDVALIDITY {found}")))
         self.uidvalidity = found
 
-    def _leave(self) -> None:
+    def _leave(self, *, polite: bool = True) -> None:
         client, self._client = self._client, None
-        if client is not None:
+        if client is None:
+            return
+        if polite:
             with contextlib.suppress(imaplib.IMAP4.error, OSError):
+                client.within(_exchange(_LEAVING))
                 client.logout()
+        client.shutdown()
 
 
-def _connected(access: ImapAccess) -> imaplib.IMAP4:
-    if access.security == "tls":
-        return imaplib.IMAP4_SSL(access.host, access.port, ssl_context=ssl.create_default_context(), timeout=_SECONDS)
-    client = imaplib.IMAP4(access.host, access.port, timeout=_SECONDS)
-    if access.security == "starttls":
-        client.starttls(ssl.create_default_context())
-    return client
+class _Client(imaplib.IMAP4):
+    """imaplib's client, within the limits of the exchange that is under way."""
+
+    def __init__(self, access: ImapAccess, exchange: Exchange) -> None:
+        self._access = access
+        self._exchange = exchange
+        super().__init__(access.host, access.port)
+
+    def within(self, exchange: Exchange) -> None:
+        """From now on these limits hold."""
+        self._exchange = self._lines.exchange = exchange
+
+    def start_tls(self) -> None:
+        """TLS over the connection; what came before it is dropped. Raises OSError and imaplib's error."""
+        if "STARTTLS" not in self.capabilities or self.xatom("STARTTLS")[0] != "OK":
+            raise imaplib.IMAP4.error("STARTTLS is not offered")
+        self._take(self._exchange.secure(self.sock, ssl.create_default_context(), self._access.host))
+        self._get_capabilities()
+
+    def open(self, host: str = "", port: int = 143, timeout: float | None = None) -> None:
+        """Connect. Raises OSError."""
+        self.host, self.port = host, port
+        connection = self._exchange.connect(host, port)
+        if self._access.security == "tls":
+            connection = self._exchange.secure(connection, ssl.create_default_context(), host)
+        self._take(connection)
+
+    def read(self, size: int) -> bytes:
+        """So many octets. Raises OSError."""
+        if size > _MAX_OCTETS:
+            self._exchange.received(size)
+        return self._lines.read(size)
+
+    def readline(self) -> bytes:
+        """A line. Raises OSError and imaplib's error."""
+        line = self._lines.readline(_MAX_LINE + 1)
+        if len(line) > _MAX_LINE:
+            raise imaplib.IMAP4.error(f"a line of more than {_MAX_LINE} octets")
+        return line
+
+    def send(self, data: ReadableBuffer) -> None:
+        """Send. Raises OSError."""
+        with self._exchange.wait(self.sock):
+            self.sock.sendall(data)
+
+    def shutdown(self) -> None:
+        """Close the connection, also where it is closed already."""
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
+        self.sock.close()
+
+    def _take(self, connection: socket.socket) -> None:
+        self.sock = connection
+        self._lines = LineReader(connection, self._exchange)
+
+
+def _exchange(seconds: float) -> Exchange:
+    return Exchange(seconds, patience=_PATIENCE, octets=_MAX_OCTETS, lines=_MAX_LINES)
 
 
 def _ok(answer: tuple[str, Sequence[object]]) -> Sequence[object]:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import smtplib
-import socket
 import ssl
-import threading
 from collections.abc import Iterator
 from datetime import datetime
 from email import message_from_bytes, policy
@@ -20,6 +18,7 @@ from email.message import EmailMessage, Message
 from email.policy import SMTP
 from email.utils import format_datetime, make_msgid
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -29,15 +28,24 @@ from deliverability.model.pages import START, page_name
 from deliverability.model.rules import RuleSet
 from deliverability.model.weekly import Summary
 from deliverability.notify.outbox import Attempt, Notification
+from deliverability.ports.exchange import Exchange, LineReader
 from deliverability.render.templates import environment
 from deliverability.view.entries import EntryView
 from deliverability.view.weekly import RunView, run_view
 from deliverability.words.sentences import Phrases, phrases
 
+if TYPE_CHECKING:
+    import socket
+
+    from _typeshed import ReadableBuffer
+
 TIMEOUT_SECONDS = 30.0
-"""For each answer of a server."""
+"""For each octet of a server."""
 TOTAL_SECONDS = 300.0
 """For a mail, however many answers come, and however slowly."""
+MAX_ANSWERS = 1_000_000
+"""Octets of all that a server says to a mail; each recipient gets an answer."""
+MAX_LINES = 20_000
 CHECK_SECONDS = 30.0
 """For a look at the server."""
 _FOR_SETTINGS = frozenset({530, 534, 535, 538})
@@ -161,20 +169,22 @@ class SmtpChannel(Struct, frozen=True):
 
     def problem(self) -> str:
         """What keeps the server from being talked to, TLS included; empty: nothing. No login, and no mail."""
+        exchange = _exchange(CHECK_SECONDS)
         try:
-            with self._session(CHECK_SECONDS) as server:
+            with self._session(exchange) as server:
                 self._connect(server)
         except smtplib.SMTPResponseException as error:
             return _reply(error.smtp_code, error.smtp_error)
         except (OSError, smtplib.SMTPException, ValueError) as error:
-            return _problem(error, self.settings.host)
+            return _problem(error, self.settings.host, exchange)
         return ""
 
-    def send(self, notification: Notification) -> Attempt:
+    def send(self, notification: Notification, seconds: float) -> Attempt:
         """Try once; recipients that were taken are never tried again."""
+        exchange = _exchange(min(TOTAL_SECONDS, seconds))
         try:
             message = message_from_bytes(notification.body, policy=policy.SMTP.clone(cte_type="7bit"))
-            with self._session(TOTAL_SECONDS) as server:
+            with self._session(exchange) as server:
                 # What is refused before the notification begins is mended in the settings or at the server: it waits.
                 try:
                     self._connect(server)
@@ -184,20 +194,16 @@ class SmtpChannel(Struct, frozen=True):
                     return Attempt(notification.to, problem=_reply(error.smtp_code, error.smtp_error))
                 return self._deliver(server, message, notification)
         except (OSError, smtplib.SMTPException, ValueError) as error:
-            return Attempt(notification.to, problem=_problem(error, self.settings.host))
+            return Attempt(notification.to, problem=_problem(error, self.settings.host, exchange))
 
     @contextlib.contextmanager
-    def _session(self, seconds: float) -> Iterator[smtplib.SMTP]:
-        """A client that takes leave at the end, and is broken off when the time is up."""
-        server = self._server()
-        watch = threading.Timer(seconds, _break_off, (server,))
-        watch.daemon = True
-        watch.start()
+    def _session(self, exchange: Exchange) -> Iterator[smtplib.SMTP]:
+        """A client that is not connected yet; it takes leave at the end."""
+        server = _Client(self.settings.host, exchange, tls=self.settings.security == "tls")
         try:
             yield server
         finally:
             _leave(server)
-            watch.cancel()
 
     def _deliver(self, server: smtplib.SMTP, message: Message, notification: Notification) -> Attempt:
         try:
@@ -218,16 +224,6 @@ class SmtpChannel(Struct, frozen=True):
         problem = "; ".join(f"{address}: {_reply(*reply)}" for address, reply in met.items())
         return Attempt((*later, *unnamed), refused, problem)
 
-    def _server(self) -> smtplib.SMTP:
-        """A client that is not connected yet, so that it can be broken off from its first moment on."""
-        if self.settings.security == "tls":
-            server: smtplib.SMTP = smtplib.SMTP_SSL(timeout=TIMEOUT_SECONDS, context=ssl.create_default_context())
-        else:
-            server = smtplib.SMTP(timeout=TIMEOUT_SECONDS)
-        # The name that the certificate is checked against; smtplib sets it only where it connects at once.
-        server._host = self.settings.host  # type: ignore[attr-defined]
-        return server
-
     def _connect(self, server: smtplib.SMTP) -> None:
         """Connect, protect the connection and greet. Raises OSError and SMTPException."""
         code, text = server.connect(self.settings.host, self.port)
@@ -239,10 +235,38 @@ class SmtpChannel(Struct, frozen=True):
         server.ehlo_or_helo_if_needed()
 
 
-def _break_off(server: smtplib.SMTP) -> None:
-    if server.sock is not None:
-        with contextlib.suppress(OSError):
-            server.sock.shutdown(socket.SHUT_RDWR)
+class _Client(smtplib.SMTP):
+    """smtplib's client, within the limits of an exchange from its first moment on."""
+
+    def __init__(self, host: str, exchange: Exchange, *, tls: bool) -> None:
+        super().__init__()
+        # The name that the certificate is checked against; smtplib sets it only where it connects at once.
+        self._host = host
+        self._exchange = exchange
+        self._tls = tls
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        connection = self._exchange.connect(host, port)
+        if not self._tls:
+            return connection
+        return self._exchange.secure(connection, ssl.create_default_context(), host)
+
+    def send(self, s: ReadableBuffer | str) -> None:
+        """Send; a server that does not read has all the time of the exchange. Raises OSError."""
+        if self.sock is None:
+            return super().send(s)
+        with self._exchange.wait(self.sock, patient=True):
+            return super().send(s)
+
+    def getreply(self) -> tuple[int, bytes]:
+        """The next reply. Raises smtplib.SMTPServerDisconnected."""
+        if self.file is None and self.sock is not None:  # also after STARTTLS, without what came before it
+            self.file = LineReader(self.sock, self._exchange)
+        return super().getreply()
+
+
+def _exchange(seconds: float) -> Exchange:
+    return Exchange(seconds, patience=TIMEOUT_SECONDS, octets=MAX_ANSWERS, lines=MAX_LINES)
 
 
 def _leave(server: smtplib.SMTP) -> None:
@@ -257,7 +281,9 @@ def _reply(code: int, text: bytes | str) -> str:
     return f"{code} {' '.join(shown.split())}"[:500]
 
 
-def _problem(error: Exception, host: str) -> str:
+def _problem(error: Exception, host: str, exchange: Exchange) -> str:
+    if exchange.problem:
+        return f"{host}: {exchange.problem}"
     if isinstance(error, TimeoutError) or "timed out" in str(error):
         return f"{host}: timed out ({TIMEOUT_SECONDS:g} s)"
     return f"{host}: {getattr(error, 'strerror', None) or error or type(error).__name__}"

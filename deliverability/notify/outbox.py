@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -22,6 +23,8 @@ from deliverability.model.codes import VERBATIM, Code, Detail
 from deliverability.model.errors import DetailError
 
 MAX_ATTEMPTS = 12
+SECONDS = 600.0
+"""For all notifications of a run together."""
 
 NotificationKind = Literal["email", "webhook"]
 
@@ -66,8 +69,8 @@ class Attempt(Struct, frozen=True):
 class Channel(Protocol):
     """Sends notifications of one kind. Raises nothing: an attempt says what it met."""
 
-    def send(self, notification: Notification) -> Attempt:
-        """Try once."""
+    def send(self, notification: Notification, seconds: float) -> Attempt:
+        """Try once, for so many seconds at most."""
         ...
 
 
@@ -108,17 +111,31 @@ class Outbox(Struct, frozen=True):
                 found.append(UNREADABLE(name=head.name, problem=VERBATIM(text=error.strerror or str(error))))
         return tuple(found)
 
-    def flush(self, channels: dict[NotificationKind, Channel]) -> list[tuple[Notification, Attempt]]:
-        """Try every notification once; gives what each attempt met. A kind without a channel is left where it is."""
+    def flush(
+        self,
+        channels: dict[NotificationKind, Channel],
+        seconds: float = SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> list[tuple[Notification, Attempt]]:
+        """Try every notification once; gives what each attempt met. A kind without a channel is left where it is.
+
+        What cannot be tried within `seconds` waits, and that is no attempt of it.
+        """
         met = []
+        end = monotonic() + seconds
         for half_written in self.folder.glob(HALF_WRITTEN):
             half_written.unlink(missing_ok=True)
         for notification in list(self.waiting()):
             channel = channels.get(notification.kind)
             if channel is None:
                 continue
+            left = end - monotonic()
+            if left <= 0:
+                problem = f"not tried: the {seconds:g} s for notifications are over"
+                met.append((notification, Attempt(notification.to, problem=problem)))
+                continue
             try:
-                attempt = channel.send(notification)
+                attempt = channel.send(notification, left)
             except Exception as error:
                 attempt = Attempt(notification.to, problem=f"{type(error).__name__}: {error}")
             tried = replace(notification, attempts=notification.attempts + 1, problem=attempt.problem)

@@ -1,10 +1,12 @@
 """The webhook: what it gets, and how it is posted and signed.
 
-A document is tried again later unless it was refused for good: an HTTP status 4xx other than 408, 425 and 429.
+A document is tried again later unless it was refused for good: an HTTP status 4xx other than 408, 425 and 429. Where an
+attempt ends without an answer, the receiver may have got the document all the same: its key tells that it is the same.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -25,6 +27,9 @@ from deliverability.view.weekly import run_view
 from deliverability.words.sentences import phrases
 
 TIMEOUT_SECONDS = 30.0
+"""For each octet of an answer."""
+TOTAL_SECONDS = 60.0
+"""For a document, however slowly an answer comes."""
 _TRY_LATER = frozenset({408, 425, 429})
 _ENTRIES_SHOWN = 20
 _TEXT_LENGTH = 2_900  # Slack takes 3,000
@@ -63,6 +68,7 @@ def _plain(text: str) -> dict[str, Any]:
 class WebhookChannel(Struct, frozen=True):
     """Posts JSON. With a key, each request is signed so that the receiver can tell that it is ours and fresh.
 
+    ``Idempotency-Key`` is the same at every attempt to deliver a document, and another for every other document.
     ``X-Deliv-Timestamp`` is seconds since 1970; ``X-Deliv-Signature`` is ``sha256=`` and the HMAC-SHA-256 (hex) of the
     timestamp, a dot, and the body.
     """
@@ -70,30 +76,46 @@ class WebhookChannel(Struct, frozen=True):
     settings: WebhookSettings
     key: str
 
-    def send(self, notification: Notification) -> Attempt:
+    def send(self, notification: Notification, seconds: float) -> Attempt:
         """Try once."""
         import httpx
 
-        headers = {"Content-Type": "application/json", **signature(self.key, notification.body, int(time.time()))}
+        seconds = min(TOTAL_SECONDS, seconds)
         try:
-            # The answer's body is not read: it may be long, and slow to come.
-            with httpx.stream(
-                "POST",
-                self.settings.url,
-                content=notification.body,
-                headers=headers,
-                timeout=TIMEOUT_SECONDS,
-                follow_redirects=False,
-            ) as reply:
-                pass
+            status = asyncio.run(self._post(notification, seconds))
+        except TimeoutError:
+            return Attempt(notification.to, problem=f"timed out (no answer within {seconds:g} s)")
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             return Attempt(notification.to, problem=f"{type(error).__name__}: {error}")
-        if reply.is_success:
+        if 200 <= status < 300:
             return Attempt()
-        problem = f"HTTP {reply.status_code}"
-        if 400 <= reply.status_code < 500 and reply.status_code not in _TRY_LATER:
+        problem = f"HTTP {status}"
+        if 400 <= status < 500 and status not in _TRY_LATER:
             return Attempt(refused=notification.to, problem=problem)
         return Attempt(notification.to, problem=problem)
+
+    async def _post(self, notification: Notification, seconds: float) -> int:
+        """The status of the answer. Raises TimeoutError, and what httpx raises."""
+        import httpx
+
+        headers = {
+            "Content-Type": "application/json",
+            "Idempotency-Key": f'"{_key(notification)}"',
+            **signature(self.key, notification.body, int(time.time())),
+        }
+        # The answer's body is not read: it may be long, and slow to come.
+        async with (
+            asyncio.timeout(seconds),
+            httpx.AsyncClient(timeout=TIMEOUT_SECONDS, follow_redirects=False) as client,
+            client.stream("POST", self.settings.url, content=notification.body, headers=headers) as reply,
+        ):
+            return reply.status_code
+
+
+def _key(notification: Notification) -> str:
+    """What tells a notification from all others."""
+    told = "\0".join((notification.name, notification.created, *notification.to)).encode()
+    return hashlib.sha256(told + b"\0" + notification.body).hexdigest()[:32]
 
 
 def signature(key: str, body: bytes, at: int) -> Mapping[str, str]:

@@ -15,6 +15,7 @@ from deliverability.ports.base import Clock, Fetched, NoPage, Page, Resolver
 from deliverability.ports.clock import stamp
 from deliverability.ports.hosts import NO_USE, UNREACHABLE, NoAnswerError, address_of
 from deliverability.ports.public import is_public
+from deliverability.ports.streams import CONNECT_SHARE
 
 MAX_OCTETS = 64 * 1024  # of one file, as RFC 8461 section 3.3 suggests for a policy
 SECONDS = 8.0  # for one file, name look-up and redirects included
@@ -117,12 +118,13 @@ class WebFetcher:
 
         context = self._context or ssl.create_default_context()
         authority = f"[{target.address}]" if ":" in target.address else target.address
+        limits = httpx.Timeout(self._seconds + 1, connect=self._seconds * CONNECT_SHARE)
         headers = {"host": target.host, "accept-encoding": "identity", "user-agent": "deliv", "accept": "*/*"}
         if form is not None:
             headers["content-type"] = "application/x-www-form-urlencoded"
         try:
             async with (
-                httpx.AsyncClient(verify=context, trust_env=False, timeout=self._seconds + 1) as client,
+                httpx.AsyncClient(verify=context, trust_env=False, timeout=limits) as client,
                 client.stream(
                     "GET" if form is None else "POST",
                     f"https://{authority}:{self._port}{target.path}",

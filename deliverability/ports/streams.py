@@ -23,6 +23,8 @@ _LEAST_OPEN = 4
 _MOST_OPEN = 100
 _OTHER_FILES = 40  # files that a run has open besides: outputs, history, modules being loaded, sockets for UDP
 _HTTP_TIMEOUT_SLACK = 1.0  # seconds; our own time-out fires first
+CONNECT_SHARE = 0.9
+"""Of the time for an exchange, for connecting over HTTPS: httpx leaves a connection open that others broke off."""
 FIRST_WAIT = 0.02  # seconds until a file may have been closed; twice as long each time
 
 TRUNCATED = Code("server-truncated", ("server",))
@@ -139,9 +141,8 @@ class Streams:
         import httpx
 
         if self._http is None:
-            self._http = httpx.AsyncClient(
-                http2=_has_http2(), verify=self._context(), timeout=self._timeout + _HTTP_TIMEOUT_SLACK
-            )
+            limits = httpx.Timeout(self._timeout + _HTTP_TIMEOUT_SLACK, connect=self._timeout * CONNECT_SHARE)
+            self._http = httpx.AsyncClient(http2=_has_http2(), verify=self._context(), timeout=limits)
         headers = {"content-type": "application/dns-message", "accept": "application/dns-message"}
         try:
             async with self._http.stream("POST", server.url, content=message, headers=headers) as response:

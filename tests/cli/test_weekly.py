@@ -15,8 +15,10 @@ from click.testing import CliRunner
 from msgspec import Struct
 
 from deliverability.cli import deliv
+from deliverability.notify import webhook
+from tests.dripping import dripping
 from tests.feedback.reports import metadata, record, report
-from tests.notify.test_outbox import Server, free_port
+from tests.notify.test_outbox import Server, free_port, web
 
 ZONE = """$ORIGIN shop.example.
 @ 300 IN SOA ns h 1 2 3 4 5
@@ -98,6 +100,29 @@ def test_from_init_to_the_third_weekly_mail(machine: Machine, mailbox: tuple[Ser
     _, exported = machine.run("history", "--export")
     assert len(exported.splitlines()) == 3
     assert "2 runs forgotten, 1 kept" in machine.run("history", "--prune", "1")[1]
+
+
+def test_what_could_not_be_sent_is_said_and_the_next_run_sends_it(
+    machine: Machine, mailbox: tuple[Server, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that never ends a header costs its own time, not the run, and not the mail."""
+    monkeypatch.setattr(webhook, "TOTAL_SECONDS", 0.5)
+    server, port = mailbox
+    settings = (
+        'domains = ["shop.example"]\n[notify.email]\nto = ["me@shop.example"]\nsender = "deliv@shop.example"\n'
+        f'host = "127.0.0.1"\nport = {port}\nsecurity = "none"\n[notify.webhook]\nurl = "http://127.0.0.1:'
+    )
+    with dripping(b"x", greeting=b"HTTP/1.1 200 OK\r\nX-") as hook:
+        Path("deliv.toml").write_text(f'{settings}{hook}/"\n')
+        code, output = machine.weekly("--fail-on", "never")
+    assert code == 3
+    assert "was not taken (timed out (no answer within 0.5 s)); the next run tries again" in output
+    assert len(server.taken) == 1
+    with web(204) as (url, got):
+        Path("deliv.toml").write_text(settings.replace("http://127.0.0.1:", f'{url}"\n'))
+        assert machine.weekly("--fail-on", "never")[0] == 0
+    assert len(got) == 2, "that of the week before, and that of this one"
+    assert len({headers["Idempotency-Key"] for headers, _ in got}) == 2
 
 
 def test_old_pages_go_and_foreign_files_stay(machine: Machine) -> None:

@@ -8,6 +8,7 @@ import errno
 import hashlib
 import hmac
 import http.server
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -228,7 +229,7 @@ def test_a_notification_without_its_text_is_damaged(outbox: Outbox) -> None:
 class Bursting:
     """A channel with a fault of its own."""
 
-    def send(self, notification: Notification) -> Attempt:
+    def send(self, notification: Notification, seconds: float) -> Attempt:
         raise RuntimeError("no such luck")
 
 
@@ -342,6 +343,20 @@ def test_a_webhook_whose_answer_never_ends_has_taken_it(outbox: Outbox) -> None:
         stop.set()
     assert attempt == Attempt()
     assert list(outbox.waiting()) == []
+
+
+def test_each_attempt_to_post_a_document_carries_its_key(outbox: Outbox) -> None:
+    """Where an answer is lost, the receiver can tell that it has the document already."""
+    with web(503) as (url, got):
+        outbox.put(notification("a-webhook", kind="webhook", to=(url,), body=b"{}"))
+        outbox.put(notification("b-webhook", kind="webhook", to=(url,), body=b"{}"))
+        for _ in range(2):
+            outbox.flush({"webhook": WebhookChannel(WebhookSettings(url), "")})
+    first, second, again, again_second = (headers["Idempotency-Key"] for headers, _ in got)
+    assert (first, second) == (again, again_second)
+    assert first != second
+    # A string as RFC 9651 writes it, which the draft of the header asks for.
+    assert re.fullmatch(r'"[0-9a-f]{32}"', first)
 
 
 def test_without_a_key_nothing_is_signed() -> None:

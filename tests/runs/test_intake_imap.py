@@ -214,6 +214,5 @@ def test_a_line_that_breaks_is_taken_up_again(server: ImapServer, history: Histo
     with ImapFolder(server.access(), sleep=waits.append) as folder:
         (uid,) = folder.uids(0)
         folder._client.sock.close()  # type: ignore[union-attr]
-        folder._client.file.close()  # type: ignore[union-attr]
         assert folder.octets(uid)
     assert len(waits) == 1
