@@ -15,16 +15,13 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
 from deliverability.model.codes import VERBATIM, Code, Detail
 from deliverability.model.errors import DetailError
 from deliverability.ports.exchange import Exchange, ExchangeError, LineReader
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
 T = TypeVar("T")
 
@@ -273,7 +270,7 @@ class _Client(imaplib.IMAP4):
             raise imaplib.IMAP4.error(f"a line of more than {_MAX_LINE} octets")
         return line
 
-    def send(self, data: ReadableBuffer) -> None:
+    def send(self, data: Any) -> None:
         """Send. Raises OSError."""
         with self._exchange.wait(self.sock):
             self.sock.sendall(data)

@@ -18,7 +18,7 @@ from email.message import EmailMessage, Message
 from email.policy import SMTP
 from email.utils import format_datetime, make_msgid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -36,8 +36,6 @@ from deliverability.words.sentences import Phrases, phrases
 
 if TYPE_CHECKING:
     import socket
-
-    from _typeshed import ReadableBuffer
 
 TIMEOUT_SECONDS = 30.0
 """For each octet of a server."""
@@ -251,7 +249,7 @@ class _Client(smtplib.SMTP):
             return connection
         return self._exchange.secure(connection, ssl.create_default_context(), host)
 
-    def send(self, s: ReadableBuffer | str) -> None:
+    def send(self, s: Any) -> None:
         """Send; a server that does not read has all the time of the exchange. Raises OSError."""
         if self.sock is None:
             return super().send(s)

@@ -114,8 +114,8 @@ class WebhookChannel(Struct, frozen=True):
 
 def _key(notification: Notification) -> str:
     """What tells a notification from all others."""
-    told = "\0".join((notification.name, notification.created, *notification.to)).encode()
-    return hashlib.sha256(told + b"\0" + notification.body).hexdigest()[:32]
+    named = "\0".join((notification.name, notification.created, *notification.to)).encode()
+    return hashlib.sha256(named + b"\0" + notification.body).hexdigest()[:32]
 
 
 def signature(key: str, body: bytes, at: int) -> Mapping[str, str]:
