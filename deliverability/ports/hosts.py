@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 
 from deliverability.model.codes import Code, Detail
@@ -26,8 +27,22 @@ class NoAnswerError(Exception):
         self.certain = certain
 
 
-async def address_of(host: str, resolver: Resolver, allowed: Callable[[str], bool]) -> str:
+def has_route(address: str) -> bool:
+    """Whether this machine knows a way to an address of its kind. Nothing is sent: to connect UDP only looks it up."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((address, 443))
+        except OSError:
+            return False
+    return True
+
+
+async def address_of(
+    host: str, resolver: Resolver, allowed: Callable[[str], bool], routed: Callable[[str], bool] = has_route
+) -> str:
     """The address, IPv4 first. One that is not allowed refuses the host, whatever its other addresses are.
+
+    Where there are both kinds, it is one that this machine has a route to: behind DNS64, IPv4 leads nowhere.
 
     Raises:
         NoAnswerError: there is none to connect to.
@@ -39,7 +54,8 @@ async def address_of(host: str, resolver: Resolver, allowed: Callable[[str], boo
     if forbidden is not None:
         raise NoAnswerError(Reason.REFUSED, NOT_PUBLIC(host=host, address=forbidden), certain=True)
     if addresses:
-        return addresses[0]
+        kinds = {":" in address for address in addresses}
+        return next((each for each in addresses if len(kinds) == 2 and routed(each)), addresses[0])
     failed = next((answer for answer in answers if isinstance(answer, Failed)), None)
     if failed is not None:
         raise NoAnswerError(failed.reason, failed.question)

@@ -8,8 +8,10 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from cryptography import x509
@@ -21,10 +23,11 @@ from deliverability.model.codes import VERBATIM
 from deliverability.model.facts import Reason
 from deliverability.ports.base import Fetched, NoPage, Page
 from deliverability.ports.clock import FixedClock
+from deliverability.ports.hosts import NoAnswerError, address_of, has_route
 from deliverability.ports.http import MAX_OCTETS, WebFetcher
 from deliverability.ports.journal import NOT_RECORDED, Journal
 from deliverability.ports.ports import Permissions, Ports
-from deliverability.ports.public import is_public
+from deliverability.ports.public import CLOUDS, CloudAddress, is_public
 from deliverability.ports.recording import replaying, write_recording
 from deliverability.ports.static import StaticResolver
 from tests.speaking import english
@@ -164,13 +167,28 @@ async def test_what_is_never_asked_for(certificate: Path, url: str, words: str) 
             "::ffff:10.0.0.1",
             "64:ff9b::7f00:1",
             "64:ff9b::a00:1",
-            "64:ff9b::808:808",
+            "64:ff9b::a9fe:a9fe",
+            "64:ff9b::a83f:8110",
             "64:ff9b:1::a00:1",
+            "64:ff9b:1:a00:0:100::",
+            "64:ff9b:1:a:0:1::",
+            "64:ff9b:1:0:a:0:100:0",
+            "64:ff9b:1::",
+            "64:ff9b:2::808:808",
+            "64:ff9b::1:808:808",
+            "::ffff:168.63.129.16",
+            "::ffff:0:8.8.8.8",
+            "2002:a83f:8110::1",
             "2002:7f00:1::",
             "::10.0.0.1",
             "2a00:1450::5efe:10.0.0.1",
             "2a00:1450::200:5efe:10.0.0.1",
             "2001:0:4136:e378::",
+            "2001:0:4136:e378:8000:63bf:f5ff:fffe",
+            "2001:0:a00:1:8000:63bf:f7f7:f7f7",
+            "2a00:1450::5efe:168.63.129.16",
+            "fe80::5efe:8.8.8.8",
+            "2001:db8::5efe:8.8.8.8",
             "not an address",
         ),
         # What versions of Python, or of their users, take for public.
@@ -191,10 +209,44 @@ async def test_private_addresses_are_refused_before_a_connection(certificate: Pa
 
 @pytest.mark.parametrize(
     "address",
-    ["8.8.8.8", "1.1.1.1", "192.0.1.1", "198.20.0.1", "223.255.255.255", "2606:4700:4700::1111", "2a00::5eff:1:1"],
+    [
+        *("8.8.8.8", "1.1.1.1", "192.0.1.1", "198.20.0.1", "223.255.255.255", "2606:4700:4700::1111", "2a00::5eff:1:1"),
+        *("168.63.129.15", "168.63.129.17", "161.25.255.255", "166.12.0.0"),
+        # Public addresses in the clothes of IPv6: what DNS64 answers, with each length of prefix, and transition.
+        *("64:ff9b::808:808", "64:ff9b:1::808:808", "64:ff9b:1:808:8:800::", "64:ff9b:1:8:8:808::"),
+        *("64:ff9b:1:0:8:808:800::", "::ffff:8.8.8.8", "2002:808:808::1", "2a00:1450::5efe:8.8.8.8"),
+        "2001:0:4136:e378:8000:63bf:f7f7:f7f7",
+    ],
 )
 def test_public_addresses(address: str) -> None:
     assert is_public(address) is True
+
+
+@pytest.mark.parametrize("cloud", CLOUDS, ids=lambda each: each.network)
+def test_what_a_cloud_answers_at_inside_is_refused_in_any_clothes(cloud: CloudAddress) -> None:
+    network = ip_network(cloud.network)
+    assert urlsplit(cloud.source).scheme == "https"
+    for address in (network.network_address, network.broadcast_address):
+        assert is_public(str(address)) is False
+        if isinstance(address, IPv4Address):
+            number = int(address)
+            for begin, bits in (("64:ff9b::", 0), ("64:ff9b:1::", 0), ("::ffff:0:0", 0), ("2002::", 80)):
+                assert is_public(str(IPv6Address(int(IPv6Address(begin)) | number << bits))) is False
+
+
+async def test_behind_dns64_a_page_is_fetched_where_there_is_a_way_to_it() -> None:
+    """On a network without IPv4, each host has an address with a translated one in it beside its own."""
+    hosts = StaticResolver({("www.example", "A"): ["8.8.8.8"], ("www.example", "AAAA"): ["64:ff9b::808:808"]})
+    assert await address_of("www.example", hosts, is_public, lambda address: ":" in address) == "64:ff9b::808:808"
+    assert await address_of("www.example", hosts, is_public, lambda _: True) == "8.8.8.8"
+    assert await address_of("www.example", hosts, is_public, lambda _: False) == "8.8.8.8"
+    mixed = StaticResolver({("www.example", "A"): ["8.8.8.8"], ("www.example", "AAAA"): ["64:ff9b::a00:1"]})
+    with pytest.raises(NoAnswerError):
+        await address_of("www.example", mixed, is_public, lambda _: True)
+
+
+def test_whether_there_is_a_route_is_looked_up_without_sending() -> None:
+    assert has_route("127.0.0.1")
 
 
 async def test_one_private_address_refuses_the_host() -> None:
