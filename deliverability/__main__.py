@@ -17,6 +17,12 @@ def run() -> None:
         main()
     except KeyboardInterrupt:
         sys.exit(130)
+    except (ImportError, OSError, MemoryError) as error:
+        # So little is there that not even the command line can be loaded, and with it the words of a language.
+        if "--debug" in sys.argv:
+            raise
+        sys.unraisablehook = lambda _: None
+        sys.exit(f"Error: {getattr(error, 'strerror', None) or error or 'there is not enough memory'}")
     finally:
         gc.freeze()
 

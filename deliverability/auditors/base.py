@@ -320,7 +320,7 @@ class Execution(Struct, frozen=True):
 
 
 class Gathered(Struct, frozen=True):
-    """All facts of a subject, and the tracebacks of auditors that crashed (for stderr, not for the report).
+    """All facts of a subject, and why auditors crashed (for stderr, not for the report): mostly a traceback.
 
     `executions` has what each auditor did that did not crash, for gathering again under slightly other answers.
     """
@@ -409,7 +409,9 @@ async def gather(
         except MissingFact as missing:
             lost = missing.unknown
         except Exception as error:
-            crashes[each.name] = f"auditor {each.name}:\n{traceback.format_exc()}"
+            lacking = isinstance(error, OSError | MemoryError)  # what the machine has not got is no fault to be found
+            what = "not enough memory" if isinstance(error, MemoryError) else str(error)
+            crashes[each.name] = f"auditor {each.name}:" + (f" {what}" if lacking else f"\n{traceback.format_exc()}")
             lost = Unknown(Reason.BUG, ABOUT(what=each.name, detail=VERBATIM(text=type(error).__name__)))
             context.stated.clear()
         stated = {path: context.stated.get(path) or Fact(sys.intern(path), lost) for path in each.promised}

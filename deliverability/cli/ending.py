@@ -21,6 +21,11 @@ _FILE_ERROR = 2
 _NOT_CHECKED = 3
 _INTERRUPTED = 128 + signal.SIGINT
 _STOPS = ("SIGTERM", "SIGHUP")
+_GRACE = 5.0
+"""Seconds in which a command may end by itself after a signal; then it is broken off, whatever it waits for."""
+_LEAST_FILES = 32
+"""Open files that a command needs; with fewer, it would stop at any place, in our code or in that of others."""
+_LACKS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 def ended(command: Callable[[list[str]], Any], args: list[str]) -> NoReturn:
@@ -32,6 +37,10 @@ def ended(command: Callable[[list[str]], Any], args: list[str]) -> NoReturn:
     debug = DEBUG in args
     stopped: list[int] = []
     _fill_streams()
+    if (files := _files()) is not None:
+        text = _phrase(_say(args), "cli.files", _FEW_FILES, n=str(files), least=str(_LEAST_FILES))
+        _tell(_phrase(_say(args), "cli.error", "Error: {text}", text=text))
+        sys.exit(_FILE_ERROR)
     try:
         with _stoppable(stopped):
             result = command([each for each in args if each != DEBUG])
@@ -64,8 +73,44 @@ def ended(command: Callable[[list[str]], Any], args: list[str]) -> NoReturn:
         shown = _phrase(say, "cli.error", "Error: {text}", text=sentence)
         hint = _phrase(say, "cli.debug", " ({option} shows where)", option=DEBUG)
         _tell(shown if debug or code == _FILE_ERROR else shown + hint)
+        if not debug and lacks(error):
+            _say_no_more()
         forget_output()
     sys.exit(128 + stopped[0] if stopped else code)
+
+
+_FEW_FILES = "this machine lets deliv open {n} files, and it needs {least}; raise the limit (ulimit -n)"
+
+
+def _files() -> int | None:
+    """How many files may be open, where that is too few and cannot be raised."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return None
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= _LEAST_FILES:
+        return None
+    if hard == resource.RLIM_INFINITY or hard >= _LEAST_FILES:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (_LEAST_FILES, hard))
+            return None
+    return soft
+
+
+def lacks(error: BaseException) -> bool:
+    """Whether the machine lacks something that every command needs: memory, or files that may be open."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(lacks, error.exceptions))
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _LACKS)
+
+
+def _say_no_more() -> None:
+    """What is cleared away from now on, half-made as it is, has nothing to add to what was said."""
+    import warnings
+
+    warnings.simplefilter("ignore")
+    sys.unraisablehook = lambda _: None
 
 
 def _say(args: list[str]) -> Phrases | None:
@@ -132,6 +177,10 @@ def _stoppable(stopped: list[int]) -> Iterator[None]:
         import logging
 
         stopped.append(number)
+        if number in before and hasattr(signal, "setitimer"):
+            # A loop of asyncio only cancels its tasks, and a task may wait for a server where nothing cancels it.
+            signal.signal(signal.SIGALRM, stop)
+            signal.setitimer(signal.ITIMER_REAL, _GRACE, _GRACE)
         # Where Ctrl-C is ignored (in the background), no loop handles it, and its tasks would end with complaints.
         logging.getLogger("asyncio").setLevel(logging.CRITICAL + 1)
         # Python's, or that of a loop of asyncio, which cancels its tasks.
@@ -160,6 +209,8 @@ def _stoppable(stopped: list[int]) -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook = hook
+        if stopped and hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -119,8 +119,12 @@ def _lost(inputs: Inputs) -> Callable[[Job, Exception], None]:
 
 
 def _tell_crashes(audited: Audited) -> None:
+    say = language().say
     for crash in audited.crashes:
-        click.echo(f"{language().say('cli.internal', what=audited.subject.domain)}\n{crash}", err=True)
+        if "\n" in crash:
+            click.echo(f"{say('cli.internal', what=audited.subject.domain)}\n{crash}", err=True)
+        else:  # no fault of ours: what the machine lacks
+            click.echo(say("cli.warning", text=f"{audited.subject.domain}: {ending.visible(crash)}"), err=True)
 
 
 def _run(

@@ -223,11 +223,13 @@ class ImapFolder:
         client, self._client = self._client, None
         if client is None:
             return
-        if polite:
-            with contextlib.suppress(imaplib.IMAP4.error, OSError):
-                client.within(_exchange(_LEAVING))
-                client.logout()
-        client.shutdown()
+        try:
+            if polite:
+                with contextlib.suppress(imaplib.IMAP4.error, OSError):
+                    client.within(_exchange(_LEAVING))
+                    client.logout()
+        finally:
+            client.shutdown()
 
 
 class _Client(imaplib.IMAP4):

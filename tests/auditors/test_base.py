@@ -148,6 +148,22 @@ async def test_a_crash_is_contained() -> None:
     assert "RuntimeError: boom" in crash
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(MemoryError(), "not enough memory"), (OSError(24, "Too many open files", "x.py"), "Too many open files")],
+)
+async def test_what_the_machine_lacks_is_contained_and_told_in_one_line(error: Exception, said: str) -> None:
+    async def lacks(ctx: Context) -> None:
+        raise error
+
+    gathered = await run(make("a", ["a.x"], [], lacks))
+    (crash,) = gathered.crashes
+    assert crash.startswith("auditor a: ")
+    assert said in crash
+    assert "\n" not in crash
+    assert isinstance(gathered.facts.value("a.x"), Unknown)
+
+
 async def test_a_missing_need_is_passed_on_with_its_reason_and_is_no_crash() -> None:
     async def needs_a_message(ctx: Context) -> None:
         ctx.put("a.known", 1)

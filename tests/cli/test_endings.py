@@ -12,6 +12,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import zlib
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from msgspec import Struct
 import deliverability.demo
 from deliverability.auditors import catalogue
 from deliverability.runs.engine import Audited
+from tests.dripping import dripping
 
 DELIV = [sys.executable, "-m", "deliverability"]
 ZONE = str(Path(deliverability.demo.__file__).parent / "example.zone")
@@ -105,6 +107,45 @@ def test_a_full_disk_leaves_the_old_file_or_none(folder: Path, words: tuple[str,
     assert "File too large" in one_sentence(done)
     assert (folder / words[1]).read_text() == "the old one"
     assert sorted(each.name for each in folder.iterdir()) == sorted(("deliv.toml", words[1]))
+
+
+# --- Machines with little ---
+
+COMMANDS = (
+    ("--help",),
+    ("audit", DOMAIN, "--zone", ZONE),
+    ("audit", DOMAIN, "--zone", ZONE, "--eml", EML, "-o", "r.html"),
+    ("weekly", "--zone", ZONE),
+    ("intake", ".", "--offline"),
+    ("demo",),
+)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_too_few_open_files_are_told_before_anything_is_done(folder: Path, words: tuple[str, ...]) -> None:
+    """Before, it stopped wherever the next file was needed, with the traceback of an auditor or a half-made loop."""
+    for files in (6, 8, 31):
+        done = deliv(*words, before=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files)))  # noqa: B023
+        assert f"lets deliv open {files} files, and it needs 32" in one_sentence(done)
+        assert done.err.count("\n") == 1
+    assert [each.name for each in folder.iterdir()] == ["deliv.toml"]
+
+
+def test_a_limit_that_may_be_raised_is_raised(folder: Path) -> None:
+    done = deliv("demo", before=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (8, 64)))
+    assert done.out
+    assert "files" not in done.err
+
+
+@pytest.mark.parametrize("megabytes", [40, 80, 120])
+def test_too_little_memory_is_told(folder: Path, megabytes: int) -> None:
+    octets = megabytes << 20
+    for words in COMMANDS[1:3]:
+        done = deliv(*words, before=lambda: resource.setrlimit(resource.RLIMIT_AS, (octets, octets)))
+        assert done.code in (0, 1) or done.err
+        for sign in ("Traceback", "Exception ignored", "never awaited"):
+            if "site.py" not in done.err:  # before any line of ours runs
+                assert sign not in done.err, done.err
 
 
 # --- Histories ---
@@ -249,6 +290,29 @@ def test_a_fault_of_ours_is_told_in_one_sentence_and_shown_on_demand(
 
 
 # --- Signals ---
+
+
+@pytest.mark.parametrize("command", ["intake", "weekly"])
+@pytest.mark.parametrize("drop", [b"", b"* 1 EXISTS\r\n"], ids=["silent", "dripping"])
+def test_a_signal_ends_the_wait_for_a_mailbox(folder: Path, command: str, drop: bytes) -> None:
+    """The loop of asyncio cancels what it waits for; what waits for a server of its own went on to its deadline."""
+    asked = threading.Event()
+
+    def talk(line: bytes) -> None:
+        asked.set()
+
+    with dripping(drop, greeting=b"* OK hi\r\n", talk=talk) as port:
+        box = (
+            f'[[feedback.mailbox]]\nname = "d"\nhost = "127.0.0.1"\nport = {port}\nsecurity = "none"\nusername = "u"\n'
+        )
+        settings = f'domains = ["{DOMAIN}"]\nhistory = "sqlite:///h.db"\n{box}token_command = ["echo", "x"]\n'
+        (folder / "deliv.toml").write_text(settings)
+        process = subprocess.Popen([*DELIV, command, *(["--zone", ZONE])], stderr=subprocess.PIPE, text=True)
+        assert asked.wait(60)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "Traceback" not in err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
