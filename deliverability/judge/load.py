@@ -217,6 +217,8 @@ class _TaskShape(_Shape):
     inbound: bool = False
     cause: str = ""
     domain: str = ""
+    takes: str = ""
+    lowers: bool = False
     fields: list[str] = []
     what: _Words
     hand_over: _Words | None = None
@@ -776,6 +778,8 @@ def _task(shape: _TaskShape) -> model.Task:
         inbound=shape.inbound,
         cause=shape.cause,
         domain=shape.domain,
+        takes=shape.takes,
+        lowers=shape.lowers,
         fields=tuple(shape.fields),
     )
 

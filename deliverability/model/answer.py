@@ -199,8 +199,10 @@ class PlanStep(Struct, frozen=True):
         gains: what changes for receivers, the best first.
         changes: facts that it changes (SPF look-ups 11 to 10): a grey line, no chip.
         care: see Care.
-        condition: code of what has to be true first (``read-reports``; ``reports-say-safe``: it is); empty: nothing.
-        follows: numbers of the steps whose record it continues.
+        condition: code of what has to be true first (``read-reports``; ``reports-say-safe``: it is; ``senders-lost``:
+            mail that passes SPF by what it takes away passes otherwise; ``sends-nothing``); empty: nothing.
+        follows: numbers of the steps to do before it: whose record it continues, and which have the mail of a service
+            pass without what it takes out of SPF.
         scope: what it touches; INBOUND stands in a fold of its own, last.
         severity: of the worst finding that it settles.
         beside: this mail does not use what it mends: it is not the reason for this mail.

@@ -236,10 +236,11 @@ class Place(StrEnum):
 class Gate(StrEnum):
     """What has to be true before a task is a step. POLICY: reports arrive somewhere, and the mail at hand passes DMARC.
 
-    A task behind a gate is no step by itself, only as a remedy that was rehearsed.
+    A task behind a gate is no step by itself, only as a remedy that was rehearsed. RECORD: that is all it waits for.
     """
 
     POLICY = "policy"
+    RECORD = "record"
 
 
 TASK_WORDS = frozenset({"domain", "service", "items"})
@@ -270,6 +271,8 @@ class Task(Struct, frozen=True):
         cause: a list fact. Where some of its items are aligned with the author domain, what is wrong with those is the
             cause, and mending that settles the finding; the task is for where there is none.
         domain: the fact that names the domain whose records it is about; without one the user's own.
+        takes: the field of a sending service that names the terms of SPF that it takes away from that service.
+        lowers: it lets through what is stopped today, so it comes last.
         fields: header fields as they are to stand, each a line, with the placeholders of TASK_WORDS.
         text: language -> words.
 
@@ -282,6 +285,8 @@ class Task(Struct, frozen=True):
     inbound: bool = False
     cause: str = ""
     domain: str = ""
+    takes: str = ""
+    lowers: bool = False
     fields: tuple[str, ...] = ()
 
 

@@ -1,0 +1,209 @@
+"""The plan never trades one harm for another: what a step settles, takes away and comes before.
+
+Every plan is carried out here in its order, from the records alone, on made-up zones and on those of the corpus.
+"""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from deliverability.judge.engine import Selection
+from deliverability.model.answer import PlanStep
+from deliverability.model.facts import Purpose
+from deliverability.model.report import Outcome, Report
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.overlay import parse_proposal
+from deliverability.ports.ports import Ports
+from deliverability.ports.static import StaticResolver
+from deliverability.remedy.lowering import lowers
+from deliverability.remedy.spf_passing import lost
+from deliverability.runs.engine import Extras, gather_facts, make_report, report_on
+from deliverability.runs.job import Job, Options, Sample
+from deliverability.view.records import with_value
+from tests.corpus import corpus_root
+from tests.runs.test_rehearse import NOW, RULES, zones
+from tests.test_corpus_smoke import senders
+
+KEY_512 = (
+    "v=DKIM1; k=rsa; p=MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAL6wE7d/SZE69fzFQfTq0XLDsp+c51VP"
+    "P0Z1ZU43HsfyygU2xgyeiy9SPtSQhzV+cntoIH1ba8rTZQkvoPdwZ/ECAwEAAQ=="
+)
+USERS_AT_REJECT: dict[tuple[str, str], list[str | tuple[str, ...]]] = {
+    ("example.com", "SOA"): ["ns.example.com hostmaster.example.com 1 7200 3600 1209600 300"],
+    ("example.com", "MX"): ["10 mail.example.com"],
+    ("example.com", "TXT"): ["v=spf1 ip4:203.0.113.5 -all"],
+    ("mail.example.com", "A"): ["203.0.113.5"],
+    ("_dmarc.example.com", "TXT"): ["v=DMARC1; p=reject; rua=mailto:dmarc@example.com"],
+}
+SILENT: dict[tuple[str, str], list[str | tuple[str, ...]]] = {
+    ("example.com", "SOA"): ["ns.example.com hostmaster.example.com 1 7200 3600 1209600 300"],
+    ("example.com", "TXT"): ["v=spf1 -all"],
+}
+UNSIGNED = b"""\
+Return-Path: <anna@example.com>
+Received: from mail.example.com (mail.example.com [203.0.113.5]) by mx.example.net with ESMTPS id 1
+ for <bob@example.net>; Tue, 24 Nov 2026 10:00:00 +0000
+From: Anna <anna@example.com>
+To: bob@example.net
+Subject: Minutes
+Date: Tue, 24 Nov 2026 10:00:00 +0000
+Message-ID: <1@example.com>
+MIME-Version: 1.0
+Content-Type: text/plain; charset=utf-8
+
+Here are the minutes.
+"""
+
+
+def ports_of(records: dict[tuple[str, str], list[str | tuple[str, ...]]]) -> Ports:
+    return Ports(StaticResolver(records), FixedClock(NOW), sources=("static",))
+
+
+async def planned(job: Job, ports: Ports) -> Report:
+    got = await report_on(job, ports, RULES, Selection(), Extras(remedies=True))
+    assert got.audited.crashes == ()
+    return got.report
+
+
+async def carried_out(job: Job, ports: Ports, steps: list[PlanStep]) -> Report:
+    """What an audit finds once the records of these steps are published, as `--with` lays them over."""
+    final = {(edit.name, edit.type): edit.new for step in steps for edit in step.edits}
+    texts = [f"{name} {kind} {with_value(kind, each)}" for (name, kind), values in final.items() for each in values]
+    overlaid = replace(ports, proposals=tuple(parse_proposal(each) for each in texts))
+    return make_report(await gather_facts(job, overlaid), RULES, Selection())
+
+
+async def assert_no_harm(job: Job, ports: Ports) -> Report:
+    report = await planned(job, ports)
+    before = report
+    done: list[PlanStep] = []
+    lowered = False
+    for step in report.answer.plan:
+        # Nothing of one's own mail comes behind a step that lets through what is stopped today.
+        lowered = lowered or lowers(step.edits)
+        assert step.inbound or not lowered or lowers(step.edits), step
+        if not step.edits:
+            continue
+        done.append(step)
+        after = await carried_out(job, ports, done)
+        found = {(each.rule, each.item): each.outcome for each in after.findings}
+        removed = {value for edit in step.edits for value in set(edit.old) - set(edit.new)}
+        for each in step.findings:
+            outcome = found.get((each.rule, each.item))
+            # What the step is for may be gone with what it removes, or apply no longer; nothing else may.
+            gone = outcome is None and any(each.item in value for value in removed)
+            own = each == step.findings[0] and (gone or outcome is Outcome.NOT_APPLICABLE)
+            assert outcome is Outcome.MET or own, (step.code, each)
+        if lowers(step.edits):
+            names = {each.rule: RULES.rules[each.rule].remedy for each in step.findings}
+            assert len(set(names.values())) == 1, names
+            assert all(
+                each.rule in step.findings[0].rule or not chip.after for chip in step.gains for each in step.findings
+            )
+        if lost(before.facts, after.facts, ()):
+            assert step.condition in ("senders-lost", "sends-nothing"), step
+        for was, now in zip(before.verdicts, after.verdicts, strict=False):
+            assert now.verdict.rank <= was.verdict.rank, (step.code, was, now)
+        before = after
+    return report
+
+
+# --- a domain that sends nothing -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", [False, True], ids=["nothing else", "with a DKIM key"])
+@pytest.mark.parametrize("mx", [(), ("10 mail.example.com",), ("0 .",)], ids=["no MX", "MX", "Null MX"])
+@pytest.mark.parametrize("purpose", [None, *Purpose], ids=str)
+async def test_a_domain_that_sends_nothing_has_a_plan(purpose: Purpose | None, mx: tuple[str, ...], key: bool) -> None:
+    """A draft after which the domain counts as parked is a result like any other: no receiver has a verdict then."""
+    records = dict(SILENT)
+    if mx:
+        records |= {("example.com", "MX"): list(mx), ("mail.example.com", "A"): ["203.0.113.5"]}
+    if key:
+        records["default._domainkey.example.com", "TXT"] = [KEY_512]
+    report = await assert_no_harm(Job("example.com", None, Options(purpose=purpose)), ports_of(records))
+    assert "remedies-failed" not in {note.code for note in report.notes}
+    codes = [each.code for each in report.answer.plan]
+    assert "dmarc-closed" in codes or purpose not in (None, Purpose.PARKED)
+
+
+async def test_a_step_that_closes_the_domain_leaves_no_step_for_its_mail() -> None:
+    report = await planned(Job("example.com"), ports_of(SILENT))
+    assert [each.code for each in report.answer.plan if not each.inbound] == ["dmarc-closed"]
+    assert report.answer.plan[0].gains == ()
+
+
+# --- protection ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bits", [0, 512])
+@pytest.mark.parametrize("mail", [None, UNSIGNED], ids=["DNS alone", "an unsigned message"])
+async def test_a_policy_is_lowered_last_and_for_nothing_else(bits: int, mail: bytes | None) -> None:
+    records = dict(USERS_AT_REJECT)
+    if bits:
+        records["default._domainkey.example.com", "TXT"] = [KEY_512]
+    job = Job("example.com", Sample("a.eml", data=mail) if mail else None, Options(purpose=Purpose.USERS))
+    report = await assert_no_harm(job, ports_of(records))
+    own = [each for each in report.answer.plan if not each.inbound]
+    assert own[-1].remedy == "dmarc-below-reject"
+    assert own[-1].rules == ("DMARC-011",)
+    assert own[-1].gains == ()
+    assert len(own) > 1 or not (bits or mail)
+
+
+# --- those who send --------------------------------------------------------------------------------------------------
+
+SERVICES: dict[tuple[str, str], list[str | tuple[str, ...]]] = {
+    ("example.com", "SOA"): ["ns.example.com hostmaster.example.com 1 7200 3600 1209600 300"],
+    ("example.com", "MX"): ["10 mail.example.com"],
+    ("mail.example.com", "A"): ["203.0.113.5"],
+    ("_dmarc.example.com", "TXT"): ["v=DMARC1; p=none; rua=mailto:dmarc@example.com"],
+    ("servers.mcsv.net", "TXT"): ["v=spf1 ip4:198.51.100.0/24 ip4:192.0.2.0/24 ?all"],
+    ("spf.mandrillapp.com", "TXT"): ["v=spf1 ip4:198.51.100.0/24 ?all"],
+}
+
+
+async def test_an_include_that_goes_settles_nothing_about_its_service() -> None:
+    """Eleven look-ups: the include that no Return-Path needs goes, and first it is asked how that mail passes."""
+    hosts = {(f"h{n}.example.com", "A"): [f"203.0.113.{n}"] for n in range(10, 20)}
+    words = " ".join(f"a:h{n}.example.com" for n in range(10, 20))
+    records = SERVICES | hosts | {("example.com", "TXT"): [f"v=spf1 {words} include:servers.mcsv.net -all"]}
+    report = await assert_no_harm(Job("example.com", None, Options(purpose=Purpose.BULK)), ports_of(records))
+    (removing,) = (each for each in report.answer.plan if each.remedy == "spf-drop-unneeded")
+    (signing,) = (each for each in report.answer.plan if each.services == ("mailchimp",))
+    assert not any(each.rule.startswith("SND-") for each in removing.findings)
+    assert removing.condition == "senders-lost"
+    assert removing.follows == (signing.number,)
+    assert not any(each.task == "spf-unused" for each in report.answer.plan)
+
+
+async def test_of_two_includes_neither_goes_because_of_the_other() -> None:
+    """All that Mandrill sends from stands in the include of Mailchimp, which by another finding may go."""
+    records = SERVICES | {
+        ("example.com", "TXT"): ["v=spf1 mx include:spf.mandrillapp.com include:servers.mcsv.net -all"]
+    }
+    report = await assert_no_harm(Job("example.com", None, Options(purpose=Purpose.BULK)), ports_of(records))
+    assert {"SPF-023", "SND-002"} <= {each.rule for each in report.findings if each.outcome is Outcome.UNMET}
+    named = [term for each in report.answer.plan for edit in each.edits for term in edit.new if "spf1" in term]
+    assert named == []
+    (unused,) = (each for each in report.answer.plan if each.task == "spf-unused")
+    assert unused.condition == "senders-lost"
+    assert "spf-spare" not in {each.task for each in report.answer.plan}
+
+
+# --- everywhere ------------------------------------------------------------------------------------------------------
+
+
+def _every_zone() -> tuple[str, ...]:
+    root = corpus_root()
+    return () if root is None else tuple(sorted(path.stem for path in (root / "zones").glob("*.zone")))
+
+
+@pytest.mark.parametrize("domain", _every_zone())
+async def test_no_plan_of_a_zone_harms(domain: str) -> None:
+    """Senders with the purposes in turn, services and what is no domain of mail as they are."""
+    purposes = [None, *Purpose]
+    of_senders = (None, purposes[1 + _every_zone().index(domain) % len(Purpose)])
+    for purpose in of_senders if domain in senders() else (None,):
+        await assert_no_harm(Job(domain, None, Options(purpose=purpose)), zones())
