@@ -215,10 +215,13 @@ class _TaskShape(_Shape):
     place: model.Place
     gate: model.Gate | None = None
     inbound: bool = False
-    cause: str = ""
+    cause: list[str] = []
+    done_by: str = ""
+    otherwise: str = ""
     domain: str = ""
     takes: str = ""
     lowers: bool = False
+    least: str = ""
     fields: list[str] = []
     what: _Words
     hand_over: _Words | None = None
@@ -314,11 +317,16 @@ class _Loader(Struct):
         for index, shape in enumerate(shapes):
             if shape.code in found:
                 self.problems.append(document.at(index).problem(TWICE(name=shape.code)))
-            if shape.cause and f"{shape.cause}[].aligned" not in self.catalogue:
-                self.problems.append(document.at(index).problem(wrong.NO_ALIGNED(fact=shape.cause)))
-            if shape.domain and shape.domain not in self.catalogue:
-                unknown = wrong.NO_FACT(name=shape.domain)
-                self.problems.append(document.at(index).problem(nearest(unknown, shape.domain, self.catalogue)))
+            for cause in shape.cause:
+                if not {f"{cause}[].aligned", f"{cause}[].own"} & self.catalogue.keys():
+                    self.problems.append(document.at(index).problem(wrong.NO_ALIGNED(fact=cause)))
+            takes = f"senders.services[].{shape.takes}" if shape.takes else ""
+            for name in filter(None, (shape.domain, shape.done_by, takes)):
+                if name not in self.catalogue:
+                    problem = nearest(wrong.NO_FACT(name=name), name, self.catalogue)
+                    self.problems.append(document.at(index).problem(problem))
+            if shape.done_by and shape.otherwise not in {each.code for each in shapes}:
+                self.problems.append(document.at(index).problem(wrong.NO_TASK(name=shape.otherwise)))
             found[shape.code] = _task(shape)
         self.tasks.update(found)
 
@@ -776,10 +784,13 @@ def _task(shape: _TaskShape) -> model.Task:
         text={"en": texts("en"), "ja": texts("ja")},
         gate=shape.gate,
         inbound=shape.inbound,
-        cause=shape.cause,
+        cause=tuple(shape.cause),
+        done_by=shape.done_by,
+        otherwise=shape.otherwise,
         domain=shape.domain,
         takes=shape.takes,
         lowers=shape.lowers,
+        least=shape.least,
         fields=tuple(shape.fields),
     )
 

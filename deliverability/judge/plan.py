@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
+from math import inf
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -61,6 +62,8 @@ def steps(report: Report, rules: RuleSet, refused: Collection[FindingId] = ()) -
     numbers: dict[int, int] = {}
     for each in ordered:
         left = tuple(one for one in each.findings if one not in settled)
+        if (least := rules.tasks[each.task].least if each.task else "") != "":
+            left = tuple(sorted(left, key=lambda one: _limit(unmet[one], least)))
         carries = each.remedy is not None and any(each is one for other in ordered for one in other.follows)
         if not left and not carries:
             continue
@@ -69,6 +72,12 @@ def steps(report: Report, rules: RuleSet, refused: Collection[FindingId] = ()) -
         numbers[id(each)] = number
         found.append(_step(each, left or each.findings[:1], number, numbers, unmet, report.facts))
     return tuple(found)
+
+
+def _limit(finding: Finding, name: str) -> float:
+    """A limit that a finding was held against; one that has none stands behind all that have."""
+    limit = finding.limits.get(name)
+    return limit if isinstance(limit, (int, float)) else inf
 
 
 def with_gains(
@@ -229,7 +238,7 @@ def _candidates(report: Report, rules: RuleSet, refused: Collection[FindingId]) 
     causes: list[tuple[Finding, Task]] = []
     for ident, finding in unmet.items():
         rule = rules.rules[finding.rule]
-        task = rules.tasks.get(rule.task)
+        task = _task_of(rule, report.facts, rules)
         inbound = rule.scope is Scope.INBOUND or (task is not None and task.inbound)
         if ident in taken or (task is not None and task.gate is not None) or (rule.information and not inbound):
             continue
@@ -240,7 +249,8 @@ def _candidates(report: Report, rules: RuleSet, refused: Collection[FindingId]) 
             causes.append((finding, task))
         else:
             _settle(finding, task, tasks, report, rules, order)
-    for finding, task in causes:
+    # A finding whose own task is done already comes behind those that the step is for.
+    for finding, task in sorted(causes, key=lambda each: rules.rules[each[0].rule].task != each[1].code):
         cause = _cause(task, tasks.values(), unmet, report.facts, rules)
         if cause is not None:
             cause.take(finding, rules.rules[finding.rule], order[finding.rule])
@@ -249,6 +259,14 @@ def _candidates(report: Report, rules: RuleSet, refused: Collection[FindingId]) 
     _put_behind([*of_remedies, *tasks.values()], report.facts)
     yield from of_remedies
     yield from tasks.values()
+
+
+def _task_of(rule: Rule, facts: FactSet, rules: RuleSet) -> Task | None:
+    """The task that settles a finding of the rule: what is left to do where its own is done already."""
+    task = rules.tasks.get(rule.task)
+    if task is not None and task.done_by and facts.at(task.done_by) is True:
+        return rules.tasks[task.otherwise]
+    return task
 
 
 def taken_by_step(step: PlanStep, report: Report, rules: RuleSet) -> frozenset[str]:
@@ -355,8 +373,10 @@ def _settle(
         about = concerned(finding, rule.service, report.facts, rules.knowledge.services)
         services = tuple(dict.fromkeys(each.id for each in about))[:MAX_SERVICES]
     match place:
-        case Place.SERVICE:
-            at = services[0] if services else ""
+        case Place.SERVICE if services:
+            at = services[0]
+        case Place.SERVICE if _sends_itself(report):
+            place = Place.SERVER
         case Place.ELSEWHERE | Place.ADDRESS:
             at = finding.item
         case Place.DNS if _is_foreign(finding, rule, report.facts):
@@ -383,6 +403,19 @@ def _settle(
     tasks[key].takes |= _taken_terms(finding, task, report.facts)
 
 
+def _sends_itself(report: Report) -> bool:
+    """Whether the mail goes out by the reader's own host; without a message, whether nothing else may send it."""
+    facts = report.facts
+    if facts.value("message.present") is not True:
+        known = [each for each in records_of(facts.value("senders.services")) if each.get("authorised") is True]
+        others = texts_of(facts.value("senders.unknown_includes"))
+        return facts.value("senders.complete") is True and facts.value("spf.valid") is True and not (known or others)
+    if text_of(facts.value("senders.message_service")):
+        return False
+    hosts = [each for each in records_of(facts.value("identity.ips")) if each.get("confirmed") is True]
+    return any(_is_home(text_of(each.get("name")), report) for each in hosts)
+
+
 def _is_foreign(finding: Finding, rule: Rule, facts: FactSet) -> bool:
     """Whether the record that was judged stands in somebody else's domain."""
     items = records_of(facts.at(rule.each)) if rule.each else ()
@@ -396,14 +429,19 @@ def _cause(
     facts: FactSet,
     rules: RuleSet,
 ) -> _Candidate | None:
-    """The step that mends what is wrong with the items that are aligned with the author domain, where some are."""
-    aligned = {_name(each) for each in records_of(facts.at(task.cause)) if each.get("aligned") is True}
+    """The step that mends what is wrong with the items that are aligned with the author domain, where some are.
+
+    Without a message these are the items of the reader's own domain.
+    """
+    field = "own" if facts.value("message.present") is False else "aligned"
+    items = (each for path in task.cause for each in records_of(facts.at(path)))
+    aligned = {_name(each) for each in items if each.get(field) is True}
     found: list[tuple[int, _Candidate]] = []
     for step in steps:
         for each in step.findings:
             finding = unmet[each]
             counts = finding.used is not False and finding.severity.rank >= Severity.WARNING.rank
-            if counts and each.item in aligned and rules.rules[each.rule].each == task.cause:
+            if counts and each.item in aligned and rules.rules[each.rule].each in task.cause:
                 found.append((finding.severity.rank, step))
     return max(found, key=lambda pair: pair[0])[1] if found else None
 

@@ -97,6 +97,8 @@ def _values(step: PlanStep, report: Report, speaker: Speaker) -> dict[str, str]:
 
 
 def _service(step: PlanStep, speaker: Speaker) -> str:
+    if step.place is Place.SERVER:
+        return speaker.say("place.your-server")
     service = speaker.rules.knowledge.services.get(step.services[0]) if step.services else None
     return visible(service.name[speaker.lang]) if service else speaker.say("place.your-service")
 

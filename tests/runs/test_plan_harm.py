@@ -12,6 +12,7 @@ from deliverability.judge.engine import Selection
 from deliverability.model.answer import PlanStep
 from deliverability.model.facts import Purpose
 from deliverability.model.report import Outcome, Report
+from deliverability.model.rules import Place
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.overlay import parse_proposal
 from deliverability.ports.ports import Ports
@@ -23,6 +24,7 @@ from deliverability.runs.job import Job, Options, Sample
 from deliverability.view.records import with_value
 from tests.corpus import corpus_root
 from tests.runs.test_rehearse import NOW, RULES, zones
+from tests.signing import published, rsa_key, sign
 from tests.test_corpus_smoke import senders
 
 KEY_512 = (
@@ -109,7 +111,7 @@ async def assert_no_harm(job: Job, ports: Ports) -> Report:
     return report
 
 
-# --- a domain that sends nothing -----------------------------------------------------------------------------------
+# --- a domain that sends nothing -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("key", [False, True], ids=["nothing else", "with a DKIM key"])
@@ -134,7 +136,7 @@ async def test_a_step_that_closes_the_domain_leaves_no_step_for_its_mail() -> No
     assert report.answer.plan[0].gains == ()
 
 
-# --- protection ----------------------------------------------------------------------------------------------------
+# --- protection ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("bits", [0, 512])
@@ -190,6 +192,96 @@ async def test_of_two_includes_neither_goes_because_of_the_other() -> None:
     (unused,) = (each for each in report.answer.plan if each.task == "spf-unused")
     assert unused.condition == "senders-lost"
     assert "spf-spare" not in {each.task for each in report.answer.plan}
+
+
+# --- one cause, one step ---------------------------------------------------------------------------------------------
+
+SIGNED_HEAD = b"""\
+From: Anna <anna@example.com>\r
+To: bob@example.net\r
+Subject: Minutes\r
+Date: Tue, 24 Nov 2026 10:00:00 +0000\r
+Message-ID: <1@example.com>\r
+MIME-Version: 1.0\r
+Content-Type: text/plain; charset=utf-8\r
+\r
+Here are the minutes.\r
+"""
+TRACE = b"""\
+Return-Path: <anna@example.com>\r
+Received: from mail.example.com (mail.example.com [203.0.113.5]) by mx.example.net with ESMTPS id 1\r
+ for <bob@example.net>; Tue, 24 Nov 2026 10:00:00 +0000\r
+"""
+REVERSE: dict[tuple[str, str], list[str | tuple[str, ...]]] = {
+    ("5.113.0.203.in-addr.arpa", "PTR"): ["mail.example.com"]
+}
+
+
+@pytest.mark.parametrize(("bits", "step"), [(512, "new-key"), (1024, "new-key"), (0, "publish-key")])
+@pytest.mark.parametrize("purpose", [None, Purpose.USERS], ids=str)
+async def test_one_key_is_one_step(bits: int, step: str, purpose: Purpose | None) -> None:
+    """A short or missing key: what fails because of it is settled with it, where the mail is signed."""
+    key = rsa_key(bits or 2048)
+    records = USERS_AT_REJECT | REVERSE
+    if bits:
+        records["s1._domainkey.example.com", "TXT"] = [published(key)]
+    mail = TRACE + sign(SIGNED_HEAD, key, domain="example.com", selector="s1")
+    job = Job("example.com", Sample("a.eml", data=mail), Options(purpose=purpose))
+    report = await assert_no_harm(job, ports_of(records))
+    about_dkim = [
+        each for each in report.answer.plan if any(rule.startswith(("DKIM-", "ALN-", "DMARC-0")) for rule in each.rules)
+    ]
+    own = [each for each in about_dkim if not each.remedy]
+    assert [each.task for each in own] == [step]
+    assert own[0].place is (Place.SERVER if bits else Place.DNS)
+    alone = await assert_no_harm(
+        Job("example.com", None, Options(purpose=purpose, selectors=("s1",))), ports_of(records)
+    )
+    assert [each.task for each in alone.answer.plan if any(rule.startswith("DKIM-") for rule in each.rules)] == [step]
+
+
+@pytest.mark.parametrize(
+    ("records", "place"),
+    [
+        (USERS_AT_REJECT | REVERSE, Place.SERVER),
+        (USERS_AT_REJECT, Place.SERVICE),
+    ],
+    ids=["a reverse name of one's own", "whose host it is is not known"],
+)
+async def test_an_own_host_is_no_service(
+    records: dict[tuple[str, str], list[str | tuple[str, ...]]], place: Place
+) -> None:
+    report = await planned(Job("example.com", Sample("a.eml", data=UNSIGNED), Options()), ports_of(records))
+    (step,) = (each for each in report.answer.plan if each.task == "own-signing-domain")
+    assert (step.place, step.at) == (place, "")
+    assert "own-return-path" not in {each.task for each in report.answer.plan}, "the Return-Path is the domain's own"
+    assert RULES.rules[step.rules[0]].task == "own-signing-domain"
+
+
+# --- figures ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("octets", "receivers", "rule"),
+    [
+        (4_000_000, (), "SIZ-027"),
+        (10_500_000, (), "SIZ-027"),
+        (30_000_000, (), "SIZ-027"),
+        (10_500_000, ("gmail",), "SIZ-001"),
+        (30_000_000, ("icloud", "yahoo"), "SIZ-001"),
+    ],
+)
+async def test_a_smaller_message_satisfies_all_who_are_claimed(
+    octets: int, receivers: tuple[str, ...], rule: str
+) -> None:
+    """The words of the step are those of the smallest limit among what it settles: au takes 3 MB, not 10."""
+    mail = UNSIGNED + b"x" * 70 + b"\n" + (b"y" * 70 + b"\n") * (octets // 71)
+    job = Job("example.com", Sample("a.eml", data=mail), Options())
+    got = await report_on(job, ports_of(USERS_AT_REJECT), RULES, Selection(receivers=receivers), Extras(remedies=True))
+    (step,) = (each for each in got.report.answer.plan if each.task == "smaller-message")
+    assert step.rules[0] == rule
+    limits = {each.rule: each.limits["max_octets"] for each in got.report.findings if each.rule in step.rules}
+    assert limits[rule] == min(map(int, map(str, limits.values())))
 
 
 # --- everywhere ------------------------------------------------------------------------------------------------------
