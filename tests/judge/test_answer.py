@@ -129,7 +129,9 @@ def check(made: Report) -> None:
     for each in answer.guide:
         assert (each.because is Because.UNMET) == (each.state is GuideState.TO_DO)
         assert (each.unknown is not None) == (each.because in (Because.WAITS, Because.FAILED))
-        assert each.step is None or each.state is not GuideState.DONE, "what is done leads to no step"
+        settling = {number for one in each.findings if (number := answer.settles(one)) is not None}
+        done = each.state is GuideState.DONE
+        assert set(each.steps) == (set() if done else settling), "what is done leads to no step, what is open to all"
 
 
 def _check_plan(made: Report, answer: ReportAnswer) -> None:
