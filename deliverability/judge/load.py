@@ -225,15 +225,16 @@ class _TaskShape(_Shape):
     fields: list[str] = []
     what: _Words
     hand_over: _Words | None = None
+    who: _Words | None = None
 
     @pydantic.model_validator(mode="after")
     def _names_what_is_known(self) -> _TaskShape:
         """Both languages name the same, and nothing that no step has."""
-        for part, words in (("what", self.what), ("hand_over", self.hand_over)):
+        for part, words in (("what", self.what), ("hand_over", self.hand_over), ("who", self.who)):
             if words is not None and placeholders(words.en) != placeholders(words.ja):
                 differ = tuple(sorted(placeholders(words.en) ^ placeholders(words.ja)))
                 raise InputError(ABOUT(what=part, detail=wrong.OTHER_PLACEHOLDERS(names=differ)))
-        texts = [self.what.en, *self.fields, *([self.hand_over.en] if self.hand_over else [])]
+        texts = [self.what.en, *self.fields, *(words.en for words in (self.hand_over, self.who) if words)]
         if odd := sorted(frozenset().union(*map(placeholders, texts)) - model.TASK_WORDS):
             raise InputError(wrong.NO_PLACEHOLDER(name=odd[0], known=tuple(sorted(model.TASK_WORDS))))
         return self
@@ -776,7 +777,11 @@ def load_rules(folders: Sequence[Path], catalogue: Catalogue, remedies: Collecti
 
 def _task(shape: _TaskShape) -> model.Task:
     def texts(lang: Literal["en", "ja"]) -> model.TaskTexts:
-        return model.TaskTexts(getattr(shape.what, lang), getattr(shape.hand_over, lang) if shape.hand_over else "")
+        return model.TaskTexts(
+            getattr(shape.what, lang),
+            getattr(shape.hand_over, lang) if shape.hand_over else "",
+            getattr(shape.who, lang) if shape.who else "",
+        )
 
     return model.Task(
         code=shape.code,

@@ -254,11 +254,13 @@ class TaskTexts(Struct, frozen=True):
     Attributes:
         what: imperative, one line.
         hand_over: what to ask of somebody else who has to do it; empty where nobody else has to.
+        who: who knows what to enter, where it cannot be known here; may be empty.
 
     """
 
     what: str
     hand_over: str = ""
+    who: str = ""
 
 
 class Task(Struct, frozen=True):
