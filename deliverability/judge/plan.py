@@ -15,7 +15,18 @@ from deliverability.model.answer import Chip, FindingId, PlanStep, ReceiverEffec
 from deliverability.model.facts import FactSet, Unknown, Value, records_of, text_of, texts_of
 from deliverability.model.names import is_within
 from deliverability.model.report import Care, Finding, Outcome, Remedy, Report, Verdict, VerdictKind
-from deliverability.model.rules import Effect, Effort, Gate, Place, Rule, RuleSet, Scope, Severity, Task
+from deliverability.model.rules import (
+    Effect,
+    Effort,
+    Gate,
+    Place,
+    Rule,
+    RuleSet,
+    Scope,
+    ServiceStep,
+    Severity,
+    Task,
+)
 
 SHOWN = 5
 """Steps that stand open; the rest is folded."""
@@ -369,8 +380,9 @@ def _settle(
     rule = rules.rules[finding.rule]
     place, at = Place.OWN if task is None else task.place, ""
     services: tuple[str, ...] = ()
-    if rule.service is not None:
-        about = concerned(finding, rule.service, report.facts, rules.knowledge.services)
+    asked = rule.service or (ServiceStep.SIGNING_KEY if place is Place.SERVICE else None)
+    if asked is not None:
+        about = concerned(finding, asked, report.facts, rules.knowledge.services)
         services = tuple(dict.fromkeys(each.id for each in about))[:MAX_SERVICES]
     match place:
         case Place.SERVICE if services:
