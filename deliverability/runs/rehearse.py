@@ -165,7 +165,7 @@ class Walk(Struct, frozen=True):
     """A plan as it is carried out, step by step.
 
     Attributes:
-        steps: the plan, each step with the condition that its rehearsal showed.
+        steps: the plan, each step with what it changes at its place, and the condition that its rehearsal showed.
         after: where each receiver stands once each step, and those above it, are done.
         remedies: those of the report, each with what it settles at its place in the plan; without those that do harm
             there.
@@ -220,7 +220,8 @@ async def walked(
                 done.update(step.findings)
             else:
                 counted = state
-        steps.append(replace(step, condition=_condition(step, before, state) or step.condition))
+        changes = step.changes if before is state else _changes(before, state)
+        steps.append(replace(step, changes=changes, condition=_condition(step, before, state) or step.condition))
         if touches(step, report.verdicts):
             now = without(counted.findings, done, receivers, counted.facts, rules)
         found.append(now)
@@ -472,20 +473,24 @@ def _rehearsed(draft: Remedy, before: _State, after: _State) -> Remedy:
         mends=tuple(dict.fromkeys((draft.rule, *(rule for rule, _ in settled if rule not in open_rules)))),
         settles=tuple(FindingId(*case) for case in dict.fromkeys(((draft.rule, draft.item), *settled))),
         opens=tuple(dict.fromkeys(rule for rule, _ in sorted(still - unmet.keys()))),
-        changes=tuple(
-            FactChange(path, old, new)
-            for path in SHOWN_FACTS
-            if (old := before.facts.at(path)) != (new := after.facts.at(path))
-            and not isinstance(old, Unknown)
-            and not isinstance(new, Unknown)
-            # A first policy makes mail that passes nothing fail it, which alone is neither gain nor loss.
-            and (path, new) != ("dmarc.result", "fail")
-        ),
+        changes=_changes(before, after),
         gains=tuple(
             Gain(receiver, kind, now)
             for receiver, kind in before.answer.verdicts.items()
             if (now := after.answer.verdicts.get(receiver, kind)).rank < kind.rank
         ),
+    )
+
+
+def _changes(before: _State, after: _State) -> tuple[FactChange, ...]:
+    return tuple(
+        FactChange(path, old, new)
+        for path in SHOWN_FACTS
+        if (old := before.facts.at(path)) != (new := after.facts.at(path))
+        and not isinstance(old, Unknown)
+        and not isinstance(new, Unknown)
+        # A first policy makes mail that passes nothing fail it, which alone is neither gain nor loss.
+        and (path, new) != ("dmarc.result", "fail")
     )
 
 
