@@ -253,15 +253,16 @@ async def full_report(audited: Audited, rules: RuleSet, selection: Selection) ->
 async def _with_remedies(report: Report, basis: Basis, rules: RuleSet, selection: Selection) -> Report:
     from deliverability.judge import plan
     from deliverability.judge.answer import answer
-    from deliverability.runs.rehearse import remedies, walked
+    from deliverability.runs.rehearse import Rehearsal, remedies, walked
 
-    found, complete = await remedies(basis, report, rules, catalogue(), selection)
+    rehearsal = Rehearsal(basis, rules, catalogue(), selection)
+    found, complete = await remedies(rehearsal, report)
     if not complete:
         report = replace(report, notes=(*report.notes, Note("remedies-unfinished")))
     full, refused = replace(report, remedies=found), frozenset[FindingId]()
     steps, in_order = plan.steps(full, rules), False
     while True:
-        walk = await walked(steps, basis, full, rules, catalogue(), selection)
+        walk = await walked(steps, rehearsal, full)
         if walk.remedies != full.remedies or not walk.refused <= refused:
             # What one step leaves to another makes another plan, which is carried out anew.
             full, refused = replace(full, remedies=walk.remedies), refused | walk.refused

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from deliverability.auditors.base import Auditor, Execution, gather
@@ -80,9 +80,7 @@ class Basis(Struct, frozen=True):
     executions: Mapping[str, Execution]
 
 
-async def remedies(
-    basis: Basis, report: Report, rules: RuleSet, catalogue: Catalogue, selection: Selection
-) -> tuple[tuple[Remedy, ...], bool]:
+async def remedies(rehearsal: Rehearsal, report: Report) -> tuple[tuple[Remedy, ...], bool]:
     """The remedies that stood their rehearsal, in the order in which to show them, and whether all had one.
 
     A draft is dropped where it does not mend its finding, makes a verdict or grade of any receiver worse, leaves
@@ -98,15 +96,15 @@ async def remedies(
     after all others, so that nothing builds on it, and mends its own finding only. Once the time budget of the subject
     is spent no further draft is rehearsed.
     """
+    basis = rehearsal.basis
     if basis.ports.journal is not None:
         basis.ports.journal.close_to_servers()
-    rehearsal = _Rehearsal(basis, rules, catalogue, selection)
     base = _State({}, report.facts, basis.executions, report.findings, _answer(report.assessment))
     accepted, complete = await _accepted(rehearsal, base)
     return _ordered(accepted, {(each.rule, each.item): each.severity for each in base.findings}), complete
 
 
-async def _accepted(rehearsal: _Rehearsal, base: _State) -> tuple[list[Remedy], bool]:
+async def _accepted(rehearsal: Rehearsal, base: _State) -> tuple[list[Remedy], bool]:
     meant = {(each.rule, each.item) for each in base.findings if each.outcome is Outcome.UNMET and each.waiver is None}
     services = rehearsal.rules.knowledge.services
     gate = gate_of(base.facts, base.findings)
@@ -179,14 +177,7 @@ class Walk(Struct, frozen=True):
     refused: frozenset[FindingId]
 
 
-async def walked(
-    plan: Sequence[PlanStep],
-    basis: Basis,
-    report: Report,
-    rules: RuleSet,
-    catalogue: Catalogue,
-    selection: Selection,
-) -> Walk:
+async def walked(plan: Sequence[PlanStep], rehearsal: Rehearsal, report: Report) -> Walk:
     """The plan carried out in its order.
 
     Records are audited as if they were published, on top of those of the steps above. What a step without any settles
@@ -194,7 +185,7 @@ async def walked(
     protection gains nothing but by its own finding. Once the time budget of the subject is spent, so does each record,
     as its own rehearsal showed.
     """
-    rehearsal = _Rehearsal(basis, rules, catalogue, selection)
+    basis, rules = rehearsal.basis, rehearsal.rules
     base = state = counted = _State({}, report.facts, basis.executions, report.findings, _answer(report.assessment))
     receivers = tuple(each.receiver for each in report.verdicts)
     now = receiver_states(report.verdicts)
@@ -332,18 +323,25 @@ class _State(Struct, frozen=True):
         return any(f.rule == rule and f.item == item and f.outcome is Outcome.UNMET for f in self.findings)
 
 
-class _Rehearsal(Struct, frozen=True):
-    """Audits again, as far as the edits reach: other auditors and rules would give what they gave."""
+class Rehearsal(Struct, frozen=True):
+    """Audits again, as far as the edits reach: other auditors and rules would give what they gave.
+
+    What was audited once is not audited again, in whichever order the same records come together.
+    """
 
     basis: Basis
     rules: RuleSet
     catalogue: Catalogue
     selection: Selection
+    known: dict[frozenset[tuple[_Place, tuple[Proposal, ...]]], _State] = field(default_factory=dict)
 
     async def publish(self, state: _State, edits: Mapping[_Place, tuple[Proposal, ...]]) -> _State:
         """The audit of `state` with further record sets replaced."""
         basis = self.basis
         laid = {**state.edits, **edits}
+        key = frozenset(laid.items())
+        if key in self.known:
+            return self.known[key]
         laid_over = (each for proposals in laid.values() for each in proposals)
         # Nobody else's name leads to a record of the domain: what failed there is not asked about again for each draft.
         overlay = OverlayResolver(basis.ports.dns, laid_over, within=basis.subject.domain)
@@ -361,7 +359,8 @@ class _Rehearsal(Struct, frozen=True):
         receivers = self.selection.receivers or self.rules.providers
         held_by = holding(findings, gathered.facts)
         answer = _answer(assess(held_by, receivers, gathered.facts, self.rules.grading))
-        return _State(laid, gathered.facts, gathered.executions, findings, answer)
+        self.known[key] = _State(laid, gathered.facts, gathered.executions, findings, answer)
+        return self.known[key]
 
 
 def _answer(given: Assessment) -> _Answer:
