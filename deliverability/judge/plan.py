@@ -298,11 +298,12 @@ def _taken_terms(finding: Finding, task: Task | None, facts: FactSet) -> frozens
 def _put_behind(candidates: Sequence[_Candidate], facts: FactSet) -> None:
     """What takes a service out of SPF comes after what has that service send so that its mail passes without."""
     services = records_of(facts.value("senders.services"))
+    signing = [each for each in candidates if each.place is Place.SERVICE]
     for each in candidates:
         losing = {
             text_of(one.get("id")) for one in services if not each.takes.isdisjoint(texts_of(one.get("spf_terms")))
         }
-        each.follows += [other for other in candidates if not other.takes and not losing.isdisjoint(other.services)]
+        each.follows += [other for other in signing if not losing.isdisjoint(other.services)]
 
 
 def _concerns(report: Report, rule: Rule, rules: RuleSet) -> bool:
