@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from deliverability.judge.grade import assess, holding
 from deliverability.judge.services import concerned
 from deliverability.model.answer import Chip, FindingId, PlanStep, ReceiverEffect
-from deliverability.model.facts import FactSet, Unknown, Value, records_of, text_of, texts_of
+from deliverability.model.facts import FactSet, Unknown, Value, number_of, records_of, text_of, texts_of
 from deliverability.model.names import is_within
 from deliverability.model.report import Care, Finding, Outcome, Remedy, Report, Verdict, VerdictKind
 from deliverability.model.rules import (
@@ -73,22 +73,29 @@ def steps(report: Report, rules: RuleSet, refused: Collection[FindingId] = ()) -
     numbers: dict[int, int] = {}
     for each in ordered:
         left = tuple(one for one in each.findings if one not in settled)
-        if (least := rules.tasks[each.task].least if each.task else "") != "":
-            left = tuple(sorted(left, key=lambda one: _limit(unmet[one], least)))
+        task = rules.tasks.get(each.task)
+        if task is not None and task.least:
+            left = _strictest_first(left, task.least, unmet)
         carries = each.remedy is not None and any(each is one for other in ordered for one in other.follows)
         if not left and not carries:
             continue
         settled.update(left)
         number = len(found) + 1
         numbers[id(each)] = number
-        found.append(_step(each, left or each.findings[:1], number, numbers, unmet, report.facts))
+        found.append(_step(each, task, left or each.findings[:1], number, numbers, unmet, report.facts))
     return tuple(found)
 
 
-def _limit(finding: Finding, name: str) -> float:
-    """A limit that a finding was held against; one that has none stands behind all that have."""
-    limit = finding.limits.get(name)
-    return limit if isinstance(limit, (int, float)) else inf
+def _strictest_first(
+    findings: Sequence[FindingId], limit: str, unmet: Mapping[FindingId, Finding]
+) -> tuple[FindingId, ...]:
+    """That which was held against the smallest limit first; what has no such limit last."""
+
+    def least(each: FindingId) -> float:
+        value = unmet[each].limits.get(limit)
+        return value if isinstance(value, (int, float)) else inf
+
+    return tuple(sorted(findings, key=least))
 
 
 def with_gains(
@@ -422,7 +429,8 @@ def _sends_itself(report: Report) -> bool:
     if facts.value("message.present") is not True:
         known = [each for each in records_of(facts.value("senders.services")) if each.get("authorised") is True]
         others = texts_of(facts.value("senders.unknown_includes"))
-        return facts.value("senders.complete") is True and facts.value("spf.valid") is True and not (known or others)
+        own = number_of(facts.value("spf.authorised_ip4"))
+        return facts.value("senders.complete") is True and bool(own) and not (known or others)
     if text_of(facts.value("senders.message_service")):
         return False
     hosts = [each for each in records_of(facts.value("identity.ips")) if each.get("confirmed") is True]
@@ -537,6 +545,7 @@ def _share(candidate: _Candidate, held: frozenset[FindingId], waiting: Sequence[
 
 def _step(
     each: _Candidate,
+    task: Task | None,
     left: Sequence[FindingId],
     number: int,
     numbers: Mapping[int, int],
@@ -550,6 +559,9 @@ def _step(
     items = tuple(dict.fromkeys(one.item for one in own if one.item))
     remedy = each.remedy
     values: Mapping[str, Value] = {"items": items} if items else {}
+    condition = "" if not each.gated else "reports-say-safe" if reported else "read-reports"
+    if task is not None and task.takes:
+        condition = "senders-lost"
     return PlanStep(
         number=number,
         place=each.place,
@@ -564,7 +576,7 @@ def _step(
         services=each.services,
         edits=remedy.edits if remedy else (),
         changes=remedy.changes if remedy else (),
-        condition="" if not each.gated else "reports-say-safe" if reported else "read-reports",
+        condition=condition,
         follows=tuple(sorted(numbers[id(other)] for other in each.follows if id(other) in numbers)),
         beside=beside,
         checked_at=checked if isinstance(checked, str) else "",

@@ -199,8 +199,8 @@ async def walked(plan: Sequence[PlanStep], rehearsal: Rehearsal, report: Report)
         if place is None or basis.ports.budget.spent:
             done.update(step.findings)
         else:
-            remedy = kept[place]
-            state = await rehearsal.publish(before, proposals_for(step.edits))
+            remedy, proposals = kept[place], proposals_for(step.edits)
+            state = await rehearsal.publish(before, proposals)
             kept[place] = replace(
                 remedy, settles=tuple(each for each in remedy.settles if _settles(state, remedy, each))
             )
@@ -210,7 +210,7 @@ async def walked(plan: Sequence[PlanStep], rehearsal: Rehearsal, report: Report)
             elif remedy.lowers:
                 done.update(step.findings)
             else:
-                counted = state
+                counted = await rehearsal.publish(counted, proposals)
         changes = step.changes if before is state else _changes(before, state)
         steps.append(replace(step, changes=changes, condition=_condition(step, before, state) or step.condition))
         if touches(step, report.verdicts):
@@ -225,9 +225,8 @@ async def walked(plan: Sequence[PlanStep], rehearsal: Rehearsal, report: Report)
         if (terms.get(step.number) and lost(base.facts, state.facts, remedies_, terms[step.number]))
         or (not step.edits and _moot(step, base, state))
     ]
-    taking = {code for code, task in rules.tasks.items() if task.takes}
     return Walk(
-        tuple(replace(step, condition="senders-lost") if step.task in taking else step for step in steps),
+        tuple(steps),
         tuple(found),
         remedies_,
         frozenset(each for step in refused for each in step.findings),
