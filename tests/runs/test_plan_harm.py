@@ -5,6 +5,8 @@ Every plan is carried out here in its order, from the records alone, on made-up 
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 from msgspec.structs import replace
 
@@ -292,6 +294,43 @@ async def test_a_smaller_message_satisfies_all_who_are_claimed(
 
 
 # --- everywhere ------------------------------------------------------------------------------------------------------
+
+SPF_RECORDS = (
+    "v=spf1 -all",
+    "v=spf1 +all",
+    "v=spf1 mx ptr include:gone.example ip4:203.0.113.5",
+    "v=spf1 include:servers.mcsv.net include:spf.mandrillapp.com include:spf.protection.outlook.com -all",
+    f"v=spf1 {' '.join(f'a:h{n}.example.com' for n in range(11))} include:servers.mcsv.net -all",
+    "v=spf1 ip4:0.0.0.0/1 ipv4:203.0.113.5 -all mx",
+)
+DMARC_RECORDS = (
+    "v=DMARC1; p=none",
+    "v=DMARC1; p=reject; rua=mailto:dmarc@example.com",
+    "v=DMARC1; p=reject; sp=none; pct=20; rua=mailto:dmarc@gone.example",
+    "v=DMARC1; p=reject; adkim=s; aspf=s; rua=mailto:dmarc@example.com",
+    "v=DMARC1; p=quarantine; t=y; rua=dmarc@example.com",
+    "v=dmarc1; p=rejct",
+)
+
+
+@pytest.mark.parametrize(("first", "second"), list(product(range(len(SPF_RECORDS)), range(len(DMARC_RECORDS)))))
+async def test_no_plan_for_broken_records_harms(first: int, second: int) -> None:
+    """Every broken SPF record with every DMARC record, purposes, messages and keys in turn."""
+    number = first + second
+    records = SERVICES | REVERSE | {(f"h{n}.example.com", "A"): [f"203.0.113.{n}"] for n in range(11)}
+    records |= {
+        ("example.com", "TXT"): [SPF_RECORDS[first]],
+        ("_dmarc.example.com", "TXT"): [DMARC_RECORDS[second]],
+        ("spf.protection.outlook.com", "TXT"): ["v=spf1 ip4:40.92.0.0/15 -all"],
+    }
+    if number % 2:
+        records["default._domainkey.example.com", "TXT"] = [KEY_512]
+    signer = "news.example.com" if number % 3 == 1 else "mailer.example"
+    records[f"s1._domainkey.{signer}", "TXT"] = [published(rsa_key(2048))]
+    signed = TRACE + sign(SIGNED_HEAD, rsa_key(2048), domain=signer, selector="s1")
+    sample = (None, Sample("a.eml", data=UNSIGNED), Sample("a.eml", data=signed))[(first * second) % 3]
+    purpose = (None, *Purpose)[number % 5]
+    await assert_no_harm(Job("example.com", sample, Options(purpose=purpose)), ports_of(records))
 
 
 def _every_zone() -> tuple[str, ...]:
