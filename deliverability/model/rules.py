@@ -245,7 +245,7 @@ class Gate(StrEnum):
 
 TASK_WORDS = frozenset({"domain", "service", "items"})
 """What the words of tasks may name: the domain shown in From (else the audited one), the service that the step is about
-(else "your mailing service"), the items of the findings."""
+(else "your mail server or mailing service"), the items of the findings."""
 
 
 class TaskTexts(Struct, frozen=True):

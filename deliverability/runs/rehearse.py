@@ -192,20 +192,20 @@ async def walked(plan: Sequence[PlanStep], rehearsal: Rehearsal, report: Report)
     done: set[FindingId] = set()
     steps: list[PlanStep] = []
     found: list[ReceiverStates] = []
-    kept: dict[int, Remedy] = dict(enumerate(report.remedies))
+    remaining: dict[int, Remedy] = dict(enumerate(report.remedies))
     for step in plan:
-        place = next((each for each, remedy in kept.items() if step.edits and remedy.edits == step.edits), None)
+        place = next((each for each, remedy in remaining.items() if step.edits and remedy.edits == step.edits), None)
         before = state
         if place is None or basis.ports.budget.spent:
             done.update(step.findings)
         else:
-            remedy, proposals = kept[place], proposals_for(step.edits)
+            remedy, proposals = remaining[place], proposals_for(step.edits)
             state = await rehearsal.publish(before, proposals)
-            kept[place] = replace(
+            remaining[place] = replace(
                 remedy, settles=tuple(each for each in remedy.settles if _settles(state, remedy, each))
             )
             if not _helps(before, state, remedy):
-                del kept[place]
+                del remaining[place]
                 state = before
             elif remedy.lowers:
                 done.update(step.findings)
@@ -218,7 +218,7 @@ async def walked(plan: Sequence[PlanStep], rehearsal: Rehearsal, report: Report)
         found.append(now)
     # A term that a step without a record takes out of SPF may be the one that a remedy counts on.
     terms = {step.number: taken_by_step(step, report, rules) for step in plan if not step.edits}
-    remedies_ = tuple(kept.values())
+    remedies_ = tuple(remaining.values())
     refused = [
         step
         for step in plan
