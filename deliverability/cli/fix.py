@@ -107,7 +107,8 @@ def _records(style: str, views: list[ReportView], care: Care) -> str:
     steps: dict[tuple[RecordEdit, ...], str] = {}
     for view in views:
         chosen = in_own_zone(view.report, care)
-        titles = {step.number: step.what for step in view.plan.all}
+        gap = view.speaker.say("punctuation.gap")
+        titles = {step.number: gap.join(filter(None, (step.what, step.condition))) for step in view.plan.all}
         for step in chosen:
             steps.setdefault(step.edits, f"{step.number} {titles[step.number]}")
         if words := left_out_words(view, chosen):

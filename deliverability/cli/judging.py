@@ -71,8 +71,12 @@ class Judging(Struct, frozen=True):
         return Outputs(self.where, subjects, self.speaker, fail_on=self.fail_on, **shown)
 
     def take(self, audited: Audited, outputs: Outputs) -> int:
-        """Judge saved facts of one subject, write its report and give its exit code; nothing of it is kept."""
-        return self.write(audited, make_report(audited, self.rules, self.selection), outputs)
+        """Judge saved facts of one subject, write its report and give its exit code; nothing of it is kept.
+
+        No record can be rehearsed on them, so the plan is not that of an audit and shows no numbers.
+        """
+        report = make_report(audited, self.rules, self.selection)
+        return self.write(audited, replace(report, answer=replace(report.answer, numbered=False)), outputs)
 
     def write(self, audited: Audited, report: Report, outputs: Outputs) -> int:
         """Write the report of one subject and give its exit code."""

@@ -31,7 +31,7 @@ def _step(entry: GuideEntry, members: Sequence[Finding], settled: dict[FindingId
     findings = tuple(FindingId(each.rule, each.item) for each in unmet)
     state, because, unknown = _state(entry, members, unmet, waived=len(unmet) < len(counted))
     settles = [] if state is GuideState.DONE else [settled[each] for each in findings if each in settled]
-    return GuideStep(entry.key, state, because, min(settles, default=None), findings, unknown)
+    return GuideStep(entry.key, state, because, tuple(sorted(set(settles))), findings, unknown)
 
 
 def _state(

@@ -215,20 +215,26 @@ class _TaskShape(_Shape):
     place: model.Place
     gate: model.Gate | None = None
     inbound: bool = False
-    cause: str = ""
+    cause: list[str] = []
+    done_by: str = ""
+    otherwise: str = ""
     domain: str = ""
+    takes: str = ""
+    lowers: bool = False
+    least: str = ""
     fields: list[str] = []
     what: _Words
     hand_over: _Words | None = None
+    who: _Words | None = None
 
     @pydantic.model_validator(mode="after")
     def _names_what_is_known(self) -> _TaskShape:
         """Both languages name the same, and nothing that no step has."""
-        for part, words in (("what", self.what), ("hand_over", self.hand_over)):
+        for part, words in (("what", self.what), ("hand_over", self.hand_over), ("who", self.who)):
             if words is not None and placeholders(words.en) != placeholders(words.ja):
                 differ = tuple(sorted(placeholders(words.en) ^ placeholders(words.ja)))
                 raise InputError(ABOUT(what=part, detail=wrong.OTHER_PLACEHOLDERS(names=differ)))
-        texts = [self.what.en, *self.fields, *([self.hand_over.en] if self.hand_over else [])]
+        texts = [self.what.en, *self.fields, *(words.en for words in (self.hand_over, self.who) if words)]
         if odd := sorted(frozenset().union(*map(placeholders, texts)) - model.TASK_WORDS):
             raise InputError(wrong.NO_PLACEHOLDER(name=odd[0], known=tuple(sorted(model.TASK_WORDS))))
         return self
@@ -312,11 +318,16 @@ class _Loader(Struct):
         for index, shape in enumerate(shapes):
             if shape.code in found:
                 self.problems.append(document.at(index).problem(TWICE(name=shape.code)))
-            if shape.cause and f"{shape.cause}[].aligned" not in self.catalogue:
-                self.problems.append(document.at(index).problem(wrong.NO_ALIGNED(fact=shape.cause)))
-            if shape.domain and shape.domain not in self.catalogue:
-                unknown = wrong.NO_FACT(name=shape.domain)
-                self.problems.append(document.at(index).problem(nearest(unknown, shape.domain, self.catalogue)))
+            for cause in shape.cause:
+                if not {f"{cause}[].aligned", f"{cause}[].own"} & self.catalogue.keys():
+                    self.problems.append(document.at(index).problem(wrong.NO_ALIGNED(fact=cause)))
+            takes = f"senders.services[].{shape.takes}" if shape.takes else ""
+            for name in filter(None, (shape.domain, shape.done_by, takes)):
+                if name not in self.catalogue:
+                    problem = nearest(wrong.NO_FACT(name=name), name, self.catalogue)
+                    self.problems.append(document.at(index).problem(problem))
+            if shape.done_by and shape.otherwise not in {each.code for each in shapes}:
+                self.problems.append(document.at(index).problem(wrong.NO_TASK(name=shape.otherwise)))
             found[shape.code] = _task(shape)
         self.tasks.update(found)
 
@@ -766,7 +777,11 @@ def load_rules(folders: Sequence[Path], catalogue: Catalogue, remedies: Collecti
 
 def _task(shape: _TaskShape) -> model.Task:
     def texts(lang: Literal["en", "ja"]) -> model.TaskTexts:
-        return model.TaskTexts(getattr(shape.what, lang), getattr(shape.hand_over, lang) if shape.hand_over else "")
+        return model.TaskTexts(
+            getattr(shape.what, lang),
+            getattr(shape.hand_over, lang) if shape.hand_over else "",
+            getattr(shape.who, lang) if shape.who else "",
+        )
 
     return model.Task(
         code=shape.code,
@@ -774,8 +789,13 @@ def _task(shape: _TaskShape) -> model.Task:
         text={"en": texts("en"), "ja": texts("ja")},
         gate=shape.gate,
         inbound=shape.inbound,
-        cause=shape.cause,
+        cause=tuple(shape.cause),
+        done_by=shape.done_by,
+        otherwise=shape.otherwise,
         domain=shape.domain,
+        takes=shape.takes,
+        lowers=shape.lowers,
+        least=shape.least,
         fields=tuple(shape.fields),
     )
 

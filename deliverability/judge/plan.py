@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
+from math import inf
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from deliverability.judge.grade import assess, holding
 from deliverability.judge.services import concerned
 from deliverability.model.answer import Chip, FindingId, PlanStep, ReceiverEffect
-from deliverability.model.facts import FactSet, Unknown, Value, records_of, text_of
+from deliverability.model.facts import FactSet, Unknown, Value, number_of, records_of, text_of, texts_of
 from deliverability.model.names import is_within
-from deliverability.model.report import Care, Finding, Outcome, RecordEdit, Remedy, Report, Verdict, VerdictKind
-from deliverability.model.rules import Effect, Effort, Gate, Place, Rule, RuleSet, Scope, Severity, Task
+from deliverability.model.report import Care, Finding, Outcome, Remedy, Report, Verdict, VerdictKind
+from deliverability.model.rules import (
+    Effect,
+    Effort,
+    Gate,
+    Place,
+    Rule,
+    RuleSet,
+    Scope,
+    ServiceStep,
+    Severity,
+    Task,
+)
 
 SHOWN = 5
 """Steps that stand open; the rest is folded."""
@@ -52,24 +64,38 @@ def holders(verdict: Verdict) -> frozenset[FindingId]:
     return frozenset(FindingId(each.rule, each.item) for each in verdict.effects)
 
 
-def steps(report: Report, rules: RuleSet) -> tuple[PlanStep, ...]:
-    """The plan without its gains: what to do, in order and numbered."""
-    ordered = _ordered(list(_candidates(report, rules)), report.verdicts)
+def steps(report: Report, rules: RuleSet, refused: Collection[FindingId] = ()) -> tuple[PlanStep, ...]:
+    """The plan without its gains: what to do, in order and numbered. `refused`: findings that no task is to settle."""
+    ordered = _ordered(list(_candidates(report, rules, refused)), report.verdicts)
     unmet = {FindingId(each.rule, each.item): each for each in report.findings if each.outcome is Outcome.UNMET}
     found: list[PlanStep] = []
     settled: set[FindingId] = set()
     numbers: dict[int, int] = {}
     for each in ordered:
         left = tuple(one for one in each.findings if one not in settled)
-        carries = each.place_in is not None and any(each.place_in in other.follows for other in ordered)
+        task = rules.tasks.get(each.task)
+        if task is not None and task.least:
+            left = _strictest_first(left, task.least, unmet)
+        carries = each.remedy is not None and any(each is one for other in ordered for one in other.follows)
         if not left and not carries:
             continue
         settled.update(left)
         number = len(found) + 1
-        if each.place_in is not None:
-            numbers[each.place_in] = number
-        found.append(_step(each, left or each.findings[:1], number, numbers, unmet, report.facts))
+        numbers[id(each)] = number
+        found.append(_step(each, task, left or each.findings[:1], number, numbers, unmet, report.facts))
     return tuple(found)
+
+
+def _strictest_first(
+    findings: Sequence[FindingId], limit: str, unmet: Mapping[FindingId, Finding]
+) -> tuple[FindingId, ...]:
+    """That which was held against the smallest limit first; what has no such limit last."""
+
+    def least(each: FindingId) -> float:
+        value = unmet[each].limits.get(limit)
+        return value if isinstance(value, (int, float)) else inf
+
+    return tuple(sorted(findings, key=least))
 
 
 def with_gains(
@@ -83,7 +109,7 @@ def with_gains(
     chips: dict[int, dict[Chip, list[str]]] = {}
     for verdict in verdicts:
         receiver = verdict.receiver
-        if (found := _gain(verdict, [each[receiver] for each in after], plan)) is not None:
+        if (found := _gain(verdict, _path(receiver, after), plan)) is not None:
             number, chip = found
             chips.setdefault(number, {}).setdefault(chip, []).append(receiver)
     gaining = [
@@ -164,11 +190,13 @@ class _Candidate(Struct):
     """A step that has no place in the order yet.
 
     Attributes:
-        place_in: the remedy's place in the report; None for a task.
-        follows: places of the remedies whose record it continues.
+        follows: what comes before it: the remedies whose record it continues, and what settles how mail passes
+            that its record is no longer to let pass.
         effort, order: the least of its rules, for ties.
         information: nothing has to be done about any of it.
         gated: it waits for the reports to be read.
+        lowers: it lets through what is stopped today, so it comes after all that does not.
+        takes: the terms of SPF that it takes away from those who pass by them.
 
     """
 
@@ -182,10 +210,11 @@ class _Candidate(Struct):
     remedy: Remedy | None = None
     task: str = ""
     services: tuple[str, ...] = ()
-    place_in: int | None = None
-    follows: frozenset[int] = frozenset()
+    follows: list[_Candidate] = field(default_factory=list)
     information: bool = False
     gated: bool = False
+    lowers: bool = False
+    takes: frozenset[str] = frozenset()
 
     def take(self, finding: Finding, rule: Rule, order: int) -> None:
         """One finding more that it settles."""
@@ -199,7 +228,7 @@ class _Candidate(Struct):
         self.information = self.information and rule.information
 
 
-def _candidates(report: Report, rules: RuleSet) -> Iterator[_Candidate]:
+def _candidates(report: Report, rules: RuleSet, refused: Collection[FindingId]) -> Iterator[_Candidate]:
     """One for each remedy, and for each task that settles what no remedy does."""
     order = {ident: place for place, ident in enumerate(rules.rules)}
     unmet = {
@@ -212,32 +241,76 @@ def _candidates(report: Report, rules: RuleSet) -> Iterator[_Candidate]:
         and _concerns(report, rules.rules[each.rule], rules)
     }
     taken: set[FindingId] = set()
-    for number, remedy in enumerate(report.remedies):
+    of_remedies: list[_Candidate] = []
+    for remedy in report.remedies:
         own = FindingId(remedy.rule, remedy.item)
         settled = [each for each in dict.fromkeys((own, *remedy.settles)) if each in unmet]
         if own not in unmet:
             continue
         taken.update(settled)
-        yield _of_remedy(remedy, number, settled, unmet, report, rules, order)
+        candidate = _of_remedy(remedy, settled, unmet, report, rules, order)
+        candidate.follows += [each for each in of_remedies if each.remedy and _same_place(each.remedy, remedy)]
+        of_remedies.append(candidate)
+    gone = frozenset(term for each in of_remedies for term in each.takes)
     tasks: dict[object, _Candidate] = {}
     causes: list[tuple[Finding, Task]] = []
     for ident, finding in unmet.items():
         rule = rules.rules[finding.rule]
-        task = rules.tasks.get(rule.task)
+        task = _task_of(rule, report.facts, rules)
         inbound = rule.scope is Scope.INBOUND or (task is not None and task.inbound)
-        if ident in taken or (task is not None and task.gate is Gate.POLICY) or (rule.information and not inbound):
+        if ident in taken or (task is not None and task.gate is not None) or (rule.information and not inbound):
+            continue
+        terms = _taken_terms(finding, task, report.facts)
+        if ident in refused or (terms and terms <= gone):
             continue
         if task is not None and task.cause:
             causes.append((finding, task))
         else:
             _settle(finding, task, tasks, report, rules, order)
-    for finding, task in causes:
+    # A finding whose own task is done already comes behind those that the step is for.
+    for finding, task in sorted(causes, key=lambda each: rules.rules[each[0].rule].task != each[1].code):
         cause = _cause(task, tasks.values(), unmet, report.facts, rules)
         if cause is not None:
             cause.take(finding, rules.rules[finding.rule], order[finding.rule])
         else:
             _settle(finding, task, tasks, report, rules, order)
+    _put_behind([*of_remedies, *tasks.values()], report.facts)
+    yield from of_remedies
     yield from tasks.values()
+
+
+def _task_of(rule: Rule, facts: FactSet, rules: RuleSet) -> Task | None:
+    """The task that settles a finding of the rule: what is left to do where its own is done already."""
+    task = rules.tasks.get(rule.task)
+    if task is not None and task.done_by and facts.at(task.done_by) is True:
+        return rules.tasks[task.otherwise]
+    return task
+
+
+def taken_by_step(step: PlanStep, report: Report, rules: RuleSet) -> frozenset[str]:
+    """The terms of SPF that a step without a record takes away."""
+    task = rules.tasks.get(step.task)
+    of_step = (each for each in report.findings if FindingId(each.rule, each.item) in step.findings)
+    return frozenset(term for each in of_step for term in _taken_terms(each, task, report.facts))
+
+
+def _taken_terms(finding: Finding, task: Task | None, facts: FactSet) -> frozenset[str]:
+    """The terms of SPF that a task takes away for a finding."""
+    if task is None or not task.takes:
+        return frozenset()
+    items = (each for each in records_of(facts.value("senders.services")) if each.get("name") == finding.item)
+    return frozenset(term for each in items for term in texts_of(each.get(task.takes)))
+
+
+def _put_behind(candidates: Sequence[_Candidate], facts: FactSet) -> None:
+    """What takes a service out of SPF comes after what has that service send so that its mail passes without."""
+    services = records_of(facts.value("senders.services"))
+    signing = [each for each in candidates if each.place is Place.SERVICE]
+    for each in candidates:
+        losing = {
+            text_of(one.get("id")) for one in services if not each.takes.isdisjoint(texts_of(one.get("spf_terms")))
+        }
+        each.follows += [other for other in signing if not losing.isdisjoint(other.services)]
 
 
 def _concerns(report: Report, rule: Rule, rules: RuleSet) -> bool:
@@ -250,7 +323,6 @@ def _concerns(report: Report, rule: Rule, rules: RuleSet) -> bool:
 
 def _of_remedy(
     remedy: Remedy,
-    number: int,
     settled: Sequence[FindingId],
     unmet: Mapping[FindingId, Finding],
     report: Report,
@@ -270,12 +342,10 @@ def _of_remedy(
         rule.effort,
         order[rule.id],
         remedy=remedy,
-        place_in=number,
-        follows=frozenset(
-            other for other, each in enumerate(report.remedies[:number]) if _same_place(each.edits, remedy.edits)
-        ),
         information=True,
         gated=task is not None and task.gate is Gate.POLICY,
+        lowers=remedy.lowers,
+        takes=frozenset(texts_of(remedy.values.get("taken"))),
     )
     for each in settled:
         found.take(unmet[each], rules.rules[each.rule], order[each.rule])
@@ -301,9 +371,9 @@ def _is_home(name: str, report: Report) -> bool:
     return is_within(name, home if isinstance(home, str) else report.domain)
 
 
-def _same_place(edits: Iterable[RecordEdit], others: Iterable[RecordEdit]) -> bool:
-    places = {(each.name, each.type) for each in edits}
-    return any((each.name, each.type) in places for each in others)
+def _same_place(one: Remedy, other: Remedy) -> bool:
+    places = {(each.name, each.type) for each in one.edits}
+    return any((each.name, each.type) in places for each in other.edits)
 
 
 def _settle(
@@ -318,12 +388,15 @@ def _settle(
     rule = rules.rules[finding.rule]
     place, at = Place.OWN if task is None else task.place, ""
     services: tuple[str, ...] = ()
-    if rule.service is not None:
-        about = concerned(finding, rule.service, report.facts, rules.knowledge.services)
+    asked = rule.service or (ServiceStep.SIGNING_KEY if place is Place.SERVICE else None)
+    if asked is not None:
+        about = concerned(finding, asked, report.facts, rules.knowledge.services)
         services = tuple(dict.fromkeys(each.id for each in about))[:MAX_SERVICES]
     match place:
-        case Place.SERVICE:
-            at = services[0] if services else ""
+        case Place.SERVICE if services:
+            at = services[0]
+        case Place.SERVICE if _sends_itself(report):
+            place = Place.SERVER
         case Place.ELSEWHERE | Place.ADDRESS:
             at = finding.item
         case Place.DNS if _is_foreign(finding, rule, report.facts):
@@ -344,8 +417,24 @@ def _settle(
             task=task.code if task is not None else "",
             services=services,
             information=True,
+            lowers=task is not None and task.lowers,
         )
     tasks[key].take(finding, rule, order[rule.id])
+    tasks[key].takes |= _taken_terms(finding, task, report.facts)
+
+
+def _sends_itself(report: Report) -> bool:
+    """Whether the mail goes out by the reader's own host; without a message, whether nothing else may send it."""
+    facts = report.facts
+    if facts.value("message.present") is not True:
+        known = [each for each in records_of(facts.value("senders.services")) if each.get("authorised") is True]
+        others = texts_of(facts.value("senders.unknown_includes"))
+        own = number_of(facts.value("spf.authorised_ip4"))
+        return facts.value("senders.complete") is True and bool(own) and not (known or others)
+    if text_of(facts.value("senders.message_service")):
+        return False
+    hosts = [each for each in records_of(facts.value("identity.ips")) if each.get("confirmed") is True]
+    return any(_is_home(text_of(each.get("name")), report) for each in hosts)
 
 
 def _is_foreign(finding: Finding, rule: Rule, facts: FactSet) -> bool:
@@ -361,14 +450,19 @@ def _cause(
     facts: FactSet,
     rules: RuleSet,
 ) -> _Candidate | None:
-    """The step that mends what is wrong with the items that are aligned with the author domain, where some are."""
-    aligned = {_name(each) for each in records_of(facts.at(task.cause)) if each.get("aligned") is True}
+    """The step that mends what is wrong with the items that are aligned with the author domain, where some are.
+
+    Without a message these are the items of the reader's own domain.
+    """
+    field = "own" if facts.value("message.present") is False else "aligned"
+    items = (each for path in task.cause for each in records_of(facts.at(path)))
+    aligned = {_name(each) for each in items if each.get(field) is True}
     found: list[tuple[int, _Candidate]] = []
     for step in steps:
         for each in step.findings:
             finding = unmet[each]
             counts = finding.used is not False and finding.severity.rank >= Severity.WARNING.rank
-            if counts and each.item in aligned and rules.rules[each.rule].each == task.cause:
+            if counts and each.item in aligned and rules.rules[each.rule].each in task.cause:
                 found.append((finding.severity.rank, step))
     return max(found, key=lambda pair: pair[0])[1] if found else None
 
@@ -379,7 +473,7 @@ def _name(item: Mapping[str, Value]) -> str:
 
 # --- the order ------------------------------------------------------------------------------------------------------
 
-_Key = tuple[bool, bool, Fraction, Fraction, int, bool, int, int]
+_Key = tuple[bool, bool, bool, Fraction, Fraction, int, bool, int, int]
 
 
 def _ordered(waiting: list[_Candidate], verdicts: Sequence[Verdict]) -> list[_Candidate]:
@@ -388,13 +482,14 @@ def _ordered(waiting: list[_Candidate], verdicts: Sequence[Verdict]) -> list[_Ca
     ordered: list[_Candidate] = []
     while waiting:
         keys = {id(each): _key(each, left, waiting) for each in waiting}
-        places = {each.place_in for each in waiting if each.place_in is not None}
-        for each in reversed(waiting):  # a remedy is as urgent as what can only be done after it
-            for other in waiting:
-                if other.place_in in each.follows:
+        # What can only be done after another makes that one as urgent; tasks stand behind the remedies, so go twice.
+        for each in (*reversed(waiting), *reversed(waiting)):
+            for other in each.follows:
+                if id(other) in keys:
                     keys[id(other)] = min(keys[id(other)], keys[id(each)])
-        following = min((each for each in waiting if each.follows.isdisjoint(places)), key=lambda each: keys[id(each)])
-        waiting.remove(following)
+        ready = (each for each in waiting if not any(id(other) in keys for other in each.follows))
+        following = min(ready, key=lambda each: keys[id(each)])
+        waiting = [each for each in waiting if each is not following]
         ordered.append(following)
         left = [each.without(following.findings) for each in left]
     # What concerns mail received stands last, whatever else it is.
@@ -420,6 +515,7 @@ class _Held(Struct, frozen=True):
 def _key(candidate: _Candidate, left: Sequence[_Held], waiting: Sequence[_Candidate]) -> _Key:
     care = candidate.remedy.care if candidate.remedy else Care.SAFE
     return (
+        candidate.lowers,
         care is Care.LAST_RESORT,
         candidate.information,
         -sum((_share(candidate, each.refusing, waiting) for each in left if each.refusing), Fraction()),
@@ -449,6 +545,7 @@ def _share(candidate: _Candidate, held: frozenset[FindingId], waiting: Sequence[
 
 def _step(
     each: _Candidate,
+    task: Task | None,
     left: Sequence[FindingId],
     number: int,
     numbers: Mapping[int, int],
@@ -462,6 +559,9 @@ def _step(
     items = tuple(dict.fromkeys(one.item for one in own if one.item))
     remedy = each.remedy
     values: Mapping[str, Value] = {"items": items} if items else {}
+    condition = "" if not each.gated else "reports-say-safe" if reported else "read-reports"
+    if task is not None and task.takes:
+        condition = "senders-lost"
     return PlanStep(
         number=number,
         place=each.place,
@@ -476,14 +576,24 @@ def _step(
         services=each.services,
         edits=remedy.edits if remedy else (),
         changes=remedy.changes if remedy else (),
-        condition="" if not each.gated else "reports-say-safe" if reported else "read-reports",
-        follows=tuple(sorted(numbers[other] for other in each.follows if other in numbers)),
+        condition=condition,
+        follows=tuple(sorted(numbers[id(other)] for other in each.follows if id(other) in numbers)),
         beside=beside,
         checked_at=checked if isinstance(checked, str) else "",
     )
 
 
 # --- what it gains --------------------------------------------------------------------------------------------------
+
+
+def _path(receiver: str, after: Sequence[ReceiverStates]) -> list[ReceiverState]:
+    """The states of one receiver, up to where the domain counts as one that sends nothing and has none any more."""
+    found: list[ReceiverState] = []
+    for states in after:
+        if receiver not in states:
+            break
+        found.append(states[receiver])
+    return found
 
 
 def _gain(verdict: Verdict, path: Sequence[ReceiverState], plan: Sequence[PlanStep]) -> tuple[int, Chip] | None:

@@ -199,8 +199,10 @@ class PlanStep(Struct, frozen=True):
         gains: what changes for receivers, the best first.
         changes: facts that it changes (SPF look-ups 11 to 10): a grey line, no chip.
         care: see Care.
-        condition: code of what has to be true first (``read-reports``; ``reports-say-safe``: it is); empty: nothing.
-        follows: numbers of the steps whose record it continues.
+        condition: code of what has to be true first (``read-reports``; ``reports-say-safe``: it is; ``senders-lost``:
+            mail that passes SPF by what it takes away passes otherwise; ``sends-nothing``); empty: nothing.
+        follows: numbers of the steps to do before it: whose record it continues, and which have the mail of a service
+            pass without what it takes out of SPF.
         scope: what it touches; INBOUND stands in a fold of its own, last.
         severity: of the worst finding that it settles.
         beside: this mail does not use what it mends: it is not the reason for this mail.
@@ -290,7 +292,7 @@ class GuideStep(Struct, frozen=True):
     """A step of the user's guide (rules/guide.yaml, by `key`), and where this domain or mail stands.
 
     Attributes:
-        step: number of the first step of the plan that settles one of `findings`; None: no step does.
+        steps: numbers of the steps of the plan that settle `findings`, each once; none does where it is empty.
         findings: what is open, the worst first.
         unknown: for WAITS and FAILED, what was missing.
 
@@ -299,7 +301,7 @@ class GuideStep(Struct, frozen=True):
     key: str
     state: GuideState
     because: Because
-    step: int | None = None
+    steps: tuple[int, ...] = ()
     findings: tuple[FindingId, ...] = ()
     unknown: Unknown | None = None
 
@@ -333,6 +335,8 @@ class ReportAnswer(Struct, frozen=True):
         unanswered: the questions that were not, each once.
         waits: what could be checked if more were given, what most findings wait for first.
         sends_nothing: SPF lets nobody send as the domain, and it does not count as parked: all its mail fails SPF.
+        numbered: the numbers are those that `deliv fix` gives; without a rehearsal of the records they are others, and
+            not shown.
 
     """
 
@@ -346,6 +350,7 @@ class ReportAnswer(Struct, frozen=True):
     unanswered: tuple[Unanswered, ...] = ()
     waits: tuple[Waits, ...] = ()
     sends_nothing: bool = False
+    numbered: bool = True
 
     @property
     def shown(self) -> tuple[PlanStep, ...]:

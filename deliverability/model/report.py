@@ -302,7 +302,7 @@ class Remedy(Struct, frozen=True):
         values: what those words name.
         edits: what to publish, in order.
         care: see Care.
-        mends: rule ids (unmet before) that the rehearsal found met or no longer applicable.
+        mends: rule ids (unmet before) that the rehearsal found met.
         settles: the findings behind that, item by item; also of rules that stay unmet for another item.
         changes: the facts that matter and changed, for example ``spf.lookups`` 13 -> 7.
         gains: the verdicts that changed.
@@ -322,6 +322,7 @@ class Remedy(Struct, frozen=True):
     changes: tuple[FactChange, ...] = ()
     gains: tuple[Gain, ...] = ()
     opens: tuple[str, ...] = ()
+    lowers: bool = False
 
 
 class Note(Struct, frozen=True):

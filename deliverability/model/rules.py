@@ -236,15 +236,16 @@ class Place(StrEnum):
 class Gate(StrEnum):
     """What has to be true before a task is a step. POLICY: reports arrive somewhere, and the mail at hand passes DMARC.
 
-    A task behind a gate is no step by itself, only as a remedy that was rehearsed.
+    A task behind a gate is no step by itself, only as a remedy that was rehearsed. RECORD: that is all it waits for.
     """
 
     POLICY = "policy"
+    RECORD = "record"
 
 
 TASK_WORDS = frozenset({"domain", "service", "items"})
 """What the words of tasks may name: the domain shown in From (else the audited one), the service that the step is about
-(else "your mailing service"), the items of the findings."""
+(else "your mail server or mailing service"), the items of the findings."""
 
 
 class TaskTexts(Struct, frozen=True):
@@ -253,11 +254,13 @@ class TaskTexts(Struct, frozen=True):
     Attributes:
         what: imperative, one line.
         hand_over: what to ask of somebody else who has to do it; empty where nobody else has to.
+        who: who knows what to enter, where it cannot be known here; may be empty.
 
     """
 
     what: str
     hand_over: str = ""
+    who: str = ""
 
 
 class Task(Struct, frozen=True):
@@ -267,9 +270,14 @@ class Task(Struct, frozen=True):
         place: where it is done.
         gate: see Gate.
         inbound: it is about mail that the domain receives.
-        cause: a list fact. Where some of its items are aligned with the author domain, what is wrong with those is the
+        cause: list facts. Where some of their items are aligned with the author domain, what is wrong with those is the
             cause, and mending that settles the finding; the task is for where there is none.
+        done_by: a fact. Where it holds, the task is done already, and what is left to do is the task `otherwise`.
         domain: the fact that names the domain whose records it is about; without one the user's own.
+        takes: the field of a sending service that names the terms of SPF that it takes away from that service.
+        lowers: it lets through what is stopped today, so it comes last.
+        least: a limit of its rules. Of several findings that with the smallest comes first, for whoever keeps that one
+            keeps all; the words of the step are its.
         fields: header fields as they are to stand, each a line, with the placeholders of TASK_WORDS.
         text: language -> words.
 
@@ -280,8 +288,13 @@ class Task(Struct, frozen=True):
     text: Mapping[str, TaskTexts]
     gate: Gate | None = None
     inbound: bool = False
-    cause: str = ""
+    cause: tuple[str, ...] = ()
+    done_by: str = ""
+    otherwise: str = ""
     domain: str = ""
+    takes: str = ""
+    lowers: bool = False
+    least: str = ""
     fields: tuple[str, ...] = ()
 
 

@@ -66,6 +66,21 @@ class SpfFacts:
         return min(found, key=_rank, default=None)
 
     @property
+    def doubtful(self) -> frozenset[str]:
+        """Terms of services whose place in the record is in question: by another finding they may go any day.
+
+        So none of them stands in for a term that goes.
+        """
+        services = records_of(self.facts.value("senders.services"))
+        return frozenset(
+            term
+            for each in services
+            if each.get("include_needed") is False
+            or (each.get("has_key") is not True and each.get("receives") is not True)
+            for term in texts_of(each.get("spf_terms"))
+        )
+
+    @property
     def allowed(self) -> int:
         """Look-ups that the record may cost: the limit, or below the warning where it is under the limit already."""
         near = self.wants("spf-drop-spare") and not self.wants("spf-fewer-lookups")

@@ -160,7 +160,8 @@ def without_covered(chain: Chain, words: Words, allowed: int, taken: Words = ())
         if spf.status(word) is not SpfStatus.OK:
             continue
         rest = tuple(each for each in words if each != word)
-        covered = _nested(spf, spf.target(word), rest) or (word in spare and _all_covered(spf, word, rest))
+        lasting = tuple(each for each in rest if each not in spf.doubtful)
+        covered = _nested(spf, spf.target(word), lasting) or (word in spare and _all_covered(spf, word, lasting))
         if covered and chain.keeps(rest, taken):
             words = rest
             gone.append(word)

@@ -78,13 +78,16 @@ class Earlier(Struct, frozen=True, dict=True):
         return SpfFacts(self.facts)
 
 
-def lost(first: FactSet, last: FactSet, remedies: Sequence[Remedy]) -> Passing:
+def lost(first: FactSet, last: FactSet, remedies: Sequence[Remedy], taken: Iterable[str] = ()) -> Passing:
     """Who may send by the record of the first facts and no longer by that of the last, but for what remedies say.
 
-    Empty: everything that may send today still may once all these remedies are published.
+    Empty: everything that may send today still may once all these remedies are published. `taken`: terms that go from
+    the last record as well, and are meant to.
     """
     spf = SpfFacts(last)
-    return Earlier(first, tuple(remedies)).owed().without(provided(spf, _words(spf)))
+    gone = frozenset(taken)
+    words = tuple(word for word in _words(spf) if word not in gone)
+    return Earlier(first, tuple(remedies)).owed(gone).without(provided(spf, words))
 
 
 def required(spf: SpfFacts, words: Words, taken: Iterable[str]) -> Passing:

@@ -126,7 +126,7 @@ def _guide(step: GuideStep) -> Json:
         "key": step.key,
         "state": step.state.value,
         "because": step.because.value,
-        "step": step.step,
+        "steps": list(step.steps),
         "findings": _findings(step.findings),
     }
     return shape | {"unknown": encode(step.unknown)} if step.unknown is not None else shape

@@ -172,7 +172,7 @@ def _plan(plan: PlanView, whole: int, say: Phrases) -> Iterator[str]:
     yield f"## {plain(plan.heading)}"
     for step in plan.steps[:whole]:
         yield from _step(step, say)
-    rest = (f"{step.number}. {plain(step.what)}" for step in plan.steps[whole:])
+    rest = (f"{_lead(step)}{plain(step.what)}" for step in plan.steps[whole:])
     yield "\n".join(rest)
     more = [(plan.more, plan.more_names)] if plan.more else []
     if plan.received:
@@ -180,9 +180,14 @@ def _plan(plan: PlanView, whole: int, say: Phrases) -> Iterator[str]:
     yield "\n".join(f"- {plain(say('text.named', what=what, names=names))}" for what, names in more)
 
 
+def _lead(step: PlanStepView, otherwise: str = "- ") -> str:
+    """The number with its dot; `otherwise` where it has none to show."""
+    return f"{step.mark}. " if step.mark else otherwise
+
+
 def _step(step: PlanStepView, say: Phrases) -> Iterator[str]:
     """What, where and how; the records as a diff; what changes."""
-    yield f"### {step.number}. {plain(step.what)}"
+    yield f"### {_lead(step, '')}{plain(step.what)}"
     sentences = [step.where + say("punctuation.stop"), *step.how[:1], step.reason, step.condition]
     yield _marked(say("punctuation.gap").join(filter(None, sentences)))
     if step.care_label:

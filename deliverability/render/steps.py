@@ -16,7 +16,7 @@ records and the first gain; its name."""
 
 def step_lines(step: PlanStepView, level: int, paper: Paper, say: Phrases) -> Iterator[str]:
     """One step, its number in front."""
-    lead = f"{step.number}".ljust(3)
+    lead = (step.mark or paper.symbol("bullet")).ljust(3)
     if len(lead) < 3 or not lead.endswith(" "):
         lead += " "
     indent = len(lead)
@@ -50,7 +50,7 @@ def _explained(step: PlanStepView, level: int, indent: int, paper: Paper, say: P
     stop = say("punctuation.stop")
     parts = [step.where + stop, *how, step.reason, step.condition]
     yield from paper.step(say("punctuation.gap").join(filter(None, parts)), " " * indent)
-    if step.hand_over and not step.records and level <= SHORT:
+    if step.hand_over_hint and not step.records and level <= SHORT:
         yield from paper.paragraph(step.hand_over_hint, indent)
 
 

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from deliverability import __version__
 from deliverability.auditors import auditors, catalogue
+from deliverability.model.answer import FindingId
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
 from deliverability.model.facts import FactSet, Subject, Value
@@ -252,18 +253,26 @@ async def full_report(audited: Audited, rules: RuleSet, selection: Selection) ->
 async def _with_remedies(report: Report, basis: Basis, rules: RuleSet, selection: Selection) -> Report:
     from deliverability.judge import plan
     from deliverability.judge.answer import answer
-    from deliverability.runs.rehearse import remedies, states_after
+    from deliverability.runs.rehearse import Rehearsal, remedies, walked
 
-    found, complete = await remedies(basis, report, rules, catalogue(), selection)
+    rehearsal = Rehearsal(basis, rules, catalogue(), selection)
+    found, complete = await remedies(rehearsal, report)
     if not complete:
         report = replace(report, notes=(*report.notes, Note("remedies-unfinished")))
-    if not found:
-        return _answered(report, rules)
-    full = replace(report, remedies=found)
-    steps = plan.steps(full, rules)
-    after = await states_after(steps, basis, full, rules, catalogue(), selection)
-    steps = plan.with_gains(steps, full.verdicts, after)
-    return replace(full, answer=answer(full, rules, steps))
+    full, refused = replace(report, remedies=found), frozenset[FindingId]()
+    steps, in_order = plan.steps(full, rules), False
+    while True:
+        walk = await walked(steps, rehearsal, full)
+        if walk.remedies != full.remedies or not walk.refused <= refused:
+            # What one step leaves to another makes another plan, which is carried out anew.
+            full, refused = replace(full, remedies=walk.remedies), refused | walk.refused
+            steps, in_order = plan.steps(full, rules, refused), False
+            continue
+        gained = plan.with_gains(walk.steps, full.verdicts, walk.after)
+        if in_order or [each.edits for each in gained] == [each.edits for each in steps]:
+            return replace(full, answer=answer(full, rules, gained))
+        # What is folded comes later, if at all: without it the steps before have to do what they promise as well.
+        steps, in_order = gained, True
 
 
 async def report_on(

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from deliverability.auditors.base import Auditor, Execution, gather
 from deliverability.judge.engine import Selection, judge_of
 from deliverability.judge.grade import assess, holding
-from deliverability.judge.plan import ReceiverStates, receiver_states, touches, without
+from deliverability.judge.plan import ReceiverStates, receiver_states, taken_by_step, touches, without
 from deliverability.model.answer import FindingId, PlanStep
 from deliverability.model.facts import Catalogue, FactSet, Subject, Unknown
 from deliverability.model.gate import gate_of
@@ -33,6 +33,7 @@ from deliverability.model.rules import RuleSet, Severity
 from deliverability.ports.base import Failed, Found, Resolver
 from deliverability.ports.overlay import OverlayResolver, Proposal, parse_proposal
 from deliverability.ports.ports import Ports
+from deliverability.remedy.lowering import lowers
 from deliverability.remedy.plan import TOPICS
 from deliverability.remedy.situation import Situation
 from deliverability.remedy.spf_passing import Earlier, lost
@@ -79,31 +80,31 @@ class Basis(Struct, frozen=True):
     executions: Mapping[str, Execution]
 
 
-async def remedies(
-    basis: Basis, report: Report, rules: RuleSet, catalogue: Catalogue, selection: Selection
-) -> tuple[tuple[Remedy, ...], bool]:
+async def remedies(rehearsal: Rehearsal, report: Report) -> tuple[tuple[Remedy, ...], bool]:
     """The remedies that stood their rehearsal, in the order in which to show them, and whether all had one.
 
     A draft is dropped where it does not mend its finding, makes a verdict or grade of any receiver worse, leaves
-    anything of severity warning or above newly unmet, or turns a result into "could not be checked". Two kinds of newly
+    anything of severity warning or above newly unmet, or turns a result into "could not be checked". A finding is
+    mended where it is met afterwards; one that vanished with what it was about is not. Two kinds of newly
     unmet findings are no harm, and are named in `opens`: those of severity info, the next step of a ladder (after
     p=none comes quarantine), and what a more severe finding about the same facts had kept from applying, which is
     mended (11 lookups are an error, 10 a warning; mail that passes nowhere, mail that passes by DKIM only). A draft is
     dropped too where somebody who may send by SPF today no longer could, whom no remedy says that it takes away.
 
     Drafts for the same record set are rehearsed one on top of the other: once one is accepted, the next ones for its
-    record sets are drafted from the facts that it leads to, and their `old` is its `new`. Once the time budget of the
-    subject is spent no further draft is rehearsed.
+    record sets are drafted from the facts that it leads to, and their `old` is its `new`. What lowers protection comes
+    after all others, so that nothing builds on it, and mends its own finding only. Once the time budget of the subject
+    is spent no further draft is rehearsed.
     """
+    basis = rehearsal.basis
     if basis.ports.journal is not None:
         basis.ports.journal.close_to_servers()
-    rehearsal = _Rehearsal(basis, rules, catalogue, selection)
     base = _State({}, report.facts, basis.executions, report.findings, _answer(report.assessment))
     accepted, complete = await _accepted(rehearsal, base)
     return _ordered(accepted, {(each.rule, each.item): each.severity for each in base.findings}), complete
 
 
-async def _accepted(rehearsal: _Rehearsal, base: _State) -> tuple[list[Remedy], bool]:
+async def _accepted(rehearsal: Rehearsal, base: _State) -> tuple[list[Remedy], bool]:
     meant = {(each.rule, each.item) for each in base.findings if each.outcome is Outcome.UNMET and each.waiver is None}
     services = rehearsal.rules.knowledge.services
     gate = gate_of(base.facts, base.findings)
@@ -116,7 +117,7 @@ async def _accepted(rehearsal: _Rehearsal, base: _State) -> tuple[list[Remedy], 
     while waiting and len(tried) < MAX_REHEARSALS:
         if rehearsal.basis.ports.budget.spent:
             return accepted, False
-        topic, draft = waiting.pop(0)
+        topic, draft = waiting.pop(next((place for place, each in enumerate(waiting) if not lowers(each[1].edits)), 0))
         places = tuple(edit_place(edit) for edit in draft.edits)
         wanted = (draft.rule, draft.item, places, tuple(edit.new for edit in draft.edits))
         proposals = proposals_for(draft.edits)
@@ -137,7 +138,7 @@ async def _accepted(rehearsal: _Rehearsal, base: _State) -> tuple[list[Remedy], 
         ):
             continue
         edits = tuple(replace(edit, old=_old(edit, state, published)) for edit in draft.edits)
-        accepted.append(_rehearsed(replace(draft, edits=edits), state, after))
+        accepted.append(_rehearsed(replace(draft, edits=edits, lowers=lowers(edits)), state, after))
         changed = {place for place, each in states.items() if each in below} | set(places)
         states.update(dict.fromkeys(changed, after))
         stale = [each for each in waiting if _touches(each[1], changed)]
@@ -158,37 +159,91 @@ def _changes_spf(before: _State, after: _State) -> bool:
     return any(before.facts.facts[path] is not after.facts.facts[path] for path in ("spf.records", "spf.tree"))
 
 
-async def states_after(
-    plan: Sequence[PlanStep],
-    basis: Basis,
-    report: Report,
-    rules: RuleSet,
-    catalogue: Catalogue,
-    selection: Selection,
-) -> tuple[ReceiverStates, ...]:
-    """Where each receiver stands once each step of the plan, and those above it, are done.
+class Walk(Struct, frozen=True):
+    """A plan as it is carried out, step by step.
 
-    Records are audited as if they were published; what a step without any settles is taken out of what was found. Once
-    the time budget of the subject is spent, so is what the records settle, as their own rehearsal showed.
+    Attributes:
+        steps: the plan, each step with what it changes at its place, and the condition that its rehearsal showed.
+        after: where each receiver stands once each step, and those above it, are done.
+        remedies: those of the report, each with what it settles at its place in the plan; without those that do harm
+            there.
+        refused: the findings of steps without a record that do harm, or are needless, once the records are published.
+
     """
-    rehearsal = _Rehearsal(basis, rules, catalogue, selection)
-    state = _State({}, report.facts, basis.executions, report.findings, _answer(report.assessment))
+
+    steps: tuple[PlanStep, ...]
+    after: tuple[ReceiverStates, ...]
+    remedies: tuple[Remedy, ...]
+    refused: frozenset[FindingId]
+
+
+async def walked(plan: Sequence[PlanStep], rehearsal: Rehearsal, report: Report) -> Walk:
+    """The plan carried out in its order.
+
+    Records are audited as if they were published, on top of those of the steps above. What a step without any settles
+    is taken out of what was found; the terms that it takes out of SPF are taken out of the record. What lowers
+    protection gains nothing but by its own finding. Once the time budget of the subject is spent, so does each record,
+    as its own rehearsal showed.
+    """
+    basis, rules = rehearsal.basis, rehearsal.rules
+    base = state = counted = _State({}, report.facts, basis.executions, report.findings, _answer(report.assessment))
     receivers = tuple(each.receiver for each in report.verdicts)
     now = receiver_states(report.verdicts)
     done: set[FindingId] = set()
-    waiting: dict[_Place, tuple[Proposal, ...]] = {}
+    steps: list[PlanStep] = []
     found: list[ReceiverStates] = []
+    remaining: dict[int, Remedy] = dict(enumerate(report.remedies))
     for step in plan:
-        waiting.update(proposals_for(step.edits))
-        if not step.edits or basis.ports.budget.spent:
+        place = next((each for each, remedy in remaining.items() if step.edits and remedy.edits == step.edits), None)
+        before = state
+        if place is None or basis.ports.budget.spent:
             done.update(step.findings)
+        else:
+            remedy, proposals = remaining[place], proposals_for(step.edits)
+            state = await rehearsal.publish(before, proposals)
+            remaining[place] = replace(
+                remedy, settles=tuple(each for each in remedy.settles if _settles(state, remedy, each))
+            )
+            if not _helps(before, state, remedy):
+                del remaining[place]
+                state = before
+            elif remedy.lowers:
+                done.update(step.findings)
+            else:
+                counted = await rehearsal.publish(counted, proposals)
+        changes = step.changes if before is state else _changes(before, state)
+        steps.append(replace(step, changes=changes, condition=_condition(step, before, state) or step.condition))
         if touches(step, report.verdicts):
-            if waiting and not basis.ports.budget.spent:
-                state = await rehearsal.publish(state, waiting)
-                waiting = {}
-            now = without(state.findings, done, receivers, state.facts, rules)
+            now = without(counted.findings, done, receivers, counted.facts, rules)
         found.append(now)
-    return tuple(found)
+    # A term that a step without a record takes out of SPF may be the one that a remedy counts on.
+    terms = {step.number: taken_by_step(step, report, rules) for step in plan if not step.edits}
+    remedies_ = tuple(remaining.values())
+    refused = [
+        step
+        for step in plan
+        if (terms.get(step.number) and lost(base.facts, state.facts, remedies_, terms[step.number]))
+        or (not step.edits and _moot(step, base, state))
+    ]
+    return Walk(
+        tuple(steps),
+        tuple(found),
+        remedies_,
+        frozenset(each for step in refused for each in step.findings),
+    )
+
+
+def _moot(step: PlanStep, before: _State, after: _State) -> bool:
+    """Whether the step is about mail of a domain that the plan closes, for it sends none."""
+    closed = after.answer.parked and not before.answer.parked
+    return closed and not step.inbound and not any(after.unmet(each.rule, each.item) for each in step.findings)
+
+
+def _condition(step: PlanStep, before: _State, after: _State) -> str:
+    """What has to be true before records are published by which somebody no longer passes SPF; empty: nobody does."""
+    if before is after or not _changes_spf(before, after) or not lost(before.facts, after.facts, ()):
+        return ""
+    return "sends-nothing" if step.remedy.startswith("spf-park") else "senders-lost"
 
 
 async def _beside_alias(resolver: Resolver, edits: Iterable[RecordEdit]) -> bool:
@@ -247,6 +302,7 @@ class _Answer(Struct, frozen=True):
     by_volume: Mapping[str, tuple[VerdictKind, ...]]
     grade: str
     ways: int
+    parked: bool
 
 
 class _State(Struct, frozen=True):
@@ -266,18 +322,25 @@ class _State(Struct, frozen=True):
         return any(f.rule == rule and f.item == item and f.outcome is Outcome.UNMET for f in self.findings)
 
 
-class _Rehearsal(Struct, frozen=True):
-    """Audits again, as far as the edits reach: other auditors and rules would give what they gave."""
+class Rehearsal(Struct, frozen=True):
+    """Audits again, as far as the edits reach: other auditors and rules would give what they gave.
+
+    What was audited once is not audited again, in whichever order the same records come together.
+    """
 
     basis: Basis
     rules: RuleSet
     catalogue: Catalogue
     selection: Selection
+    known: dict[frozenset[tuple[_Place, tuple[Proposal, ...]]], _State] = field(default_factory=dict)
 
     async def publish(self, state: _State, edits: Mapping[_Place, tuple[Proposal, ...]]) -> _State:
         """The audit of `state` with further record sets replaced."""
         basis = self.basis
         laid = {**state.edits, **edits}
+        key = frozenset(laid.items())
+        if key in self.known:
+            return self.known[key]
         laid_over = (each for proposals in laid.values() for each in proposals)
         # Nobody else's name leads to a record of the domain: what failed there is not asked about again for each draft.
         overlay = OverlayResolver(basis.ports.dns, laid_over, within=basis.subject.domain)
@@ -295,7 +358,8 @@ class _Rehearsal(Struct, frozen=True):
         receivers = self.selection.receivers or self.rules.providers
         held_by = holding(findings, gathered.facts)
         answer = _answer(assess(held_by, receivers, gathered.facts, self.rules.grading))
-        return _State(laid, gathered.facts, gathered.executions, findings, answer)
+        self.known[key] = _State(laid, gathered.facts, gathered.executions, findings, answer)
+        return self.known[key]
 
 
 def _answer(given: Assessment) -> _Answer:
@@ -303,7 +367,8 @@ def _answer(given: Assessment) -> _Answer:
         each.receiver: tuple(case.verdict if case else each.verdict for case in (each.if_small, each.if_bulk))
         for each in given.verdicts
     }
-    return _Answer({each.receiver: each.verdict for each in given.verdicts}, by_volume, given.grade, len(given.ways))
+    verdicts = {each.receiver: each.verdict for each in given.verdicts}
+    return _Answer(verdicts, by_volume, given.grade, len(given.ways), given.parked)
 
 
 # --- better or worse ------------------------------------------------------------------------------------------------
@@ -312,20 +377,43 @@ def _answer(given: Assessment) -> _Answer:
 def _helps(before: _State, after: _State, draft: Remedy) -> bool:
     """Whether the finding is mended and nothing is worse."""
     cases = {(each.rule, each.item): each for each in after.findings}
-    own = cases.get((draft.rule, draft.item))
-    if own is not None and own.outcome not in (Outcome.MET, Outcome.NOT_APPLICABLE):
+    if not _settles(after, draft, FindingId(draft.rule, draft.item)):
         return False
     return not (_worse_verdict(before, after) or any(_worse(before, cases)) or _darker(before.facts, after.facts))
 
 
+def _settles(after: _State, draft: Remedy, settled: FindingId) -> bool:
+    """Whether a finding is met afterwards.
+
+    That which the draft is for may also apply no longer (of a policy for all mail, none is a part), or be gone with
+    what the draft removes.
+    """
+    found = next((each for each in after.findings if (each.rule, each.item) == (settled.rule, settled.item)), None)
+    if found is not None and found.outcome is Outcome.MET:
+        return True
+    if (settled.rule, settled.item) != (draft.rule, draft.item):
+        return False
+    return _takes_away(draft) if found is None else found.outcome is Outcome.NOT_APPLICABLE
+
+
+def _takes_away(draft: Remedy) -> bool:
+    """Whether the draft removes just what its finding is about: a host without an address, a dead report address."""
+    return any(
+        draft.item and any(draft.item in value for value in set(edit.old) - set(edit.new)) for edit in draft.edits
+    )
+
+
 def _worse_verdict(before: _State, after: _State) -> bool:
     was, now = before.answer, after.answer
+    if now.parked is not was.parked:
+        # Sending nothing is another question, which no receiver has an answer to. What was closed has to stay so.
+        return was.parked
     if GRADES.index(now.grade) > GRADES.index(was.grade) or now.ways > was.ways:
         return True
     return any(
         after_mending.rank > kind.rank
         for receiver, kinds in was.by_volume.items()
-        for kind, after_mending in zip(kinds, now.by_volume[receiver], strict=True)
+        for kind, after_mending in zip(kinds, now.by_volume.get(receiver, ()), strict=False)
     )
 
 
@@ -372,29 +460,35 @@ def _darker(before: FactSet, after: FactSet) -> bool:
 
 def _rehearsed(draft: Remedy, before: _State, after: _State) -> Remedy:
     """The draft with what the rehearsal showed."""
-    unmet = {(each.rule, each.item) for each in before.findings if each.outcome is Outcome.UNMET}
+    unmet = {(each.rule, each.item): each for each in before.findings if each.outcome is Outcome.UNMET}
     still = {(each.rule, each.item) for each in after.findings if each.outcome is Outcome.UNMET}
+    met = {(each.rule, each.item) for each in after.findings if each.outcome is Outcome.MET}
+    own = unmet[draft.rule, draft.item]
+    settled = [case for case in sorted(unmet) if case in met and (not draft.lowers or unmet[case].remedy == own.remedy)]
     open_rules = {rule for rule, _ in still}
-    mended = [rule for rule, _ in sorted(unmet - still) if rule not in open_rules]
     return replace(
         draft,
-        mends=tuple(dict.fromkeys((draft.rule, *mended))),
-        settles=tuple(FindingId(*case) for case in dict.fromkeys(((draft.rule, draft.item), *sorted(unmet - still)))),
-        opens=tuple(dict.fromkeys(rule for rule, _ in sorted(still - unmet))),
-        changes=tuple(
-            FactChange(path, old, new)
-            for path in SHOWN_FACTS
-            if (old := before.facts.at(path)) != (new := after.facts.at(path))
-            and not isinstance(old, Unknown)
-            and not isinstance(new, Unknown)
-            # A first policy makes mail that passes nothing fail it, which alone is neither gain nor loss.
-            and (path, new) != ("dmarc.result", "fail")
-        ),
+        mends=tuple(dict.fromkeys((draft.rule, *(rule for rule, _ in settled if rule not in open_rules)))),
+        settles=tuple(FindingId(*case) for case in dict.fromkeys(((draft.rule, draft.item), *settled))),
+        opens=tuple(dict.fromkeys(rule for rule, _ in sorted(still - unmet.keys()))),
+        changes=_changes(before, after),
         gains=tuple(
             Gain(receiver, kind, now)
             for receiver, kind in before.answer.verdicts.items()
-            if (now := after.answer.verdicts[receiver]).rank < kind.rank
+            if (now := after.answer.verdicts.get(receiver, kind)).rank < kind.rank
         ),
+    )
+
+
+def _changes(before: _State, after: _State) -> tuple[FactChange, ...]:
+    return tuple(
+        FactChange(path, old, new)
+        for path in SHOWN_FACTS
+        if (old := before.facts.at(path)) != (new := after.facts.at(path))
+        and not isinstance(old, Unknown)
+        and not isinstance(new, Unknown)
+        # A first policy makes mail that passes nothing fail it, which alone is neither gain nor loss.
+        and (path, new) != ("dmarc.result", "fail")
     )
 
 
@@ -404,10 +498,11 @@ def _rehearsed(draft: Remedy, before: _State, after: _State) -> Remedy:
 def _ordered(accepted: Sequence[Remedy], severities: Mapping[_Case, Severity]) -> tuple[Remedy, ...]:
     """What changes verdicts most first, then by severity and care; what builds on another comes after it.
 
-    A last resort comes last, whatever it changes.
+    A last resort comes last, whatever it changes, and behind it what lowers protection.
     """
     keys = [
         (
+            each.lowers,
             each.care is Care.LAST_RESORT,
             -sum(gain.worth for gain in each.gains),
             -severities[each.rule, each.item].rank,

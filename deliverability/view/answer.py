@@ -242,9 +242,12 @@ def answer_view(
     )
 
 
-def step_words(number: int | None, say: Phrases) -> str:
-    """A step of the plan by its number."""
-    return "" if number is None else say("plan.step", n=str(number))
+def step_words(numbers: Sequence[int], report: Report, say: Phrases) -> str:
+    """Steps of the plan by their numbers; empty: there is none, or the report numbers them in its own way."""
+    if not numbers or not report.answer.numbered:
+        return ""
+    number = "one" if len(numbers) == 1 else "other"
+    return say(f"plan.step.{number}", steps=joined([str(each) for each in numbers], say))
 
 
 def joined(names: Sequence[str], say: Phrases) -> str:
@@ -439,6 +442,10 @@ def _together(groups: Sequence[ReceiverGroup]) -> tuple[ReceiverGroup, ...]:
     return tuple(found.values())
 
 
+def _alone(number: int | None) -> tuple[int, ...]:
+    return () if number is None else (number,)
+
+
 def _group(group: ReceiverGroup, report: Report, findings: FindingIndex, speaker: Speaker) -> GroupView:
     say = speaker.say
     receivers = tuple(ReceiverView(ident, receiver_short(ident, speaker)) for ident in group.receivers)
@@ -457,7 +464,7 @@ def _group(group: ReceiverGroup, report: Report, findings: FindingIndex, speaker
         anchor=findings.anchor(group.deciding[0]) if group.deciding else "",
         notes=tuple(_group_notes(group, report, say)),
         step=group.step,
-        step_words=step_words(group.step, say),
+        step_words=step_words(_alone(group.step), report, say),
         same_cause=group.same_cause,
     )
 
@@ -495,7 +502,7 @@ def _tile(tile: Tile, report: Report, findings: FindingIndex, speaker: Speaker) 
         records=_tile_records(tile),
         problem=problem,
         step=tile.step,
-        step_words=step_words(tile.step, say),
+        step_words=step_words(_alone(tile.step), report, say),
         inbound=tile.inbound,
     )
 

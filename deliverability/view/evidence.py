@@ -200,8 +200,8 @@ def summary_words(report: Report, counts: Mapping[str, int], say: Phrases) -> st
     if refused and report.message:
         everybody = sum(len(each.receivers) for each in answer.groups)
         parts.append(say("summary.refused", n=str(refused), all=str(everybody)))
-    if first is not None:
-        parts.append(say("summary.first", step=say("plan.step", n=str(first))))
+    if first is not None and answer.numbered:
+        parts.append(say("summary.first", step=say("plan.step.one", steps=str(first))))
     return say("summary.separator").join(parts)
 
 

@@ -29,8 +29,7 @@ class GuideRow(Struct, frozen=True):
         tone: good, risk or unknown.
         state: "done", "to do", "not known".
         because: why it stands there in a few words: what settles it, or what would show it.
-        step: number of the step of the plan; None: none.
-        step_words: "step 3"; empty: none.
+        step_words: "steps 3 and 5", all that settle it; empty: none.
         anchor: the finding where no step settles it; empty: none.
         effect: the effect as the guide gives it; may be empty.
         correction: what holds today.
@@ -42,7 +41,6 @@ class GuideRow(Struct, frozen=True):
     tone: str
     state: str
     because: str
-    step: int | None
     step_words: str
     anchor: str
     effect: str
@@ -69,7 +67,7 @@ def guide_view(report: Report, findings: FindingIndex, speaker: Speaker) -> Guid
     say = speaker.say
     texts = {str(step.get("key", "")): step for step in speaker.guide}
     steps = [each for each in report.answer.guide if each.key in texts]
-    rows = tuple(_row(each, texts[each.key], findings, say) for each in steps)
+    rows = tuple(_row(each, texts[each.key], report, findings, say) for each in steps)
     states = Counter(each.state for each in steps)
     summary = say(
         "guide-table.summary",
@@ -81,27 +79,27 @@ def guide_view(report: Report, findings: FindingIndex, speaker: Speaker) -> Guid
     return GuideView(say("guide-table.heading"), summary, rows)
 
 
-def _row(step: GuideStep, texts: Mapping[str, Any], findings: FindingIndex, say: Phrases) -> GuideRow:
+def _row(step: GuideStep, texts: Mapping[str, Any], report: Report, findings: FindingIndex, say: Phrases) -> GuideRow:
+    to_steps = step_words(step.steps, report, say)
     words = {part: _in_language(texts.get(part), say.lang) for part in ("step", "effect", "correction")}
     return GuideRow(
         key=visible(step.key),
         title=words["step"],
         tone=_TONES[step.state],
         state=say(f"guide-table.state.{step.state.value}"),
-        because=_because(step, findings, say, _in_language(texts.get("shown_with"), say.lang)),
-        step=step.step,
-        step_words=step_words(step.step, say),
-        anchor=findings.anchor(step.findings[0]) if step.because is Because.UNMET and step.step is None else "",
+        because=_because(step, findings, say, _in_language(texts.get("shown_with"), say.lang), in_plan=bool(to_steps)),
+        step_words=to_steps,
+        anchor=findings.anchor(step.findings[0]) if step.because is Because.UNMET and not to_steps else "",
         effect=words["effect"],
         correction=words["correction"],
     )
 
 
-def _because(step: GuideStep, findings: FindingIndex, say: Phrases, shown_with: str) -> str:
-    """`shown_with`: what would show that the step is done; may be empty."""
+def _because(step: GuideStep, findings: FindingIndex, say: Phrases, shown_with: str, *, in_plan: bool) -> str:
+    """`shown_with`: what would show that the step is done; may be empty. `in_plan`: steps of the plan are named."""
     match step.because:
         case Because.UNMET | Because.WAIVED:
-            if step.step is not None:
+            if in_plan:
                 return ""
             names = joined(findings.nouns(step.findings)[:1], say)
             return say("guide-table.waived", name=names) if step.because is Because.WAIVED else names

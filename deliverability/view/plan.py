@@ -55,6 +55,7 @@ class PlanStepView(Struct, frozen=True):
 
     Attributes:
         number: the same in every output.
+        mark: the number as it is shown; empty where the report numbers the steps in its own way.
         what: imperative, no full stop.
         where: "At your DNS provider".
         how: how to do it, a sentence each; may be empty.
@@ -82,6 +83,7 @@ class PlanStepView(Struct, frozen=True):
     """
 
     number: int
+    mark: str
     what: str
     where: str
     how: tuple[str, ...]
@@ -152,20 +154,22 @@ def plan_view(report: Report, findings: FindingIndex, speaker: Speaker) -> PlanV
         steps=shown,
         folded=folded,
         more=more,
-        more_names=_names(folded, say),
+        more_names=_names(folded, say, numbered=answer.numbered),
         received=received,
         received_heading=say("plan.received") if received else "",
-        received_names=_names(received, say),
+        received_names=_names(received, say, numbered=answer.numbered),
         policy=_policy_waits(answer.policy_waits, say),
     )
 
 
-def _names(steps: Sequence[PlanStepView], say: Phrases) -> str:
+def _names(steps: Sequence[PlanStepView], say: Phrases, *, numbered: bool) -> str:
     """The names of steps in one line, each with its number, by which others refer to it; those of one name together."""
     numbers: dict[str, list[str]] = {}
     for each in steps:
-        numbers.setdefault(each.noun or each.what, []).append(str(each.number))
-    names = [say("plan.numbered", numbers="/".join(of), name=name) for name, of in numbers.items()]
+        numbers.setdefault(each.noun or each.what, []).append(each.mark)
+    names = [
+        say("plan.numbered", numbers="/".join(of), name=name) if numbered else name for name, of in numbers.items()
+    ]
     listed = say("value.separator").join(names[:_NAMES_SHOWN])
     rest = sum(map(len, list(numbers.values())[_NAMES_SHOWN:]))
     return listed + (say("value.more", n=str(rest)) if rest else "")
@@ -202,6 +206,7 @@ class _Writer:
         safe = step.care is Care.SAFE
         return PlanStepView(
             number=step.number,
+            mark=str(step.number) if self._report.answer.numbered else "",
             what=words.what,
             where=words.where,
             how=words.how,
@@ -219,7 +224,7 @@ class _Writer:
             condition=say(f"plan.condition.{step.condition}") if step.condition else "",
             changes=say("value.separator").join(map(self._change, step.changes)),
             hand_over=words.hand_over,
-            hand_over_hint=self._hint(step) if words.hand_over else "",
+            hand_over_hint=self._hint(step) if words.hand_over and self._report.answer.numbered else "",
             short="".join(shorts[:1]),
             noun="".join(findings.nouns(step.findings)[:1]),
             anchor=findings.anchor(step.findings[0]) if step.findings else "",
@@ -255,7 +260,9 @@ class _Writer:
         else:
             after = in_sentence(kind_words(chip.after, chip.after_effects, say))
             change = say("chip.change", before=before, after=after)
-        if chip.with_steps:
+        if chip.with_steps and not self._report.answer.numbered:
+            change += say("chip.with.more")
+        elif chip.with_steps:
             numbers = joined([str(number) for number in chip.with_steps], say)
             change += say("chip.with.one" if len(chip.with_steps) == 1 else "chip.with.other", steps=numbers)
         return ChipView(names, say("effect-of.named", name=say("value.separator").join(names), change=change))

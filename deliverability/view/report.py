@@ -198,9 +198,9 @@ class ReportView:
 
     @cached_property
     def steps_by_rule(self) -> Mapping[str, int]:
-        """The number of the first step that settles something of a rule."""
+        """The number of the first step that settles something of a rule; none where the numbers are not shown."""
         steps: dict[str, int] = {}
-        for step in self.report.answer.plan:
+        for step in self.report.answer.plan if self.report.answer.numbered else ():
             for rule in step.rules:
                 steps.setdefault(rule, step.number)
         return steps

@@ -10,7 +10,7 @@ from deliverability.model.placeholders import placeholders
 from deliverability.model.report import Report
 from deliverability.model.rules import Place
 from deliverability.words.entries import entry_words, provider_at
-from deliverability.words.sentences import FindingWords, fill, format_value, sentences, shortened, visible
+from deliverability.words.sentences import FindingWords, Phrases, fill, format_value, sentences, shortened, visible
 from deliverability.words.speaker import Speaker
 
 
@@ -50,10 +50,13 @@ def step_words(step: PlanStep, report: Report, speaker: Speaker) -> StepWords:
     elif (task := speaker.rules.tasks.get(step.task)) is not None:
         values, texts = _values(step, report, speaker), task.text[speaker.lang]
         what, request = fill(texts.what, values), fill(texts.hand_over, values)
+        how += (fill(texts.who, values),) if texts.who else ()
         fields = tuple(fill(each, values) for each in task.fields)
     else:
         what, how = (how[0] if how else visible(step.findings[0].rule)), how[1:]
     what = what.rstrip(".。")
+    if not say("punctuation.gap"):
+        how = tuple(_ended(each, say) for each in how)
     provider = provider_at(report, speaker) if step.place is Place.DNS else None
     where = (
         say("place.dns-at", provider=provider.name[speaker.lang])
@@ -70,6 +73,11 @@ def step_words(step: PlanStep, report: Report, speaker: Speaker) -> StepWords:
         request = say("hand-over.request", domain=visible(report.domain), what=what)
     hand_over = _hand_over(request, step, report, first, speaker) if request else ()
     return StepWords(what, where, how, entry_words(step, report, speaker), fields, files, hand_over)
+
+
+def _ended(sentence: str, say: Phrases) -> str:
+    """The sentence with a stop where it ends in a name and no space would part it from the next; a record has none."""
+    return sentence + say("punctuation.stop") if sentence[-1:].isascii() and '"' not in sentence else sentence
 
 
 def _of_remedy(step: PlanStep, speaker: Speaker) -> tuple[str, tuple[str, ...]]:
@@ -97,6 +105,8 @@ def _values(step: PlanStep, report: Report, speaker: Speaker) -> dict[str, str]:
 
 
 def _service(step: PlanStep, speaker: Speaker) -> str:
+    if step.place is Place.SERVER:
+        return speaker.say("place.your-server")
     service = speaker.rules.knowledge.services.get(step.services[0]) if step.services else None
     return visible(service.name[speaker.lang]) if service else speaker.say("place.your-service")
 

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pty
+import re
 import select
 import shlex
 import subprocess
@@ -570,6 +571,16 @@ def test_select_and_ignore_take_ids_and_prefixes_in_any_case(deliv: Deliv) -> No
     assert rules
     assert all(rule.startswith("SPF-") for rule in rules)
     assert "SPF-003" not in rules
+
+
+def test_saved_facts_have_a_plan_without_numbers(deliv: Deliv) -> None:
+    """No record can be rehearsed on them: `deliv fix` numbers other steps, and may be asked for one by its number."""
+    deliv("facts", "broken.example", *BOTH, *BROKEN_MAIL, "-o", "facts.json")
+    audited = deliv("audit", "broken.example", *BOTH, *BROKEN_MAIL, "--all").out
+    assert "step 1" in audited
+    for style in ("text", "html", "markdown"):
+        judged = deliv("judge", "facts.json", "--format", style, *(["--all"] if style == "text" else [])).out
+        assert not re.search(r"\bsteps? [0-9]|--hand-over|^### [0-9]|^[0-9]  \S", judged, re.MULTILINE), style
 
 
 def test_a_receiver_judges_alone(deliv: Deliv) -> None:

@@ -26,9 +26,9 @@ from deliverability.model.answer import (
     TileState,
     TileTopic,
 )
-from deliverability.model.facts import Purpose, Reason, Waiver
+from deliverability.model.facts import Purpose, Reason, Waiver, records_of, texts_of
 from deliverability.model.report import Outcome, Report, VerdictKind
-from deliverability.model.rules import Gate, Place, Scope, Severity
+from deliverability.model.rules import Place, Scope, Severity
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.nobody import OFFLINE
 from deliverability.ports.open import PortSettings, open_ports
@@ -129,7 +129,9 @@ def check(made: Report) -> None:
     for each in answer.guide:
         assert (each.because is Because.UNMET) == (each.state is GuideState.TO_DO)
         assert (each.unknown is not None) == (each.because in (Because.WAITS, Because.FAILED))
-        assert each.step is None or each.state is not GuideState.DONE, "what is done leads to no step"
+        settling = {number for one in each.findings if (number := answer.settles(one)) is not None}
+        done = each.state is GuideState.DONE
+        assert set(each.steps) == (set() if done else settling), "what is done leads to no step, what is open to all"
 
 
 def _check_plan(made: Report, answer: ReportAnswer) -> None:
@@ -152,9 +154,13 @@ def _check_plan(made: Report, answer: ReportAnswer) -> None:
     assert set(settled) <= set(unmet), "nothing that is waived, met or unknown is a step"
     if made.assessment.parked or answer.reach is Reach.NONE:
         return
+    # What a remedy takes out of SPF is asked for by no second step.
+    gone = {term for each in answer.plan for term in texts_of(each.values.get("taken"))}
     for ident, rule in unmet.items():
-        gated = RULES.tasks[rule.task].gate is Gate.POLICY
-        assert ident in settled or gated or rule.information, f"{ident} has no step"
+        task = RULES.tasks[rule.task]
+        services = (each for each in records_of(made.facts.value("senders.services")) if each["name"] == ident.item)
+        taken = task.takes and all(gone.issuperset(texts_of(each.get(task.takes))) for each in services)
+        assert ident in settled or task.gate or taken or rule.information, f"{ident} has no step"
 
 
 def _check_gains(made: Report, answer: ReportAnswer) -> None:

@@ -434,7 +434,10 @@ def test_a_rule_names_a_task_of_any_folder_and_a_later_folder_replaces_it(tmp_pa
         ("service}", "serwice}", 1, "no placeholder 'serwice'"),
         ("place: service", "place: somewhere", 2, "place"),
         ("- code", "- code: new-key\n  place: dns\n  what: {en: a, ja: b}\n- code", 4, "new-key is there twice"),
-        ("place: service", "place: service\n  cause: dkim.keys", 1, "no list fact 'dkim.keys' with aligned"),
+        ("place: service", "place: service\n  cause: [mx.hosts]", 1, "no list fact 'mx.hosts' with aligned or own"),
+        ("place: service", "place: service\n  takes: terms", 1, "no fact 'senders.services[].terms'"),
+        ("place: service", "place: service\n  done_by: spf.valid\n  otherwise: x", 1, "no task 'x'"),
+        ("place: service", "place: service\n  done_by: spf.vallid\n  otherwise: new-key", 1, "no fact 'spf.vallid'"),
         ("place: service", "place: service\n  gate: never", 3, "gate"),
     ],
 )
@@ -444,4 +447,4 @@ def test_tasks_that_cannot_be_steps_are_refused(tmp_path: Path, old: str, new: s
     (folder / "tasks.yaml").write_text(TASK.replace(old, new), "utf-8")
     found = refused(folder)
     assert any(f"tasks.yaml:{line}: " in each and words in each for each in found.splitlines()), found
-    assert "no task" not in found, "a task that cannot be read is told once"
+    assert "no task 'new-key'" not in found, "a task that cannot be read is told once"

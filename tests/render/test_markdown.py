@@ -83,7 +83,7 @@ def test_the_answer_stands_above_the_plan_and_the_summary_is_last() -> None:
         "- ✅ No known obstacle at au",
         "From sakura-shop.example: SPF passes for bounce.mailer.example",
         "## Three steps",
-        "### 1. Let your mailing service sign as sakura-shop.example",
+        "### 1. Let your mail server or mailing service sign as sakura-shop.example",
         "- Gmail: refused → no known obstacle, with step 2",
         "## The guide's steps",
         "| G16 |",

@@ -93,7 +93,7 @@ def test_what_is_needed_and_met_is_read_from_the_answer_to_the_summary():
         "From sakura-shop.example ─✗─ SPF",
         "⇒ DMARC fails",
         "Three steps ─",
-        "\n1  Let your mailing service sign as sakura-shop.example",
+        "\n1  Let your mail server or mailing service sign as sakura-shop.example",
         "Gmail: refused → no known obstacle, with step 2",
         "\n2  ",
         "\n3  ",

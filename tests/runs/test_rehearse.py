@@ -177,7 +177,7 @@ async def test_auditing_again_only_what_changed_finds_what_auditing_all_finds(jo
     got, report = await audited(job, ports)
     basis = got.basis
     assert basis is not None
-    rehearsal = rehearse._Rehearsal(basis, RULES, catalogue(), Selection())
+    rehearsal = rehearse.Rehearsal(basis, RULES, catalogue(), Selection())
     base = rehearse._State({}, report.facts, basis.executions, report.findings, rehearse._answer(report.assessment))
     for draft in drafts(Situation(report.facts, report.findings, RULES.knowledge.services)):
         edits = rehearse.proposals_for(draft.edits)
