@@ -14,7 +14,7 @@ from deliverability.model.report import Finding, Outcome
 from deliverability.model.rules import Severity
 from deliverability.model.senders import Service, ServiceKind
 from deliverability.model.spf import SpfStatus, SpfTerm, decided_by, spf_tree
-from deliverability.protocols.spf.coverage import Network
+from deliverability.protocols.addresses import Network
 from deliverability.protocols.spf.record import LOOKUP_MECHANISMS, BadTerm, Mechanism
 from deliverability.protocols.spf.repair import term_of
 from deliverability.remedy.names import RemedyName

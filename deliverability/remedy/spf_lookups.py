@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from deliverability.model.facts import Value, records_of, texts_of
 from deliverability.model.report import Care, RecordEdit
 from deliverability.model.spf import SpfStatus
-from deliverability.protocols.spf.coverage import Network
+from deliverability.protocols.addresses import Network
 from deliverability.protocols.spf.names import name_problem
 from deliverability.protocols.spf.record import LOOKUP_MECHANISMS, Mechanism
 from deliverability.protocols.spf.repair import term_of

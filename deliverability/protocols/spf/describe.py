@@ -9,8 +9,8 @@ from deliverability.model.codes import Code, Detail
 from deliverability.model.facts import Reason, Unknown, Value
 from deliverability.model.spf import SpfStatus
 from deliverability.ports.base import Answer, Failed, Found, unknown_from
+from deliverability.protocols.addresses import Ranges, is_unreachable, ranges_of
 from deliverability.protocols.spf.record import MAX_LOOKUPS, MAX_VOID_LOOKUPS, BadTerm, Record, lookalikes
-from deliverability.protocols.spf.special import is_special
 from deliverability.protocols.spf.tree import Tree
 
 NOT_FOLLOWED = Code("spf-not-followed", ("term",))
@@ -38,10 +38,10 @@ TREE_FACTS = (
 """What `describe_tree` gives."""
 
 
-def describe_record(tree: Tree, wide_ip4: int, wide_ip6: int) -> Mapping[str, Value]:
+def describe_record(tree: Tree, wide_ip4: int, wide_ip6: int, known: Ranges, *, example: bool) -> Mapping[str, Value]:
     """What rests on the TXT answer of the domain alone; all Unknown where that failed.
 
-    Ranges with a shorter prefix than `wide_ip4` or `wide_ip6` are listed as wide.
+    Ranges with a shorter prefix than `wide_ip4` or `wide_ip6` are listed as wide, but for what is in `known`.
     """
     root, record = tree.root, tree.root.record
     if isinstance(root.answer, Failed):
@@ -57,7 +57,7 @@ def describe_record(tree: Tree, wide_ip4: int, wide_ip6: int) -> Mapping[str, Va
         "unknown_modifiers": tuple(entry.term.text for entry in root.entries if entry.status is SpfStatus.IGNORED),
         "dead_terms": tuple(term.text for term in record.dead) if record else (),
         **_sizes(root.domain, root.answer, record),
-        **_ranges(record, wide_ip4, wide_ip6),
+        **_ranges(record, wide_ip4, wide_ip6, known, example=example),
     }
 
 
@@ -138,7 +138,9 @@ def _sizes(domain: str, answer: Answer | None, record: Record | None) -> Mapping
     }
 
 
-def _ranges(record: Record | None, wide_ip4: int, wide_ip6: int) -> Mapping[str, Value]:
+def _ranges(
+    record: Record | None, wide_ip4: int, wide_ip6: int, known: Ranges, *, example: bool
+) -> Mapping[str, Value]:
     """Ranges that the domain's own terms authorise, a and mx with a prefix length included."""
     wide: list[str] = []
     private: list[str] = []
@@ -150,9 +152,9 @@ def _ranges(record: Record | None, wide_ip4: int, wide_ip6: int) -> Mapping[str,
             four = isinstance(term.network, IPv4Network)
             if four:
                 prefixes.append(term.network.prefixlen)
-            if term.network.prefixlen < (wide_ip4 if four else wide_ip6):
+            if term.network.prefixlen < (wide_ip4 if four else wide_ip6) and ranges_of((term.network,)) - known:
                 wide.append(term.text)
-            if is_special(term.network):
+            if is_unreachable(term.network, example=example):
                 private.append(term.text)
         elif term.name in ("a", "mx"):
             if term.prefix4 < 32:
