@@ -101,6 +101,11 @@ _RECORD = (
         FactType.LIST_STR,
         "Terms of the domain's own record that receivers ignore as unknown modifiers: a second v=spf1, ip4=...",
     ),
+    spec(
+        "mistyped",
+        FactType.LIST_DETAIL,
+        "Those of them that were meant as mechanisms (include=, ip4=, a=), each with the term that was meant.",
+    ),
     spec("record_octets", FactType.INT, "Octets of the SPF record.", unit="octets", optional=True),
     spec("answer_octets", FactType.INT, "Octets of the domain name and all its TXT records together.", unit="octets"),
     spec(

@@ -198,6 +198,7 @@ FactPath = Literal[
     "spf.uses_ptr",
     "spf.dead_terms",
     "spf.unknown_modifiers",
+    "spf.mistyped",
     "spf.record_octets",
     "spf.answer_octets",
     "spf.longest_string_octets",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network
 
 from deliverability.model.codes import Code, Detail
@@ -10,13 +10,17 @@ from deliverability.model.facts import Reason, Unknown, Value
 from deliverability.model.spf import SpfStatus
 from deliverability.ports.base import Answer, Failed, Found, unknown_from
 from deliverability.protocols.addresses import Ranges, is_unreachable, ranges_of
-from deliverability.protocols.spf.record import MAX_LOOKUPS, MAX_VOID_LOOKUPS, BadTerm, Record, lookalikes
+from deliverability.protocols.spf.record import MAX_LOOKUPS, MAX_VOID_LOOKUPS, BadTerm, Modifier, Record, lookalikes
+from deliverability.protocols.spf.repair import meant
 from deliverability.protocols.spf.tree import Tree
 
 NOT_FOLLOWED = Code("spf-not-followed", ("term",))
+MEANT = Code("spf-meant", ("term", "meant"))
+MISTYPED = Code("spf-mistyped", ("term",))
 
 RECORD_FACTS = (
     *("present", "records", "record_count", "record", "lookalikes", "includes", "redirect", "unknown_modifiers"),
+    "mistyped",
     *("dead_terms", "record_octets", "answer_octets", "longest_string_octets", "wide_ranges", "widest_ip4_prefix"),
     "private_ranges",
 )
@@ -55,6 +59,7 @@ def describe_record(tree: Tree, wide_ip4: int, wide_ip6: int, known: Ranges, *, 
         "includes": _targets(tree, "include"),
         "redirect": next(iter(_targets(tree, "redirect")), None),
         "unknown_modifiers": tuple(entry.term.text for entry in root.entries if entry.status is SpfStatus.IGNORED),
+        "mistyped": tuple(_mistyped(tree)),
         "dead_terms": tuple(term.text for term in record.dead) if record else (),
         **_sizes(root.domain, root.answer, record),
         **_ranges(record, wide_ip4, wide_ip6, known, example=example),
@@ -122,6 +127,15 @@ def _targets(tree: Tree, name: str) -> tuple[str, ...]:
             if not isinstance(entry.term, BadTerm) and entry.term.name == name and entry.status is not SpfStatus.DEAD
         )
     )
+
+
+def _mistyped(tree: Tree) -> Iterator[Detail]:
+    """Terms of the record that receivers ignore, and what they were meant as."""
+    for entry in tree.root.entries:
+        if isinstance(entry.term, Modifier) and entry.status is SpfStatus.IGNORED:
+            correct = meant(entry.term)
+            if correct is not None:
+                yield MEANT(term=entry.term.text, meant=correct) if correct else MISTYPED(term=entry.term.text)
 
 
 def _sizes(domain: str, answer: Answer | None, record: Record | None) -> Mapping[str, Value]:
