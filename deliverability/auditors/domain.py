@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from deliverability.auditors.base import Context, auditor, dns_id, spec
 from deliverability.mail.addresses import parse_addresses
 from deliverability.mail.evidence import header_evidence
+from deliverability.model.addresses import is_example, unreachable_among
 from deliverability.model.dns_providers import provider_of
 from deliverability.model.facts import FactType, Reason, Unknown, Value
 from deliverability.ports.base import Absent, Answer, Failed, Found, unknown_from
-from deliverability.protocols.addresses import is_example, unreachable_among
 from deliverability.protocols.dmarc.psl import registrable_domain
 from deliverability.protocols.mx import MX_FIRST, is_literal, mx_names
 

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Sequence
 
 from deliverability.auditors.base import Context, auditor, dns_id, spec
+from deliverability.model.addresses import is_example, unreachable_among
 from deliverability.model.facts import FactType, Reason, Unknown, Value
 from deliverability.ports.base import Answer, Failed, Found, unknown_from
-from deliverability.protocols.addresses import is_example, unreachable_among
 from deliverability.protocols.mx import MAX_HOSTS, MX_FIRST, is_literal, mx_entries, mx_names
 
 PROVIDES = (

@@ -21,7 +21,7 @@ from deliverability.ports.base import Answer, Failed, unknown_from
 if TYPE_CHECKING:
     from deliverability.protocols.spf.coverage import Coverage
     from deliverability.protocols.spf.evaluate import SpfEvaluation
-    from deliverability.protocols.spf.passing import Passing
+    from deliverability.protocols.spf.passing import Allowed
     from deliverability.protocols.spf.tree import Tree
 
 _RESULTS = ("pass", "fail", "softfail", "neutral", "none", "permerror", "temperror")
@@ -444,7 +444,7 @@ class _Checked(Struct, frozen=True):
 @auditor("spf", provides=PROVIDES, needs=NEEDS)
 async def audit(ctx: Context) -> None:
     """State what each domain of the mail publishes, what its tree costs, and what each sending address gets."""
-    from deliverability.protocols.addresses import is_example
+    from deliverability.model.addresses import is_example
     from deliverability.protocols.spf.coverage import measure
     from deliverability.protocols.spf.passing import who_passes
     from deliverability.protocols.spf.tree import walk_tree
@@ -540,8 +540,8 @@ def _same_owner(domain: str, audited: str) -> bool:
     return bool(audited) and registrable_domain(domain) == registrable_domain(audited)
 
 
-def _describe(ctx: Context, tree: Tree, passing: Passing) -> Mapping[str, Value]:
-    from deliverability.protocols.addresses import ranges_of
+def _describe(ctx: Context, tree: Tree, passing: Allowed) -> Mapping[str, Value]:
+    from deliverability.model.addresses import ranges_of
     from deliverability.protocols.spf.describe import describe_record, describe_tree
     from deliverability.protocols.spf.passing import PASSING_FACTS, describe_passing
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 
+from deliverability.model.addresses import is_example, ranges_of, unreachable, unreachable_among
 from deliverability.model.codes import Detail
 from deliverability.model.facts import Value, records_of, text_of, texts_of
 from deliverability.model.names import is_address
@@ -19,7 +20,6 @@ from deliverability.model.report import Care, RecordEdit, Remedy
 from deliverability.model.rules import Confidence
 from deliverability.model.senders import Include, ServiceKind
 from deliverability.model.spf import SpfStatus
-from deliverability.protocols.addresses import is_example, ranges_of, unreachable, unreachable_among
 from deliverability.protocols.spf.record import BadTerm, Mechanism, Modifier, parse
 from deliverability.protocols.spf.repair import Repaired, repair, term_of
 from deliverability.remedy.names import RemedyName
@@ -376,8 +376,8 @@ def _close_open(chain: Chain) -> None:
     if not spf.wants("spf-close-open") or has_redirect(chain.words):
         return
     gone = tuple(word for word in chain.words if _is_open(spf, word))
-    kept = [_without_prefix(word) if word in gone else word for word in chain.words]
-    senders = tuple(dict.fromkeys(word for word in kept if word and not is_term(term_of(word), "all")))
+    closed = [_without_prefix(word) if word in gone else word for word in chain.words]
+    senders = tuple(dict.fromkeys(word for word in closed if word and not is_term(term_of(word), "all")))
     named = tuple(word for word in senders if isinstance(term_of(word), Modifier))
     senders = tuple(word for word in senders if word not in named)
     known = _known_senders(spf) if not any(_reaches(spf, word) for word in senders) else ()

@@ -15,12 +15,12 @@ from msgspec.structs import replace
 
 from deliverability.auditors import catalogue, spf
 from deliverability.judge.engine import Selection, judge
+from deliverability.model.addresses import is_unreachable
 from deliverability.model.codes import Input, failed_question, needs
 from deliverability.model.facts import Fact, FactSet, Reason, Unknown, Value, records_of, texts_of
 from deliverability.model.report import Finding, Outcome
 from deliverability.model.rules import Effect, Receiver, RuleSet, Severity, Statement
 from deliverability.ports.static import StaticResolver
-from deliverability.protocols.addresses import is_unreachable
 from deliverability.protocols.spf.record import Mechanism, parse
 from deliverability.runs.rules import load_rules
 from deliverability.words.sentences import sentences

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from deliverability.knowledge import shipped
+from deliverability.model.addresses import ranges_of
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import Answer, Failed, Found
 from deliverability.ports.static import StaticResolver
 from deliverability.ports.zone import ZoneResolver
-from deliverability.protocols.addresses import ranges_of
 from deliverability.protocols.spf import passing
-from deliverability.protocols.spf.passing import Passing, describe_passing, who_passes
+from deliverability.protocols.spf.passing import Allowed, describe_passing, who_passes
 from deliverability.protocols.spf.tree import walk_tree
 from tests.corpus import corpus
 
@@ -98,7 +98,7 @@ PLACES: dict[str, Callable[[str], dict[str, str]]] = {
 }
 
 
-async def passes(tmp_path: Path, records: dict[str, str]) -> Passing:
+async def passes(tmp_path: Path, records: dict[str, str]) -> Allowed:
     zone = NAMES + 'everybody IN TXT "v=spf1 +all"\n'
     for name, terms in records.items():
         text = f"v=spf1 {terms}"
@@ -109,7 +109,7 @@ async def passes(tmp_path: Path, records: dict[str, str]) -> Passing:
     return await who_passes(await walk_tree("acme.dk", resolver), resolver, example=False)
 
 
-def is_open(found: Passing) -> bool:
+def is_open(found: Allowed) -> bool:
     return found.ip4 >= EVERYBODY or (found.ip6_prefix is not None and found.ip6_prefix <= EVERYBODY_IP6)
 
 

@@ -14,11 +14,11 @@ from ipaddress import IPv4Network, collapse_addresses, ip_address, ip_network
 
 from msgspec import Struct
 
+from deliverability.model.addresses import Network
 from deliverability.model.codes import Code
 from deliverability.model.facts import Reason, Unknown
 from deliverability.model.spf import SpfStatus
 from deliverability.ports.base import Answer, Failed, Found, Resolver, unknown_from
-from deliverability.protocols.addresses import Network
 from deliverability.protocols.spf.record import LOOKUP_MECHANISMS, BadTerm, Mechanism, Term
 from deliverability.protocols.spf.tree import MAX_MX_HOSTS, Entry, Node, Tree
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network
 
+from deliverability.model.addresses import Ranges, is_unreachable, ranges_of
 from deliverability.model.codes import Code, Detail
 from deliverability.model.facts import Reason, Unknown, Value
 from deliverability.model.spf import SpfStatus
 from deliverability.ports.base import Answer, Failed, Found, unknown_from
-from deliverability.protocols.addresses import Ranges, is_unreachable, ranges_of
 from deliverability.protocols.spf.record import MAX_LOOKUPS, MAX_VOID_LOOKUPS, BadTerm, Modifier, Record, lookalikes
 from deliverability.protocols.spf.repair import meant
 from deliverability.protocols.spf.tree import Tree

@@ -12,11 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
-from deliverability.model.codes import Code, Detail
-from deliverability.model.facts import Reason, Unknown, Value
-from deliverability.model.spf import SpfResult, SpfStatus, StepOutcome, Trace
-from deliverability.ports.base import Answer, Resolver, unknown_from
-from deliverability.protocols.addresses import (
+from deliverability.model.addresses import (
     EVERYTHING,
     UNICAST_IP6,
     Ranges,
@@ -24,6 +20,10 @@ from deliverability.protocols.addresses import (
     union,
     unreachable,
 )
+from deliverability.model.codes import Code, Detail
+from deliverability.model.facts import Reason, Unknown, Value
+from deliverability.model.spf import SpfResult, SpfStatus, StepOutcome, Trace
+from deliverability.ports.base import Answer, Resolver, unknown_from
 from deliverability.protocols.spf.coverage import mx_answers, mx_failures, networks_of
 from deliverability.protocols.spf.evaluate import evaluate_spf
 from deliverability.protocols.spf.record import MAX_VOID_LOOKUPS, BadTerm, Mechanism
@@ -73,7 +73,7 @@ class Grant(Struct, frozen=True):
     late: bool = False
 
 
-class Passing(Struct, frozen=True):
+class Allowed(Struct, frozen=True):
     """What passes.
 
     Attributes:
@@ -124,7 +124,7 @@ class Passing(Struct, frozen=True):
         return tuple(each for each in ranked if _weight(each.ranges) * _SMALL_BESIDE >= _weight(ranked[0].ranges))
 
 
-def describe_passing(passing: Passing, wide_ip4: int, known: Ranges, own: Callable[[str], bool]) -> Mapping[str, Value]:
+def describe_passing(passing: Allowed, wide_ip4: int, known: Ranges, own: Callable[[str], bool]) -> Mapping[str, Value]:
     """What can be said of it, by the names that the facts have. `own`: whether a domain has the same owner.
 
     A term of another domain's record is listed as wide where it allows more IPv4 addresses than a range with the prefix
@@ -170,13 +170,13 @@ def _weight(ranges: Ranges) -> int:
     return max(ranges.count(4), (ranges & UNICAST_IP6).count(6) >> 96)
 
 
-async def who_passes(tree: Tree, resolver: Resolver, *, example: bool) -> Passing:
+async def who_passes(tree: Tree, resolver: Resolver, *, example: bool) -> Allowed:
     """Put together what the tree lets pass; asks for the addresses of MX hosts, and tries what depends on the mail."""
     hosts, tried = await asyncio.gather(mx_answers(tree, resolver), _try_nobody(tree, resolver))
     reader = _Reader(hosts, tried.matched)
     grants = tuple(reader.read(tree.root, Ranges(), None))
     gap = tree.gap or reader.gap or tried.gap
-    return Passing(tree.root.domain, grants, union(each.ranges for each in grants), reader.opaque, gap, example)
+    return Allowed(tree.root.domain, grants, union(each.ranges for each in grants), reader.opaque, gap, example)
 
 
 class _Reader:
