@@ -223,7 +223,7 @@ def without_guesses(keys: Value) -> Value:
 
 # False says that a lookup failed; that is what it is for.
 # What is certain although a part could not be looked at.
-LOWER_BOUNDS = ("lookups_at_least", "void_at_least", "authorised_ip4_at_least", "authorised_ip6_prefix_at_most")
+LOWER_BOUNDS = ("lookups_at_least", "void_at_least")
 TELLS_OF_FAILURES = {"senders.complete", "dkim.guessed", "dkim.failed_probes"}
 # Lists of what was found, each item proven; that some may be missing, other facts tell. Empty they claim too much.
 PROVEN_ONE_BY_ONE = {

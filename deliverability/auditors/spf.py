@@ -130,14 +130,8 @@ _RECORD = (
     spec(
         "authorised_ip4",
         FactType.INT,
-        "Different IPv4 addresses that the whole tree lets pass: what is denied before does not count.",
-        unit="addresses",
-        optional=True,
-    ),
-    spec(
-        "authorised_ip4_at_least",
-        FactType.INT,
-        "Those that are known: the same number, or a lower bound where a part of the tree could not be looked at.",
+        "Different IPv4 addresses that the whole tree lets pass: what is denied before does not count. Unknown where a "
+        "part of the tree could not be looked at, but for a number that is far too high already.",
         unit="addresses",
         optional=True,
     ),
@@ -149,18 +143,15 @@ _RECORD = (
         optional=True,
     ),
     spec(
-        "authorised_ip6_prefix_at_most",
-        FactType.INT,
-        "The same of those that are known: an upper bound where a part of the tree could not be looked at.",
-        unit="bits",
-        optional=True,
-    ),
-    spec(
         "authorises_nobody",
         FactType.BOOL,
         "No address from which mail can come over the internet passes, by any term of the whole tree.",
         optional=True,
     ),
+)
+
+# Of each identity only.
+_REACH = (
     spec(
         "late_ip6",
         FactType.BOOL,
@@ -277,7 +268,7 @@ _IDENTITIES = (
         optional=True,
     ),
     spec("spf.identities[].own", FactType.BOOL, "It belongs to the owner of the audited domain (public suffix list)."),
-    *(replace(each, path=f"spf.identities[].{each.path}") for each in _RECORD),
+    *(replace(each, path=f"spf.identities[].{each.path}") for each in (*_RECORD, *_REACH)),
     spec(
         "spf.identities[].void_lookups",
         FactType.INT,

@@ -405,7 +405,8 @@ def _is_open(spf: SpfFacts, word: str) -> bool:
 
 def _open_domains(spf: SpfFacts, word: str) -> tuple[Value, ...]:
     """Whose records hold such a term among those that let the most pass."""
-    widest = spf.facts.value("spf.widest_terms")
+    own = (each for each in records_of(spf.facts.value("spf.identities")) if each.get("domain") == spf.domain)
+    widest = next((each.get("widest_terms") for each in own), ())
     listed = widest if isinstance(widest, tuple) else ()
     return tuple(each.arg("domain") for each in listed if isinstance(each, Detail) and each.arg("term") == word)
 

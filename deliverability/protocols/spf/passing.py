@@ -33,14 +33,14 @@ MAX_TERMS = 4000
 """Terms of one tree whose ranges are put together; real domains have a few hundred."""
 MAX_DENIALS = 300
 """Terms of one tree that deny and are subtracted."""
-MAX_SHOWN = 5
+MAX_SHOWN = 3
 _SMALL_BESIDE = 256
 _DECISIVE = 1 << 24
 """Terms that are listed as those that allow the most."""
 
 TOO_MANY = Code("spf-passing", ("n",))
 PASSING_FACTS = (
-    *("authorised_ip4", "authorised_ip4_at_least", "authorised_ip6_prefix", "authorised_ip6_prefix_at_most"),
+    *("authorised_ip4", "authorised_ip6_prefix"),
     *("authorises_nobody", "late_ip6", "widest_terms", "widest_domain", "widest_via", "widest_is_own"),
     "wide_ranges_below",
 )
@@ -132,7 +132,7 @@ def describe_passing(passing: Allowed, wide_ip4: int, known: Ranges, own: Callab
     """
     gap, widest = passing.gap, passing.widest
     first = widest[0] if widest else None
-    # Where a part could not be looked at, another term may allow more than these, unless they allow nearly all.
+    # Where a part could not be looked at, it may allow more than these; far too much is certain all the same.
     unseen = gap if _weight(passing.ranges) < _DECISIVE else None
     below = tuple(
         f"{each.domain}: {each.term}"
@@ -140,10 +140,8 @@ def describe_passing(passing: Allowed, wide_ip4: int, known: Ranges, own: Callab
         if each.domain != passing.domain and (each.ranges - known).count(4) > 1 << (32 - wide_ip4)
     )
     return {
-        "authorised_ip4": gap or passing.ip4,
-        "authorised_ip4_at_least": passing.ip4,
-        "authorised_ip6_prefix": gap or passing.ip6_prefix,
-        "authorised_ip6_prefix_at_most": passing.ip6_prefix,
+        "authorised_ip4": unseen or passing.ip4,
+        "authorised_ip6_prefix": unseen or passing.ip6_prefix,
         "authorises_nobody": passing.nobody,
         "late_ip6": passing.late_ip6 or gap or False,
         "widest_terms": unseen or tuple(_shown(each) for each in widest),
@@ -166,8 +164,8 @@ def _shown(grant: Grant) -> Detail:
 
 
 def _weight(ranges: Ranges) -> int:
-    """How much it is: of IPv6 a /64 counts like an address of IPv4, so that a /32 weighs as much as all of IPv4."""
-    return max(ranges.count(4), (ranges & UNICAST_IP6).count(6) >> 96)
+    """How much it is, in IPv4 addresses: a /16 of IPv6, which no sender has, weighs as much as a /8 of IPv4."""
+    return max(ranges.count(4), (ranges & UNICAST_IP6).count(6) >> 88)
 
 
 async def who_passes(tree: Tree, resolver: Resolver, *, example: bool) -> Allowed:
