@@ -24,7 +24,11 @@ PROVIDES = (
         FactType.LIST_STR,
         "Its addresses to which nothing can be sent over the internet: private, local, reserved, for documentation.",
     ),
-    spec("mx.hosts[].public", FactType.BOOL, "It is a host name with at least one address beside these."),
+    spec(
+        "mx.hosts[].public",
+        FactType.BOOL,
+        "It is a host name with at least one address that is public, or for documentation.",
+    ),
     spec("mx.hosts[].evidence", FactType.LIST_STR, "Ids of the evidence for this host."),
     spec("mx.duplicates", FactType.LIST_STR, "Hosts that stand in more than one MX record."),
     spec(
@@ -64,7 +68,7 @@ async def _host(ctx: Context, host: str, preference: int | None) -> dict[str, Va
     addresses = tuple(value for answer in answers if isinstance(answer, Found) for value in answer.values)
     failed = next((unknown_from(answer) for answer in answers if isinstance(answer, Failed)), None)
     wrong = unreachable_among(addresses, example=is_example(ctx.subject.domain))
-    public = len(wrong) < len(addresses)
+    public = len(unreachable_among(addresses, example=True)) < len(addresses)
     return item | {
         "addresses": failed or addresses,
         "alias": _alias(answers),

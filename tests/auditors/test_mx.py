@@ -21,8 +21,8 @@ from deliverability.runs.rules import load_rules
 Zone = Mapping[tuple[str, str], Any]
 NOWHERE = [
     *("127.0.0.1", "10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.1.1", "169.254.1.1", "100.64.0.1", "0.0.0.0"),
-    *("240.0.0.1", "224.0.0.1", "255.255.255.255", "192.0.2.1", "198.51.100.1", "203.0.113.1"),
-    *("::1", "fc00::1", "fd12::1", "fe80::1", "2001:db8::1", "::ffff:10.0.0.1", "ff02::1"),
+    *("240.0.0.1", "224.0.0.1", "255.255.255.255"),
+    *("::1", "fc00::1", "fd12::1", "fe80::1", "::ffff:10.0.0.1", "ff02::1"),
 ]
 
 
@@ -77,6 +77,15 @@ async def test_one_among_good_ones_is_told_and_mail_still_arrives(address: str) 
     assert verdict(facts, "NET-018") == [Outcome.MET]
 
 
+@pytest.mark.parametrize("address", ["192.0.2.1", "198.51.100.1", "203.0.113.1", "2001:db8::1"])
+async def test_an_address_for_documentation_is_told_and_costs_no_grade(address: str) -> None:
+    facts = await audit({("acme.dk", "MX"): ["10 mx.acme.dk"]} | host(address))
+    (item,) = records_of(facts.value("mx.hosts"))
+    assert (item["unreachable"], item["public"], accepts(facts)) == ((address,), True, True)
+    assert verdict(facts) == [Outcome.UNMET]
+    assert verdict(facts, "NET-018") == [Outcome.MET]
+
+
 async def test_a_host_among_good_ones() -> None:
     zone = {("acme.dk", "MX"): ["10 mx.acme.dk", "20 old.acme.dk"]} | host("62.1.2.3")
     facts = await audit(zone | host("127.0.0.1", name="old.acme.dk"))
@@ -116,3 +125,4 @@ async def test_a_look_up_that_failed_is_neither_yes_nor_no() -> None:
 async def test_in_the_audit_of_an_example_addresses_for_documentation_are_real(name: str) -> None:
     facts = await audit({(name, "MX"): ["10 mx.provider.dk"]} | host("192.0.2.1", name="mx.provider.dk"), name)
     assert accepts(facts) is True
+    assert verdict(facts) == [Outcome.MET]
