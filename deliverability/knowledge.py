@@ -64,7 +64,8 @@ def load_knowledge(folders: Iterable[Path]) -> Knowledge:
             lists = [_blocklist(each) for each in _read(path, shapes.blocklists, problems) or ()]
             blocklists.update((each.id, each) for each in lists)
         if (path := folder / MEASURES).is_file() and (shape := _read(path, shapes.measures, problems)) is not None:
-            measures = Measures(**dict(shape))
+            ranges = tuple(map(str, shape.sending_ranges))
+            measures = Measures(**dict(shape) | {"sending_ranges": ranges})
         if (path := folder / OUTSIDE).is_file() and (shape := _read(path, shapes.outside, problems)) is not None:
             resolvers = {each.name: each.address for each in shape.resolvers}
             outside = Outside(**dict(shape) | {"resolvers": resolvers})
@@ -202,6 +203,7 @@ def _shapes() -> _Shapes:
     class MeasuresShape(Shape):
         wide_ip4: int = pydantic.Field(ge=0, le=32)
         wide_ip6: int = pydantic.Field(ge=0, le=128)
+        sending_ranges: tuple[pydantic.IPvAnyNetwork, ...] = ()
         signed_fields: tuple[str, ...]
         signed_core: tuple[str, ...]
         signed_one_click: tuple[str, ...]

@@ -8,11 +8,15 @@ from collections.abc import Iterable, Mapping
 from deliverability.auditors.base import Context, auditor, dns_id, spec
 from deliverability.mail.addresses import parse_addresses
 from deliverability.mail.evidence import header_evidence
+from deliverability.model.addresses import unreachable_among
 from deliverability.model.dns_providers import provider_of
 from deliverability.model.facts import FactType, Reason, Unknown, Value
 from deliverability.ports.base import Absent, Answer, Failed, Found, unknown_from
 from deliverability.protocols.dmarc.psl import registrable_domain
+from deliverability.protocols.mx import MX_FIRST, is_literal, mx_names
 
+MAX_MX_HOSTS = 10
+"""MX hosts of one domain whose addresses are looked for."""
 MAX_REPLY_DOMAINS = 10
 """So many domains of Reply-To are looked at; a reply to more people than that is nobody's intention."""
 
@@ -20,7 +24,11 @@ PROVIDES = (
     spec("domain.exists", FactType.BOOL, "The audited domain exists in DNS."),
     spec("domain.mx", FactType.LIST_STR, "MX hosts in order of preference, the null MX as '.'."),
     spec("domain.null_mx", FactType.BOOL, "The domain publishes a null MX (RFC 7505)."),
-    spec("domain.accepts_mail", FactType.BOOL, "It has an MX host, or an address and no MX."),
+    spec(
+        "domain.accepts_mail",
+        FactType.BOOL,
+        "Mail can reach it: an MX host, or without MX the domain itself, has a public address.",
+    ),
     spec(
         "domain.zone",
         FactType.STR,
@@ -37,7 +45,13 @@ PROVIDES = (
     spec(
         "domain.author_accepts_mail",
         FactType.BOOL,
-        "The From domain has an MX host, or an address and no MX. Without a message: the audited domain.",
+        "Mail can reach the From domain (the audited domain without a message): as domain.accepts_mail.",
+        optional=True,
+    ),
+    spec(
+        "domain.author_names_server",
+        FactType.BOOL,
+        "The From domain has an MX host, or an address and no MX, whatever the addresses.",
         optional=True,
     ),
     spec("domain.mail_from_exists", FactType.BOOL, "The MAIL FROM domain exists in DNS.", optional=True),
@@ -50,7 +64,13 @@ PROVIDES = (
     spec(
         "domain.mail_from_accepts",
         FactType.BOOL,
-        "The MAIL FROM domain has an MX host, or an address and no MX.",
+        "Mail can reach the MAIL FROM domain: as domain.accepts_mail.",
+        optional=True,
+    ),
+    spec(
+        "domain.mail_from_names_server",
+        FactType.BOOL,
+        "The MAIL FROM domain has an MX host, or an address and no MX, whatever the addresses.",
         optional=True,
     ),
     spec(
@@ -60,14 +80,20 @@ PROVIDES = (
         key=["domain"],
     ),
     spec("domain.reply_to_domains[].domain", FactType.STR, "Domain of a Reply-To address."),
-    spec("domain.reply_to_domains[].accepts", FactType.BOOL, "It has an MX host, or an address and no MX."),
+    spec("domain.reply_to_domains[].accepts", FactType.BOOL, "Mail can reach it: as domain.accepts_mail."),
+    spec(
+        "domain.reply_to_domains[].names_server",
+        FactType.BOOL,
+        "It has an MX host, or an address and no MX, whatever the addresses.",
+    ),
     spec("domain.reply_to_domains[].author", FactType.BOOL, "It is the From domain as well."),
     spec("domain.reply_to_domains[].evidence", FactType.LIST_STR, "Ids of the evidence for this domain."),
 )
 
 Answers = Mapping[str, Answer]
 
-_MAIL = ("MX", "A", "AAAA")
+_ADDRESSES = ("A", "AAAA")
+_MAIL = ("MX", *_ADDRESSES)
 _EXISTENCE = (*_MAIL, "SOA")
 _OWN = (*_EXISTENCE, "NS")
 _ANY = (*_EXISTENCE, "TXT", "NS")  # an alias (CNAME) shows in the answer to each of these
@@ -90,24 +116,29 @@ async def audit(ctx: Context) -> None:
     asked = await asyncio.gather(*(_ask(ctx, name, rdtypes) for name, rdtypes in wanted.items()))
     answers = dict(zip(wanted, asked, strict=True))
     own = answers[domain]
+    receiving = dict.fromkeys((domain, *_names(author), *_names(mail_from), *replies))
+    addresses = await _host_addresses(ctx, [answers[name]["MX"] for name in receiving])
+    accepts = {name: _accepts_mail(name, answers[name], addresses) for name in receiving}
     _zone(ctx, {name: answers[name]["NS"] for name in (domain, *above)})
     ctx.put("domain.exists", _exists(own[rdtype] for rdtype in _EXISTENCE), *_ids(domain, _EXISTENCE))
-    _mail_from(ctx, mail_from, answers)
+    _mail_from(ctx, mail_from, answers, accepts)
     if isinstance(author, str):
-        ctx.put("domain.author_accepts_mail", _accepts_mail(answers[author]), *_ids(author, _MAIL))
+        ctx.put("domain.author_accepts_mail", accepts[author], *_mail_ids(author, answers[author]))
+        ctx.put("domain.author_names_server", _names_server(answers[author]), *_ids(author, _MAIL))
     else:
-        ctx.put("domain.author_accepts_mail", author)
+        ctx.put_all(dict.fromkeys(("domain.author_accepts_mail", "domain.author_names_server"), author))
     listed = tuple(
         {
             "domain": name,
-            "accepts": _accepts_mail(answers[name]),
+            "accepts": accepts[name],
+            "names_server": _names_server(answers[name]),
             "author": name == author,
-            "evidence": tuple(_ids(name, _MAIL)),
+            "evidence": tuple(_mail_ids(name, answers[name])),
         }
         for name in replies
     )
     without = Unknown(Reason.NO_MESSAGE) if ctx.message is None else None
-    ids = (*reply_ids, *(ident for name in replies for ident in _ids(name, _MAIL)))
+    ids = (*reply_ids, *(ident for name in replies for ident in _mail_ids(name, answers[name])))
     ctx.put("domain.reply_to_domains", without or listed, *ids)
     mx = own["MX"]
     if isinstance(mx, Failed):
@@ -119,7 +150,7 @@ async def audit(ctx: Context) -> None:
     hosts = _hosts(mx)
     ctx.put("domain.mx", hosts, dns_id(domain, "MX"))
     ctx.put("domain.null_mx", hosts == (".",), dns_id(domain, "MX"))
-    ctx.put("domain.accepts_mail", _accepts_mail(own), *_ids(domain, _MAIL))
+    ctx.put("domain.accepts_mail", accepts[domain], *_mail_ids(domain, own))
 
 
 def _up_to_organization(domain: str) -> tuple[str, ...]:
@@ -153,15 +184,18 @@ def _zone(ctx: Context, answers: Mapping[str, Answer]) -> None:
     ctx.put_all({"domain.zone": zone, "domain.name_servers": servers, "domain.dns_provider": provider}, *ids)
 
 
-def _mail_from(ctx: Context, domain: Value, answers: Mapping[str, Answers]) -> None:
+def _mail_from(
+    ctx: Context, domain: Value, answers: Mapping[str, Answers], accepts: Mapping[str, bool | Unknown]
+) -> None:
     if not isinstance(domain, str):
-        paths = ("domain.mail_from_exists", "domain.mail_from_has_records", "domain.mail_from_accepts")
-        ctx.put_all(dict.fromkeys(paths, domain))
+        names = ("exists", "has_records", "accepts", "names_server")
+        ctx.put_all({f"domain.mail_from_{each}": domain for each in names})
         return
     there = answers[domain]
     ctx.put("domain.mail_from_exists", _exists(there.values()), *_ids(domain, _EXISTENCE))
     ctx.put("domain.mail_from_has_records", _has_records(there.values()), *_ids(domain, _ANY))
-    ctx.put("domain.mail_from_accepts", _accepts_mail(there), *_ids(domain, _MAIL))
+    ctx.put("domain.mail_from_accepts", accepts[domain], *_mail_ids(domain, there))
+    ctx.put("domain.mail_from_names_server", _names_server(there), *_ids(domain, _MAIL))
 
 
 def _reply_domains(ctx: Context) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -215,8 +249,25 @@ def _has_records(answers: Iterable[Answer]) -> bool | Unknown:
     return unknown_from(failed) if failed else False
 
 
-def _accepts_mail(answers: Answers) -> bool | Unknown:
-    """An MX host, or without any MX the domain's own address (RFC 5321 section 5.1); a null MX takes none."""
+async def _host_addresses(ctx: Context, answers: Iterable[Answer]) -> Mapping[str, tuple[Answer, ...]]:
+    """The A and AAAA answers of the first hosts of each MX answer."""
+    names = list(dict.fromkeys(host for mx in answers for host in _first_hosts(mx)))
+    found = await asyncio.gather(*(_ask(ctx, host, _ADDRESSES) for host in names))
+    return {host: tuple(each.values()) for host, each in zip(names, found, strict=True)}
+
+
+def _first_hosts(mx: Answer) -> tuple[str, ...]:
+    """The hosts that are asked for; an address in the place of a name is no host."""
+    return tuple(host for host in mx_names(mx)[:MAX_MX_HOSTS] if not is_literal(host))
+
+
+def _mail_ids(domain: str, answers: Answers) -> list[str]:
+    hosts = _first_hosts(answers["MX"])
+    return [*_ids(domain, _MAIL), *(dns_id(host, rdtype) for host in hosts for rdtype in _ADDRESSES)]
+
+
+def _names_server(answers: Answers) -> bool | Unknown:
+    """An MX host, or without any MX the domain's own address (RFC 5321 section 5.1); a null MX names none."""
     mx = answers["MX"]
     if isinstance(mx, Failed):
         return unknown_from(mx)
@@ -226,4 +277,26 @@ def _accepts_mail(answers: Answers) -> bool | Unknown:
     if any(isinstance(answer, Found) for answer in addresses):
         return True
     failed = next((answer for answer in addresses if isinstance(answer, Failed)), None)
+    return unknown_from(failed) if failed else False
+
+
+def _accepts_mail(domain: str, answers: Answers, hosts: Mapping[str, tuple[Answer, ...]]) -> bool | Unknown:
+    """Whether a server it names has an address that mail can be sent to; one that is found is enough.
+
+    Addresses for documentation count here: zones that were made anonymous have them throughout. mx.hosts names them.
+    """
+    named = _names_server(answers)
+    if named is not True:
+        return named
+    mx = answers["MX"]
+    there = {host: hosts[host] for host in _first_hosts(mx)}
+    if not isinstance(mx, Found):
+        there = {domain: (answers["A"], answers["AAAA"])}
+    for seen in there.values():
+        values = [value for answer in seen if isinstance(answer, Found) for value in answer.values]
+        if len(unreachable_among(values, example=True)) < len(values):
+            return True
+    failed = next((answer for seen in there.values() for answer in seen if isinstance(answer, Failed)), None)
+    if failed is None and len(mx_names(mx)) > MAX_MX_HOSTS:
+        return Unknown(Reason.LIMIT, MX_FIRST(n=MAX_MX_HOSTS, all=len(mx_names(mx))))
     return unknown_from(failed) if failed else False

@@ -6,12 +6,10 @@ import asyncio
 from collections.abc import Sequence
 
 from deliverability.auditors.base import Context, auditor, dns_id, spec
-from deliverability.model.codes import Code
+from deliverability.model.addresses import is_example, unreachable_among
 from deliverability.model.facts import FactType, Reason, Unknown, Value
 from deliverability.ports.base import Answer, Failed, Found, unknown_from
-from deliverability.protocols.mx import MAX_HOSTS, is_literal, mx_entries, mx_names
-
-MX_FIRST = Code("mx-first", ("n", "all"))
+from deliverability.protocols.mx import MAX_HOSTS, MX_FIRST, is_literal, mx_entries, mx_names
 
 PROVIDES = (
     spec("mx.hosts", FactType.LIST_RECORD, "MX hosts, most preferred first; empty for a null MX.", key=["host"]),
@@ -21,6 +19,16 @@ PROVIDES = (
     spec("mx.hosts[].alias", FactType.STR, "Target, where the host is a CNAME.", optional=True),
     spec("mx.hosts[].literal", FactType.BOOL, "An IP address stands where a name belongs."),
     spec("mx.hosts[].has_address", FactType.BOOL, "The host has an address."),
+    spec(
+        "mx.hosts[].unreachable",
+        FactType.LIST_STR,
+        "Its addresses to which nothing can be sent over the internet: private, local, reserved, for documentation.",
+    ),
+    spec(
+        "mx.hosts[].public",
+        FactType.BOOL,
+        "It is a host name with at least one address that is public, or for documentation.",
+    ),
     spec("mx.hosts[].evidence", FactType.LIST_STR, "Ids of the evidence for this host."),
     spec("mx.duplicates", FactType.LIST_STR, "Hosts that stand in more than one MX record."),
     spec(
@@ -54,15 +62,20 @@ async def audit(ctx: Context) -> None:
 async def _host(ctx: Context, host: str, preference: int | None) -> dict[str, Value]:
     item: dict[str, Value] = {"host": host, "preference": preference}
     if is_literal(host):
-        return item | {"addresses": (), "alias": None, "literal": True, "has_address": False, "evidence": ()}
+        found = {"addresses": (), "alias": None, "literal": True, "has_address": False, "unreachable": ()}
+        return item | found | {"public": False, "evidence": ()}
     answers = await asyncio.gather(*(ctx.query(host, rdtype) for rdtype in ("A", "AAAA")))
     addresses = tuple(value for answer in answers if isinstance(answer, Found) for value in answer.values)
     failed = next((unknown_from(answer) for answer in answers if isinstance(answer, Failed)), None)
+    wrong = unreachable_among(addresses, example=is_example(ctx.subject.domain))
+    public = len(unreachable_among(addresses, example=True)) < len(addresses)
     return item | {
         "addresses": failed or addresses,
         "alias": _alias(answers),
         "literal": False,
         "has_address": True if addresses else failed or False,
+        "unreachable": wrong or failed or (),
+        "public": True if public else failed or False,
         "evidence": tuple(dns_id(host, rdtype) for rdtype in ("A", "AAAA")),
     }
 
@@ -75,6 +88,8 @@ def _unseen(host: str, preference: int | None, limit: Unknown) -> dict[str, Valu
         "alias": limit,
         "literal": is_literal(host),
         "has_address": limit,
+        "unreachable": limit,
+        "public": limit,
         "evidence": (),
     }
 

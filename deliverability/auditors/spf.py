@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from ipaddress import ip_address
+from functools import partial
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -20,6 +21,7 @@ from deliverability.ports.base import Answer, Failed, unknown_from
 if TYPE_CHECKING:
     from deliverability.protocols.spf.coverage import Coverage
     from deliverability.protocols.spf.evaluate import SpfEvaluation
+    from deliverability.protocols.spf.passing import Allowed
     from deliverability.protocols.spf.tree import Tree
 
 _RESULTS = ("pass", "fail", "softfail", "neutral", "none", "permerror", "temperror")
@@ -99,6 +101,11 @@ _RECORD = (
         FactType.LIST_STR,
         "Terms of the domain's own record that receivers ignore as unknown modifiers: a second v=spf1, ip4=...",
     ),
+    spec(
+        "mistyped",
+        FactType.LIST_DETAIL,
+        "Those of them that were meant as mechanisms (include=, ip4=, a=), each with the term that was meant.",
+    ),
     spec("record_octets", FactType.INT, "Octets of the SPF record.", unit="octets", optional=True),
     spec("answer_octets", FactType.INT, "Octets of the domain name and all its TXT records together.", unit="octets"),
     spec(
@@ -120,6 +127,52 @@ _RECORD = (
         "ip4 and ip6 terms of the domain's own record that list only private or reserved addresses (RFC 6890).",
     ),
     spec("sends_nothing", FactType.BOOL, "The record authorizes nobody (v=spf1 -all)."),
+    spec(
+        "authorised_ip4",
+        FactType.INT,
+        "Different IPv4 addresses that the whole tree lets pass: what is denied before does not count. Unknown where a "
+        "part of the tree could not be looked at, but for a number that is far too high already.",
+        unit="addresses",
+        optional=True,
+    ),
+    spec(
+        "authorised_ip6_prefix",
+        FactType.INT,
+        "Prefix length of one range as large as all public IPv6 addresses (2000::/3) that the whole tree lets pass.",
+        unit="bits",
+        optional=True,
+    ),
+    spec(
+        "authorises_nobody",
+        FactType.BOOL,
+        "No address from which mail can come over the internet passes, by any term of the whole tree.",
+        optional=True,
+    ),
+)
+
+# Of each identity only.
+_REACH = (
+    spec(
+        "late_ip6",
+        FactType.BOOL,
+        "IPv6 addresses are listed only behind the third look-up that finds nothing for IPv6 senders: there receivers "
+        "stop.",
+        optional=True,
+    ),
+    spec(
+        "widest_terms",
+        FactType.LIST_DETAIL,
+        "The terms of the whole tree that let the most pass, each with the domain whose record holds it.",
+    ),
+    spec("widest_domain", FactType.STR, "The domain whose record holds the first of them.", optional=True),
+    spec("widest_via", FactType.STR, "The term of the domain's own record that leads to it.", optional=True),
+    spec("widest_is_own", FactType.BOOL, "It stands in a record of the same organizational domain.", optional=True),
+    spec(
+        "wide_ranges_below",
+        FactType.LIST_STR,
+        "Terms of included records that let more IPv4 addresses pass than most senders have, each with its domain; the "
+        "published ranges of large services are left out (rules/measures.yaml).",
+    ),
 )
 
 _OWN = (
@@ -215,7 +268,7 @@ _IDENTITIES = (
         optional=True,
     ),
     spec("spf.identities[].own", FactType.BOOL, "It belongs to the owner of the audited domain (public suffix list)."),
-    *(replace(each, path=f"spf.identities[].{each.path}") for each in _RECORD),
+    *(replace(each, path=f"spf.identities[].{each.path}") for each in (*_RECORD, *_REACH)),
     spec(
         "spf.identities[].void_lookups",
         FactType.INT,
@@ -261,13 +314,6 @@ _COVERAGE = (
         FactType.INT,
         "Look-ups that find nothing whatever the sending address.",
         unit="lookups",
-    ),
-    spec(
-        "spf.authorised_ip4",
-        FactType.INT,
-        "Different IPv4 addresses that ip4, a, mx and all let pass, over the whole tree.",
-        unit="addresses",
-        optional=True,
     ),
     spec(
         "spf.widest_authorised_ip6_prefix",
@@ -389,7 +435,9 @@ class _Checked(Struct, frozen=True):
 @auditor("spf", provides=PROVIDES, needs=NEEDS)
 async def audit(ctx: Context) -> None:
     """State what each domain of the mail publishes, what its tree costs, and what each sending address gets."""
+    from deliverability.model.addresses import is_example
     from deliverability.protocols.spf.coverage import measure
+    from deliverability.protocols.spf.passing import who_passes
     from deliverability.protocols.spf.tree import walk_tree
 
     domain = ctx.subject.domain
@@ -397,18 +445,23 @@ async def audit(ctx: Context) -> None:
     mail_from = _envelope(ctx)[1]
     hosts = _Cited(ctx)
     resolvers = {each: _Cited(ctx) for each in (domain, *(one.domain for one in identities))}
+    tried = {each: _Cited(ctx) for each in resolvers}
+    example = is_example(domain)
     async with asyncio.TaskGroup() as group:
         # An evaluation goes term by term; asking for all of a tree beside it keeps it from waiting for each.
         walks = {each: group.create_task(walk_tree(each, resolver)) for each, resolver in resolvers.items()}
         senders = dict.fromkeys((mail_from, *(one.mail_from for one in identities)))
         checks = {each: group.create_task(_check(ctx, each)) for each in senders}
-        covering = group.create_task(measure(await walks[domain], hosts))
-    trees = {each: task.result() for each, task in walks.items()}
-    described = {each: _describe(ctx, tree) for each, tree in trees.items()}
+        trees = {each: await task for each, task in walks.items()}
+        covering = group.create_task(measure(trees[domain], hosts))
+        passing = {
+            each: group.create_task(who_passes(tree, tried[each], example=example)) for each, tree in trees.items()
+        }
+    described = {each: _describe(ctx, tree, passing[each].result()) for each, tree in trees.items()}
     checked = {each: task.result() for each, task in checks.items()}
     own = resolvers[domain].evidence
     ctx.put("spf.domain", domain)
-    _state_tree(ctx, trees[domain], described[domain], own)
+    _state_tree(ctx, trees[domain], described[domain], own, tried[domain].evidence)
     guess = _is_guess(ctx)
     _state_results(ctx, replace(checked[mail_from], guessed=guess), described)
     _state_author(ctx, {one.domain: checked[one.mail_from] for one in identities})
@@ -417,7 +470,7 @@ async def audit(ctx: Context) -> None:
     evidence: list[str] = []
     for one in identities:
         got = checked[one.mail_from]
-        asked = tuple(dict.fromkeys((*resolvers[one.domain].evidence, *got.asked)))
+        asked = tuple(dict.fromkeys((*resolvers[one.domain].evidence, *tried[one.domain].evidence, *got.asked)))
         evidence.extend(asked)
         items.append(
             {
@@ -478,12 +531,25 @@ def _same_owner(domain: str, audited: str) -> bool:
     return bool(audited) and registrable_domain(domain) == registrable_domain(audited)
 
 
-def _describe(ctx: Context, tree: Tree) -> Mapping[str, Value]:
+def _describe(ctx: Context, tree: Tree, passing: Allowed) -> Mapping[str, Value]:
+    from deliverability.model.addresses import ranges_of
     from deliverability.protocols.spf.describe import describe_record, describe_tree
+    from deliverability.protocols.spf.passing import PASSING_FACTS, describe_passing
 
     measures = ctx.knowledge.measures
     senders = frozenset(ip_address(each).version for each in _addresses(ctx))
-    return {**describe_record(tree, measures.wide_ip4, measures.wide_ip6), **describe_tree(tree, senders)}
+    known = ranges_of(map(ip_network, measures.sending_ranges))
+    reach: Mapping[str, Value] = dict.fromkeys(PASSING_FACTS, _lost(tree))
+    if tree.root.record is not None:
+        own = partial(_same_owner, audited=tree.root.domain)
+        reach = describe_passing(passing, measures.wide_ip4, known, own)
+    elif _lost(tree) is None:
+        reach = {**reach, "widest_terms": (), "wide_ranges_below": ()}
+    return {
+        **describe_record(tree, measures.wide_ip4, measures.wide_ip6, known, example=passing.example),
+        **describe_tree(tree, senders),
+        **reach,
+    }
 
 
 def _lost(tree: Tree) -> Unknown | None:
@@ -496,9 +562,12 @@ def _tree_of(tree: Tree) -> Value | Unknown:
     return _lost(tree) or (plain(tree.root.tree) if tree.root.records else None)
 
 
-def _state_tree(ctx: Context, tree: Tree, described: Mapping[str, Value], evidence: tuple[str, ...]) -> None:
-    """The facts on the record of the audited domain and on its whole tree."""
+def _state_tree(
+    ctx: Context, tree: Tree, described: Mapping[str, Value], evidence: tuple[str, ...], tried: tuple[str, ...]
+) -> None:
+    """The facts on the record of the audited domain and on its whole tree; `tried`: what who passes rests on beside."""
     from deliverability.protocols.spf.describe import RECORD_FACTS, listed
+    from deliverability.protocols.spf.passing import PASSING_FACTS
     from deliverability.protocols.spf.tree import FAMILIES
 
     root = tree.root
@@ -511,7 +580,8 @@ def _state_tree(ctx: Context, tree: Tree, described: Mapping[str, Value], eviden
         "tree": _tree_of(tree),
     }
     for name, value in values.items():
-        ctx.put(f"spf.{name}", value, own, *(() if name in RECORD_FACTS or lost else evidence))
+        below = () if name in RECORD_FACTS or lost else evidence
+        ctx.put(f"spf.{name}", value, own, *below, *(tried if name in PASSING_FACTS and not lost else ()))
 
 
 def _state_coverage(
@@ -547,7 +617,6 @@ def _state_coverage(
     ctx.put_all(
         {
             "spf.include_costs": tree.gap or tuple(costs),
-            "spf.authorised_ip4": (gap or coverage.ip4_addresses) if has_record else None,
             "spf.widest_authorised_ip6_prefix": (gap or coverage.widest_ip6) if has_record else None,
             "spf.wide_ranges_in_tree": wide or gap or (),
             "spf.overlaps": tuple(overlaps) or gap or (),

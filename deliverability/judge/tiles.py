@@ -42,7 +42,7 @@ _KINDS: Mapping[TileTopic, _Kind] = {
         ("dmarc.record", "dmarc.stage", "dmarc.policy", "dmarc.location", "dmarc.rua", "subject.domain"),
         ("dmarc",),
     ),
-    TileTopic.MX: _Kind("domain.mx", ("mx.hosts", "domain.null_mx"), ("mx", "domain.null_mx", "domain.mx")),
+    TileTopic.MX: _Kind("domain.mx", ("mx.hosts", "domain.null_mx"), ("mx.hosts", "mx", "domain.null_mx", "domain.mx")),
     TileTopic.TLS_RPT: _Kind("tls_rpt.present", ("tls_rpt.record",), ("tls_rpt",), inbound=True),
     TileTopic.MTA_STS: _Kind("mta_sts.present", ("mta_sts.record", "mta_sts.mode"), ("mta_sts",), inbound=True),
     TileTopic.BIMI: _Kind("bimi.present", ("bimi.record",), ("bimi",), always=False),

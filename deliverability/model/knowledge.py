@@ -20,6 +20,7 @@ class Measures(Struct, frozen=True):
 
     Attributes:
         wide_ip4, wide_ip6: a range with a shorter prefix is listed as wide.
+        sending_ranges: ranges wider than that from which only the customers of one large service send.
         signed_fields: header fields that a DKIM signature should cover where the message has them.
         signed_core: those of them without which a signed text can be shown as another mail.
         signed_one_click: those of them that one-click unsubscription needs.
@@ -28,6 +29,7 @@ class Measures(Struct, frozen=True):
 
     wide_ip4: int = 0
     wide_ip6: int = 0
+    sending_ranges: tuple[str, ...] = ()
     signed_fields: tuple[str, ...] = ()
     signed_core: tuple[str, ...] = ()
     signed_one_click: tuple[str, ...] = ()

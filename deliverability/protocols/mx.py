@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 
+from deliverability.model.codes import Code
 from deliverability.model.names import is_address
 from deliverability.ports.base import Answer, Found
 
 MAX_HOSTS = 50
 """MX hosts that are looked up; a domain with more is not set up by hand."""
+
+MX_FIRST = Code("mx-first", ("n", "all"))
 
 
 def mx_entries(answer: Answer) -> list[tuple[int | None, str]]:

@@ -34,7 +34,7 @@ def _mx(facts: FactSet, findings: Sequence[Finding], domain: str) -> Iterator[Re
         if item is None:
             continue
         host, alias = item.get("host"), item.get("alias")
-        if isinstance(alias, str) and item.get("has_address") is True:
+        if isinstance(alias, str) and item.get("public") is True:
             new = tuple(
                 f"{value.partition(' ')[0]} {alias}" if value.partition(" ")[2] == host else value
                 for value in place.values
@@ -42,9 +42,9 @@ def _mx(facts: FactSet, findings: Sequence[Finding], domain: str) -> Iterator[Re
             values = {"host": host, "target": alias}
             edit = RecordEdit(domain, "MX", place.values, tuple(dict.fromkeys(new)))
             yield Remedy(finding.rule, finding.item, "mx-name-alias", values, (edit,), Care.CAREFUL)
-        elif item.get("has_address") is False:
+        elif item.get("public") is False:
             new = tuple(value for value in place.values if value.partition(" ")[2] != host)
-            if new and any(each.get("has_address") is True for each in hosts):
+            if new and any(each.get("public") is True for each in hosts):
                 edit = RecordEdit(domain, "MX", place.values, new)
                 yield Remedy(finding.rule, finding.item, "mx-drop-dead", {"host": host}, (edit,), Care.CAREFUL)
 

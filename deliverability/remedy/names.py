@@ -49,6 +49,7 @@ RemedyName = Literal[
     "spf-fewer-lookups",
     "spf-fix-syntax",
     "spf-merge",
+    "spf-name-senders",
     "spf-narrow",
     "spf-park",
     "spf-park-unused",

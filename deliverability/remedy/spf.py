@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 
+from deliverability.model.addresses import is_example, ranges_of, unreachable, unreachable_among
+from deliverability.model.codes import Detail
 from deliverability.model.facts import Value, records_of, text_of, texts_of
 from deliverability.model.names import is_address
 from deliverability.model.report import Care, RecordEdit, Remedy
@@ -47,6 +49,9 @@ from deliverability.remedy.spf_terms import (
 
 MAX_ANSWER_OCTETS = 1232
 """An answer up to this size fits into one packet with EDNS wherever mail goes (DNS flag day 2020)."""
+HUGE_IP4 = 1 << 24
+HUGE_IP6 = 16
+"""A term that allows so many IPv4 addresses, or an IPv6 range so wide, is no list of senders."""
 _CLOSED = "v=spf1 -all"
 
 _FOR_LOOKUPS: tuple[RemedyName, ...] = ("spf-fewer-lookups", "spf-drop-spare")
@@ -110,21 +115,28 @@ def _first_record(spf: SpfFacts) -> tuple[Remedy, ...]:
     finding = spf.worst(["spf-publish"])
     if finding is None:
         return ()
+    words = _known_senders(spf)
+    if not words:
+        return ()
+    text = " ".join(("v=spf1", *words, "~all"))
+    values: Mapping[str, Value] = {"domain": spf.domain, "terms": words}
+    edit = RecordEdit(spf.domain, "TXT", (), (text,))
+    return (Remedy(finding.rule, finding.item, "spf-publish", values, (edit,), Care.CAREFUL),)
+
+
+def _known_senders(spf: SpfFacts) -> Words:
+    """Terms for what is known to send: own mail hosts, the services of the mailboxes and of the message, addresses."""
     words: list[str] = []
     hosts = texts_of(spf.facts.value("domain.mx"))
     # Somebody else's MX hosts take mail in; what sends for their customers has other addresses.
-    if hosts and all(f".{host.lower()}".endswith(f".{spf.domain}") for host in hosts):
+    own = hosts and all(f".{host.lower()}".endswith(f".{spf.domain}") for host in hosts)
+    if own and spf.facts.value("domain.accepts_mail") is True:
         words.append("mx")
     words += [f"include:{host}" for ident in _receiving(spf) if (host := _include_of(spf, ident))]
-    words += [ip_word(ip) for ip in _own_addresses(spf)]
+    words += [ip_word(ip) for ip in _own_addresses(spf) if not unreachable_among((ip,), example=is_example(spf.domain))]
     sender = _include_of(spf, text_of(spf.facts.value("senders.message_service")))
     words += [f"include:{sender}"] if sender else []
-    if not words:
-        return ()
-    text = " ".join(("v=spf1", *dict.fromkeys(words), "~all"))
-    values: Mapping[str, Value] = {"domain": spf.domain, "terms": tuple(dict.fromkeys(words))}
-    edit = RecordEdit(spf.domain, "TXT", (), (text,))
-    return (Remedy(finding.rule, finding.item, "spf-publish", values, (edit,), Care.CAREFUL),)
+    return tuple(dict.fromkeys(words))
 
 
 def _receiving(spf: SpfFacts) -> tuple[str, ...]:
@@ -296,6 +308,8 @@ def _careful_steps(chain: Chain) -> None:
     """Each step that some finding asks for becomes a remedy of its own."""
     _drop_unreadable(chain)
     _move_dead(chain)
+    _close_open(chain)
+    _name_senders(chain)
     _set_end(chain)
     _replace_ptr(chain)
     _add_senders(chain)
@@ -341,20 +355,93 @@ def _move_dead(chain: Chain) -> None:
 
 
 def _set_end(chain: Chain) -> None:
-    """+all, ?all and no `all` become ~all."""
-    if not chain.spf.wants("spf-close-open", "spf-add-all") or has_redirect(chain.words):
+    """?all and no `all` become ~all."""
+    if not chain.spf.wants("spf-add-all") or has_redirect(chain.words):
         return
     end = end_of(chain.words)
     if end is None:
         chain.step("spf-add-all", ("spf-add-all",), before_modifiers(chain.words, "~all"), ("~all",))
     else:
         term = term_of(chain.words[end])
-        if not isinstance(term, Mechanism) or term.qualifier not in "+?":
+        if not isinstance(term, Mechanism) or term.qualifier != "?":
             return
-        code = "spf-close-open" if term.qualifier == "+" else "spf-add-all"
         words = (*chain.words[:end], "~all", *chain.words[end + 1 :])
-        chain.step(code, ("spf-close-open", "spf-add-all"), words, (chain.words[end],))
+        chain.step("spf-add-all", ("spf-add-all",), words, (chain.words[end],))
     chain.show(Care.CAREFUL)
+
+
+def _close_open(chain: Chain) -> None:
+    """What lets everybody pass gives way to what is known to send; where nothing is known, only the owner can say."""
+    spf = chain.spf
+    if not spf.wants("spf-close-open") or has_redirect(chain.words):
+        return
+    gone = tuple(word for word in chain.words if _is_open(spf, word))
+    closed = [_without_prefix(word) if word in gone else word for word in chain.words]
+    senders = tuple(dict.fromkeys(word for word in closed if word and not is_term(term_of(word), "all")))
+    named = tuple(word for word in senders if isinstance(term_of(word), Modifier))
+    senders = tuple(word for word in senders if word not in named)
+    known = _known_senders(spf) if not any(_reaches(spf, word) for word in senders) else ()
+    given = tuple(ip_word(ip) for ip in _own_addresses(spf) if not _holds(spf, senders, ip))
+    senders = tuple(dict.fromkeys((*senders, *known, *given)))
+    if not any(_reaches(spf, word) or word in known for word in senders):
+        return
+    # Nobody got as far as the old end. Now that all who are not listed do, it is the milder one.
+    if chain.step("spf-close-open", ("spf-close-open",), (*senders, "~all", *named), gone):
+        chain.show(Care.CAREFUL, values={"added": (*known, *given)})
+
+
+def _is_open(spf: SpfFacts, word: str) -> bool:
+    """Whether the term alone lets a large part of the internet pass."""
+    term = term_of(word)
+    if not isinstance(term, Mechanism) or term.qualifier != "+" or term.name == "include":
+        return False
+    if term.name == "all":
+        return True
+    allowed = ranges_of(spf.ranges(word) or ())
+    wide6 = allowed.prefix(6)
+    open_name = term.name == "exists" and (spf.status(word) is SpfStatus.OK or spf.domain in _open_domains(spf, word))
+    return open_name or allowed.count(4) >= HUGE_IP4 or (wide6 is not None and wide6 <= HUGE_IP6)
+
+
+def _open_domains(spf: SpfFacts, word: str) -> tuple[Value, ...]:
+    """Whose records hold such a term among those that let the most pass."""
+    own = (each for each in records_of(spf.facts.value("spf.identities")) if each.get("domain") == spf.domain)
+    widest = next((each.get("widest_terms") for each in own), ())
+    listed = widest if isinstance(widest, tuple) else ()
+    return tuple(each.arg("domain") for each in listed if isinstance(each, Detail) and each.arg("term") == word)
+
+
+def _without_prefix(word: str) -> str:
+    """An a or mx for its own hosts alone; every other open term is not kept."""
+    term = term_of(word)
+    return word.partition("/")[0] if isinstance(term, Mechanism) and term.name in ("a", "mx") else ""
+
+
+def _reaches(spf: SpfFacts, word: str) -> bool:
+    """Whether a term lets somebody pass from whom mail can come, or may."""
+    term = term_of(word)
+    if not isinstance(term, Mechanism) or not lets_pass(term) or spf.status(word) is SpfStatus.VOID:
+        return False
+    ranges = spf.ranges(word)
+    return ranges is None or bool(ranges_of(ranges) - unreachable(example=is_example(spf.domain)))
+
+
+def _holds(spf: SpfFacts, words: Words, ip: str) -> bool:
+    address = ip_address(ip)
+    return any(address in network for word in words for network in spf.ranges(word) or ())
+
+
+def _name_senders(chain: Chain) -> None:
+    """What is known to send comes into a record that lets nobody send; how it ends stays."""
+    spf = chain.spf
+    if not spf.wants("spf-name-senders") or has_redirect(chain.words):
+        return
+    known = _known_senders(spf)
+    if not known or any(_reaches(spf, word) for word in chain.words):
+        return
+    fresh = tuple(word for word in known if word not in chain.words)
+    if chain.step("spf-name-senders", ("spf-name-senders",), (*fresh, *chain.words), fresh):
+        chain.show(Care.CAREFUL)
 
 
 def _replace_ptr(chain: Chain) -> None:
@@ -430,7 +517,7 @@ def _narrow(chain: Chain) -> None:
     gone: list[str] = []
     for word in chain.words:
         ranges = spf.ranges(word) if word in wide else None
-        inside = [ip for ip, _ in spf.sending() if any(ip_address(ip) in each for each in ranges or ())]
+        inside = [ip for ip in _own_addresses(spf) if any(ip_address(ip) in each for each in ranges or ())]
         if not inside:
             words.append(word)
             continue

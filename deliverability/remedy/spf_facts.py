@@ -7,6 +7,7 @@ from ipaddress import ip_network
 
 from msgspec.structs import replace
 
+from deliverability.model.addresses import Network
 from deliverability.model.evidence import is_absence, texts
 from deliverability.model.facts import FactSet, records_of, text_of, texts_of
 from deliverability.model.names import is_address
@@ -14,7 +15,6 @@ from deliverability.model.report import Finding, Outcome
 from deliverability.model.rules import Severity
 from deliverability.model.senders import Service, ServiceKind
 from deliverability.model.spf import SpfStatus, SpfTerm, decided_by, spf_tree
-from deliverability.protocols.spf.coverage import Network
 from deliverability.protocols.spf.record import LOOKUP_MECHANISMS, BadTerm, Mechanism
 from deliverability.protocols.spf.repair import term_of
 from deliverability.remedy.names import RemedyName

@@ -12,10 +12,10 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 
+from deliverability.model.addresses import Network
 from deliverability.model.facts import Value, records_of, texts_of
 from deliverability.model.report import Care, RecordEdit
 from deliverability.model.spf import SpfStatus
-from deliverability.protocols.spf.coverage import Network
 from deliverability.protocols.spf.names import name_problem
 from deliverability.protocols.spf.record import LOOKUP_MECHANISMS, Mechanism
 from deliverability.protocols.spf.repair import term_of

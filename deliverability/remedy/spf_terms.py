@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
-from deliverability.protocols.spf.coverage import Network
+from deliverability.model.addresses import Network
 from deliverability.protocols.spf.record import BadTerm, Mechanism, Modifier, Term
 from deliverability.protocols.spf.repair import term_of
 

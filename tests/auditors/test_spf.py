@@ -364,3 +364,27 @@ async def test_every_sender_of_the_corpus_is_audited() -> None:
         await spf.audit.run(context)
         check_types(context)
     assert len(senders) == 58
+
+
+@pytest.mark.parametrize(
+    ("record", "mistyped"),
+    [
+        ("v=spf1 include=one.com -all", [("include=one.com", "include:one.com")]),
+        ("v=spf1 Include=one.com ~all", [("Include=one.com", "include:one.com")]),
+        ("v=spf1 ip4=192.0.2.0/24 -all", [("ip4=192.0.2.0/24", "ip4:192.0.2.0/24")]),
+        ("v=spf1 ip6=2001:db8::1 -all", [("ip6=2001:db8::1", "ip6:2001:db8::1")]),
+        ("v=spf1 ip=192.0.2.1 -all", [("ip=192.0.2.1", "ip4:192.0.2.1")]),
+        ("v=spf1 ipv4=192.0.2.2 -all", [("ipv4=192.0.2.2", "ip4:192.0.2.2")]),
+        ("v=spf1 a=one.com mx=one.com -all", [("a=one.com", "a:one.com"), ("mx=one.com", "mx:one.com")]),
+        ("v=spf1 a=192.0.2.1 -all", [("a=192.0.2.1", "ip4:192.0.2.1")]),
+        ("v=spf1 a all=-", [("all=-", "-all")]),
+        ("v=spf1 ip4=one -all", [("ip4=one", None)]),
+        # No mistakes: the two modifiers that are known, those of others, and a version that stands there twice.
+        ("v=spf1 a redirect=one.com", []),
+        ("v=spf1 a exp=one.com ra=postmaster rp=100 -all", []),
+        ("v=spf1 v=spf1 a -all", []),
+    ],
+)  # fmt: skip
+async def test_modifiers_that_were_meant_as_mechanisms(record: str, mistyped: list[tuple[str, str | None]]) -> None:
+    (found,) = facts(await audit(spf_at(record)), "mistyped")
+    assert [(each.arg("term"), each.arg("meant") if each.code == "spf-meant" else None) for each in found] == mistyped

@@ -15,13 +15,13 @@ from msgspec.structs import replace
 
 from deliverability.auditors import catalogue, spf
 from deliverability.judge.engine import Selection, judge
+from deliverability.model.addresses import is_unreachable
 from deliverability.model.codes import Input, failed_question, needs
 from deliverability.model.facts import Fact, FactSet, Reason, Unknown, Value, records_of, texts_of
 from deliverability.model.report import Finding, Outcome
 from deliverability.model.rules import Effect, Receiver, RuleSet, Severity, Statement
 from deliverability.ports.static import StaticResolver
 from deliverability.protocols.spf.record import Mechanism, parse
-from deliverability.protocols.spf.special import is_special
 from deliverability.runs.rules import load_rules
 from deliverability.words.sentences import sentences
 from tests.facts_of import facts_of
@@ -300,9 +300,9 @@ async def test_an_ipv4_sender_is_not_told_that_its_mail_fails() -> None:
         0, 0, 3, True, "pass",
     ]  # fmt: skip
     assert checked.value("void_lookups") == 3, "of the two families the worse"
-    assert checked.unmet() == {("SPF-029", "example.jp")}
-    assert "IPv4 senders are not affected" in checked.says("SPF-029", "example.jp")
-    assert "AAAA x.example.jp" in checked.says("SPF-029", "example.jp", "ja")
+    assert checked.unmet() == {("SPF-032", "example.jp")}
+    assert "IPv4 senders are not affected" in checked.says("SPF-032", "example.jp")
+    assert "AAAA x.example.jp" in checked.says("SPF-032", "example.jp", "ja")
 
 
 async def test_an_ipv6_sender_gets_permerror_and_is_told_why() -> None:
@@ -321,7 +321,7 @@ async def test_an_ipv6_sender_gets_permerror_and_is_told_why() -> None:
 
 async def test_a_domain_whose_senders_are_not_known_is_judged_as_for_ipv4_and_warned_of_ipv6() -> None:
     checked = await check(VOID_FOR_IPV6)
-    assert checked.unmet() == {("SPF-029", "example.jp")}
+    assert checked.unmet() == {("SPF-032", "example.jp")}
     assert rules().rules["SPF-029"].severity is Severity.INFO
 
 
@@ -432,7 +432,7 @@ def test_a_range_is_special_where_all_of_it_is(term: str, special: bool) -> None
     (mechanism,) = parse(f"v=spf1 {term}").terms
     assert isinstance(mechanism, Mechanism)
     assert mechanism.network is not None
-    assert is_special(mechanism.network) is special
+    assert is_unreachable(mechanism.network, example=True) is special
 
 
 def test_every_rule_of_the_file_has_a_scope_and_errors_are_about_delivery() -> None:

@@ -262,7 +262,11 @@ async def test_sender_id_is_not_taken_for_spf() -> None:
 
 
 async def test_a_first_record_names_what_is_known_to_send() -> None:
-    own = {(DOMAIN, "MX"): ["10 mx.example.com"]}
+    named = {(DOMAIN, "MX"): ["10 mx.example.com"]}
+    assert "spf-publish" not in {code for code, _, _ in shown(await audit(named, domain__accepts_mail=False))}, (
+        "a host without an address sends nothing"
+    )
+    own = named | {("mx.example.com", "A"): ["192.0.2.25"]}
     assert shown(await audit(own)) == [("spf-publish", "careful", "v=spf1 mx ~all")]
     assert shown(await audit(own, ips=("192.0.2.1", "2001:db8::1"))) == [
         ("spf-publish", "careful", "v=spf1 mx ip4:192.0.2.1 ip6:2001:db8::1 ~all")
@@ -330,10 +334,51 @@ async def test_ptr_gives_way_to_the_addresses_that_it_matched() -> None:
     )  # fmt: skip
 
 
+OPEN = ("all", "ip4:0.0.0.0/0 -all", "ip4:0.0.0.0/1 ip4:128.0.0.0/1 ?all", "exists:there.example -all", "ip6:::/0 all")
+
+
+@pytest.mark.parametrize("terms", OPEN)
+async def test_what_allows_everybody_gives_way_to_the_senders_that_are_known(terms: str) -> None:
+    names = {("there.example", "A"): ["127.0.0.2"], ("one.example", "TXT"): ["v=spf1 ip4:198.51.100.0/24 -all"]}
+
+    async def closed(record: str, ips: tuple[str, ...] = ()) -> list[str]:
+        audited = await audit({(DOMAIN, "TXT"): [record]} | names, ips=ips)
+        assert "SPF-006" in audited.unmet
+        return [text for code, care, text in shown(audited) if (code, care) == ("spf-close-open", "careful")]
+
+    # Those that the record lists beside it, else those that are known. Without any there is no record: ~all alone, or
+    # beside addresses that nobody sends from, would let nobody send.
+    assert await closed(f"v=spf1 include:one.example {terms}") == ["v=spf1 include:one.example ~all"]
+    assert await closed(f"v=spf1 {terms}", ips=("192.0.2.9",)) == ["v=spf1 ip4:192.0.2.9 ~all"]
+    assert await closed(f"v=spf1 {terms}") == []
+    assert await closed(f"v=spf1 ip4:10.0.0.1 a:gone.example {terms}") == []
+
+
+async def test_a_range_around_a_host_shrinks_to_the_host() -> None:
+    audited = await audit(spf("v=spf1 a/0 -all"))
+    assert shown(audited) == [("spf-close-open", "careful", "v=spf1 a ~all")]
+    assert "SPF-006" not in (await after(audited, audited.drafts[0])).unmet
+
+
+async def test_an_include_that_allows_everybody_is_not_just_dropped() -> None:
+    audited = await audit(spf("v=spf1 a include:open.example -all", open="v=spf1 +all"))
+    assert "SPF-031" in audited.unmet
+    assert shown(audited) == [], "the service that is behind it would lose its mail"
+
+
+async def test_a_record_that_lets_nobody_send_gets_the_senders_that_are_known() -> None:
+    for record in ("v=spf1 -all", "v=spf1 ip4:10.0.0.1 -all"):
+        closed = {(DOMAIN, "TXT"): [record], (DOMAIN, "MX"): ["10 mx.provider.example"]}
+        assert "SPF-030" in (await audit(closed)).unmet
+        assert shown(await audit(closed)) == []
+        (draft,) = shown(await audit(closed, ips=("192.0.2.9",)))
+        assert draft == ("spf-name-senders", "careful", record.replace("v=spf1", "v=spf1 ip4:192.0.2.9"))
+
+
 async def test_wide_ranges_are_narrowed_to_given_addresses_only() -> None:
-    record = "v=spf1 ip4:10.0.0.0/8 -all"
+    record = "v=spf1 ip4:20.0.0.0/8 -all"
     assert shown(await audit(spf(record))) == []
-    assert shown(await audit(spf(record), ips=("10.1.2.3",))) == [("spf-narrow", "careful", "v=spf1 ip4:10.1.2.3 -all")]
+    assert shown(await audit(spf(record), ips=("20.1.2.3",))) == [("spf-narrow", "careful", "v=spf1 ip4:20.1.2.3 -all")]
 
 
 # -- too many look-ups ------------------------------------------------------------------------------------------------

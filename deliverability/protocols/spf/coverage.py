@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address, ip_network
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from ipaddress import IPv4Network, collapse_addresses, ip_address, ip_network
 
 from msgspec import Struct
 
+from deliverability.model.addresses import Network
 from deliverability.model.codes import Code
 from deliverability.model.facts import Reason, Unknown
 from deliverability.model.spf import SpfStatus
@@ -31,8 +32,6 @@ MAX_SPARE_CHECKED = 30
 """Terms of one record that are tried for being spare."""
 
 TOO_MANY_RANGES = Code("spf-ranges", ("n",))
-
-Network = IPv4Network | IPv6Network
 
 
 class Group(Struct, eq=False):
@@ -178,18 +177,19 @@ def _all_within(spans: Iterable[_Span], others: Iterable[_Span]) -> bool:
 
 async def measure(tree: Tree, resolver: Resolver) -> Coverage:
     """Collect every range of the tree, and ask for the addresses of the MX hosts it names. Never raises."""
-    hosts = await _mx_addresses(tree, resolver)
+    hosts = await mx_answers(tree, resolver)
     collector = _Collector(hosts)
     groups = tuple(collector.groups(tree.root))
     return Coverage(groups, tree.gap or collector.gap)
 
 
-async def _mx_addresses(tree: Tree, resolver: Resolver) -> dict[str, tuple[Answer, ...]]:
+async def mx_answers(tree: Tree, resolver: Resolver) -> Mapping[str, tuple[Answer, ...]]:
+    """The addresses of the hosts behind its mx terms, A and AAAA, as far as MAX_HOSTS allows."""
     names = list(
         dict.fromkeys(
             host
             for _, entry in tree.entries
-            if _passes(entry.term) and _name(entry.term) == "mx" and entry.status is SpfStatus.OK
+            if _name(entry.term) == "mx" and entry.status is SpfStatus.OK
             for host in _mx_hosts(entry)
         )
     )[:MAX_HOSTS]
@@ -202,7 +202,7 @@ async def _mx_addresses(tree: Tree, resolver: Resolver) -> dict[str, tuple[Answe
 class _Collector:
     """Walks a tree that is finished and puts its ranges together, within MAX_RANGES."""
 
-    def __init__(self, hosts: dict[str, tuple[Answer, ...]]) -> None:
+    def __init__(self, hosts: Mapping[str, tuple[Answer, ...]]) -> None:
         self._hosts = hosts
         self._left = MAX_RANGES
         self.gap: Unknown | None = None
@@ -232,11 +232,11 @@ class _Collector:
         seen = entry.status in (SpfStatus.OK, SpfStatus.VOID) and name not in ("exists", "ptr")
         if name in LOOKUP_MECHANISMS and not seen:
             group.opaque = True
-        for failed in (entry.failed, *self._failed_hosts(term, entry)):
+        for failed in (entry.failed, *mx_failures(term, entry, self._hosts)):
             if failed:
                 group.opaque = True
                 self.gap = self.gap or unknown_from(failed)
-        networks = self._networks(term, entry)
+        networks = networks_of(term, entry, self._hosts)
         taken = networks[: self._left]
         self._left -= len(taken)
         if len(taken) < len(networks):
@@ -244,25 +244,28 @@ class _Collector:
             group.opaque = True
         group.ranges += [(node.domain, network) for network in taken]
 
-    def _networks(self, term: Mechanism, entry: Entry) -> list[Network]:
-        if term.network is not None:
-            return [term.network]
-        if term.name == "all":
-            return [ip_network("0.0.0.0/0"), ip_network("::/0")]
-        addresses: Sequence[str] = ()
-        if term.name == "a" and entry.status is SpfStatus.OK:
-            addresses = entry.addresses
-        elif term.name == "mx" and entry.status is SpfStatus.OK:
-            answers = [answer for host in _mx_hosts(entry) for answer in self._hosts.get(host, ())]
-            addresses = [value for answer in answers if isinstance(answer, Found) for value in answer.values]
-        return [network for address in addresses if (network := _around(address, term)) is not None]
 
-    def _failed_hosts(self, term: Mechanism, entry: Entry) -> list[Failed]:
-        """MX hosts whose addresses could not be asked for."""
-        if term.name != "mx" or entry.status is not SpfStatus.OK:
-            return []
-        answers = [answer for host in _mx_hosts(entry) for answer in self._hosts.get(host, ())]
-        return [answer for answer in answers if isinstance(answer, Failed)]
+def networks_of(term: Mechanism, entry: Entry, hosts: Mapping[str, tuple[Answer, ...]]) -> list[Network]:
+    """The ranges that a term names, whatever its qualifier; `hosts`: the answers of `mx_answers`."""
+    if term.network is not None:
+        return [term.network]
+    if term.name == "all":
+        return [ip_network("0.0.0.0/0"), ip_network("::/0")]
+    addresses: Sequence[str] = ()
+    if term.name == "a" and entry.status is SpfStatus.OK:
+        addresses = entry.addresses
+    elif term.name == "mx" and entry.status is SpfStatus.OK:
+        answers = [answer for host in _mx_hosts(entry) for answer in hosts.get(host, ())]
+        addresses = [value for answer in answers if isinstance(answer, Found) for value in answer.values]
+    return [network for address in addresses if (network := _around(address, term)) is not None]
+
+
+def mx_failures(term: Mechanism, entry: Entry, hosts: Mapping[str, tuple[Answer, ...]]) -> list[Failed]:
+    """MX hosts of an mx term whose addresses could not be asked for."""
+    if term.name != "mx" or entry.status is not SpfStatus.OK:
+        return []
+    answers = [answer for host in _mx_hosts(entry) for answer in hosts.get(host, ())]
+    return [answer for answer in answers if isinstance(answer, Failed)]
 
 
 def _around(address: str, term: Mechanism) -> Network | None:

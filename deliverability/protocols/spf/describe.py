@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network
 
+from deliverability.model.addresses import Ranges, is_unreachable, ranges_of
 from deliverability.model.codes import Code, Detail
 from deliverability.model.facts import Reason, Unknown, Value
 from deliverability.model.spf import SpfStatus
 from deliverability.ports.base import Answer, Failed, Found, unknown_from
-from deliverability.protocols.spf.record import MAX_LOOKUPS, MAX_VOID_LOOKUPS, BadTerm, Record, lookalikes
-from deliverability.protocols.spf.special import is_special
+from deliverability.protocols.spf.record import MAX_LOOKUPS, MAX_VOID_LOOKUPS, BadTerm, Modifier, Record, lookalikes
+from deliverability.protocols.spf.repair import meant
 from deliverability.protocols.spf.tree import Tree
 
 NOT_FOLLOWED = Code("spf-not-followed", ("term",))
+MEANT = Code("spf-meant", ("term", "meant"))
+MISTYPED = Code("spf-mistyped", ("term",))
 
 RECORD_FACTS = (
     *("present", "records", "record_count", "record", "lookalikes", "includes", "redirect", "unknown_modifiers"),
+    "mistyped",
     *("dead_terms", "record_octets", "answer_octets", "longest_string_octets", "wide_ranges", "widest_ip4_prefix"),
     "private_ranges",
 )
@@ -38,10 +42,10 @@ TREE_FACTS = (
 """What `describe_tree` gives."""
 
 
-def describe_record(tree: Tree, wide_ip4: int, wide_ip6: int) -> Mapping[str, Value]:
+def describe_record(tree: Tree, wide_ip4: int, wide_ip6: int, known: Ranges, *, example: bool) -> Mapping[str, Value]:
     """What rests on the TXT answer of the domain alone; all Unknown where that failed.
 
-    Ranges with a shorter prefix than `wide_ip4` or `wide_ip6` are listed as wide.
+    Ranges with a shorter prefix than `wide_ip4` or `wide_ip6` are listed as wide, but for what is in `known`.
     """
     root, record = tree.root, tree.root.record
     if isinstance(root.answer, Failed):
@@ -55,9 +59,10 @@ def describe_record(tree: Tree, wide_ip4: int, wide_ip6: int) -> Mapping[str, Va
         "includes": _targets(tree, "include"),
         "redirect": next(iter(_targets(tree, "redirect")), None),
         "unknown_modifiers": tuple(entry.term.text for entry in root.entries if entry.status is SpfStatus.IGNORED),
+        "mistyped": tuple(_mistyped(tree)),
         "dead_terms": tuple(term.text for term in record.dead) if record else (),
         **_sizes(root.domain, root.answer, record),
-        **_ranges(record, wide_ip4, wide_ip6),
+        **_ranges(record, wide_ip4, wide_ip6, known, example=example),
     }
 
 
@@ -124,6 +129,15 @@ def _targets(tree: Tree, name: str) -> tuple[str, ...]:
     )
 
 
+def _mistyped(tree: Tree) -> Iterator[Detail]:
+    """Terms of the record that receivers ignore, and what they were meant as."""
+    for entry in tree.root.entries:
+        if isinstance(entry.term, Modifier) and entry.status is SpfStatus.IGNORED:
+            correct = meant(entry.term)
+            if correct is not None:
+                yield MEANT(term=entry.term.text, meant=correct) if correct else MISTYPED(term=entry.term.text)
+
+
 def _sizes(domain: str, answer: Answer | None, record: Record | None) -> Mapping[str, Value]:
     """Octets of the record, of its longest string, and of the whole answer (RFC 7208 sections 3.3 and 3.4)."""
     values = answer.values if isinstance(answer, Found) else ()
@@ -138,7 +152,9 @@ def _sizes(domain: str, answer: Answer | None, record: Record | None) -> Mapping
     }
 
 
-def _ranges(record: Record | None, wide_ip4: int, wide_ip6: int) -> Mapping[str, Value]:
+def _ranges(
+    record: Record | None, wide_ip4: int, wide_ip6: int, known: Ranges, *, example: bool
+) -> Mapping[str, Value]:
     """Ranges that the domain's own terms authorise, a and mx with a prefix length included."""
     wide: list[str] = []
     private: list[str] = []
@@ -150,9 +166,9 @@ def _ranges(record: Record | None, wide_ip4: int, wide_ip6: int) -> Mapping[str,
             four = isinstance(term.network, IPv4Network)
             if four:
                 prefixes.append(term.network.prefixlen)
-            if term.network.prefixlen < (wide_ip4 if four else wide_ip6):
+            if term.network.prefixlen < (wide_ip4 if four else wide_ip6) and ranges_of((term.network,)) - known:
                 wide.append(term.text)
-            if is_special(term.network):
+            if is_unreachable(term.network, example=example):
                 private.append(term.text)
         elif term.name in ("a", "mx"):
             if term.prefix4 < 32:

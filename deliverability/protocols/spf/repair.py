@@ -130,7 +130,17 @@ def _is_right(word: str) -> bool:
     return not (isinstance(term, Modifier) and (term.name in _MEANT_AS_MECHANISM or _is_version(term)))
 
 
-_MEANT_AS_MECHANISM = _ADDRESS_NAMES | _INCLUDE_NAMES | frozenset(_HOST_NAMES)
+_MEANT_AS_MECHANISM = _ADDRESS_NAMES | _INCLUDE_NAMES | frozenset(_HOST_NAMES) | {"all"}
+
+
+def meant(term: Modifier) -> str | None:
+    """What a term was meant as that receivers ignore as an unknown modifier (``include=name``).
+
+    Empty where nothing tells; None where it is no mistake: receivers have to ignore modifiers that they do not know.
+    """
+    if term.name not in _MEANT_AS_MECHANISM:
+        return None
+    return " ".join(_better(term.text) or ())
 
 
 def _is_version(term: Modifier) -> bool:
@@ -217,6 +227,8 @@ def _named(qualifier: str, name: str, value: str) -> str | None:
         return f"{qualifier}include:{value}"
     if name in ("redirect", "exp"):
         return f"{name}={value}"
+    if name == "all":
+        return f"{value}all" if value in ("+", "-", "~", "?") else None
     if name in _HOST_NAMES:
         return f"{qualifier}{_HOST_NAMES[name]}:{value}" if value else f"{qualifier}{_HOST_NAMES[name]}"
     return None
