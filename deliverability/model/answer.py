@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
+from deliverability.model.claims import Lack
 from deliverability.model.codes import Input
 from deliverability.model.facts import Unknown, Value
 from deliverability.model.rules import Effect, Place, Scope, Severity
@@ -79,6 +80,7 @@ class ReceiverGroup(Struct, frozen=True):
         checked: how many published requirements could be checked, over all receivers of the group.
         met: how many of these are met.
         remarks: how many lesser things are asked for and unmet (different rules).
+        lacks: what keeps the mail from being accepted, or DNS from being ready, where no finding does.
 
     """
 
@@ -96,6 +98,7 @@ class ReceiverGroup(Struct, frozen=True):
     checked: int = 0
     met: int = 0
     remarks: int = 0
+    lacks: tuple[Lack, ...] = ()
 
 
 class TileTopic(StrEnum):
@@ -113,11 +116,14 @@ class TileTopic(StrEnum):
 
 
 class TileState(StrEnum):
-    """The mark of a tile: ✗ an unmet error, ▲ an unmet warning, ✓ nothing to mend, ? no answer, – nothing there."""
+    """The mark of a tile: ✗ an unmet error, ▲ an unmet warning, ✓ all that it rests on holds (rules/claims.yaml), • it
+    is published and no more is known, ? no answer, – nothing there.
+    """
 
     BROKEN = "broken"
     FLAWED = "flawed"
     FINE = "fine"
+    NEUTRAL = "neutral"
     UNKNOWN = "unknown"
     NOTHING = "nothing"
 
@@ -130,9 +136,10 @@ class TileState(StrEnum):
 _TILE_RANKS = {
     TileState.NOTHING: 0,
     TileState.FINE: 1,
-    TileState.UNKNOWN: 2,
-    TileState.FLAWED: 3,
-    TileState.BROKEN: 4,
+    TileState.NEUTRAL: 2,
+    TileState.UNKNOWN: 3,
+    TileState.FLAWED: 4,
+    TileState.BROKEN: 5,
 }
 
 
@@ -146,6 +153,7 @@ class Tile(Struct, frozen=True):
         step: number of the first step that settles one of them.
         why: for UNKNOWN, why there is no answer (or which names were tried in vain).
         inbound: it is about mail that the domain receives, and is drawn in grey.
+        lack: for NEUTRAL, what keeps it from being in order.
 
     """
 
@@ -157,6 +165,7 @@ class Tile(Struct, frozen=True):
     step: int | None = None
     why: Unknown | None = None
     inbound: bool = False
+    lack: Lack | None = None
 
 
 class Chip(Struct, frozen=True):
@@ -262,19 +271,21 @@ class PolicyWait(StrEnum):
 
 
 class GuideState(StrEnum):
-    """Where a step of the guide stands."""
+    """Where a step of the guide stands. NOTHING_HERE: nothing here is of the kind that it is about."""
 
     DONE = "done"
     TO_DO = "to-do"
+    NOTHING_HERE = "nothing-here"
     NOT_KNOWN = "not-known"
 
 
 class Because(StrEnum):
     """Why a step of the guide stands where it does.
 
-    SEEN: what it asks for was observed (done). NEEDLESS: there is nothing here that it is about (done). UNMET: a
-    finding is open (to do). WAIVED: the user waived what is open (not known). WAITS: something was not given, see
+    SEEN: what it asks for was observed (done). NEEDLESS: there is nothing here that it is about (nothing here). UNMET:
+    a finding is open (to do). WAIVED: the user waived what is open (not known). WAITS: something was not given, see
     `unknown` (not known). FAILED: a look-up was not answered (not known). UNSEEN: only the reader can tell (not known).
+    LEFT_OUT: rules that would tell were not judged (not known).
     """
 
     SEEN = "seen"
@@ -284,6 +295,7 @@ class Because(StrEnum):
     WAITS = "waits"
     FAILED = "failed"
     UNSEEN = "unseen"
+    LEFT_OUT = "left-out"
 
 
 class GuideStep(Struct, frozen=True):
@@ -333,6 +345,8 @@ class ReportAnswer(Struct, frozen=True):
         unanswered: the questions that were not, each once.
         waits: what could be checked if more were given, what most findings wait for first.
         sends_nothing: SPF lets nobody send as the domain, and it does not count as parked: all its mail fails SPF.
+        earned: keys of the claims about the whole subject that may be made (rules/claims.yaml).
+        lacks: of those that may not, what the first of them lacks.
 
     """
 
@@ -346,6 +360,8 @@ class ReportAnswer(Struct, frozen=True):
     unanswered: tuple[Unanswered, ...] = ()
     waits: tuple[Waits, ...] = ()
     sends_nothing: bool = False
+    earned: frozenset[str] = frozenset()
+    lacks: Mapping[str, Lack] = field(default_factory=dict)
 
     @property
     def shown(self) -> tuple[PlanStep, ...]:

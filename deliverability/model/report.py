@@ -8,11 +8,12 @@ from enum import StrEnum
 from msgspec import Struct, field
 
 from deliverability.model.answer import FindingId, ReportAnswer
+from deliverability.model.claims import Lack
 from deliverability.model.codec import digest, encode_facts
 from deliverability.model.codes import NEEDS, Input
 from deliverability.model.facts import FactSet, Reason, Unknown, Value, Waiver
 from deliverability.model.opinion import SecondOpinion
-from deliverability.model.rules import Effect, Scope, Severity, VolumeClass
+from deliverability.model.rules import Effect, Scope, Selection, Severity, VolumeClass
 
 # Of the JSON report (data/report-4.schema.json): the second number grows where something is added, the first where
 # something that was there changes its meaning or goes.
@@ -87,6 +88,10 @@ _BADNESS = {
     VerdictKind.DNS_NOT_READY: 3,
     VerdictKind.REJECTED: 4,
 }
+
+
+FINE = frozenset({VerdictKind.ACCEPTED, VerdictKind.DNS_READY})
+"""The verdicts that are good news."""
 
 
 class Gain(Struct, frozen=True):
@@ -206,6 +211,7 @@ class Verdict(Struct, frozen=True):
         open: what could not be checked though everything needed was given, and might decide.
         if_small, if_bulk: the verdicts by volume; only where they differ.
         missing: without a message, the rules for which no record was found under the names that could be tried.
+        lacks: what keeps it from being accepted, or ready, where no requirement does; see rules/claims.yaml.
 
     """
 
@@ -218,6 +224,7 @@ class Verdict(Struct, frozen=True):
     if_small: Case | None = None
     if_bulk: Case | None = None
     missing: tuple[str, ...] = ()
+    lacks: tuple[Lack, ...] = ()
 
     @property
     def deciding(self) -> tuple[Consequence, ...]:
@@ -240,13 +247,14 @@ class Assessment(Struct, frozen=True):
     """The answer for one subject.
 
     Attributes:
-        verdicts: one a receiver; none for a parked domain.
-        grade: ``A`` to ``F``, one for the subject.
+        verdicts: one a receiver of which every rule was judged; none for a parked domain.
+        grade: ``A`` to ``F``, one for the subject; empty: none can be given, see `ungraded`.
         open: checks that could not be made and could lower the grade.
         dns: without a message, the headline over all receivers; else None.
         closed: for a parked domain, whether nobody can pass as it; None where that could not be told, or not parked.
         ways: for a parked domain, the rules by which somebody could.
         parked: the domain sends nothing, as declared or by its own records.
+        ungraded: what keeps the subject from having a grade; None: it has one.
 
     """
 
@@ -257,6 +265,7 @@ class Assessment(Struct, frozen=True):
     closed: bool | None = None
     ways: tuple[str, ...] = ()
     parked: bool = False
+    ungraded: Lack | None = None
 
 
 class Care(StrEnum):
@@ -345,7 +354,7 @@ class Report(Struct, frozen=True):
     `facts` travel with it so that a renderer can show evidence and trees. The rules it was judged by do not: whoever
     puts it into words is handed them, and `rules_digest` tells which they were.
     `second_opinion` is None where it was not asked for. `answer` has the verdicts grouped, the findings turned into
-    steps, and what the user did not say and both rest on.
+    steps, and what the user did not say and both rest on. `selection` is which rules and receivers were judged.
     """
 
     schema_version: str
@@ -361,6 +370,7 @@ class Report(Struct, frozen=True):
     remedies: tuple[Remedy, ...] = ()
     second_opinion: SecondOpinion | None = None
     answer: ReportAnswer = field(default_factory=ReportAnswer)
+    selection: Selection = Selection()
 
     @property
     def facts_digest(self) -> str:

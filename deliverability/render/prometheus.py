@@ -27,7 +27,7 @@ _VERDICTS = {
 
 _HELP = {
     "deliv_verdict": "-1 cannot tell, 0 no known obstacle, 1 at risk, by volume or DNS not ready, 2 refused.",
-    "deliv_grade": "The grade: 4 is A, 3 B, 2 C, 1 D, 0 F.",
+    "deliv_grade": "The grade: 4 is A, 3 B, 2 C, 1 D, 0 F; none where not everything was judged.",
     "deliv_open_checks": "Checks that could lower the grade and could not be made.",
     "deliv_findings": "Findings by severity and outcome (unmet, waived, unknown, waiting, met).",
     "deliv_spf_lookups": "DNS lookups that the SPF record needs; ten are allowed.",
@@ -71,7 +71,8 @@ def _measure(report: Report) -> Iterator[tuple[str, dict[str, str], float]]:
     for verdict in report.verdicts:
         receiver = {"receiver": verdict.receiver}
         yield "deliv_verdict", receiver, _VERDICTS[verdict.verdict]
-    yield "deliv_grade", {}, GRADES[::-1].index(report.assessment.grade)
+    if report.assessment.grade:
+        yield "deliv_grade", {}, GRADES[::-1].index(report.assessment.grade)
     yield "deliv_open_checks", {}, report.assessment.open
     # Zeros as well: an alert on a series that only appears with the first finding would not see it come.
     counts = {

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from deliverability.model.answer import Reach
 from deliverability.model.report import Outcome, Report
 from deliverability.model.rules import Scope, Severity
 
+EXIT_0 = "exit-0"
+
 
 def exit_code(report: Report, fail_on: Severity | None) -> int:
-    """0 nothing about delivery at or above `fail_on` (None: never) · 1 findings · 3 look-ups that matter failed.
+    """0 nothing about delivery at or above `fail_on` (None: never) · 1 findings · 3 what matters could not be checked.
 
-    An input that was not given, a message above all, is no failure.
+    0 is a claim like others (rules/claims.yaml): where it is not earned, it is 1 if what it lacks is known not to hold
+    (mail that is not authenticated), else 3. An input that was not given, a message above all, is no failure unless a
+    receiver's verdict on a message hangs on it.
     """
     code = 3 if report.bugs else 0
     if fail_on is None:
@@ -23,7 +28,10 @@ def exit_code(report: Report, fail_on: Severity | None) -> int:
             return 1
         if finding.unknown is not None and not finding.waits_for_input:
             code = 3
-    return code
+    if code or report.answer.reach is Reach.NONE or EXIT_0 in report.answer.earned:
+        return code
+    lacks = (lack for verdict in report.verdicts for lack in verdict.lacks)
+    return 1 if any(lack.unknown is None for lack in lacks) else 3
 
 
 def worst_exit_code(codes: Sequence[int]) -> int:

@@ -293,8 +293,8 @@ class _Rehearsal(Struct, frozen=True):
         judge = judge_of(self.rules, self.catalogue, self.selection)
         findings = judge.again(gathered.facts, state.facts, state.findings)
         receivers = self.selection.receivers or self.rules.providers
-        held_by = holding(findings, gathered.facts)
-        answer = _answer(assess(held_by, receivers, gathered.facts, self.rules.grading))
+        held_by = holding(findings, gathered.facts, self.rules)
+        answer = _answer(assess(held_by, receivers, gathered.facts, self.rules, self.selection))
         return _State(laid, gathered.facts, gathered.executions, findings, answer)
 
 
@@ -320,7 +320,8 @@ def _helps(before: _State, after: _State, draft: Remedy) -> bool:
 
 def _worse_verdict(before: _State, after: _State) -> bool:
     was, now = before.answer, after.answer
-    if GRADES.index(now.grade) > GRADES.index(was.grade) or now.ways > was.ways:
+    graded = was.grade and now.grade
+    if (graded and GRADES.index(now.grade) > GRADES.index(was.grade)) or now.ways > was.ways:
         return True
     return any(
         after_mending.rank > kind.rank
