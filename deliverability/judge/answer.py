@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from deliverability.judge import groups, guide, tiles
 from deliverability.judge.claims import claims_of, left_out, receivers_left_out
 from deliverability.judge.engine import volume_classes
+from deliverability.judge.gate import gate_of
 from deliverability.model.answer import Assumed, PlanStep, PolicyWait, Reach, ReportAnswer, Unanswered, Waits
 from deliverability.model.claims import Lack
 from deliverability.model.codes import ABOUT, Detail, Input, needed
 from deliverability.model.evidence import FAILED, is_failure
 from deliverability.model.facts import Evidence, EvidenceKind, Reason, Unknown, Value, texts_of
-from deliverability.model.gate import GateKind, gate_of
+from deliverability.model.gate import GateKind
 from deliverability.model.report import FINE, Finding, Outcome, Report, VerdictKind
 from deliverability.model.rules import Gate, RuleSet, Severity
 
@@ -52,6 +53,7 @@ def answer(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> ReportAn
         unanswered=unanswered,
         waits=() if parked else _waits(report),
         sends_nothing=facts.value("spf.sends_nothing") is True and not parked,
+        gate=gate_of(facts, report.findings, rules, report.selection),
         earned=earned,
         lacks=lacks,
     )
@@ -85,7 +87,7 @@ def _claims(report: Report, rules: RuleSet) -> tuple[frozenset[str], Mapping[str
 
 _OF_REPORT = (
     *("domain-ready", "nothing-to-fix", "nothing-urgent", "nothing-judged", "nothing-but-waived"),
-    "nothing-checked",
+    *("nothing-checked", "judged-clean", "gate-stay"),
 )
 _OF_DNS = frozenset(_OF_REPORT)
 """What is not said where no question to DNS was answered."""
@@ -154,7 +156,7 @@ def _policy_waits(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> I
         return
     if not texts_of(facts.value("dmarc.rua")):
         yield PolicyWait.ADDRESS
-    gate = gate_of(facts, report.findings)
+    gate = gate_of(facts, report.findings, rules, report.selection)
     if gate is not None:
         yield PolicyWait.REHEARSAL if gate.kind is GateKind.SAFE else PolicyWait(gate.kind.value)
     elif facts.value("message.present") is not True:

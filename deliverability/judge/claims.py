@@ -12,12 +12,13 @@ from msgspec import Struct
 
 from deliverability.judge.conditions import Lookup, Test, Truth, compiled
 from deliverability.model.claims import JUDGED, Lack, Requirement
-from deliverability.model.facts import FactSet, Unknown, Value, records_of
+from deliverability.model.facts import FactSet, Reason, Unknown, Value, records_of
 from deliverability.model.report import Finding, Outcome
 from deliverability.model.rules import RuleSet, Selection
 from deliverability.model.same import Same
 
 NOT_LISTED = "not-listed"
+_NOT_COUNTED = Unknown(Reason.NOT_CONFIGURED)
 
 Outcomes = Mapping[str, Outcome | Unknown]
 """What became of the rules that claims name; of one that was not judged, or does not apply, nothing."""
@@ -70,7 +71,7 @@ class Claims:
             return Lack(claim, NOT_LISTED)
 
         def lookup(path: str) -> Value:
-            return grounds.get(path) if path.startswith(JUDGED) else facts.at(path)
+            return grounds.get(path, _NOT_COUNTED) if path.startswith(JUDGED) else facts.at(path)
 
         for each in self._ready[claim]:
             truth = each.truth(lookup) if each.test else _any_met(each.requirement.met, outcomes, mended)

@@ -142,7 +142,7 @@ def _assessment(findings: Sequence[Finding], tallies: Mapping[str, _Tally], benc
         return _parked(findings, bench)
     verdicts = tuple(tally.verdict(receiver) for receiver, tally in tallies.items())
     grade = _grade(verdicts, findings, grading)
-    at_worst = tuple(replace(each, verdict=tallies[each.receiver].kind(at_worst=True)) for each in verdicts)
+    at_worst = tuple(tallies[each.receiver].at_worst(each) for each in verdicts)
     settled = grade == _grade_at_worst(at_worst, findings, bench)
     ungraded = None if grade == _WORST else _ungraded(settled, bench)
     return Assessment(
@@ -360,11 +360,13 @@ class _Tally(Struct):
         if self.message or left[_Share.BLINDS] or left[_Share.WAIVED]:
             return VerdictKind.CANNOT_TELL
         # Without a message: what DNS was seen to say, or what was not found.
-        known = lack.unknown is None and not left[_Share.MISSES]
-        return VerdictKind.DNS_NOT_READY if known else VerdictKind.DNS_PARTLY
+        if lack.unknown is None and not left[_Share.MISSES]:
+            return VerdictKind.DNS_NOT_READY
+        partly = self._lack(left, without, claim="receiver-partly") is None
+        return VerdictKind.DNS_PARTLY if partly else VerdictKind.CANNOT_TELL
 
-    def _lack(self, left: Counter[_Share], without: Finding | None = None) -> Lack | None:
-        """What keeps the receiver from being said to take the mail."""
+    def _lack(self, left: Counter[_Share], without: Finding | None = None, *, claim: str = "") -> Lack | None:
+        """What keeps the receiver from being said to take the mail, or from another claim about it."""
         grounds: dict[str, Value] = {
             "judged.left_out": (),
             "judged.hindering": left[_Share.REFUSES] + left[_Share.HINDERS],
@@ -372,7 +374,12 @@ class _Tally(Struct):
             "judged.open": left[_Share.BLINDS] + (left[_Share.LACKS] if self.message else 0),
             "judged.missing": left[_Share.MISSES],
         }
-        return self.bench.lack(self.bench.claim, grounds, without.rule if without is not None else "")
+        return self.bench.lack(claim or self.bench.claim, grounds, without.rule if without is not None else "")
+
+    def at_worst(self, verdict: Verdict) -> Verdict:
+        """The verdict if all that is open were against it."""
+        held = (each for each in self.held if each.at_worst in _STOPS)
+        return replace(verdict, verdict=self.kind(at_worst=True), effects=_consequences(held))
 
     def verdict(self, receiver: str) -> Verdict:
         kind = self.kind()

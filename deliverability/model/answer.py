@@ -18,6 +18,7 @@ from deliverability.model.facts import Unknown, Value
 from deliverability.model.rules import Effect, Place, Scope, Severity
 
 if TYPE_CHECKING:
+    from deliverability.model.gate import GateAnswer
     from deliverability.model.report import Care, FactChange, RecordEdit, VerdictKind
 
 
@@ -345,6 +346,7 @@ class ReportAnswer(Struct, frozen=True):
         unanswered: the questions that were not, each once.
         waits: what could be checked if more were given, what most findings wait for first.
         sends_nothing: SPF lets nobody send as the domain, and it does not count as parked: all its mail fails SPF.
+        gate: whether the next DMARC policy is safe; None: there is none to ask about, or nothing was read.
         earned: keys of the claims about the whole subject that may be made (rules/claims.yaml).
         lacks: of those that may not, what the first of them lacks.
 
@@ -360,6 +362,7 @@ class ReportAnswer(Struct, frozen=True):
     unanswered: tuple[Unanswered, ...] = ()
     waits: tuple[Waits, ...] = ()
     sends_nothing: bool = False
+    gate: GateAnswer | None = None
     earned: frozenset[str] = frozenset()
     lacks: Mapping[str, Lack] = field(default_factory=dict)
 

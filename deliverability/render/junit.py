@@ -46,7 +46,11 @@ class JunitWriter:
             "timestamp": visible(view.report.run.started.removesuffix("Z")),
             "time": "0",
         }
-        return "\n".join((self._head() + f"<testsuite{_attributes(head)}>", *lines, "</testsuite>")) + "\n"
+        opening = self._head() + f"<testsuite{_attributes(head)}>"
+        if view.judged:
+            judged = _attributes({"name": "judged", "value": view.judged})
+            opening += f"<properties><property{judged}/></properties>"
+        return "\n".join((opening, *lines, "</testsuite>")) + "\n"
 
     def end(self) -> str:
         """What closes the document."""

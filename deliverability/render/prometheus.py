@@ -7,7 +7,7 @@ from datetime import datetime
 
 from deliverability.model.paths import FactPath
 from deliverability.model.report import DMARC_STAGES, GRADES, Outcome, Report, VerdictKind
-from deliverability.model.rules import Severity
+from deliverability.model.rules import Selection, Severity
 from deliverability.render.exposition import Gauges
 from deliverability.render.formats import WriterOptions
 from deliverability.view.report import ReportView
@@ -35,7 +35,7 @@ _HELP = {
     "deliv_dmarc_stage": "The DMARC policy: 0 no record, 1 none, 2 testing, 3 quarantine, 4 reject.",
     "deliv_message_octets": "Size of the audited message as sent.",
     "deliv_last_run_timestamp_seconds": "When the audit ran, in seconds since 1970.",
-    "deliv_info": "Always 1; the version that made the audit.",
+    "deliv_info": "Always 1; the version that made the audit, and its filters (judged; empty: everything was judged).",
 }
 _NUMBERS: Mapping[str, FactPath] = {
     "deliv_spf_lookups": "spf.lookups",
@@ -97,7 +97,13 @@ def _measure(report: Report) -> Iterator[tuple[str, dict[str, str], float]]:
     started = _seconds(report.run.started)
     if started is not None:
         yield "deliv_last_run_timestamp_seconds", {}, started
-    yield "deliv_info", {"version": report.run.version}, 1
+    yield "deliv_info", {"version": report.run.version, "judged": _judged(report.selection)}, 1
+
+
+def _judged(selection: Selection) -> str:
+    """The filters of the run, as its options name them; empty: everything was judged."""
+    parts = {"select": selection.select, "ignore": selection.ignore, "receiver": selection.receivers}
+    return " ".join(f"{name}={','.join(values)}" for name, values in parts.items() if values)
 
 
 def _seconds(moment: str) -> float | None:

@@ -11,11 +11,11 @@ from msgspec.structs import replace
 
 from deliverability.auditors.base import Auditor, Execution, gather
 from deliverability.judge.engine import Selection, judge_of
+from deliverability.judge.gate import gate_of
 from deliverability.judge.grade import assess, holding
 from deliverability.judge.plan import ReceiverStates, receiver_states, touches, without
 from deliverability.model.answer import FindingId, PlanStep
 from deliverability.model.facts import Catalogue, FactSet, Subject, Unknown
-from deliverability.model.gate import gate_of
 from deliverability.model.report import (
     GRADES,
     Assessment,
@@ -106,7 +106,7 @@ async def remedies(
 async def _accepted(rehearsal: _Rehearsal, base: _State) -> tuple[list[Remedy], bool]:
     meant = {(each.rule, each.item) for each in base.findings if each.outcome is Outcome.UNMET and each.waiver is None}
     services = rehearsal.rules.knowledge.services
-    gate = gate_of(base.facts, base.findings)
+    gate = gate_of(base.facts, base.findings, rehearsal.rules, rehearsal.selection)
     first = Situation(base.facts, base.all_unmet, services, gate=gate)
     waiting = [(topic, draft) for topic in TOPICS for draft in topic(first)] if meant else []
     published = {edit_place(edit): edit.old for _, draft in reversed(waiting) for edit in draft.edits}

@@ -329,7 +329,8 @@ def _without_receivers(report: Report, findings: FindingIndex, speaker: Speaker)
     unmet.sort(key=lambda each: -each.severity.rank)
     names = judged(report.selection, speaker)
     if not unmet:
-        return "none", say("lead.judged", judged=names)
+        key = "judged" if "judged-clean" in report.answer.earned else "judged-open"
+        return "none", say(f"lead.{key}", judged=names)
     shorts = findings.shorts(FindingId(each.rule, each.item) for each in unmet)
     tone = "bad" if unmet[0].severity is Severity.ERROR else "risk"
     return tone, say("lead.judged-unmet", judged=names, short=say("punctuation.clauses").join(shorts[:_CAUSES_SHOWN]))

@@ -97,6 +97,11 @@ class ReportView:
         return tuple(_run_source(source, self.speaker.say) for source in self.report.run.sources)
 
     @property
+    def judged(self) -> str:
+        """What filters left to be judged; empty: everything was judged."""
+        return judged(self.report.selection, self.speaker)
+
+    @property
     def facts_digest(self) -> str:
         """The beginning of the digest of the facts."""
         return self.report.facts_digest[:12]
@@ -133,8 +138,7 @@ class ReportView:
             say("label.taken-from", text=visible(shortened(given, _ADDRESS_SHOWN))) if isinstance(given, str) else ""
         )
         mail = visible(shortened(PurePath(self.report.message).name)) if self.report.message else say("label.dns-only")
-        filters = judged(self.report.selection, self.speaker)
-        limited = say("judged.label", judged=filters) if filters else ""
+        limited = say("judged.label", judged=self.judged) if self.judged else ""
         meta = tuple(filter(None, (taken, mail, limited, self.started, *sources)))
         return answer_view(self.report, self._index, self.speaker, meta=meta, remarks=self.warnings[:2])
 
