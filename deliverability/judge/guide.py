@@ -48,7 +48,9 @@ def _step(
         "judged.met": len(shown),
     }
     claims = claims_of(rules)
-    if claims.lack("guide-done", grounds, report.facts, claims.outcomes(report.findings)) is None:
+    outcomes = claims.outcomes(report.findings)
+    asked = ["guide-done", *(each for each in (f"guide-done-{entry.key.lower()}",) if each in rules.claims)]
+    if all(claims.lack(each, grounds, report.facts, outcomes) is None for each in asked):
         return GuideStep(entry.key, GuideState.DONE, Because.SEEN, None, findings)
     to_do = [each for each in unmet if not shown or each.severity.rank >= Severity.WARNING.rank]
     state, because, reason = _state(members, to_do, met, unknown, waived=len(unmet) < len(counted), left=bool(missing))

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from msgspec import Struct, field
 
-from deliverability.model.answer import FindingId, ReportAnswer
+from deliverability.model.answer import FindingId, Reach, ReportAnswer
 from deliverability.model.claims import Lack
 from deliverability.model.codec import digest, encode_facts
 from deliverability.model.codes import NEEDS, Input
@@ -89,6 +89,9 @@ _BADNESS = {
     VerdictKind.REJECTED: 4,
 }
 
+
+EXIT_0 = "exit-0"
+"""The claim that exit code 0 is."""
 
 FINE = frozenset({VerdictKind.ACCEPTED, VerdictKind.DNS_READY})
 """The verdicts that are good news."""
@@ -381,6 +384,16 @@ class Report(Struct, frozen=True):
     def verdicts(self) -> tuple[Verdict, ...]:
         """One a receiver; none for a parked domain."""
         return self.assessment.verdicts
+
+    @property
+    def verdict_code(self) -> int:
+        """The exit code as far as verdicts go: 0 where that claim may be made, 1 where what it lacks is known not to hold
+        (mail that is not authenticated), 3 where it could not be told.
+        """
+        if EXIT_0 in self.answer.earned or self.answer.reach is Reach.NONE:
+            return 0
+        lacks = (lack for verdict in self.verdicts for lack in verdict.lacks)
+        return 1 if any(lack.unknown is None for lack in lacks) else 3
 
     @property
     def failures(self) -> tuple[Finding, ...]:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deliverability.model.answer import Reach
 from deliverability.model.report import Outcome, Report
 from deliverability.model.rules import Scope, Severity
-
-EXIT_0 = "exit-0"
 
 
 def exit_code(report: Report, fail_on: Severity | None) -> int:
@@ -28,10 +25,7 @@ def exit_code(report: Report, fail_on: Severity | None) -> int:
             return 1
         if finding.unknown is not None and not finding.waits_for_input:
             code = 3
-    if code or report.answer.reach is Reach.NONE or EXIT_0 in report.answer.earned:
-        return code
-    lacks = (lack for verdict in report.verdicts for lack in verdict.lacks)
-    return 1 if any(lack.unknown is None for lack in lacks) else 3
+    return code or report.verdict_code
 
 
 def worst_exit_code(codes: Sequence[int]) -> int:

@@ -166,7 +166,8 @@ def test_every_count_is_asked_for_and_of_every_kind_there_is_a_claim() -> None:
 
 GOOD = re.compile(
     r"✓|no (known )?obstacle|\bdone\b|\bsafe\b|nothing (more )?to (fix|do|correct|mend)|\bready\b|\bin order\b"
-    r"|needs fixing|\bclosed\b|stands? in the way|nothing changed|\bpass(es)?\b|where to stay|nothing urgent|all could be checked"
+    r"|needs fixing|\bclosed\b|stands? in the way|nothing changed|\bpass(es)?\b|where to stay|nothing urgent"
+    r"|all could be checked"
     r"|nothing against|\bmet\b|\bhealthy\b|\bgrade\b|nothing above a note|\ball (is )?well\b",
     re.IGNORECASE,
 )
