@@ -387,8 +387,8 @@ class Report(Struct, frozen=True):
 
     @property
     def verdict_code(self) -> int:
-        """The exit code as far as verdicts go: 0 where that claim may be made, 1 where what it lacks is known not to hold
-        (mail that is not authenticated), 3 where it could not be told.
+        """The exit code as far as verdicts go: 0 where that claim may be made, 1 where what it lacks is known
+        not to hold (mail that is not authenticated), 3 where it could not be told.
         """
         if EXIT_0 in self.answer.earned or self.answer.reach is Reach.NONE:
             return 0

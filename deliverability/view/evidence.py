@@ -135,7 +135,9 @@ def _list(
         id=receiver.id,
         name=receiver_name(receiver.id, speaker),
         tone=TONES[verdict.verdict],
-        label=kind_words(verdict.verdict, (ReceiverEffect(e.effect, e.contested) for e in verdict.effects), say),
+        label=kind_words(
+            verdict.verdict, (ReceiverEffect(e.effect, e.contested) for e in verdict.effects), say, verdict.lacks
+        ),
         count=f"{met}/{met + unmet}" if met + unmet else "",
         about=visible(receiver.about.get(speaker.lang, "")),
         rows=rows,

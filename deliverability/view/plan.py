@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from deliverability.model.answer import Chip, PlanStep, PolicyWait
 from deliverability.model.facts import Value
-from deliverability.model.report import Care, FactChange, RecordEdit, Report
+from deliverability.model.report import Care, FactChange, RecordEdit, Report, VerdictKind
 from deliverability.view.answer import in_sentence, joined, kind_words
 from deliverability.view.diff import Piece, diff
 from deliverability.view.findings import FindingIndex, receiver_short
@@ -197,6 +197,11 @@ def _policy_waits(waits: Sequence[PolicyWait], say: Phrases) -> str:
     return say(f"plan.policy.{waits[0].value}") if waits else ""
 
 
+def _told(gains: Sequence[Chip]) -> Sequence[Chip]:
+    """What is told of the gains of a step: that something is known which was not only where nothing else is gained."""
+    return [each for each in gains if each.before is not VerdictKind.CANNOT_TELL] or gains
+
+
 class _Writer:
     """Puts steps into words."""
 
@@ -223,7 +228,7 @@ class _Writer:
             records=tuple(_record(each, whole=self._whole) for each in step.edits),
             lines=words.fields,
             files=words.files,
-            chips=tuple(self._chip(each) for each in step.gains),
+            chips=tuple(self._chip(each) for each in _told(step.gains)),
             settles=also,
             settles_count=say.count("plan.settles", len(also)) if also else "",
             care=step.care.value,
