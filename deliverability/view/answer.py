@@ -52,6 +52,7 @@ _TILE_TONES = {
     TileState.NOTHING: "none",
 }
 WORST_FIRST = ("bad", "risk", "unknown", "good", "none")
+_NAMED_LACKS = ("authenticated", "nothing-waived")
 _CAUSES_SHOWN = 2
 _MECHANISMS_SHOWN = 3
 _RECEIVERS_NAMED = 4
@@ -259,9 +260,8 @@ def joined(names: Sequence[str], say: Phrases) -> str:
 
 def kind_words(kind: VerdictKind, effects: Iterable[ReceiverEffect], say: Phrases, lacks: Sequence[Lack] = ()) -> str:
     """What becomes of the mail; what is at risk says by which effect, what cannot be told by what is lacking."""
-    if kind is VerdictKind.CANNOT_TELL and lacks and lacks[0].unknown is None:
-        key = f"verdict.lacks.{lacks[0].requirement}"
-        return say(key) if key in say else say(f"verdict.{kind.value}")
+    if kind is VerdictKind.CANNOT_TELL and lacks and lacks[0].unknown is None and lacks[0].requirement in _NAMED_LACKS:
+        return say(f"verdict.lacks.{lacks[0].requirement}")
     stated = [(each.effect, each.contested) for each in effects]
     if stated and kind in (VerdictKind.AT_RISK, VerdictKind.DNS_NOT_READY):
         return effect_words(stated, say)
