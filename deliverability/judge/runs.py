@@ -6,11 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from deliverability.judge.claims import claims_of
 from deliverability.model.facts import FactSet, Value
-from deliverability.model.report import FINE, VerdictKind
+from deliverability.model.report import FINE
 from deliverability.model.rules import RuleSet
 from deliverability.model.weekly import WeeklyEntry
-
-_NOTHING_AGAINST = FINE | {VerdictKind.DNS_PARTLY}
 
 
 def run_claims(entries: Sequence[WeeklyEntry], rules: RuleSet) -> frozenset[str]:
@@ -43,9 +41,10 @@ def earned(claims: Iterable[str], rules: RuleSet, *, subjects: int, unchecked: i
 
 def is_unchecked(entry: WeeklyEntry) -> bool:
     """Whether a subject could not be checked, or not completely."""
-    return bool(entry.problems or entry.failures) or not (entry.verdicts or entry.closed in ("closed", "open"))
+    told = bool(entry.verdicts) or entry.closed in ("closed", "open")
+    return bool(entry.problems or entry.failures or entry.unchecked) or not told
 
 
 def _has_to_mend(entry: WeeklyEntry) -> bool:
-    against = any(each.verdict not in _NOTHING_AGAINST for each in entry.verdicts)
+    against = any(each.verdict not in FINE for each in entry.verdicts)
     return against or entry.closed == "open" or any(entry.counts.get(level) for level in ("error", "warning"))
