@@ -17,6 +17,7 @@ from deliverability.cli import deliv
 from deliverability.cli.manual import manual
 from deliverability.config import Settings, meanings
 from deliverability.model.facts import FactSpec
+from deliverability.runs.rules import load_rules
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -94,6 +95,15 @@ def output(*arguments: str) -> str:
     return f"```text\n$ deliv {' '.join(arguments)}\n{ran.stdout.strip()}\n```\n"
 
 
+def claim_table() -> str:
+    """Every good word with what it rests on, as rules/claims.yaml has it."""
+    rows = [
+        f"| {each.text['en']} | {'; '.join(one.text['en'] for one in each.requires)} |"
+        for each in load_rules().claims.values()
+    ]
+    return "\n".join(["| good word | rests on |", "| --- | --- |", *rows]) + "\n"
+
+
 FILES = {
     ROOT / "docs" / "man" / "deliv.1": lambda: manual(deliv, "en"),
     ROOT / "docs" / "man" / "deliv.ja.1": lambda: manual(deliv, "ja"),
@@ -114,6 +124,7 @@ BLOCKS = {
     (ROOT / "deliverability" / "model" / "paths.py", "paths"): path_lines,
     (ROOT / "docs" / "settings.md", "settings"): setting_table,
     (ROOT / "docs" / "auditing.md", "help"): lambda: output("audit", "--help"),
+    (ROOT / "docs" / "reading.md", "claims"): claim_table,
     (ROOT / "docs" / "reading.md", "demo"): lambda: excerpt(output("demo"), 44),
     (ROOT / "docs" / "reading.md", "trace"): lambda: excerpt(output("demo", "--trace"), 20, "How SPF"),
 }

@@ -247,6 +247,7 @@ def example_answer() -> ReportAnswer:
 def example_posture() -> ReportAnswer:
     """A domain without a message in whose DNS nothing stands in the way, and nothing is to do."""
     return ReportAnswer(
+        earned=frozenset({"domain-ready", "nothing-to-fix", "exit-0", "grade"}),
         groups=(ReceiverGroup(VerdictKind.DNS_READY, receivers=("gmail", "icloud"), checked=14, met=14),),
         tiles=(
             Tile(TileTopic.SPF, TileState.FINE, {"spf.record": "v=spf1 mx -all", "spf.lookups": 1}),

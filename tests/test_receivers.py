@@ -170,7 +170,7 @@ def judged(
     facts = laid_over({**MAILS[case]["facts"], **more})
     among = named_rules() if NAMED.issuperset(receivers) else rules()
     findings = judge(facts, among, catalogue(), Selection(receivers=receivers))
-    return findings, assess(findings, receivers, facts, rules().grading), facts
+    return findings, assess(findings, receivers, facts, among), facts
 
 
 def expected(case: str) -> Iterator[tuple[str, str, Any]]:
@@ -232,7 +232,7 @@ def test_strict_is_never_milder_than_any_of_its_members(case: str, volume: int |
 def test_gains_are_what_judging_again_with_the_finding_met_gives(case: str, volume: int | None) -> None:
     findings, before, facts = judged(case, **({} if volume is None else {"subject.daily_volume": volume}))
     standing = {each.receiver: each.verdict for each in before.verdicts}
-    told, _ = assessed(findings, ORDER, facts, rules().grading)
+    told, _ = assessed(findings, ORDER, facts, rules())
     for old, finding in zip(findings, told, strict=True):
         gains = {each.receiver: (each.before, each.after) for each in finding.gains}
         if finding.outcome is not Outcome.UNMET:
@@ -240,7 +240,7 @@ def test_gains_are_what_judging_again_with_the_finding_met_gives(case: str, volu
             continue
         judgements = tuple(replace(each, outcome=Outcome.MET) for each in old.judgements)
         met = replace(old, outcome=Outcome.MET, judgements=judgements)
-        again = assess([met if each is old else each for each in findings], ORDER, facts, rules().grading)
+        again = assess([met if each is old else each for each in findings], ORDER, facts, rules())
         after = {each.receiver: each.verdict for each in again.verdicts}
         assert gains == {each: (standing[each], after[each]) for each in ORDER if after[each] is not standing[each]}
 

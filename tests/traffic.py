@@ -16,9 +16,10 @@ from msgspec.structs import replace
 from deliverability.auditors import auditors, catalogue
 from deliverability.auditors.base import gather
 from deliverability.judge.engine import Selection, judge
+from deliverability.judge.gate import gate_of
 from deliverability.mail.reader import Message
 from deliverability.model.facts import FactSet, Subject
-from deliverability.model.gate import GateAnswer, gate_of
+from deliverability.model.gate import GateAnswer
 from deliverability.model.observed import (
     Facet,
     Observed,
@@ -250,4 +251,4 @@ async def gate_for(seen: Observed | None, more: World | None = None, **subject: 
     """The gate's answer."""
     facts = await facts_for(seen, more, **subject)
     findings = judge(facts, RULES, catalogue(), GATE)
-    return Judged(facts, findings, gate_of(facts, findings))
+    return Judged(facts, findings, gate_of(facts, findings, RULES))

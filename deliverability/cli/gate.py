@@ -20,7 +20,7 @@ from deliverability.cli.options import (
 from deliverability.cli.terminal import columns
 from deliverability.cli.types import NumberType, OneOf
 
-_CODES = {"safe": 0, "": 0, "not-yet": 1, "cannot-tell": 3}
+_CODES = {"safe": 0, "stay": 0, "hits": 1, "not-yet": 1, "cannot-tell": 3}
 
 
 @click.command("gate", cls=Command)
@@ -44,7 +44,7 @@ def command(
         from deliverability.judge.engine import Selection
         from deliverability.judge.gate import earliest
         from deliverability.model.facts import FactSet
-        from deliverability.model.gate import GateAnswer, gate_of
+        from deliverability.model.gate import GateAnswer
         from deliverability.model.report import Report
         from deliverability.render.gate import gate_text, gates_json, gates_text
         from deliverability.render.paper import Paper
@@ -57,7 +57,7 @@ def command(
             speaker = speaker_of(rules or inputs.settings.rules, lang)
 
         def each(_: Audited, report: Report) -> tuple[GateView, GateAnswer | None, FactSet]:
-            answer = gate_of(report.facts, report.findings)
+            answer = report.answer.gate
             today = date.fromisoformat(report.run.started[:10])
             day = earliest(answer, report.facts, speaker.rules, today=today) if answer is not None else None
             return gate_view(ReportView(report, speaker), answer, day), answer, report.facts

@@ -6,14 +6,17 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from deliverability.judge import groups, guide, tiles
+from deliverability.judge.claims import claims_of, left_out, receivers_left_out
 from deliverability.judge.engine import volume_classes
+from deliverability.judge.gate import gate_of
 from deliverability.model.answer import Assumed, PlanStep, PolicyWait, Reach, ReportAnswer, Unanswered, Waits
+from deliverability.model.claims import Lack
 from deliverability.model.codes import ABOUT, Detail, Input, needed
 from deliverability.model.evidence import FAILED, is_failure
-from deliverability.model.facts import Evidence, EvidenceKind, Reason, Unknown, texts_of
-from deliverability.model.gate import GateKind, gate_of
-from deliverability.model.report import Finding, Outcome, Report
-from deliverability.model.rules import Gate, RuleSet
+from deliverability.model.facts import Evidence, EvidenceKind, Reason, Unknown, Value, texts_of
+from deliverability.model.gate import GateKind
+from deliverability.model.report import FINE, Finding, Outcome, Report, VerdictKind
+from deliverability.model.rules import Gate, RuleSet, Severity
 
 _ENVELOPE: Mapping[str, Input] = {
     "envelope.mail_from": Input.MAIL_FROM,
@@ -26,6 +29,7 @@ def answer(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> ReportAn
     """All of it. `plan` has its gains already."""
     facts, parked = report.facts, report.assessment.parked
     unanswered, reach = _reach(report)
+    earned, lacks = _claims(report, rules)
     if reach is Reach.NONE:
         # Nothing that needs DNS was checked: what the message alone shows has steps, and nothing has a verdict.
         message = facts.value("message.present") is True
@@ -35,6 +39,8 @@ def answer(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> ReportAn
             reach=reach,
             unanswered=unanswered,
             waits=_waits(report),
+            earned=earned - _OF_DNS,
+            lacks=lacks,
         )
     return ReportAnswer(
         assumed=tuple(_assumptions(report, rules)),
@@ -47,7 +53,44 @@ def answer(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> ReportAn
         unanswered=unanswered,
         waits=() if parked else _waits(report),
         sends_nothing=facts.value("spf.sends_nothing") is True and not parked,
+        gate=gate_of(facts, report.findings, rules, report.selection),
+        earned=earned,
+        lacks=lacks,
     )
+
+
+def _claims(report: Report, rules: RuleSet) -> tuple[frozenset[str], Mapping[str, Lack]]:
+    """The claims about the whole subject that may be made, and what the others lack."""
+    claims, found = claims_of(rules), report.assessment
+    unmet = [each for each in report.findings if each.outcome is Outcome.UNMET and each.severity is not Severity.NONE]
+    asked = [each for each in unmet if not (rules.rules[each.rule].information and each.severity is Severity.INFO)]
+    verdicts = [each.verdict for each in found.verdicts]
+    grounds: dict[str, Value] = {
+        "judged.left_out": left_out(rules.rules, report.selection),
+        "judged.receivers_left_out": receivers_left_out(rules, report.selection),
+        "judged.waived": sum(each.waiver is not None for each in asked),
+        "judged.unmet": sum(each.waiver is None for each in asked),
+        "judged.worst": max((each.severity for each in asked), key=lambda one: one.rank, default=Severity.NONE),
+        "judged.open": sum(each.unknown is not None and not each.waits_for_input for each in report.findings),
+        "judged.met": sum(each.outcome is Outcome.MET for each in report.findings),
+        "judged.receivers": len(verdicts),
+        "judged.undecided": sum(each not in FINE for each in verdicts),
+    }
+    outcomes = claims.outcomes(report.findings)
+    lacks = {claim: claims.lack(claim, grounds, report.facts, outcomes) for claim in _OF_REPORT}
+    undecided = {**grounds, "judged.undecided": sum(each is VerdictKind.CANNOT_TELL for each in verdicts)}
+    lacks["exit-0"] = claims.lack("exit-0", undecided, report.facts, outcomes)
+    earned = {claim for claim, lack in lacks.items() if lack is None}
+    earned |= {claim for claim, holds in (("grade", found.ungraded is None), ("closed", found.closed)) if holds}
+    return frozenset(earned), {claim: lack for claim, lack in lacks.items() if lack is not None}
+
+
+_OF_REPORT = (
+    *("domain-ready", "nothing-to-fix", "nothing-urgent", "nothing-judged", "nothing-but-waived"),
+    *("nothing-checked", "judged-clean", "gate-stay"),
+)
+_OF_DNS = frozenset(_OF_REPORT)
+"""What is not said where no question to DNS was answered."""
 
 
 def _assumptions(report: Report, rules: RuleSet) -> Iterator[Assumed]:
@@ -113,7 +156,7 @@ def _policy_waits(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> I
         return
     if not texts_of(facts.value("dmarc.rua")):
         yield PolicyWait.ADDRESS
-    gate = gate_of(facts, report.findings)
+    gate = gate_of(facts, report.findings, rules, report.selection)
     if gate is not None:
         yield PolicyWait.REHEARSAL if gate.kind is GateKind.SAFE else PolicyWait(gate.kind.value)
     elif facts.value("message.present") is not True:

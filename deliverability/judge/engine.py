@@ -5,30 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from msgspec import Struct
-
 from deliverability.judge import bounced, waivers
 from deliverability.judge.ready import Eyes, ReadyRule, SubjectFacts, Tokens, fingerprint_of
 from deliverability.model.facts import Catalogue, FactSet, Purpose
 from deliverability.model.report import Finding
 from deliverability.model.rules import Receiver, RuleSet, Severity, Status, VolumeClass
+from deliverability.model.rules import Selection as Selection
 from deliverability.model.same import Same
 
 _OF_OTHERS = (waivers.FACT, bounced.FACT)
 _BOTH = (VolumeClass.SMALL, VolumeClass.BULK)
-
-
-class Selection(Struct, frozen=True):
-    """Which rules and receivers count: ids or prefixes. Empty `select`: all; empty `receivers`: every provider."""
-
-    select: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
-    receivers: tuple[str, ...] = ()
-
-    def takes(self, rule_id: str) -> bool:
-        """Whether the rule is judged."""
-        chosen = not self.select or rule_id.startswith(self.select)
-        return chosen and not (self.ignore and rule_id.startswith(self.ignore))
 
 
 def judge(facts: FactSet, rules: RuleSet, catalogue: Catalogue, selection: Selection) -> tuple[Finding, ...]:

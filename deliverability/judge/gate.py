@@ -1,16 +1,42 @@
-"""When the next step of the DMARC policy can be safe at the earliest."""
+"""Whether the next step of the DMARC policy is safe, and when it can be at the earliest."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from math import ceil
 
-from deliverability.model.facts import FactSet, Value, records_of, text_of
-from deliverability.model.gate import GateAnswer
-from deliverability.model.report import Finding
-from deliverability.model.rules import All, Any, Compare, Condition, LimitRef, Op, RuleSet
+from deliverability.judge.claims import claims_of, left_out
+from deliverability.model.facts import FactSet, Unknown, Value, records_of, text_of
+from deliverability.model.gate import TOPIC, GateAnswer, GateKind
+from deliverability.model.report import Finding, Outcome
+from deliverability.model.rules import All, Any, Compare, Condition, LimitRef, Op, RuleSet, Selection
 from deliverability.model.shares import at_least_percent
+
+_EVERYTHING = Selection()
+
+
+def gate_of(
+    facts: FactSet, findings: Iterable[Finding], rules: RuleSet, selection: Selection = _EVERYTHING
+) -> GateAnswer | None:
+    """The answer; None where there is no next policy to ask about, or nothing was read that could tell."""
+    to = text_of(facts.value("gate.to"))
+    if not to or isinstance(facts.value("traffic.begin"), Unknown):
+        return None
+    ours = [each for each in findings if each.topic == TOPIC]
+    unmet = [each for each in ours if each.outcome is Outcome.UNMET]
+    missing = tuple(each for each in unmet if each.waiver is None)
+    unknown = tuple(each for each in ours if each.outcome is Outcome.UNKNOWN or each.waiver is not None)
+    met = sum(each.outcome is Outcome.MET for each in ours)
+    grounds: dict[str, Value] = {
+        "judged.left_out": left_out((each.id for each in rules.rules.values() if each.topic == TOPIC), selection),
+        "judged.met": met,
+        "judged.open": len(unknown),
+        "judged.hindering": len(missing),
+    }
+    lack = claims_of(rules).lack("gate-safe", grounds, facts, {})
+    kind = GateKind.SAFE if lack is None else GateKind.NOT_YET if missing else GateKind.CANNOT_TELL
+    return GateAnswer(to, kind, missing, unknown, met)
 
 
 def earliest(answer: GateAnswer, facts: FactSet, rules: RuleSet, *, today: date | None = None) -> date | None:

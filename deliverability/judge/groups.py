@@ -43,11 +43,13 @@ def _alike(verdict: Verdict, report: Report, rules: RuleSet, settled: dict[Findi
         verdict.verdict,
         effects_of(replace(verdict, effects=deciding)) if verdict.verdict not in _WITHOUT_EFFECT else (),
         deciding=tuple(sorted(first, key=lambda each: (settled.get(each, last), first[each])))
-        or tuple(FindingId(rule) for rule in verdict.missing if verdict.verdict is VerdictKind.DNS_PARTLY),
+        or tuple(FindingId(rule) for rule in verdict.missing if verdict.verdict is VerdictKind.DNS_PARTLY)
+        or tuple(FindingId(rule) for each in verdict.lacks for rule in each.rules),
         small=small,
         bulk=bulk,
         bulk_from=number,
         bulk_only=_for_bulk_only(verdict, report),
+        lacks=verdict.lacks if verdict.verdict is VerdictKind.DEPENDS or not deciding else (),
     )
 
 
@@ -92,7 +94,7 @@ def _group(
 
 def _for_bulk_only(verdict: Verdict, report: Report) -> bool:
     """Whether DNS stands in the way of bulk senders only, where neither volume nor purpose tell which this one is."""
-    if verdict.verdict is not VerdictKind.DNS_NOT_READY:
+    if verdict.verdict is not VerdictKind.DNS_NOT_READY or not verdict.effects:
         return False
     deciding = holders(verdict)
     return all(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from deliverability.judge.claims import claims_of, left_out
 from deliverability.model.answer import Because, FindingId, GuideState, GuideStep, PlanStep
-from deliverability.model.facts import Unknown
+from deliverability.model.facts import Unknown, Value
 from deliverability.model.report import Finding, Outcome, Report
 from deliverability.model.rules import GuideEntry, RuleSet, Severity
 
@@ -21,28 +22,56 @@ def guide(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> tuple[Gui
         or not rules.rules[each.rule].information
         or FindingId(each.rule, each.item) in settled
     ]
-    return tuple(_step(each, [one for one in counting if each.key in one.guide], settled) for each in rules.guide)
+    return tuple(
+        _step(each, [one for one in counting if each.key in one.guide], settled, report, rules) for each in rules.guide
+    )
 
 
-def _step(entry: GuideEntry, members: Sequence[Finding], settled: dict[FindingId, int]) -> GuideStep:
+def _step(
+    entry: GuideEntry, members: Sequence[Finding], settled: Mapping[FindingId, int], report: Report, rules: RuleSet
+) -> GuideStep:
     counted = [each for each in members if each.outcome is Outcome.UNMET and each.severity is not Severity.NONE]
     unmet = [each for each in counted if each.waiver is None]
     unmet.sort(key=lambda each: -each.severity.rank)
     findings = tuple(FindingId(each.rule, each.item) for each in unmet)
-    state, because, unknown = _state(entry, members, unmet, waived=len(unmet) < len(counted))
-    settles = [] if state is GuideState.DONE else [settled[each] for each in findings if each in settled]
-    return GuideStep(entry.key, state, because, tuple(sorted(set(settles))), findings, unknown)
+    members_of = (each.id for each in rules.rules.values() if entry.key in each.guide)
+    missing = left_out(members_of, report.selection)
+    met = [each for each in members if each.outcome is Outcome.MET]
+    message = report.facts.value("message.present") is True
+    shown = [each for each in met if (each.evidence or message) and (not entry.shown_by or each.rule in entry.shown_by)]
+    unknown = [each for each in members if each.unknown is not None and each.severity.rank >= Severity.WARNING.rank]
+    grounds: dict[str, Value] = {
+        "judged.left_out": missing,
+        "judged.waived": len(counted) - len(unmet),
+        "judged.worst": max((each.severity for each in unmet), key=lambda one: one.rank, default=Severity.NONE),
+        "judged.open": len(unknown),
+        "judged.met": len(shown),
+    }
+    claims = claims_of(rules)
+    outcomes = claims.outcomes(report.findings)
+    asked = ["guide-done", *(each for each in (f"guide-done-{entry.key.lower()}",) if each in rules.claims)]
+    if all(claims.lack(each, grounds, report.facts, outcomes) is None for each in asked):
+        return GuideStep(entry.key, GuideState.DONE, Because.SEEN, (), findings)
+    to_do = [each for each in unmet if not shown or each.severity.rank >= Severity.WARNING.rank]
+    state, because, reason = _state(members, to_do, met, unknown, waived=len(unmet) < len(counted), left=bool(missing))
+    settles = {settled[each] for each in findings if each in settled}
+    return GuideStep(entry.key, state, because, tuple(sorted(settles)), findings, reason)
 
 
 def _state(
-    entry: GuideEntry, members: Sequence[Finding], unmet: Sequence[Finding], *, waived: bool
+    members: Sequence[Finding],
+    to_do: Sequence[Finding],
+    met: Sequence[Finding],
+    unknown: Sequence[Finding],
+    *,
+    waived: bool,
+    left: bool,
 ) -> tuple[GuideState, Because, Unknown | None]:
-    met = {each.rule for each in members if each.outcome is Outcome.MET}
-    seen = bool(met.intersection(entry.shown_by) if entry.shown_by else met)
-    # What is only good to know keeps no step open that was seen to be done.
-    if any(each.severity.rank >= Severity.WARNING.rank for each in unmet) or (unmet and not seen):
+    """Where a step stands that is not known to be done. What is only good to know keeps none open that was seen."""
+    if to_do:
         return GuideState.TO_DO, Because.UNMET, None
-    unknown = [each for each in members if each.unknown is not None and each.severity.rank >= Severity.WARNING.rank]
+    if left:
+        return GuideState.NOT_KNOWN, Because.LEFT_OUT, None
     for each in unknown:
         if not each.waits_for_input:
             return GuideState.NOT_KNOWN, Because.FAILED, each.unknown
@@ -50,12 +79,10 @@ def _state(
         return GuideState.NOT_KNOWN, Because.WAITS, unknown[0].unknown
     if waived:
         return GuideState.NOT_KNOWN, Because.WAIVED, None
-    if seen:
-        return GuideState.DONE, Because.SEEN, None
     open_ = next((each.unknown for each in members if each.unknown is not None), None)
     if open_ is not None:
         because = Because.WAITS if open_.reason.waits_for_input else Because.FAILED
         return GuideState.NOT_KNOWN, because, open_
-    if members and not entry.shown_by and not met:
-        return GuideState.DONE, Because.NEEDLESS, None
+    if members and not met:
+        return GuideState.NOTHING_HERE, Because.NEEDLESS, None
     return GuideState.NOT_KNOWN, Because.UNSEEN, None

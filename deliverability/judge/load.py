@@ -31,6 +31,7 @@ from deliverability.judge import problems as wrong
 from deliverability.judge.conditions import comparisons_of, paths_of
 from deliverability.judge.files import RuleError, read_guide
 from deliverability.model import rules as model
+from deliverability.model.claims import GROUNDS, About, Claim, Requirement
 from deliverability.model.codes import ABOUT, VERBATIM, Detail
 from deliverability.model.errors import InputError
 from deliverability.model.facts import Catalogue, FactSpec, FactType, Purpose, Value
@@ -41,6 +42,7 @@ NOT_RULES = frozenset(
     {
         *(
             "attachments.yaml",
+            "claims.yaml",
             "contacts.yaml",
             "dns-providers.yaml",
             "glossary.yaml",
@@ -273,11 +275,39 @@ class _GradingShape(_Shape):
         return self
 
 
+class _RequirementShape(_Shape):
+    holds: Any = None
+    each: str | None = None
+    met: list[str] = []
+    text: _Words
+    instead: _Words | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _one_of_both(self) -> _RequirementShape:
+        if (self.holds is None) is not bool(self.met):
+            raise InputError(wrong.HOLDS_OR_MET())
+        return self
+
+
+class _ClaimShape(_Shape):
+    claim: str = pydantic.Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
+    about: About
+    text: _Words
+    words: list[str]
+    requires: list[str] = pydantic.Field(min_length=1)
+
+
+class _ClaimsShape(_Shape):
+    requirements: dict[str, _RequirementShape]
+    claims: list[_ClaimShape]
+
+
 _RULES = pydantic.TypeAdapter(list[_RuleShape])
 _RECEIVER = pydantic.TypeAdapter(_ReceiverShape)
 _SOURCES = pydantic.TypeAdapter(dict[str, _SourceShape])
 _TASKS = pydantic.TypeAdapter(list[_TaskShape])
 _GRADING = pydantic.TypeAdapter(_GradingShape)
+_CLAIMS = pydantic.TypeAdapter(_ClaimsShape)
 _ATTACHMENTS = pydantic.TypeAdapter(dict[str, _TypesShape])
 
 
@@ -298,6 +328,7 @@ class _Loader(Struct):
     tasks: dict[str, model.Task] = field(default_factory=dict)
     grading: model.Grading = field(default_factory=model.Grading)
     cited: list[tuple[FileLine, Sequence[_Ref]]] = field(default_factory=list)
+    claims: tuple[_ClaimsShape, yamlstrict.Document] | None = None
 
     def attachment_file(self, path: Path) -> None:
         """Lists of file types; read before all rules, for a later folder may replace what earlier rules name."""
@@ -339,6 +370,40 @@ class _Loader(Struct):
                 for each in shape.grades
             )
             self.grading = model.Grading(shape.bulk_from, rows, shape.parked.open, shape.parked.closed)
+
+    def read_claims(self) -> dict[str, Claim]:
+        """The claims of the last folder that has some, whose requirements may name any rule of all folders."""
+        if self.claims is None:
+            return {}
+        shape, document = self.claims
+        required = {key: self.requirement(key, each, document) for key, each in shape.requirements.items()}
+        found: dict[str, Claim] = {}
+        used: set[str] = set()
+        for index, each in enumerate(shape.claims):
+            if each.claim in found:
+                self.problems.append(document.at("claims", index).problem(TWICE(name=each.claim)))
+            for name in each.requires:
+                if name not in required:
+                    unknown = nearest(wrong.NO_REQUIREMENT(name=name), name, required)
+                    self.problems.append(document.at("claims", index, "requires").problem(unknown))
+            used.update(each.requires)
+            requires = tuple(required[name] for name in each.requires if name in required)
+            found[each.claim] = Claim(each.claim, each.about, requires, tuple(each.words), _both(each.text))
+        for name in required.keys() - used:
+            self.problems.append(document.at("requirements", name).problem(wrong.UNUSED_REQUIREMENT(name=name)))
+        return found
+
+    def requirement(self, key: str, shape: _RequirementShape, document: yamlstrict.Document) -> Requirement:
+        reader = _ConditionReader(self, document, ("requirements", key), item_of=shape.each, grounds=GROUNDS)
+        if shape.each is not None:
+            reader.list_of_records(shape.each)
+        holds = reader.condition(shape.holds, ("holds",)) if shape.holds is not None else None
+        for rule in () if self.rules_unread else shape.met:
+            if rule not in self.rules:
+                place = document.at("requirements", key, "met")
+                self.problems.append(place.problem(nearest(NO_RULE(name=rule), rule, self.rules)))
+        instead = _both(shape.instead) if shape.instead is not None else {}
+        return Requirement(key, _both(shape.text), holds, shape.each or "", tuple(shape.met), instead)
 
     def folder(self, folder: Path) -> None:
         self.names = {}
@@ -507,7 +572,10 @@ class _Loader(Struct):
 
 
 class _ConditionReader(Struct):
-    """Reads conditions of one place in a file: `place` leads to the rule or statement that they belong to."""
+    """Reads conditions of one place in a file: `place` leads to the rule or statement that they belong to.
+
+    `grounds` may be compared beside the facts.
+    """
 
     loader: _Loader
     document: yamlstrict.Document
@@ -515,11 +583,20 @@ class _ConditionReader(Struct):
     item_of: str | None = None
     limits: dict[str, Value] = field(default_factory=dict)
     failed: bool = False
+    grounds: Catalogue = field(default_factory=dict)
 
     def problem(self, detail: Detail, *path: str | int) -> None:
         self.failed = True
         place = self.document.at(*self.place, *path)
         self.loader.problems.append(place.problem(detail, ".".join(map(str, path))))
+
+    def list_of_records(self, path: str) -> None:
+        """Whether `each` names one."""
+        listed = self.loader.catalogue.get(path)
+        if listed is None:
+            self.problem(nearest(wrong.NO_FACT(name=path), path, self.loader.catalogue), "each")
+        elif listed.type is not FactType.LIST_RECORD:
+            self.problem(wrong.EACH_OF(path=path, type=listed.type.value), "each")
 
     def condition(self, data: Any, path: tuple[str | int, ...]) -> model.Condition | None:
         if not isinstance(data, dict) or not data:
@@ -550,11 +627,11 @@ class _ConditionReader(Struct):
 
     def fact(self, path: str, *where: str | int) -> FactSpec | None:
         full = self.full_path(path)
-        spec = self.loader.catalogue.get(full) if full else None
+        known = {**self.loader.catalogue, **self.grounds} if self.grounds else self.loader.catalogue
+        spec = known.get(full) if full else None
         if full is None:
             self.problem(wrong.ONLY_WITH_EACH(path=path), *where)
         elif spec is None:
-            known = self.loader.catalogue
             if path.startswith("item."):
                 fields = [key.split("[].", 1)[1] for key in known if key.startswith(f"{self.item_of}[].")]
                 missing = wrong.NO_FIELD(list=str(self.item_of), name=path[5:])
@@ -591,11 +668,7 @@ class _RuleReader(_ConditionReader):
     def rule(self, shape: _RuleShape, topic: str, where: FileLine) -> model.Rule | None:
         self.limits = self.loader.limits(shape.limits, self.document.at(*self.place, "limits"))
         if shape.each is not None:
-            listed = self.loader.catalogue.get(shape.each)
-            if listed is None:
-                self.problem(nearest(wrong.NO_FACT(name=shape.each), shape.each, self.loader.catalogue), "each")
-            elif listed.type is not FactType.LIST_RECORD:
-                self.problem(wrong.EACH_OF(path=shape.each, type=listed.type.value), "each")
+            self.list_of_records(shape.each)
             self.item_of = shape.each
         when = self.condition(shape.when, ("when",)) if shape.when is not None else None
         require = self.condition(shape.require, ("require",))
@@ -752,11 +825,14 @@ def load_rules(folders: Sequence[Path], catalogue: Catalogue, remedies: Collecti
             loader.task_file(path)
         if (path := folder / "verdicts.yaml").is_file():
             loader.grading_file(path)
+        if (path := folder / "claims.yaml").is_file():
+            loader.claims = loader.read(path, _CLAIMS) or loader.claims
     for folder in folders:
         loader.folder(folder)
     for where, refs in loader.cited:
         loader.check_refs(where, refs)
     loader.combine()
+    claims = loader.read_claims()
     if loader.problems:
         raise RuleError(*loader.problems)
     receivers = {each.id: each for each in sorted(loader.receivers.values(), key=_place)}
@@ -768,11 +844,16 @@ def load_rules(folders: Sequence[Path], catalogue: Catalogue, remedies: Collecti
         tuple(loader.warnings),
         grading=loader.grading,
         tasks=loader.tasks,
+        claims=claims,
         guide=tuple(
             model.GuideEntry(str(step["key"]), tuple(map(str, step.get("shown_by", ()))))
             for step in read_guide(folders)
         ),
     )
+
+
+def _both(words: _Words) -> dict[str, str]:
+    return {"en": words.en, "ja": words.ja}
 
 
 def _task(shape: _TaskShape) -> model.Task:

@@ -61,7 +61,8 @@ def effects_of(verdict: Verdict) -> tuple[ReceiverEffect, ...]:
 
 def holders(verdict: Verdict) -> frozenset[FindingId]:
     """The findings that hold a verdict where it is, in either class of senders."""
-    return frozenset(FindingId(each.rule, each.item) for each in verdict.effects)
+    lacking = (FindingId(rule) for each in verdict.lacks for rule in each.rules)
+    return frozenset((*(FindingId(each.rule, each.item) for each in verdict.effects), *lacking))
 
 
 def steps(report: Report, rules: RuleSet, refused: Collection[FindingId] = ()) -> tuple[PlanStep, ...]:
@@ -174,8 +175,14 @@ def without(
     findings: Iterable[Finding], done: Collection[FindingId], receivers: Iterable[str], facts: FactSet, rules: RuleSet
 ) -> ReceiverStates:
     """Where the receivers stand once some findings are mended."""
-    left = [each for each in holding(findings, facts) if FindingId(each.rule, each.item) not in done]
-    return receiver_states(assess(left, receivers, facts, rules.grading).verdicts)
+    left = [_met(each) if FindingId(each.rule, each.item) in done else each for each in holding(findings, facts, rules)]
+    return receiver_states(assess(left, receivers, facts, rules).verdicts)
+
+
+def _met(finding: Finding) -> Finding:
+    """The finding as if it were mended."""
+    judgements = tuple(replace(each, outcome=Outcome.MET, unknown=None) for each in finding.judgements)
+    return replace(finding, outcome=Outcome.MET, unknown=None, judgements=judgements)
 
 
 def touches(step: PlanStep, verdicts: Iterable[Verdict]) -> bool:

@@ -60,3 +60,7 @@ COMBINES_UNKNOWN = Code("receiver-combines-unknown", ("receiver", "other"))
 
 GRADES_ORDER = Code("grades-order")
 LAST_GRADE = Code("grades-last")
+
+HOLDS_OR_MET = Code("claim-holds-or-met")
+NO_REQUIREMENT = Code("claim-no-requirement", ("name",))
+UNUSED_REQUIREMENT = Code("claim-unused-requirement", ("name",))

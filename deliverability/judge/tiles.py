@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
+from deliverability.judge.claims import claims_of, left_out
 from deliverability.judge.conditions import paths_of
 from deliverability.model.answer import FindingId, PlanStep, Tile, TileState, TileTopic
+from deliverability.model.claims import Lack
 from deliverability.model.facts import FactSet, Reason, Unknown, Value, records_of, text_of
 from deliverability.model.report import Finding, Outcome, Report
-from deliverability.model.rules import Rule, RuleSet, Scope, Severity
+from deliverability.model.rules import Rule, RuleSet, Scope, Severity, Status
 
 
 class _Kind(Struct, frozen=True):
@@ -52,31 +54,49 @@ _KINDS: Mapping[TileTopic, _Kind] = {
 
 
 def tiles(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> tuple[Tile, ...]:
-    """The tiles of a domain, in their order."""
+    """The tiles of a domain, in their order; none of a kind of which no rule was judged."""
     settled = {each: step.number for step in reversed(plan) for each in step.findings}
     return tuple(_tiles(report, rules, settled))
 
 
 def _tiles(report: Report, rules: RuleSet, settled: Mapping[FindingId, int]) -> Iterator[Tile]:
-    colouring = [each for each in report.findings if _colours(each, rules)]
+    claims, facts = claims_of(rules), report.facts
+    outcomes = claims.outcomes(report.findings)
+    counting = [each for each in report.findings if _counts(each, rules)]
     for topic, kind in _KINDS.items():
-        published = _published(report.facts.at(kind.decides))
+        published = _published(facts.at(kind.decides))
         if isinstance(published, Unknown) and published.reason is Reason.NOT_FOUND and report.assessment.parked:
             published = False  # a domain that sends nothing has no key that only its owner could name
         if published is not True and not kind.always:
             continue
-        unmet = [each for each in colouring if _is_about_own(each, rules.rules[each.rule], kind, report.facts)]
+        colouring = [each.id for each in rules.rules.values() if _may_colour(each) and _is_about(each, kind)]
+        missing = left_out(colouring, report.selection)
+        if not report.selection.whole and len(missing) == len(colouring):
+            continue
+        about = [each for each in counting if _is_about_own(each, rules.rules[each.rule], kind, facts)]
+        unmet = [each for each in about if each.outcome is Outcome.UNMET and _is_severe(each)]
         unmet.sort(key=lambda each: -each.severity.rank)
-        findings = tuple(FindingId(each.rule, each.item) for each in unmet)
+        shown = [each for each in unmet if each.waiver is None]
+        findings = tuple(FindingId(each.rule, each.item) for each in shown)
+        grounds: dict[str, Value] = {
+            "judged.left_out": missing,
+            "judged.published": published,
+            "judged.worst": max((each.severity for each in unmet), key=lambda one: one.rank, default=Severity.NONE),
+            "judged.open": sum(each.unknown is not None and _is_open(each) for each in about),
+            "judged.met": sum(each.outcome is Outcome.MET and bool(each.evidence) for each in about),
+        }
+        lack = claims.lack(f"tile-{topic.value}", grounds, facts, outcomes)
+        state = _state(shown, published, lack)
         yield Tile(
             topic,
-            _state(unmet, published),
-            {path: report.facts.at(path) for path in (kind.decides, *kind.shows)},
-            tuple(_services(topic, report.facts)),
+            state,
+            {path: facts.at(path) for path in (kind.decides, *kind.shows)},
+            tuple(_services(topic, facts)),
             findings,
             min((settled[each] for each in findings if each in settled), default=None),
             published if isinstance(published, Unknown) else None,
             kind.inbound,
+            lack if state is TileState.NEUTRAL else None,
         )
 
 
@@ -84,26 +104,38 @@ def _published(value: Value) -> bool | Unknown:
     return value if isinstance(value, Unknown) else bool(value)
 
 
-def _state(unmet: Sequence[Finding], published: bool | Unknown) -> TileState:
-    worst = max((each.severity for each in unmet), key=lambda severity: severity.rank, default=Severity.NONE)
+def _state(unmet: Sequence[Finding], published: bool | Unknown, lack: Lack | None) -> TileState:
+    """The worst that is unmet; else it is in order where nothing is lacking for that to be said."""
+    worst = unmet[0].severity if unmet else Severity.NONE
     if worst is Severity.ERROR:
         return TileState.BROKEN
     if worst is Severity.WARNING:
         return TileState.FLAWED
     if isinstance(published, Unknown):
         return TileState.UNKNOWN
-    return TileState.FINE if published else TileState.NOTHING
+    if not published:
+        return TileState.NOTHING
+    return TileState.FINE if lack is None else TileState.NEUTRAL
 
 
-def _colours(finding: Finding, rules: RuleSet) -> bool:
-    """Whether it is an open finding that colours a tile."""
-    return (
-        finding.outcome is Outcome.UNMET
-        and finding.waiver is None
-        and finding.severity.rank >= Severity.WARNING.rank
-        and (rule := rules.rules.get(finding.rule)) is not None
-        and rule.scope is not Scope.DISPLAY
-    )
+def _counts(finding: Finding, rules: RuleSet) -> bool:
+    """Whether it is about a tile, and not only about how things look."""
+    rule = rules.rules.get(finding.rule)
+    return finding.outcome is not Outcome.NOT_APPLICABLE and rule is not None and rule.scope is not Scope.DISPLAY
+
+
+def _may_colour(rule: Rule) -> bool:
+    return rule.scope is not Scope.DISPLAY and rule.status is not Status.DEPRECATED
+
+
+def _is_severe(finding: Finding) -> bool:
+    return finding.severity.rank >= Severity.WARNING.rank
+
+
+def _is_open(finding: Finding) -> bool:
+    """Whether a look-up failed, or found nothing, that might show something severe."""
+    unknown = finding.unknown
+    return _is_severe(finding) and unknown is not None and not unknown.reason.waits_for_input
 
 
 def _is_about_own(finding: Finding, rule: Rule, kind: _Kind, facts: FactSet) -> bool:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
+from deliverability.model.claims import Lack
 from deliverability.model.codes import Input
 from deliverability.model.facts import Unknown, Value
 from deliverability.model.rules import Effect, Place, Scope, Severity
 
 if TYPE_CHECKING:
+    from deliverability.model.gate import GateAnswer
     from deliverability.model.report import Care, FactChange, RecordEdit, VerdictKind
 
 
@@ -79,6 +81,7 @@ class ReceiverGroup(Struct, frozen=True):
         checked: how many published requirements could be checked, over all receivers of the group.
         met: how many of these are met.
         remarks: how many lesser things are asked for and unmet (different rules).
+        lacks: what keeps the mail from being accepted, or DNS from being ready, where no finding does.
 
     """
 
@@ -96,6 +99,7 @@ class ReceiverGroup(Struct, frozen=True):
     checked: int = 0
     met: int = 0
     remarks: int = 0
+    lacks: tuple[Lack, ...] = ()
 
 
 class TileTopic(StrEnum):
@@ -113,11 +117,14 @@ class TileTopic(StrEnum):
 
 
 class TileState(StrEnum):
-    """The mark of a tile: ✗ an unmet error, ▲ an unmet warning, ✓ nothing to mend, ? no answer, – nothing there."""
+    """The mark of a tile: ✗ an unmet error, ▲ an unmet warning, ✓ all that it rests on holds (rules/claims.yaml), • it
+    is published and no more is known, ? no answer, – nothing there.
+    """
 
     BROKEN = "broken"
     FLAWED = "flawed"
     FINE = "fine"
+    NEUTRAL = "neutral"
     UNKNOWN = "unknown"
     NOTHING = "nothing"
 
@@ -130,9 +137,10 @@ class TileState(StrEnum):
 _TILE_RANKS = {
     TileState.NOTHING: 0,
     TileState.FINE: 1,
-    TileState.UNKNOWN: 2,
-    TileState.FLAWED: 3,
-    TileState.BROKEN: 4,
+    TileState.NEUTRAL: 2,
+    TileState.UNKNOWN: 3,
+    TileState.FLAWED: 4,
+    TileState.BROKEN: 5,
 }
 
 
@@ -146,6 +154,7 @@ class Tile(Struct, frozen=True):
         step: number of the first step that settles one of them.
         why: for UNKNOWN, why there is no answer (or which names were tried in vain).
         inbound: it is about mail that the domain receives, and is drawn in grey.
+        lack: for NEUTRAL, what keeps it from being in order.
 
     """
 
@@ -157,6 +166,7 @@ class Tile(Struct, frozen=True):
     step: int | None = None
     why: Unknown | None = None
     inbound: bool = False
+    lack: Lack | None = None
 
 
 class Chip(Struct, frozen=True):
@@ -264,19 +274,21 @@ class PolicyWait(StrEnum):
 
 
 class GuideState(StrEnum):
-    """Where a step of the guide stands."""
+    """Where a step of the guide stands. NOTHING_HERE: nothing here is of the kind that it is about."""
 
     DONE = "done"
     TO_DO = "to-do"
+    NOTHING_HERE = "nothing-here"
     NOT_KNOWN = "not-known"
 
 
 class Because(StrEnum):
     """Why a step of the guide stands where it does.
 
-    SEEN: what it asks for was observed (done). NEEDLESS: there is nothing here that it is about (done). UNMET: a
-    finding is open (to do). WAIVED: the user waived what is open (not known). WAITS: something was not given, see
+    SEEN: what it asks for was observed (done). NEEDLESS: there is nothing here that it is about (nothing here). UNMET:
+    a finding is open (to do). WAIVED: the user waived what is open (not known). WAITS: something was not given, see
     `unknown` (not known). FAILED: a look-up was not answered (not known). UNSEEN: only the reader can tell (not known).
+    LEFT_OUT: rules that would tell were not judged (not known).
     """
 
     SEEN = "seen"
@@ -286,6 +298,7 @@ class Because(StrEnum):
     WAITS = "waits"
     FAILED = "failed"
     UNSEEN = "unseen"
+    LEFT_OUT = "left-out"
 
 
 class GuideStep(Struct, frozen=True):
@@ -337,6 +350,9 @@ class ReportAnswer(Struct, frozen=True):
         sends_nothing: SPF lets nobody send as the domain, and it does not count as parked: all its mail fails SPF.
         numbered: the numbers are those that `deliv fix` gives; without a rehearsal of the records they are others, and
             not shown.
+        gate: whether the next DMARC policy is safe; None: there is none to ask about, or nothing was read.
+        earned: keys of the claims about the whole subject that may be made (rules/claims.yaml).
+        lacks: of those that may not, what the first of them lacks.
 
     """
 
@@ -351,6 +367,9 @@ class ReportAnswer(Struct, frozen=True):
     waits: tuple[Waits, ...] = ()
     sends_nothing: bool = False
     numbered: bool = True
+    gate: GateAnswer | None = None
+    earned: frozenset[str] = frozenset()
+    lacks: Mapping[str, Lack] = field(default_factory=dict)
 
     @property
     def shown(self) -> tuple[PlanStep, ...]:

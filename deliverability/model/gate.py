@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from deliverability.model.facts import FactSet, Unknown, text_of
-from deliverability.model.report import Finding, Outcome
+if TYPE_CHECKING:
+    from deliverability.model.report import Finding
 
 TOPIC = "gate"
 """The rules that this topic's file holds are the gate."""
 
 
 class GateKind(StrEnum):
-    """SAFE: every condition is met. NOT_YET: one is not. CANNOT_TELL: one could not be checked, or waits for input."""
+    """SAFE: all that the claim requires (rules/claims.yaml). NOT_YET: a condition is not met. CANNOT_TELL: else."""
 
     SAFE = "safe"
     NOT_YET = "not-yet"
@@ -29,7 +29,7 @@ class GateAnswer(Struct, frozen=True):
         to: quarantine or reject.
         kind: see GateKind.
         missing: what is not met.
-        open: what could not be checked, or waits.
+        open: what could not be checked, waits, or is not met and set aside by the user.
         met: how many conditions are met.
 
     """
@@ -39,16 +39,3 @@ class GateAnswer(Struct, frozen=True):
     missing: tuple[Finding, ...] = ()
     open: tuple[Finding, ...] = ()
     met: int = 0
-
-
-def gate_of(facts: FactSet, findings: Iterable[Finding]) -> GateAnswer | None:
-    """The answer; None where there is no next policy to ask about, or nothing was read that could tell."""
-    to = text_of(facts.value("gate.to"))
-    if not to or isinstance(facts.value("traffic.begin"), Unknown):
-        return None
-    ours = [each for each in findings if each.topic == TOPIC]
-    missing = tuple(each for each in ours if each.outcome is Outcome.UNMET and each.waiver is None)
-    unknown = tuple(each for each in ours if each.outcome is Outcome.UNKNOWN)
-    met = sum(each.outcome is Outcome.MET for each in ours)
-    kind = GateKind.NOT_YET if missing else GateKind.CANNOT_TELL if unknown or not met else GateKind.SAFE
-    return GateAnswer(to, kind, missing, unknown, met)

@@ -7,12 +7,13 @@ from enum import StrEnum
 
 from msgspec import Struct, field
 
-from deliverability.model.answer import FindingId, ReportAnswer
+from deliverability.model.answer import FindingId, Reach, ReportAnswer
+from deliverability.model.claims import Lack
 from deliverability.model.codec import digest, encode_facts
 from deliverability.model.codes import NEEDS, Input
 from deliverability.model.facts import FactSet, Reason, Unknown, Value, Waiver
 from deliverability.model.opinion import SecondOpinion
-from deliverability.model.rules import Effect, Scope, Severity, VolumeClass
+from deliverability.model.rules import Effect, Scope, Selection, Severity, VolumeClass
 
 # Of the JSON report (data/report-4.schema.json): the second number grows where something is added, the first where
 # something that was there changes its meaning or goes.
@@ -87,6 +88,13 @@ _BADNESS = {
     VerdictKind.DNS_NOT_READY: 3,
     VerdictKind.REJECTED: 4,
 }
+
+
+EXIT_0 = "exit-0"
+"""The claim that exit code 0 is."""
+
+FINE = frozenset({VerdictKind.ACCEPTED, VerdictKind.DNS_READY})
+"""The verdicts that are good news."""
 
 
 class Gain(Struct, frozen=True):
@@ -206,6 +214,7 @@ class Verdict(Struct, frozen=True):
         open: what could not be checked though everything needed was given, and might decide.
         if_small, if_bulk: the verdicts by volume; only where they differ.
         missing: without a message, the rules for which no record was found under the names that could be tried.
+        lacks: what keeps it from being accepted, or ready, where no requirement does; see rules/claims.yaml.
 
     """
 
@@ -218,6 +227,7 @@ class Verdict(Struct, frozen=True):
     if_small: Case | None = None
     if_bulk: Case | None = None
     missing: tuple[str, ...] = ()
+    lacks: tuple[Lack, ...] = ()
 
     @property
     def deciding(self) -> tuple[Consequence, ...]:
@@ -240,13 +250,14 @@ class Assessment(Struct, frozen=True):
     """The answer for one subject.
 
     Attributes:
-        verdicts: one a receiver; none for a parked domain.
-        grade: ``A`` to ``F``, one for the subject.
+        verdicts: one a receiver of which every rule was judged; none for a parked domain.
+        grade: ``A`` to ``F``, one for the subject; empty: none can be given, see `ungraded`.
         open: checks that could not be made and could lower the grade.
         dns: without a message, the headline over all receivers; else None.
         closed: for a parked domain, whether nobody can pass as it; None where that could not be told, or not parked.
         ways: for a parked domain, the rules by which somebody could.
         parked: the domain sends nothing, as declared or by its own records.
+        ungraded: what keeps the subject from having a grade; None: it has one.
 
     """
 
@@ -257,6 +268,7 @@ class Assessment(Struct, frozen=True):
     closed: bool | None = None
     ways: tuple[str, ...] = ()
     parked: bool = False
+    ungraded: Lack | None = None
 
 
 class Care(StrEnum):
@@ -346,7 +358,7 @@ class Report(Struct, frozen=True):
     `facts` travel with it so that a renderer can show evidence and trees. The rules it was judged by do not: whoever
     puts it into words is handed them, and `rules_digest` tells which they were.
     `second_opinion` is None where it was not asked for. `answer` has the verdicts grouped, the findings turned into
-    steps, and what the user did not say and both rest on.
+    steps, and what the user did not say and both rest on. `selection` is which rules and receivers were judged.
     """
 
     schema_version: str
@@ -362,6 +374,7 @@ class Report(Struct, frozen=True):
     remedies: tuple[Remedy, ...] = ()
     second_opinion: SecondOpinion | None = None
     answer: ReportAnswer = field(default_factory=ReportAnswer)
+    selection: Selection = Selection()
 
     @property
     def facts_digest(self) -> str:
@@ -372,6 +385,16 @@ class Report(Struct, frozen=True):
     def verdicts(self) -> tuple[Verdict, ...]:
         """One a receiver; none for a parked domain."""
         return self.assessment.verdicts
+
+    @property
+    def verdict_code(self) -> int:
+        """The exit code as far as verdicts go: 0 where that claim may be made, 1 where what it lacks is known
+        not to hold (mail that is not authenticated), 3 where it could not be told.
+        """
+        if EXIT_0 in self.answer.earned or self.answer.reach is Reach.NONE:
+            return 0
+        lacks = (lack for verdict in self.verdicts for lack in verdict.lacks)
+        return 1 if any(lack.unknown is None for lack in lacks) else 3
 
     @property
     def failures(self) -> tuple[Finding, ...]:

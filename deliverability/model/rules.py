@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from msgspec import Struct, field
 
+from deliverability.model.claims import Claim
 from deliverability.model.codes import Detail
 from deliverability.model.facts import Purpose, Value
 from deliverability.model.knowledge import Knowledge
@@ -474,6 +475,24 @@ class Receiver(Struct, frozen=True):
         return self.short.get(lang) or self.name[lang]
 
 
+class Selection(Struct, frozen=True):
+    """Which rules and receivers count: ids or prefixes. Empty `select`: all; empty `receivers`: every provider."""
+
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    receivers: tuple[str, ...] = ()
+
+    def takes(self, rule_id: str) -> bool:
+        """Whether the rule is judged."""
+        chosen = not self.select or rule_id.startswith(self.select)
+        return chosen and not (self.ignore and rule_id.startswith(self.ignore))
+
+    @property
+    def whole(self) -> bool:
+        """Whether no rule is left out."""
+        return not self.select and not self.ignore
+
+
 class GradeRow(Struct, frozen=True):
     """A grade, and any of what gives it; a row without conditions always does.
 
@@ -510,7 +529,7 @@ class RuleSet(Struct, frozen=True):
     """Everything that judges: rules by id in file order, receivers by id in display order, sources by key.
 
     `knowledge` is what the same folders say of the world, for auditors and words; `tasks` are by code,
-    `guide` has the steps of the guide in its order.
+    `guide` has the steps of the guide in its order, `claims` are the positive statements by key.
     """
 
     rules: Mapping[str, Rule]
@@ -522,6 +541,7 @@ class RuleSet(Struct, frozen=True):
     knowledge: Knowledge = field(default_factory=Knowledge)
     tasks: Mapping[str, Task] = field(default_factory=dict)
     guide: tuple[GuideEntry, ...] = ()
+    claims: Mapping[str, Claim] = field(default_factory=dict)
 
     @property
     def providers(self) -> tuple[str, ...]:

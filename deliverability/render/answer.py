@@ -13,6 +13,7 @@ from deliverability.model.answer import (
     ReportAnswer,
     Tile,
 )
+from deliverability.model.claims import Lack
 from deliverability.model.codec import encode, printable
 from deliverability.model.facts import Value
 from deliverability.model.report import RecordEdit
@@ -41,6 +42,7 @@ def answer_json(answer: ReportAnswer) -> Json:
             {"input": each.input.value if each.input else "message", "findings": each.findings} for each in answer.waits
         ],
         "sends_nothing": answer.sends_nothing,
+        "earned": [*sorted(answer.earned)],
     }
 
 
@@ -102,6 +104,7 @@ def _group(group: ReceiverGroup) -> Json:
         "same_cause": group.same_cause,
         "bulk_only": group.bulk_only,
         "requirements": {"checked": group.checked, "met": group.met, "remarks": group.remarks},
+        "lacks": [lack_json(each) for each in group.lacks],
     }
     if group.small is not None and group.bulk is not None:
         shape |= {"small": group.small.value, "bulk": group.bulk.value, "bulk_from": group.bulk_from}
@@ -118,7 +121,15 @@ def _tile(tile: Tile) -> Json:
         "step": tile.step,
         "inbound": tile.inbound,
     }
+    if tile.lack is not None:
+        shape["lack"] = lack_json(tile.lack)
     return shape | {"why": encode(tile.why)} if tile.why is not None else shape
+
+
+def lack_json(lack: Lack) -> Json:
+    """What keeps a good statement from being made."""
+    shape: dict[str, Json] = {"claim": lack.claim, "requirement": lack.requirement, "rules": list(lack.rules)}
+    return shape | {"unknown": encode(lack.unknown)} if lack.unknown is not None else shape
 
 
 def _guide(step: GuideStep) -> Json:

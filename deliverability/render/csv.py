@@ -29,6 +29,7 @@ COLUMNS = (
     "steps",
     "records",
     "fingerprint",
+    "judged",
 )
 # Spreadsheets take a cell that begins so for a formula; in Japanese input methods the wide forms are typed as easily.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
@@ -51,7 +52,7 @@ class CsvWriter:
 
     def report(self, view: ReportView) -> str:
         """The rows of the next report."""
-        return self._begin() + "".join(csv_row(_cells(each, view.report)) for each in view.findings)
+        return self._begin() + "".join(csv_row((*_cells(each, view.report), view.judged)) for each in view.findings)
 
     def end(self) -> str:
         """The head, where there was no report."""

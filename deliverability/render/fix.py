@@ -33,8 +33,7 @@ def fix_text(view: ReportView, care: Care, paper: Paper) -> str:
         for step in shown:
             lines += ["", *step_lines(step, FULL, paper, say)]
     if not chosen:
-        empty = "fix.left-for-care" if plan else "plan.none" if view.complete else "fix.nothing-incomplete"
-        lines += ["", *paper.paragraph(say(empty))]
+        lines += ["", *paper.paragraph(say("fix.left-for-care") if plan else view.plan.heading)]
     if any(step.task == NEW_KEY for step in plan):
         lines += ["", *paper.paragraph(say("fix.new-key", command=f"deliv dkim-keygen {view.domain}"))]
     return paper.text(lines)

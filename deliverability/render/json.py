@@ -22,7 +22,7 @@ from deliverability.model.report import (
     Report,
     Verdict,
 )
-from deliverability.render.answer import Json, answer_json, edit_json, in_order
+from deliverability.render.answer import Json, answer_json, edit_json, in_order, lack_json
 from deliverability.render.formats import WriterOptions
 from deliverability.view.report import ReportView
 from deliverability.words.speaker import Speaker
@@ -129,8 +129,14 @@ def _answer(report: Report) -> dict[str, Json]:
     """The grade and the verdicts; or for a parked domain whether it is closed."""
     found = report.assessment
     shape: dict[str, Json] = {
-        "grade": found.grade,
+        "grade": found.grade or None,
         "grade_open": found.open,
+        "ungraded": None if found.ungraded is None else lack_json(found.ungraded),
+        "judged": {
+            "select": list(report.selection.select),
+            "ignore": list(report.selection.ignore),
+            "receivers": list(report.selection.receivers),
+        },
     }
     if found.parked:
         return shape | {"closed": found.closed, "open": list(found.ways)}
@@ -153,6 +159,7 @@ def _verdict(verdict: Verdict, *, message: bool) -> Json:
         "remarks": [_consequence(each) for each in verdict.remarks],
         "open": [_consequence(each) for each in verdict.open],
         "codes": list(verdict.codes),
+        "lacks": [lack_json(each) for each in verdict.lacks],
     }
     if verdict.if_small is not None and verdict.if_bulk is not None:
         shape |= {"if_small": _case(verdict.if_small), "if_bulk": _case(verdict.if_bulk)}

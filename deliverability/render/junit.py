@@ -2,7 +2,8 @@
 
 A suite per subject, a case per rule and item. A failure is an unmet requirement from the ``--fail-on`` severity on,
 an error one that could not be checked there; so a build fails exactly where the exit code is not 0. What does not
-apply, waits for an input or is accepted by the user is skipped; milder findings pass and say what was found.
+apply, waits for an input or is accepted by the user is skipped; milder findings pass and say what was found. Where only
+the verdicts of receivers keep the exit code from being 0, one case says so.
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ class JunitWriter:
             kind = self._kind(each)
             counts[kind] += 1
             lines += _case(each, kind)
+        if self._fail_on is not None and not (counts["failure"] or counts["error"]) and view.report.verdict_code:
+            kind = "failure" if view.report.verdict_code == 1 else "error"
+            counts[kind] += 1
+            lines += _verdicts(view, kind)
         head = {
             "name": view.subject,
             "tests": str(sum(counts.values())),
@@ -46,7 +51,11 @@ class JunitWriter:
             "timestamp": visible(view.report.run.started.removesuffix("Z")),
             "time": "0",
         }
-        return "\n".join((self._head() + f"<testsuite{_attributes(head)}>", *lines, "</testsuite>")) + "\n"
+        opening = self._head() + f"<testsuite{_attributes(head)}>"
+        if view.judged:
+            judged = _attributes({"name": "judged", "value": view.judged})
+            opening += f"<properties><property{judged}/></properties>"
+        return "\n".join((opening, *lines, "</testsuite>")) + "\n"
 
     def end(self) -> str:
         """What closes the document."""
@@ -68,6 +77,13 @@ class JunitWriter:
         if view.failed:
             return "error" if counts or view.is_bug else "skipped"
         return "" if view.state == "met" else "skipped" if view.state in ("waiting", "not-applicable") else "system-out"
+
+
+def _verdicts(view: ReportView, kind: str) -> list[str]:
+    """The case of a run that no finding fails, though what receivers do is not known."""
+    name = _attributes({"classname": "deliv.verdicts", "name": "verdicts", "time": "0"})
+    lead = view.answer.lead
+    return [f"<testcase{name}><{kind}{_attributes({'message': lead, 'type': kind})}>{escape(lead)}</{kind}></testcase>"]
 
 
 def _case(view: FindingView, kind: str) -> list[str]:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from deliverability.model.paths import FactPath
 from deliverability.model.report import DMARC_STAGES, GRADES, Outcome, Report, VerdictKind
-from deliverability.model.rules import Severity
+from deliverability.model.rules import Selection, Severity
 from deliverability.render.exposition import Gauges
 from deliverability.render.formats import WriterOptions
 from deliverability.view.report import ReportView
@@ -27,7 +27,7 @@ _VERDICTS = {
 
 _HELP = {
     "deliv_verdict": "-1 cannot tell, 0 no known obstacle, 1 at risk, by volume or DNS not ready, 2 refused.",
-    "deliv_grade": "The grade: 4 is A, 3 B, 2 C, 1 D, 0 F.",
+    "deliv_grade": "The grade: 4 is A, 3 B, 2 C, 1 D, 0 F; none where not everything was judged.",
     "deliv_open_checks": "Checks that could lower the grade and could not be made.",
     "deliv_findings": "Findings by severity and outcome (unmet, waived, unknown, waiting, met).",
     "deliv_spf_lookups": "DNS lookups that the SPF record needs; ten are allowed.",
@@ -35,7 +35,7 @@ _HELP = {
     "deliv_dmarc_stage": "The DMARC policy: 0 no record, 1 none, 2 testing, 3 quarantine, 4 reject.",
     "deliv_message_octets": "Size of the audited message as sent.",
     "deliv_last_run_timestamp_seconds": "When the audit ran, in seconds since 1970.",
-    "deliv_info": "Always 1; the version that made the audit.",
+    "deliv_info": "Always 1; the version that made the audit, and its filters (judged; empty: everything was judged).",
 }
 _NUMBERS: Mapping[str, FactPath] = {
     "deliv_spf_lookups": "spf.lookups",
@@ -71,7 +71,8 @@ def _measure(report: Report) -> Iterator[tuple[str, dict[str, str], float]]:
     for verdict in report.verdicts:
         receiver = {"receiver": verdict.receiver}
         yield "deliv_verdict", receiver, _VERDICTS[verdict.verdict]
-    yield "deliv_grade", {}, GRADES[::-1].index(report.assessment.grade)
+    if report.assessment.grade:
+        yield "deliv_grade", {}, GRADES[::-1].index(report.assessment.grade)
     yield "deliv_open_checks", {}, report.assessment.open
     # Zeros as well: an alert on a series that only appears with the first finding would not see it come.
     counts = {
@@ -96,7 +97,13 @@ def _measure(report: Report) -> Iterator[tuple[str, dict[str, str], float]]:
     started = _seconds(report.run.started)
     if started is not None:
         yield "deliv_last_run_timestamp_seconds", {}, started
-    yield "deliv_info", {"version": report.run.version}, 1
+    yield "deliv_info", {"version": report.run.version, "judged": _judged(report.selection)}, 1
+
+
+def _judged(selection: Selection) -> str:
+    """The filters of the run, as its options name them; empty: everything was judged."""
+    parts = {"select": selection.select, "ignore": selection.ignore, "receiver": selection.receivers}
+    return " ".join(f"{name}={','.join(values)}" for name, values in parts.items() if values)
 
 
 def _seconds(moment: str) -> float | None:

@@ -43,6 +43,7 @@ class SarifWriter:
         self._started = ""
         self._version = ""
         self._sound = True
+        self._judged = ""
         self._begun = False
         self._any = False
 
@@ -51,6 +52,7 @@ class SarifWriter:
         text = self._head()
         self._started = self._started or view.report.run.started
         self._version = self._version or view.version
+        self._judged = self._judged or view.judged
         failures: dict[tuple[str, bool], list[str]] = {}
         for each in view.findings:
             if each.failed:
@@ -78,7 +80,8 @@ class SarifWriter:
             invocation["startTimeUtc"] = printable(self._started)
         if self._notifications:
             invocation["toolExecutionNotifications"] = self._notifications
-        tail = f'],\n"tool": {_dump({"driver": driver})},\n"invocations": {_dump([invocation])},\n'
+        limited = f'"properties": {_dump({"judged": self._judged})},\n' if self._judged else ""
+        tail = f'],\n{limited}"tool": {_dump({"driver": driver})},\n"invocations": {_dump([invocation])},\n'
         return self._head() + tail + f'"language": {_dump(self._speaker.lang)}\n}}]\n}}\n'
 
     def _head(self) -> str:

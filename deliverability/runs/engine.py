@@ -186,7 +186,7 @@ def judge_facts(facts: FactSet, rules: RuleSet, selection: Selection) -> JudgedF
     from deliverability.judge.grade import assessed
 
     found = judge(facts, rules, catalogue(), selection)
-    return JudgedFacts(*assessed(found, selection.receivers or rules.providers, facts, rules.grading))
+    return JudgedFacts(*assessed(found, selection.receivers or rules.providers, facts, rules, selection))
 
 
 def make_report(audited: Audited, rules: RuleSet, selection: Selection) -> Report:
@@ -209,6 +209,7 @@ def _judged_report(audited: Audited, rules: RuleSet, selection: Selection) -> Re
         notes=notes_on(audited.subject.domain, audited.facts, audited.started, audited.sources),
         run=Run(__version__, audited.started, audited.sources),
         second_opinion=audited.opinion,
+        selection=selection,
     )
 
 

@@ -11,11 +11,11 @@ from msgspec.structs import replace
 
 from deliverability.auditors.base import Auditor, Execution, gather
 from deliverability.judge.engine import Selection, judge_of
+from deliverability.judge.gate import gate_of
 from deliverability.judge.grade import assess, holding
 from deliverability.judge.plan import ReceiverStates, receiver_states, taken_by_step, touches, without
 from deliverability.model.answer import FindingId, PlanStep
 from deliverability.model.facts import Catalogue, FactSet, Subject, Unknown
-from deliverability.model.gate import gate_of
 from deliverability.model.report import (
     GRADES,
     Assessment,
@@ -107,7 +107,7 @@ async def remedies(rehearsal: Rehearsal, report: Report) -> tuple[tuple[Remedy, 
 async def _accepted(rehearsal: Rehearsal, base: _State) -> tuple[list[Remedy], bool]:
     meant = {(each.rule, each.item) for each in base.findings if each.outcome is Outcome.UNMET and each.waiver is None}
     services = rehearsal.rules.knowledge.services
-    gate = gate_of(base.facts, base.findings)
+    gate = gate_of(base.facts, base.findings, rehearsal.rules, rehearsal.selection)
     first = Situation(base.facts, base.all_unmet, services, gate=gate)
     waiting = [(topic, draft) for topic in TOPICS for draft in topic(first)] if meant else []
     published = {edit_place(edit): edit.old for _, draft in reversed(waiting) for edit in draft.edits}
@@ -356,8 +356,8 @@ class Rehearsal(Struct, frozen=True):
         judge = judge_of(self.rules, self.catalogue, self.selection)
         findings = judge.again(gathered.facts, state.facts, state.findings)
         receivers = self.selection.receivers or self.rules.providers
-        held_by = holding(findings, gathered.facts)
-        answer = _answer(assess(held_by, receivers, gathered.facts, self.rules.grading))
+        held_by = holding(findings, gathered.facts, self.rules)
+        answer = _answer(assess(held_by, receivers, gathered.facts, self.rules, self.selection))
         self.known[key] = _State(laid, gathered.facts, gathered.executions, findings, answer)
         return self.known[key]
 
@@ -408,7 +408,8 @@ def _worse_verdict(before: _State, after: _State) -> bool:
     if now.parked is not was.parked:
         # Sending nothing is another question, which no receiver has an answer to. What was closed has to stay so.
         return was.parked
-    if GRADES.index(now.grade) > GRADES.index(was.grade) or now.ways > was.ways:
+    graded = was.grade and now.grade
+    if (graded and GRADES.index(now.grade) > GRADES.index(was.grade)) or now.ways > was.ways:
         return True
     return any(
         after_mending.rank > kind.rank

@@ -20,13 +20,15 @@ from deliverability.model.answer import (
     TileState,
     TileTopic,
 )
+from deliverability.model.claims import Lack
 from deliverability.model.codes import Input
 from deliverability.model.dkim import signatures_of
 from deliverability.model.facts import Unknown, Value, records_of, text_of, texts_of
-from deliverability.model.report import Report, VerdictKind
-from deliverability.model.rules import Effect
+from deliverability.model.report import FINE, Outcome, Report, VerdictKind
+from deliverability.model.rules import Effect, Severity
 from deliverability.view.findings import FindingIndex, effect_words, receiver_short
 from deliverability.view.unanswered import unanswered, unreached, unreached_hint
+from deliverability.words.claims import instead, judged
 from deliverability.words.details import detail_words
 from deliverability.words.sentences import Phrases, format_value, shortened, visible
 from deliverability.words.speaker import Speaker
@@ -45,10 +47,12 @@ _TILE_TONES = {
     TileState.BROKEN: "bad",
     TileState.FLAWED: "risk",
     TileState.FINE: "good",
+    TileState.NEUTRAL: "none",
     TileState.UNKNOWN: "unknown",
     TileState.NOTHING: "none",
 }
 WORST_FIRST = ("bad", "risk", "unknown", "good", "none")
+_NAMED_LACKS = ("authenticated", "nothing-waived")
 _CAUSES_SHOWN = 2
 _MECHANISMS_SHOWN = 3
 _RECEIVERS_NAMED = 4
@@ -257,8 +261,10 @@ def joined(names: Sequence[str], say: Phrases) -> str:
     return say("punctuation.list").join(names[:-1]) + say("punctuation.and") + names[-1]
 
 
-def kind_words(kind: VerdictKind, effects: Iterable[ReceiverEffect], say: Phrases) -> str:
-    """What becomes of the mail; what is at risk says by which effect."""
+def kind_words(kind: VerdictKind, effects: Iterable[ReceiverEffect], say: Phrases, lacks: Sequence[Lack] = ()) -> str:
+    """What becomes of the mail; what is at risk says by which effect, what cannot be told by what is lacking."""
+    if kind is VerdictKind.CANNOT_TELL and lacks and lacks[0].unknown is None and lacks[0].requirement in _NAMED_LACKS:
+        return say(f"verdict.lacks.{lacks[0].requirement}")
     stated = [(each.effect, each.contested) for each in effects]
     if stated and kind in (VerdictKind.AT_RISK, VerdictKind.DNS_NOT_READY):
         return effect_words(stated, say)
@@ -294,29 +300,51 @@ def _lead(report: Report, findings: FindingIndex, speaker: Speaker, tone: str) -
     if not report.message and report.facts.value("spf.sends_nothing") is True:
         return "bad", say("lead.sends-nothing", domain=domain)
     broken = any(tile.state is TileState.BROKEN and tile.findings for tile in answer.tiles)
-    if not report.message and not broken and (not answer.groups or answer.groups[0].kind is VerdictKind.DNS_READY):
+    if broken and (not answer.groups or answer.groups[0].kind in FINE):
+        return tone, _of_tiles(answer.tiles, findings, say, domain)
+    if not report.message and "domain-ready" in answer.earned:
         return "good", say("answer.dns-ready", domain=domain)
     if not answer.groups:
-        return tone, _of_tiles(answer.tiles, findings, say, domain)
+        return _without_receivers(report, findings, speaker)
+    if not report.message and answer.groups[0].kind is VerdictKind.DNS_READY:
+        names = [receiver_short(ident, speaker) for each in answer.groups for ident in each.receivers]
+        return "good", say("lead.ready-at", domain=domain, receivers=joined(names, say))
     worst = answer.groups[0]
     if not report.message and worst.kind is not VerdictKind.DNS_NOT_READY:
-        return tone if broken else group_tone(worst), _of_dns(worst, answer.tiles, findings, say, domain)
+        return tone if broken else group_tone(worst), _of_dns(worst, answer.tiles, findings, speaker, domain)
+    if worst.kind is VerdictKind.DNS_NOT_READY and worst.lacks:
+        lacking = instead(worst.lacks, speaker)
+        return group_tone(worst), say("answer.dns-not-ready", domain=domain, short=lacking)
     return group_tone(worst), _of_groups(answer.groups, report, findings, speaker)
 
 
 def _of_tiles(tiles: Sequence[Tile], findings: FindingIndex, say: Phrases, domain: str) -> str:
-    """Where no receiver was asked about: what is broken, or that nothing is."""
+    """What is broken."""
     broken = findings.shorts(finding for tile in tiles if tile.state is TileState.BROKEN for finding in tile.findings)
-    if broken:
-        return say("lead.dns-broken", domain=domain, short=say("punctuation.clauses").join(broken[:_CAUSES_SHOWN]))
-    return say("answer.dns-ready", domain=domain)
+    return say("lead.dns-broken", domain=domain, short=say("punctuation.clauses").join(broken[:_CAUSES_SHOWN]))
 
 
-def _of_dns(worst: ReceiverGroup, tiles: Sequence[Tile], findings: FindingIndex, say: Phrases, domain: str) -> str:
+def _without_receivers(report: Report, findings: FindingIndex, speaker: Speaker) -> tuple[str, str]:
+    """Where no receiver has a verdict, for not all of its rules were judged: what is unmet of those that were."""
+    say = speaker.say
+    unmet = [each for each in report.findings if each.outcome is Outcome.UNMET and each.waiver is None]
+    unmet = [each for each in unmet if each.severity.rank >= Severity.WARNING.rank]
+    unmet.sort(key=lambda each: -each.severity.rank)
+    names = judged(report.selection, speaker)
+    if not unmet:
+        key = "judged" if "judged-clean" in report.answer.earned else "judged-open"
+        return "none", say(f"lead.{key}", judged=names)
+    shorts = findings.shorts(FindingId(each.rule, each.item) for each in unmet)
+    tone = "bad" if unmet[0].severity is Severity.ERROR else "risk"
+    return tone, say("lead.judged-unmet", judged=names, short=say("punctuation.clauses").join(shorts[:_CAUSES_SHOWN]))
+
+
+def _of_dns(worst: ReceiverGroup, tiles: Sequence[Tile], findings: FindingIndex, speaker: Speaker, domain: str) -> str:
     """Without a message, where DNS alone decides against it at nobody."""
+    say = speaker.say
     if any(tile.state is TileState.BROKEN and tile.findings for tile in tiles):
         return _of_tiles(tiles, findings, say, domain)
-    missing = findings.reasons(worst.deciding)[:_CAUSES_SHOWN]
+    missing = findings.reasons(worst.deciding)[:_CAUSES_SHOWN] or [instead(worst.lacks, speaker)]
     key = "cannot-tell" if worst.kind is VerdictKind.CANNOT_TELL else "dns-partly"
     return say(f"answer.{key}", domain=domain, short=say("value.separator").join(missing))
 
@@ -332,8 +360,7 @@ def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: Findin
     if worst.bulk_only or worst.kind is VerdictKind.DEPENDS:
         # One verb and one condition are said of all who are named.
         alike = [each for each in alike if each.effects == worst.effects and each.bulk_only == worst.bulk_only]
-    fine = (VerdictKind.ACCEPTED, VerdictKind.DNS_READY)
-    alone = all(each in alike or each.kind in fine for each in groups)
+    alone = all(each in alike or each.kind in FINE for each in groups)
     effects = [effect for each in alike for effect in each.effects]
     names = [receiver_short(ident, speaker) for each in alike for ident in each.receivers]
     mail = say("label.this-mail") if report.message else say("label.mail-of", domain=visible(report.domain))
@@ -345,7 +372,9 @@ def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: Findin
         case VerdictKind.ACCEPTED:
             return say.count("lead.accepted", len(names)) if len(names) > 1 else say("lead.accepted-at", **words)
         case VerdictKind.CANNOT_TELL:
-            reason = joined(findings.reasons(worst.deciding)[:_CAUSES_SHOWN], say)
+            if worst.lacks and worst.lacks[0].unknown is None:
+                return say(f"lead.lacks.{number}", receivers=words["receivers"], reason=instead(worst.lacks, speaker))
+            reason = joined(findings.reasons(worst.deciding)[:_CAUSES_SHOWN], say) or instead(worst.lacks, speaker)
             return say(f"lead.cannot-tell.{number}", receivers=words["receivers"], reason=reason)
         case VerdictKind.DEPENDS:
             return _depends(worst, words, number, say, alone=alone)
@@ -391,7 +420,7 @@ def _depends(group: ReceiverGroup, words: Mapping[str, str], number: str, say: P
     number_of = f"{group.bulk_from:,}" if group.bulk_from else ""
     many = say("verdict.from-number", n=number_of) if number_of else say("lead.in-bulk")
     amount = say("lead.amount", n=number_of) if number_of else say("lead.amount-bulk")
-    fine = alone and group.small in (None, VerdictKind.ACCEPTED, VerdictKind.DNS_READY)
+    fine = alone and (group.small is None or group.small in FINE)
     sentence = (
         say(f"lead.depends-refused.{number}", **words, many=many)
         if refused
@@ -449,11 +478,13 @@ def _alone(number: int | None) -> tuple[int, ...]:
 def _group(group: ReceiverGroup, report: Report, findings: FindingIndex, speaker: Speaker) -> GroupView:
     say = speaker.say
     receivers = tuple(ReceiverView(ident, receiver_short(ident, speaker)) for ident in group.receivers)
-    heading = kind_words(group.kind, group.effects, say)
+    heading = kind_words(group.kind, group.effects, say, group.lacks)
     names = say("punctuation.list").join(each.name for each in receivers)
     line = "refused-line" if group.kind is VerdictKind.REJECTED else "line"
     unknown = group.kind is VerdictKind.CANNOT_TELL
-    causes = findings.reasons(group.deciding)[:_CAUSES_SHOWN] if unknown else findings.shorts(group.deciding)[:1]
+    lacking = "" if group.kind is VerdictKind.DEPENDS else instead(group.lacks, speaker)
+    causes = [lacking] if lacking else findings.reasons(group.deciding)[:_CAUSES_SHOWN]
+    causes = causes if unknown or lacking else findings.shorts(group.deciding)[:1]
     return GroupView(
         tone=group_tone(group),
         heading=heading,
@@ -474,11 +505,11 @@ def _group_notes(group: ReceiverGroup, report: Report, say: Phrases) -> Iterable
         yield say("group.same-cause")
     if group.small is not None and group.bulk is not None:
         many = say("verdict.from-number", n=f"{group.bulk_from:,}") if group.bulk_from else say("verdict.from-bulk")
-        bulk, small = kind_words(group.bulk, group.effects, say), say(f"verdict.{group.small.value}")
+        bulk, small = kind_words(group.bulk, group.effects, say), kind_words(group.small, (), say, group.lacks)
         given = isinstance(report.facts.value("subject.daily_volume"), int)
         option = say("option.purpose" if given else "option.daily-volume")
         yield say("group.depends", many=many, bulk=in_sentence(bulk), small=in_sentence(small), option=option)
-    if group.kind in (VerdictKind.ACCEPTED, VerdictKind.DNS_READY):
+    if group.kind in FINE:
         yield say.count("group.checked", group.checked)
         if group.remarks:
             yield say.count("verdict.remarks", group.remarks)
@@ -488,6 +519,8 @@ def _tile(tile: Tile, report: Report, findings: FindingIndex, speaker: Speaker) 
     say = speaker.say
     if tile.state is TileState.UNKNOWN and tile.why is not None:
         problem = visible(shortened(detail_words(tile.why.detail, say))) if tile.why.detail else say("value.unknown")
+    elif tile.lack is not None:
+        problem = instead([tile.lack], speaker)
     else:
         problem = joined(findings.shorts(tile.findings)[:1], say)
     services = [_service_name(ident, speaker) for ident in tile.services]

@@ -7,8 +7,9 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 from msgspec import Struct
 
+from deliverability.judge.runs import may_write
 from deliverability.model.contacts import AskedFor, ContactChannel, ContactPack, QuotedReply, SendingHost
-from deliverability.model.rules import Confidence
+from deliverability.model.rules import Confidence, RuleSet
 from deliverability.view.findings import FindingView, receiver_name
 from deliverability.view.report import ReportView
 from deliverability.words.dates import full_day_words
@@ -57,7 +58,7 @@ def contact_view(pack: ContactPack, view: ReportView, *, anyway: bool = False) -
     say = speaker.say
     receiver = receiver_name(pack.contact.receiver, speaker)
     message: tuple[str, ...] = ()
-    tone, lead = _lead(pack, receiver, say)
+    tone, lead = _lead(pack, receiver, speaker.rules, say)
     writes = pack.contact.channel is not ContactChannel.NONE
     if writes and (anyway or not pack.first):
         message = tuple(_message(pack, speaker))
@@ -71,14 +72,14 @@ def contact_view(pack: ContactPack, view: ReportView, *, anyway: bool = False) -
     )
 
 
-def _lead(pack: ContactPack, receiver: str, say: Phrases) -> tuple[str, str]:
+def _lead(pack: ContactPack, receiver: str, rules: RuleSet, say: Phrases) -> tuple[str, str]:
     if pack.contact.channel is ContactChannel.NONE:
         return "unknown", say("contact.none", receiver=receiver)
     if pack.first:
         return "bad", say.count("contact.mend-first", len(pack.first))
-    if pack.unchecked:
-        return "unknown", say.count("contact.unchecked-first", len(pack.unchecked))
-    return "good", say("contact.ready", receiver=receiver)
+    if may_write(len(pack.first), len(pack.unchecked), rules):
+        return "good", say("contact.ready", receiver=receiver)
+    return "unknown", say.count("contact.unchecked-first", len(pack.unchecked))
 
 
 def _sections(

@@ -9,7 +9,6 @@ from msgspec.structs import replace
 
 from deliverability.model.dkim import signatures_of
 from deliverability.model.facts import Unknown, Value, records_of
-from deliverability.model.gate import gate_of
 from deliverability.model.paths import FactPath
 from deliverability.model.report import DMARC_STAGES, Report
 from deliverability.model.rules import Severity
@@ -399,7 +398,7 @@ def _dmarc(report: Report, say: Phrases) -> DmarcView | None:
 
 
 def _gate(report: Report, say: Phrases) -> tuple[str, ...]:
-    answer = gate_of(report.facts, report.findings)
+    answer = report.answer.gate
     if answer is None:
         return ()
     headline = say(f"gate.{answer.kind.value}", domain=visible(report.domain), policy=answer.to)

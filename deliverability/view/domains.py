@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from deliverability.model.answer import Reach, ReceiverGroup, TileTopic
-from deliverability.model.report import Report, VerdictKind
+from deliverability.model.report import FINE, Report, VerdictKind
 from deliverability.view.answer import TONES, TileView
 from deliverability.words.sentences import Phrases
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from deliverability.view.report import ReportView
 
 TOPICS = (TileTopic.SPF, TileTopic.DKIM, TileTopic.DMARC, TileTopic.MX)
+_KINDS = ("fix", "fine", "open", "closed", "lost")
 _WORST_FIRST = ("bad", "risk", "unknown", "good", "none")
 
 
@@ -40,7 +41,7 @@ class DomainRow(Struct, frozen=True):
         refused: how many receivers refuse it; empty without a message.
         at_risk: at how many it is at risk; empty without a message.
         first: the first step, that nothing is to do, or why nothing is known.
-        kind: how it counts: fix, fine, closed or lost.
+        kind: how it counts: fix, fine, open (not all could be judged), closed or lost.
 
     """
 
@@ -88,7 +89,9 @@ def domains_view(rows: Sequence[DomainRow], say: Phrases) -> DomainsView:
         with_messages=bool(messages),
         rows=tuple(sorted(rows, key=lambda row: _WORST_FIRST.index(row.tone))),
         summary=say("value.separator").join(
-            say(f"domains.kind.{kind}", n=str(kinds[kind])) for kind in ("fix", "fine", "closed", "lost") if kinds[kind]
+            say(f"domains.kind.{kind}", n=str(kinds[kind]))
+            for kind in ("fix", "fine", "open", "closed", "lost")
+            if kinds[kind]
         ),
     )
 
@@ -135,7 +138,7 @@ def _first(view: ReportView, say: Phrases) -> str:
         return say("domains.lost")
     if view.plan.steps:
         return view.plan.steps[0].what
-    return say("domains.closed") if view.parked else ""
+    return say("domains.closed") if "closed" in report.answer.earned else ""
 
 
 def _kind(view: ReportView, tone: str) -> str:
@@ -143,4 +146,8 @@ def _kind(view: ReportView, tone: str) -> str:
         return "lost"
     if tone in ("bad", "risk") or view.plan.steps:
         return "fix"
-    return "closed" if view.parked else "fine"
+    earned = view.report.answer.earned
+    if view.parked:
+        return "closed" if "closed" in earned else "open"
+    fine = all(each.kind in FINE for each in view.report.answer.groups) and "grade" in earned
+    return "fine" if fine else "open"

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec import Struct
 
 from deliverability.model.answer import ReceiverEffect
-from deliverability.model.report import Judgement, Outcome, Report, Verdict
+from deliverability.model.report import GRADES, Judgement, Outcome, Report, Verdict
 from deliverability.model.rules import Receiver
 from deliverability.view.answer import TONES, kind_words
 from deliverability.view.checks import CheckView, requirement_sources
 from deliverability.view.findings import FindingView, combines, effect_words, receiver_name
 from deliverability.view.parts import SourceView
+from deliverability.words.claims import instead, judged
 from deliverability.words.sentences import Phrases, capital, visible
 from deliverability.words.speaker import Speaker
 
@@ -134,7 +135,9 @@ def _list(
         id=receiver.id,
         name=receiver_name(receiver.id, speaker),
         tone=TONES[verdict.verdict],
-        label=kind_words(verdict.verdict, (ReceiverEffect(e.effect, e.contested) for e in verdict.effects), say),
+        label=kind_words(
+            verdict.verdict, (ReceiverEffect(e.effect, e.contested) for e in verdict.effects), say, verdict.lacks
+        ),
         count=f"{met}/{met + unmet}" if met + unmet else "",
         about=visible(receiver.about.get(speaker.lang, "")),
         rows=rows,
@@ -188,11 +191,22 @@ def _topic(name: str, checks: Sequence[CheckView], say: Phrases) -> TopicView:
     )
 
 
-def summary_words(report: Report, counts: Mapping[str, int], say: Phrases) -> str:
+def grade_words(report: Report, speaker: Speaker) -> str:
+    """The grade, and of what; or why there is none."""
+    say, found = speaker.say, report.assessment
+    if found.grade:
+        key = "grade" if report.message or found.parked else "grade-dns"
+        return say(f"verdict.{key}", grade=found.grade)
+    if filters := judged(report.selection, speaker):
+        return say("verdict.no-grade-judged", judged=filters)
+    return say("verdict.no-grade", reason=instead([found.ungraded] if found.ungraded else [], speaker))
+
+
+def summary_words(report: Report, counts: Mapping[str, int], speaker: Speaker) -> str:
     """The one last line: grade, counts, who refuses, and the first step."""
-    answer, found = report.answer, report.assessment
+    say, answer, found = speaker.say, report.answer, report.assessment
     todo = counts["error"] + counts["warning"] + counts["info"]
-    parts = [say("verdict.grade", grade=found.grade)]
+    parts = [grade_words(report, speaker)]
     parts += [say.count(f"checks.{key}", n) for key, n in (("todo", todo), ("met", counts["met"])) if n]
     parts += [say.count("checks.left", found.open)] if found.open else []
     refused = sum(len(each.receivers) for each in answer.groups if TONES[each.kind] == "bad")
@@ -210,7 +224,7 @@ def still_spam(report: Report, speaker: Speaker) -> tuple[tuple[str, str, str], 
 
     Only where nothing is to mend: else that comes first.
     """
-    if not report.message or report.answer.shown or any(TONES[each.kind] != "good" for each in report.answer.groups):
+    if not report.message or "nothing-to-fix" not in report.answer.earned or report.assessment.grade != GRADES[0]:
         return ()
     return tuple(
         _for_senders(each.receiver, speaker) for each in report.verdicts if not combines(each.receiver, speaker)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
+from deliverability.judge.runs import earned
 from deliverability.model.causes import (
     CauseGroup,
     CauseKind,
@@ -203,7 +204,8 @@ class _Writer:
             yield self.words(
                 "lead-failed", n=self.domains(causes.failed), share=self.percent(causes.failed, causes.domains)
             )
-        if not lookups.broken and not absent and not causes.failed:
+        well = {"subjects": causes.domains, "unchecked": causes.failed, "to_mend": lookups.broken + absent}
+        if "fleet-fine" in earned(("fleet-fine",), self.speaker.rules, **well):
             yield self.words("lead-fine")
 
     def actions(self) -> Iterator[FleetAction]:

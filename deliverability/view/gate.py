@@ -34,8 +34,9 @@ class GateView(Struct, frozen=True):
     Attributes:
         domain: safe to show.
         to: quarantine, reject, or empty where there is no next policy.
-        kind: safe, not-yet, cannot-tell; empty where there is nothing to ask.
-        tone: good, bad or unknown.
+        kind: safe, not-yet, cannot-tell; where there is no next policy stay (what is published hits none of your mail),
+            hits (it does) or cannot-tell.
+        tone: good, bad, risk or unknown.
         headline: the answer.
         would: what the policy would have done in the window; empty where nothing was read.
         conditions: what is missing, then what could not be checked.
@@ -62,7 +63,7 @@ def gate_view(view: ReportView, answer: GateAnswer | None, day: date | None) -> 
     say, facts = view.speaker.say, view.report.facts
     domain = visible(view.report.domain)
     if answer is None:
-        return _without(domain, facts, say)
+        return _without(view, domain, facts, say)
     kind = answer.kind.value
     step = _step(view, answer) if answer.kind is GateKind.SAFE else None
     asked = {"domain": domain, "policy": answer.to}
@@ -78,8 +79,8 @@ def gate_view(view: ReportView, answer: GateAnswer | None, day: date | None) -> 
     return GateView(domain, answer.to, kind, tone, headline, would, tuple(missing), earliest, day, step)
 
 
-def _without(domain: str, facts: FactSet, say: Phrases) -> GateView:
-    """Where there is nothing to ask, or nothing was read."""
+def _without(view: ReportView, domain: str, facts: FactSet, say: Phrases) -> GateView:
+    """Where there is nothing to ask, or nothing was read: what the policy that is published does, as far as known."""
     stage = facts.value("dmarc.stage")
     if isinstance(stage, Unknown):
         return GateView(domain, "", "cannot-tell", "unknown", say("gate.no-dns", domain=domain))
@@ -87,7 +88,14 @@ def _without(domain: str, facts: FactSet, say: Phrases) -> GateView:
         return GateView(domain, "", "not-yet", "bad", say("gate.no-record-yet", domain=domain))
     to = text_of(facts.value("gate.to"))
     if not to:
-        return GateView(domain, "", "", "good", say(f"gate.last.{stage}", domain=domain))
+        policy = text_of(facts.value("dmarc.effective_policy")) or text_of(facts.value("dmarc.policy"))
+        if "gate-stay" in view.report.answer.earned:
+            would = would_words(facts, policy, say)
+            return GateView(domain, "", "stay", "good", say(f"gate.last.{stage}", domain=domain), would)
+        headline = say("gate.at", domain=domain, policy=policy)
+        if not facts.value("traffic.yours"):
+            return GateView(domain, "", "cannot-tell", "unknown", headline + say("gate.at-unread"))
+        return GateView(domain, "", "hits", "risk", headline + say("gate.at-hits"), would_words(facts, policy, say))
     return GateView(domain, to, "cannot-tell", "unknown", say("gate.no-reports", domain=domain, policy=to))
 
 

@@ -17,7 +17,12 @@ from deliverability.view.findings import FindingIndex
 from deliverability.words.sentences import Phrases, visible
 from deliverability.words.speaker import Speaker
 
-_TONES = {GuideState.DONE: "good", GuideState.TO_DO: "risk", GuideState.NOT_KNOWN: "unknown"}
+_TONES = {
+    GuideState.DONE: "good",
+    GuideState.TO_DO: "risk",
+    GuideState.NOTHING_HERE: "none",
+    GuideState.NOT_KNOWN: "unknown",
+}
 
 
 class GuideRow(Struct, frozen=True):
@@ -26,8 +31,8 @@ class GuideRow(Struct, frozen=True):
     Attributes:
         key: "G1".
         title: what the guide asks for.
-        tone: good, risk or unknown.
-        state: "done", "to do", "not known".
+        tone: good, risk, none or unknown.
+        state: "done", "to do", "nothing of this kind here", "not known".
         because: why it stands there in a few words: what settles it, or what would show it.
         step_words: "steps 3 and 5", all that settle it; empty: none.
         anchor: the finding where no step settles it; empty: none.
@@ -52,7 +57,7 @@ class GuideView(Struct, frozen=True):
 
     Attributes:
         heading: "The guide's steps".
-        summary: "9 of 16 done, 4 to do, 3 not known".
+        summary: "9 of 16 done, 4 to do, 3 not known"; what is none is left out.
         rows: the steps in their order.
 
     """
@@ -69,14 +74,19 @@ def guide_view(report: Report, findings: FindingIndex, speaker: Speaker) -> Guid
     steps = [each for each in report.answer.guide if each.key in texts]
     rows = tuple(_row(each, texts[each.key], report, findings, say) for each in steps)
     states = Counter(each.state for each in steps)
-    summary = say(
-        "guide-table.summary",
-        all=str(len(rows)),
-        done=str(states[GuideState.DONE]),
-        todo=str(states[GuideState.TO_DO]),
-        unknown=str(states[GuideState.NOT_KNOWN]),
-    )
-    return GuideView(say("guide-table.heading"), summary, rows)
+    return GuideView(say("guide-table.heading"), _summary(states, report, say), rows)
+
+
+def _summary(states: Mapping[GuideState, int], report: Report, say: Phrases) -> str:
+    """How many steps stand where; where all that is known is that a message would show it, only that."""
+    total = str(sum(states.values()))
+    whole = report.selection.whole
+    if whole and not report.message and not states[GuideState.DONE] and not states[GuideState.TO_DO]:
+        return say("guide-table.message", all=total)
+    counted = [
+        say(f"guide-table.{state.value}", n=str(states[state]), all=total) for state in GuideState if states[state]
+    ]
+    return say("value.separator").join(counted)
 
 
 def _row(step: GuideStep, texts: Mapping[str, Any], report: Report, findings: FindingIndex, say: Phrases) -> GuideRow:

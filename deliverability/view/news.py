@@ -9,10 +9,11 @@ from enum import IntEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
+from deliverability.judge.runs import run_claims
 from deliverability.model.answer import ReceiverEffect
 from deliverability.model.gate import GateKind
 from deliverability.model.history import Cause, ChangeKind, FindingChange, RecordChange, VerdictChange
-from deliverability.model.report import VerdictKind
+from deliverability.model.report import FINE, VerdictKind
 from deliverability.model.rules import Effect, RuleSet
 from deliverability.model.traffic import GateWeek
 from deliverability.model.weekly import Summary, WeeklyEntry
@@ -25,7 +26,6 @@ from deliverability.words.sentences import shortened, visible
 SUBJECT_COLUMNS = {"en": 90, "ja": 100}
 """How wide a subject may be; a full-width character takes two."""
 _AT_RISK = (VerdictKind.AT_RISK, VerdictKind.DEPENDS, VerdictKind.DNS_NOT_READY)
-_FINE = (VerdictKind.ACCEPTED, VerdictKind.DNS_READY)
 _NAMES = 2
 _CAUSES = 2
 _LISTED = 5
@@ -165,7 +165,7 @@ class _Writer:
                 "shut", gate, name, NewsKind.OTHER, self._because([self._worst(entry, new)] if new else ())
             )
         better = [each for each in comparison.verdicts if each.after.rank < each.before.rank]
-        fine = [each for each in better if each.after in _FINE]
+        fine = [each for each in better if each.after in FINE]
         if fine:
             return self._verdicts("better", fine, name, causes, NewsKind.BETTER)
         freed = [each for each in better if each.before is VerdictKind.REJECTED]
@@ -184,7 +184,7 @@ class _Writer:
 
     def tone(self, entries: Sequence[WeeklyEntry]) -> str:
         """Good only where nothing is to mend."""
-        return "good" if _state(entries)[0] == "well" else "none"
+        return "good" if _state(entries, self._rules)[0] == "well" else "none"
 
     def still(self, entry: WeeklyEntry) -> str:
         """A domain that is refused or at risk as it was, in one line; empty: it is not."""
@@ -307,11 +307,11 @@ class _Writer:
     def of_all(self, form: str, entries: Sequence[WeeklyEntry]) -> NewsView:
         """Of a `first` run, or a `quiet` one: what is refused, or at risk, or that all is well."""
         say = self._say
-        state, concerned = _state(entries)
+        state, concerned = _state(entries, self._rules)
         number = len({each.domain for each in entries})
         listed = say("value.separator").join(
             say("news.listed", domain=self._name(each), receivers=say.count("news.receivers", len(_worst(each)[1])))
-            if each.verdicts
+            if each.verdicts and _worst(each)[1]
             else self._name(each)
             for each in concerned[:_LISTED]
         )
@@ -341,22 +341,15 @@ def _worst(entry: WeeklyEntry) -> tuple[str, list[str]]:
     return "at-risk", [each.receiver for each in entry.verdicts if each.verdict in _AT_RISK]
 
 
-def _state(entries: Sequence[WeeklyEntry]) -> tuple[str, list[WeeklyEntry]]:
-    """How all of them stand: the worst, and whose it is."""
+def _state(entries: Sequence[WeeklyEntry], rules: RuleSet) -> tuple[str, list[WeeklyEntry]]:
+    """How all of them stand: the worst, and whose it is; well only where that claim may be made."""
     found = _by_state(entries)
     for state in ("refused", "open", "at-risk"):
         if found.get(state):
             return state, found[state]
     if any(each.counts.get(level) for each in entries for level in ("error", "warning")):
         return "to-do", []
-    return ("well" if entries and all(map(_is_well, entries)) else "partly"), []
-
-
-def _is_well(entry: WeeklyEntry) -> bool:
-    """Whether everything that was asked about the subject was answered, and is fine."""
-    if entry.problems or entry.failures or entry.unchecked:
-        return False
-    return entry.closed == "closed" or all(each.verdict in _FINE for each in entry.verdicts)
+    return ("well" if "all-well" in run_claims(entries, rules) else "partly"), []
 
 
 def _by_state(entries: Sequence[WeeklyEntry]) -> Mapping[str, list[WeeklyEntry]]:

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from deliverability.model.answer import Chip, PlanStep, PolicyWait
 from deliverability.model.facts import Value
-from deliverability.model.report import Care, FactChange, RecordEdit, Report
+from deliverability.model.report import Care, FactChange, RecordEdit, Report, VerdictKind
 from deliverability.view.answer import in_sentence, joined, kind_words
 from deliverability.view.diff import Piece, diff
 from deliverability.view.findings import FindingIndex, receiver_short
@@ -141,8 +141,8 @@ class PlanView(Struct, frozen=True):
         return (*self.steps, *self.folded, *self.received)
 
 
-def plan_view(report: Report, findings: FindingIndex, speaker: Speaker) -> PlanView:
-    """The plan of a report in words."""
+def plan_view(report: Report, findings: FindingIndex, speaker: Speaker, *, todo: int) -> PlanView:
+    """The plan of a report in words. `todo`: how many checks ask for something to be done."""
     say, answer = speaker.say, report.answer
     writer = _Writer(report, findings, speaker)
     shown, folded, received = (
@@ -150,7 +150,7 @@ def plan_view(report: Report, findings: FindingIndex, speaker: Speaker) -> PlanV
     )
     more = say.count("plan.more" if shown else "plan.better", len(folded)) if folded else ""
     return PlanView(
-        heading=_heading(len(shown), say),
+        heading=_heading(len(shown), say) if shown else _without_steps(report, todo, say),
         steps=shown,
         folded=folded,
         more=more,
@@ -175,9 +175,23 @@ def _names(steps: Sequence[PlanStepView], say: Phrases, *, numbered: bool) -> st
     return listed + (say("value.more", n=str(rest)) if rest else "")
 
 
+_NO_STEPS = {
+    "nothing-to-fix": "plan.none",
+    "nothing-judged": "plan.none-judged",
+    "nothing-but-waived": "plan.none-but-waived",
+    "nothing-checked": "fix.nothing-incomplete",
+}
+
+
+def _without_steps(report: Report, todo: int, say: Phrases) -> str:
+    """What is said where no step stands open: the first claim that may be made."""
+    earned = report.answer.earned
+    if todo:
+        return say.count("plan.improvements" if "nothing-urgent" in earned else "plan.to-do", todo)
+    return say(next((key for claim, key in _NO_STEPS.items() if claim in earned), "plan.not-known"))
+
+
 def _heading(number: int, say: Phrases) -> str:
-    if not number:
-        return say("plan.none")
     key = f"plan.number.{number}"
     words = say(key) if key in say else str(number)
     return say("plan.heading.one" if number == 1 else "plan.heading.other", n=words)
@@ -185,6 +199,11 @@ def _heading(number: int, say: Phrases) -> str:
 
 def _policy_waits(waits: Sequence[PolicyWait], say: Phrases) -> str:
     return say(f"plan.policy.{waits[0].value}") if waits else ""
+
+
+def _told(gains: Sequence[Chip]) -> Sequence[Chip]:
+    """What is told of the gains of a step: that something is known which was not only where nothing else is gained."""
+    return [each for each in gains if each.before is not VerdictKind.CANNOT_TELL] or gains
 
 
 class _Writer:
@@ -214,7 +233,7 @@ class _Writer:
             records=tuple(_record(each, whole=self._whole) for each in step.edits),
             lines=words.fields,
             files=words.files,
-            chips=tuple(self._chip(each) for each in step.gains),
+            chips=tuple(self._chip(each) for each in _told(step.gains)),
             settles=also,
             settles_count=say.count("plan.settles", len(also)) if also else "",
             care=step.care.value,
@@ -254,7 +273,8 @@ class _Writer:
     def _chip(self, chip: Chip) -> ChipView:
         say = self._say
         names = tuple(receiver_short(ident, self._speaker) for ident in chip.receivers)
-        before = in_sentence(kind_words(chip.before, chip.effects, say))
+        lacks = next((each.lacks for each in self._report.verdicts if each.receiver in chip.receivers), ())
+        before = in_sentence(kind_words(chip.before, chip.effects, say, lacks))
         if chip.after is None:
             change = say("chip.no-reason-open" if self._report.message else "chip.no-reason", before=before)
         else:

@@ -14,6 +14,7 @@ from deliverability.view.checks import CheckView, by_topic, check_views
 from deliverability.view.evidence import (
     ReceiverListView,
     TopicView,
+    grade_words,
     receiver_lists,
     still_spam,
     summary_words,
@@ -27,6 +28,7 @@ from deliverability.view.parts import (
     OpinionView,
 )
 from deliverability.view.plan import PlanView, plan_view
+from deliverability.words.claims import judged
 from deliverability.words.dates import moment_words
 from deliverability.words.sentences import Phrases, format_value, octets, shortened, visible
 from deliverability.words.speaker import Speaker
@@ -95,6 +97,11 @@ class ReportView:
         return tuple(_run_source(source, self.speaker.say) for source in self.report.run.sources)
 
     @property
+    def judged(self) -> str:
+        """What filters left to be judged; empty: everything was judged."""
+        return judged(self.report.selection, self.speaker)
+
+    @property
     def facts_digest(self) -> str:
         """The beginning of the digest of the facts."""
         return self.report.facts_digest[:12]
@@ -131,13 +138,16 @@ class ReportView:
             say("label.taken-from", text=visible(shortened(given, _ADDRESS_SHOWN))) if isinstance(given, str) else ""
         )
         mail = visible(shortened(PurePath(self.report.message).name)) if self.report.message else say("label.dns-only")
-        meta = tuple(filter(None, (taken, mail, self.started, *sources)))
+        limited = say("judged.label", judged=self.judged) if self.judged else ""
+        meta = tuple(filter(None, (taken, mail, limited, self.started, *sources)))
         return answer_view(self.report, self._index, self.speaker, meta=meta, remarks=self.warnings[:2])
 
     @cached_property
     def plan(self) -> PlanView:
         """What to do, in order."""
-        return plan_view(self.report, self._index, self.speaker)
+        counts = self.counts
+        todo = counts["error"] + counts["warning"] + counts["info"]
+        return plan_view(self.report, self._index, self.speaker, todo=todo)
 
     @cached_property
     def guide_table(self) -> GuideView:
@@ -147,7 +157,7 @@ class ReportView:
     @property
     def summary(self) -> str:
         """The last line: grade, counts, who refuses, the first step."""
-        return summary_words(self.report, self.counts, self.speaker.say)
+        return summary_words(self.report, self.counts, self.speaker)
 
     @cached_property
     def receiver_lists(self) -> tuple[ReceiverListView, ...]:
@@ -173,7 +183,7 @@ class ReportView:
             "met": counts["met"],
             "open": counts["unknown"] + (0 if self.parked else counts["waiting"]),
         }
-        parts = [say("verdict.grade", grade=self.report.assessment.grade)]
+        parts = [grade_words(self.report, self.speaker)]
         return " · ".join([*parts, *(say.count(f"checks.{key}", n) for key, n in numbers.items() if n)])
 
     @property

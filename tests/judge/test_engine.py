@@ -51,6 +51,16 @@ CATALOGUE = {
 }
 
 GRADING = load_rules().grading
+# What claims require of the counts; the rules here know nothing of what else they rest on.
+COUNTED = {"every-rule", "nothing-hinders", "nothing-waived", "nothing-open", "nothing-missing", "no-way-in"} | {
+    "grade-settled"
+}
+CLAIMS = {
+    key: replace(claim, requires=tuple(each for each in claim.requires if each.key in COUNTED))
+    for key, claim in load_rules().claims.items()
+}
+
+ANY = RuleSet({}, {}, {}, "", grading=GRADING, claims=CLAIMS)
 
 
 def rule(
@@ -90,10 +100,10 @@ MESSAGE = {"message.present": True}
 
 def judged(facts: dict[str, Any], the_rule: Rule, *receivers: Receiver) -> tuple[tuple[Finding, ...], Assessment]:
     """The findings and the answer for a message, unless `facts` say that there is none."""
-    rules = RuleSet({the_rule.id: the_rule}, {r.id: r for r in receivers}, {}, "", grading=GRADING)
+    rules = RuleSet({the_rule.id: the_rule}, {r.id: r for r in receivers}, {}, "", grading=GRADING, claims=CLAIMS)
     known = FactSet({path: Fact(path, decode(value)) for path, value in (MESSAGE | facts).items()})
     findings = judge(known, rules, CATALOGUE, Selection(receivers=tuple(r.id for r in receivers)))
-    return findings, assess(findings, [r.id for r in receivers], known, GRADING)
+    return findings, assess(findings, [r.id for r in receivers], known, rules)
 
 
 SMALL = Compare("size", Op.LE, LimitRef("most"))
@@ -195,7 +205,7 @@ def test_a_statement_that_hangs_on_a_missing_input_waits_for_it_and_one_on_a_fai
     facts = {"size": 99, "present": {"unknown": "not-configured"}}
     (finding,), found = judged(facts, rule(SMALL, limits={"most": 50}), receiver("one", marks))
     assert finding.judgements[0].unknown == Unknown(Reason.NOT_CONFIGURED)
-    assert found.verdicts[0].verdict is VerdictKind.ACCEPTED
+    assert found.verdicts[0].verdict is VerdictKind.CANNOT_TELL
     facts["present"] = {"unknown": "servfail"}
     _, found = judged(facts, rule(SMALL, limits={"most": 50}), receiver("one", marks))
     assert found.verdicts[0].verdict is VerdictKind.CANNOT_TELL
@@ -230,11 +240,13 @@ def test_a_combination_is_the_hardest_of_its_members_at_any_volume(
 ) -> None:
     for members in ((receiver("a", one), receiver("b", other)), (receiver("a", other), receiver("b", one))):
         both = replace(receiver("strict"), combines=("a", "b"))
-        rules = RuleSet({"X-001": rule(PRESENT)}, {r.id: r for r in (*members, both)}, {}, "", grading=GRADING)
+        rules = RuleSet(
+            {"X-001": rule(PRESENT)}, {r.id: r for r in (*members, both)}, {}, "", grading=GRADING, claims=CLAIMS
+        )
         values = {"present": False, "message.present": True, "size": Unknown(Reason.TIMEOUT)}
         facts = FactSet({path: Fact(path, value) for path, value in values.items()})
         findings = judge(facts, rules, CATALOGUE, Selection(receivers=("strict",)))
-        (verdict,) = assess(findings, ["strict"], facts, GRADING).verdicts
+        (verdict,) = assess(findings, ["strict"], facts, rules).verdicts
         assert verdict.verdict is kind
         assert [each.contested for each in verdict.deciding] == [contested]
         assert rules.providers == ("a", "b")
@@ -283,13 +295,17 @@ def test_a_rule_for_another_purpose_does_not_apply() -> None:
 
 def test_a_failed_lookup_of_a_decisive_rule_is_never_a_pass() -> None:
     _, found = judged({"present": {"unknown": "timeout"}}, rule(PRESENT), receiver("any", REFUSES))
-    assert (found.verdicts[0].verdict, found.grade, found.open) == (VerdictKind.CANNOT_TELL, "A", 1)
+    assert (found.verdicts[0].verdict, found.grade, found.open) == (VerdictKind.CANNOT_TELL, "", 1)
     assert [each.rule for each in found.verdicts[0].open] == ["X-001"]
 
 
-def test_an_input_that_was_not_given_leaves_open_what_it_would_refuse_for() -> None:
-    for effect, kind in ((Effect.REJECT, VerdictKind.CANNOT_TELL), (Effect.SPAM, VerdictKind.ACCEPTED)):
-        said = replace(REFUSES, effect=effect)
+def test_an_input_that_was_not_given_leaves_open_what_would_stop_or_mark_the_mail() -> None:
+    for effect, kind in (
+        (Effect.REJECT, VerdictKind.CANNOT_TELL),
+        (Effect.SPAM, VerdictKind.CANNOT_TELL),
+        (Effect.NOTE, VerdictKind.ACCEPTED),
+    ):
+        said = replace(REFUSES, severity=Severity.WARNING, effect=effect)
         _, found = judged({"present": {"unknown": "not-configured"}}, rule(PRESENT), receiver("any", said))
         assert found.verdicts[0].verdict is kind
 
@@ -302,8 +318,8 @@ def test_without_a_message_the_answer_is_about_dns() -> None:
         (False, VerdictKind.DNS_NOT_READY, "D"),
         ({"unknown": "no-message"}, VerdictKind.DNS_READY, "A"),
         ({"unknown": "not-configured"}, VerdictKind.DNS_READY, "A"),
-        ({"unknown": "not-found"}, VerdictKind.DNS_PARTLY, "A"),
-        ({"unknown": "servfail"}, VerdictKind.CANNOT_TELL, "A"),
+        ({"unknown": "not-found"}, VerdictKind.DNS_PARTLY, ""),
+        ({"unknown": "servfail"}, VerdictKind.CANNOT_TELL, ""),
     ):
         _, found = judged(alone | {"present": value}, rule(PRESENT), who)
         assert (found.verdicts[0].verdict, found.dns, found.grade) == (kind, kind, grade)
@@ -312,7 +328,7 @@ def test_without_a_message_the_answer_is_about_dns() -> None:
 
 def test_a_parked_domain_is_closed_or_open() -> None:
     parked = {"message.present": False, "subject.parked": True}
-    for value, closed, grade in ((True, True, "A"), (False, False, "D"), ({"unknown": "timeout"}, None, "A")):
+    for value, closed, grade in ((True, True, "A"), (False, False, "D"), ({"unknown": "timeout"}, None, "")):
         _, found = judged(parked | {"present": value}, rule(PRESENT), receiver("any", REFUSES))
         assert (found.closed, found.grade, found.verdicts, found.parked) == (closed, grade, (), True)
         assert found.ways == (("X-001",) if closed is False else ())
@@ -344,14 +360,14 @@ def test_a_verdict_names_what_decides_it_and_the_replies_for_that() -> None:
 
     facts = FactSet({"message.present": Fact("message.present", True)})
     findings = [finding(1, Effect.SPAM, "450"), finding(2, Effect.REJECT, "550"), finding(3, Effect.NOTE, "250")]
-    (rejected,) = assess(findings, ["r"], facts, GRADING).verdicts
+    (rejected,) = assess(findings, ["r"], facts, ANY).verdicts
     assert [each.rule for each in rejected.deciding] == ["X-002"]
     assert [each.rule for each in rejected.effects] == ["X-002", "X-001"]
     assert rejected.codes == ("550",)
-    (at_risk,) = assess([findings[0], findings[2]], ["r"], facts, GRADING).verdicts
+    (at_risk,) = assess([findings[0], findings[2]], ["r"], facts, ANY).verdicts
     assert [each.rule for each in at_risk.deciding] == ["X-001"]
     assert at_risk.codes == ("450",)
-    (accepted,) = assess([findings[2]], ["r"], facts, GRADING).verdicts
+    (accepted,) = assess([findings[2]], ["r"], facts, ANY).verdicts
     assert (accepted.deciding, accepted.codes) == ((), ())
     assert [each.codes for each in accepted.remarks] == [("250",)]
 
@@ -391,10 +407,10 @@ def test_gains_are_what_judging_again_with_that_finding_met_would_give(
     facts = FactSet({"message.present": Fact("message.present", message)})
 
     def standings(of: tuple[Finding, ...]) -> dict[str, VerdictKind]:
-        return {each.receiver: each.verdict for each in assess(of, RECEIVERS, facts, GRADING).verdicts}
+        return {each.receiver: each.verdict for each in assess(of, RECEIVERS, facts, ANY).verdicts}
 
     before = standings(findings)
-    for index, finding in enumerate(assessed(findings, RECEIVERS, facts, GRADING)[0]):
+    for index, finding in enumerate(assessed(findings, RECEIVERS, facts, ANY)[0]):
         told = {each.receiver: (each.before, each.after) for each in finding.gains}
         if finding.outcome is not Outcome.UNMET:
             assert told == {}

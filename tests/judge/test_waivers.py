@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from deliverability.auditors import catalogue
 from deliverability.judge.engine import Selection
@@ -57,14 +58,23 @@ def test_a_waived_finding_stays_unmet_and_fails_no_run() -> None:
     ("reason", "kind"),
     [
         ("accepted-risk", VerdictKind.DNS_NOT_READY),
-        ("handled-elsewhere", VerdictKind.DNS_READY),
-        ("not-applicable", VerdictKind.DNS_READY),
-        ("false-positive", VerdictKind.DNS_READY),
+        ("handled-elsewhere", VerdictKind.CANNOT_TELL),
+        ("not-applicable", VerdictKind.CANNOT_TELL),
+        ("false-positive", VerdictKind.CANNOT_TELL),
     ],
 )
 def test_receivers_do_not_know_what_the_user_accepts(reason: str, kind: VerdictKind) -> None:
-    """A risk that is accepted is still one; what does not apply, or somebody else takes care of, is none."""
-    made = report(LOOKUPS, waiver(reason=reason))
+    """A risk that is accepted is still one; what the user sets aside is not judged, and never good news."""
+    only = {ident: each for ident, each in RULES.rules.items() if ident.startswith(("SPF-003", "WAI"))}
+    known = {
+        **LOOKUPS,
+        "spf.authorised_ip4": 256,
+        "subject.domain": "example.com",
+        "subject.waivers": (waiver(reason=reason),),
+    }
+    facts = FactSet({path: Fact(path, value) for path, value in known.items()})
+    made = make_report(Audited(Subject("example.com"), facts, "", ()), replace(RULES, rules=only), Selection())
+    assert made.assessment.grade == ("D" if kind is VerdictKind.DNS_NOT_READY else "")
     (gmail,) = [each for each in made.verdicts if each.receiver == "gmail"]
     assert gmail.verdict is kind
 

@@ -290,7 +290,7 @@ def test_a_receiver_leads_to_its_own_list():
 
 
 def test_without_a_message_the_records_are_the_answer():
-    source = page_of(example_posture(), message="", domain="kk.dk")
+    source = page_of(example_posture(), message="", domain="kk.dk", findings=())
     words = Page(source).words
 
     assert "Nothing in DNS stands in the way of mail from kk.dk." in words

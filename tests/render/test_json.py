@@ -27,6 +27,8 @@ def test_the_top_level_names_are_stable():
         "subject",
         "grade",
         "grade_open",
+        "ungraded",
+        "judged",
         "verdicts",
         "answer",
         "findings",
@@ -60,6 +62,7 @@ def test_a_verdict_names_its_caps_and_what_is_open():
         "remarks": [{"rule": "DMARC-006", "item": "", "effect": "note", "codes": [], "contested": False}],
         "open": [{"rule": "NET-001", "item": "", "effect": "spam", "codes": [], "contested": False}],
         "codes": [],
+        "lacks": [],
     }
 
 

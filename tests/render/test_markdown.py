@@ -80,7 +80,7 @@ def test_the_answer_stands_above_the_plan_and_the_summary_is_last() -> None:
     order = [
         "❌ **Gmail refuses this mail, because neither SPF nor DKIM passes for sakura-shop.example.**",
         "- ❌ Refused by Gmail",
-        "- ✅ No known obstacle at au",
+        "- ❔ Up to the filter at au",
         "From sakura-shop.example: SPF passes for bounce.mailer.example",
         "## Three steps",
         "### 1. Let your mail server or mailing service sign as sakura-shop.example",

@@ -88,8 +88,8 @@ def test_what_is_needed_and_met_is_read_from_the_answer_to_the_summary():
     order = [
         "sakura-shop.example · newsletter.eml · 25 Nov 2026",
         "✗ Refused by Gmail",
+        "? Up to the filter at au",
         "because neither SPF nor DKIM passes for sakura-shop.example → step 1",
-        "✓ No known obstacle at au",
         "From sakura-shop.example ─✗─ SPF",
         "⇒ DMARC fails",
         "Three steps ─",

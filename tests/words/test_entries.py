@@ -123,7 +123,7 @@ def test_a_long_value_is_shown_in_strings_but_where_it_is_split_there(provider: 
     report = make_report(
         facts=facts(values, ()), answer=ReportAnswer(plan=steps(edit("s1._domainkey.example.com", LONG)))
     )
-    view = plan_view(report, FindingIndex((), {}, speaking.shipped().say), speaking.shipped())
+    view = plan_view(report, FindingIndex((), {}, speaking.shipped().say), speaking.shipped(), todo=1)
     (record,) = view.all[0].records
     assert bool(record.strings) is shown
     if shown:

@@ -49,7 +49,7 @@ def row_of(
 ) -> FleetRow:
     """The judgement of one domain."""
     findings = judge_of(rules, catalogue(), selection).bare_findings(facts)
-    assessment = assess(findings, selection.receivers or rules.providers, facts, rules.grading)
+    assessment = assess(findings, selection.receivers or rules.providers, facts, rules, selection)
     return FleetRow(
         domain=domain,
         labels=labels,

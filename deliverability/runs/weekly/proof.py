@@ -130,7 +130,8 @@ class RecordTrials:
         judge = judge_of(self._rules, self._catalogue, self._selection)
         findings = judge.again(gathered.facts, self._report.facts, self._report.findings)
         receivers = self._selection.receivers or self._rules.providers
-        return Judged.of(findings, assess(findings, receivers, gathered.facts, self._rules.grading).verdicts)
+        found = assess(findings, receivers, gathered.facts, self._rules, self._selection)
+        return Judged.of(findings, found.verdicts)
 
 
 def wait_in(loop: asyncio.AbstractEventLoop) -> Wait:

@@ -579,7 +579,7 @@ def _has_message(facts: FactSet) -> bool:
 
 def _judged(facts: FactSet, rules: RuleSet, selection: Selection, known: Sequence[StoredFinding]) -> Judged:
     findings = _known_again(judge(facts, rules, catalogue(), selection), known)
-    assessment = assess(findings, selection.receivers or rules.providers, facts, rules.grading)
+    assessment = assess(findings, selection.receivers or rules.providers, facts, rules, selection)
     return Judged.of(findings, assessment.verdicts)
 
 

@@ -15,9 +15,9 @@ from typing import Final
 from msgspec import Struct
 
 from deliverability.auditors.standing import SourceStanding
-from deliverability.judge.gate import earliest
+from deliverability.judge.gate import earliest, gate_of
 from deliverability.model.facts import FactSet, Value, number_of, records_of, text_of, texts_of
-from deliverability.model.gate import TOPIC, gate_of
+from deliverability.model.gate import TOPIC
 from deliverability.model.history import ChangeKind, Comparison, FindingChange
 from deliverability.model.observed import Observed
 from deliverability.model.report import Finding, Outcome, Report
@@ -82,10 +82,10 @@ def gate_week(
 
     `ruled`: what the facts `before` are judged to be by the rules of this run.
     """
-    answer = gate_of(report.facts, report.findings)
+    answer = gate_of(report.facts, report.findings, rules, report.selection)
     if answer is None or not any(each.topic == TOPIC for each in report.findings):
         return None
-    was = gate_of(before, ruled) if comparison.previous else None
+    was = gate_of(before, ruled, rules, report.selection) if comparison.previous else None
     day = earliest(answer, report.facts, rules, today=date.fromisoformat(report.run.started[:10]))
     return GateWeek(
         answer.to,

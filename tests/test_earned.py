@@ -1,0 +1,280 @@
+"""Good news is earned: what is removed, filtered out, set aside or made worse never gives better news.
+
+Over the known senders and the fixed zones and mails, whose facts, rules and findings are taken away at random.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from functools import cache
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from deliverability.auditors import catalogue
+from deliverability.judge.engine import Selection, judge
+from deliverability.judge.gate import gate_of
+from deliverability.judge.grade import assess
+from deliverability.model.answer import GuideState, TileState
+from deliverability.model.facts import Fact, FactSet, Reason, Unknown, Value, number_of
+from deliverability.model.gate import GateKind
+from deliverability.model.report import FINE, GRADES, Finding, Outcome, Report
+from deliverability.model.rules import Severity
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.open import PortSettings, open_ports
+from deliverability.runs.engine import Audited, gather_facts, make_report
+from deliverability.runs.exit import exit_code
+from deliverability.runs.job import Job, Options, Sample
+from deliverability.runs.rules import load_rules
+from deliverability.view.report import ReportView
+from tests import TESTS, traffic
+from tests import test_known_senders as known
+from tests.speaking import shipped
+from tests.test_corpus_smoke import senders, zones
+
+RULES = load_rules()
+GOLDEN = TESTS / "golden"
+SENDERS = (
+    *("google-workspace", "self-hosted-postfix", "bulk-unaligned", "passes-nothing", "reject-policy-fails"),
+    *("newsletter-50000-a-day", "list-post-changed", "domain-only", "parked"),
+)
+SUBJECTS = (*SENDERS, "good", "good-dns", "broken-dns", "parked-dns")
+EVERYTHING = Selection()
+
+
+@cache
+def audited(subject: str) -> Audited:
+    """The facts of a known sender, or of a fixed zone: with its mail, or of DNS alone."""
+    if any(case.id == subject for case in known.CASES):
+        return known._audited(subject)
+    name, _, alone = subject.partition("-")
+    mail = None if alone else Sample(f"{name}.eml", data=(GOLDEN / f"{name}.eml").read_bytes())
+    ports = replace(open_ports(PortSettings(zones=[GOLDEN / f"{name}.zone"])), clock=FixedClock(known.NOW))
+    return asyncio.run(gather_facts(Job(f"{name}.example", mail, Options()), ports))
+
+
+def report(subject: str, selection: Selection = EVERYTHING, facts: FactSet | None = None) -> Report:
+    """Its report, by other facts where they are given."""
+    given = audited(subject)
+    return make_report(given if facts is None else replace(given, facts=facts), RULES, selection)
+
+
+def good_news(made: Report) -> Iterator[str]:
+    """Every good statement of a report, by name."""
+    yield from (f"{each.receiver} takes it" for each in made.verdicts if each.verdict in FINE)
+    yield from (f"tile {each.topic}" for each in made.answer.tiles if each.state is TileState.FINE)
+    yield from (f"step {each.key}" for each in made.answer.guide if each.state is GuideState.DONE)
+    yield from (f"claim {each}" for each in made.answer.earned)
+    if made.answer.gate is not None and made.answer.gate.kind is GateKind.SAFE:
+        yield "gate safe"
+    if exit_code(made, Severity.ERROR) == 0:
+        yield "exit code 0"
+
+
+OF_FILTERS = {"claim nothing-judged", "claim judged-clean", "claim nothing-but-waived", "claim nothing-checked"}
+"""Statements that speak only of what was judged, and say so."""
+
+
+def better(before: Report, after: Report, *, but: frozenset[str] = frozenset()) -> set[str]:
+    """What is better news after than before."""
+    found = set(good_news(after)) - set(good_news(before)) - OF_FILTERS - but
+    was, now = before.assessment.grade, after.assessment.grade
+    if now and (not was or GRADES.index(now) < GRADES.index(was)):
+        found.add(f"grade {was or '–'} to {now}")
+    return found
+
+
+# What was asked, not what was found: without a message, or for another purpose, it is another question.
+ASKED = ("subject.", "message.present", "envelope.")
+
+
+def paths_of(subject: str) -> list[str]:
+    """Facts that can be taken away."""
+    return sorted(path for path in audited(subject).facts.facts if not path.startswith(ASKED))
+
+
+def without(subject: str, paths: Mapping[str, Value]) -> FactSet:
+    """Its facts with some of them changed."""
+    facts = audited(subject).facts
+    changed = {path: replace(facts.facts[path], value=value) for path, value in paths.items()}
+    return FactSet({**facts.facts, **changed}, facts.evidence)
+
+
+LOST = st.sampled_from([Unknown(Reason.TIMEOUT), Unknown(Reason.SERVFAIL), Unknown(Reason.BUG)])
+
+
+@settings(max_examples=25)
+@given(st.data(), st.sampled_from(SUBJECTS))
+def test_a_fact_that_is_not_known_makes_no_news_better(data: st.DataObject, subject: str) -> None:
+    paths = data.draw(st.lists(st.sampled_from(paths_of(subject)), min_size=1, max_size=4, unique=True))
+    lost = without(subject, {path: data.draw(LOST) for path in paths})
+    assert better(report(subject), report(subject, facts=lost)) == set(), paths
+
+
+@pytest.mark.parametrize("subject", ["list-post-changed", "good-dns"])
+def test_each_single_fact_that_is_not_known_makes_no_news_better(subject: str) -> None:
+    before = report(subject)
+    found = {
+        path: worse
+        for path in paths_of(subject)
+        if (worse := better(before, report(subject, facts=without(subject, {path: Unknown(Reason.TIMEOUT)}))))
+    }
+    assert found == {}
+
+
+PREFIXES = sorted({ident.partition("-")[0] for ident in RULES.rules} | {*list(RULES.rules)[::7], "ALN-001"})
+SELECTIONS = st.builds(
+    Selection,
+    select=st.lists(st.sampled_from(PREFIXES), max_size=3, unique=True).map(tuple),
+    ignore=st.lists(st.sampled_from(PREFIXES), max_size=3, unique=True).map(tuple),
+    receivers=st.lists(st.sampled_from(list(RULES.receivers)), max_size=3, unique=True).map(tuple),
+)
+
+
+@settings(max_examples=25)
+@given(SELECTIONS, st.sampled_from(SUBJECTS))
+def test_a_filter_only_removes_statements(selection: Selection, subject: str) -> None:
+    """Only the exit code speaks of the rules that were asked for."""
+    before = report(subject, replace(selection, select=(), ignore=(), receivers=tuple(RULES.receivers)))
+    after = report(subject, selection)
+    assert better(before, after, but=frozenset({"exit code 0", "claim exit-0"})) == set()
+    if not selection.whole:
+        assert after.assessment.grade in ("", "F")
+        assert after.assessment.closed is not True
+
+
+@settings(max_examples=25)
+@given(st.lists(st.sampled_from(list(RULES.rules)), min_size=1, max_size=4, unique=True), st.sampled_from(SUBJECTS))
+def test_a_waiver_only_removes_statements(rules: list[str], subject: str) -> None:
+    """But for the exit code and the plan: what is waived fails no run, and is nothing to do."""
+    for reason in ("accepted-risk", "not-applicable"):
+        items = tuple(
+            {"rule": rule, "reason": reason, "item": None, "note": None, "until": None, "expired": False, "used": None}
+            for rule in rules
+        )
+        facts = audited(subject).facts
+        waived = FactSet({**facts.facts, "subject.waivers": Fact("subject.waivers", items)}, facts.evidence)
+        after = report(subject, facts=waived)
+        assert better(report(subject), after, but=frozenset({"exit code 0"})) == set()
+
+
+@settings(max_examples=25)
+@given(st.data(), st.sampled_from(SUBJECTS))
+def test_an_unmet_rule_makes_no_verdict_and_no_grade_better(data: st.DataObject, subject: str) -> None:
+    facts = audited(subject).facts
+    findings = judge(facts, RULES, catalogue(), Selection())
+    index = data.draw(st.sampled_from([n for n, each in enumerate(findings) if each.outcome is not Outcome.UNMET]))
+    worse = _failing(findings[index])
+    before = assess(findings, RULES.providers, facts, RULES)
+    after = assess([*findings[:index], worse, *findings[index + 1 :]], RULES.providers, facts, RULES)
+    for was, now in zip(before.verdicts, after.verdicts, strict=True):
+        assert now.verdict.rank >= was.verdict.rank, worse.rule
+    if after.grade:
+        assert before.grade, worse.rule
+        assert GRADES.index(after.grade) >= GRADES.index(before.grade), worse.rule
+    assert not (after.closed and not before.closed)
+
+
+def _failing(finding: Finding) -> Finding:
+    judgements = tuple(replace(each, outcome=Outcome.UNMET, unknown=None) for each in finding.judgements)
+    return replace(finding, outcome=Outcome.UNMET, unknown=None, judgements=judgements)
+
+
+# --- the gate ---------------------------------------------------------------------------------------------------------
+
+DAYS = traffic.days_until(number=28)
+MONTH = [traffic.Mail(day, "198.51.100.10", traffic.SIGNED, 1000) for day in DAYS]
+
+
+@cache
+def month() -> FactSet:
+    """The facts of a month after which the next policy is safe."""
+    return asyncio.run(traffic.facts_for(traffic.observed(MONTH)))
+
+
+def gate(facts: FactSet, selection: Selection = EVERYTHING) -> GateKind | None:
+    """The answer of the gate."""
+    answer = gate_of(facts, judge(facts, RULES, catalogue(), selection), RULES, selection)
+    return answer.kind if answer is not None else None
+
+
+def test_a_good_month_is_safe() -> None:
+    assert gate(month()) is GateKind.SAFE
+
+
+@pytest.mark.parametrize(
+    "path", ["traffic.span_days", "traffic.sources", "traffic.own.aligned_low", "traffic.begin", "traffic.yours"]
+)
+def test_what_is_not_known_of_reports_makes_nothing_safe(path: str) -> None:
+    lost = replace(month().facts[path], value=Unknown(Reason.TIMEOUT))
+    assert gate(FactSet({**month().facts, path: lost}, month().evidence)) is not GateKind.SAFE
+
+
+@settings(max_examples=15)
+@given(st.sampled_from([ident for ident in RULES.rules if ident.startswith("GATE")]))
+def test_a_gate_of_which_a_condition_is_left_out_or_waived_is_not_safe(rule: str) -> None:
+    assert gate(month(), Selection(ignore=(rule,))) is not GateKind.SAFE
+    assert gate(month(), Selection(select=(rule,))) is not GateKind.SAFE
+
+
+@pytest.mark.parametrize("number", [1, 400, 20_000])
+def test_mail_that_does_not_pass_makes_nothing_safe(number: int) -> None:
+    """What would be lost is never above what is safe, and more of it never makes safe what was not."""
+    lost = traffic.Mail(DAYS[20], "203.0.113.30", traffic.UNSIGNED, number)
+    facts = asyncio.run(traffic.facts_for(traffic.observed([*MONTH, lost])))
+    if gate(facts) is GateKind.SAFE:
+        assert number_of(facts.value("traffic.would_fail")) <= number_of(facts.value("traffic.yours")) / 100
+    assert number < 400 or gate(facts) is not GateKind.SAFE
+
+
+# --- the corpus -------------------------------------------------------------------------------------------------------
+
+
+@cache
+def of_corpus(domain: str) -> Audited:
+    """The facts of a domain whose zone the corpus has."""
+    return asyncio.run(gather_facts(Job(domain), zones()))
+
+
+@pytest.mark.parametrize("domain", senders()[::20])
+def test_the_invariants_hold_for_real_domains(domain: str) -> None:
+    given_ = of_corpus(domain)
+    before = make_report(given_, RULES, EVERYTHING)
+    for selection in (Selection(select=("DMARC",)), Selection(ignore=("ALN", "SPF")), Selection(receivers=("au",))):
+        after = make_report(given_, RULES, selection)
+        assert better(before, after, but=frozenset({"exit code 0", "claim exit-0"})) == set(), selection
+        assert after.assessment.grade in ("", "F")
+    for path in ("spf.identities", "dmarc.present", "dkim.keys", "spf.authorised_ip4", "mx.hosts", "dkim.published"):
+        changed = replace(given_.facts.facts[path], value=Unknown(Reason.TIMEOUT))
+        facts = FactSet({**given_.facts.facts, path: changed}, given_.facts.evidence)
+        assert better(before, make_report(replace(given_, facts=facts), RULES, EVERYTHING)) == set(), path
+
+
+# --- a statement and the figure beside it -----------------------------------------------------------------------------
+
+
+@settings(max_examples=25)
+@given(st.data(), st.sampled_from(SUBJECTS), SELECTIONS)
+def test_a_statement_never_contradicts_the_figure_beside_it(
+    data: st.DataObject, subject: str, selection: Selection
+) -> None:
+    paths = data.draw(st.lists(st.sampled_from(paths_of(subject)), max_size=2, unique=True))
+    made = report(subject, selection, without(subject, {path: Unknown(Reason.TIMEOUT) for path in paths}))
+    view = ReportView(made, shipped("en", guided=True))
+    to_do = sum(view.counts[level] for level in ("error", "warning", "info"))
+    heading, summary = view.plan.heading, view.summary
+    if heading.startswith("Nothing to fix") or ("needs fixing" in heading and "could be" in heading):
+        assert to_do == 0
+        assert " to do" not in summary
+    if heading.startswith("Nothing urgent"):
+        assert not view.counts["error"]
+        assert not view.counts["warning"]
+        assert str(to_do) in heading
+    if view.answer.tone == "good" and made.message:
+        assert all(each.tone == "good" for each in view.answer.groups)
+    if made.assessment.grade == "A" and made.message:
+        assert not view.counts["error"]
+    assert not ("Grade" in summary and not made.assessment.grade and "No grade" not in summary)
