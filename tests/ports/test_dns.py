@@ -775,8 +775,8 @@ def nsd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     binary = shutil.which("nsd") or shutil.which("nsd", path="/usr/sbin:/usr/local/sbin")
     if binary is None:
         if os.environ.get("DELIV_REQUIRE_SYSTEM") == "1":
-            pytest.fail("nsd is not installed, and DELIV_REQUIRE_SYSTEM=1 demands it (Debian: apt install nsd)")
-        pytest.skip("nsd is not installed (Debian: apt install nsd)")
+            pytest.fail("nsd is not installed, and DELIV_REQUIRE_SYSTEM=1 demands it (Debian: apt-get install nsd)")
+        pytest.skip("nsd is not installed (Debian: apt-get install nsd)")
     folder = tmp_path_factory.mktemp("nsd")
     big = " ".join(f'"{letter * 250}"' for letter in "ABCDEFGH")
     (folder / "example.com.zone").write_text(ZONE.replace("{big}", big))
