@@ -38,6 +38,8 @@ from deliverability.runs.rules import load_rules
 from tests.dnsserver import DnsServer
 from tests.signing import published, rsa_key, sign
 
+pytestmark = pytest.mark.long
+
 Question = tuple[str, str]
 
 ARRIVED = datetime(2026, 11, 24, 1, 0, 5, tzinfo=UTC)
@@ -273,7 +275,10 @@ def test_the_little_world_is_complete(clean: tuple[Result, tuple[Question, ...]]
 UNASKED = {("25.2.0.192.in-addr.arpa", "PTR"), ("mx.example.net", "A")}
 
 
-@pytest.mark.parametrize("reason", [Reason.TIMEOUT, Reason.SERVFAIL, Reason.REFUSED])
+@pytest.mark.parametrize(
+    "reason",
+    [Reason.TIMEOUT, *(pytest.param(each, marks=pytest.mark.slow) for each in (Reason.SERVFAIL, Reason.REFUSED))],
+)
 @pytest.mark.parametrize("world", WORLDS)
 async def test_no_single_failure_makes_anything_missing(world: str, reason: Reason) -> None:
     make_resolver, job = WORLDS[world]

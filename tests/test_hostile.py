@@ -45,6 +45,8 @@ from deliverability.view.preview import preview
 from deliverability.view.segments import segments
 from tests.growth import LONGEST, Text, assert_at_most, assert_linear, repeated, seconds
 
+pytestmark = pytest.mark.long
+
 MOST_FOR_A_RECORD = 40  # times a loop in Python over the same 64 KB; the slowest takes 10
 
 # Pieces that mean something in one of the formats, and what comes between them.

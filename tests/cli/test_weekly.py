@@ -18,6 +18,8 @@ from deliverability.cli import deliv
 from tests.feedback.reports import metadata, record, report
 from tests.notify.test_outbox import Server, free_port
 
+pytestmark = pytest.mark.long
+
 ZONE = """$ORIGIN shop.example.
 @ 300 IN SOA ns h 1 2 3 4 5
 @ 300 IN NS ns

@@ -38,6 +38,8 @@ from deliverability.ports.udp import SOCKETS
 from tests.dnsserver import DnsServer
 from tests.speaking import english
 
+pytestmark = pytest.mark.long
+
 LONG_TXT = ("v=DKIM1; k=rsa; p=" + "A" * 237, "B" * 255, "C" * 255, "D" * 255, "E" * 255, "F" * 255)
 
 WORLD = StaticResolver(

@@ -24,6 +24,8 @@ from deliverability.runs.job import Job
 from deliverability.runs.stream import stream
 from tests.dnsserver import DnsServer
 
+pytestmark = pytest.mark.long
+
 HEALTHY = [f"d{number}.example" for number in range(24)]
 SILENT = [f"s{number}.test" for number in range(6)]
 CLOCK = FixedClock(datetime(2026, 11, 24, tzinfo=UTC))

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
@@ -18,6 +17,8 @@ from deliverability.render.wrap import width_of
 from deliverability.view.history import TableView, run_table, subject_table
 from deliverability.words.phrases import phrases
 from tests.runs.test_weekly_stories import NEXT_KEY, Life
+
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(autouse=True)

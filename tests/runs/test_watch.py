@@ -30,6 +30,8 @@ from deliverability.words.phrases import phrases
 from tests.dnsserver import DnsServer
 from tests.speaking import english
 
+pytestmark = pytest.mark.long
+
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 NAME, TYPE = "_dmarc.shop.example", "TXT"
 OLD, NEW = "v=DMARC1; p=none", "v=DMARC1; p=reject"

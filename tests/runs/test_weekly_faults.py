@@ -27,6 +27,8 @@ from tests.databases import postgresql_server
 from tests.killed import Step, in_child, killed_at_every, some_or_every, stepping, with_full_disk
 from tests.runs.test_weekly_stories import FIRST, Life
 
+pytestmark = pytest.mark.long
+
 TWO = ("shop.example", "other.example")
 DEMO = Path(deliverability.demo.__file__).parent
 

@@ -42,6 +42,8 @@ from tests.killed import Step, killed_at_every, some_or_every, stepping
 from tests.runs.test_weekly_quiet import Counted
 from tests.runs.test_weekly_stories import FIRST, Life, NoPages, changes, shipped
 
+pytestmark = pytest.mark.long
+
 DOMAIN = "shop.example"
 SPF = "v=spf1 mx ip4:192.0.2.9 ip4:203.0.113.5 ip6:2001:db8::6 include:spf.vendor.example -all"
 POLICY = f"<policy_published><domain>{DOMAIN}</domain><p>none</p></policy_published>"

@@ -38,6 +38,8 @@ from deliverability.words.sentences import phrases
 from tests.databases import postgresql
 from tests.runs.test_weekly_stories import NoPages
 
+pytestmark = pytest.mark.long
+
 FIRST = datetime(2026, 10, 5, 6, 0, tzinfo=UTC)
 KEY = "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIuaaaaaaa="
 NEXT_KEY = "v=DKIM1; k=ed25519; p=22qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIuaaaaaaa="

@@ -43,6 +43,8 @@ from deliverability.runs.weekly.run import Plan, WeeklySubject, weekly
 from deliverability.view.weekly import entry_view
 from deliverability.words.sentences import phrases
 
+pytestmark = pytest.mark.long
+
 FIRST = datetime(2026, 10, 5, 6, 0, tzinfo=UTC)
 KEY = "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIuaaaaaaa="
 NEXT_KEY = "v=DKIM1; k=ed25519; p=22qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIuaaaaaaa="

@@ -40,6 +40,8 @@ from tests.runs.fleet.fleets import (
     workers_of,
 )
 
+pytestmark = pytest.mark.long
+
 DOMAINS = 40
 
 
