@@ -11,12 +11,14 @@ import socket
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import hypothesis
 import pytest
 
 from tests.corpus import NO_CORPUS
+from tests.databases import empty, postgresql
 
 # A busy machine is no fault: an example may take as long as it takes.
 hypothesis.settings.register_profile("deliv", deadline=None)
@@ -83,3 +85,17 @@ def english(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the language of this machine is."""
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
     monkeypatch.delenv("DELIV_LANG", raising=False)
+
+
+@pytest.fixture(scope="session")
+def postgresql_url() -> Iterator[str]:
+    """A PostgreSQL server of our own, the same for all tests of a process."""
+    with postgresql() as url:
+        yield url
+
+
+@pytest.fixture
+def database(postgresql_url: str) -> str:
+    """The URL of a PostgreSQL database in which nothing is yet."""
+    empty(postgresql_url)
+    return postgresql_url

@@ -29,8 +29,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of a history that is not there yet."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'h.db'}"
-    there: str = request.getfixturevalue("server")
-    empty(there)
+    there: str = request.getfixturevalue("database")
     return there
 
 

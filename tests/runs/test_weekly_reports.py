@@ -36,7 +36,6 @@ from deliverability.runs.weekly import run as weekly_run
 from deliverability.view.weekly import run_view
 from deliverability.words.sentences import phrases
 from tests import TESTS
-from tests.databases import postgresql
 from tests.feedback.reports import metadata, record, report
 from tests.killed import Step, killed_at_every, some_or_every, stepping
 from tests.runs.test_weekly_quiet import Counted
@@ -232,12 +231,11 @@ def test_a_season_in_the_words_of_its_mails(name: str) -> None:
 
 
 @pytest.mark.system
-async def test_the_same_season_on_postgresql_tells_the_same(tmp_path: Path) -> None:
+async def test_the_same_season_on_postgresql_tells_the_same(tmp_path: Path, database: str) -> None:
     first, _ = await asyncio.to_thread(season_mails)
-    with postgresql() as url:
-        life = opened(tmp_path, url)
-        second = await season(life)
-        life.history.close()
+    life = opened(tmp_path, database)
+    second = await season(life)
+    life.history.close()
     assert [to_json(entry_of(each)) for each in first] == [to_json(entry_of(each)) for each in second]
 
 
