@@ -17,7 +17,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from tests.corpus import NO_CORPUS
+from tests.corpus import NO_CORPUS, corpus_root
 from tests.databases import empty, postgresql
 
 # A busy machine is no fault: an example may take as long as it takes.
@@ -51,7 +51,8 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say once what is left out where there is no corpus, not for each test."""
     skipped = terminalreporter.stats.get("skipped", [])
-    without = [each for each in skipped if isinstance(each.longrepr, tuple) and NO_CORPUS in each.longrepr[2]]
+    reasons = (NO_CORPUS, *(() if corpus_root() else ("got empty parameter set",)))
+    without = [each for each in skipped if any(reason in str(each.longrepr) for reason in reasons)]
     if without:
         terminalreporter.stats["skipped"] = [each for each in skipped if each not in without]
         terminalreporter.section("corpus")
