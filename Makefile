@@ -5,20 +5,35 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOCK := requirements.lock
 
-.PHONY: demo test lint golden new-rule fuzz bench docs picture lock clean
+.PHONY: demo check code test test-slow lint golden new-rule fuzz bench docs picture lock clean
 
 demo: $(STAMP)
 	$(BIN)/deliv demo --format text -o demo-report.html
 
-# TESTS is handed to pytest: make test TESTS=tests/test_fuzz.py
-test: $(STAMP)
-	$(BIN)/python -m pytest $(TESTS)
+# While you work, in a minute: style, types, imports, and the tests that need no program of the system and wait for
+# nothing.
+check: $(STAMP)
+	$(MAKE) --no-print-directory code
+	$(BIN)/python -m pytest -q -m "not slow and not system and not long" $(PARALLEL)
 
-lint: $(STAMP)
+code: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Before a commit, in six minutes. TESTS is handed to pytest: make test TESTS=tests/test_fuzz.py
+test: $(STAMP)
+	$(BIN)/python -m pytest -m "not slow" $(or $(TESTS),$(PARALLEL))
+
+# What is left over: kills at every step, large inputs, every page in every width.
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -m slow $(or $(TESTS),$(PARALLEL))
+
+# A process for each core; one that is done takes over tests of the others.
+PARALLEL := -n auto --dist worksteal
+
+lint: code
 	$(BIN)/python .ci/licences.py --check
 	$(BIN)/python .ci/advisories.py
 

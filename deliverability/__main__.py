@@ -8,10 +8,10 @@ import sys
 
 def run() -> None:
     """Run the command line; Ctrl-C is no fault, not even while it is being loaded."""
-    # What is loaded stays to the end: to look through it for garbage, all the while and once more at the end, would
-    # take a third of a short run.
-    gc.set_threshold(100_000, 20, 20)
     try:
+        # What is loaded stays to the end: to look through it for garbage, all the while and once more at the end, would
+        # take a third of a short run.
+        gc.set_threshold(100_000, 20, 20)
         from deliverability.cli import main
 
         main()

@@ -27,14 +27,14 @@ def require(found: str | None, what: str) -> str:
 def find_chromium() -> str:
     """The browser's program, or a skipped test."""
     names = ("chromium", "chromium-browser", "google-chrome")
-    return require(next(filter(None, map(shutil.which, names)), None), "chromium (Debian: apt install chromium)")
+    return require(next(filter(None, map(shutil.which, names)), None), "chromium (Debian: apt-get install chromium)")
 
 
 def find_axe() -> str:
     """The script of axe-core, from the file that DELIV_AXE names, which .ci/run fetches; or a skipped test."""
     name = os.environ.get("DELIV_AXE")
     found = name if name and Path(name).is_file() else None
-    return Path(require(found, "axe-core (DELIV_AXE names its axe.min.js)")).read_text("utf-8")
+    return Path(require(found, "axe-core (npm pack axe-core; DELIV_AXE=axe.min.js)")).read_text("utf-8")
 
 
 def headless(chromium: str, profile: Path, resolve: str) -> list[str]:

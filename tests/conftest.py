@@ -3,25 +3,60 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import ipaddress
 import os
 import shutil
 import socket
+import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import hypothesis
 import pytest
 
+from tests.corpus import NO_CORPUS, corpus_root
+from tests.databases import empty, postgresql
+
 # A busy machine is no fault: an example may take as long as it takes.
 hypothesis.settings.register_profile("deliv", deadline=None)
 hypothesis.settings.load_profile("deliv")
 os.environ["TZ"] = "UTC"  # texts tell moments in the reader's zone
-# What is kept from run to run is kept apart from the user's own; processes that tests start share it.
-os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="deliv-tests-")
-atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
+# What is kept from run to run is kept apart from the user's own; the processes of the tests share it.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="deliv-tests-")
+    atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
+# Tests start hundreds of processes; where modules are compiled anew for each, that is half of their time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 time.tzset()
+
+
+def pytest_collection_finish() -> None:
+    """Leave the tests themselves out of every later search for garbage: they are more than what any test makes."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One for each core that may be used; each takes half a gigabyte."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, 8)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say once what is left out where there is no corpus, not for each test."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = (NO_CORPUS, *(() if corpus_root() else ("got empty parameter set",)))
+    without = [each for each in skipped if any(reason in str(each.longrepr) for reason in reasons)]
+    if without:
+        terminalreporter.stats["skipped"] = [each for each in skipped if each not in without]
+        terminalreporter.section("corpus")
+        terminalreporter.line(f"{len(without)} tests were left out: {NO_CORPUS}.")
 
 
 @pytest.fixture(autouse=True)
@@ -51,3 +86,17 @@ def english(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the language of this machine is."""
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
     monkeypatch.delenv("DELIV_LANG", raising=False)
+
+
+@pytest.fixture(scope="session")
+def postgresql_url() -> Iterator[str]:
+    """A PostgreSQL server of our own, the same for all tests of a process."""
+    with postgresql() as url:
+        yield url
+
+
+@pytest.fixture
+def database(postgresql_url: str) -> str:
+    """The URL of a PostgreSQL database in which nothing is yet."""
+    empty(postgresql_url)
+    return postgresql_url

@@ -10,6 +10,7 @@ import pytest
 from tests import ROOT, TESTS
 
 SUITES = TESTS / "suites"
+NO_CORPUS = "the corpus of real mails and zones is not here (DELIV_CORPUS=FOLDER names it)"
 _CANDIDATES = (
     Path(os.environ.get("DELIV_CORPUS", "")),
     ROOT.parent / "shared" / "corpus",
@@ -28,7 +29,7 @@ def corpus(*parts: str) -> Path:
     """A path inside the corpus; skips the test with a clear message where the corpus is absent."""
     root = corpus_root()
     if root is None:
-        pytest.skip("the shared corpus is not beside this checkout (set DELIV_CORPUS to its folder)")
+        pytest.skip(NO_CORPUS)
     return root.joinpath(*parts)
 
 

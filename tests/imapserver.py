@@ -133,7 +133,7 @@ def dovecot() -> Iterator[ImapServer]:
 
 
 def _wait(port: int, log: Path) -> None:
-    for _ in range(300):
+    for _ in range(1200):
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1) as line:
             if line.recv(10).startswith(b"* OK"):
                 return

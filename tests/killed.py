@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import resource
 import signal
 import sys
@@ -10,7 +11,17 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import pytest
+
+MOST = 2000  # steps; no work that is killed takes as many
+
 Step = Callable[[], None]
+
+
+def some_or_every(apart: int) -> pytest.MarkDecorator:
+    """The test is handed `apart`: some steps of its work in `make test`, every step in `make test-slow`."""
+    every = pytest.param(1, marks=pytest.mark.slow, id="every step")
+    return pytest.mark.parametrize("apart", [pytest.param(apart, id="some steps"), every])
 
 
 def in_child(work: Callable[[], Any]) -> int:
@@ -46,15 +57,22 @@ def dying_at(number: int) -> Step:
     return step
 
 
-def killed_at_every(work: Callable[[Step], Any], *, most: int = 400, every: int = 1) -> Iterator[int]:
-    """Do the work again and again, each time killed one step later, until it lives; gives the number of each kill."""
-    for number in range(0, most, every):
+def killed_at_every(work: Callable[[Step], Any], apart: int = 1) -> Iterator[int]:
+    """Do the work again and again, each time killed a step later, until it lives; gives the number of each kill.
+
+    With `apart`, only at some of its steps, by chance but the same ones in each run of the tests, so many steps from
+    one to the next on average.
+    """
+    chance = random.Random(apart)
+    number = chance.randrange(apart)
+    while number < MOST:
         code = in_child(lambda number=number: work(dying_at(number)))  # type: ignore[misc]
         if code == 0:
             return
         assert code == -signal.SIGKILL, f"step {number}: the work left with {code}"
         yield number
-    raise AssertionError(f"the work still died at step {most}")
+        number += chance.randint(1, 2 * apart - 1)
+    raise AssertionError(f"the work still died at step {MOST}")
 
 
 def with_full_disk(octets: int) -> None:

@@ -19,6 +19,8 @@ from deliverability.words.glossary import load_glossary
 from deliverability.words.phrases import help_words, phrases
 from tests.cli.test_cli import Deliv, deliv  # noqa: F401 - a fixture
 
+pytestmark = pytest.mark.long
+
 RULES = rule_folders()
 
 

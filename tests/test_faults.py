@@ -40,6 +40,8 @@ from tests.dnsserver import DnsServer, Reply
 from tests.hostiledns import HOSTILE
 from tests.signing import published, rsa_key, sign
 
+pytestmark = pytest.mark.long
+
 Question = tuple[str, str]
 
 ARRIVED = datetime(2026, 11, 24, 1, 0, 5, tzinfo=UTC)
@@ -275,7 +277,10 @@ def test_the_little_world_is_complete(clean: tuple[Result, tuple[Question, ...]]
 UNASKED = {("25.2.0.192.in-addr.arpa", "PTR"), ("mx.example.net", "A")}
 
 
-@pytest.mark.parametrize("reason", [Reason.TIMEOUT, Reason.SERVFAIL, Reason.REFUSED])
+@pytest.mark.parametrize(
+    "reason",
+    [Reason.TIMEOUT, *(pytest.param(each, marks=pytest.mark.slow) for each in (Reason.SERVFAIL, Reason.REFUSED))],
+)
 @pytest.mark.parametrize("world", WORLDS)
 async def test_no_single_failure_makes_anything_missing(world: str, reason: Reason) -> None:
     make_resolver, job = WORLDS[world]
@@ -508,9 +513,9 @@ async def test_a_real_server_that_misbehaves_at_one_name(
     async with DnsServer(StaticResolver(RECORDS), {"_dmarc.example.com": behaviour}) as server:
         resolver = LiveResolver([server.server], timeout=1.0, retries=1)
         began = loop.time()
-        result = await audit(resolver, seconds=20.0)
+        result = await audit(resolver, seconds=120.0)
         await resolver.close()
-    assert loop.time() - began < 60
+    assert loop.time() - began < 100
     present = result.facts["dmarc.present"]
     assert isinstance(present, Unknown)
     assert reason is None or present.reason is reason
@@ -576,7 +581,7 @@ async def test_the_time_budget_ends_an_audit_of_a_silent_world() -> None:
     names = {name for name, _ in RECORDS} | {"com", "example", "_dmarc.com"}
     async with DnsServer(StaticResolver(RECORDS), dict.fromkeys(names, "silent")) as server:
         resolver = LiveResolver([server.server], timeout=60.0)
-        result = await asyncio.wait_for(audit(resolver, seconds=0.5), 30)
+        result = await asyncio.wait_for(audit(resolver, seconds=0.5), 300)
         await resolver.close()
     assert result.audited.crashes == ()
     assert {verdict.verdict for verdict in result.report.verdicts} == {VerdictKind.CANNOT_TELL}

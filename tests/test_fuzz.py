@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from tests.fuzz.mutate import mutated
 from tests.fuzz.targets import targets
 
+pytestmark = pytest.mark.long
+
 TARGETS = targets()
 
 

@@ -6,8 +6,12 @@ Besides, records of DNS are read in 50 ms of processor time. (More on DMARC reco
 
 from __future__ import annotations
 
+import math
 import os
+import random
+import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 
 import pytest
 from msgspec import Struct
@@ -39,7 +43,9 @@ from deliverability.protocols.tls_rpt import parse_tls_rpt
 from deliverability.slim.references import References
 from deliverability.view.preview import preview
 from deliverability.view.segments import segments
-from tests.growth import LONGEST, Text, assert_at_most, assert_linear, repeated
+from tests.growth import LONGEST, Text, assert_at_most, assert_linear, repeated, seconds
+
+pytestmark = pytest.mark.long
 
 MOST_FOR_A_RECORD = 40  # times a loop in Python over the same 64 KB; the slowest takes 10
 
@@ -458,10 +464,44 @@ def test_a_record_of_64_kb_is_read_at_once(reader: Reader) -> None:
         assert_at_most(MOST_FOR_A_RECORD, reader.work, text(LONGEST), name)
 
 
-def test_quadratic_work_would_be_found() -> None:
-    def quadratic(record: str) -> None:
-        for end in range(0, len(record), 4):
-            record[:end].count(";")
+class Counted(Struct):
+    """A clock that goes on by the operations of the work, and on a busy machine now and then by many more."""
 
-    with pytest.raises(AssertionError):
-        assert_linear(quadratic, repeated(";"))
+    cost: Callable[[int], float]
+    busy: random.Random
+    now: float = 0.0
+
+    def work(self, text: str) -> None:
+        self.now += self.cost(len(text)) / 1_000_000 * self.busy.choice((1, 2, 3, 50))
+
+    def clock(self) -> float:
+        return self.now
+
+
+GROWTHS = {
+    "linear": (lambda size: size, False),
+    "linear and much of it": (lambda size: size * 1000, False),
+    "sorting": (lambda size: size * math.log2(size), False),
+    "the square": (lambda size: size**2, True),
+    "the square of a part": (lambda size: size + size**2 / 100, True),
+    "the cube": (lambda size: size**3, True),
+}
+
+
+@pytest.mark.parametrize(("cost", "found"), GROWTHS.values(), ids=GROWTHS)
+@pytest.mark.parametrize("seed", range(5))
+def test_quadratic_work_is_found_and_a_busy_machine_is_not(
+    cost: Callable[[int], float], seed: int, *, found: bool
+) -> None:
+    counted = Counted(cost, random.Random(seed))
+    with pytest.raises(AssertionError, match="times the time for 16") if found else nullcontext():
+        assert_linear(counted.work, repeated(";"), clock=counted.clock)
+
+
+def test_time_is_that_of_the_processor() -> None:
+    def work(text: str) -> None:
+        end = time.thread_time() + 0.01
+        while time.thread_time() < end:
+            pass
+
+    assert seconds(work, "") >= 0.01

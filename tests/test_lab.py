@@ -27,6 +27,8 @@ from deliverability.runs.job import Job
 from deliverability.runs.rules import load_rules
 from tests.dnsserver import DnsServer
 
+pytestmark = pytest.mark.long
+
 LAB = Lab(2000, seed=5)
 
 

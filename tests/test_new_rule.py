@@ -19,6 +19,8 @@ from deliverability.remedy.names import REMEDIES
 from tests import ROOT
 from tests.test_rules import fact_set, unfinished
 
+pytestmark = pytest.mark.long
+
 if not (ROOT / ".ci").is_dir():
     pytest.skip("the source distribution leaves the scaffolds out", allow_module_level=True)
 

@@ -20,6 +20,8 @@ from deliverability.runs.weekly.source import GitSource, WheelSource
 from tests import ROOT
 from tests.corpus import SUITES
 
+pytestmark = pytest.mark.long
+
 
 def ci(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(

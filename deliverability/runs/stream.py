@@ -28,9 +28,10 @@ _COLLECT_AFTER = 100_000
 def collecting_seldom() -> Iterator[None]:
     """Meanwhile look for garbage seldom, and not among what is there already: rules, modules, tables.
 
-    Many subjects are many objects that are gone soon, and counting is enough to be rid of nearly all of them.
+    Many subjects are many objects that are gone soon, and counting is enough to be rid of nearly all of them. What the
+    caller has frozen stays so.
     """
-    before = gc.get_threshold()
+    before, ours = gc.get_threshold(), not gc.get_freeze_count()
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER, *before[1:])
@@ -38,7 +39,8 @@ def collecting_seldom() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*before)
-        gc.unfreeze()
+        if ours:
+            gc.unfreeze()
 
 
 async def stream(

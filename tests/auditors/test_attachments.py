@@ -198,6 +198,7 @@ class TestHostile:
         assert all(isinstance(record[name], Unknown) for name in ("encrypted", "archive_members"))
         assert isinstance(record["types"][-1], Unknown)
 
+    @pytest.mark.long
     @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, lambda x: zip_of({"a.zip": x})])
     def test_bombs_are_not_inflated_beyond_the_limit(self, pack: object) -> None:
         bomb = pack(b"PK\x03\x04" + bytes(200_000_000))  # type: ignore[operator]

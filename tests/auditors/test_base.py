@@ -73,7 +73,7 @@ async def test_auditors_that_need_nothing_of_each_other_run_side_by_side() -> No
     met = asyncio.Event()
 
     async def waits(ctx: Context) -> None:
-        await asyncio.wait_for(met.wait(), 10)
+        await asyncio.wait_for(met.wait(), 60)
         ctx.put("a.one", 1)
 
     async def wakes(ctx: Context) -> None:

@@ -28,6 +28,8 @@ from tests.capture.listening import RoomHere
 from tests.cli.test_cli import GOLDEN
 from tests.ports.test_receive import certificate
 
+pytestmark = pytest.mark.long
+
 HOST, TOKEN = "mx.test.example", "correct-horse-battery-staple"
 MAIL = (GOLDEN / "good.eml").read_bytes()
 ROOM = RoomSettings(ports=PortSettings(zones=(GOLDEN / "good.zone",)))

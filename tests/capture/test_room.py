@@ -15,6 +15,8 @@ from deliverability.model.envelope import SmtpEnvelope
 from deliverability.ports.open import PortSettings
 from tests.cli.test_cli import GOLDEN, Deliv
 
+pytestmark = pytest.mark.long
+
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 

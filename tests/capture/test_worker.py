@@ -14,6 +14,8 @@ from deliverability.model.codes import Detail
 from deliverability.model.errors import InputError
 from tests.capture.rooms import OFFLINE_ROOM
 
+pytestmark = pytest.mark.long
+
 
 async def die(room: CaptureRoom) -> None:
     os._exit(9)

@@ -11,6 +11,8 @@ import pytest
 from deliverability.config import ConfigError, load
 from tests.cli.test_cli import Deliv, Done, deliv, outcomes
 
+pytestmark = pytest.mark.long
+
 __all__ = ["deliv"]
 
 HEAD = "$ORIGIN {zone}.\n@ 300 IN SOA ns.invalid. x.invalid. 1 1 1 1 300\n@ IN NS ns.invalid.\n{rows}\n"

@@ -24,6 +24,8 @@ from deliverability.ports.clock import FixedClock, SystemClock
 from tests import TESTS
 from tests.corpus import corpus
 
+pytestmark = pytest.mark.long
+
 GOLDEN = TESTS / "golden"
 GOOD = ("good.example", "--zone", str(GOLDEN / "good.zone"))
 BROKEN = ("broken.example", "--zone", str(GOLDEN / "broken.zone"))

@@ -27,6 +27,8 @@ from tests.feedback.reports import report as aggregate
 from tests.speaking import shipped
 from tests.test_golden import DEMO, GOLDEN, audited
 
+pytestmark = pytest.mark.long
+
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 REPLIES = GOLDEN / "contact" / "replies.log"
 COMPANY = Company("Good Example KK", "Taro Suzuki <postmaster@good.example>", "+81-3-0000-0000")

@@ -14,6 +14,8 @@ from deliverability.cli import deliv
 from deliverability.cli.options import RefusedError
 from deliverability.words.sentences import phrases
 
+pytestmark = pytest.mark.long
+
 DEMO = Path(deliverability.demo.__file__).parent
 FINE = """$ORIGIN example.com.
 $TTL 3600

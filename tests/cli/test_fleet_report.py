@@ -14,6 +14,8 @@ from deliverability.runs.fleet import tables
 from tests.cli.test_cli import Deliv, deliv  # noqa: F401 - a fixture
 from tests.runs.fleet.rows import row, write_fleet
 
+pytestmark = pytest.mark.long
+
 HOSTILE = "<script>alert(1)</script>"
 
 

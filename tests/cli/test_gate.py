@@ -21,6 +21,8 @@ from deliverability.runs.intake import IntakePlan, take_in
 from tests.feedback.reports import metadata, record, report
 from tests.traffic import KEY
 
+pytestmark = pytest.mark.long
+
 ZONE = """$ORIGIN example.com.
 $TTL 3600
 @ IN SOA ns hostmaster 1 7200 3600 1209600 300

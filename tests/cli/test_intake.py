@@ -15,6 +15,8 @@ from tests.feedback.reports import metadata, record, report
 from tests.imapserver import PASSWORD, USER, dovecot
 from tests.observations import contents
 
+pytestmark = pytest.mark.long
+
 TODAY = int(time.time()) // 86400 * 86400
 RESULTS = "<dkim><domain>example.com</domain><selector>s1</selector><result>pass</result></dkim>"
 

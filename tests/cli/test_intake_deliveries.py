@@ -11,6 +11,8 @@ import pytest
 
 from tests.cli.test_cli import Deliv, deliv  # noqa: F401 - a fixture
 
+pytestmark = pytest.mark.long
+
 YESTERDAY = int(time.time()) // 86400 * 86400 - 43_200
 DAY = datetime.fromtimestamp(YESTERDAY, UTC).date()
 ZONE = """$ORIGIN example.com.

@@ -27,6 +27,8 @@ from tests.browser import require
 from tests.cli.test_cli import GOLDEN, Deliv
 from tests.ports.test_receive import certificate
 
+pytestmark = pytest.mark.long
+
 MAIL = (GOLDEN / "good.eml").read_bytes()
 ZONE = ("--zone", str(GOLDEN / "good.zone"))
 

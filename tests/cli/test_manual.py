@@ -46,7 +46,7 @@ def test_nothing_in_a_text_is_a_command_of_roff(text: str, roff: str) -> None:
 
 
 @pytest.mark.system
-@pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not here")
+@pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed (Debian: apt-get install groff-base)")
 def test_the_manual_page_is_read_without_a_warning() -> None:
     done = subprocess.run(
         ["groff", "-man", "-Tutf8", "-ww", "-z", str(ROOT / "docs" / "man" / "deliv.1")],

@@ -24,6 +24,8 @@ from tests.cli.test_cli import BOTH, BROKEN, GOOD, GOOD_MAIL, Deliv, deliv
 from tests.fixtures_report import speaker
 from tests.shown import CASES
 
+pytestmark = pytest.mark.long
+
 __all__ = ["deliv"]
 
 # How a format is read, where a text can be ill-formed.

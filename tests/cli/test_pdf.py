@@ -16,6 +16,8 @@ from deliverability.model.errors import InputError
 from deliverability.ports.browser import NAMES, find_browser, print_pdf
 from tests.browser import find_chromium
 
+pytestmark = pytest.mark.long
+
 REPORT = Path("report.pdf")
 
 

@@ -11,6 +11,8 @@ from tests import ROOT
 from tests.cli.test_cli import Deliv, deliv
 from tests.imapserver import USER, dovecot
 
+pytestmark = pytest.mark.long
+
 __all__ = ["deliv"]
 
 DEMO = ROOT / "deliverability" / "demo"

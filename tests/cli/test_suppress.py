@@ -16,6 +16,8 @@ from deliverability.history.addresses import AddressFile
 from deliverability.model.suppression import AddressEvent, SuppressClass
 from tests.cli.test_cli import Deliv, deliv, one_line_saying
 
+pytestmark = pytest.mark.long
+
 __all__ = ["deliv"]
 
 DAY = 86_400

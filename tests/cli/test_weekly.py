@@ -20,6 +20,8 @@ from tests.dripping import dripping
 from tests.feedback.reports import metadata, record, report
 from tests.notify.test_outbox import Server, free_port, web
 
+pytestmark = pytest.mark.long
+
 ZONE = """$ORIGIN shop.example.
 @ 300 IN SOA ns h 1 2 3 4 5
 @ 300 IN NS ns

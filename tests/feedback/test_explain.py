@@ -29,6 +29,8 @@ from tests import ROOT
 from tests.corpus import corpus
 from tests.feedback.readers import catalogue, rules
 
+pytestmark = pytest.mark.long
+
 DEMO = ROOT / "deliverability" / "demo"
 ZONE = ("--zone", str(DEMO / "example.zone"))
 MESSAGE = ("--eml", str(DEMO / "newsletter.eml"))

@@ -8,13 +8,6 @@ from pathlib import Path
 import pytest
 
 from deliverability.history.store import History
-from tests.databases import empty, postgresql
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgresql() as url:
-        yield url
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.system)])
@@ -22,8 +15,6 @@ def history(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[History]
     if request.param == "sqlite":
         opened = History.open(f"sqlite:///{tmp_path / 'h.db'}")
     else:
-        url = request.getfixturevalue("server")
-        empty(url)
-        opened = History.open(url)
+        opened = History.open(request.getfixturevalue("database"))
     yield opened
     opened.close()

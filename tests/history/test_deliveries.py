@@ -25,6 +25,8 @@ from deliverability.model.deliveries import (
 )
 from tests.observations import digest
 
+pytestmark = pytest.mark.long
+
 NOW = 1_764_000_000  # 2025-11-24, a Monday
 YESTERDAY = NOW // DAY * DAY - DAY // 2
 THEN = date(2025, 11, 23)

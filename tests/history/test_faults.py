@@ -19,7 +19,9 @@ from deliverability.history.store import History, HistoryError
 from deliverability.model.report import Outcome
 from tests.databases import empty, postgresql_server
 from tests.history.test_store import WEEKS, snapshot
-from tests.killed import Step, in_child, killed_at_every, stepping, with_full_disk
+from tests.killed import Step, in_child, killed_at_every, some_or_every, stepping, with_full_disk
+
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.system)])
@@ -27,8 +29,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of a history that is not there yet."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'h.db'}"
-    there: str = request.getfixturevalue("server")
-    empty(there)
+    there: str = request.getfixturevalue("database")
     return there
 
 
@@ -48,7 +49,8 @@ def whole(url: str) -> list[tuple[str, str, str]]:
     return [(each["run"]["started"], each["run"]["finished"], each["findings"][0]["outcome"]) for each in found]
 
 
-def test_killed_at_any_statement_of_the_first_run_the_next_one_goes_on(url: str) -> None:
+@some_or_every(8)
+def test_killed_at_any_statement_of_the_first_run_the_next_one_goes_on(url: str, apart: int) -> None:
     """Before, a kill between two CREATE TABLE left "table runs already exists" for ever."""
 
     def work(step: Step) -> None:
@@ -56,12 +58,12 @@ def test_killed_at_any_statement_of_the_first_run_the_next_one_goes_on(url: str)
         first_week(url)
 
     kills = 0
-    for _ in killed_at_every(work):
+    for _ in killed_at_every(work, apart):
         kills += 1
         first_week(url)
         assert whole(url)[0] == (WEEKS[0], WEEKS[0], "unmet"), "all of the run is there, and once"
         clear(url)
-    assert kills > 20, "each table, each index and each row is a step"
+    assert kills > 20 / apart, "each table, each index and each row is a step"
 
 
 def clear(url: str) -> None:
@@ -72,14 +74,15 @@ def clear(url: str) -> None:
         empty(url)
 
 
-def test_killed_at_any_statement_of_a_later_run_nothing_of_the_earlier_is_lost(url: str) -> None:
+@some_or_every(3)
+def test_killed_at_any_statement_of_a_later_run_nothing_of_the_earlier_is_lost(url: str, apart: int) -> None:
     first_week(url)
 
     def work(step: Step) -> None:
         stepping(step, ())
         first_week(url, WEEKS[1], Outcome.MET)
 
-    for _ in killed_at_every(work):
+    for _ in killed_at_every(work, apart):
         assert whole(url)[0] == (WEEKS[0], WEEKS[0], "unmet")
     assert whole(url) == [(WEEKS[0], WEEKS[0], "unmet"), (WEEKS[1], WEEKS[1], "met")]
 

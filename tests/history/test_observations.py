@@ -32,6 +32,8 @@ from deliverability.model.observed import (
 )
 from tests.observations import contents, digest
 
+pytestmark = pytest.mark.long
+
 NOW = 1_764_000_000  # 2025-11-24, a Monday
 YESTERDAY = NOW // DAY * DAY - DAY
 KEEP = 400

@@ -30,6 +30,8 @@ from deliverability.words.sentences import phrases
 from tests import TESTS
 from tests.runs.test_weekly_stories import FIRST, KEY, Life, changes, gains, mail, news, shipped
 
+pytestmark = pytest.mark.long
+
 BEGAN = "2026-09-28T06:00:00Z"
 SPF = {"SPF-003", "SPF-004"}
 

@@ -35,6 +35,8 @@ from deliverability.protocols.dkim.body import hash_body
 from deliverability.slim.message import slim
 from tests.shapes import SHAPES
 
+pytestmark = pytest.mark.long
+
 SIZE = 6_000_000
 HEAD = b"From: a@example.com\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n"
 FILE = b'Content-Type: application/octet-stream; name="x.bin"\r\nContent-Transfer-Encoding: base64\r\n\r\n'

@@ -183,6 +183,7 @@ class TestStructure:
         assert [each.media_type for each in read(raw).parts()] == ["multipart/digest", "message/rfc822", "text/plain"]
 
 
+@pytest.mark.long
 class TestHostileShapes:
     """Sizes at which anything quadratic would not come back."""
 

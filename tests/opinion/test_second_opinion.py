@@ -54,6 +54,8 @@ from tests.signing import MESSAGE, TableResolver, published, rsa_key, sign
 from tests.speaking import shipped, written
 from tests.test_corpus_smoke import mails, senders, zones
 
+pytestmark = pytest.mark.long
+
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 KEY = rsa_key(1024)
 HERE = ("example.com", "TXT")

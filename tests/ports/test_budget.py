@@ -30,6 +30,8 @@ from deliverability.runs.job import Job, Options
 from deliverability.runs.rehearse import remedies
 from deliverability.runs.rules import load_rules
 
+pytestmark = pytest.mark.long
+
 DOMAIN = "example.com"
 SECONDS = 1.0
 CLOCK = FixedClock(datetime(2026, 11, 24, tzinfo=UTC))

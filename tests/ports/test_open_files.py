@@ -22,6 +22,8 @@ from deliverability.ports.streams import Streams
 from tests.dnsserver import DnsServer
 from tests.speaking import english
 
+pytestmark = pytest.mark.long
+
 NAMES = [f"d{number}.example" for number in range(60)]
 RECORDS = {
     key: values

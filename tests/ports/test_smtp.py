@@ -112,7 +112,7 @@ async def serving(server: Server) -> AsyncIterator[int]:
         yield listening.sockets[0].getsockname()[1]
     finally:
         listening.close()
-        await asyncio.wait_for(asyncio.gather(*server.open, return_exceptions=True), 5)
+        await asyncio.wait_for(asyncio.gather(*server.open, return_exceptions=True), 60)
 
 
 async def probe(server: Server, **options: Any) -> Probed:

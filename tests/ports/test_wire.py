@@ -23,6 +23,8 @@ from msgspec.structs import replace
 from deliverability.ports import wire
 from deliverability.ports.names import MAX_NAME
 
+pytestmark = pytest.mark.long
+
 COMMON = ["A", "AAAA", "CNAME", "MX", "NS", "PTR", "SOA", "TXT"]
 UNCOMMON = ["CAA", "DNAME", "DNSKEY", "DS", "SRV", "TLSA", "TYPE65280"]
 EXAMPLE = (b"example", b"com")

@@ -35,7 +35,7 @@ from deliverability.remedy.situation import Situation
 from deliverability.remedy.spf import drafts
 from deliverability.runs.rules import load_rules
 from deliverability.words.sentences import phrases
-from tests.corpus import corpus, corpus_root
+from tests.corpus import NO_CORPUS, corpus, corpus_root
 
 Zone = dict[tuple[str, str], Any]
 DOMAIN = "example.com"
@@ -678,7 +678,7 @@ async def drafted(resolver: Resolver, names: Sequence[str]) -> AsyncIterator[Aud
             yield audited
 
 
-@pytest.mark.skipif(corpus_root() is None, reason="the corpus is not here")
+@pytest.mark.skipif(corpus_root() is None, reason=NO_CORPUS)
 async def test_every_draft_over_the_tables() -> None:
     """Of the 4,300 names every third: a and mx find nothing there, so that most records have something to mend."""
     resolver, names = table()

@@ -89,6 +89,7 @@ class Variant(NamedTuple):
         return "-".join(map(str, self))
 
 
+SHOWN = (Variant("demo", "en", "light", DESKTOP), Variant("demo", "ja", "dark", PHONE))
 VARIANTS = tuple(Variant(*each) for each in product(SUBJECTS, ("en", "ja"), ("light", "dark"), (DESKTOP, PHONE)))
 
 
@@ -210,9 +211,7 @@ def rows_of(png: bytes) -> list[bytes]:
 
 @pytest.mark.parametrize(
     "variant",
-    VARIANTS
-    if os.environ.get("DELIV_SCREENSHOTS")
-    else [Variant("demo", "en", "light", DESKTOP), Variant("demo", "ja", "dark", PHONE)],
+    [each if each in SHOWN else pytest.param(each, marks=pytest.mark.slow) for each in VARIANTS],
     ids=str,
 )
 def test_the_page_is_not_blank(chromium: str, tmp_path: Path, variant: Variant) -> None:
@@ -246,12 +245,13 @@ def asked_hosts(chromium: str, folder: Path, html: str) -> set[str]:
     return set(requests(log))
 
 
-def test_the_report_asks_nothing_of_the_network(chromium: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("subjects", [SUBJECTS[:1], pytest.param(SUBJECTS[1:], marks=pytest.mark.slow)])
+def test_the_report_asks_nothing_of_the_network(chromium: str, tmp_path: Path, subjects: tuple[str, ...]) -> None:
     of_the_browser = asked_hosts(chromium, tmp_path / "empty", "<!doctype html><title>empty</title>")
     probe = '<!doctype html><img src="http://probe.example/x.png">'
     assert "probe.example" in asked_hosts(chromium, tmp_path / "probe", probe), "the log shows requests"
-    for subject in SUBJECTS:
-        asked = asked_hosts(chromium, tmp_path / subject, html_of(subject, "en"))
+    for each in subjects:
+        asked = asked_hosts(chromium, tmp_path / each, html_of(each, "en"))
         # The browser's own services come and go between runs; no page of ours names them.
         own = {host for host in asked if host.endswith((".googleapis.com", ".gvt1.com")) or host in BROWSER_HOSTS}
         assert asked - of_the_browser - own == set()
@@ -326,7 +326,15 @@ def test_the_page_of_an_audit_stays_below_300_kilobytes(subject: str, lang: str)
 
 @pytest.mark.parametrize("lang", ["en", "ja"])
 @pytest.mark.parametrize(
-    ("subject", "most"), [("demo", 6), ("good", 6), ("broken", 6), ("faulty", 6), ("parked", 2), ("dead", 1)]
+    ("subject", "most"),
+    [
+        ("demo", 6),
+        pytest.param("good", 6, marks=pytest.mark.slow),
+        pytest.param("broken", 6, marks=pytest.mark.slow),
+        pytest.param("faulty", 6, marks=pytest.mark.slow),
+        ("parked", 2),
+        ("dead", 1),
+    ],
 )
 def test_a_report_is_printed_on_few_pages(chromium: str, tmp_path: Path, subject: str, most: int, lang: str) -> None:
     """None but the last is less than half full, no column is a character wide, and each says what it belongs to."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from contextlib import closing
 
 import pytest
 
@@ -17,28 +18,32 @@ from deliverability.view.history import TableView, run_table, subject_table
 from deliverability.words.phrases import phrases
 from tests.runs.test_weekly_stories import NEXT_KEY, Life
 
+pytestmark = pytest.mark.long
 
-@pytest.fixture
-def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with monkeypatch.context() as patch:
+
+@pytest.fixture(autouse=True)
+def tokyo() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TZ", "Asia/Tokyo")
         time.tzset()
         yield
     time.tzset()
 
 
-@pytest.fixture
-async def life(tmp_path: Path, tokyo: None) -> Life:
+@pytest.fixture(scope="module")
+def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
     """Four weeks: an include goes, then the DMARC record, then both are back and the key is another."""
-    lived = Life(tmp_path, History.open(f"sqlite:///{tmp_path / 'history.db'}"))
-    await lived.week()
-    lived.spf = "v=spf1 mx -all"
-    await lived.week()
-    lived.dmarc = "gone"
-    await lived.week()
-    lived.dmarc, lived.keys = "v=DMARC1; p=reject; rua=mailto:r@shop.example", {"s2": NEXT_KEY}
-    await lived.week()
-    return lived
+    folder = tmp_path_factory.mktemp("history")
+    with closing(History.open(f"sqlite:///{folder / 'history.db'}")) as history:
+        lived = Life(folder, history)
+        asyncio.run(lived.week())
+        lived.spf = "v=spf1 mx -all"
+        asyncio.run(lived.week())
+        lived.dmarc = "gone"
+        asyncio.run(lived.week())
+        lived.dmarc, lived.keys = "v=DMARC1; p=reject; rua=mailto:r@shop.example", {"s2": NEXT_KEY}
+        asyncio.run(lived.week())
+        yield lived
 
 
 def table(life: Life, lang: str) -> TableView:
@@ -59,7 +64,7 @@ def column(lines: Sequence[str], head: str) -> list[str]:
     return [line[at:].strip().split("  ")[0] for line in lines if " Oct 2026 15:00" in line]
 
 
-async def test_the_runs_of_a_domain_with_trend_and_cause(life: Life) -> None:
+def test_the_runs_of_a_domain_with_trend_and_cause(life: Life) -> None:
     lines = shown(table(life, "en"), "en")
     assert lines[0].split("  ")[0] == "shop.example · 4 runs"
     assert lines[0].endswith("times: JST")
@@ -72,13 +77,13 @@ async def test_the_runs_of_a_domain_with_trend_and_cause(life: Life) -> None:
     assert any(line.endswith("first run") for line in lines)
 
 
-async def test_keys_say_since_when_and_until_when(life: Life) -> None:
+def test_keys_say_since_when_and_until_when(life: Life) -> None:
     told = "\n".join(shown(table(life, "en"), "en"))
     assert "s1  5 Oct 2026 to 19 Oct 2026" in told
     assert "s2  since 26 Oct 2026 (0 days)" in told
 
 
-async def test_all_runs(life: Life) -> None:
+def test_all_runs(life: Life) -> None:
     lines = shown(runs(life, "en"), "en")
     assert lines[0].startswith("4 runs")
     assert column(lines, "domains") == ["1", "1", "1", "1"]
@@ -87,7 +92,7 @@ async def test_all_runs(life: Life) -> None:
 
 @pytest.mark.parametrize("lang", ["en", "ja"])
 @pytest.mark.parametrize("width", [40, 80, 120])
-async def test_it_keeps_to_the_width(life: Life, width: int, lang: str) -> None:
+def test_it_keeps_to_the_width(life: Life, width: int, lang: str) -> None:
     for made in (table(life, lang), runs(life, lang)):
         lines = shown(made, lang, width)
         assert max(map(width_of, lines)) <= min(width, 100)
@@ -95,7 +100,7 @@ async def test_it_keeps_to_the_width(life: Life, width: int, lang: str) -> None:
         assert {"en": "DMARCrecordisgone", "ja": "DMARCレコードの消失"}[lang] in told
 
 
-async def test_ascii_has_marks_of_its_own(life: Life) -> None:
+def test_ascii_has_marks_of_its_own(life: Life) -> None:
     told = "\n".join(shown(table(life, "en"), "en", unicode=False))
     assert told.isascii()
     assert "no record ^" in told

@@ -27,6 +27,8 @@ from deliverability.words.glossary import load_glossary
 from tests import ROOT
 from tests.browser import browse, find_chromium
 
+pytestmark = pytest.mark.long
+
 RULES = load_rules()
 TERMS = load_glossary(rule_folders())
 REPLIES = load_replies(rule_folders(), RULES)

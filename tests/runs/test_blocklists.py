@@ -126,7 +126,7 @@ async def test_a_hundred_lists_over_a_wire_that_loses_a_fifth() -> None:
     silent = {f"2.0.0.127.{each.zone}": "silent" for each in lists[::5]}
     lossy = {f"1.0.0.127.{each.zone}": "silent-once" for each in lists[1::5]}
     async with DnsServer(StaticResolver(records), {**silent, **lossy}) as server:
-        dns = LiveResolver([server.server], timeout=0.3, retries=1)
+        dns = LiveResolver([server.server], timeout=1.5, retries=1)
         ports = Ports(dns, lists=ListResolver(dns))
         states = await states_of(lists, ListsWanted(), ports)
         await ports.close()

@@ -31,9 +31,11 @@ from deliverability.ports.ports import Ports
 from deliverability.runs.intake import IntakePlan, IntakeResult, take_in
 from tests.corpus import corpus
 from tests.feedback.reports import BEGIN, NOW, metadata, record, report
-from tests.killed import Step, killed_at_every, stepping
+from tests.killed import Step, killed_at_every, some_or_every, stepping
 from tests.observations import contents, digest
 from tests.signing import Rule, TableResolver, ed25519_key, published, sign
+
+pytestmark = pytest.mark.long
 
 CLOCK = FixedClock(datetime.fromtimestamp(NOW, UTC))
 KEYS = {"s1._domainkey.receiver.example": published(ed25519_key()), "_dmarc.receiver.example": "v=DMARC1; p=reject"}
@@ -157,7 +159,8 @@ def test_the_order_of_places_does_not_matter(tmp_path: Path) -> None:
     assert len(found) == 1
 
 
-def test_killed_at_every_step_it_goes_on_where_it_was(tmp_path: Path) -> None:
+@some_or_every(4)
+def test_killed_at_any_step_it_goes_on_where_it_was(tmp_path: Path, apart: int) -> None:
     places = every_kind_of_place(tmp_path)
     whole = opened(tmp_path, "whole.db")
     taken(whole, *places)
@@ -169,10 +172,10 @@ def test_killed_at_every_step_it_goes_on_where_it_was(tmp_path: Path) -> None:
         taken(history, *places)
 
     kills = 0
-    for _ in killed_at_every(work):
+    for _ in killed_at_every(work, apart):
         kills += 1
     history = opened(tmp_path)
-    assert kills > 10
+    assert kills > 10 / apart
     assert contents(history) == contents(whole)
     with history.reading() as connection:
         assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"

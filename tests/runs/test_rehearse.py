@@ -37,6 +37,8 @@ from deliverability.view.records import with_value
 from tests.corpus import corpus
 from tests.test_corpus_smoke import mails, senders
 
+pytestmark = pytest.mark.long
+
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 RULES = load_rules()
 PURPOSES = (Purpose.TRANSACTIONAL, Purpose.USERS, Purpose.BULK, Purpose.PARKED)

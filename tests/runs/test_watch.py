@@ -30,6 +30,8 @@ from deliverability.words.phrases import phrases
 from tests.dnsserver import DnsServer
 from tests.speaking import english
 
+pytestmark = pytest.mark.long
+
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 NAME, TYPE = "_dmarc.shop.example", "TXT"
 OLD, NEW = "v=DMARC1; p=none", "v=DMARC1; p=reject"
@@ -84,7 +86,7 @@ class Servers(Struct):
         return WatchedServer(f"server of {address}", address)
 
     def ask(self, address: str) -> Resolver:
-        return LiveResolver([self.running[address].server], cache_size=0, timeout=0.3, retries=0)
+        return LiveResolver([self.running[address].server], cache_size=0, timeout=1.5, retries=0)
 
     def asked(self, address: str) -> int:
         return len(self.running[address].log)

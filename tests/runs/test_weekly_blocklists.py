@@ -17,6 +17,8 @@ from deliverability.runs.job import Options
 from deliverability.runs.listed import with_lists_seen
 from tests.runs.test_weekly_stories import Life, news
 
+pytestmark = pytest.mark.long
+
 IP = "192.0.2.1"
 
 

@@ -24,8 +24,10 @@ from deliverability.model.weekly import Summary
 from deliverability.notify.outbox import Notification, Outbox
 from deliverability.runs.alone import Busy, only_one
 from tests.databases import postgresql_server
-from tests.killed import Step, in_child, killed_at_every, stepping, with_full_disk
+from tests.killed import Step, in_child, killed_at_every, some_or_every, stepping, with_full_disk
 from tests.runs.test_weekly_stories import FIRST, Life
+
+pytestmark = pytest.mark.long
 
 TWO = ("shop.example", "other.example")
 DEMO = Path(deliverability.demo.__file__).parent
@@ -71,7 +73,8 @@ def standing(folder: Path, url: str = "") -> dict[str, Any]:
     return {"kept": kept, "files": files, "notifications": [each.name for each in Outbox(out / ".outbox").waiting()]}
 
 
-def test_twenty_kills_of_a_first_run(tmp_path: Path) -> None:
+@some_or_every(20)
+def test_kills_of_a_first_run(tmp_path: Path, apart: int) -> None:
     whole = tmp_path / "whole"
     whole.mkdir()
     week(whole)
@@ -85,17 +88,18 @@ def test_twenty_kills_of_a_first_run(tmp_path: Path) -> None:
     current = [next(places)]
     current[0].mkdir()
     kills = 0
-    for _ in killed_at_every(work, every=7):
+    for _ in killed_at_every(work, apart):
         kills += 1
         summary = week(current[0])
         assert [entry.domain for entry in summary.entries] == [*TWO]
         assert standing(current[0]) == expected
         current[0] = next(places)
         current[0].mkdir()
-    assert kills >= 20
+    assert kills >= 100 / apart
 
 
-def test_kills_one_after_another_of_a_second_run_lose_nothing(tmp_path: Path) -> None:
+@some_or_every(9)
+def test_kills_one_after_another_of_a_second_run_lose_nothing(tmp_path: Path, apart: int) -> None:
     """Each run is killed a little later than the one before; what was done is not done again."""
     whole = tmp_path / "whole"
     whole.mkdir()
@@ -110,7 +114,7 @@ def test_kills_one_after_another_of_a_second_run_lose_nothing(tmp_path: Path) ->
         week(killed, 1)
 
     first = {name: data for name, data in standing(killed)["files"].items() if name.startswith("2026-10-05")}
-    for _ in killed_at_every(work, every=9):
+    for _ in killed_at_every(work, apart):
         now = standing(killed)
         assert {name: data for name, data in now["files"].items() if name.startswith("2026-10-05")} == first
         for name, data in now["files"].items():
@@ -178,7 +182,7 @@ def test_a_clock_that_jumps_back_within_a_killed_run(tmp_path: Path) -> None:
         stepping(step)
         week(tmp_path, 50)
 
-    for _ in killed_at_every(work, every=40):
+    for _ in killed_at_every(work, 40):
         break
     summary = week(tmp_path)
     assert [entry.problems for entry in summary.entries] == [(), ()]

@@ -21,6 +21,8 @@ from deliverability.runs.job import Options
 from deliverability.runs.weekly.messages import MESSAGES_ABSENT, MESSAGES_NO_MAIL, NoMessages, Picked, pick
 from deliverability.runs.weekly.plan import subjects
 
+pytestmark = pytest.mark.long
+
 
 def message(author: str, day: int, text: str = "Hello") -> bytes:
     return f"From: <{author}>\r\nDate: {day} Nov 2026 10:00:00 +0900\r\nSubject: {text}\r\n\r\n{text}\r\n".encode()

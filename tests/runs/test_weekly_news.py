@@ -21,6 +21,8 @@ from deliverability.view.weekly import RunView, run_view
 from deliverability.words.phrases import phrases
 from tests.runs.test_weekly_stories import FIRST, Life, shipped
 
+pytestmark = pytest.mark.long
+
 SETTINGS = EmailSettings(("ops@shop.example",), "deliv@shop.example")
 DMARC = "v=DMARC1; p=reject; rua=mailto:r@shop.example"
 

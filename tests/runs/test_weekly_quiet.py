@@ -20,6 +20,8 @@ from deliverability.runs.rules import rule_folders
 from deliverability.runs.weekly import run as weekly_run
 from tests.runs.test_weekly_stories import Life, changes, mail, news, shipped
 
+pytestmark = pytest.mark.long
+
 PAGES = ("shop.example.html", "shop.example.ja.html")
 
 

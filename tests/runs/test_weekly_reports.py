@@ -36,11 +36,12 @@ from deliverability.runs.weekly import run as weekly_run
 from deliverability.view.weekly import run_view
 from deliverability.words.sentences import phrases
 from tests import TESTS
-from tests.databases import postgresql
 from tests.feedback.reports import metadata, record, report
-from tests.killed import Step, killed_at_every, stepping
+from tests.killed import Step, killed_at_every, some_or_every, stepping
 from tests.runs.test_weekly_quiet import Counted
 from tests.runs.test_weekly_stories import FIRST, Life, NoPages, changes, shipped
+
+pytestmark = pytest.mark.long
 
 DOMAIN = "shop.example"
 SPF = "v=spf1 mx ip4:192.0.2.9 ip4:203.0.113.5 ip6:2001:db8::6 include:spf.vendor.example -all"
@@ -230,12 +231,11 @@ def test_a_season_in_the_words_of_its_mails(name: str) -> None:
 
 
 @pytest.mark.system
-async def test_the_same_season_on_postgresql_tells_the_same(tmp_path: Path) -> None:
+async def test_the_same_season_on_postgresql_tells_the_same(tmp_path: Path, database: str) -> None:
     first, _ = await asyncio.to_thread(season_mails)
-    with postgresql() as url:
-        life = opened(tmp_path, url)
-        second = await season(life)
-        life.history.close()
+    life = opened(tmp_path, database)
+    second = await season(life)
+    life.history.close()
     assert [to_json(entry_of(each)) for each in first] == [to_json(entry_of(each)) for each in second]
 
 
@@ -355,7 +355,8 @@ async def test_an_intake_that_fails_altogether_stops_no_audit(life: Life, monkey
     assert (summary.code, entry_of(summary).problems) == (3, ())
 
 
-def test_killed_at_any_step_it_goes_on_and_counts_each_report_once(tmp_path: Path) -> None:
+@some_or_every(20)
+def test_killed_at_any_step_it_goes_on_and_counts_each_report_once(tmp_path: Path, apart: int) -> None:
     """The intake is a part of the run; what could not be read by a run that was killed is told by the one after it."""
 
     def made(folder: Path) -> Path:
@@ -381,11 +382,11 @@ def test_killed_at_any_step_it_goes_on_and_counts_each_report_once(tmp_path: Pat
         run(current[0])
 
     kills = 0
-    for _ in killed_at_every(work, every=9):
+    for _ in killed_at_every(work, apart):
         kills += 1
         assert to_json(entry_of(run(current[0]))) == to_json(entry_of(whole))
         current[0] = made(tmp_path / str(next(places)))
-    assert kills >= 5
+    assert kills >= 50 / apart
 
 
 # --- What it costs ---

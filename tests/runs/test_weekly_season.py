@@ -6,7 +6,6 @@ The same season runs on SQLite and on PostgreSQL, and both must tell the same.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -35,8 +34,9 @@ from deliverability.runs.rules import load_rules, rule_folders
 from deliverability.runs.weekly.messages import Picked
 from deliverability.runs.weekly.run import Plan, WeeklySubject, weekly
 from deliverability.words.sentences import phrases
-from tests.databases import postgresql
 from tests.runs.test_weekly_stories import NoPages
+
+pytestmark = pytest.mark.long
 
 FIRST = datetime(2026, 10, 5, 6, 0, tzinfo=UTC)
 KEY = "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIuaaaaaaa="
@@ -141,12 +141,6 @@ def shop(summary: Summary) -> dict[tuple[str, ChangeKind], FindingChange]:
     (entry,) = [entry for entry in summary.entries if entry.domain == "shop.example"]
     assert entry.comparison is not None
     return {(change.rule, change.kind): change for change in entry.comparison.changes}
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgresql() as url:
-        yield url
 
 
 def made(folder: Path) -> Path:
@@ -264,9 +258,9 @@ async def test_a_season_on_sqlite(tmp_path: Path, own_rules: Path) -> None:
 
 
 @pytest.mark.system
-async def test_a_season_on_postgresql_tells_the_same(tmp_path: Path, own_rules: Path, server: str) -> None:
+async def test_a_season_on_postgresql_tells_the_same(tmp_path: Path, own_rules: Path, database: str) -> None:
     ours = await season(made(tmp_path / "s"), f"sqlite:///{tmp_path / 'h.db'}", own_rules, drawn=False)
-    theirs = await season(made(tmp_path / "p"), server, own_rules, drawn=False)
+    theirs = await season(made(tmp_path / "p"), database, own_rules, drawn=False)
     assert [each.to_json() for each in ours.summaries] == [each.to_json() for each in theirs.summaries]
     assert list(ours.history.export()) == list(theirs.history.export())
     ours.history.close()

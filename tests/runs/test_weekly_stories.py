@@ -43,6 +43,8 @@ from deliverability.runs.weekly.run import Plan, WeeklySubject, weekly
 from deliverability.view.weekly import entry_view
 from deliverability.words.sentences import phrases
 
+pytestmark = pytest.mark.long
+
 FIRST = datetime(2026, 10, 5, 6, 0, tzinfo=UTC)
 KEY = "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIuaaaaaaa="
 NEXT_KEY = "v=DKIM1; k=ed25519; p=22qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIuaaaaaaa="
@@ -791,7 +793,7 @@ async def test_look_ups_go_on_while_pages_are_written(life: Life) -> None:
         def subject(self, report: Any, entry: Any, history: Any, lang: str) -> str:
             turned = threading.Event()
             loop.call_soon_threadsafe(turned.set)
-            alive.append(turned.wait(5))
+            alive.append(turned.wait(60))
             return ""
 
     life.pages = Slow()

@@ -27,6 +27,8 @@ from deliverability.runs.rules import load_rules
 from deliverability.view.weekly import entry_view
 from deliverability.words.sentences import phrases, sentences
 
+pytestmark = pytest.mark.long
+
 STARTED = "2026-11-23T06:00:00Z"
 PLACEHOLDER = re.compile(r"\{[a-z_][\w.-]*\}")
 KINDS = tuple(ChangeKind)

@@ -12,7 +12,7 @@ from PIL import Image, ImageChops, ImageStat
 from deliverability.mail.reader import read
 from deliverability.slim.message import slim
 from tests.browser import find_chromium, screenshot
-from tests.corpus import corpus_root
+from tests.corpus import NO_CORPUS, corpus_root
 from tests.slim_mails import TOP, image_part, newsletter, photo, photo_jpeg, saved
 
 PAGES = (
@@ -76,7 +76,7 @@ def test_a_newsletter_with_a_photograph(chromium: str, image: bytes, tmp_path: P
 def test_pages_of_the_corpus(chromium: str, name: str, width: int, tmp_path: Path) -> None:
     root = corpus_root()
     if root is None:
-        pytest.skip("the shared corpus is not beside this checkout")
+        pytest.skip(NO_CORPUS)
     page = re.sub(rb"\r?\n", b"\r\n", (root / "html" / name).read_bytes())
     raw = TOP + b"Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" + page
     slimmed = slim(raw)

@@ -96,7 +96,7 @@ def test_names_in_values_get_their_dot() -> None:
 def test_a_name_server_takes_the_zone(tmp_path: Path) -> None:
     checker = shutil.which("nsd-checkzone")
     if checker is None:
-        pytest.skip("nsd-checkzone is not installed")
+        pytest.skip("nsd-checkzone is not installed (Debian: apt-get install nsd)")
     sets = [txt(value, f"n{number}.example.com") for number, value in enumerate(VALUES)]
     (tmp_path / "zone").write_text(SOA + zone_lines(sets), "utf-8")
     done = subprocess.run([checker, "example.com", str(tmp_path / "zone")], capture_output=True, text=True, check=False)

@@ -89,6 +89,7 @@ def test_every_phrase_is_used() -> None:
     assert [key for key in phrases("en").texts if not key.startswith(ELSEWHERE) and not is_used(key)] == []
 
 
+@cache
 def asked() -> list[str]:
     """Keys that are written out where a phrase is asked for: say("verdict.grade"), say.count("met.lead", n)."""
     found: set[str] = set()

@@ -1,7 +1,11 @@
-"""`deliv` with small shards, and with domains on which a worker dies: POISON (each time) and POISON_ONCE (a marker)."""
+"""`deliv` with small shards, and with domains of which something is told by the environment.
+
+A worker dies on POISON each time, and on POISON_ONCE (a marker) once; it waits at HOLD until that file is there.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from pathlib import Path
@@ -18,6 +22,9 @@ async def deadly(job, *args, **kwargs):
     marker = os.environ.get("POISON_ONCE")
     if job.domain == os.environ.get("POISON") or (marker and job.domain == Path(marker).name and claim(Path(marker))):
         os.kill(os.getpid(), signal.SIGKILL)
+    hold = os.environ.get("HOLD")
+    while hold and job.domain == Path(hold).name and not Path(hold).exists():  # noqa: ASYNC110, ASYNC240
+        await asyncio.sleep(0.01)
     return await gather_facts(job, *args, **kwargs)
 
 

@@ -18,6 +18,8 @@ from deliverability.runs.fleet.tally import WORST, Tally
 from deliverability.runs.rules import load_rules
 from tests.runs.fleet.rows import row
 
+pytestmark = pytest.mark.long
+
 DAY = "2026-11-26"
 
 

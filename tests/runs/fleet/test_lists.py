@@ -14,6 +14,8 @@ from deliverability.model.fleet import FleetSubject
 from deliverability.runs.fleet.lists import FleetList
 from deliverability.runs.fleet.manifest import FleetPart, ListLine, Manifest
 
+pytestmark = pytest.mark.long
+
 
 def read(folder: Path, data: bytes | str) -> list[ListLine]:
     path = folder / "list"

@@ -8,10 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from deliverability.ports.static import StaticResolver
 from deliverability.runs.fleet.run import fleet_status
 from tests.dnsserver import DnsServer
 from tests.runs.fleet.fleets import Fleet, domain, read_facts, read_findings
+
+pytestmark = pytest.mark.long
 
 DOMAINS = 6
 WORLD = StaticResolver(
