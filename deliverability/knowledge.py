@@ -37,13 +37,15 @@ MEASURES = "measures.yaml"
 OUTSIDE = "outside.yaml"
 DNS_PROVIDERS = "dns-providers.yaml"
 REPORTERS = "reporters.yaml"
+MAILBOXES = "mailboxes.yaml"
 WARM_UP = "warm-up.yaml"
 
 _T = TypeVar("_T")
 
 
 def load_knowledge(folders: Iterable[Path]) -> Knowledge:
-    """What all folders say; a later one replaces entries of the same id, features, and each of the single files whole.
+    """What all folders say; a later one replaces entries of the same id, features, and each of the single files whole;
+    mailbox domains are added.
 
     Raises CatalogueError with every problem found.
     """
@@ -56,6 +58,7 @@ def load_knowledge(folders: Iterable[Path]) -> Knowledge:
     blocklists: dict[str, BlockList] = {}
     measures, outside = Measures(), Outside()
     warm_up: WarmUpNumbers | None = None
+    mailboxes: frozenset[str] = frozenset()
     for folder in folders:
         for path in sorted((folder / CLIENTS).glob("*.yaml")):
             for kind, names in (_read(path, shapes.features, problems) or {}).items():
@@ -77,6 +80,8 @@ def load_knowledge(folders: Iterable[Path]) -> Knowledge:
         if (path := folder / REPORTERS).is_file():
             senders = [_reporter(each) for each in _read(path, shapes.reporters, problems) or ()]
             reporters.update((each.id, each) for each in senders)
+        if (path := folder / MAILBOXES).is_file():
+            mailboxes |= frozenset(_read(path, shapes.mailboxes, problems) or ())
     try:
         services, common, selectors = load_senders(folders)
     except CatalogueError as error:
@@ -84,7 +89,7 @@ def load_knowledge(folders: Iterable[Path]) -> Knowledge:
     if problems:
         raise CatalogueError(*problems)
     return Knowledge(
-        services, common, selectors, features, measures, outside, providers, reporters, blocklists, warm_up
+        services, common, selectors, features, measures, outside, providers, reporters, blocklists, warm_up, mailboxes
     )
 
 
@@ -186,6 +191,7 @@ class _Shapes(NamedTuple):
     reporters: pydantic.TypeAdapter[Any]
     blocklists: pydantic.TypeAdapter[Any]
     warm_up: pydantic.TypeAdapter[Any]
+    mailboxes: pydantic.TypeAdapter[Any]
 
 
 def _both(given: Any) -> Any:
@@ -333,6 +339,7 @@ def _shapes() -> _Shapes:
         pydantic.TypeAdapter(list[ReporterShape]),
         pydantic.TypeAdapter(list[ListShape]),
         pydantic.TypeAdapter(WarmUpShape),
+        pydantic.TypeAdapter(list[Annotated[str, pydantic.Field(pattern=r"^([a-z0-9-]{1,63}\.)+[a-z0-9-]{2,63}$")]]),
     )
 
 

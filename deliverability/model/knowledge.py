@@ -70,6 +70,7 @@ class Knowledge(Struct, frozen=True):
         reporters: who sends reports, by id.
         blocklists: lists of addresses and names that mail is refused from, by id.
         warm_up: how volume is raised.
+        mailboxes: domains at which providers and carriers give addresses to their customers.
 
     """
 
@@ -83,3 +84,4 @@ class Knowledge(Struct, frozen=True):
     reporters: Mapping[str, Reporter] = field(default_factory=dict)
     blocklists: Mapping[str, BlockList] = field(default_factory=dict)
     warm_up: WarmUpNumbers | None = None
+    mailboxes: frozenset[str] = frozenset()

@@ -29,6 +29,8 @@ def _topic(module: str, beginnings: tuple[str, ...]) -> Topic:
         unmet = (each for each in given.findings if each.outcome is Outcome.UNMET)
         if not any(each.remedy.startswith(beginnings) for each in unmet):
             return ()
+        if given.facts.value("ownership.domain") == "foreign":
+            return ()  # the user has an address at that domain, and no more
         found: tuple[Remedy, ...] = importlib.import_module(f"deliverability.remedy.{module}").drafts(given)
         return found
 
