@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from deliverability.auditors.base import Context, auditor, dns_id, spec
+from deliverability.model.codes import Code
 from deliverability.model.dkim import signatures_of
 from deliverability.model.facts import FactType, Reason, Unknown, Value, texts_of
 from deliverability.protocols.dmarc.evaluate import (
@@ -20,6 +21,7 @@ from deliverability.protocols.dmarc.evaluate import (
 )
 from deliverability.protocols.dmarc.record import POLICIES, parse
 
+NO_AUTHOR = Code("no-domain")
 MAX_AUTHORS = 5
 """Domains in one From field that are looked at; receivers refuse mail with several."""
 
@@ -140,6 +142,8 @@ async def audit(ctx: Context) -> None:
     if not isinstance(author, str):
         lost = ("alignment.basis", "alignment.spf", "alignment.dkim", "alignment.helo", *_POLICY)
         ctx.put_all(dict.fromkeys(("alignment.author_domain", *lost), author))
+        if author is None:  # there is a policy, and nobody can tell whose
+            ctx.put_all(dict.fromkeys(_POLICY, Unknown(Reason.NOT_CONFIGURED, NO_AUTHOR())))
         failed = author if isinstance(author, Unknown) else False
         ctx.put_all({"alignment.spf_pass": failed, "alignment.dkim_pass": failed})
         ctx.put("alignment.strict_breaks", author if isinstance(author, Unknown) else ())

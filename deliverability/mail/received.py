@@ -54,6 +54,7 @@ class Received(Struct, frozen=True):
         protocol: the `with` word.
         tls: True where the field says TLS, False where it names SMTP without it.
         date: when.
+        recipient: the address of the `for` clause, without angle brackets.
 
     """
 
@@ -64,6 +65,7 @@ class Received(Struct, frozen=True):
     protocol: str | None
     tls: bool | None
     date: datetime | None
+    recipient: str | None = None
 
 
 class AuthResult(Struct, frozen=True):
@@ -130,7 +132,10 @@ def parse_received(value: str) -> Received:
     helo, rdns = _names(words, comments)
     if rdns is None and "(Exim " in value:  # it writes a name without brackets only where it looked that name up
         rdns = _reverse_name(helo)
-    return Received(helo, rdns, _client_ip(words, comments), by, protocol, _tls(protocol, value), parse_date(stamp))
+    given = next((text for is_comment, text in clauses.get("for", []) if not is_comment), None)
+    recipient = given.strip("<>;") if given and "@" in given else None
+    ip = _client_ip(words, comments)
+    return Received(helo, rdns, ip, by, protocol, _tls(protocol, value), parse_date(stamp), recipient)
 
 
 def parse_return_path(value: str) -> str | None:
