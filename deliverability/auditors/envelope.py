@@ -210,11 +210,11 @@ async def _read_trace(ctx: Context, message: Message) -> _Trace:
     from deliverability.mail.passed import original_sender
 
     came = delivery(message.headers, known_registrable_domain)
-    told: list[_Reading] = []
+    stated: list[_Reading] = []
     names: list[_Reading] = []
     for record in came.records:
-        _add_record(record, told, names)
-    mail_from = _mail_from(_return_path(message, came), told, came)
+        _add_record(record, stated, names)
+    mail_from = _mail_from(_return_path(message, came), stated, came)
     line, hop = came.hop or (None, None)
     of_hop = header_evidence(line) if line else None
     helo = [_Reading(hop.helo, "received", (of_hop,)), *names] if of_hop and hop and hop.helo else names
@@ -268,22 +268,22 @@ def _writes_below(border: HeaderField) -> bool:
     return any(name in words for name in ("Microsoft SMTP", "with mapi id"))
 
 
-def _mail_from(path: _Reading | None, told: list[_Reading], came: Delivery) -> list[_Reading]:
+def _mail_from(path: _Reading | None, stated: list[_Reading], came: Delivery) -> list[_Reading]:
     """All that tells MAIL FROM, the most trustworthy first.
 
     What the receiver recorded of its SPF check goes before a Return-Path of another domain. Of the same domain the
     Return-Path tells the whole address; a null one is checked for the HELO name, which records tell then.
     """
     if path is None:
-        return told
-    first = told[0].value if told else None
+        return stated
+    first = stated[0].value if stated else None
     if first is None or _domain_of(first) == _domain_of(path.value):
-        return [path, *told]
+        return [path, *stated]
     helo = came.hop[1].helo if came.hop else None
     of_helo = first.rpartition("@")[0].lower() in ("", "postmaster", "mailer-daemon")
     if path.value == "" and of_helo and (helo is None or _domain_of(first) == to_a_label(helo)):
-        return [path, *told]
-    return [*told, path]
+        return [path, *stated]
+    return [*stated, path]
 
 
 async def _hop_before(
