@@ -13,6 +13,7 @@ from enum import StrEnum
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from deliverability.judge.absent import is_absent
 from deliverability.model.facts import FactSet, Reason
 from deliverability.model.report import (
     Assessment,
@@ -88,6 +89,10 @@ def _assessment(
     if facts.value("subject.parked") is True and not message:
         return _parked(findings, grading)
     verdicts = tuple(tally.verdict(receiver) for receiver, tally in tallies.items())
+    if is_absent(facts):
+        # Nothing of it was judged but that: a receiver that does not say what follows has no answer.
+        silent = (VerdictKind.DNS_READY, VerdictKind.DNS_PARTLY)
+        verdicts = tuple(replace(each, verdict=_LOST) if each.verdict in silent else each for each in verdicts)
     return Assessment(
         verdicts=verdicts,
         grade=_grade(verdicts, findings, grading),
@@ -106,6 +111,7 @@ def _parked(findings: Sequence[Finding], grading: Grading) -> Assessment:
 
 
 _WARNING = Severity.WARNING.rank
+_LOST = VerdictKind.CANNOT_TELL
 
 
 def _grade(verdicts: Sequence[Verdict], findings: Sequence[Finding], grading: Grading) -> str:

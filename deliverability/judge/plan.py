@@ -309,8 +309,9 @@ def _put_behind(candidates: Sequence[_Candidate], facts: FactSet) -> None:
 
 
 def _in_others_dns(task: Task | None, facts: FactSet) -> bool:
-    """Whether it would have to be done in the DNS of a domain that the user only has an address at."""
-    return task is not None and task.place is Place.DNS and facts.value("ownership.domain") == "foreign"
+    """Whether it would have to be done in the DNS of a domain that does not exist, or is no more than a mailbox's."""
+    none = facts.value("domain.exists") is False or facts.value("ownership.domain") == "foreign"
+    return none and task is not None and task.place is Place.DNS
 
 
 def _concerns(report: Report, rule: Rule, rules: RuleSet) -> bool:

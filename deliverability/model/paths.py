@@ -141,6 +141,7 @@ FactPath = Literal[
     "message.forbidden_address_characters",
     "message.mixed_script_domains",
     "domain.exists",
+    "domain.existing_parent",
     "domain.mx",
     "domain.null_mx",
     "domain.accepts_mail",

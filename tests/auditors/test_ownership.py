@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from deliverability.model.rules import Severity
+from deliverability.runs.exit import exit_code
 from tests.owned import audit, mail
 
 SPF = '@ IN TXT "v=spf1 ip4:192.0.2.25 -all"\n@ IN MX 10 mail\nmail IN A 192.0.2.25\n'
@@ -183,3 +185,53 @@ class TestAddressesOfOnesOwn:
     )
     async def test_by_nothing(self, hop: str) -> None:
         assert await self.owned(hop, {}) == ((), [])
+
+
+ABOVE = {"con": "other IN A 192.0.2.1\n"}
+
+
+class TestDomainThatDoesNotExist:
+    """The one thing to do is to look at the spelling; what is missing there was never meant to be."""
+
+    @pytest.mark.parametrize(
+        ("domain", "records", "parent"),
+        [
+            ("example.con", ABOVE, None),
+            ("www.example.con", ABOVE, None),
+            ("news.example.com", {"example.com": OWN}, "example.com"),
+            ("a.b.example.com", {"example.com": OWN + "b IN A 192.0.2.1\n"}, "b.example.com"),
+        ],
+    )
+    async def test_is_told_and_nothing_is_published(
+        self, domain: str, records: dict[str, str], parent: str | None
+    ) -> None:
+        found = await audit(domain, None, records)
+        assert found.value("domain.exists") is False
+        assert found.value("domain.existing_parent") == parent
+        assert found.unmet == {"NET-007"}
+        assert found.steps == ["check-spelling"]
+        assert found.report.remedies == ()
+        assert not {"dns-ready", "accepted"} & set(found.verdicts.values())
+        for lang, words in (("en", "check the spelling"), ("ja", "つづりを確認")):
+            assert words in found.text(lang)
+            assert "deliv doctor" in found.text(lang)
+            assert "v=spf1 -all" not in found.text(lang)
+        assert exit_code(found.report, Severity.ERROR) == 1
+
+    async def test_with_a_message_the_message_is_judged_all_the_same(self) -> None:
+        header = ("Return-Path: <a@example.con>", HOP, "From: a@example.con")
+        found = await audit("example.con", mail(*header), ABOVE)
+        assert {"NET-007", "ALN-011"} <= found.unmet
+        assert found.report.remedies == ()
+        assert not {"spf-begin", "dmarc-publish"} & set(found.steps)
+
+    async def test_a_look_up_that_failed_is_no_absence(self) -> None:
+        found = await audit("example.con", None, {"example.com": OWN})
+        assert getattr(found.value("domain.exists"), "reason", None) == "offline"
+        assert "NET-007" not in found.unmet
+
+    @pytest.mark.parametrize("record", ["@ IN A 192.0.2.1\n", "below IN A 192.0.2.1\n"])
+    async def test_a_domain_without_mail_exists(self, record: str) -> None:
+        found = await audit("example.com", None, {"example.com": record})
+        assert found.value("domain.exists") is True
+        assert "SPF-001" in found.unmet
