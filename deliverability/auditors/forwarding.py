@@ -47,6 +47,12 @@ PROVIDES = (
         "Return-Path is the owner- or -bounces address of a list there that it is addressed to.",
     ),
     spec(
+        "message.discussion",
+        FactType.BOOL,
+        "The message is a post to a list that its members write to, whoever's: such a post to another organization's "
+        "list, a List-Post with an address, or list software that put the list into From. It is no bulk mail.",
+    ),
+    spec(
         "message.forward_signs",
         FactType.LIST_STR,
         "What shows that it was forwarded: resent, x-forwarded, delivered-to, rewritten-sender (SRS), arc or "
@@ -104,7 +110,9 @@ def _list(ctx: Context, message: Message, home: str) -> bool:
     marks = list_marks(message, home, registrable_domain)
     owner = None if marks.own is None else "own" if marks.own else "other"
     ctx.put("message.list_owner", owner, *cite_fields(ctx, marks.named))
-    ctx.put("message.list_post", marks.post, *cite_fields(ctx, marks.seen))
+    seen = cite_fields(ctx, marks.seen)
+    ctx.put("message.list_post", marks.post, *seen)
+    ctx.put("message.discussion", marks.discussion, *seen)
     return marks.post
 
 

@@ -135,6 +135,7 @@ FactPath = Literal[
     "envelope.tls",
     "message.list_owner",
     "message.list_post",
+    "message.discussion",
     "message.forward_signs",
     "message.forwarded",
     "message.indirect",
