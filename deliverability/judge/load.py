@@ -51,6 +51,7 @@ NOT_RULES = frozenset(
             "reporters.yaml",
             "sources.yaml",
             "tasks.yaml",
+            "unsubscribe-words.yaml",
         ),
         "verdicts.yaml",
         "warm-up.yaml",
