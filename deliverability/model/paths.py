@@ -48,6 +48,7 @@ FactPath = Literal[
     "message.bare_cr",
     "message.bare_lf",
     "message.nul_octets",
+    "message.smtputf8",
     "message.raw_8bit_headers",
     "message.misplaced_encoded_words",
     "message.header_octets",
