@@ -10,9 +10,8 @@ from msgspec import Struct, field
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.addresses import canonical_ip, parse_addresses, to_a_label
 from deliverability.mail.evidence import header_evidence
-from deliverability.mail.passed import SIGNS, SPF_PASS, WEAK
 from deliverability.model.codes import SENT_TO_YOURSELF, Input, needs
-from deliverability.model.envelope import SmtpEnvelope
+from deliverability.model.envelope import SIGNS, SPF_PASS, WEAK, SmtpEnvelope
 from deliverability.model.facts import Evidence, EvidenceKind, FactType, Reason, Unknown, Value
 from deliverability.model.senders import ServiceKind
 from deliverability.protocols.dmarc.psl import known_registrable_domain

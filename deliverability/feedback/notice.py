@@ -387,11 +387,11 @@ def notice_kind(message: Message) -> NoticeKind | None:
     if not (null or office or amazon):
         return None
     failed = _FAILED.search(title) is not None
-    told = any(reply.code or reply.status for reply in read_notice(message).replies)
+    coded = any(reply.code or reply.status for reply in read_notice(message).replies)
     returned = any(
         part.is_message or part.media_type in _HEADER_TYPES or _ORIGINAL.search(_readable(part)) for part in outer
     )
-    sure = (null and (told or returned or failed)) or (office and failed and (told or returned)) or (amazon and told)
+    sure = (null and (coded or returned or failed)) or (office and failed and (coded or returned)) or (amazon and coded)
     return NoticeKind.BOUNCE if sure else None
 
 

@@ -86,8 +86,8 @@ def _munged(message: Message, ids: Sequence[HeaderField]) -> list[HeaderField]:
         for box in authors
         if _VIA.search(box.display) or box.address.lower().replace("@", ".") in (name, f"{name}.")
     ]
-    kept = [each for each in message.headers if each.lower in ("x-original-from", "x-mailfrom")]
-    return [*ids, *marks] if munged or kept else []
+    originals = [each for each in message.headers if each.lower in ("x-original-from", "x-mailfrom")]
+    return [*ids, *marks] if munged or originals else []
 
 
 def bulk_signs(message: Message, *, own_list: bool, automatic: bool) -> dict[str, HeaderField]:

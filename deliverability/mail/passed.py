@@ -23,21 +23,18 @@ from deliverability.mail.received import (
     parse_received,
     parse_received_spf,
 )
+from deliverability.model.envelope import (
+    ARC,
+    EARLIER_RESULTS,
+    GATEWAY,
+    ORIGINAL_RESULTS,
+    OTHER_RECIPIENT,
+    RESENT,
+    SIGNS,
+)
 
 if TYPE_CHECKING:
     from deliverability.mail.reader import HeaderField, Message
-
-ORIGINAL_RESULTS = "original-results"
-ARC = "arc"
-EARLIER_RESULTS = "earlier-results"
-OTHER_RECIPIENT = "other-recipient"
-RESENT = "resent"
-GATEWAY = "gateway"
-SPF_PASS = "spf-pass"  # noqa: S105 (a code)
-"""Codes of what shows that the mail was passed on after a hop."""
-SIGNS = (ORIGINAL_RESULTS, ARC, EARLIER_RESULTS, OTHER_RECIPIENT, RESENT, GATEWAY, SPF_PASS)
-WEAK = frozenset({ARC, EARLIER_RESULTS})
-"""Those that the sender's own servers leave as well: nothing by themselves where SPF of the last hop is not known."""
 
 MAX_HOPS = 8
 """Earlier hops that are looked at."""

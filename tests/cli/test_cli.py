@@ -348,8 +348,8 @@ def test_what_is_no_message_is_refused_with_what_it_is(deliv: Deliv, name: str, 
 @pytest.mark.parametrize(
     ("octets", "english", "japanese"),
     [
-        (b"From: MAILER-DAEMON@h.example\nSubject: failure notice\n\nx\n", "is a bounce", "バウンスメール"),
-        (b"Subject: complaint about message from 192.0.2.1\n\nx\n", "a report on another mail", "苦情"),
+        (b"From: MAILER-DAEMON@h.example\nSubject: failure notice\n\nx\n", "is a bounce", "不達通知"),
+        (b"Subject: complaint about message from 192.0.2.1\n\nx\n", "a report on another mail", "迷惑メール報告"),
         (
             b"Subject: Report Domain: a.example Submitter: b.example\n\nx\n",
             "of a DMARC or TLS report",
