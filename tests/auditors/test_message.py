@@ -465,7 +465,7 @@ class TestEnvelope:
         facts = await audit(RECEIVED + b"\nx", mail_from="o@o.example", helo="o.example", sending_ips=("192.0.2.99",))
         assert [facts.value(f"envelope.{name}_source") for name in ("mail_from", "helo", "ip")] == ["option"] * 3
         assert facts.value("envelope.mail_from_domain") == "o.example"
-        assert facts.value("envelope.tls") is False
+        assert facts.value("envelope.tls") is None  # the system is not known to record it
 
     async def test_a_bare_domain_is_the_domain(self) -> None:
         facts = await audit(RESULTS + b"\nx")
