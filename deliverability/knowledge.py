@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import cache
 from ipaddress import ip_address
@@ -14,7 +15,7 @@ from deliverability.model.blocklists import BlockList, ListAccess, ListCode, Lis
 from deliverability.model.codes import Code, Detail
 from deliverability.model.dns_providers import DnsProvider, HostField, LongText, Quotes
 from deliverability.model.errors import InputError
-from deliverability.model.knowledge import Knowledge, Measures, Outside
+from deliverability.model.knowledge import Knowledge, Measures, Outside, UnsubscribeWords
 from deliverability.model.reporters import Reporter
 from deliverability.model.rules import READ_AS, SourceRef
 from deliverability.model.senders import ServiceSource
@@ -37,13 +38,16 @@ MEASURES = "measures.yaml"
 OUTSIDE = "outside.yaml"
 DNS_PROVIDERS = "dns-providers.yaml"
 REPORTERS = "reporters.yaml"
+MAILBOXES = "mailboxes.yaml"
+UNSUBSCRIBE_WORDS = "unsubscribe-words.yaml"
 WARM_UP = "warm-up.yaml"
 
 _T = TypeVar("_T")
 
 
 def load_knowledge(folders: Iterable[Path]) -> Knowledge:
-    """What all folders say; a later one replaces entries of the same id, features, and each of the single files whole.
+    """What all folders say; a later one replaces entries of the same id, features, and each of the single files whole;
+    mailbox domains are added.
 
     Raises CatalogueError with every problem found.
     """
@@ -56,6 +60,8 @@ def load_knowledge(folders: Iterable[Path]) -> Knowledge:
     blocklists: dict[str, BlockList] = {}
     measures, outside = Measures(), Outside()
     warm_up: WarmUpNumbers | None = None
+    mailboxes: frozenset[str] = frozenset()
+    unsubscribe = UnsubscribeWords()
     for folder in folders:
         for path in sorted((folder / CLIENTS).glob("*.yaml")):
             for kind, names in (_read(path, shapes.features, problems) or {}).items():
@@ -77,6 +83,12 @@ def load_knowledge(folders: Iterable[Path]) -> Knowledge:
         if (path := folder / REPORTERS).is_file():
             senders = [_reporter(each) for each in _read(path, shapes.reporters, problems) or ()]
             reporters.update((each.id, each) for each in senders)
+        if (path := folder / UNSUBSCRIBE_WORDS).is_file() and (shape := _read(path, shapes.unsubscribe, problems)):
+            unsubscribe = UnsubscribeWords(
+                *((*known, *getattr(shape, part)) for known, part in zip(_parts(unsubscribe), _PARTS, strict=True))
+            )
+        if (path := folder / MAILBOXES).is_file():
+            mailboxes |= frozenset(_read(path, shapes.mailboxes, problems) or ())
     try:
         services, common, selectors = load_senders(folders)
     except CatalogueError as error:
@@ -84,8 +96,26 @@ def load_knowledge(folders: Iterable[Path]) -> Knowledge:
     if problems:
         raise CatalogueError(*problems)
     return Knowledge(
-        services, common, selectors, features, measures, outside, providers, reporters, blocklists, warm_up
+        services,
+        common,
+        selectors,
+        features,
+        measures,
+        outside,
+        providers,
+        reporters,
+        blocklists,
+        warm_up,
+        mailboxes,
+        unsubscribe,
     )
+
+
+_PARTS = ("in_link", "beside_link", "in_address")
+
+
+def _parts(words: UnsubscribeWords) -> tuple[tuple[str, ...], ...]:
+    return words.in_link, words.beside_link, words.in_address
 
 
 @cache
@@ -186,6 +216,8 @@ class _Shapes(NamedTuple):
     reporters: pydantic.TypeAdapter[Any]
     blocklists: pydantic.TypeAdapter[Any]
     warm_up: pydantic.TypeAdapter[Any]
+    mailboxes: pydantic.TypeAdapter[Any]
+    unsubscribe: pydantic.TypeAdapter[Any]
 
 
 def _both(given: Any) -> Any:
@@ -325,6 +357,20 @@ def _shapes() -> _Shapes:
         stops: dict[Literal["spam", "hard", "deferred"], StopShape]
         sources: tuple[RefShape, ...] = pydantic.Field(min_length=1)
 
+    def compiles(text: str) -> str:
+        try:
+            re.compile(text)
+        except re.error as error:
+            raise ValueError(str(error)) from None
+        return text
+
+    expression = Annotated[str, pydantic.Field(min_length=1), pydantic.AfterValidator(compiles)]
+
+    class UnsubscribeShape(Shape):
+        in_link: tuple[expression, ...] = ()
+        beside_link: tuple[expression, ...] = ()
+        in_address: tuple[expression, ...] = ()
+
     return _Shapes(
         pydantic.TypeAdapter(dict[Literal["layout", "content", "look"], list[str]]),
         pydantic.TypeAdapter(MeasuresShape),
@@ -333,6 +379,8 @@ def _shapes() -> _Shapes:
         pydantic.TypeAdapter(list[ReporterShape]),
         pydantic.TypeAdapter(list[ListShape]),
         pydantic.TypeAdapter(WarmUpShape),
+        pydantic.TypeAdapter(list[Annotated[str, pydantic.Field(pattern=r"^([a-z0-9-]{1,63}\.)+[a-z0-9-]{2,63}$")]]),
+        pydantic.TypeAdapter(UnsubscribeShape),
     )
 
 

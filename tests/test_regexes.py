@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import deliverability
+from deliverability.knowledge import shipped
 from tests.regexes import Expression, divided, expressions
 
 PACKAGE = Path(deliverability.__file__).parent
@@ -19,6 +20,8 @@ MADE_AT_RUN_TIME = {
     "render/glossary.py: '|'.join((_bounded(form) ",  # words, without any repeat
     "model/senders.py: expression",  # over names of 253 octets at most
     "senders/recognise.py: '|'.join((f'(?:{pattern",  # the same, all in one
+    "auditors/unsubscribe.py: '|'.join(each) or '(",  # of a rule file, looked at below
+    "knowledge.py: text",  # the same, when it is read
     "slim/message.py: b'(?i)' + re.escape(part.med",  # without any repeat
     "slim/message.py: b'(?i)\\\\.' + re.escape(endin",  # without any repeat
 }
@@ -29,6 +32,12 @@ def test_no_two_repeats_divide_a_text_among_them() -> None:
     assert len(found) > 250
     assert {each.place: each.text for each in found if divided(each)} == {}
     assert set(unread) == MADE_AT_RUN_TIME
+
+
+def test_nor_do_those_of_the_words_for_unsubscribing() -> None:
+    words = shipped().unsubscribe
+    for text in (*words.in_link, *words.beside_link, *words.in_address):
+        assert divided(Expression("", text, 0)) == [], text
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ AUDITORS = (
     "identity",
     "unsubscribe",
     "senders",
+    "ownership",
     "chain",
     "traffic",
     "tls_reports",

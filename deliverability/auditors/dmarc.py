@@ -32,6 +32,12 @@ PROVIDES = (
         FactType.STR,
         "Domain it was discovered for: the From domain of the message, else the audited domain.",
     ),
+    spec(
+        "dmarc.used",
+        FactType.BOOL,
+        "The message at hand is judged by this record; false where its From lies elsewhere. None without a message.",
+        optional=True,
+    ),
     spec("dmarc.present", FactType.BOOL, "A valid DMARC record applies."),
     spec("dmarc.record", FactType.STR, "That record, or the one at dmarc.ignored_at.", optional=True),
     spec(
@@ -160,6 +166,7 @@ async def audit(ctx: Context) -> None:
     )
     evidence = tuple(ctx.cite_answer(step.answer) for step in found.steps)
     ctx.put("dmarc.author_domain", domain)
+    ctx.put("dmarc.used", author == domain if isinstance(author, str) else None)
     ctx.put("dmarc.labels", domain.count(".") + 1)
     ctx.put("dmarc.mail_from_organizational_domain", mail_from)
     ctx.put("dmarc.helo_organizational_domain", helo)
@@ -222,7 +229,10 @@ _OF_RECORD = tuple(each.path for each in PROVIDES if "[]" not in each.path)
 
 
 def policy_domain(audited: str, author: Value) -> str:
-    """The domain whose policy is described: the author domain where it belongs to the audited one, else the latter."""
+    """The domain whose record is described: the author domain where it belongs to the audited one, else the latter.
+
+    What decides about a message is always the policy of its author domain: alignment.policy.
+    """
     return author if isinstance(author, str) and is_within(author, audited) else audited
 
 

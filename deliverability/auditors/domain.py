@@ -22,6 +22,12 @@ MAX_REPLY_DOMAINS = 10
 
 PROVIDES = (
     spec("domain.exists", FactType.BOOL, "The audited domain exists in DNS."),
+    spec(
+        "domain.existing_parent",
+        FactType.STR,
+        "Where it does not: the nearest name above it, up to its organizational domain, that does.",
+        optional=True,
+    ),
     spec("domain.mx", FactType.LIST_STR, "MX hosts in order of preference, the null MX as '.'."),
     spec("domain.null_mx", FactType.BOOL, "The domain publishes a null MX (RFC 7505)."),
     spec(
@@ -120,7 +126,10 @@ async def audit(ctx: Context) -> None:
     addresses = await _host_addresses(ctx, [answers[name]["MX"] for name in receiving])
     accepts = {name: _accepts_mail(name, answers[name], addresses) for name in receiving}
     _zone(ctx, {name: answers[name]["NS"] for name in (domain, *above)})
-    ctx.put("domain.exists", _exists(own[rdtype] for rdtype in _EXISTENCE), *_ids(domain, _EXISTENCE))
+    exists = _exists(own[rdtype] for rdtype in _EXISTENCE)
+    ctx.put("domain.exists", exists, *_ids(domain, _EXISTENCE))
+    there = (name for name in above if _exists([answers[name]["NS"]]) is True)
+    ctx.put("domain.existing_parent", next(there, None) if exists is False else None, *(dns_id(n, "NS") for n in above))
     _mail_from(ctx, mail_from, answers, accepts)
     if isinstance(author, str):
         ctx.put("domain.author_accepts_mail", accepts[author], *_mail_ids(author, answers[author]))

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from deliverability.auditors.base import Context, auditor, spec
-from deliverability.mail.addresses import canonical_ip, to_a_label
+from deliverability.mail.addresses import canonical_ip, parse_addresses, to_a_label
 from deliverability.mail.evidence import header_evidence
 from deliverability.model.codes import SENT_TO_YOURSELF, Input, needs
-from deliverability.model.envelope import SmtpEnvelope
+from deliverability.model.envelope import SIGNS, SPF_PASS, WEAK, SmtpEnvelope
 from deliverability.model.facts import Evidence, EvidenceKind, FactType, Reason, Unknown, Value
+from deliverability.model.senders import ServiceKind
 from deliverability.protocols.dmarc.psl import known_registrable_domain
 
 if TYPE_CHECKING:
-    from deliverability.mail.hop import AuthenticationField
-    from deliverability.mail.reader import Message
+    from deliverability.mail.hop import AuthenticationField, Delivery
+    from deliverability.mail.passed import EarlierHop
+    from deliverability.mail.reader import HeaderField, Message
 
 PROVIDES = (
     spec(
@@ -35,7 +37,7 @@ PROVIDES = (
         "envelope.mail_from_source",
         FactType.STR,
         "Where it was read.",
-        values=["option", "smtp", "return-path", "received-spf", "authentication-results"],
+        values=["option", "smtp", "return-path", "srs", "received-spf", "authentication-results"],
     ),
     spec("envelope.helo", FactType.STR, "HELO/EHLO name of the sending host."),
     spec(
@@ -52,7 +54,28 @@ PROVIDES = (
     spec(
         "envelope.ip",
         FactType.STR,
-        "Address the mail was sent from to the receiver: the one that the receiver recorded, where it did.",
+        "Address the mail was sent from to the receiver: the one that the receiver recorded, where it did. Where the "
+        "mail was passed on afterwards, the one of the hop before that.",
+    ),
+    spec(
+        "envelope.connecting_ip",
+        FactType.STR,
+        "Address the last receiver got the mail from; another than envelope.ip where it was passed on.",
+        optional=True,
+    ),
+    spec(
+        "envelope.passed_on_by",
+        FactType.STR,
+        "Host that passed the mail on after the hop that is judged; none where nobody did.",
+        optional=True,
+    ),
+    spec(
+        "envelope.passed_on_signs",
+        FactType.LIST_STR,
+        "What shows that: original-results (named by a field for it), arc, earlier-results, other-recipient (the "
+        "hop before was for somebody at another organization), resent (delivered and sent anew), gateway (a known one "
+        "before a mail system), spf-pass (SPF of MAIL FROM passes there, and not at the last hop).",
+        values=list(SIGNS),
     ),
     spec(
         "envelope.ip_source",
@@ -68,6 +91,7 @@ PROVIDES = (
     ),
 )
 
+_PASSED_ON = ("envelope.passed_on_by", "envelope.passed_on_signs")
 _INPUTS = {"envelope.mail_from": Input.MAIL_FROM, "envelope.helo": Input.HELO, "envelope.ip": Input.SENDING_IP}
 
 
@@ -82,7 +106,8 @@ class _Reading(Struct, frozen=True):
 class _Trace(Struct, frozen=True):
     """What our own server saw, or the trace fields of the file tell, each in the order of precedence of its source.
 
-    `lost`: why something is not among it, where that is known.
+    `lost`: why something is not among it, where that is known. `connecting`: the address that the last receiver got it
+    from. `passed_on`: the host that passed it on after the hop told here, and what shows that.
     """
 
     mail_from: tuple[_Reading, ...]
@@ -91,6 +116,8 @@ class _Trace(Struct, frozen=True):
     tls: bool | None
     hop: Evidence | None
     lost: Mapping[str, Unknown] = field(default_factory=dict)
+    connecting: str | None = None
+    passed_on: tuple[str | None, tuple[str, ...]] = (None, ())
 
 
 @auditor("envelope", provides=PROVIDES)
@@ -99,7 +126,7 @@ async def audit(ctx: Context) -> None:
     subject = ctx.subject
     trace = None
     if ctx.message is not None:
-        trace = _seen(subject.envelope) if subject.envelope else _read_trace(ctx.message)
+        trace = _seen(subject.envelope) if subject.envelope else await _read_trace(ctx, ctx.message)
     lost = trace.lost if trace else {}
     _state(ctx, "envelope.mail_from", subject.mail_from, trace.mail_from if trace else None, lost)
     _state(ctx, "envelope.helo", subject.helo, trace.helo if trace else None, lost)
@@ -116,8 +143,13 @@ async def audit(ctx: Context) -> None:
         domain = mail_from if mail_from is None or isinstance(mail_from, Unknown) else _domain_of(str(mail_from))
         ctx.put("envelope.mail_from_domain", domain, *from_ids)
     if trace is None:
-        ctx.put("envelope.tls", Unknown(Reason.NO_MESSAGE))
+        missing = Unknown(Reason.NO_MESSAGE)
+        ctx.put_all(dict.fromkeys(("envelope.tls", "envelope.connecting_ip", *_PASSED_ON), missing))
     else:
+        # An address that the user names is judged, however the mail at hand came.
+        host, signs = (None, ()) if given_ip else trace.passed_on
+        ctx.put_all(dict(zip(_PASSED_ON, (host, signs), strict=True)))
+        ctx.put("envelope.connecting_ip", trace.connecting)
         ctx.put("envelope.tls", trace.tls, *((ctx.cite(trace.hop),) if trace.hop else ()))
 
 
@@ -172,30 +204,131 @@ def _line(*got: str) -> Evidence:
     return Evidence(f"smtp:{lines[0]}", EvidenceKind.SMTP, "SMTP", lines)
 
 
-def _read_trace(message: Message) -> _Trace:
+async def _read_trace(ctx: Context, message: Message) -> _Trace:
     from deliverability.mail.hop import delivery
-    from deliverability.mail.received import parse_return_path
+    from deliverability.mail.passed import original_sender
 
-    mail_from: list[_Reading] = []
-    helo: list[_Reading] = []
-    ip: list[_Reading] = []
-    return_path = message.first("Return-Path")
-    if return_path is not None:
-        address = parse_return_path(return_path.value)
-        if address is not None:
-            mail_from.append(_Reading(address, "return-path", (header_evidence(return_path),)))
     came = delivery(message.headers, known_registrable_domain)
+    stated: list[_Reading] = []
+    names: list[_Reading] = []
+    for record in came.records:
+        _add_record(record, stated, names)
+    mail_from = _mail_from(_return_path(message, came), stated, came)
     line, hop = came.hop or (None, None)
     of_hop = header_evidence(line) if line else None
-    if of_hop and hop and hop.helo:
-        helo.append(_Reading(hop.helo, "received", (of_hop,)))
+    helo = [_Reading(hop.helo, "received", (of_hop,)), *names] if of_hop and hop and hop.helo else names
+    ip: list[_Reading] = []
     if came.ip:
         recorded = came.recorded and (header_evidence(came.recorded.field), came.recorded.field.lower)
         evidence = tuple(each for each in (recorded[0] if recorded else None, of_hop) if each)
         ip.append(_Reading(came.ip, recorded[1] if recorded else "received", evidence))
-    for record in came.records:
-        _add_record(record, mail_from, helo)
-    return _Trace(tuple(mail_from), tuple(helo), tuple(ip), hop.tls if hop else None, of_hop)
+    last = _Trace(tuple(mail_from), tuple(helo), tuple(ip), hop.tls if hop else None, of_hop, connecting=came.ip)
+    sender = mail_from[0].value if mail_from else ""
+    first = original_sender(sender)
+    before = await _hop_before(ctx, message, came, first or sender, rewritten=first is not None)
+    if before is None:
+        return last
+    earlier, signs = before
+    shown = header_evidence(earlier.field)
+    if first is not None:
+        mail_from = [_Reading(first, "srs", mail_from[0].evidence)]
+    received = earlier.received
+    by = received.by or (hop.helo if hop else None)
+    return _Trace(
+        tuple(mail_from),
+        (_Reading(received.helo, "received", (shown,)),) if received.helo else (),
+        (_Reading(received.ip or "", "received", (shown,)),),
+        received.tls,
+        shown,
+        connecting=came.ip,
+        passed_on=(by, signs),
+    )
+
+
+def _return_path(message: Message, came: Delivery) -> _Reading | None:
+    """The Return-Path that the receiver wrote: it stands above the hop from outside, but for Exchange, above the text.
+
+    One that stands below was written before the mail came in. A file that no server took has no trace to stand above.
+    """
+    from deliverability.mail.received import parse_return_path
+
+    order = {id(each): place for place, each in enumerate(message.headers)}
+    received = message.fields("Received")
+    border = came.border or (received[-1] if received else None)
+    for each in message.fields("Return-Path"):
+        if border is None or order[id(each)] < order[id(border)] or _writes_below(border):
+            address = parse_return_path(each.value)
+            return None if address is None else _Reading(address, "return-path", (header_evidence(each),))
+    return None
+
+
+def _writes_below(border: HeaderField) -> bool:
+    words = " ".join(border.value[:5000].split())
+    return any(name in words for name in ("Microsoft SMTP", "with mapi id"))
+
+
+def _mail_from(path: _Reading | None, stated: list[_Reading], came: Delivery) -> list[_Reading]:
+    """All that tells MAIL FROM, the most trustworthy first.
+
+    What the receiver recorded of its SPF check goes before a Return-Path of another domain. Of the same domain the
+    Return-Path tells the whole address; a null one is checked for the HELO name, which records tell then.
+    """
+    if path is None:
+        return stated
+    first = stated[0].value if stated else None
+    if first is None or _domain_of(first) == _domain_of(path.value):
+        return [path, *stated]
+    helo = came.hop[1].helo if came.hop else None
+    of_helo = first.rpartition("@")[0].lower() in ("", "postmaster", "mailer-daemon")
+    if path.value == "" and of_helo and (helo is None or _domain_of(first) == to_a_label(helo)):
+        return [path, *stated]
+    return [*stated, path]
+
+
+async def _hop_before(
+    ctx: Context, message: Message, came: Delivery, sender: str, *, rewritten: bool
+) -> tuple[EarlierHop, tuple[str, ...]] | None:
+    """The hop by which the mail left its sender, where it was passed on after that, and what shows it."""
+    from deliverability.mail.passed import earlier_hops
+
+    homes = {
+        home for name in (_domain_of(sender), _author(message)) if name and (home := known_registrable_domain(name))
+    }
+    hops = earlier_hops(message, came, known_registrable_domain, homes, lambda name: is_gateway(ctx, name))
+    if not hops:
+        return None
+    last = False if rewritten else await _passes(ctx, came.ip, sender, came.hop[1].helo if came.hop else None)
+    if last is True:
+        return None
+    if last is False:
+        for each in hops:
+            if await _passes(ctx, each.received.ip, sender, each.received.helo) is True:
+                return each, (*each.signs, SPF_PASS)
+    weak = WEAK if last is None else frozenset()
+    return next(((each, each.signs) for each in reversed(hops) if set(each.signs) - weak), None)
+
+
+def is_gateway(ctx: Context, name: str) -> bool:
+    """Whether a host is one of a gateway that receivers put before their mail system."""
+    services = ctx.knowledge.services.values()
+    gateways = (each for each in services if each.kind is ServiceKind.GATEWAY and each.mx)
+    return any(pattern.fits(name) for each in gateways for pattern in (*each.mx, *each.helo))
+
+
+def _author(message: Message) -> str | None:
+    boxes = (box for each in message.fields("From")[:1] for box in parse_addresses(each.value))
+    return next((box.domain for box in boxes if box.domain), None)
+
+
+async def _passes(ctx: Context, ip: str | None, sender: str, helo: str | None) -> bool | None:
+    """Whether SPF passes for MAIL FROM at that address; None where that cannot be told."""
+    if ip is None or not _domain_of(sender):
+        return None
+    sender = sender if "@" in sender else f"postmaster@{sender}"
+    from deliverability.protocols.spf.evaluate import evaluate_spf
+
+    found = await evaluate_spf(ip, sender, helo or "", ctx.ports.dns, timestamp=int(ctx.now.timestamp()))
+    return None if found.failure is not None else found.result.value == "pass"
 
 
 def _add_record(record: AuthenticationField, mail_from: list[_Reading], helo: list[_Reading]) -> None:

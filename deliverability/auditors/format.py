@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
+from deliverability._patterns import regex
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.auditors.message import cite_fields
 from deliverability.mail.addresses import parse_addresses
 from deliverability.mail.evidence import header_evidence, part_evidence
+from deliverability.mail.hop import delivery
 from deliverability.mail.reader import HeaderField, Message, Part
 from deliverability.mail.words import has_encoded_word
 from deliverability.model.facts import FactType, Value
+from deliverability.protocols.dmarc.psl import known_registrable_domain
 
 PROVIDES = (
     spec("message.duplicate_headers", FactType.LIST_STR, "Fields that may occur once but occur more often."),
@@ -21,7 +26,17 @@ PROVIDES = (
         unit="occurrences",
     ),
     spec("message.nul_octets", FactType.INT, "NUL octets.", unit="octets"),
-    spec("message.raw_8bit_headers", FactType.LIST_STR, "Header fields with unencoded non-ASCII octets."),
+    spec(
+        "message.smtputf8",
+        FactType.BOOL,
+        "It was handed over as internationalized mail (RFC 6531): the receiver says so in its Received field. Header "
+        "fields and addresses in UTF-8 are right there.",
+    ),
+    spec(
+        "message.raw_8bit_headers",
+        FactType.LIST_STR,
+        "Header fields with unencoded non-ASCII octets; of internationalized mail only those that are no UTF-8.",
+    ),
     spec(
         "message.misplaced_encoded_words",
         FactType.LIST_STR,
@@ -78,6 +93,7 @@ _ONCE = (
 _ADDRESS_FIELDS = ("from", "sender", "reply-to", "to", "cc", "bcc", "return-path")
 _IDENTIFIER_FIELDS = ("message-id", "in-reply-to", "references", "content-id", "date")
 _MAY_BE_LARGE = ("to", "cc", "references")
+_SMTPUTF8 = regex(r"\bUTF8E?(?:SMTP|LMTP)S?A?\b|\bSMTPUTF8\b", re.IGNORECASE)
 _IDENTITY = ("7bit", "8bit", "binary")
 
 
@@ -104,7 +120,10 @@ def _header(ctx: Context, message: Message) -> None:
         by_name.setdefault(each.lower, []).append(each)
     repeated = [by_name[name] for name in _ONCE if len(by_name.get(name, ())) > 1]
     _names(ctx, "message.duplicate_headers", [each for fields in repeated for each in fields])
-    _names(ctx, "message.raw_8bit_headers", [each for each in message.headers if not each.raw.isascii()])
+    international = _international(message)
+    ctx.put("message.smtputf8", bool(international), *cite_fields(ctx, international))
+    raw = [each for each in message.headers if not each.raw.isascii()]
+    _names(ctx, "message.raw_8bit_headers", [each for each in raw if not international or not _is_utf8(each.raw)])
     _names(ctx, "message.misplaced_encoded_words", [each for each in message.headers if _is_misplaced(each)])
     ctx.put("message.header_octets", message.header_octets)
     ctx.put("message.header_count", len(message.headers))
@@ -117,6 +136,26 @@ def _header(ctx: Context, message: Message) -> None:
     mime = [*versions, *(each for each in message.headers if each.lower.startswith("content-"))]
     ctx.put("message.mime_version_present", bool(versions), *cite_fields(ctx, versions))
     ctx.put("message.is_mime", bool(mime), *cite_fields(ctx, mime))
+
+
+def _international(message: Message) -> list[HeaderField]:
+    """The Received fields of the receiver, down to the hop from outside, that say SMTPUTF8 (RFC 6531 section 4.3)."""
+    hop = delivery(message.headers, known_registrable_domain).hop
+    found = []
+    for field in message.fields("Received") if hop else ():
+        if _SMTPUTF8.search(field.value[:5000]):
+            found.append(field)
+        if hop and field is hop[0]:
+            return found
+    return []
+
+
+def _is_utf8(octets: bytes) -> bool:
+    try:
+        octets.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _names(ctx: Context, path: str, fields: list[HeaderField]) -> None:

@@ -24,7 +24,7 @@ from deliverability.mail.received import (
     parse_received,
     parse_received_spf,
 )
-from deliverability.model.facts import FactType, text_of
+from deliverability.model.facts import FactType, text_of, texts_of
 from deliverability.protocols.dmarc.psl import registrable_domain
 
 if TYPE_CHECKING:
@@ -47,13 +47,24 @@ PROVIDES = (
         "Return-Path is the owner- or -bounces address of a list there that it is addressed to.",
     ),
     spec(
+        "message.discussion",
+        FactType.BOOL,
+        "The message is a post to a list that its members write to, whoever's: such a post to another organization's "
+        "list, a List-Post with an address, or list software that put the list into From. It is no bulk mail.",
+    ),
+    spec(
         "message.forward_signs",
         FactType.LIST_STR,
-        "What shows that it was forwarded: resent, x-forwarded, delivered-to, rewritten-sender (SRS), and arc or "
-        "earlier-spf-pass, where an earlier receiver recorded another address than the connecting one.",
+        "What shows that it was forwarded: resent, x-forwarded, delivered-to, rewritten-sender (SRS), arc or "
+        "earlier-spf-pass, where an earlier receiver recorded another address than the connecting one, and passed-on "
+        "(envelope.passed_on_signs).",
     ),
     spec("message.forwarded", FactType.BOOL, "There is such a sign: somebody passed the message on."),
-    spec("message.indirect", FactType.BOOL, "A post to another organization's list, or forwarded."),
+    spec(
+        "message.indirect",
+        FactType.BOOL,
+        "A post to another organization's list, or forwarded, and the hop before that is not known.",
+    ),
 )
 
 _RESENT = ("resent-from", "resent-sender", "resent-to")
@@ -66,7 +77,10 @@ _MAX_FIELDS = 100  # of one kind that are read
 @auditor(
     "forwarding",
     provides=PROVIDES,
-    needs=("message.from_domain", "envelope.mail_from", "envelope.ip", "envelope.ip_source"),
+    needs=(
+        *("message.from_domain", "envelope.mail_from", "envelope.mail_from_source"),
+        *("envelope.connecting_ip", "envelope.ip_source", "envelope.passed_on_signs"),
+    ),
     of_message=True,
 )
 async def audit(ctx: Context) -> None:
@@ -76,13 +90,19 @@ async def audit(ctx: Context) -> None:
     home = registrable_domain(author) if author else ""
     list_post = _list(ctx, message, home)
     signs = _marks(message)
-    if _REWRITTEN.match(text_of(ctx.value("envelope.mail_from"))):
+    rewritten = ctx.value("envelope.mail_from_source") == "srs"
+    if rewritten or _REWRITTEN.match(text_of(ctx.value("envelope.mail_from"))):
         signs["rewritten-sender"] = list(message.fields("Return-Path")[:1])
     signs |= _earlier(ctx, message, home)
+    passed_on = bool(texts_of(ctx.value("envelope.passed_on_signs")))
+    if passed_on:
+        signs["passed-on"] = []
     ids = cite_fields(ctx, [field for fields in signs.values() for field in fields])
     ctx.put("message.forward_signs", tuple(signs), *ids)
     ctx.put("message.forwarded", bool(signs), *ids)
-    ctx.put("message.indirect", list_post or bool(signs), *ids, *ctx.stated["message.list_post"].evidence)
+    # Where the hop before it was passed on is judged, nothing has to be put down to the way.
+    indirect = list_post or (bool(signs) and not passed_on)
+    ctx.put("message.indirect", indirect, *ids, *ctx.stated["message.list_post"].evidence)
 
 
 def _list(ctx: Context, message: Message, home: str) -> bool:
@@ -90,7 +110,9 @@ def _list(ctx: Context, message: Message, home: str) -> bool:
     marks = list_marks(message, home, registrable_domain)
     owner = None if marks.own is None else "own" if marks.own else "other"
     ctx.put("message.list_owner", owner, *cite_fields(ctx, marks.named))
-    ctx.put("message.list_post", marks.post, *cite_fields(ctx, marks.seen))
+    seen = cite_fields(ctx, marks.seen)
+    ctx.put("message.list_post", marks.post, *seen)
+    ctx.put("message.discussion", marks.discussion, *seen)
     return marks.post
 
 
@@ -122,7 +144,7 @@ def _earlier(ctx: Context, message: Message, home: str) -> dict[str, list[Header
     receiver was the sender's outgoing server. An ARC set is no sign by itself, because Google and Microsoft seal what
     they receive and what they send.
     """
-    connecting = canonical_ip(text_of(ctx.value("envelope.ip")))
+    connecting = canonical_ip(text_of(ctx.value("envelope.connecting_ip")))
     if connecting is None or ctx.value("envelope.ip_source") == "option" or not home:
         return {}
     hop = next(

@@ -29,6 +29,7 @@ PROVIDES = (
         "Domain of the first From address (the author domain) as A-label.",
         optional=True,
     ),
+    spec("message.from_domains", FactType.LIST_STR, "Domains of all From addresses, each once, as A-labels."),
     spec("message.from_display", FactType.STR, "Decoded display name of the first From address.", optional=True),
     spec(
         "message.display_name_address",
@@ -117,6 +118,7 @@ def _author(ctx: Context, message: Message) -> None:
         "message.from_addresses": tuple(box.address for box in named),
         "message.from_address_count": len(named),
         "message.from_domain": first.domain if first else None,
+        "message.from_domains": tuple(dict.fromkeys(box.domain for box in named if box.domain)),
         "message.from_display": display,
         "message.display_name_address": _other_address(display, first),
         "message.display_name_symbols": tuple(dict.fromkeys(_SYMBOL.findall((display or "")[:_MAX_DISPLAY]))),

@@ -59,7 +59,7 @@ _CLOSED: Mapping[FactPath, str] = {
 }
 
 NEEDS = (
-    *("message.from_domain", "message.auto_submitted", "message.list_post", "message.list_owner"),
+    *("message.from_domain", "message.auto_submitted", "message.discussion", "message.list_owner"),
     *("envelope.mail_from_domain", "identity.sends_nothing", *_CLOSED),
 )
 
@@ -100,9 +100,9 @@ def _state(
 
 
 def _bulk_signs(ctx: Context) -> dict[str, HeaderField]:
-    """Marks of mail to many by code; a post to somebody's list carries those of the list, which say nothing here."""
+    """Marks of mail to many by code; a post to a list carries those of the list, which say nothing here."""
     message = ctx.message
-    if message is None or ctx.value("message.list_post") is not False:
+    if message is None or ctx.value("message.discussion") is not False:
         return {}
     own_list = ctx.value("message.list_owner") == "own"
     from deliverability.mail.mass import bulk_signs

@@ -166,7 +166,9 @@ def read_recorded(message: Message) -> Recorded:
     by = next((name for name in (first, *(each.by for each in of_spf), server) if name), None)
     by_method: dict[str, RecordedResult] = {}
     for method, best in (("spf", _best_spf), ("dkim", _best_dkim), ("dmarc", _first), ("compauth", _first)):
-        candidates = [(result, field) for result, field in results if result.method == method]
+        every = [(result, field) for result, field in results if result.method == method]
+        # Of several fields that tell a method the first: what follows may have come with the mail.
+        candidates = [(result, field) for result, field in every if field is every[0][1]]
         if candidates:
             by_method[method] = best(candidates)
     if of_spf:

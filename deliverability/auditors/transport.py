@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from deliverability._patterns import regex
 from deliverability.auditors.base import Context, auditor, dns_id, http_evidence, spec
 from deliverability.mail.evidence import header_evidence
-from deliverability.model.facts import FactType, Reason, Unknown, Value
+from deliverability.model.facts import FactType, Reason, Unknown, Value, texts_of
 from deliverability.ports.base import Answer
 from deliverability.protocols.dane import DaneHost, discover_dane
 from deliverability.protocols.dmarc.psl import known_registrable_domain
@@ -32,7 +32,7 @@ PROVIDES = (
     spec(
         "transport.delivery_tls_version",
         FactType.STR,
-        "TLS version of the hop over which the receiver got the message, where the hop tells it.",
+        "TLS version of the hop by which the message left its sender (envelope.ip), where the hop tells it.",
         optional=True,
         values=["SSLv2", "SSLv3", "TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3"],
     ),
@@ -72,7 +72,7 @@ _TLS_VERSION = regex(r"\b(?:SSL[ _]?v?([23])|TLS[ _]?v?1(?:[._]([0-3]))?)(?![0-9
 _CIPHER_FAMILY = regex(r"TLSv1/SSLv3", re.IGNORECASE)
 
 
-@auditor("transport", provides=PROVIDES)
+@auditor("transport", provides=PROVIDES, needs=("envelope.ip", "envelope.passed_on_signs"))
 async def audit(ctx: Context) -> None:
     """State the hops of the message; ask for the records of the domain at once, then for those of its MX hosts."""
     _hops(ctx)
@@ -111,10 +111,13 @@ def _hops(ctx: Context) -> None:
         ctx.put("transport.delivery_tls_version", tls_version(seen or ""))
         return
     entry = delivery(ctx.message.headers, known_registrable_domain).hop
-    if entry is None:
+    field = entry[0] if entry else None
+    if texts_of(ctx.value("envelope.passed_on_signs")):
+        ip = ctx.value("envelope.ip")
+        field = next((each for each in headers if parse_received(each.value).ip == ip), field)
+    if field is None:
         ctx.put("transport.delivery_tls_version", None, *ids)
     else:
-        field = entry[0]
         ctx.put("transport.delivery_tls_version", tls_version(field.value), ctx.cite(header_evidence(field)))
 
 

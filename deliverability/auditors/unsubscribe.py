@@ -7,8 +7,11 @@ header.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from functools import cache
+from collections.abc import Collection, Iterable, Iterator
+from functools import cache, lru_cache
+from typing import NamedTuple
+from unicodedata import normalize
+from urllib.parse import unquote
 
 from msgspec import Struct
 
@@ -25,6 +28,7 @@ from deliverability.mail.words import printable
 from deliverability.model.codes import ABOUT, ASKED, Code, Input, needs
 from deliverability.model.dkim import signatures_of
 from deliverability.model.facts import FactType, Reason, Unknown, Value
+from deliverability.model.knowledge import UnsubscribeWords
 from deliverability.ports.base import NoPage
 
 PROVIDES = (
@@ -83,53 +87,24 @@ _MAX_URIS = 20
 _MAX_WORDS = 10
 
 
-# What follows is looked for in lower case (`_folded`): without regard to case it would take three times as long.
-# In the text of a link, or as its alternative text.
-@cache
-def _in_link() -> re.Pattern[str]:
-    return re.compile(
-        r"unsubscri\w*|opt[\s-]?out|sign[\s-]off|remove me|stop (?:receiving|these) e?-?mails?|"
-        r"(?:e-?mail|communication|notification|subscription)s?\s(?:preferences|settings|options)|"
-        r"(?:manage|update|change)(?: your| my)? (?:e-?mail )?(?:preferences|subscriptions?)|"
-        r"(?:メール)?配信(?:を|の)?(?:停止|解除|中止)|購読(?:を|の)?(?:停止|解除|中止)|登録(?:を|の)?解除|配信不要|解除|退会|"
-        r"オプトアウト|受信設定|配信設定|"
-        r"se désabonner|désabonne\w*|désinscri\w*|abmelden|abbestellen|darse de baja|cancelar (?:la )?suscripción|"
-        r"disiscriv\w*|annulla (?:l')?iscrizione|afmelden|uitschrijven|descadastr\w*|cancelar inscrição|"
-        r"取消订阅|退订|取消訂閱|수신\s?거부|구독\s?취소"
-    )
+class Patterns(NamedTuple):
+    """The words of `rules/unsubscribe-words.yaml`, for folded text; the first that fits counts."""
+
+    beside_link: re.Pattern[str]
+    in_address: re.Pattern[str]
+    in_link: re.Pattern[str]
 
 
-# Beside a link such as "click here": only words that can mean nothing else.
-@cache
-def _beside_link() -> re.Pattern[str]:
-    return re.compile(
-        r"unsubscri\w*|opt[\s-]?out|(?:no longer|don't|do not) (?:wish|want|like) to receive|stop receiving|"
-        r"配信(?:を|の)?(?:ご)?(?:停止|解除|中止|不要)|購読(?:を|の)?(?:ご)?(?:停止|解除|中止)|登録(?:を|の)?(?:ご)?解除|"
-        r"(?:受信|配信)を(?:ご)?希望(?:さ|し)れ?(?:ない|ません)|オプトアウト|désabonn\w*|désinscri\w*|abmelden|abbestellen|"
-        r"取消订阅|退订|取消訂閱|수신\s?거부"
-    )
+@lru_cache(maxsize=8)
+def patterns(words: UnsubscribeWords) -> Patterns:
+    """They are looked for in lower case (`_folded`): without regard to case it would take three times as long."""
+    groups = (words.beside_link, words.in_address, words.in_link)
+    beside, address, link = (re.compile("|".join(each) or r"(?!)") for each in groups)
+    return Patterns(beside, address, link)
 
 
-@cache
-def _in_address() -> re.Pattern[str]:
-    return re.compile(
-        r"unsub(?:scribe)?(?![a-z])|opt-?_?out(?![a-z])|(?<![a-z])haishin-?_?teishi|(?<![a-z])taikai(?![a-z])"
-    )
-
-
-def known_words() -> tuple[re.Pattern[str], ...]:
-    """By which a text is known to be about unsubscribing; the first that fits counts."""
-    return _beside_link(), _in_address(), _in_link()
-
-
-# Looking for them takes a tenth of the time.
-MARKS = (
-    *("unsub", "opt", "out", "sign", "remove", "receiv", "stop", "preferences", "settings", "subscription"),
-    *("停止", "解除", "中止", "不要", "退会", "オプトアウト", "設定", "希望", "haishin", "taikai"),
-    *("désabonn", "désinscri", "abmelden", "abbestellen", "darse", "suscripción", "disiscriv", "iscrizione"),
-    *("afmelden", "uitschrijven", "descadastr", "inscrição", "取消", "退订", "거부", "구독"),
-)
-"""One of these is in whatever `known_words` find."""
+SAME_ADDRESS = "List-Unsubscribe"
+"""Stands for the word by which a link was known, where it leads to an address of that field."""
 _TO_ASCII = str.maketrans("\u0130\u0131\u017f\u212a", "iisk")
 
 
@@ -144,7 +119,7 @@ async def audit(ctx: Context) -> None:
     message, pages = ctx.the_message, ctx.the_pages
     address = _header(ctx, message)
     await _post(ctx, address)
-    _body(ctx, message, pages)
+    _body(ctx, message, pages, patterns(ctx.knowledge.unsubscribe))
 
 
 def _header(ctx: Context, message: Message) -> str | None:
@@ -211,7 +186,10 @@ def _covered(signatures: Value) -> bool | Unknown:
     return unverified or False
 
 
-def _body(ctx: Context, message: Message, pages: ShownHtml) -> None:
+def _body(ctx: Context, message: Message, pages: ShownHtml, known: Patterns) -> None:
+    addresses = {
+        _address(uri) for each in message.fields("List-Unsubscribe") for uri in unsubscribe_uris(each.value)[:_MAX_URIS]
+    }
     shown = pages.leaves or body_texts(message, "text/plain")
     cited = [ctx.cite(part_evidence(leaf.part)) for leaf in shown[:20]]
     # The octets as sent are looked at first: a text of 25 MB is not decoded only to find that it is too long.
@@ -221,14 +199,14 @@ def _body(ctx: Context, message: Message, pages: ShownHtml) -> None:
     octets: int | None = None
     if pages.leaves:
         for link in pages.account.links:
-            found = link_word(link)
+            found = link_word(link, known, addresses)
             if found:
                 octets = link.octets if octets is None else octets
                 words[found] = None
     else:
         allowance = _Allowance(MAX_CHARACTERS)
         for leaf in shown:
-            words |= dict.fromkeys(_words_in_text(allowance.take(leaf.part.text_pieces())))
+            words |= dict.fromkeys(_words_in_text(allowance.take(leaf.part.text_pieces()), known, addresses))
     ctx.put("unsubscribe.body_link", bool(words), *cited)
     ctx.put("unsubscribe.body_link_words", tuple(words)[:_MAX_WORDS], *cited)
     ctx.put("unsubscribe.body_link_octets", octets, *cited)
@@ -253,41 +231,59 @@ def _too_long() -> MissingFact:
     return MissingFact("unsubscribe.body_link", unknown)
 
 
-def link_word(link: Link) -> str | None:
-    """The word by which a visible link is known to be for unsubscribing, or None."""
-    if link.hidden or not (link.text or link.label):
+def link_word(link: Link, known: Patterns, addresses: Collection[str] = ()) -> str | None:
+    """The word by which a visible link is known to be for unsubscribing, or None.
+
+    `addresses`: those of List-Unsubscribe. A link to one of them is one whatever it says.
+    """
+    if link.hidden or not link.href.lower().startswith(("http:", "https:", "mailto:")):
         return None
-    if not link.href.lower().startswith(("http:", "https:", "mailto:")):
+    if _address(link.href) in addresses:
+        return SAME_ADDRESS
+    if not (link.text or link.label):
         return None
     match = (
-        _in_link().search(_folded(link.text))
-        or _in_link().search(_folded(link.label))
-        or _beside_link().search(_folded(link.before))
-        or _beside_link().search(_folded(link.after))
-        or _in_address().search(_folded(link.href[:4000]))
+        known.in_link.search(_folded(link.text))
+        or known.in_link.search(_folded(link.label))
+        or known.beside_link.search(_folded(link.before))
+        or known.beside_link.search(_folded(link.after))
+        or known.in_address.search(_folded(link.href[:4000]))
     )
     return match[0] if match else None
 
 
+def _address(uri: str) -> str:
+    """A URI as it is compared: the host in any case, without a fragment; of a mailto the address alone."""
+    uri = uri.strip()
+    scheme, _, rest = uri.partition(":")
+    if scheme.lower() == "mailto":
+        return f"mailto:{unquote(rest.partition('?')[0]).lower()}"
+    host, slash, path = rest.removeprefix("//").partition("#")[0].partition("/")
+    return f"{scheme.lower()}://{host.lower()}/{path if slash else ''}"
+
+
 def _folded(text: str) -> str:
-    """`text` in lower case, character by character: the letters that are i, s or k but for case are these."""
-    return (text if text.isascii() else text.translate(_TO_ASCII)).lower()
+    """`text` in one width and lower case; the letters that are i, s or k but for case are these."""
+    return (text if text.isascii() else normalize("NFKC", text.translate(_TO_ASCII))).lower()
 
 
-def _words_in_text(pieces: Iterable[str]) -> list[str]:
+def _words_in_text(pieces: Iterable[str], known: Patterns, addresses: Collection[str]) -> list[str]:
     """Unsubscribe words of a plain text with a web or mail address in the same line or at most two lines off."""
     found: dict[str, None] = {}
     for stretch in near_links(pieces):
-        folded = _folded(stretch)
-        if not any(map(folded.__contains__, MARKS)):
+        written = [line[:LONGEST_LINE] for line in stretch.split("\n")]
+        links = [[_address(each[0].rstrip(".,;)>")) for each in _text_address().finditer(line)] for line in written]
+        if any(each in addresses for line in links for each in line):
+            found[SAME_ADDRESS] = None
+        lines = [line[:LONGEST_LINE] for line in _folded(stretch).split("\n")]
+        if not any(words.search("\n".join(lines)) for words in known):
             continue  # most links are no such links
-        lines = [line[:LONGEST_LINE] for line in folded.split("\n")]
-        if not any(words.search("\n".join(lines)) for words in known_words()):
-            continue
         near = [bool(_text_address().search(line)) for line in lines]
         for index, line in enumerate(lines):
             if any(near[max(index - LINES_NEAR, 0) : index + LINES_NEAR + 1]):
-                match = _beside_link().search(line) or _in_address().search(line) or _in_link().search(line[:200])
+                match = (
+                    known.beside_link.search(line) or known.in_address.search(line) or known.in_link.search(line[:200])
+                )
                 if match:
                     found[match[0]] = None
     return list(found)

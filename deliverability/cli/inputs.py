@@ -265,11 +265,23 @@ def sample_of(name: str) -> Sample:
     return Sample(name, path=path, envelope=envelope_beside(path), purpose=kind)
 
 
+_OTHERS = {
+    "bounce": Code("bounce-for-mail", ("name",)),
+    "complaint": Code("complaint-for-mail", ("name",)),
+    "report": Code("report-for-mail", ("name",)),
+}
+"""What a message is that tells of another one, by its kind, with the command that reads it."""
+
+
 def _refuse_other(name: str, data: bytes) -> None:
-    """Raises InputError where that is no message, with what it is and the way out."""
+    """Raises InputError where that is no message that somebody sent, with what it is and the way out."""
+    from deliverability.feedback.notice import notice_kind
     from deliverability.mail.kinds import why_no_message
+    from deliverability.mail.reader import read
 
     wrong = why_no_message(name, data)
+    if wrong is None and (kind := notice_kind(read(data))) is not None:
+        wrong = _OTHERS[kind](name=name)
     if wrong is not None:
         raise InputError(wrong)
 

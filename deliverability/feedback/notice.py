@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
 from typing import Any
 
 from msgspec import Struct
@@ -58,6 +59,16 @@ _SUBJECT = re.compile(
     re.I,
 )
 _SENDER = re.compile(r"mailer-?daemon|postmaster|mail delivery|mail ?system|<>", re.I)
+_DAEMON = re.compile(r"mailer-?daemon|mail delivery (?:sub)?system", re.I)
+_ROBOT = re.compile(r"\bno-?reply|\bdo-?not-?reply", re.I)
+# What a parcel service or a newsletter does not write above its own mail.
+_FAILED = re.compile(
+    r"undeliver|not delivered|could(?: not|n.t) be delivered|failed delivery|"
+    r"delivery (?:status notification|failure|failed|has failed)|returned mail|returning message|failure notice|"
+    r"mail failure|mail system error|bounce|不達|エラー|届きません|送信でき|配信でき|配達でき",
+    re.I,
+)
+_AGGREGATE = re.compile(r"^\s*report domain:.{1,300}submitter:", re.I | re.S)
 _WORDS_OF_JSON = (
     *("diagnosticcode", "diagnostic_code", "diagnostic", "reason", "response", "smtp_response", "smtpresponse"),
     *("smtp-response", "message", "description", "error", "errormessage", "error_message", "details", "detail"),
@@ -70,6 +81,18 @@ _HOST_OF_JSON = (
     *("mx-host", "mxhost", "mx_host", "remotemta", "remote_mta", "remote-mta", "remote_host", "smtp_host", "host"),
 )
 _STATUS_OF_JSON = ("status", "enhanced_code", "enhanced-code", "enhancedcode", "dsn")
+
+
+class NoticeKind(StrEnum):
+    """What a message is that tells about another one.
+
+    BOUNCE: it was not delivered, not yet, or was. COMPLAINT: somebody called it spam, or it failed a check. REPORT:
+    sums of many (DMARC, TLS).
+    """
+
+    BOUNCE = "bounce"
+    COMPLAINT = "complaint"
+    REPORT = "report"
 
 
 class NoticeContent(Struct, frozen=True):
@@ -335,6 +358,41 @@ def is_bounce(message: Message) -> bool:
     author, subject = message.first("from"), message.first("subject")
     named = author is not None and _SENDER.search(author.value[:1_000]) is not None
     return named or (subject is not None and _SUBJECT.search(decode_words(subject.value[:2_000])) is not None)
+
+
+def notice_kind(message: Message) -> NoticeKind | None:
+    """Whether a message is surely such a notice, by its parts, or where its header and its text agree; None: it is not.
+
+    A sender's own mail may say "delivery report" in its subject or come from postmaster: one sign alone is none.
+    """
+    outer = list(_outer(message.root))
+    types = {part.media_type for part in outer}
+    subject = message.first("subject")
+    title = decode_words(subject.value[:2_000]) if subject else ""
+    report = message.root.parameters.get("report-type", "").lower()
+    if report == "tlsrpt" or "application/tlsrpt+gzip" in types or _AGGREGATE.search(title):
+        return NoticeKind.REPORT
+    if "message/feedback-report" in types or _complaint(message):
+        return NoticeKind.COMPLAINT
+    if status_parts(message) or message.first("x-failed-recipients"):
+        return NoticeKind.BOUNCE
+    path, author = message.first("return-path"), message.first("from")
+    sender = author.value[:1_000] if author else ""
+    back = path.value.strip() if path else "unknown"
+    if _DAEMON.search(sender):
+        return NoticeKind.BOUNCE
+    null = back in ("<>", "< >") or _DAEMON.search(back[:1_000]) is not None
+    office = _SENDER.search(sender) is not None or _ROBOT.search(sender) is not None
+    amazon = message.first("x-amz-sns-message-id") is not None
+    if not (null or office or amazon):
+        return None
+    failed = _FAILED.search(title) is not None
+    coded = any(reply.code or reply.status for reply in read_notice(message).replies)
+    returned = any(
+        part.is_message or part.media_type in _HEADER_TYPES or _ORIGINAL.search(_readable(part)) for part in outer
+    )
+    sure = (null and (coded or returned or failed)) or (office and failed and (coded or returned)) or (amazon and coded)
+    return NoticeKind.BOUNCE if sure else None
 
 
 def _sender_domain(parts: Sequence[Part]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from deliverability.judge import bounced, waivers
+from deliverability.judge import absent, bounced, waivers
 from deliverability.judge.ready import Eyes, ReadyRule, SubjectFacts, Tokens, fingerprint_of
 from deliverability.model.facts import Catalogue, FactSet, Purpose
 from deliverability.model.report import Finding
@@ -48,14 +48,14 @@ class Judge:
     def findings(self, facts: FactSet) -> tuple[Finding, ...]:
         """Every rule against the facts, in rule order."""
         subject = self._subject(facts)
-        found = waivers.waived(_findings(self._ready, subject), facts)
+        found = waivers.waived(self._of_absent(_findings(self._ready, subject), facts), facts)
         return (*found, *self._of_others(subject, found))
 
     def bare_findings(self, facts: FactSet) -> tuple[Finding, ...]:
         """The same without what was observed, evidence and fingerprints, for who looks at thousands of subjects."""
         subject = self._subject(facts)
         bare = [each.bare_finding(case, subject) for each in self._ready for case in each.cases(facts)]
-        found = waivers.waived(bare, facts)
+        found = waivers.waived(self._of_absent(bare, facts), facts)
         return (*found, *self._of_others(subject, found))
 
     def again(self, facts: FactSet, before: FactSet, findings: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -72,7 +72,7 @@ class Judge:
             return self.findings(facts)
         stale = [each for each in self._ready if not changed.isdisjoint(each.reads)]
         anew: dict[str, list[Finding]] = {each.rule.id: [] for each in stale}
-        for finding in waivers.waived(_findings(stale, subject), facts):
+        for finding in waivers.waived(self._of_absent(_findings(stale, subject), facts), facts):
             anew[finding.rule].append(finding)
         by_rule: dict[str, list[Finding]] = {}
         for finding in findings:
@@ -83,6 +83,9 @@ class Judge:
             for finding in (anew[each.rule.id] if each.rule.id in anew else by_rule.get(each.rule.id, ()))
         ]
         return (*found, *self._of_others(subject, found))
+
+    def _of_absent(self, found: Sequence[Finding], facts: FactSet) -> list[Finding]:
+        return absent.of_absent(found, self._rules.rules, facts)
 
     def _of_others(self, subject: SubjectFacts, found: Sequence[Finding]) -> list[Finding]:
         """The rules on waivers and on bounces: what these are about is known once everything else is judged."""

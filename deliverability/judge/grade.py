@@ -13,6 +13,7 @@ from enum import StrEnum
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from deliverability.judge.absent import is_absent
 from deliverability.judge.claims import Claims, Outcomes, claims_of, left_out, receivers_left_out
 from deliverability.model.claims import Lack
 from deliverability.model.facts import FactSet, Reason, Value
@@ -141,6 +142,10 @@ def _assessment(findings: Sequence[Finding], tallies: Mapping[str, _Tally], benc
     if bench.facts.value("subject.parked") is True and not message:
         return _parked(findings, bench)
     verdicts = tuple(tally.verdict(receiver) for receiver, tally in tallies.items())
+    if is_absent(bench.facts):
+        # Nothing of it was judged but that: a receiver that does not say what follows has no answer.
+        silent = (VerdictKind.DNS_READY, VerdictKind.DNS_PARTLY)
+        verdicts = tuple(replace(each, verdict=_LOST) if each.verdict in silent else each for each in verdicts)
     grade = _grade(verdicts, findings, grading)
     at_worst = tuple(tallies[each.receiver].at_worst(each) for each in verdicts)
     settled = grade == _grade_at_worst(at_worst, findings, bench)
@@ -192,6 +197,7 @@ def _parked(findings: Sequence[Finding], bench: _Bench) -> Assessment:
 
 _WORST = GRADES[-1]
 _WARNING = Severity.WARNING.rank
+_LOST = VerdictKind.CANNOT_TELL
 
 
 def _grade(verdicts: Sequence[Verdict], findings: Sequence[Finding], grading: Grading) -> str:

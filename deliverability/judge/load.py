@@ -47,11 +47,13 @@ NOT_RULES = frozenset(
             "dns-providers.yaml",
             "glossary.yaml",
             "guide.yaml",
+            "mailboxes.yaml",
             "measures.yaml",
             "outside.yaml",
             "reporters.yaml",
             "sources.yaml",
             "tasks.yaml",
+            "unsubscribe-words.yaml",
         ),
         "verdicts.yaml",
         "warm-up.yaml",
@@ -123,6 +125,7 @@ class _RuleShape(_Shape):
     service: model.ServiceStep | None = None
     when: Any = None
     each: str | None = None
+    used: str = ""
     require: Any
     limits: dict[str, Any] = {}
     show: list[str] = []
@@ -212,6 +215,16 @@ class _TypesShape(_Shape):
     types: list[Annotated[str, pydantic.Field(pattern=r"^[a-z0-9_-]+$")]] = pydantic.Field(min_length=1)
 
 
+class _InsteadShape(_Shape):
+    fact: str
+    task: str
+
+
+class _StepsShape(_Shape):
+    en: list[str] = pydantic.Field(min_length=1)
+    ja: list[str] = pydantic.Field(min_length=1)
+
+
 class _TaskShape(_Shape):
     code: str = pydantic.Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
     place: model.Place
@@ -224,8 +237,10 @@ class _TaskShape(_Shape):
     takes: str = ""
     lowers: bool = False
     least: str = ""
+    unless_own: _InsteadShape | None = None
     fields: list[str] = []
     what: _Words
+    how: _StepsShape | None = None
     hand_over: _Words | None = None
     who: _Words | None = None
 
@@ -236,7 +251,9 @@ class _TaskShape(_Shape):
             if words is not None and placeholders(words.en) != placeholders(words.ja):
                 differ = tuple(sorted(placeholders(words.en) ^ placeholders(words.ja)))
                 raise InputError(ABOUT(what=part, detail=wrong.OTHER_PLACEHOLDERS(names=differ)))
-        texts = [self.what.en, *self.fields, *(words.en for words in (self.hand_over, self.who) if words)]
+        steps = [*self.how.en, *self.how.ja] if self.how else []
+        others = (words.en for words in (self.hand_over, self.who) if words)
+        texts = [self.what.en, *self.fields, *steps, *others]
         if odd := sorted(frozenset().union(*map(placeholders, texts)) - model.TASK_WORDS):
             raise InputError(wrong.NO_PLACEHOLDER(name=odd[0], known=tuple(sorted(model.TASK_WORDS))))
         return self
@@ -353,13 +370,17 @@ class _Loader(Struct):
                 if not {f"{cause}[].aligned", f"{cause}[].own"} & self.catalogue.keys():
                     self.problems.append(document.at(index).problem(wrong.NO_ALIGNED(fact=cause)))
             takes = f"senders.services[].{shape.takes}" if shape.takes else ""
-            for name in filter(None, (shape.domain, shape.done_by, takes)):
+            owner = shape.unless_own.fact if shape.unless_own else ""
+            for name in filter(None, (shape.domain, shape.done_by, takes, owner)):
                 if name not in self.catalogue:
                     problem = nearest(wrong.NO_FACT(name=name), name, self.catalogue)
                     self.problems.append(document.at(index).problem(problem))
             if shape.done_by and shape.otherwise not in {each.code for each in shapes}:
                 self.problems.append(document.at(index).problem(wrong.NO_TASK(name=shape.otherwise)))
             found[shape.code] = _task(shape)
+        for index, shape in enumerate(shapes):
+            if shape.unless_own and (other := shape.unless_own.task) not in {**self.tasks, **found}:
+                self.problems.append(document.at(index).problem(nearest(wrong.NO_TASK(name=other), other, found)))
         self.tasks.update(found)
 
     def grading_file(self, path: Path) -> None:
@@ -674,6 +695,8 @@ class _RuleReader(_ConditionReader):
         require = self.condition(shape.require, ("require",))
         for path in shape.show:
             self.fact(path, "show")
+        if shape.used:
+            self.fact(shape.used, "used")
         if shape.status is model.Status.PREVIEW and shape.severity.rank > model.Severity.INFO.rank:
             self.problem(wrong.PREVIEW(), "severity")
         if shape.information and shape.severity is not model.Severity.INFO:
@@ -706,6 +729,7 @@ class _RuleReader(_ConditionReader):
             status=shape.status,
             when=when,
             each=shape.each,
+            used=shape.used,
             limits=self.limits,
             purpose=tuple(shape.purpose),
             guide=tuple(map(sys.intern, shape.guide)),
@@ -860,6 +884,7 @@ def _task(shape: _TaskShape) -> model.Task:
     def texts(lang: Literal["en", "ja"]) -> model.TaskTexts:
         return model.TaskTexts(
             getattr(shape.what, lang),
+            tuple(getattr(shape.how, lang)) if shape.how else (),
             getattr(shape.hand_over, lang) if shape.hand_over else "",
             getattr(shape.who, lang) if shape.who else "",
         )
@@ -877,6 +902,8 @@ def _task(shape: _TaskShape) -> model.Task:
         takes=shape.takes,
         lowers=shape.lowers,
         least=shape.least,
+        owner=shape.unless_own.fact if shape.unless_own else "",
+        instead=shape.unless_own.task if shape.unless_own else "",
         fields=tuple(shape.fields),
     )
 

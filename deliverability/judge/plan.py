@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from deliverability.judge.grade import assess, holding
 from deliverability.judge.services import concerned
+from deliverability.judge.tasks import is_nobodys, item_of, task_of
 from deliverability.model.answer import Chip, FindingId, PlanStep, ReceiverEffect
 from deliverability.model.facts import FactSet, Unknown, Value, number_of, records_of, text_of, texts_of
 from deliverability.model.names import is_within
@@ -263,12 +264,14 @@ def _candidates(report: Report, rules: RuleSet, refused: Collection[FindingId]) 
     causes: list[tuple[Finding, Task]] = []
     for ident, finding in unmet.items():
         rule = rules.rules[finding.rule]
-        task = _task_of(rule, report.facts, rules)
+        task = task_of(finding, rule, rules.tasks, report.facts)
         inbound = rule.scope is Scope.INBOUND or (task is not None and task.inbound)
         if ident in taken or (task is not None and task.gate is not None) or (rule.information and not inbound):
             continue
         terms = _taken_terms(finding, task, report.facts)
         if ident in refused or (terms and terms <= gone):
+            continue
+        if is_nobodys(finding, rule, rules.tasks, report.facts) or _in_others_dns(task, report.facts):
             continue
         if task is not None and task.cause:
             causes.append((finding, task))
@@ -284,14 +287,6 @@ def _candidates(report: Report, rules: RuleSet, refused: Collection[FindingId]) 
     _put_behind([*of_remedies, *tasks.values()], report.facts)
     yield from of_remedies
     yield from tasks.values()
-
-
-def _task_of(rule: Rule, facts: FactSet, rules: RuleSet) -> Task | None:
-    """The task that settles a finding of the rule: what is left to do where its own is done already."""
-    task = rules.tasks.get(rule.task)
-    if task is not None and task.done_by and facts.at(task.done_by) is True:
-        return rules.tasks[task.otherwise]
-    return task
 
 
 def taken_by_step(step: PlanStep, report: Report, rules: RuleSet) -> frozenset[str]:
@@ -318,6 +313,12 @@ def _put_behind(candidates: Sequence[_Candidate], facts: FactSet) -> None:
             text_of(one.get("id")) for one in services if not each.takes.isdisjoint(texts_of(one.get("spf_terms")))
         }
         each.follows += [other for other in signing if not losing.isdisjoint(other.services)]
+
+
+def _in_others_dns(task: Task | None, facts: FactSet) -> bool:
+    """Whether it would have to be done in the DNS of a domain that does not exist, or is no more than a mailbox's."""
+    none = facts.value("domain.exists") is False or facts.value("ownership.domain") == "foreign"
+    return none and task is not None and task.place is Place.DNS
 
 
 def _concerns(report: Report, rule: Rule, rules: RuleSet) -> bool:
@@ -406,7 +407,7 @@ def _settle(
             place = Place.SERVER
         case Place.ELSEWHERE | Place.ADDRESS:
             at = finding.item
-        case Place.DNS if _is_foreign(finding, rule, report.facts):
+        case Place.DNS if item_of(finding, rule, report.facts).get("own") is False:
             place, at = Place.ELSEWHERE, finding.item
         case Place.DNS if task is not None and (other := _others_domain(task, report)):
             place, at = Place.ELSEWHERE, other
@@ -442,12 +443,6 @@ def _sends_itself(report: Report) -> bool:
         return False
     hosts = [each for each in records_of(facts.value("identity.ips")) if each.get("confirmed") is True]
     return any(_is_home(text_of(each.get("name")), report) for each in hosts)
-
-
-def _is_foreign(finding: Finding, rule: Rule, facts: FactSet) -> bool:
-    """Whether the record that was judged stands in somebody else's domain."""
-    items = records_of(facts.at(rule.each)) if rule.each else ()
-    return any(each.get("own") is False and each.get("domain") == finding.item for each in items)
 
 
 def _cause(

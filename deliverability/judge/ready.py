@@ -163,6 +163,7 @@ class ReadyRule:
         self._fields = tuple(path[5:] for path in paths if path.startswith("item."))
         facts = [path for path in paths if not path.startswith("item.")]
         facts += ["subject.purpose"] if rule.purpose else []
+        facts += [rule.used] if rule.used else []
         self._decided_by = _picking(facts)
         # As the facts name them, so that a pickled report holds each path once.
         self._shown = tuple(sys.intern(path) for path in rule.reads if not path.startswith("item."))
@@ -191,7 +192,7 @@ class ReadyRule:
     def cases(self, facts: FactSet) -> Iterable[_Case]:
         """What it is judged on."""
         if self.rule.each is None:
-            return _WHOLE
+            return (_Case(fields={"used": facts.at(self.rule.used)}),) if self.rule.used else _WHOLE
         items = facts.at(self.rule.each)
         if isinstance(items, Unknown):
             return (_Case(settled=items),)

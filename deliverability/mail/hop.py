@@ -38,6 +38,11 @@ _TRACE = frozenset({"received", "received-spf", "authentication-results"})
 _SMTP = regex(r"(?:UTF8)?E?SMTPS?A?", re.IGNORECASE)
 _AUTHENTICATED = regex(r"(?:UTF8)?E?SMTPS?A", re.IGNORECASE)
 
+# How mail comes out of a mailbox: fetchmail, getmail, and programs that import.
+_FETCHED = regex(r"(?:POP[23]?S?|IMAP4?(?:REV1)?S?|APOP|KPOP|SDPS|ETRN|ODMR|LOCAL)(?:[^A-Z].*)?", re.IGNORECASE)
+# Systems that write their records below their own Received field.
+_BELOW = re.compile(r"(?:^|\.)(?:google|amazonaws|icloud|mac|me)\.com$")
+
 # Hops within these systems have addresses that are not private. Their names alone prove nothing, for anybody can say
 # them in HELO, and what leaves such a system comes in again under names and addresses much like these.
 _OWN_NETWORKS = (
@@ -84,6 +89,7 @@ class Delivery(Struct, frozen=True):
         hop: the Received field of this address, and what it says; None where no field names the address.
         recorded: the topmost record that tells `ip`; None where only `hop` does.
         records: all records that the receiver wrote, from the top.
+        border: the topmost Received field from outside: what stands above it the receiver wrote.
 
     """
 
@@ -91,6 +97,7 @@ class Delivery(Struct, frozen=True):
     hop: tuple[HeaderField, Received] | None
     recorded: AuthenticationField | None
     records: tuple[AuthenticationField, ...]
+    border: HeaderField | None = None
 
 
 def delivery(headers: Iterable[HeaderField], organization: Organization) -> Delivery:
@@ -107,7 +114,7 @@ def delivery(headers: Iterable[HeaderField], organization: Organization) -> Deli
             above.append(step)
             continue
         received = step[1]
-        below = _records_until_received(steps[index + 1 :])
+        below = _records_below(received, steps[index + 1 :])
         named = received.ip is not None and received.ip in {each.ip for each in (*above, *below)}
         if named or not _is_own(received, steps[index + 1 :], organization):
             border = step
@@ -117,14 +124,14 @@ def delivery(headers: Iterable[HeaderField], organization: Organization) -> Deli
         # A gateway of the receiver stands between: the field that names the address is farther down, if there is one.
         hops = [step for step in steps if not isinstance(step, AuthenticationField)]
         hop = next((step for step in hops if step[1].ip == recorded.ip), None)
-        return Delivery(recorded.ip, hop, recorded, tuple(above))
+        return Delivery(recorded.ip, hop, recorded, tuple(above), border[0] if border else None)
     if border is None:
         return Delivery(None, None, None, tuple(above))
     own = (*above, *_agreeing(border[1], above, below, organization))
     recorded = next((each for each in own if each.ip), None)
     if recorded is None:
-        return Delivery(border[1].ip, border if border[1].ip else None, None, own)
-    return Delivery(recorded.ip, border, recorded, own)
+        return Delivery(border[1].ip, border if border[1].ip else None, None, own, border[0])
+    return Delivery(recorded.ip, border, recorded, own, border[0])
 
 
 def _steps(headers: Iterable[HeaderField]) -> list[_Step]:
@@ -147,19 +154,27 @@ def _record(field: HeaderField) -> AuthenticationField:
     )
 
 
-def _records_until_received(steps: Sequence[_Step]) -> tuple[AuthenticationField, ...]:
-    """The records that stand directly below a Received field: Google, iCloud and many mail filters put theirs there."""
-    records: list[AuthenticationField] = []
+def _records_below(received: Received, steps: Sequence[_Step]) -> tuple[AuthenticationField, ...]:
+    """The records directly below a Received field, of the systems that write theirs there; of each server the first.
+
+    In mail that another system took, what stands there is the sender's, for trace fields are put above the header that
+    came in. Milters of Postfix write there too, and cannot be told from a sender who writes in their name.
+    """
+    if not _BELOW.search((received.by or "").lower().rstrip(".")):
+        return ()
+    records: dict[tuple[str, str], AuthenticationField] = {}
     for step in steps:
         if not isinstance(step, AuthenticationField):
             break
-        records.append(step)
-    return tuple(records)
+        records.setdefault((step.field.lower, step.by), step)
+    return tuple(records.values())
 
 
 def _is_own(received: Received, below: Sequence[_Step], organization: Organization) -> bool:
     """Whether a hop was within the receiver's own system."""
     client = received.helo if received.rdns is None else received.rdns
+    if received.protocol is not None and _FETCHED.fullmatch(received.protocol):
+        return True  # the address is that of the mailbox it was fetched from
     if received.ip is None:
         # A hop without an address is a queue, a store or a fetch, unless it was SMTP between two organizations.
         smtp = received.protocol is not None and _SMTP.fullmatch(received.protocol)
@@ -172,6 +187,12 @@ def _is_own(received: Received, below: Sequence[_Step], organization: Organizati
 def _are_strangers(client: str | None, server: str | None, organization: Organization) -> bool:
     ours, theirs = _organization(server, organization), _organization(client, organization)
     return ours is not None and theirs is not None and ours != theirs
+
+
+def is_within_network(received: Received) -> bool:
+    """Whether a hop with a public address was within one of the systems whose own hops have such."""
+    client = received.helo if received.rdns is None else received.rdns
+    return received.ip is not None and _is_known_network(client, received)
 
 
 def _is_known_network(client: str | None, received: Received) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
@@ -15,11 +15,13 @@ from deliverability.mail.received import parse_return_path
 HomeOf = Callable[[str], str]
 
 # Fields that list software writes: Mailman, ezmlm and Yahoo Groups, Majordomo and Debian's lists.
-_LIST_SOFTWARE = ("x-beenthere", "x-mailman-version", "mailing-list", "x-mailing-list")
+_LIST_SOFTWARE = ("x-beenthere", "x-mailman-version", "mailing-list", "x-mailing-list", "x-google-group-id")
 # How list software names the sender of what it passes on: owner-LIST (Majordomo), LIST-bounces (Mailman), LIST-owner.
 _LIST_SENDER = re.compile(r"owner-(?P<before>.{1,64})|(?P<behind>.{1,64}?)-(?:bounces|owner)(?:\+.*)?", re.IGNORECASE)
 # Providers that put a Feedback-ID on every mail, that of a person as well as a newsletter: it says nothing there.
 _STAMPS = frozenset({"amazonses", "fastmail", "postmark", "proton", "sg"})
+_MAILTO = re.compile(r"mailto:[^<>?\s]{1,500}@", re.IGNORECASE)
+_VIA = re.compile(r"\bvia\b|\bon behalf of\b|経由", re.IGNORECASE)
 _MAX_FIELDS = 100  # of one kind that are read
 _MAX_ADDRESSES = 1000
 
@@ -31,6 +33,7 @@ class ListMarks(Struct, frozen=True):
         own: List-Id names a list of the author's organization (True) or of another; None: it names none.
         named: the field that says so.
         post: this is a post to somebody else's list.
+        discussion: this is a post to a list that its members write to, whoever's.
         seen: the fields that tell.
 
     """
@@ -38,6 +41,7 @@ class ListMarks(Struct, frozen=True):
     own: bool | None
     named: tuple[HeaderField, ...]
     post: bool
+    discussion: bool
     seen: tuple[HeaderField, ...]
 
 
@@ -59,12 +63,31 @@ def list_marks(message: Message, home: str, organization: HomeOf) -> ListMarks:
         marked += [each for each in message.fields("Precedence") if each.value.strip().lower() == "list"]
         recipients = [*message.fields("To"), *message.fields("Cc")][:_MAX_FIELDS]
         marked += [field for field in recipients if owner in homes(field.value, organization)]
+    talk = [*posts] if any(map(_MAILTO.search, (field.value[:20_000] for field in posts))) else _munged(message, ids)
     return ListMarks(
         None if not owner or not home else not other,
         tuple(ids),
         bool(posted or marked or owned),
-        (*ids, *posts, *marked, *owned),
+        bool(posted or marked or owned or talk),
+        tuple(dict.fromkeys((*ids, *posts, *marked, *owned, *talk))),
     )
+
+
+def _munged(message: Message, ids: Sequence[HeaderField]) -> list[HeaderField]:
+    """What shows list software that put the list into From, for DMARC: as "Ann via Dev", or by the list's address."""
+    marks = [field for field in message.headers if field.lower in _LIST_SOFTWARE]
+    marks += [each for each in message.fields("Precedence") if each.value.strip().lower() == "list"]
+    if not ids or not marks:
+        return []
+    authors = [box for field in message.fields("From")[:1] for box in parse_addresses(field.value)[:1]]
+    name = ids[0].value.rpartition("<")[2].partition(">")[0].strip().lower()
+    munged = [
+        box
+        for box in authors
+        if _VIA.search(box.display) or box.address.lower().replace("@", ".") in (name, f"{name}.")
+    ]
+    originals = [each for each in message.headers if each.lower in ("x-original-from", "x-mailfrom")]
+    return [*ids, *marks] if munged or originals else []
 
 
 def bulk_signs(message: Message, *, own_list: bool, automatic: bool) -> dict[str, HeaderField]:

@@ -20,7 +20,16 @@ _MAX_LENGTH = 20_000
 _CLAUSES = frozenset({"from", "by", "via", "with", "id", "for"})
 _TLS_PROTOCOL = regex(r"(?:UTF8)?(?:ESMTP|SMTP|LMTP)SA?", re.IGNORECASE)
 _CLEAR_PROTOCOL = regex(r"(?:UTF8)?(?:ESMTP|SMTP|LMTP)A?", re.IGNORECASE)
-_TLS_COMMENT = regex(r"\btls[ _]?v?\d|version=tls|using tls|cipher=", re.IGNORECASE)
+_TLS_COMMENT = regex(r"\btls[ _]?v?\d|version=tls|using tls|cipher=|\(tls\)|over tls secured", re.IGNORECASE)
+# Systems that write it into this field where the mail came over TLS, by what stands behind `by`; of all others silence
+# says nothing: qmail, Yahoo! JAPAN, Google within its own network, gateways and carriers never write it.
+_RECORDS_TLS = (
+    re.compile(r"\(Postfix\b[^)]{0,40}\)"),  # ESMTPS (RFC 3848), whatever smtpd_tls_received_header says
+    re.compile(r"\(Exim(?: 4\.|\))"),
+    re.compile(r"\(8\.1[1-9]\.\d{1,2}[^)]{0,40}\)"),  # Sendmail
+    re.compile(r"\((?:OpenSMTPD|Haraka)\b"),
+    re.compile(r"\bby (?:mx|gmr-mx)\.google\.com\b"),
+)
 _BRACKETED = regex(r"\[(?:IPv6:)?([0-9A-Fa-f:.]{2,45})(?:%\w{1,16})?\]", re.IGNORECASE)
 _HELO_COMMENT = regex(r"(?:\b(?:helo|ehlo)[= ]\s*)(\S{1,255})", re.IGNORECASE)
 _ADDRESS_WORD = regex(r"[0-9A-Fa-f:.]{2,45}")
@@ -52,8 +61,9 @@ class Received(Struct, frozen=True):
         ip: address of the client, in canonical form.
         by: the server.
         protocol: the `with` word.
-        tls: True where the field says TLS, False where it names SMTP without it.
+        tls: True where the field says TLS, False where it names SMTP without it and the system would say so.
         date: when.
+        recipient: the address of the `for` clause, without angle brackets.
 
     """
 
@@ -64,6 +74,7 @@ class Received(Struct, frozen=True):
     protocol: str | None
     tls: bool | None
     date: datetime | None
+    recipient: str | None = None
 
 
 class AuthResult(Struct, frozen=True):
@@ -130,7 +141,10 @@ def parse_received(value: str) -> Received:
     helo, rdns = _names(words, comments)
     if rdns is None and "(Exim " in value:  # it writes a name without brackets only where it looked that name up
         rdns = _reverse_name(helo)
-    return Received(helo, rdns, _client_ip(words, comments), by, protocol, _tls(protocol, value), parse_date(stamp))
+    given = next((text for is_comment, text in clauses.get("for", []) if not is_comment), None)
+    recipient = given.strip("<>;") if given and "@" in given else None
+    ip = _client_ip(words, comments)
+    return Received(helo, rdns, ip, by, protocol, _tls(protocol, value), parse_date(stamp), recipient)
 
 
 def parse_return_path(value: str) -> str | None:
@@ -287,7 +301,9 @@ def _client_ip(words: list[str], comments: list[str]) -> str | None:
 def _tls(protocol: str | None, value: str) -> bool | None:
     if (protocol and _TLS_PROTOCOL.fullmatch(protocol)) or _TLS_COMMENT.search(value):
         return True
-    return False if protocol and _CLEAR_PROTOCOL.fullmatch(protocol) else None
+    clear = protocol is not None and _CLEAR_PROTOCOL.fullmatch(protocol)
+    words = " ".join(value[:5000].split())
+    return False if clear and any(each.search(words) for each in _RECORDS_TLS) else None
 
 
 def _ip_in_comment(comment: str) -> str | None:

@@ -7,6 +7,18 @@ from typing import Any
 
 from msgspec import Struct
 
+ORIGINAL_RESULTS = "original-results"
+ARC = "arc"
+EARLIER_RESULTS = "earlier-results"
+OTHER_RECIPIENT = "other-recipient"
+RESENT = "resent"
+GATEWAY = "gateway"
+SPF_PASS = "spf-pass"  # noqa: S105 (a code)
+"""Codes of what shows that the mail was passed on after a hop."""
+SIGNS = (ORIGINAL_RESULTS, ARC, EARLIER_RESULTS, OTHER_RECIPIENT, RESENT, GATEWAY, SPF_PASS)
+WEAK = frozenset({ARC, EARLIER_RESULTS})
+"""Those that the sender's own servers leave as well: nothing by themselves where SPF of the last hop is not known."""
+
 
 class SmtpEnvelope(Struct, frozen=True):
     """The envelope and the connection of a message that `deliv listen` received.

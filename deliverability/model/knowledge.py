@@ -56,6 +56,21 @@ class Outside(Struct, frozen=True):
     public_resolvers: tuple[str, ...] = ()
 
 
+class UnsubscribeWords(Struct, frozen=True):
+    """By what a link is known to be for unsubscribing: regular expressions for folded text.
+
+    Attributes:
+        in_link: in its text or alternative text.
+        beside_link: in the text beside it.
+        in_address: in its address.
+
+    """
+
+    in_link: tuple[str, ...] = ()
+    beside_link: tuple[str, ...] = ()
+    in_address: tuple[str, ...] = ()
+
+
 class Knowledge(Struct, frozen=True):
     """All of it, the user's folders laid over the shipped one.
 
@@ -70,6 +85,8 @@ class Knowledge(Struct, frozen=True):
         reporters: who sends reports, by id.
         blocklists: lists of addresses and names that mail is refused from, by id.
         warm_up: how volume is raised.
+        unsubscribe: see UnsubscribeWords.
+        mailboxes: domains at which providers and carriers give addresses to their customers.
 
     """
 
@@ -83,3 +100,5 @@ class Knowledge(Struct, frozen=True):
     reporters: Mapping[str, Reporter] = field(default_factory=dict)
     blocklists: Mapping[str, BlockList] = field(default_factory=dict)
     warm_up: WarmUpNumbers | None = None
+    mailboxes: frozenset[str] = frozenset()
+    unsubscribe: UnsubscribeWords = UnsubscribeWords()

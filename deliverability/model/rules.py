@@ -244,7 +244,7 @@ class Gate(StrEnum):
     RECORD = "record"
 
 
-TASK_WORDS = frozenset({"domain", "service", "items"})
+TASK_WORDS = frozenset({"domain", "service", "items", "own"})
 """What the words of tasks may name: the domain shown in From (else the audited one), the service that the step is about
 (else "your mail server or mailing service"), the items of the findings."""
 
@@ -254,12 +254,14 @@ class TaskTexts(Struct, frozen=True):
 
     Attributes:
         what: imperative, one line.
+        how: steps, for where it takes the place of another task; else the rule's own tell how.
         hand_over: what to ask of somebody else who has to do it; empty where nobody else has to.
         who: who knows what to enter, where it cannot be known here; may be empty.
 
     """
 
     what: str
+    how: tuple[str, ...] = ()
     hand_over: str = ""
     who: str = ""
 
@@ -279,6 +281,8 @@ class Task(Struct, frozen=True):
         lowers: it lets through what is stopped today, so it comes last.
         least: a limit of its rules. Of several findings that with the smallest comes first, for whoever keeps that one
             keeps all; the words of the step are its.
+        owner: the fact that says whose the thing is that it is about. Where that is not the user's, nor that of a
+            service, the task `instead` takes its place.
         fields: header fields as they are to stand, each a line, with the placeholders of TASK_WORDS.
         text: language -> words.
 
@@ -296,6 +300,8 @@ class Task(Struct, frozen=True):
     takes: str = ""
     lowers: bool = False
     least: str = ""
+    owner: str = ""
+    instead: str = ""
     fields: tuple[str, ...] = ()
 
 
@@ -349,6 +355,7 @@ class Rule(Struct, frozen=True):
     Attributes:
         when: applicability; None: always.
         each: list fact whose items are judged one by one; None: once.
+        used: fact that says whether the mail at hand rests on what is judged, where no item says so.
         require: what must hold.
         scope: what it touches; see Scope.
         limits: named operands, overridable per receiver.
@@ -379,6 +386,7 @@ class Rule(Struct, frozen=True):
     status: Status = Status.STABLE
     when: Condition | None = None
     each: str | None = None
+    used: str = ""
     limits: Mapping[str, Value] = field(default_factory=dict)
     purpose: tuple[Purpose, ...] = ()
     guide: tuple[str, ...] = ()

@@ -29,6 +29,9 @@ def _topic(module: str, beginnings: tuple[str, ...]) -> Topic:
         unmet = (each for each in given.findings if each.outcome is Outcome.UNMET)
         if not any(each.remedy.startswith(beginnings) for each in unmet):
             return ()
+        # A domain that does not exist is a misspelt one; at another's the user has an address and no more.
+        if given.facts.value("domain.exists") is False or given.facts.value("ownership.domain") == "foreign":
+            return ()
         found: tuple[Remedy, ...] = importlib.import_module(f"deliverability.remedy.{module}").drafts(given)
         return found
 

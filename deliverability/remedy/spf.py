@@ -472,12 +472,14 @@ def _add_senders(chain: Chain) -> None:
         if word is not None and not denied and not _covered(chain, finding.item):
             missing.append(finding.item)
     words = chain.words
-    fresh = tuple(ip_word(ip) for ip in dict.fromkeys(missing))
+    # An address that only stands in a header may be that of the recipient's gateway, or of whoever passed the mail on.
+    ours = texts_of(spf.facts.value("ownership.addresses"))
+    fresh = tuple(ip_word(ip) for ip in dict.fromkeys(missing) if ip in ours)
     place = next(
         (i for i, word in enumerate(words) if word in decided_by_all or is_term(term_of(word), "redirect")), None
     )
     place = len(words) if place is None else place
-    if fresh and _add_service(chain, place):
+    if missing and _add_service(chain, place):
         return
     alone = not chain.pending
     if chain.step("spf-add-sender", ("spf-add-sender",), (*words[:place], *fresh, *words[place:]), fresh):

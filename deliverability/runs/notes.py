@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from deliverability.model.codes import SENT_TO_YOURSELF
-from deliverability.model.facts import FactSet, Reason, Unknown, records_of
+from deliverability.model.facts import FactSet, Reason, Unknown, records_of, texts_of
 from deliverability.model.report import Note
 
 
@@ -77,6 +77,9 @@ def _envelope_notes(facts: FactSet) -> list[Note]:
             shown = value or "<>"
             notes.append(Note(f"envelope-{name.replace('_', '-')}", {"value": shown, "source": source}))
     address = facts.value("envelope.ip")
+    if texts_of(facts.value("envelope.passed_on_signs")):
+        last, by = facts.value("envelope.connecting_ip"), facts.value("envelope.passed_on_by")
+        notes.append(Note("passed-on", {"by": by or last, "ip": address, "last": last}))
     if isinstance(address, Unknown) and SENT_TO_YOURSELF.matches(address.detail):
         notes.append(Note("sent-to-yourself"))
     return notes

@@ -91,7 +91,7 @@ def _signs(message: Message) -> tuple[str, ...]:
 
     author = own_domain(message)
     marks = list_marks(message, registrable_domain(author) if author else "", registrable_domain)
-    if marks.post:
+    if marks.discussion:
         return ()
     bulk = bulk_signs(message, own_list=marks.own is True, automatic=is_automatic(message))
     return (*bulk, *([AUTO_GENERATED] if AUTO_GENERATED in automatic_kinds(message) else []))

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 
 from deliverability.judge.conditions import evaluate
+from deliverability.judge.tasks import task_of
 from deliverability.model.codes import Detail
 from deliverability.model.facts import Catalogue, FactSet, FactSpec, FactType, Unknown, Value, text_of
 from deliverability.model.placeholders import LANGUAGES, fill, placeholders
@@ -30,6 +31,7 @@ __all__ = [
     "item_name",
     "limit_spec",
     "octets",
+    "own_domain",
     "phrases",
     "placeholders",
     "sentences",
@@ -49,7 +51,7 @@ class FindingWords:
     def __init__(self, finding: Finding, rules: RuleSet, lang: str, catalogue: Catalogue, facts: FactSet) -> None:
         self._finding, self._rules, self._facts = finding, rules, facts
         rule = rules.rules[finding.rule]
-        self._texts = rule.text[lang]
+        self._lang, self._texts = lang, rule.text[lang]
         self._values = _Values(finding, rule, catalogue, facts)
         self._say = phrases(lang)
 
@@ -95,16 +97,33 @@ class FindingWords:
     @cached_property
     def fix(self) -> tuple[str, ...]:
         """What to do, step by step, and where to do it in the sending services that are used."""
+        if (others := self._instead) is not None:
+            return others
         steps = steps_for(self._finding, self._rules, self._facts, self._say)
         before, after = (tuple(visible(step) for step in each) for each in (steps.before, steps.after))
         lifted = removal_steps(self._finding, self._rules, self._facts, self._say)
         after = (*after, *map(visible, lifted))
         return (*before, *(self._filled(step) for step in self._texts.fix), *after)
 
+    @cached_property
+    def _instead(self) -> tuple[str, ...] | None:
+        """The steps of the task that takes the place of the rule's own, because the thing is somebody else's."""
+        rule = self._rules.rules[self._finding.rule]
+        task = task_of(self._finding, rule, self._rules.tasks, self._facts)
+        if task is None or task.code == rule.task or not (how := task.text[self._lang].how):
+            return None
+        return tuple(visible(_one_line(fill(step, {"own": own_domain(self._facts)}))) for step in how)
+
     def _filled(self, text: str) -> str:
         if not placeholders(text):
             return _fixed(text)
         return visible(_one_line(_fill_values(text, self._values, self._say)))
+
+
+def own_domain(facts: FactSet) -> str:
+    """The audited domain; an example where that is one at which the user only has an address."""
+    domain = text_of(facts.value("subject.domain"))
+    return domain if domain and facts.value("ownership.domain") != "foreign" else "example.com"
 
 
 @lru_cache(maxsize=4096)

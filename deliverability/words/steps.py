@@ -10,7 +10,16 @@ from deliverability.model.placeholders import placeholders
 from deliverability.model.report import Report
 from deliverability.model.rules import Place
 from deliverability.words.entries import entry_words, provider_at
-from deliverability.words.sentences import FindingWords, Phrases, fill, format_value, sentences, shortened, visible
+from deliverability.words.sentences import (
+    FindingWords,
+    Phrases,
+    fill,
+    format_value,
+    own_domain,
+    sentences,
+    shortened,
+    visible,
+)
 from deliverability.words.speaker import Speaker
 
 
@@ -99,6 +108,7 @@ def _values(step: PlanStep, report: Report, speaker: Speaker) -> dict[str, str]:
     items = [visible(shortened(each)) for each in texts_of(step.values.get("items"))]
     return {
         "domain": visible(domain),
+        "own": visible(own_domain(report.facts)),
         "service": _service(step, speaker),
         "items": speaker.say("punctuation.list").join(items) or visible(domain),
     }

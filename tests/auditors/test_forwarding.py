@@ -25,12 +25,13 @@ async def audit(raw: str | None, source: str = "received") -> FactSet:
     octets = raw.encode() if raw is not None else None
     parsed = read(octets) if octets is not None else None
     path = parsed.first("Return-Path") if parsed else None
-    paths = ("envelope.mail_from", "envelope.ip", "envelope.ip_source")
+    paths = ("envelope.mail_from", "envelope.mail_from_source", "envelope.connecting_ip", "envelope.ip_source")
+    paths += ("envelope.passed_on_signs",)
 
     @auditor("envelope", provides=[FactSpec(each, FactType.STR, "given") for each in paths])
     async def envelope(ctx: Context) -> None:
         sender = parse_return_path(path.value) if path else Unknown(Reason.NOT_CONFIGURED)
-        ctx.put_all(dict(zip(paths, (sender, "198.51.100.9", source), strict=True)))
+        ctx.put_all(dict(zip(paths, (sender, "return-path", "198.51.100.9", source, ()), strict=True)))
 
     auditors = [message.audit, envelope, forwarding.audit]
     gathered = await gather(

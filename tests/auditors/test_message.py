@@ -465,7 +465,7 @@ class TestEnvelope:
         facts = await audit(RECEIVED + b"\nx", mail_from="o@o.example", helo="o.example", sending_ips=("192.0.2.99",))
         assert [facts.value(f"envelope.{name}_source") for name in ("mail_from", "helo", "ip")] == ["option"] * 3
         assert facts.value("envelope.mail_from_domain") == "o.example"
-        assert facts.value("envelope.tls") is False
+        assert facts.value("envelope.tls") is None  # the system is not known to record it
 
     async def test_a_bare_domain_is_the_domain(self) -> None:
         facts = await audit(RESULTS + b"\nx")
@@ -484,3 +484,35 @@ class TestEnvelope:
     )  # fmt: skip
     async def test_fully_qualified_helo_names(self, helo: str, fqdn: bool) -> None:
         assert (await audit(None, helo=helo)).value("envelope.helo_fqdn") is fqdn
+
+
+class TestInternationalizedMail:
+    """Mail that was taken with SMTPUTF8 has header fields and addresses in UTF-8 (RFC 6531, RFC 6532)."""
+
+    HEADER = "From: 用户 <用户@例え.jp>\nTo: Ünal <b@example.net>\nSubject: 你好\n"
+
+    @staticmethod
+    def hop(protocol: str) -> str:
+        client = "from mail.example.com (mail.example.com [192.0.2.25])"
+        return f"Received: {client} by mx.example.net with {protocol} id 1; Tue, 24 Nov 2026 01:00:00 +0000\n"
+
+    @pytest.mark.parametrize(
+        "protocol", ["UTF8SMTP", "UTF8SMTPS", "utf8esmtps", "UTF8SMTPSA", "UTF8LMTPS", "ESMTPS (SMTPUTF8)"]
+    )
+    async def test_is_right_as_it_is(self, protocol: str) -> None:
+        facts = await audit((self.hop(protocol) + self.HEADER + "\nx").encode())
+        assert facts.value("message.smtputf8") is True
+        assert facts.value("message.raw_8bit_headers") == ()
+        assert facts.value("message.from_domain") == "xn--r8jz45g.jp"
+
+    async def test_what_is_no_utf_8_is_still_wrong(self) -> None:
+        facts = await audit(self.hop("UTF8SMTPS").encode() + b"From: a@example.com\nSubject: \xe9t\xe9\n\nx")
+        assert facts.value("message.raw_8bit_headers") == ("Subject",)
+
+    @pytest.mark.parametrize("above", ["", "with ESMTPS"])
+    async def test_the_senders_own_word_does_not_count(self, above: str) -> None:
+        header = (self.hop("ESMTPS") if above else "") + self.HEADER
+        below = self.hop("UTF8SMTPS") if above else "X-Received: with UTF8SMTPS\n"
+        facts = await audit((header + below + "\nx").encode())
+        assert facts.value("message.smtputf8") is False
+        assert facts.value("message.raw_8bit_headers") == ("From", "To", "Subject")

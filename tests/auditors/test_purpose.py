@@ -23,7 +23,9 @@ FACTS = {
     "dmarc.effective_policy": "none",
     "envelope.mail_from_domain": {"unknown": "not-configured"},
     "envelope.mail_from": {"unknown": "not-configured"},
-    "envelope.ip": {"unknown": "not-configured"},
+    "envelope.mail_from_source": {"unknown": "not-configured"},
+    "envelope.connecting_ip": {"unknown": "not-configured"},
+    "envelope.passed_on_signs": [],
     "envelope.ip_source": {"unknown": "not-configured"},
 }
 CLOSED = {"identity.sends_nothing": True, "spf.sends_nothing": True, "dmarc.effective_policy": "reject"}
@@ -156,3 +158,42 @@ async def test_a_failed_look_up_leaves_it_open_only_where_it_decides(reason: Rea
 async def test_parked_for_certain_though_one_of_the_signs_could_not_be_looked_up() -> None:
     given = CLOSED | {"domain.null_mx": True, "dmarc.effective_policy": {"unknown": "timeout"}}
     assert shown(await audit(given=given)) == ("parked", "inferred", Reason.TIMEOUT, True, False)
+
+
+LIST = "List-Unsubscribe: <https://lists.example.com/u>\nList-Id: Dev <dev.lists.example.com>\n"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        # Discussion lists of one's own, or that put themselves into From for DMARC.
+        "From: Ann <ann@example.com>\nList-Post: <mailto:dev@lists.example.com>\n",
+        "From: Ann via Dev <dev@lists.example.com>\nList-Post: <mailto:dev@lists.example.com>\nPrecedence: list\n",
+        "From: Ann via Dev <dev@lists.example.com>\nX-Mailman-Version: 2.1.39\n",
+        "From: 'Ann' via Dev <dev@lists.example.com>\nX-Google-Group-Id: 12\nX-Original-From: Ann <a@b.example>\n",
+        "From: Ann <dev@lists.example.com>\nPrecedence: list\nReply-To: ann@b.example\n",
+        "From: 山田 (Dev経由) <dev@lists.example.com>\nX-BeenThere: dev@lists.example.com\n",
+        "From: Ann <ann@b.example>\nMailing-List: contact dev-help@lists.example.com; run by ezmlm\n",
+    ],
+)
+async def test_a_discussion_list_is_no_bulk_mail(header: str) -> None:
+    facts = await audit(f"{header}{LIST}To: dev@lists.example.com\n\nx")
+    assert facts.value("message.discussion") is True
+    assert shown(facts)[0] != "bulk"
+    assert facts.value("subject.purpose_signs") == ()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "List-Post: NO\n",
+        "List-Post: NO (posting not allowed on this list)\nPrecedence: list\n",
+        "Precedence: bulk\n",
+        "X-Mailer: esp\nSender: bounce@esp.example\n",
+    ],
+)
+async def test_an_announcement_is_bulk_mail(header: str) -> None:
+    facts = await audit(f"From: News <news@example.com>\n{header}{LIST}To: bob@example.net\n\nx")
+    assert facts.value("message.discussion") is False
+    assert shown(facts)[0] == "bulk"

@@ -157,7 +157,7 @@ EXPECTED: dict[str, tuple[object, ...]] = {
         "54.240.27.6",
         "received-spf",
         "a27-6.smtp-out.us-west-2.amazonses.com",
-        False,
+        None,
         "inbound-smtp.us-west-2.amazonaws.com",
         "none",
         "a27-6.smtp-out.us-west-2.amazonses.com",
@@ -169,7 +169,7 @@ EXPECTED: dict[str, tuple[object, ...]] = {
         "66.202.209.213",
         "authentication-results",
         "smtp11.ggg.com",
-        False,
+        None,
         "mxs.test.it",
         "pass",
         "ggg.com",
@@ -229,7 +229,7 @@ EXPECTED: dict[str, tuple[object, ...]] = {
         "65.54.190.29",
         "authentication-results",
         "BAY004-OMC1S18.hotmail.com",
-        None,
+        True,
         "hotmail.com",
         "none",
         "bay004-omc1s18.hotmail.com",
@@ -249,11 +249,12 @@ EXPECTED: dict[str, tuple[object, ...]] = {
         "none",
         None,
     ),
+    # Both came through the recipient's gateway: the hop into that counts, the results are those of the last receiver.
     "microsoft365-forwarded": (
-        "199.230.200.198",
-        "authentication-results",
-        "SMTP10.cardinalhealth.com",
-        True,
+        "209.85.166.201",
+        "received",
+        "mail-it1-f201.google.com",
+        None,
         "BY2NAM03FT014.mail.protection.outlook.com",
         "softfail",
         "google.com",
@@ -262,9 +263,9 @@ EXPECTED: dict[str, tuple[object, ...]] = {
         None,
     ),
     "microsoft365-gateway": (
-        "185.132.181.12",
-        "authentication-results",
-        "dispatchb-eu1.ppe-hosted.com",
+        "52.4.102.94",
+        "received",
+        "hmail.jitbit.com",
         True,
         "LO2GBR01FT016.mail.protection.outlook.com",
         "none",
@@ -309,29 +310,20 @@ EXPECTED: dict[str, tuple[object, ...]] = {
         None,
         None,
     ),
+    # Milters of Postfix write below its own Received field, where a sender could have written the same.
     "postfix-openarc": (
         "40.107.21.84",
-        "authentication-results",
+        "received",
         "EUR05-VI1-obe.outbound.protection.outlook.com",
         True,
-        "smtp.subspace.kernel.org",
-        "pass",
-        "arm.com",
-        "pass",
-        "pass",
-        None,
+        *[None] * 6,
     ),
     "postfix-opendmarc": (
         "192.0.2.202",
         "received",
         "cat3.example.com",
         True,
-        "neko.example.jp",
-        "fail",
-        "cat3.example.com",
-        None,
-        "none",
-        None,
+        *[None] * 6,
     ),
     "postfix-policyd": (
         "209.85.166.201",
@@ -396,9 +388,9 @@ class TestSamples:
         paths = ("envelope.ip", "envelope.ip_source", "envelope.helo", "envelope.tls", "recorded.by", "recorded.spf")
         paths += ("recorded.spf_domain", "recorded.dkim", "recorded.dmarc", "recorded.compauth")
         assert tuple(facts.value(path) for path in paths) == EXPECTED[name]
-        assert facts.value("recorded.ip") == (
-            None if facts.value("envelope.ip_source") == "received" else facts.value("envelope.ip")
-        )
+        passed_on = bool(facts.value("envelope.passed_on_signs"))
+        told = passed_on or facts.value("envelope.ip_source") != "received"
+        assert facts.value("recorded.ip") == (facts.value("envelope.connecting_ip") if told else None)
 
     async def test_address_and_hop_are_cited(self) -> None:
         facts = await audit((SAMPLES / "microsoft365.eml").read_bytes())

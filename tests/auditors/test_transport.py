@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deliverability.auditors import transport
+from deliverability.auditors import envelope, transport
 from deliverability.auditors.base import gather
 from deliverability.auditors.transport import tls_version
 from deliverability.mail.reader import read
@@ -56,7 +56,7 @@ async def of(
     resolver = StaticResolver(records) if isinstance(records, dict) else records
     parsed = read(message) if message is not None else None
     gathered = await gather(
-        [transport.audit],
+        [envelope.audit, transport.audit],
         Subject("example.com"),
         Ports(resolver, FixedClock(NOW), http=web or OFFLINE, permissions=Permissions(fetch=web is not None)),
         parsed,

@@ -347,6 +347,29 @@ def test_what_is_no_message_is_refused_with_what_it_is(deliv: Deliv, name: str, 
     one_line_saying(deliv(*piped, stdin=octets), words.removeprefix(name))
 
 
+@pytest.mark.parametrize(
+    ("octets", "english", "japanese"),
+    [
+        (b"From: MAILER-DAEMON@h.example\nSubject: failure notice\n\nx\n", "is a bounce", "不達通知"),
+        (b"Subject: complaint about message from 192.0.2.1\n\nx\n", "a report on another mail", "迷惑メール報告"),
+        (
+            b"Subject: Report Domain: a.example Submitter: b.example\n\nx\n",
+            "of a DMARC or TLS report",
+            "レポートを届ける",
+        ),
+    ],
+)
+def test_a_message_about_another_one_is_named_with_the_command_that_reads_it(
+    deliv: Deliv, octets: bytes, english: str, japanese: str
+) -> None:
+    Path("x.eml").write_bytes(octets)
+    for language, words in (("en", english), ("ja", japanese)):
+        done = deliv("audit", *GOOD, "--eml", "x.eml", "--lang", language)
+        assert done.code == 2
+        assert words in done.err
+        assert "deliv explain x.eml" in done.err or "deliv show-report x.eml" in done.err
+
+
 @pytest.mark.parametrize("before", [b"", b"\n", b"\xef\xbb\xbf", b"From a@good.example Wed Nov 25 09:00:00 2026\n"])
 def test_a_message_after_what_programs_put_before_it_is_one(deliv: Deliv, before: bytes) -> None:
     assert deliv("slim", "-", stdin=before + b"X-Odd: 1\nSubject: x\n\nhello\n").code == 0

@@ -143,6 +143,8 @@ def test_a_text_as_it_is_kept() -> None:
 # What the history keeps of a message as it is: codes, types, names of header fields, of hosts and of domains.
 KEPT = {
     "alignment.author_domain",
+    "alignment.policy_location",
+    "alignment.policy_record",
     "alignment.mail_from_domain",
     "alignment.signing_domains",
     "alignment.strict_breaks",
@@ -174,7 +176,9 @@ KEPT = {
     "dkim.signatures[].unsigned_core",
     "dkim.signatures[].unsigned_headers",
     "dkim.signatures[].unsigned_list",
+    "envelope.connecting_ip",
     "envelope.helo",
+    "envelope.passed_on_by",
     "envelope.ip",
     "envelope.mail_from_domain",
     "html.active_elements",
@@ -199,6 +203,7 @@ KEPT = {
     "message.duplicate_headers",
     "message.forward_signs",
     "message.from_domain",
+    "message.from_domains",
     "message.images[].path",
     "message.largest_header",
     "message.misplaced_encoded_words",

@@ -204,6 +204,7 @@ NO_CLAIMS: Mapping[str, str] = {
     "answer.dns-not-ready": "bad news",
     "contact.mend-first": "bad news",
     "plan.condition.read-reports": "a condition",
+    "plan.condition.senders-lost": "a condition",
     "plan.policy": "a condition",
     "plan.not-known": "that it is not known",
     "news.body.dns": "bad news",

@@ -469,11 +469,11 @@ class TestTrace:
             ("from h.example ([192.0.2.1]:59716) by mx with esmtps (Exim 4.98)", "h.example", "h.example", "192.0.2.1",
              True),
             ("from [192.0.2.1] (helo=[10.0.0.9]) by mx with esmtps", "[10.0.0.9]", None, "192.0.2.1", True),
-            ("from unknown (HELO h.example) (192.0.2.1) by mx with SMTP", "h.example", None, "192.0.2.1", False),
+            ("from unknown (HELO h.example) (192.0.2.1) by mx with SMTP", "h.example", None, "192.0.2.1", None),
             ("from A.PROD.OUTLOOK.COM (2001:db8::2) by B with Microsoft SMTP Server (version=TLS1_2, cipher=x) id 15",
              "A.PROD.OUTLOOK.COM", None, "2001:db8::2", True),
-            ("from h (r.example [::ffff:192.0.2.1]) by mx with LMTP", "h", "r.example", "192.0.2.1", False),
-            ("by 2002:a05:6a10 with SMTP id x", None, None, None, False),
+            ("from h (r.example [::ffff:192.0.2.1]) by mx with LMTP", "h", "r.example", "192.0.2.1", None),
+            ("by 2002:a05:6a10 with SMTP id x", None, None, None, None),
             ("(qmail 1 invoked from network)", None, None, None, None),
         ],
     )  # fmt: skip
@@ -481,6 +481,37 @@ class TestTrace:
         hop = parse_received(value + "; Tue, 24 Nov 2026 01:02:03 +0900")
         assert (hop.helo, hop.rdns, hop.ip, hop.tls) == (helo, rdns, ip, tls)
         assert hop.date is not None
+
+    @pytest.mark.parametrize(
+        ("value", "tls"),
+        [
+            # Who would have written it did not.
+            ("from h (h [192.0.2.1]) by mx (Postfix) with ESMTP id 1", False),
+            ("from h (h [192.0.2.1]) by mx (Postfix, Debian) with SMTP id 1", False),
+            ("from h ([192.0.2.1]) by mx with esmtp (Exim 4.96) id 1", False),
+            ("from h (h [192.0.2.1]) by mx (8.14.4/8.14.4) with ESMTP id 1", False),
+            ("from h (h [192.0.2.1]) by mx (OpenSMTPD) with ESMTP id 1", False),
+            ("from h (h. [192.0.2.1]) by mx.google.com with ESMTP id 1", False),
+            # qmail, Yahoo! JAPAN, Google's own hops, carriers, gateways, unknown programs: they never do.
+            ("from unknown (HELO h) (192.0.2.1) by mx with SMTP", None),
+            ("from 192.0.2.1 (EHLO h) (192.0.2.1) by mta0.mail.djm.ynwp.yahoo.co.jp with SMTP", None),
+            ("by 2002:a05:6a10:1 with SMTP id 1", None),
+            ("from h (h [192.0.2.1]) by mail-sor-f41.google.com with SMTP id 1", None),
+            ("from h (h [192.0.2.1]) by mfsmax.docomo.ne.jp with ESMTP id 1", None),
+            ("from h (h [192.0.2.1]) by inbound-smtp.us-west-2.amazonaws.com with SMTP id 1", None),
+            ("from h (192.0.2.1) by mx with Microsoft SMTP Server id 15.20", None),
+            ("from h (h [192.0.2.1]) by mx (8.8.8/8.8.8) with ESMTP id 1", None),
+            ("from h (h [192.0.2.1]) by mx with ESMTP id 1", None),
+            # All of them may say that it was there.
+            ("from h (h [192.0.2.1]) by mx with ESMTPS id 1", True),
+            ("from h (192.0.2.1) by mx with Microsoft SMTP Server (TLS) id 14.3", True),
+            ("from h ([192.0.2.1]) by mx over TLS secured channel with Microsoft SMTPSVC(7.5)", True),
+            ("from h (h [192.0.2.1]) by mx (Postfix) with ESMTPSA id 1", True),
+            ("from h (h [192.0.2.1]) by mx with UTF8SMTPS id 1", True),
+        ],
+    )
+    def test_without_tls_says_only_who_would_say_with(self, value: str, tls: bool | None) -> None:
+        assert parse_received(value + "; Tue, 24 Nov 2026 01:02:03 +0900").tls is tls
 
     @pytest.mark.parametrize(
         ("value", "address"),

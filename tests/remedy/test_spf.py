@@ -95,6 +95,7 @@ async def audit(source: Zone | Resolver, *, domain: str = DOMAIN, ips: tuple[str
         "domain.mx": hosts,
         "domain.accepts_mail": True,
         "envelope.ip_source": "option" if ips else missing,
+        "ownership.addresses": ips,
     } | {path.replace("__", "."): value for path, value in more.items()}
     facts = {path: Fact(path, value) for path, value in beside.items()} | dict(context.stated)
     found = FactSet(facts, dict(context.evidence))
@@ -308,6 +309,14 @@ async def test_a_sending_address_that_is_not_covered() -> None:
 async def test_an_address_read_from_a_message_is_added_with_care_only() -> None:
     audited = await audit(spf("v=spf1 a ~all"), ips=("198.51.100.7",), envelope__ip_source="received")
     assert shown(audited) == [("spf-add-sender", "careful", "v=spf1 a ip4:198.51.100.7 ~all")]
+
+
+async def test_an_address_that_only_stands_in_a_header_is_not_added() -> None:
+    """It may be the recipient's gateway. What the user named, or DNS says is the organization's, is added."""
+    seen = {"ips": ("198.51.100.7", "198.51.100.8"), "envelope__ip_source": "received"}
+    assert shown(await audit(spf("v=spf1 a ~all"), **seen, ownership__addresses=())) == []
+    audited = await audit(spf("v=spf1 a ~all"), **seen, ownership__addresses=("198.51.100.8",))
+    assert shown(audited) == [("spf-add-sender", "careful", "v=spf1 a ip4:198.51.100.8 ~all")]
 
 
 async def test_an_address_that_is_denied_on_purpose_is_not_added() -> None:

@@ -1,0 +1,39 @@
+"""Which task settles a finding: another one where what it is about is not the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from deliverability.model.facts import FactSet, Value, records_of
+from deliverability.model.report import Finding
+from deliverability.model.rules import Rule, Task
+
+_FOREIGN = "foreign"
+_BEYOND = ("receiving", "provider")
+
+
+def task_of(finding: Finding, rule: Rule, tasks: Mapping[str, Task], facts: FactSet) -> Task | None:
+    """The task of a rule, or the one that takes its place: it is done already, or not the user's. None: it has none."""
+    task = tasks.get(rule.task)
+    if task is not None and task.done_by and facts.at(task.done_by) is True:
+        task = tasks[task.otherwise]
+    seen: set[str] = set()
+    if item_of(finding, rule, facts).get("own") is not True:
+        while task is not None and task.owner and facts.at(task.owner) == _FOREIGN and task.code not in seen:
+            seen.add(task.code)
+            task = tasks.get(task.instead)
+    return task
+
+
+def is_nobodys(finding: Finding, rule: Rule, tasks: Mapping[str, Task], facts: FactSet) -> bool:
+    """Whether there is nothing to do for the sender: it is the receiver's, a provider's, or another's and not used."""
+    if finding.used is False and item_of(finding, rule, facts).get("own") is False:
+        return True
+    task = tasks.get(rule.task)
+    return task is not None and bool(task.owner) and facts.at(task.owner) in _BEYOND
+
+
+def item_of(finding: Finding, rule: Rule, facts: FactSet) -> Mapping[str, Value]:
+    """The item that was judged, where it is known by its domain; else nothing."""
+    items = records_of(facts.at(rule.each)) if rule.each and finding.item else ()
+    return next((each for each in items if each.get("domain") == finding.item), {})
