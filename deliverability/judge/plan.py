@@ -271,7 +271,7 @@ def _candidates(report: Report, rules: RuleSet, refused: Collection[FindingId]) 
         terms = _taken_terms(finding, task, report.facts)
         if ident in refused or (terms and terms <= gone):
             continue
-        if is_nobodys(finding, rule, rules.tasks, report.facts) or _in_others_dns(task, report.facts):
+        if is_nobodys(finding, rule, rules.tasks, report.facts):
             continue
         if task is not None and task.cause:
             causes.append((finding, task))
@@ -313,12 +313,6 @@ def _put_behind(candidates: Sequence[_Candidate], facts: FactSet) -> None:
             text_of(one.get("id")) for one in services if not each.takes.isdisjoint(texts_of(one.get("spf_terms")))
         }
         each.follows += [other for other in signing if not losing.isdisjoint(other.services)]
-
-
-def _in_others_dns(task: Task | None, facts: FactSet) -> bool:
-    """Whether it would have to be done in the DNS of a domain that does not exist, or is no more than a mailbox's."""
-    none = facts.value("domain.exists") is False or facts.value("ownership.domain") == "foreign"
-    return none and task is not None and task.place is Place.DNS
 
 
 def _concerns(report: Report, rule: Rule, rules: RuleSet) -> bool:

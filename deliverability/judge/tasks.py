@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from deliverability.model.facts import FactSet, Value, records_of
 from deliverability.model.report import Finding
-from deliverability.model.rules import Rule, Task
+from deliverability.model.rules import Place, Rule, Task
 
 _FOREIGN = "foreign"
 _BEYOND = ("receiving", "provider")
@@ -26,8 +26,16 @@ def task_of(finding: Finding, rule: Rule, tasks: Mapping[str, Task], facts: Fact
 
 
 def is_nobodys(finding: Finding, rule: Rule, tasks: Mapping[str, Task], facts: FactSet) -> bool:
-    """Whether there is nothing to do for the sender: it is the receiver's, a provider's, or another's and not used."""
+    """Whether there is nothing to do for the sender.
+
+    It is the receiver's or a provider's, another's and not used, or would have to be done in the DNS of a domain that
+    does not exist or is no more than a mailbox's.
+    """
     if finding.used is False and item_of(finding, rule, facts).get("own") is False:
+        return True
+    done = task_of(finding, rule, tasks, facts)
+    without_dns = facts.value("domain.exists") is False or facts.value("ownership.domain") == _FOREIGN
+    if without_dns and done is not None and done.place is Place.DNS:
         return True
     task = tasks.get(rule.task)
     return task is not None and bool(task.owner) and facts.at(task.owner) in _BEYOND
