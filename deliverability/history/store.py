@@ -61,6 +61,11 @@ NEWER_HISTORY = Code("newer-history")
 HISTORY_DAMAGED = Code("history-damaged", ("domain",))
 
 
+_DRIVERS = frozenset({"sqlite3", "psycopg"})
+_OF_DATABASE = frozenset({"OperationalError", "DatabaseError", "InternalError"})
+"""Errors of the drivers (PEP 249) that say nothing of what was to be kept."""
+
+
 class HistoryError(InputError):
     """The history cannot be opened or written."""
 
@@ -259,14 +264,20 @@ class History:
 
     @contextlib.contextmanager
     def _database_errors(self) -> Iterator[None]:
-        """Turn what the database says into HistoryError."""
-        from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+        """Turn what the database says into HistoryError, but for a value that cannot be kept: another one can."""
+        from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 
         try:
             yield
+        except DataError:
+            raise
         except SQLAlchemyError as error:
             lost = isinstance(error, DBAPIError) and error.connection_invalidated
             raise (_LostError if lost else HistoryError)(ABOUT(what=self._shown, detail=_plain(error))) from error
+        except Exception as error:
+            if type(error).__name__ not in _OF_DATABASE or type(error).__module__.partition(".")[0] not in _DRIVERS:
+                raise
+            raise HistoryError(ABOUT(what=self._shown, detail=str(error))) from error
 
     def reading(self) -> contextlib.AbstractContextManager[Connection]:
         """A connection to read what else is kept here. Raises HistoryError."""
