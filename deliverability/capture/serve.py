@@ -23,7 +23,7 @@ from deliverability.capture.store import CaughtMail
 from deliverability.mail.received import is_internal
 from deliverability.model.codes import Code
 from deliverability.model.envelope import SmtpEnvelope
-from deliverability.model.errors import InputError
+from deliverability.model.errors import InputError, set_aside
 from deliverability.ports.receive import NoMailError, ReceivedMail, ReceiveLimits, SmtpReceiver
 
 CANNOT_LISTEN = Code("cannot-listen", ("address", "why"))
@@ -113,7 +113,8 @@ async def listen(
             service.resume()
             async with service.feed.follow() as feed:
                 async for each in feed:
-                    news(each)
+                    with set_aside(lambda error: None, but=(OSError,)):  # a line that cannot be shown
+                        news(each)
     finally:
         await service.close()
 

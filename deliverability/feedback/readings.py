@@ -28,7 +28,7 @@ from deliverability.feedback.unpack import DocumentKind, Enclosed, Unreadable, d
 from deliverability.mail.reader import Message
 from deliverability.model.codes import Detail
 from deliverability.model.deliveries import DeliveryEvent, PublishedValue
-from deliverability.model.errors import is_interrupt, reason_of, until_lost
+from deliverability.model.errors import each_of, is_interrupt, reason_of, until_lost
 from deliverability.model.observed import AggregateReport, FailureReport, TlsReport
 
 SinkT = TypeVar("SinkT", bound=RowSink)
@@ -59,7 +59,7 @@ class FoundEvents(Struct, frozen=True):
     Attributes:
         kind: ``bounce``, or the type of a complaint; empty: they stand in a file.
         events: in order, to be read once and before anything that follows. Raises NotReadError where the file turns out
-            to be more than is read; what came before counts.
+            to be more than is read, and at the end what reading one of them raised; what came before counts.
         mail: the message that it was; None for a file.
         name: the file that it was, inside of mail or archive.
 
@@ -197,7 +197,7 @@ def _of_json(document: Enclosed, values: Iterator[Any], outcomes: Outcomes | Non
             more = (postmaster_values(each) or () for each in values)
             return FoundValues((*published, *itertools.chain.from_iterable(more)), document.name)
         if is_event(value):
-            events = (event for each in itertools.chain(head, values) for event in events_of(each, outcomes))
+            events = each_of(itertools.chain(head, values), lambda each: events_of(each, outcomes))
             return FoundEvents("", events, None, document.name)
         if len(head) >= _HEAD_VALUES:
             break

@@ -10,6 +10,7 @@ from typing import TypeVar
 from deliverability.model.codes import ABOUT, VERBATIM, Code, Detail
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 NO_SUCH_FILE = Code("no-such-file", ("name",))
 NO_SUCH_FOLDER = Code("no-such-folder", ("name",))
@@ -100,6 +101,22 @@ def set_aside(lost: Callable[[Exception], None], *, but: tuple[type[Exception], 
         if is_interrupt(error):
             raise
         lost(error)
+
+
+def each_of(items: Iterable[T], work: Callable[[T], Iterable[U]]) -> Iterator[U]:
+    """All that `work` gives for each item; one that it fails at costs no other, for its error is raised at the end.
+
+    Where there are several of these, the first is.
+    """
+    lost: list[Exception] = []
+    for item in items:
+        found: Iterable[U] = ()
+        with set_aside(lost.append):
+            found = work(item)
+        yield from until_lost(found, lost.append)
+        del lost[1:]
+    if lost:
+        raise lost[0]
 
 
 def until_lost(
