@@ -134,9 +134,7 @@ class TestDomains:
         assert Path("pages/index.html").is_file()
 
     def test_of_a_list_with_lines_that_are_none(self, deliv: Deliv) -> None:
-        done = deliv(
-            "audit", "-", *BOTH, "--format", "json", stdin=b"not..one\ngood.example\n..\nbroken.example\n"
-        )
+        done = deliv("audit", "-", *BOTH, "--format", "json", stdin=b"not..one\ngood.example\n..\nbroken.example\n")
         assert done.code == 1, done.err  # for what was found in the others
         assert [each["subject"]["domain"] for each in done.json] == ["good.example", "broken.example"]
         assert "line 1" in done.err
