@@ -26,10 +26,9 @@ _ENDED = frozenset(
 )
 _BAD_OCTETS = expat.errors.codes[expat.errors.XML_ERROR_INVALID_TOKEN]
 _END = re.compile(rb"</(?:policy_published|record)>")
+_FREE = rb"(?:[\w.-]+:)?(?:email|extra_contact_info|org_name|header_from|envelope_from)>"
 _FREE_TEXT = re.compile(
-    rb"(<(?:[\w.-]+:)?(?:email|extra_contact_info|org_name|header_from|envelope_from)>)(.{0,4096}?)"
-    rb"(</(?:[\w.-]+:)?(?:email|extra_contact_info|org_name|header_from|envelope_from)>)",
-    re.DOTALL | re.IGNORECASE,
+    rb"(<" + _FREE + rb")((?:(?!<" + _FREE + rb").){0,4096}?)(</" + _FREE + rb")", re.DOTALL | re.IGNORECASE
 )
 
 

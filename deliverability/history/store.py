@@ -9,7 +9,6 @@ import contextlib
 import functools
 import json
 import os
-import re
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -641,7 +640,10 @@ def _shown(address: URL) -> str:
 
 def _masked(url: str) -> str:
     """What cannot be read as an address, without what may be a password: all between the user and the last @."""
-    return re.sub(r"(//[^:/@]*):.*@", r"\1:***@", url.partition("?")[0], flags=re.DOTALL)
+    scheme, slashes, rest = url.partition("?")[0].partition("//")
+    user, _, host = rest.rpartition("@")
+    name, colon, _ = user.partition(":")
+    return f"{scheme}{slashes}{name}:***@{host}" if colon else f"{scheme}{slashes}{rest}"
 
 
 def _address(url: str, folder: Path | None) -> tuple[URL, Path | None]:
