@@ -262,7 +262,7 @@ class CaptureStore:
             return self._facts.get(ident)
         try:
             found = json.loads((self.folder / ident / FACTS).read_text("utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return None
         return found if isinstance(found, dict) else None
 
