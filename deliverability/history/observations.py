@@ -125,11 +125,12 @@ class Observations:
         """A transaction that takes some items: all of them or, where the process dies, none. Raises HistoryError."""
         from sqlalchemy import text
 
+        key = self._history.key
         with self._history.writing() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
             try:
-                batch = Batch(connection, self._facets, intake, now, keep_days)
+                batch = Batch(connection, self._facets, intake, now, keep_days, key)
                 yield batch
                 batch.flush()
             except BaseException:
@@ -207,7 +208,9 @@ class Observations:
 class Batch:
     """Items that become part of the store together."""
 
-    def __init__(self, connection: Connection, facets: Facets, intake: int, now: int, keep_days: int) -> None:
+    def __init__(
+        self, connection: Connection, facets: Facets, intake: int, now: int, keep_days: int, key: bytes
+    ) -> None:
         from deliverability.history.tables import obs_problems, obs_reports
 
         self._connection = connection
@@ -226,7 +229,7 @@ class Batch:
         self._items: dict[bytes, ItemState] = {}
         self._known: dict[bytes, ItemState] = {}
         self._problems: dict[tuple[str, ...], dict[str, Any]] = {}
-        self._sums = DeliverySums(connection, self._today, self._oldest)
+        self._sums = DeliverySums(connection, self._today, self._oldest, key)
         self.count = IntakeCount()
 
     @property

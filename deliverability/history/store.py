@@ -22,6 +22,7 @@ from msgspec.structs import replace
 from deliverability._files import PRIVATE_FOLDER, private
 from deliverability._resources import state_folder
 from deliverability.history.facets import in_portions
+from deliverability.history.key import OCTETS, key_beside, key_file, key_within
 from deliverability.history.pieces import (
     Packed,
     assessment_json,
@@ -127,6 +128,7 @@ class History:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._lock: Connection | None = None
+        self._key = b""
         self._shown = str(engine.url.database) if engine.dialect.name == "sqlite" else _shown(engine.url)
 
     @classmethod
@@ -173,6 +175,26 @@ class History:
     def close(self) -> None:
         """Give the connections back."""
         self._engine.dispose()
+
+    @property
+    def key(self) -> bytes:
+        """What digests of words of messages are made with, made where there is none yet. Raises HistoryError."""
+        if self._key:
+            return self._key
+        name = self._engine.url.database
+        if self._engine.dialect.name != "sqlite":
+            with self._writing() as connection:
+                self._key = key_within(connection)
+        elif not name or name == ":memory:":
+            self._key = os.urandom(OCTETS)
+        else:
+            try:
+                self._key = key_beside(Path(name))
+            except OSError as error:
+                raise HistoryError(file_error(key_file(Path(name)), error)) from None
+            except InputError as error:
+                raise HistoryError(*error.details) from None
+        return self._key
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -425,7 +447,7 @@ class History:
         with self._reading() as connection:
             for row in connection.execute(wanted.limit(newest) if newest else wanted).all():
                 run = HistoryRun(row.run, row.run_started, row.finished, row.version)
-                read = functools.partial(_read, connection, row)
+                read = functools.partial(_read, connection, row, self.key)
                 if (snapshot := _unless_damaged(read, row.domain, damaged)) is not None:
                     yield run, snapshot
 
@@ -456,7 +478,7 @@ class History:
                 if row.manifest == packed.digest:
                     yield replace(now, started=row.started, rules_digest=row.rules_digest)
                     continue
-                read = functools.partial(_read, connection, row)
+                read = functools.partial(_read, connection, row, self.key)
                 if (snapshot := _unless_damaged(read, row.domain, damaged)) is not None:
                     yield snapshot
 
@@ -625,7 +647,7 @@ class History:
         with self._reading() as connection:
             wanted = select(snapshots).where(snapshots.c.run == run.id).order_by(snapshots.c.domain, snapshots.c.source)
             for row in connection.execute(wanted).all():
-                read = functools.partial(_read, connection, row)
+                read = functools.partial(_read, connection, row, self.key)
                 if (snapshot := _unless_damaged(read, row.domain, damaged)) is not None:
                     yield snapshot
 
@@ -771,9 +793,9 @@ def _unless_damaged(
         return None
 
 
-def _read(connection: Connection, row: Any) -> Snapshot:
-    """The snapshot of a row. Raises what `_readable` turns into DamagedError."""
-    return unpacked(_pieces(connection, row.manifest), row.domain, row.source, row.started, row.rules_digest)
+def _read(connection: Connection, row: Any, key: bytes) -> Snapshot:
+    """The snapshot of a row; `key`: of the history. Raises what `_readable` turns into DamagedError."""
+    return unpacked(_pieces(connection, row.manifest), row.domain, row.source, row.started, row.rules_digest, key)
 
 
 def _pieces(connection: Connection, manifest: str, only: Collection[str] = ()) -> dict[str, Any]:

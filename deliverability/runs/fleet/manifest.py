@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,6 +30,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import astuple
 
+from deliverability._files import private
 from deliverability.model.codec import decode_detail, encode
 from deliverability.model.codes import Code, Detail
 from deliverability.model.errors import InputError
@@ -111,6 +113,8 @@ class Manifest:
         self.part = part
         self.path = folder / part.file
         # Autocommit: transactions are begun where they are meant.
+        if not self.path.exists():
+            os.close(private(str(self.path), os.O_CREAT | os.O_WRONLY))
         self._base = sqlite3.connect(self.path, isolation_level=None, timeout=30)
         try:
             self._base.execute("PRAGMA synchronous = FULL")

@@ -25,7 +25,7 @@ from typing import Any
 
 import msgspec
 
-from deliverability._files import write_whole
+from deliverability._files import PRIVATE, PRIVATE_FOLDER, write_whole
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError, file_error, reason_of, until_lost
 from deliverability.model.fleet import FleetRow
@@ -71,8 +71,8 @@ def write_shard(folder: Path, number: int, pieces: Mapping[str, bytes]) -> None:
     """Write the files of a shard, each whole or not at all. Raises OSError."""
     for kind, data in pieces.items():
         path = shard_file(folder, kind, number)
-        path.parent.mkdir(exist_ok=True)
-        write_whole(path, data)
+        path.parent.mkdir(PRIVATE_FOLDER, exist_ok=True)
+        write_whole(path, data, mode=PRIVATE)
 
 
 def file_digest(octets: bytes) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import secrets
 import shutil
 import sqlite3
@@ -20,7 +21,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from deliverability._files import move
+from deliverability._files import PRIVATE_FOLDER, move, private
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError, set_aside
 from deliverability.model.fleet import FleetRow
@@ -162,6 +163,7 @@ def _state_of(path: Path) -> str:
 def _write_lite(path: Path, fleet: FleetFolder) -> None:
     made = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
+        os.close(private(str(made), os.O_CREAT | os.O_EXCL | os.O_WRONLY))
         base = sqlite3.connect(made, isolation_level=None)
         try:
             # Nothing is lost if it breaks off: it is made again.
@@ -209,7 +211,7 @@ def write_parquet(fleet: FleetFolder) -> Path:
     if state.exists() and state.read_bytes() == fleet.state.encode():
         return folder
     made = folder.with_name(f".tables.{secrets.token_hex(4)}.part")
-    made.mkdir()
+    made.mkdir(PRIVATE_FOLDER)
     try:
         _write_parquet(made, fleet)
         (made / "digest").write_text(fleet.state, "utf-8")

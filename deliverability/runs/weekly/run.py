@@ -422,7 +422,7 @@ class _Subjects(Struct, frozen=True):
             entry = WeeklyEntry(subject.domain, subject.source, "", problems=gathered.problems, failures=1, exit_code=3)
             _write_entry(self.work / f"{stem}.json", entry)
             return
-        packed = pack(_snapshot(subject, audited, report, self.plan))
+        packed = pack(_snapshot(subject, audited, report, self.plan), self.history.key)
         renamed: Mapping[str, str] = _renamed(report, self.plan.rules)
         before = None if gathered.problems else self.before.entry(report, subject.source, stem, packed)
         gone: list[str] = []
