@@ -86,7 +86,10 @@ def _age(started: str, day: Any) -> Any:
 def unpacked(
     pieces: Mapping[str, Any], domain: str, source: str, started: str, rules_digest: str, key: bytes
 ) -> Snapshot:
-    """The snapshot of these pieces; `key`: of the history. Raises LookupError, TypeError, ValueError or AttributeError on anything else."""
+    """The snapshot of these pieces; `key`: of the history.
+
+    Raises LookupError, TypeError, ValueError or AttributeError on anything else.
+    """
     facts: dict[str, Any] = {}
     evidence: list[Any] = []
     for name, piece in pieces.items():
