@@ -1,8 +1,9 @@
 """What was read from files and takes long to read, kept in the user's cache folder in a form that is quick to load.
 
-That form is a pickle, the quickest there is; to load a foreign one is to run it. So it is loaded only from a file and
-folder that belong to the user and that nobody else may read or write (0600 and 0700, no symbolic link): whoever could
-change it can act as the user anyhow. Only known types are made of it, and a checksum finds what a disk lost.
+That form is a pickle, the quickest there is; to load a foreign one is to run it. So each file is sealed with a key that
+lies elsewhere, in the user's state folder (``cache.key``): what was not written by this user's program under that very
+name is not looked at, whoever can write to the cache folder. Besides, file and folder have to belong to the user, and
+nobody else may read or write them (0600 and 0700, no symbolic link), and only known types are made of it.
 
 A value is kept under the digest of all that it was made of: its files, this program and this Python. So it is never
 stale, and nothing has to be emptied. That there is no such folder, or that it cannot be written, is no error.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import hashlib
+import hmac
 import io
 import os
 import stat
@@ -26,7 +28,8 @@ MOST_VALUES = 8
 """Values of one name that stay: of several folders of rules, or versions of this program, used in turn."""
 _OF = frozenset({"deliverability", "publicsuffixlist"})
 """Packages of whose types values are made."""
-_CHECKSUM = 32
+KEY_FILE = "cache.key"
+_SEAL = 32
 _MAX_OCTETS = 100_000_000
 
 _T = TypeVar("_T")
@@ -126,12 +129,54 @@ def _load(place: str, name: str) -> tuple[Any] | None:
             data = file.read()
     except OSError:
         return None
-    if hashlib.sha256(memoryview(data)[_CHECKSUM:]).digest() != data[:_CHECKSUM]:
+    key = _sealing_key()
+    if key is None or not hmac.compare_digest(_seal(key, name, memoryview(data)[_SEAL:]), data[:_SEAL]):
         return None
     try:
         return (_unpickle(data),)
     except Exception:  # whatever a pickle of another make says: it is made anew
         return None
+
+
+def _seal(key: bytes, name: str, data: bytes | memoryview) -> bytes:
+    """What only who has the key can make of a file of that name."""
+    made = hashlib.blake2b(name.encode(), key=key, digest_size=_SEAL, person=b"deliv cache")
+    made.update(b"\0")
+    made.update(data)
+    return made.digest()
+
+
+def _sealing_key(*, make: bool = False) -> bytes | None:
+    """The user's key; None where there is none that is the user's alone. `make`: then another one takes its place."""
+    from deliverability._files import PRIVATE, PRIVATE_FOLDER
+    from deliverability._resources import state_folder
+
+    try:
+        folder = state_folder()
+        path = folder / KEY_FILE
+        key = _read_key(path)
+        if key is None and make:
+            folder.mkdir(PRIVATE_FOLDER, parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+            with contextlib.suppress(FileExistsError):  # another process was first
+                handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
+                with open(handle, "wb") as file:
+                    file.write(os.urandom(_SEAL))
+            key = _read_key(path)
+    except (OSError, RuntimeError):  # the latter where nobody knows the user's home
+        return None
+    return key
+
+
+def _read_key(path: Path) -> bytes | None:
+    """What a key file of the user's alone holds; None where it is none. Raises OSError."""
+    if not os.path.lexists(path):
+        return None
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with open(handle, "rb", buffering=0) as file:
+        at = os.fstat(handle)
+        key = file.read(_SEAL + 1) if stat.S_ISREG(at.st_mode) and _own(at) else b""
+    return key if len(key) == _SEAL else None
 
 
 def _own(at: os.stat_result) -> bool:
@@ -151,7 +196,7 @@ def _unpickle(data: bytes) -> Any:
             return found
 
     file = io.BytesIO(data)
-    file.seek(_CHECKSUM)
+    file.seek(_SEAL)
     return Reader(file).load()
 
 
@@ -171,13 +216,13 @@ def _keep(place: str, name: str, value: object) -> None:
                 return
             os.makedirs(os.path.dirname(place), PRIVATE_FOLDER, exist_ok=True)
             os.mkdir(place, PRIVATE_FOLDER)
-        if not _own(os.lstat(place)):
+        if not _own(os.lstat(place)) or (key := _sealing_key(make=True)) is None:
             return
         with _Uncollected():
             data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(place, name))  # what is there was not trusted; it may be a pipe or a link
-        write_whole(Path(place, name), hashlib.sha256(data).digest() + data, mode=PRIVATE)
+        write_whole(Path(place, name), _seal(key, name, data) + data, mode=PRIVATE)
         kind = name.rpartition("-")[0]
         others = [each for each in os.scandir(place) if each.name.rpartition("-")[0] == kind]
         for each in sorted(others, key=lambda each: each.stat().st_mtime)[:-MOST_VALUES]:

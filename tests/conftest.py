@@ -26,8 +26,9 @@ hypothesis.settings.load_profile("deliv")
 os.environ["TZ"] = "UTC"  # texts tell moments in the reader's zone
 # What is kept from run to run is kept apart from the user's own; the processes of the tests share it.
 if "PYTEST_XDIST_WORKER" not in os.environ:
-    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="deliv-tests-")
-    atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
+    for _folder in ("XDG_CACHE_HOME", "XDG_STATE_HOME"):
+        os.environ[_folder] = tempfile.mkdtemp(prefix="deliv-tests-")
+        atexit.register(shutil.rmtree, os.environ[_folder], ignore_errors=True)
 # Tests start hundreds of processes; where modules are compiled anew for each, that is half of their time.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import importlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from re import _constants as c
@@ -25,6 +25,7 @@ Characters = frozenset[int]
 ALPHABET = (*range(256), 0x17F, 0x660, 0x2028, 0x200B, 0x201C, 0x212A, 0x3000, 0x4E00)
 EVERY: Characters = frozenset(ALPHABET)
 UNBOUNDED = 256  # repeats that may go on for longer than this count as without a bound
+ANYHOW = "finditer"  # where nobody can say: from each place on, over the whole text
 METHODS = ("compile", "match", "search", "fullmatch", "findall", "finditer", "sub", "subn", "split")
 CALLS = frozenset({"regex", *(f"re.{each}" for each in METHODS)})
 CATEGORIES = {
@@ -38,32 +39,70 @@ CATEGORIES = {
 
 
 class Expression(Struct, frozen=True):
-    """A regular expression of the package: the line where it stands, its text, and its flags."""
+    """A regular expression of the package: the line where it stands, its text, its flags, and how it is used."""
 
     place: str
     text: str | bytes
     flags: int
+    methods: tuple[str, ...] = ()
 
 
 def expressions(package: Path) -> tuple[list[Expression], list[str]]:
     """Those that are handed to `re`, or to our `regex`, in the package, and the lines where one is made at run time."""
     found: list[Expression] = []
     unread: list[str] = []
-    for path in sorted(package.rglob("*.py")):
-        source = path.read_text("utf-8")
-        for call in ast.walk(ast.parse(source)):
+    trees = {path: ast.parse(path.read_text("utf-8")) for path in sorted(package.rglob("*.py"))}
+    used = uses({_module(path, package): tree for path, tree in trees.items()})
+    for path, tree in trees.items():
+        name = _module(path, package)
+        named = {
+            id(node.value): node.targets[0].id
+            for node in tree.body
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        }
+        for call in ast.walk(tree):
             if not (isinstance(call, ast.Call) and ast.unparse(call.func) in CALLS):
                 continue
-            name = ".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__")
             names = vars(importlib.import_module(name))
             text = value(call.args[0], names)
             others = [value(each, names) for each in (*call.args[1:], *(keyword.value for keyword in call.keywords))]
             flags = sum({int(each) for each in others if isinstance(each, re.RegexFlag)})
             if isinstance(text, str | bytes):
-                found.append(Expression(f"{path.relative_to(package)}:{call.lineno}", text, flags))
+                method = ast.unparse(call.func).rpartition(".")[2]
+                methods = {method}
+                if method in ("compile", "regex"):
+                    methods = used.get((name, named.get(id(call), "")), {ANYHOW})
+                place = f"{path.relative_to(package)}:{call.lineno}"
+                found.append(Expression(place, text, flags, tuple(sorted(methods))))
             else:
                 unread.append(f"{path.relative_to(package)}: {ast.unparse(call.args[0])}"[:45])
     return found, unread
+
+
+def _module(path: Path, package: Path) -> str:
+    return ".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def uses(trees: Mapping[str, ast.Module]) -> dict[tuple[str, str], set[str]]:
+    """Which methods of the names of a module are called, there or where they are imported; ANYHOW: who knows."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for module, tree in trees.items():
+        origin = {
+            alias.asname or alias.name: (str(node.module), alias.name)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }
+        called = {}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                called[id(node.value)] = node.attr
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+                method = called.get(id(node), ANYHOW)
+                if method not in ("pattern", "flags", "groups"):
+                    found.setdefault(origin.get(node.id, (module, node.id)), set()).add(method)
+    return found
 
 
 def value(node: ast.expr, names: dict[str, Any]) -> Any:
@@ -92,7 +131,7 @@ def _tails(sequence: Sequence[Any], flags: int, before: list[Characters], faults
     """What the repeats take that end at the end of the sequence, where those of `before` end at its beginning."""
     for operation, argument in sequence:
         optional = _optional((operation, argument))
-        if _set(operation, argument, flags) is not None:
+        if chars_of(operation, argument, flags) is not None:
             before = []
         elif operation is c.SUBPATTERN:
             _, added, removed, inner = argument
@@ -142,7 +181,7 @@ def _heads(sequence: Sequence[Any], flags: int) -> Characters:
     """The characters that a match of the sequence may begin with."""
     heads: Characters = frozenset()
     for operation, argument in sequence:
-        own = _set(operation, argument, flags)
+        own = chars_of(operation, argument, flags)
         if own is not None:
             return heads | own
         if operation in (c.MAX_REPEAT, c.MIN_REPEAT, c.POSSESSIVE_REPEAT):
@@ -158,7 +197,7 @@ def _heads(sequence: Sequence[Any], flags: int) -> Characters:
     return heads
 
 
-def _set(operation: Any, argument: Any, flags: int) -> Characters | None:
+def chars_of(operation: Any, argument: Any, flags: int) -> Characters | None:
     """The characters of an item that takes exactly one; None for other items."""
     if operation is c.LITERAL:
         return _either_case(frozenset({argument}), flags)

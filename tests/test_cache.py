@@ -28,6 +28,7 @@ RULES = rule_folders()
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache folder of its own for each test: where it will be."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     return tmp_path / "cache" / "deliv"
 
 
@@ -144,8 +145,10 @@ def test_folder_and_files_are_the_users_alone(place: Path, source: Path) -> None
 
 
 def spoil(path: Path, data: bytes) -> None:
-    """Put other octets with a right checksum into a kept file."""
-    path.write_bytes(hashlib.sha256(data).digest() + data)
+    """Put other octets, with the seal that only the user can make, into a kept file."""
+    key = _cache._sealing_key()
+    assert key is not None
+    path.write_bytes(_cache._seal(key, path.name, data) + data)
 
 
 class Foreign:
@@ -214,6 +217,48 @@ def changed(place: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"one", b"two"))
 
 
+def sealed_by_nobody(place: Path) -> None:
+    """As whoever may write to the folder could: the octets and a checksum of them."""
+    data = pickle.dumps({"text": "evil"})
+    for seal in (hashlib.sha256(data).digest(), hashlib.blake2b(data, digest_size=32).digest(), bytes(32)):
+        only_file(place).write_bytes(seal + data)
+
+
+def sealed_by_somebody_else(place: Path) -> None:
+    data = pickle.dumps({"text": "evil"})
+    path = only_file(place)
+    path.write_bytes(_cache._seal(bytes(32), path.name, data) + data)
+
+
+def of_another_name(place: Path) -> None:
+    """A file that was sealed, for something else."""
+    path = only_file(place)
+    data = pickle.dumps({"text": "evil"})
+    key = _cache._sealing_key()
+    assert key is not None
+    path.write_bytes(_cache._seal(key, "words-of-then", data) + data)
+
+
+def without_key(place: Path) -> None:
+    evil(place)
+    (place.parents[1] / "state" / "deliv" / _cache.KEY_FILE).unlink()
+
+
+def another_key(place: Path) -> None:
+    evil(place)
+    (place.parents[1] / "state" / "deliv" / _cache.KEY_FILE).write_bytes(bytes(32))
+
+
+def short_key(place: Path) -> None:
+    evil(place)
+    (place.parents[1] / "state" / "deliv" / _cache.KEY_FILE).write_bytes(b"short")
+
+
+def others_read_key(place: Path) -> None:
+    evil(place)
+    (place.parents[1] / "state" / "deliv" / _cache.KEY_FILE).chmod(0o644)
+
+
 def no_pickle(place: Path) -> None:
     spoil(only_file(place), b"nothing that could be read")
 
@@ -235,6 +280,13 @@ def runs_something(place: Path) -> None:
         cut,
         emptied,
         changed,
+        sealed_by_nobody,
+        sealed_by_somebody_else,
+        of_another_name,
+        without_key,
+        another_key,
+        short_key,
+        others_read_key,
         no_pickle,
         runs_something,
     ],
@@ -250,6 +302,8 @@ def test_what_others_could_have_written_or_is_broken_is_not_taken(
     assert reader.kept() == "one"
     assert reader.times == 2
     assert not Path("ran").exists()
+    if tamper not in (others_write_folder, others_read_folder, link_to_folder):  # in these nothing is written
+        assert [reader.kept(), reader.kept(), reader.times <= 3] == ["one", "one", True], "it was written anew"
 
 
 def test_what_would_be_seen_to_be_taken_is_taken_from_the_users_own_file(place: Path, source: Path) -> None:

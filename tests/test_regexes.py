@@ -9,6 +9,7 @@ import pytest
 
 import deliverability
 from deliverability.knowledge import shipped
+from tests.backtracking import GROWTH, slowest
 from tests.regexes import Expression, divided, expressions
 
 PACKAGE = Path(deliverability.__file__).parent
@@ -38,6 +39,53 @@ def test_nor_do_those_of_the_words_for_unsubscribing() -> None:
     words = shipped().unsubscribe
     for text in (*words.in_link, *words.beside_link, *words.in_address):
         assert divided(Expression("", text, 0)) == [], text
+
+
+def test_twice_the_text_takes_twice_the_steps_by_the_methods_that_are_called() -> None:
+    found, _ = expressions(PACKAGE)
+    grown = {each.place: slowest(each, each.methods) for each in found}
+    assert {place: how for place, how in grown.items() if how[0] > GROWTH} == {}
+    assert {method for each in found for method in each.methods} >= {"match", "search", "sub", "split", "finditer"}
+
+
+@pytest.mark.parametrize(
+    ("text", "method"),
+    [
+        (r"[ \t]*+>(?!>>)[ \t]?", "sub"),
+        (r"[ \t]*+>(?!>>)[ \t]?", "search"),
+        (r"\s+$", "search"),
+        (r"\s+x", "split"),
+        (r"<!--.*?-->", "finditer"),
+        (r"\w+@x", "findall"),
+        (r"//[^@]*@", "subn"),
+        (r"(?:ab)+c", "search"),
+        (r"[=:][^\s/]+/", "search"),
+        (r"(a*)*b", "match"),
+        (r"\s*\s*x", "fullmatch"),
+    ],
+)
+def test_what_begins_anew_at_each_place_is_found(text: str, method: str) -> None:
+    growth, where = slowest(Expression("", text, re.DOTALL), [method])
+    assert growth > GROWTH, where
+
+
+@pytest.mark.parametrize(
+    ("text", "method"),
+    [
+        (r"[ \t]*+>(?!>>)[ \t]?", "match"),
+        (r"\s+$", "match"),
+        (r"\s+", "sub"),
+        (r"\s{1,99}x", "split"),
+        (r"(?<!\w)\w++@x", "findall"),
+        (r"\b\w++@x", "findall"),
+        (r"\A\s+x", "search"),
+        (r"<[^<>]*>", "finditer"),
+        (r"(?:ab)*+c", "match"),
+    ],
+)
+def test_what_does_not_is_let_pass(text: str, method: str) -> None:
+    growth, where = slowest(Expression("", text, 0), [method])
+    assert growth <= GROWTH, where
 
 
 @pytest.mark.parametrize(

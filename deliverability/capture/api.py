@@ -235,12 +235,16 @@ async def _reserve(request: Request) -> Response:
 async def _audit(request: Request) -> Response:
     try:
         asked = json.loads(await _small_body(request))
-    except ValueError:
+    except (ValueError, RecursionError):
         return refusal(400, "json")
     if not isinstance(asked, dict) or not isinstance(asked.get("domain"), str):
         return refusal(400, "domain")
+    try:
+        asked["domain"].encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return refusal(400, "domain")
     ending = asked.get("format", "json")
-    if ending not in MEDIA_TYPES:
+    if not isinstance(ending, str) or ending not in MEDIA_TYPES:
         return refusal(400, "no-such-format")
     try:
         text = await service_of(request).domain_report(asked["domain"], ending, language_of(request))

@@ -121,7 +121,9 @@ class Guard:
         if not self._is_ours(headers.get("host", "")):
             return 421, "host", {}
         if settings.token is not None and not _shows(headers.get("authorization", ""), settings.token):
-            return 401, "token", {"www-authenticate": 'Basic realm="deliv", charset="UTF-8"'}
+            # Who stays connected is the owner: see capture.door.
+            close = {"connection": "close"}
+            return 401, "token", {"www-authenticate": 'Basic realm="deliv", charset="UTF-8"', **close}
         if method not in _SAFE and not self._same_origin(headers):
             return 403, "origin", {}
         return None

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import uvicorn
 from msgspec import Struct
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from deliverability.capture.app import create_app
+from deliverability.capture.door import Door, DoorLimits, Entrant
 from deliverability.capture.feed import CaptureChange, CaptureNews
 from deliverability.capture.guard import LOCAL_NAMES, GuardSettings
 from deliverability.capture.service import CaptureService
@@ -23,14 +25,14 @@ from deliverability.capture.store import CaughtMail
 from deliverability.mail.received import is_internal
 from deliverability.model.codes import Code
 from deliverability.model.envelope import SmtpEnvelope
-from deliverability.model.errors import InputError
+from deliverability.model.errors import InputError, set_aside
 from deliverability.ports.receive import NoMailError, ReceivedMail, ReceiveLimits, SmtpReceiver
 
 CANNOT_LISTEN = Code("cannot-listen", ("address", "why"))
 BAD_CERTIFICATE = Code("bad-certificate", ("name", "why"))
 A_MINUTE = 10
 _GRACE_SECONDS = 1
-_HTTP_CONNECTIONS = 200
+_OF_ONE = 30  # connections to the pages of one peer
 
 
 class ListenAddress(Struct, frozen=True):
@@ -113,7 +115,8 @@ async def listen(
             service.resume()
             async with service.feed.follow() as feed:
                 async for each in feed:
-                    news(each)
+                    with set_aside(lambda error: None, but=(OSError,)):  # a line that cannot be shown
+                        news(each)
     finally:
         await service.close()
 
@@ -167,7 +170,26 @@ def _context(public: PublicListener) -> ssl.SSLContext:
 
 
 class _Web(uvicorn.Server):
-    """uvicorn, with signals left to the command line."""
+    """uvicorn behind our door, with signals left to the command line."""
+
+    def __init__(self, config: uvicorn.Config, limits: DoorLimits) -> None:
+        super().__init__(config)
+        self._limits = limits
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen; what uvicorn does for sockets, but for who is let in."""
+        await self.lifespan.startup()
+
+        def make() -> H11Protocol:
+            return H11Protocol(self.config, self.server_state, self.lifespan.state)
+
+        door = Door(make, self._limits, self.config.ssl)
+        loop = asyncio.get_running_loop()
+        self.servers = [
+            await loop.create_server(lambda: Entrant(door), sock=each, backlog=self.config.backlog)
+            for each in sockets or ()
+        ]
+        self.started = True
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -192,7 +214,7 @@ async def _serving(service: CaptureService, settings: ListenSettings) -> AsyncIt
         server_header=False,
         proxy_headers=False,
         ws="none",
-        limit_concurrency=_HTTP_CONNECTIONS,
+        http="h11",
         timeout_graceful_shutdown=_GRACE_SECONDS,
         ssl_certfile=str(secure.cert) if secure else None,
         ssl_keyfile=str(secure.key) if secure else None,
@@ -202,7 +224,7 @@ async def _serving(service: CaptureService, settings: ListenSettings) -> AsyncIt
         family, _, _, _, place = infos[0]
         listening = socket.create_server(place[:2], family=family, backlog=256)
         opened.callback(listening.close)
-        web = _Web(config)
+        web = _Web(config, DoorLimits(of_one=None if address.is_local else _OF_ONE))
         serving = asyncio.create_task(web.serve([listening]))
         opened.pop_all()
     try:

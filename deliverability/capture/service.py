@@ -20,7 +20,7 @@ from deliverability.mail.reader import read
 from deliverability.mail.words import decode_words, printable
 from deliverability.model.codes import VERBATIM, Code, Detail
 from deliverability.model.envelope import SmtpEnvelope
-from deliverability.model.errors import InputError
+from deliverability.model.errors import InputError, set_aside
 
 NO_AUDITS = Code("listen-no-audits")
 AUDIT_CRASHED = Code("audit-crashed", ("detail",))
@@ -65,7 +65,9 @@ class CaptureService(Struct):
         wrong = await asyncio.to_thread(why_no_message, name, octets)
         if wrong is not None:
             raise InputError(wrong)
-        subject, author = await asyncio.to_thread(described, octets)
+        subject = author = ""
+        with set_aside(lambda error: None):  # its audit says what is the matter with it
+            subject, author = await asyncio.to_thread(described, octets)
         async with self._writing:
             before = {each.id for each in self.store}
             made = await asyncio.to_thread(
@@ -96,13 +98,12 @@ class CaptureService(Struct):
             mail = self.store.mail(ident)
             if mail is None:
                 return
-            try:
+            lost: list[Exception] = []
+            with set_aside(lost.append):
                 facts, summary = await self.call("audit", mail)
                 self.store.audited(ident, facts, summary)
-            except InputError as error:
-                self._failed(ident, *error.details)
-            except Exception as error:
-                self._failed(ident, AUDIT_CRASHED(detail=VERBATIM(text=f"{type(error).__name__}: {error}"[:_SHOWN])))
+            for error in lost:
+                self._failed(ident, *(error.details if isinstance(error, InputError) else (_crash(error),)))
         self.feed.tell(CaptureChange.AUDITED, ident)
 
     def _failed(self, ident: str, *problems: Detail) -> None:
@@ -144,6 +145,10 @@ class CaptureService(Struct):
         await asyncio.gather(*audits, return_exceptions=True)
         if self.worker is not None:
             self.worker.close()
+
+
+def _crash(error: Exception) -> Detail:
+    return AUDIT_CRASHED(detail=VERBATIM(text=f"{type(error).__name__}: {error}"[:_SHOWN]))
 
 
 def described(octets: bytes) -> tuple[str, str]:

@@ -24,6 +24,7 @@ from deliverability.mail.captured import META, RAW
 from deliverability.model.codec import decode_detail, encode, json_text
 from deliverability.model.codes import Detail
 from deliverability.model.envelope import SmtpEnvelope
+from deliverability.model.errors import set_aside
 from deliverability.runs.job import Sample
 
 FACTS = "facts.json"
@@ -109,6 +110,8 @@ class Capture(Struct, frozen=True):
         """The reverse of `document`. Raises ValueError on anything else."""
         try:
             summary = document["summary"]
+            if datetime.fromisoformat(document["at"]).tzinfo is None:
+                raise ValueError("the time has no zone")
             return cls(
                 str(document["id"]),
                 str(document["at"]),
@@ -189,12 +192,10 @@ class CaptureStore:
             if _HALF.fullmatch(path.name):
                 shutil.rmtree(path, ignore_errors=True)
             elif _IDENT.fullmatch(path.name):
-                try:
+                with set_aside(lambda error: None):  # not ours, or by hand: left alone
                     found = Capture.of(json.loads((path / META).read_text("utf-8")))
-                except (OSError, ValueError):
-                    continue  # not ours, or by hand: left alone
-                if found.id == path.name:
-                    self._captures[found.id] = found
+                    if found.id == path.name:
+                        self._captures[found.id] = found
 
     def add(
         self, octets: bytes, envelope: SmtpEnvelope | None, at: datetime, *, name: str = "", subject: str = "",
@@ -261,7 +262,7 @@ class CaptureStore:
             return self._facts.get(ident)
         try:
             found = json.loads((self.folder / ident / FACTS).read_text("utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return None
         return found if isinstance(found, dict) else None
 

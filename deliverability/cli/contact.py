@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deliverability.cli.command import Command
+from deliverability.cli.ending import error_text
 from deliverability.cli.language import language
 from deliverability.cli.options import (
     file_option,
@@ -20,8 +21,8 @@ from deliverability.cli.options import (
     rule_problems,
 )
 from deliverability.cli.types import DayType
-from deliverability.model.codes import Code
-from deliverability.model.errors import InputError
+from deliverability.model.codes import Code, Detail
+from deliverability.model.errors import InputError, reason_of, set_aside
 
 if TYPE_CHECKING:
     from deliverability.config import Settings
@@ -107,7 +108,10 @@ def _known(name: str, folders: tuple[Path, ...], rules: RuleSet) -> tuple[Contac
 def _quotes(
     places: tuple[str, ...], receiver: str, replies: ReplyCatalogue, rules: RuleSet, now: datetime
 ) -> RepliesQuoted:
-    """What this receiver replied, from files, folders and mailboxes. Raises InputError where one cannot be read."""
+    """What this receiver replied, from files, folders and mailboxes. Raises InputError where one cannot be read.
+
+    What cannot be read within a folder or mailbox is told and left out.
+    """
     from deliverability.feedback.places import UnreadPlace, items
     from deliverability.feedback.quoting import RepliesQuoted
 
@@ -115,13 +119,27 @@ def _quotes(
     found = 0
     for place in places:
         for item in items(place, sys.stdin.buffer):
-            if isinstance(item, UnreadPlace):
+            if isinstance(item, UnreadPlace) and item.name == place:
                 raise InputError(NOT_READ(name=item.name, detail=item.detail))
-            found += quotes.take(item.octets(), replies, rules, now)
+            if isinstance(item, UnreadPlace):
+                _tell_left_out(item.name, item.detail)
+                continue
+            broken: list[Exception] = []
+            with set_aside(broken.append):
+                found += quotes.take(item.octets(), replies, rules, now)
+            for error in broken:
+                _tell_left_out(item.name, reason_of(error))
     if places and not quotes.replies() and not quotes.of_recipients:
         key = "contact.other-replies" if found else "contact.nothing-found"
         click.echo(language().say(key), err=True)
     return quotes
+
+
+def _tell_left_out(name: str, detail: Detail) -> None:
+    """One bounce of many cannot be read."""
+    say = language().say
+    sentence, _ = error_text(InputError(NOT_READ(name=name, detail=detail)), say)
+    click.echo(say("cli.left-out", text=sentence), err=True)
 
 
 def _pack(

@@ -62,7 +62,9 @@ def ended(command: Callable[[list[str]], Any], args: list[str]) -> NoReturn:
         forget_output()
         code = 0
     except Exception as error:
-        if _interrupts(error):
+        from deliverability.model.errors import is_interrupt
+
+        if is_interrupt(error):
             sys.exit(128 + stopped[0] if stopped else _INTERRUPTED)
         if debug:
             import traceback
@@ -160,13 +162,6 @@ def visible(text: str) -> str:
 def _tell(text: str) -> None:
     with contextlib.suppress(OSError, ValueError):
         click.echo(text, err=True)
-
-
-def _interrupts(error: BaseException | None) -> bool:
-    """Whether Ctrl-C is behind an error: Python itself makes another of it while a class is being made."""
-    return error is not None and (
-        isinstance(error, KeyboardInterrupt) or _interrupts(error.__cause__) or _interrupts(error.__context__)
-    )
 
 
 @contextlib.contextmanager

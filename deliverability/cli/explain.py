@@ -21,7 +21,7 @@ from deliverability.cli.options import (
 )
 from deliverability.mail.mailbox import is_mailbox
 from deliverability.model.codes import ABOUT, Code
-from deliverability.model.errors import NO_SUCH_FILE, InputError, file_error
+from deliverability.model.errors import NO_SUCH_FILE, InputError, file_error, set_aside, until_lost
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -140,14 +140,15 @@ def _take_place(pile: Pile, place: str) -> None:
     """Add what lies in a folder or mailbox file."""
     from deliverability.feedback.places import UnreadPlace, items
 
-    for each in items(place):
+    def lost(_: Exception) -> None:
+        pile.lost()
+
+    for each in until_lost(items(place), lost):
         if isinstance(each, UnreadPlace):
             pile.lost()
             continue
-        try:
+        with set_aside(lost):
             pile.add(each.first(MAX_OCTETS))
-        except OSError:
-            pile.lost()
 
 
 def _take_mailbox(pile: Pile, name: str, config: Path | None) -> None:
@@ -170,7 +171,8 @@ def _take_mailbox(pile: Pile, name: str, config: Path | None) -> None:
                     octets = folder.octets(uid) if size <= limits.MAX_COMPRESSED else None
                     if octets is None:
                         pile.lost()
-                    else:
+                        continue
+                    with set_aside(lambda error: pile.lost()):
                         pile.add(octets)
     except ImapError as error:
         raise InputError(ABOUT(what=name, detail=error.detail)) from None

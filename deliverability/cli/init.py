@@ -28,7 +28,7 @@ def command(domains: tuple[str, ...], lang: str, output: Path, force: bool, **pa
     """Write a commented settings file, from what DNS tells of the domains."""
     import asyncio
 
-    from deliverability.cli.inputs import ports_of
+    from deliverability.cli.inputs import ports_of, set_apart
     from deliverability.config import Settings
     from deliverability.inputs import parse_domain
 
@@ -44,11 +44,18 @@ def command(domains: tuple[str, ...], lang: str, output: Path, force: bool, **pa
         if not to_stdout and output.exists() and not force:
             raise InputError(SETTINGS_THERE(file=str(output)))
         ports = ports_of(params, Settings())
+        jobs = [Job(name, None, Options()) for name in names]
+        unread: list[str] = []
+
+        def lost(job: Job, error: Exception) -> None:
+            """One of several cannot be looked at: the settings are written for the others."""
+            if len(jobs) == 1:
+                raise error
+            unread.append(set_apart(str(job.domain), error))
 
         async def ask() -> list[Known]:
-            jobs = [Job(name, None, Options()) for name in names]
             try:
-                found = stream(jobs, lambda job: gather_facts(job, ports))
+                found = stream(jobs, lambda job: gather_facts(job, ports), lost=lost)
                 return [known(each.subject.domain, each.facts, lang) async for _, each in found]
             finally:
                 await ports.close()
@@ -56,7 +63,7 @@ def command(domains: tuple[str, ...], lang: str, output: Path, force: bool, **pa
         text = settings_file(asyncio.run(ask()), lang, datetime.now(UTC).date())
         if to_stdout:
             click.echo(text, nl=False)
-            return 0
+            return 3 if unread else 0
         try:
             write_whole(output, text, replace=force)
         except OSError as error:
@@ -65,4 +72,4 @@ def command(domains: tuple[str, ...], lang: str, output: Path, force: bool, **pa
 
         wrote(output)
         click.echo(phrases(lang)("init.next"))
-    return 0
+    return 3 if unread else 0

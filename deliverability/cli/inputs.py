@@ -13,14 +13,14 @@ import click
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from deliverability.cli.ending import error_text
+from deliverability.cli.ending import error_text, visible
 from deliverability.cli.language import language
 from deliverability.cli.types import DEFAULT_FILE
 from deliverability.config import MailSettings, Settings, kind_and_place, load
 from deliverability.inputs import is_plain, parse_domain
 from deliverability.mail.captured import envelope_beside
 from deliverability.model.codes import Code
-from deliverability.model.errors import IS_FOLDER, NO_SUCH_FILE, InputError, file_error
+from deliverability.model.errors import IS_FOLDER, NO_SUCH_FILE, InputError, file_error, reason_of, set_aside
 from deliverability.model.facts import Purpose
 from deliverability.model.lists import ListSums
 from deliverability.ports.budget import SECONDS
@@ -67,6 +67,18 @@ class Inputs(Struct, frozen=True):
         """3 where a subject could not be read, else 0."""
         return 3 if self.lost else 0
 
+    def set_apart(self, name: str, error: Exception) -> None:
+        """One of several subjects cannot be read: it is told, and the others are audited."""
+        self.lost.append(set_apart(name, error))
+
+
+def set_apart(name: str, error: Exception) -> str:
+    """Tell that one of several subjects is left out, and why, which is given back."""
+    say = language().say
+    sentence, _ = error_text(error, say)
+    click.echo(say("cli.not-audited", name=visible(name), text=sentence), err=True)
+    return sentence
+
 
 def read_settings(path: Path | None) -> Settings:
     """The named settings file, else deliv.toml of this folder, else nothing set. Raises ConfigError."""
@@ -90,8 +102,7 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
     try:
         return _with_reports(inputs, params, None)
     except HistoryError as error:  # an audit needs no history
-        say = language().say
-        click.echo(say("cli.left-out", text=error_text(error, say)[0]), err=True)
+        _tell_left_out(error)
         return inputs
 
 
@@ -101,9 +112,10 @@ def _read_inputs(params: dict[str, Any]) -> Inputs:
     messages = list(params["eml"])
     if names.count("-") + sum(kind_and_place(each)[1] == "-" for each in messages) > 1:
         raise InputError(STDIN_ONCE())
+    lost: list[str] = []
     if "-" in names:
         place = names.index("-")
-        names[place : place + 1] = _names_of(sys.stdin)
+        names[place : place + 1] = _names_of(sys.stdin, lost)
     elif not names and not messages:
         names = list(settings.names)
     if not names and not messages:
@@ -118,10 +130,10 @@ def _read_inputs(params: dict[str, Any]) -> Inputs:
         domains.append((domain, own if is_plain(name, domain) else replace(own, taken_from=_shown(name))))
     lists = lists_of(params, settings, params.get("blocklists") or ())
     ports = ports_of(params, settings, lists)
-    jobs = with_samples(plan(domains, [sample_of(name) for name in messages], options))
+    jobs = with_samples(plan(domains, _samples_of(messages, lost), options))
     if lists is not None:
         jobs = [replace(job, options=replace(job.options, lists_wanted=lists.wanted)) for job in jobs]
-    return Inputs(jobs, ports, settings, params["record"])
+    return Inputs(jobs, ports, settings, params["record"], lost)
 
 
 def lists_of(params: Mapping[str, Any], settings: Settings, names: Sequence[str]) -> ListSetup | None:
@@ -156,7 +168,13 @@ def _with_reports(inputs: Inputs, params: dict[str, Any], days: int | None) -> I
 
     folder = (params["config"] or Path(DEFAULT_FILE)).absolute().parent
     how = observing(inputs.settings, folder, days, history=params.get("history"))
-    return replace(inputs, jobs=list(with_observed(inputs.jobs, how, inputs.ports.clock.now())))
+    return replace(inputs, jobs=list(with_observed(inputs.jobs, how, inputs.ports.clock.now(), _tell_left_out)))
+
+
+def _tell_left_out(error: Exception) -> None:
+    """What an audit can do without cannot be read."""
+    say = language().say
+    click.echo(say("cli.left-out", text=error_text(error, say)[0]), err=True)
 
 
 def _shown(address: str) -> str:
@@ -228,16 +246,45 @@ def options_given(params: dict[str, Any], settings: Settings, domain: str) -> Op
     return replace(_options(params, settings.of(domain)), waivers=settings.waivers)
 
 
-def _names_of(lines: Iterable[str]) -> list[str]:
-    """The names of a list, one or several a line; a wrong one is told with its line. Raises InputError."""
-    names = []
+def _names_of(lines: Iterable[str], lost: list[str]) -> list[str]:
+    """The names of a list, one or several a line; a wrong one is told with its line and goes to `lost`.
+
+    Raises InputError where that leaves none.
+    """
+    names: list[str] = []
+    wrong: list[tuple[str, InputError]] = []
     for number, line in enumerate(lines, 1):
         for name in line.lstrip("\ufeff").split():
-            try:
+
+            def set_wrong(error: Exception, number: int = number, name: str = name) -> None:
+                wrong.append((name, InputError(STDIN_LINE(line=number, detail=reason_of(error)))))
+
+            with set_aside(set_wrong):
                 names.append(parse_domain(name))
-            except InputError as error:
-                raise InputError(STDIN_LINE(line=number, detail=error.detail)) from None
+    if wrong and not names:
+        raise wrong[0][1]
+    lost += [set_apart(*each) for each in wrong]
     return names
+
+
+def _samples_of(names: Sequence[str], lost: list[str]) -> list[Sample]:
+    """The messages of these names; of several, one that is no message is told and goes to `lost`.
+
+    Raises InputError where that leaves none, and where there is no such file, which is a slip.
+    """
+    found: list[Sample] = []
+    wrong: list[tuple[str, InputError]] = []
+    for name in names:
+        try:
+            found.append(sample_of(name))
+        except InputError as error:
+            if NO_SUCH_FILE.matches(error.detail):
+                raise
+            wrong.append((name, error))
+    if wrong and not found:
+        raise wrong[0][1]
+    lost += [set_apart(*each) for each in wrong]
+    return found
 
 
 def sample_of(name: str) -> Sample:

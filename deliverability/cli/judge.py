@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from deliverability.cli.command import Command
 from deliverability.cli.language import language
 from deliverability.cli.options import config_option, judging_options, output_options, plain_errors, rule_problems
 from deliverability.model.codes import Code
-from deliverability.model.errors import InputError, file_error
+from deliverability.model.errors import InputError, file_error, set_aside
 
 if TYPE_CHECKING:
     from deliverability.runs.engine import Audited
@@ -41,24 +42,29 @@ def command(file: str, config: Path | None, **params: Any) -> int:
             judging = Judging.of(params, read_settings(config))
         several = _read(file)
         outputs = judging.outputs(len(several))
-        codes, lost = [], 0
-        for number, audited in enumerate(several, 1):
-            try:
-                codes.append(judging.take(audited, outputs))
-            except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
-                # No auditor gives such facts: the file was made or changed by hand.
+        codes: list[int] = []
+        lost: list[Exception] = []
+
+        def set_apart(number: int, error: Exception) -> None:
+            """No auditor gives such facts: the file was made or changed by hand."""
+            odd = error
+            if not isinstance(error, InputError):
                 odd = InputError(ODD_FACTS(file=file, n=number, why=f"{type(error).__name__}: {error}"))
-                if len(several) == 1:
-                    raise odd from error
-                say = language().say
-                click.echo(say("cli.left-out", text=ending.error_text(odd, say)[0]), err=True)
-                lost += 1
+            if len(several) == 1:
+                raise odd from error
+            say = language().say
+            click.echo(say("cli.left-out", text=ending.error_text(odd, say)[0]), err=True)
+            lost.append(error)
+
+        for number, document in enumerate(several, 1):
+            with set_aside(partial(set_apart, number), but=(OSError,)):
+                codes.append(judging.take(_audited(file, document), outputs))
         outputs.end()
         return 2 if lost else worst_exit_code(codes)
 
 
-def _read(file: str) -> list[Audited]:
-
+def _read(file: str) -> list[Any]:
+    """The documents of a file. Raises InputError."""
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
         data = json.loads(text)
@@ -73,7 +79,7 @@ def _read(file: str) -> list[Audited]:
     several = data if isinstance(data, list) else [data]
     if not several:
         raise InputError(NO_FACTS(file=file))
-    return [_audited(file, each) for each in several]
+    return several
 
 
 def _audited(file: str, data: Any) -> Audited:

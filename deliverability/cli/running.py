@@ -18,7 +18,7 @@ from deliverability.cli.language import language
 from deliverability.cli.progress import CLEAR, on_terminal, progress
 from deliverability.judge.engine import Selection, judge_of
 from deliverability.model.codes import Code
-from deliverability.model.errors import InputError
+from deliverability.model.errors import InputError, set_aside
 from deliverability.model.report import Report
 from deliverability.runs.engine import Audited, Extras, Reported, gather_facts, report_on
 from deliverability.runs.exit import worst_exit_code
@@ -109,11 +109,7 @@ def _lost(inputs: Inputs) -> Callable[[Job, Exception], None]:
     def lost(job: Job, error: Exception) -> None:
         if len(inputs.jobs) == 1:
             raise error
-        say = language().say
-        sentence, _ = ending.error_text(error, say)
-        name = job.domain or (job.sample.name if job.sample else "")
-        inputs.lost.append(sentence)
-        click.echo(say("cli.not-audited", name=ending.visible(name), text=sentence), err=True)
+        inputs.set_apart(job.domain or (job.sample.name if job.sample else ""), error)
 
     return lost
 
@@ -140,8 +136,11 @@ def _run(
         done = asyncio.create_task(_done_meanwhile(meanwhile))
         try:
             with collecting_seldom() if many else nullcontext():
-                async for _, got in stream(inputs.jobs, work, lost=_lost(inputs)):
-                    results.append(each(got))
+                lost = _lost(inputs)
+                async for job, got in stream(inputs.jobs, work, lost=lost):
+                    # Where its report cannot be written at all, nothing of the others can be either.
+                    with set_aside(partial(lost, job), but=(InputError, OSError)):
+                        results.append(each(got))
                     tick()
         finally:
             done.cancel()

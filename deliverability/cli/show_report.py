@@ -13,7 +13,7 @@ import click
 from deliverability.cli.command import Command
 from deliverability.cli.language import language
 from deliverability.cli.options import lang_option, plain_errors, text_or_json_option
-from deliverability.model.errors import NO_SUCH_FILE, InputError
+from deliverability.model.errors import NO_SUCH_FILE, InputError, reason_of, set_aside, until_lost
 
 if TYPE_CHECKING:
     from deliverability.feedback.readings import FoundReport, UnusedPart
@@ -60,14 +60,17 @@ def command(files: tuple[str, ...], whole: bool, style: str, lang: str) -> int:
             lost = True
             click.echo(f"{visible(where)}: {detail_words(found.detail, say)}", err=True)
             continue
-        rows = found.rows.rows if found.rows else ()
-        if style == "json":
-            click.echo(json_text({"file": where, **report_json(found.report, rows)}))
-        else:
-            click.echo(("" if first else "\n") + _text(found, rows, whole, lang), nl=False)
-        for detail in getattr(found.report, "problems", ()):
+        broken: list[Exception] = []
+        with set_aside(broken.append, but=(OSError,)):  # the reader of our output is gone
+            rows = found.rows.rows if found.rows else ()
+            if style == "json":
+                click.echo(json_text({"file": where, **report_json(found.report, rows)}))
+            else:
+                click.echo(("" if first else "\n") + _text(found, rows, whole, lang), nl=False)
+            first = False
+        lost |= bool(broken)
+        for detail in (*map(reason_of, broken), *getattr(found.report, "problems", ())):
             click.echo(f"{visible(where)}: {detail_words(detail, say)}", err=True)
-        first = False
     return 3 if lost else 0
 
 
@@ -78,13 +81,16 @@ def _found(files: Sequence[str]) -> Iterator[tuple[str, FoundReport[_Held] | Unu
 
     now = int(time.time())
     for name in files:
-        for item in items(name, sys.stdin.buffer):
+        broken: list[Exception] = []
+        for item in until_lost(items(name, sys.stdin.buffer), broken.append):
             if isinstance(item, UnreadPlace):
                 yield item.name, UnusedPart(item.name, item.detail)
                 continue
             for each in reports_in(item.content, item.name, _Held, now):
                 if item.alone or not isinstance(each, UnusedPart) or each.is_report:
                     yield item.name, each
+        for error in broken:
+            yield name, UnusedPart(name, reason_of(error))
 
 
 def _text(found: FoundReport[_Held], rows: Sequence[AggregateRow], whole: bool, lang: str) -> str:

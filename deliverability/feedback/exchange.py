@@ -9,6 +9,7 @@ from deliverability.feedback.tables import rows_of
 from deliverability.feedback.text import field_reply
 from deliverability.feedback.values import domain_of, second
 from deliverability.model.deliveries import DeliveryEvent, DeliveryOrigin, DeliveryResult
+from deliverability.model.errors import each_of
 from deliverability.model.replies import Reply
 
 _FIELDS = "#fields: "
@@ -24,16 +25,21 @@ def looks_like_tracking(head: bytes) -> bool:
 
 
 def tracking_events(pieces: Iterator[bytes], outcomes: Outcomes) -> Iterator[DeliveryEvent]:
-    """What the rows say became of mails. Raises NotReadError where the stream does."""
+    """What the rows say became of mails. Raises NotReadError where the stream does, and at the end what a row did."""
+    yield from each_of(_entries(rows_of(pieces)), lambda cells: _row(cells, outcomes))
+
+
+def _entries(rows: Iterator[list[str]]) -> Iterator[dict[str, str]]:
+    """The cells of each row that is about another host, by the names that the last head gave them."""
     places: dict[str, int] = {}
-    for row in rows_of(pieces):
+    for row in rows:
         if row and row[0].lower().startswith(_FIELDS):
             names = [row[0][len(_FIELDS) :], *row[1:]]
             places = {name.strip().lower(): place for place, name in enumerate(names)}
         elif row and not row[0].startswith("#"):
             cells = {name: row[place] for name, place in places.items() if place < len(row)}
             if cells.get("source") == "SMTP" or cells.get("event-id") != "SEND":
-                yield from _row(cells, outcomes)
+                yield cells
 
 
 def _row(cells: dict[str, str], outcomes: Outcomes) -> Iterator[DeliveryEvent]:

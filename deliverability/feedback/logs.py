@@ -14,11 +14,13 @@ from deliverability.feedback.outcomes import MailOutcome, Outcomes, why_of
 from deliverability.feedback.text import replies_in
 from deliverability.feedback.values import domain_of, lines_of, second
 from deliverability.model.deliveries import DeliveryEvent, DeliveryOrigin, DeliveryResult
+from deliverability.model.errors import each_of
 from deliverability.model.replies import Reply
 
 _MAX_LINE = 8_000
 _MAX_WAITING = 200_000  # mails whose sender is remembered
 _HEAD_LINES = 60
+_MARKS = (b"=", b"deliver", b"msg ", b"*")  # one of them is in every line that counts
 
 _MONTHS = {
     name: number
@@ -66,13 +68,11 @@ def looks_like_log(head: bytes) -> bool:
 def log_events(pieces: Iterator[bytes], outcomes: Outcomes, now: int) -> Iterator[DeliveryEvent]:
     """What the lines of a log say became of mails. `now`: seconds since 1970, for times without a year.
 
-    Times without a zone are taken for UTC. Raises NotReadError where the stream does.
+    Times without a zone are taken for UTC. Raises NotReadError where the stream does, and at the end what a line did.
     """
     log = _Log(outcomes, now)
-    for octets in lines_of(pieces, _MAX_LINE):
-        if b"=" not in octets and b"deliver" not in octets and b"msg " not in octets and b"*" not in octets:
-            continue
-        yield from log.line(octets.decode("utf-8", "replace"))
+    wanted = (each for each in lines_of(pieces, _MAX_LINE) if any(mark in each for mark in _MARKS))
+    yield from each_of(wanted, lambda octets: log.line(octets.decode("utf-8", "replace")))
 
 
 class _Log:

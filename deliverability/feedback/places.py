@@ -14,6 +14,7 @@ from msgspec import Struct
 from deliverability.feedback import limits
 from deliverability.mail.mailbox import is_mailbox, messages_in
 from deliverability.model.codes import Code, Detail
+from deliverability.model.errors import reason_of, until_lost
 
 STDIN = "-"
 _HEAD = 1 << 12
@@ -101,7 +102,12 @@ def _folder(folder: Path) -> Iterator[PlaceItem | UnreadPlace]:
     parts = [folder / each for each in ("new", "cur")]
     if all(each.is_dir() for each in parts):
         for part in parts:
-            for path in sorted(part.iterdir()):
+            try:
+                paths = sorted(part.iterdir())
+            except OSError as error:
+                yield UnreadPlace(str(part), _not_opened(error))
+                continue
+            for path in paths:
                 yield from _file(str(path), listed=True, mail=True)
         return
     lost: list[OSError] = []
@@ -110,8 +116,8 @@ def _folder(folder: Path) -> Iterator[PlaceItem | UnreadPlace]:
         place = str(Path(root))
         for name in sorted(each for each in files if not each.startswith(".")):
             yield from _file(name if place == "." else os.path.join(place, name), listed=True)
-    for error in lost:
-        yield UnreadPlace(str(error.filename), limits.NOT_OPENED(why=error.strerror or str(error)))
+    for each in lost:
+        yield UnreadPlace(str(each.filename), _not_opened(each))
 
 
 def _file(
@@ -121,20 +127,29 @@ def _file(
 
     `listed`: it was found in a folder, where anything but files is left out.
     """
-    try:
-        if not os.path.isfile(path):
-            if not listed:
-                yield UnreadPlace(path, limits.NOT_OPENED(why="no regular file"))
-            return
-        with open(path, "rb", buffering=0) as file:  # as it is read at once
-            size = os.fstat(file.fileno()).st_size
-            octets = file.read(size + 1 if size <= _SMALL else _HEAD)
-        if mail or not is_mailbox(octets[:_HEAD]):
-            yield PlaceItem(path, octets if size <= _SMALL else Path(path), alone)
-        else:
-            yield from _mailbox(path)
-    except OSError as error:
-        yield UnreadPlace(path, limits.NOT_OPENED(why=error.strerror or str(error)))
+    broken: list[Exception] = []
+    yield from until_lost(_read(path, alone=alone, listed=listed, mail=mail), broken.append)
+    for error in broken:
+        yield UnreadPlace(path, _not_opened(error))
+
+
+def _not_opened(error: Exception) -> Detail:
+    return limits.NOT_OPENED(why=error.strerror or str(error)) if isinstance(error, OSError) else reason_of(error)
+
+
+def _read(path: str, *, alone: bool, listed: bool, mail: bool) -> Iterator[PlaceItem | UnreadPlace]:
+    """As `_file`. Raises OSError."""
+    if not os.path.isfile(path):
+        if not listed:
+            yield UnreadPlace(path, limits.NOT_OPENED(why="no regular file"))
+        return
+    with open(path, "rb", buffering=0) as file:  # as it is read at once
+        size = os.fstat(file.fileno()).st_size
+        octets = file.read(size + 1 if size <= _SMALL else _HEAD)
+    if mail or not is_mailbox(octets[:_HEAD]):
+        yield PlaceItem(path, octets if size <= _SMALL else Path(path), alone)
+    else:
+        yield from _mailbox(path)
 
 
 def _mailbox(path: str) -> Iterator[PlaceItem | UnreadPlace]:

@@ -16,7 +16,6 @@ from deliverability.feedback.events import events_of, is_event
 from deliverability.feedback.exchange import looks_like_tracking, tracking_events
 from deliverability.feedback.gmail import csv_values, postmaster_values
 from deliverability.feedback.jsons import json_values
-from deliverability.feedback.limits import NotReadError
 from deliverability.feedback.logs import log_events, looks_like_log
 from deliverability.feedback.outcomes import Outcomes
 from deliverability.feedback.records import RowSink, SeenRecords
@@ -29,6 +28,7 @@ from deliverability.feedback.unpack import DocumentKind, Enclosed, Unreadable, d
 from deliverability.mail.reader import Message
 from deliverability.model.codes import Detail
 from deliverability.model.deliveries import DeliveryEvent, PublishedValue
+from deliverability.model.errors import each_of, is_interrupt, reason_of, until_lost
 from deliverability.model.observed import AggregateReport, FailureReport, TlsReport
 
 SinkT = TypeVar("SinkT", bound=RowSink)
@@ -59,7 +59,7 @@ class FoundEvents(Struct, frozen=True):
     Attributes:
         kind: ``bounce``, or the type of a complaint; empty: they stand in a file.
         events: in order, to be read once and before anything that follows. Raises NotReadError where the file turns out
-            to be more than is read; what came before counts.
+            to be more than is read, and at the end what reading one of them raised; what came before counts.
         mail: the message that it was; None for a file.
         name: the file that it was, inside of mail or archive.
 
@@ -109,7 +109,8 @@ def feedback_in(
 
     """
     found = False
-    for document in documents(content, name):
+    broken: list[Exception] = []
+    for document in until_lost(documents(content, name), broken.append):
         if isinstance(document, Unreadable):
             if not limits.NOT_FEEDBACK.matches(document.detail):
                 found = True
@@ -119,6 +120,9 @@ def feedback_in(
         if each is not None:
             found = True
             yield each
+    for error in broken:
+        found = True
+        yield UnusedPart(name, reason_of(error))
     if not found:
         yield UnusedPart(name, limits.NOT_FEEDBACK(), is_report=False)
 
@@ -154,10 +158,13 @@ def _read(
         else:
             rows = sink()
             report = read_aggregate(document.pieces, rows, now, seen)
-    except NotReadError as error:
+    except Exception as error:  # whatever a hostile one triggers: it is set aside, and the others are read
+        if is_interrupt(error):
+            raise
         if rows is not None:
             rows.restart()
-        return None if limits.NOT_FEEDBACK.matches(error.detail) else UnusedPart(document.name, error.detail)
+        why = reason_of(error)
+        return None if limits.NOT_FEEDBACK.matches(why) else UnusedPart(document.name, why)
     if not isinstance(report, FailureReport) and (wrong := _period(report)) is not None:
         if rows is not None:
             rows.restart()
@@ -190,7 +197,7 @@ def _of_json(document: Enclosed, values: Iterator[Any], outcomes: Outcomes | Non
             more = (postmaster_values(each) or () for each in values)
             return FoundValues((*published, *itertools.chain.from_iterable(more)), document.name)
         if is_event(value):
-            events = (event for each in itertools.chain(head, values) for event in events_of(each, outcomes))
+            events = each_of(itertools.chain(head, values), lambda each: events_of(each, outcomes))
             return FoundEvents("", events, None, document.name)
         if len(head) >= _HEAD_VALUES:
             break

@@ -59,7 +59,7 @@ class SeenRecords:
     """What the records of reports say, by their octets: reports are much alike, and the same is not parsed twice.
 
     Only for records in ASCII that stand directly in the root element: what was well-formed there once is so again and
-    means the same, in every encoding whose octets expat finds such a tag in.
+    means the same.
     """
 
     def __init__(self) -> None:

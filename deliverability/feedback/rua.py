@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
@@ -9,6 +10,7 @@ from xml.parsers import expat
 
 from deliverability.feedback import limits
 from deliverability.feedback.limits import NotReadError
+from deliverability.feedback.markup import as_utf8
 from deliverability.feedback.records import Problems, RecordReader, RowSink, SeenRecord, SeenRecords
 from deliverability.feedback.values import is_period, line, utc_day, word
 from deliverability.mail.addresses import to_a_label
@@ -24,10 +26,9 @@ _ENDED = frozenset(
 )
 _BAD_OCTETS = expat.errors.codes[expat.errors.XML_ERROR_INVALID_TOKEN]
 _END = re.compile(rb"</(?:policy_published|record)>")
+_FREE = rb"(?:[\w.-]+:)?(?:email|extra_contact_info|org_name|header_from|envelope_from)>"
 _FREE_TEXT = re.compile(
-    rb"(<(?:[\w.-]+:)?(?:email|extra_contact_info|org_name|header_from|envelope_from)>)(.{0,4096}?)"
-    rb"(</(?:[\w.-]+:)?(?:email|extra_contact_info|org_name|header_from|envelope_from)>)",
-    re.DOTALL | re.IGNORECASE,
+    rb"(<" + _FREE + rb")((?:(?!<" + _FREE + rb").){0,4096}?)(</" + _FREE + rb")", re.DOTALL | re.IGNORECASE
 )
 
 
@@ -42,10 +43,11 @@ def read_aggregate(
     """
     seen = SeenRecords() if seen is None else seen
     try:
-        return _Reader(sink, now, seen).read(pieces())
+        return _Reader(sink, now, seen).read(as_utf8(pieces()))
     except _Broken as first:
         sink.restart()
-        return _Reader(sink, now, seen, repaired=first.why, encoding="UTF-8").read(_repaired(pieces()), last=True)
+        repaired = _repaired(as_utf8(pieces(), "replace"))
+        return _Reader(sink, now, seen, repaired=first.why).read(repaired, last=True)
 
 
 class _Broken(Exception):
@@ -58,8 +60,6 @@ class _Broken(Exception):
 
 def _repaired(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """The document with markup in free text escaped and octets that are no UTF-8 replaced."""
-    import codecs
-
     head = b""
     decode = codecs.getincrementaldecoder("utf-8")("replace").decode
     begun = False
@@ -90,9 +90,7 @@ _LOCAL = {name: name for name in (*_BRANCHES, "reason", "identifiers", "auth_res
 class _Reader:
     """One pass over the document. Its handlers are closures: they run twenty times a record."""
 
-    def __init__(
-        self, sink: RowSink, now: int, seen: SeenRecords, *, repaired: str = "", encoding: str | None = None
-    ) -> None:
+    def __init__(self, sink: RowSink, now: int, seen: SeenRecords, *, repaired: str = "") -> None:
         self._now = now
         self._seen = seen
         self._problems = Problems()
@@ -108,7 +106,7 @@ class _Reader:
         self._last_record: SeenRecord | None = None
         self._between = False  # such an end tag is the last that the parser was given
         self._rows = RecordReader(sink, self._problems)
-        self._parser = self._make(encoding)
+        self._parser = self._make()
 
     def read(self, pieces: Iterable[bytes], *, last: bool = False) -> AggregateReport:
         """Read the document. Raises NotReadError; _Broken where it is not well-formed and not `last`."""
@@ -128,6 +126,8 @@ class _Reader:
                 self._parser.Parse(b"", True)
         except expat.ExpatError as error:
             self._not_well_formed(error, last)
+        except UnicodeDecodeError:
+            raise _Broken("octets") from None
         finally:
             del self._parser  # its handlers hold this object, so that both would wait for the garbage collector
         if not self._begun:
@@ -206,8 +206,8 @@ class _Reader:
             problems=self._problems.all(),
         )
 
-    def _make(self, encoding: str | None) -> expat.XMLParserType:
-        parser = expat.ParserCreate(encoding)
+    def _make(self) -> expat.XMLParserType:
+        parser = expat.ParserCreate("UTF-8")
         parser.buffer_text = True
         parser.buffer_size = limits.MAX_TEXT
         chunks = self._chunks

@@ -143,7 +143,8 @@ def blocks(text: str) -> Iterator[Block]:
             yield Block(joined, host, recipient)
 
     for raw in _lines(text):
-        line = _QUOTED.sub("", raw, count=1) if raw.lstrip().startswith(">") else raw
+        quoted = _QUOTED.match(raw)
+        line = raw[quoted.end() :] if quoted else raw
         bare = line.strip()
         if bare.startswith("<<< "):
             bare = bare[4:].lstrip()
@@ -177,7 +178,7 @@ def _is_wrapped(lines: list[str], line: str) -> bool:
 
 def _lines(text: str) -> Iterator[str]:
     for raw in text.splitlines():
-        line = raw[:_MAX_BLOCK].expandtabs(8)
+        line = raw[:_MAX_BLOCK].expandtabs(8)[:_MAX_BLOCK]
         if "ERROR_CODE :" in line:
             line = _ZOHO.sub(r"said: \1 \2", line)
         if (logged := _QMAIL.search(line)) is not None:

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from deliverability.feedback import limits
 from deliverability.feedback.limits import NotReadError
+from deliverability.feedback.markup import WIDE
 from deliverability.mail.files.listing import TooManyEntriesError
 from deliverability.mail.files.zips import STORED, Member, looks_like_zip, packed_member, read_directory
 from deliverability.mail.mailbox import is_mailbox, looks_like_message, messages_of
@@ -23,7 +24,7 @@ _GZIP = b"\x1f\x8b"
 _GZIP_BITS, _RAW_BITS = 31, -15
 _NAMES = {_GZIP_BITS: "gzip", _RAW_BITS: "zip"}
 _SPACE = b" \t\r\n"
-_UTF8_BOM, _UTF16_BOMS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
+_UTF8_BOM = b"\xef\xbb\xbf"
 _HEAD = 1 << 12
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
@@ -149,7 +150,7 @@ def _inside(source: _Source, mail: Message | None, level: int) -> Iterator[Enclo
 
 
 def _kind(head: bytes) -> DocumentKind | None:
-    if head.startswith(_UTF16_BOMS):
+    if head.startswith(WIDE):
         return DocumentKind.XML
     text = head.removeprefix(_UTF8_BOM).lstrip(_SPACE)
     if text.startswith(b"<"):

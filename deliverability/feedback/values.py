@@ -13,7 +13,7 @@ from deliverability.mail.addresses import to_a_label
 _V4_IN_V6 = bytes(10) + b"\xff\xff"
 _WORD = re.compile(r"[a-z0-9_-]{1,40}")
 _SELECTOR = re.compile(r"[a-z0-9_](?:[a-z0-9._-]{0,251}[a-z0-9_])?")
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ufffe\uffff]")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _FIELD = re.compile(r"[ \t]*([A-Za-z][A-Za-z0-9 -]{1,40}?)[ \t]*:(.*)\Z", re.S)
 _TOMORROW = 2 * 86400
 _LATEST = 4_102_444_800  # 2100-01-01
@@ -43,7 +43,7 @@ def selector(text: str) -> str:
 
 
 def line(text: str, most: int) -> str:
-    """Text without control characters, at most that many characters."""
+    """Text without control characters and halves of surrogate pairs, at most that many characters."""
     return _CONTROL.sub("", text).strip()[:most]
 
 

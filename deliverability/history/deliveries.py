@@ -51,7 +51,8 @@ class CountedEvents(Struct, frozen=True):
 class DeliverySums:
     """Sums of a transaction that wait to be written."""
 
-    def __init__(self, connection: Connection, today: int, oldest: int) -> None:
+    def __init__(self, connection: Connection, today: int, oldest: int, key: bytes) -> None:
+        self._key = key
         self._connection = connection
         self._today = today
         self._oldest = oldest
@@ -65,7 +66,7 @@ class DeliverySums:
         known = old = 0
         for each in events:
             day = self._day(None if each.at is None else each.at // DAY)
-            digest = _digest(each)
+            digest = _digest(each, self._key)
             if day < self._oldest:
                 old += 1
             elif digest in fresh:
@@ -242,6 +243,7 @@ def forget_deliveries(connection: Connection, before: int) -> None:
         connection.execute(delete(table).where(table.c.day < before))
 
 
-def _digest(event: DeliveryEvent) -> bytes:
+def _digest(event: DeliveryEvent, key: bytes) -> bytes:
+    """Of what names an event, an address among it: with the key of the history, so that no guess can be compared."""
     named = json.dumps((event.origin.value, event.key)).encode()
-    return hashlib.blake2b(named, digest_size=_DIGEST).digest()
+    return hashlib.blake2b(named, digest_size=_DIGEST, key=key).digest()

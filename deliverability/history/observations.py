@@ -125,11 +125,12 @@ class Observations:
         """A transaction that takes some items: all of them or, where the process dies, none. Raises HistoryError."""
         from sqlalchemy import text
 
+        key = self._history.key
         with self._history.writing() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
             try:
-                batch = Batch(connection, self._facets, intake, now, keep_days)
+                batch = Batch(connection, self._facets, intake, now, keep_days, key)
                 yield batch
                 batch.flush()
             except BaseException:
@@ -207,7 +208,9 @@ class Observations:
 class Batch:
     """Items that become part of the store together."""
 
-    def __init__(self, connection: Connection, facets: Facets, intake: int, now: int, keep_days: int) -> None:
+    def __init__(
+        self, connection: Connection, facets: Facets, intake: int, now: int, keep_days: int, key: bytes
+    ) -> None:
         from deliverability.history.tables import obs_problems, obs_reports
 
         self._connection = connection
@@ -226,7 +229,7 @@ class Batch:
         self._items: dict[bytes, ItemState] = {}
         self._known: dict[bytes, ItemState] = {}
         self._problems: dict[tuple[str, ...], dict[str, Any]] = {}
-        self._sums = DeliverySums(connection, self._today, self._oldest)
+        self._sums = DeliverySums(connection, self._today, self._oldest, key)
         self.count = IntakeCount()
 
     @property
@@ -361,7 +364,7 @@ class Batch:
 
     def problem(self, detail: Detail, name: str, domain: str = "", reporter: str = "", day: int | None = None) -> None:
         """Something could not be used: what of it (`name`: its file or mail), whose report it was, and of which day."""
-        text = json.dumps(encode(detail), ensure_ascii=False)
+        text, name = _kept(json.dumps(encode(detail), ensure_ascii=False)), _kept(name)
         self._problems.setdefault(
             (text, name, domain, reporter),
             {
@@ -545,6 +548,11 @@ class Batch:
 
     def _written(self, statement: str) -> str:
         return statement.replace("?", "%s") if self._connection.dialect.name == "postgresql" else statement
+
+
+def _kept(text: str) -> str:
+    """A text that every database takes: names of files may hold octets that are no UTF-8, and errors whatever."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
 @lru_cache(64)

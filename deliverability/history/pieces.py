@@ -39,9 +39,9 @@ class Packed(Struct, frozen=True):
     digest: str
 
 
-def pack(snapshot: Snapshot) -> Packed:
-    """Facts and evidence by topic, findings, verdicts and inputs as a text each."""
-    snapshot = without_texts(snapshot)
+def pack(snapshot: Snapshot, key: bytes) -> Packed:
+    """Facts and evidence by topic, findings, verdicts and inputs as a text each. `key`: of the history."""
+    snapshot = without_texts(snapshot, key)
     data = encode_facts(snapshot.facts)
     _replace_ages(data["facts"], partial(_day, snapshot.started))
     pieces: dict[str, Any] = {
@@ -83,8 +83,13 @@ def _age(started: str, day: Any) -> Any:
     return (date.fromisoformat(started[:10]) - date.fromisoformat(day)).days if isinstance(day, str) else day
 
 
-def unpacked(pieces: Mapping[str, Any], domain: str, source: str, started: str, rules_digest: str) -> Snapshot:
-    """The snapshot of these pieces. Raises LookupError, TypeError, ValueError or AttributeError on anything else."""
+def unpacked(
+    pieces: Mapping[str, Any], domain: str, source: str, started: str, rules_digest: str, key: bytes
+) -> Snapshot:
+    """The snapshot of these pieces; `key`: of the history.
+
+    Raises LookupError, TypeError, ValueError or AttributeError on anything else.
+    """
     facts: dict[str, Any] = {}
     evidence: list[Any] = []
     for name, piece in pieces.items():
@@ -105,7 +110,7 @@ def unpacked(pieces: Mapping[str, Any], domain: str, source: str, started: str, 
         rules_digest=rules_digest,
         graded=graded_by(pieces["verdicts"]),
     )
-    return without_texts(snapshot)  # earlier versions kept more
+    return without_texts(snapshot, key)  # earlier versions kept more
 
 
 def finding_json(finding: StoredFinding) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import contextlib
 import functools
 import json
 import os
-import re
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from msgspec.structs import replace
 from deliverability._files import PRIVATE_FOLDER, private
 from deliverability._resources import state_folder
 from deliverability.history.facets import in_portions
+from deliverability.history.key import OCTETS, key_beside, key_file, key_within
 from deliverability.history.pieces import (
     Packed,
     assessment_json,
@@ -59,6 +59,11 @@ HISTORY_BUSY = Code("history-busy")
 NO_RUN_NUMBER = Code("no-run-number")
 NEWER_HISTORY = Code("newer-history")
 HISTORY_DAMAGED = Code("history-damaged", ("domain",))
+
+
+_DRIVERS = frozenset({"sqlite3", "psycopg"})
+_OF_DATABASE = frozenset({"OperationalError", "DatabaseError", "InternalError"})
+"""Errors of the drivers (PEP 249) that say nothing of what was to be kept."""
 
 
 class HistoryError(InputError):
@@ -123,6 +128,7 @@ class History:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._lock: Connection | None = None
+        self._key = b""
         self._shown = str(engine.url.database) if engine.dialect.name == "sqlite" else _shown(engine.url)
 
     @classmethod
@@ -169,6 +175,26 @@ class History:
     def close(self) -> None:
         """Give the connections back."""
         self._engine.dispose()
+
+    @property
+    def key(self) -> bytes:
+        """What digests of words of messages are made with, made where there is none yet. Raises HistoryError."""
+        if self._key:
+            return self._key
+        name = self._engine.url.database
+        if self._engine.dialect.name != "sqlite":
+            with self._writing() as connection:
+                self._key = key_within(connection)
+        elif not name or name == ":memory:":
+            self._key = os.urandom(OCTETS)
+        else:
+            try:
+                self._key = key_beside(Path(name))
+            except OSError as error:
+                raise HistoryError(file_error(key_file(Path(name)), error)) from None
+            except InputError as error:
+                raise HistoryError(*error.details) from None
+        return self._key
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -259,14 +285,20 @@ class History:
 
     @contextlib.contextmanager
     def _database_errors(self) -> Iterator[None]:
-        """Turn what the database says into HistoryError."""
-        from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+        """Turn what the database says into HistoryError, but for a value that cannot be kept: another one can."""
+        from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 
         try:
             yield
+        except DataError:
+            raise
         except SQLAlchemyError as error:
             lost = isinstance(error, DBAPIError) and error.connection_invalidated
             raise (_LostError if lost else HistoryError)(ABOUT(what=self._shown, detail=_plain(error))) from error
+        except Exception as error:
+            if type(error).__name__ not in _OF_DATABASE or type(error).__module__.partition(".")[0] not in _DRIVERS:
+                raise
+            raise HistoryError(ABOUT(what=self._shown, detail=str(error))) from error
 
     def reading(self) -> contextlib.AbstractContextManager[Connection]:
         """A connection to read what else is kept here. Raises HistoryError."""
@@ -415,7 +447,7 @@ class History:
         with self._reading() as connection:
             for row in connection.execute(wanted.limit(newest) if newest else wanted).all():
                 run = HistoryRun(row.run, row.run_started, row.finished, row.version)
-                read = functools.partial(_read, connection, row)
+                read = functools.partial(_read, connection, row, self.key)
                 if (snapshot := _unless_damaged(read, row.domain, damaged)) is not None:
                     yield run, snapshot
 
@@ -446,7 +478,7 @@ class History:
                 if row.manifest == packed.digest:
                     yield replace(now, started=row.started, rules_digest=row.rules_digest)
                     continue
-                read = functools.partial(_read, connection, row)
+                read = functools.partial(_read, connection, row, self.key)
                 if (snapshot := _unless_damaged(read, row.domain, damaged)) is not None:
                     yield snapshot
 
@@ -615,7 +647,7 @@ class History:
         with self._reading() as connection:
             wanted = select(snapshots).where(snapshots.c.run == run.id).order_by(snapshots.c.domain, snapshots.c.source)
             for row in connection.execute(wanted).all():
-                read = functools.partial(_read, connection, row)
+                read = functools.partial(_read, connection, row, self.key)
                 if (snapshot := _unless_damaged(read, row.domain, damaged)) is not None:
                     yield snapshot
 
@@ -630,7 +662,10 @@ def _shown(address: URL) -> str:
 
 def _masked(url: str) -> str:
     """What cannot be read as an address, without what may be a password: all between the user and the last @."""
-    return re.sub(r"(//[^:/@]*):.*@", r"\1:***@", url.partition("?")[0], flags=re.DOTALL)
+    scheme, slashes, rest = url.partition("?")[0].partition("//")
+    user, _, host = rest.rpartition("@")
+    name, colon, _ = user.partition(":")
+    return f"{scheme}{slashes}{name}:***@{host}" if colon else f"{scheme}{slashes}{rest}"
 
 
 def _address(url: str, folder: Path | None) -> tuple[URL, Path | None]:
@@ -758,9 +793,9 @@ def _unless_damaged(
         return None
 
 
-def _read(connection: Connection, row: Any) -> Snapshot:
-    """The snapshot of a row. Raises what `_readable` turns into DamagedError."""
-    return unpacked(_pieces(connection, row.manifest), row.domain, row.source, row.started, row.rules_digest)
+def _read(connection: Connection, row: Any, key: bytes) -> Snapshot:
+    """The snapshot of a row; `key`: of the history. Raises what `_readable` turns into DamagedError."""
+    return unpacked(_pieces(connection, row.manifest), row.domain, row.source, row.started, row.rules_digest, key)
 
 
 def _pieces(connection: Connection, manifest: str, only: Collection[str] = ()) -> dict[str, Any]:

@@ -5,6 +5,7 @@ snapshots   one row an audited subject of a run; what it found lies in blobs, it
 blobs       compressed pieces by the SHA-256 of their text, shared by all runs that found the same.
 states      what is known of each finding over all runs.
 dkim_keys   when each DKIM key was first and last seen.
+hash_keys   on a server, the key of digests, in one row; see history.key.
 
 What receivers report (times are seconds since 1970, days are counted from 1970-01-01, both UTC):
 
@@ -278,4 +279,11 @@ obs_metrics = Table(
     Column("value_low", Float, nullable=False),
     Column("value_high", Float, nullable=False),
     sqlite_with_rowid=False,
+)
+
+hash_keys = Table(
+    "hash_keys",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("key", LargeBinary, nullable=False),
 )

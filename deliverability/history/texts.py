@@ -1,12 +1,14 @@
 """What the history does not keep: the words of a message.
 
-Of each such text stand its SHA-256 and its length in characters, so that a change shows and nothing can be read. A
-digest can be compared with a guess: whoever knows a text can tell that it was there.
+Of each such text stand a digest and its length in characters, so that a change shows and nothing can be read. The
+digest is HMAC-SHA-256 with the key of the history (`History.key`), so that a guess cannot be held against it: addresses
+are guessed easily. Who has the key, too, can.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 from collections.abc import Mapping
 
@@ -63,24 +65,31 @@ _NAMED = {
 _TOPICS = frozenset({"message", "charset", "html", "unsubscribe"})
 """What fails here may name an address of the message."""
 
-_HIDDEN = re.compile(r"sha256:[0-9a-f]{64}(?::\d+)?")
+_HIDDEN = re.compile(r"hmac:[0-9a-f]{64}(?::\d+)?")
+_WITHOUT_KEY = re.compile(r"sha256:[0-9a-f]{64}(?::\d+)?")  # as earlier versions kept them
 
 
-def hidden(text: str) -> str:
-    """``sha256:DIGEST:LENGTH``; a text in this form, and the empty one, stays as it is."""
+def hidden(text: str, key: bytes) -> str:
+    """``hmac:DIGEST:LENGTH``; a text in this form, and the empty one, stays as it is."""
     if not text or _HIDDEN.fullmatch(text):
         return text
-    return f"sha256:{digest_of(text)}:{len(text)}"
+    return _keyed(text if _WITHOUT_KEY.fullmatch(text) else f"sha256:{digest_of(text)}:{len(text)}", key)
+
+
+def _keyed(without: str, key: bytes) -> str:
+    """A digest without a key as one with it: so what was kept without one is still the same text."""
+    _, digest, *length = without.split(":")
+    return ":".join(("hmac", hmac.new(key, digest.encode(), "sha256").hexdigest(), *length))
 
 
 def named(text: str, word: str) -> str:
     """A text for people: `word` in the place of each digest."""
-    return _HIDDEN.sub(word, text)
+    return _WITHOUT_KEY.sub(word, _HIDDEN.sub(word, text))
 
 
-def without_texts(snapshot: Snapshot) -> Snapshot:
+def without_texts(snapshot: Snapshot, key: bytes) -> Snapshot:
     """A snapshot as the history keeps it; one that is in that form already stays as it is."""
-    names = _names(snapshot.facts)
+    names = _names(snapshot.facts, key)
 
     def consequences(given: tuple[Consequence, ...]) -> tuple[Consequence, ...]:
         return tuple(replace(each, item=names.get(each.item, each.item)) for each in given)
@@ -90,92 +99,99 @@ def without_texts(snapshot: Snapshot) -> Snapshot:
     )
     return replace(
         snapshot,
-        facts=_facts(snapshot.facts),
+        facts=_facts(snapshot.facts, key),
         findings=tuple(replace(each, item=names.get(each.item, each.item)) for each in snapshot.findings),
         assessment=replace(snapshot.assessment, verdicts=verdicts),
     )
 
 
-def _facts(facts: FactSet) -> FactSet:
+def _facts(facts: FactSet, key: bytes) -> FactSet:
     """Facts with texts as digests; times and TTLs dropped, so that weeks that found the same share what they keep."""
-    items = {ident: _evidence(item) for ident, item in facts.evidence.items()}
+    items = {ident: _evidence(item, key) for ident, item in facts.evidence.items()}
     renamed = {ident: item.id for ident, item in items.items()}
     return FactSet(
         {
-            path: Fact(path, _value(path, fact.value), tuple(renamed.get(each, each) for each in fact.evidence))
+            path: Fact(path, _value(path, fact.value, key), tuple(renamed.get(each, each) for each in fact.evidence))
             for path, fact in facts.facts.items()
         },
         {item.id: item for item in items.values()},
     )
 
 
-def _evidence(item: Evidence) -> Evidence:
+def _evidence(item: Evidence, key: bytes) -> Evidence:
     if item.kind in (EvidenceKind.HEADER, EvidenceKind.MIME):
         lines = texts(item.got)
-        got = item.got if all(map(_HIDDEN.fullmatch, lines)) else (f"sha256:{digest_of(chr(10).join(lines))}",)
+        got = item.got
+        if not all(map(_HIDDEN.fullmatch, lines)):
+            without = (
+                lines[0] if all(map(_WITHOUT_KEY.fullmatch, lines)) else f"sha256:{digest_of(chr(10).join(lines))}"
+            )
+            got = (_keyed(without, key),) if lines else ()
         return Evidence(item.id, item.kind, item.asked, got)
     if item.kind is EvidenceKind.HTTP and item.asked.startswith("POST "):
         # The one-click request of this message; its address ends the subscription of whoever knows it.
-        address = hidden(item.asked[5:])
-        return Evidence(f"http-post:{address}", item.kind, f"POST {address}", tuple(_line(each) for each in item.got))
+        address = hidden(item.asked[5:], key)
+        return Evidence(
+            f"http-post:{address}", item.kind, f"POST {address}", tuple(_line(each, key) for each in item.got)
+        )
     return Evidence(item.id, item.kind, item.asked, item.got)
 
 
-def _line(line: EvidenceLine) -> EvidenceLine:
-    return line if isinstance(line, Detail) else hidden(line)
+def _line(line: EvidenceLine, key: bytes) -> EvidenceLine:
+    return line if isinstance(line, Detail) else hidden(line, key)
 
 
-def _value(path: str, value: Value, *, text: bool = False) -> Value:
+def _value(path: str, value: Value, key: bytes, *, text: bool = False) -> Value:
     text = text or path in TEXTS
     match value:
         case str():
-            return hidden(value) if text else value
+            return hidden(value, key) if text else value
         case Unknown(reason, Detail() as detail):
-            return Unknown(reason, _detail(detail)) if text or path.partition(".")[0] in _TOPICS else value
+            return Unknown(reason, _detail(detail, key)) if text or path.partition(".")[0] in _TOPICS else value
         case Detail():
-            return _detail(value) if text or path.partition(".")[0] in _TOPICS else value
+            return _detail(value, key) if text or path.partition(".")[0] in _TOPICS else value
         case tuple():
-            return tuple(_value(path if isinstance(each, str) else f"{path}[]", each, text=text) for each in value)
+            return tuple(_value(path if isinstance(each, str) else f"{path}[]", each, key, text=text) for each in value)
         case Mapping():
-            return {name: _value(f"{path}.{name}", each, text=text) for name, each in value.items()}
+            return {name: _value(f"{path}.{name}", each, key, text=text) for name, each in value.items()}
         case _:
             return value
 
 
-def _detail(detail: Detail) -> Detail:
+def _detail(detail: Detail, key: bytes) -> Detail:
     """A detail whose arguments may be texts of the message, with these as digests."""
-    return Detail(detail.code, tuple((name, _arg(arg)) for name, arg in detail.args))
+    return Detail(detail.code, tuple((name, _arg(arg, key)) for name, arg in detail.args))
 
 
-def _arg(arg: Arg) -> Arg:
+def _arg(arg: Arg, key: bytes) -> Arg:
     match arg:
         case Detail():
-            return _detail(arg)
+            return _detail(arg, key)
         case tuple():
-            return tuple(_arg(each) for each in arg)
+            return tuple(_arg(each, key) for each in arg)
         case str():
-            return hidden(arg)
+            return hidden(arg, key)
         case _:
             return arg
 
 
-def _names(facts: FactSet) -> dict[str, str]:
+def _names(facts: FactSet, key: bytes) -> dict[str, str]:
     """Names of items as findings have them -> as they are kept."""
     names: dict[str, str] = {}
-    for path, key in _NAMED.items():
+    for path, named_by in _NAMED.items():
         items = facts.at(path)
         counts: dict[str, int] = {}
         for item in items if isinstance(items, tuple) else ():
             if isinstance(item, Mapping):
-                fields = {each: str(item.get(each) or "-") for each in key}
+                fields = {each: str(item.get(each) or "-") for each in named_by}
                 name = "/".join(fields.values())
                 counts[name] = counts.get(name, 0) + 1
                 number = "" if counts[name] == 1 else f"#{counts[name]}"
-                fields["filename"] = hidden(fields["filename"]) if fields["filename"] != "-" else "-"
+                fields["filename"] = hidden(fields["filename"], key) if fields["filename"] != "-" else "-"
                 names[f"{name}{number}"] = "/".join(fields.values()) + number
     return names
 
 
 def digest_of(text: str) -> str:
-    """The SHA-256 of a text (hex): the name of a piece, and what stands for words of a message."""
+    """The SHA-256 of a text (hex): the name of a piece."""
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()

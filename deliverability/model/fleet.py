@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from deliverability.model.codes import Detail
 from deliverability.model.facts import Purpose
 
 
@@ -173,6 +174,7 @@ class FleetStatus(Struct, frozen=True):
         seconds: how long the newest run has taken.
         rate: domains a second of the newest run; 0 where that cannot be told yet.
         digest: of all facts and judgements, whenever they were made (see runs.fleet.shards).
+        damaged: files that are not as they were written, and why; their shards are to be done again.
 
     """
 
@@ -185,6 +187,7 @@ class FleetStatus(Struct, frozen=True):
     seconds: float
     rate: float
     digest: str
+    damaged: tuple[Detail, ...] = ()
 
     @property
     def left(self) -> int:

@@ -6,13 +6,14 @@ Notifications go into the outbox first and are sent from there, so that nothing 
 from __future__ import annotations
 
 import os
+import stat
 from datetime import datetime
 from email.policy import SMTP
 from pathlib import Path
 
 from msgspec import Struct
 
-from deliverability._files import write_whole
+from deliverability._files import PRIVATE, write_whole
 from deliverability.config import NotifySettings
 from deliverability.model.codes import ABOUT, VERBATIM, Code, Detail
 from deliverability.model.errors import DetailError
@@ -74,7 +75,10 @@ class Notifier(Struct, frozen=True):
             body = document(webhook, summary, pages, self.rules, self.catalogue, self.lang)
             self.outbox.put(Notification(f"{stem}-webhook", "webhook", (webhook.url,), summary.started, body))
         if self.settings.prometheus:
-            write_whole(self.folder / self.settings.prometheus, weekly_metrics(summary))
+            path = self.folder / self.settings.prometheus
+            # For the user alone, until they let the exporter read it: as they set it, it stays.
+            mode = stat.S_IMODE(path.stat().st_mode) if path.is_file() else PRIVATE
+            write_whole(path, weekly_metrics(summary), mode=mode)
 
     def send(self) -> tuple[Detail, ...]:
         """Try everything that waits, of this run and of earlier ones; gives what was not taken, and why."""

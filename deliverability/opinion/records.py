@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -104,7 +103,7 @@ def _spf(ours: Mapping[str, Value], how: Mapping[str, Any], points: Points, brid
     lookups, void = ours["lookups"], ours["void_lookups"]
     record = text_of(ours["record"])
     if isinstance(lookups, int):
-        reason = "spf-macro-target" if _MACRO_TARGET.search(record) else None
+        reason = "spf-macro-target" if any(map(_has_macro_target, record.split())) else None
         points.compare("spf", domain, "lookups", lookups, theirs.read["dns_lookups"], reason)
     if isinstance(void, int):
         counted = int(theirs.read["void_dns_lookups"])
@@ -115,10 +114,22 @@ def _spf(ours: Mapping[str, Value], how: Mapping[str, Any], points: Points, brid
         points.compare("spf", domain, "all", mine, theirs.read["parsed"]["all"], None)
 
 
-# Terms whose target is only known once their macros are expanded; some are the same for every mail.
-_MACRO_TARGET = regex(r"(?:include:|redirect=)\S*%\{", re.IGNORECASE)
-# A slash in a name that does not begin a prefix length.
-_SLASH = regex(r"[:=][^\s/]+/\S*[^\d/\s]")
+def _has_macro_target(term: str) -> bool:
+    """Whether its target is only known once its macros are expanded; some are the same for every mail."""
+    places = [term.lower().find(each) for each in ("include:", "redirect=")]
+    return any(place >= 0 and "%{" in term[place:] for place in places)
+
+
+def _has_slash(term: str) -> bool:
+    """Whether a slash in its name does not begin a prefix length."""
+    named = _NAME_BEGINS.search(term)
+    if named is None:
+        return False
+    _, slash, rest = term[named.end() - 1 :].partition("/")
+    return any(not (each.isdecimal() or each == "/") for each in rest) if slash else False
+
+
+_NAME_BEGINS = regex(r"[:=][^/]")
 
 
 def _spf_status(ours: Mapping[str, Value]) -> str:
@@ -153,7 +164,7 @@ def _spf_reason(ours: Mapping[str, Value], status: str, theirs: _Theirs) -> str 
         case "valid", "permerror" if isinstance(error, checkdmarc.spf.SPFSyntaxError):
             if not record.startswith("v=spf1"):
                 return "spf-version-case"
-            return "spf-slash-in-name" if _SLASH.search(record) else None
+            return "spf-slash-in-name" if any(map(_has_slash, record.split())) else None
         case "valid", "permerror" if isinstance(error, checkdmarc.spf.SPFTooManyVoidDNSLookups):
             return "spf-void-ptr" if ours["uses_ptr"] is True else None
         case "permerror", "valid":

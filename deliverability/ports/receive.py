@@ -171,15 +171,16 @@ class SmtpReceiver(Struct):
         now = time.monotonic()
         while self._recent and next(iter(self._recent.values()))[-1] < now - _WINDOW:
             self._recent.popitem(last=False)
-        times = self._recent.setdefault(_network(peer), deque(maxlen=self.limits.a_minute))
+        times = self._recent.setdefault(network_of(peer), deque(maxlen=self.limits.a_minute))
         if len(times) == self.limits.a_minute and times[0] > now - _WINDOW:
             return True
         times.append(now)
-        self._recent.move_to_end(_network(peer))
+        self._recent.move_to_end(network_of(peer))
         return False
 
 
-def _network(peer: str) -> str:
+def network_of(peer: str) -> str:
+    """The address of a peer; of an IPv6 address its /64, which is one machine's or one household's."""
     try:
         address = ipaddress.ip_address(peer)
     except ValueError:

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from deliverability._files import write_whole
+from deliverability._files import PRIVATE, write_whole
 from deliverability.model.codec import decode_detail, encode
 from deliverability.model.codes import Code, Detail
 from deliverability.model.errors import FILE_TOO_LARGE, InputError, file_error, not_written
@@ -85,7 +85,7 @@ def write_recording(path: Path, ports: Ports, made_by: str) -> None:
     }
     text = json.dumps(document, sort_keys=True, indent=1) + "\n"
     try:
-        write_whole(path, text)
+        write_whole(path, text, mode=PRIVATE)  # what somebody asked, and about whom
     except OSError as error:
         raise RecordingError(not_written(path, error)) from None
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 from msgspec import Struct
-
-from deliverability._patterns import regex
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -21,7 +18,7 @@ _ORDER = (
     *("installing", "auditing", "reading", "fixing", "bounces", "reports", "watch", "doctor"),
     *("weekly", "formats", "settings", "python", "architecture"),
 )
-_COMMENT = regex(r"<!--.*?-->\n?", re.DOTALL)
+_COMMENT = ("<!--", "-->")
 
 
 class GuidePage(Struct, frozen=True):
@@ -54,8 +51,19 @@ def guide_pages(folder: Path) -> tuple[GuidePage, ...]:
     return tuple(_page(name, texts[name], texts, reader) for name in names)
 
 
+def _without_comments(text: str) -> str:
+    """Markdown without comments, and without the line end behind each."""
+    begin, end = _COMMENT
+    first, *others = text.split(begin)
+    pieces = [first]
+    for each in others:
+        inside, closed, after = each.partition(end)
+        pieces.append(after.removeprefix("\n") if closed else begin + inside)
+    return "".join(pieces)
+
+
 def _page(name: str, text: str, known: Collection[str], reader: MarkdownIt) -> GuidePage:
-    opening, heading, closing, *tokens = reader.parse(_COMMENT.sub("", text))
+    opening, heading, closing, *tokens = reader.parse(_without_comments(text))
     if (opening.type, opening.tag, closing.type) != ("heading_open", "h1", "heading_close"):
         raise ValueError(f"{name}.md does not begin with its title")
     for token in tokens:

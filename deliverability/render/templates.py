@@ -32,7 +32,7 @@ def _unbroken(record: str) -> tuple[tuple[bool, str], ...]:
 
 def _named(text: str) -> tuple[tuple[bool, str], ...]:
     """A text in pieces; True marks a domain name."""
-    pieces = re.split(r"([a-zA-Z0-9_*:@-]+(?:\.[a-zA-Z0-9_*-]+)+)", text)
+    pieces = re.split(r"((?:(?<![a-zA-Z0-9_*:@-])|(?=[:@]))[a-zA-Z0-9_*:@-]{1,255}+(?:\.[a-zA-Z0-9_*-]{1,63}+)+)", text)
     return tuple((bool(number % 2), piece) for number, piece in enumerate(pieces) if piece)
 
 

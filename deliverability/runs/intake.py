@@ -7,11 +7,12 @@ after that. A process that is killed goes on where it was.
 from __future__ import annotations
 
 import contextlib
+import copy
 import itertools
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -19,7 +20,6 @@ from msgspec.structs import replace
 from deliverability._files import PRIVATE_FOLDER, private
 from deliverability.feedback import limits
 from deliverability.feedback.imap import ImapAccess, ImapError, ImapFolder
-from deliverability.feedback.limits import NotReadError
 from deliverability.feedback.outcomes import Outcomes
 from deliverability.feedback.places import PlaceItem, UnreadPlace, items
 from deliverability.feedback.readings import FoundEvents, FoundReport, FoundValues, UnusedPart, feedback_in
@@ -27,11 +27,12 @@ from deliverability.feedback.records import SeenRecords
 from deliverability.feedback.trust import MailProof, ReportNames, mail_proof, reporter_key, trust_of
 from deliverability.history.observations import Batch, ItemState, Observations, ReportRows, Taken
 from deliverability.history.reports import DAY
+from deliverability.history.store import HistoryError
 from deliverability.mail.dates import parse_date
 from deliverability.mail.reader import Message
 from deliverability.model.codes import Code, Detail
 from deliverability.model.deliveries import DeliveryEvent, DeliveryOrigin
-from deliverability.model.errors import InputError, file_error
+from deliverability.model.errors import InputError, file_error, reason_of, set_aside, until_lost
 from deliverability.model.intake import IntakeResult
 from deliverability.model.observed import (
     AggregateReport,
@@ -45,10 +46,13 @@ from deliverability.model.reporters import Reporter
 from deliverability.ports.ports import Ports
 from deliverability.protocols.dmarc.psl import registrable_domain
 
+T = TypeVar("T")
+
 AT_ONCE = 100  # mails of a transaction
 _FILES_AT_ONCE = 500
 _AGAIN_DAYS = 7  # for so long a mail whose sender could not be verified is looked at again
 _EVENTS_AT_ONCE = 5_000
+_HELD = 8_000_000  # octets of the files of a transaction
 _DONE, _FAILED, _AGAIN = "done", "failed", "again"
 
 CONFLICTING = Code("report-conflicting", ("id",))
@@ -177,31 +181,80 @@ class _Run:
     # --- Places ---
 
     async def place(self, place: str, stdin: BinaryIO | None) -> None:
-        found = itertools.islice(items(place, stdin), self._plan.most)
-        for first in found:
-            with self._batch() as batch:
-                for each in itertools.chain((first,), itertools.islice(found, _FILES_AT_ONCE - 1)):
-                    if isinstance(each, UnreadPlace):
-                        batch.problem(each.detail, each.name)
-                        self.result.problem(each.name, each.detail, lost=True)
-                    else:
-                        await self._item(batch, each)
-                    self._tick()
-                    if batch.is_large:
-                        break
+        broken: list[Exception] = []
+        found = itertools.islice(until_lost(items(place, stdin), broken.append), self._plan.most)
+        for some in _portions(found):
+            await self._taken(some, self._files, self._lost_item)
+        for error in broken:
+            self.result.problem(place, reason_of(error), lost=True)
+
+    async def _files(self, batch: Batch, some: Sequence[PlaceItem | UnreadPlace]) -> int:
+        for number, each in enumerate(some, 1):
+            if isinstance(each, UnreadPlace):
+                batch.problem(each.detail, each.name)
+                self.result.problem(each.name, each.detail, lost=True)
+            else:
+                await self._item(batch, each)
+            self._tick()
+            if batch.is_large:
+                return number
+        return len(some)
+
+    # --- One transaction for many, and none of them in the way of the others ---
+
+    async def _taken(
+        self,
+        some: Sequence[T],
+        take: Callable[[Batch, Sequence[T]], Awaitable[int]],
+        lose: Callable[[Batch, T, Exception], None],
+    ) -> None:
+        """Take items in as few transactions as will hold them; `take` gives how many it took.
+
+        Where that fails for whatever reason, nothing of the transaction stays and each item gets one of its own; the
+        item that fails there, too, is told by `lose`. What is wrong with stores and servers is raised: InputError and
+        ImapError.
+        """
+        while some:
+            before = copy.deepcopy(self.result)
+            lost: list[Exception] = []
+            with set_aside(lost.append, but=(InputError, ImapError)), self._batch() as batch:
+                done = await take(batch, some)
+            if not lost:
+                some = some[done:]
+                continue
+            self.result = before
+            if len(some) > 1:
+                for each in some:
+                    await self._taken((each,), take, lose)
+            else:
+                with self._batch() as batch:
+                    lose(batch, some[0], lost[0])
+            return
+
+    def _lost_item(self, batch: Batch, item: PlaceItem | UnreadPlace, error: Exception) -> None:
+        """An item that nothing can be done with: told, and not read again, unless it is this machine that failed."""
+        detail = reason_of(error)
+        batch.problem(detail, item.name)
+        self.result.items += 1
+        self.result.problem(item.name, detail, lost=True)
+        if isinstance(item, UnreadPlace) or isinstance(error, (OSError, MemoryError)):
+            return
+        digest = item.digest(self._plan.vouched)
+        batch.item(digest, ItemState.UNUSED)
+        if self._plan.set_aside is not None and not self._plan.dry:
+            self._copy(item, digest, self._plan.set_aside)
 
     # --- Mailboxes ---
 
     async def mailbox(self, mailbox: IntakeMailbox, open_folder: Callable[[ImapAccess], ImapFolder]) -> None:
-        try:
+        def lost(error: Exception) -> None:
+            for detail in error.details if isinstance(error, InputError) else (reason_of(error),):
+                self.result.problem(mailbox.name, detail, lost=True)
+
+        with set_aside(lost, but=(HistoryError,)):
             access = mailbox.access()
             with open_folder(access) as folder:
                 await self._folder(mailbox, folder, f"{access.username}@{access.host}:{access.port}/{access.folder}")
-        except InputError as error:
-            for detail in error.details:
-                self.result.problem(mailbox.name, detail, lost=True)
-        except ImapError as error:
-            self.result.problem(mailbox.name, error.detail, lost=True)
 
     async def _folder(self, mailbox: IntakeMailbox, folder: ImapFolder, key: str) -> None:
         self._tidy(mailbox, folder, key)
@@ -210,20 +263,37 @@ class _Run:
         most = mailbox.most if self._plan.most is None else min(mailbox.most, self._plan.most)
         found = sorted({*again, *folder.uids(mark, self._plan.since)})[:most]
         today = self._now // DAY
+        sizes: dict[int, int] = {}
+
+        def read_up_to(batch: Batch, uid: int, owed: Sequence[tuple[int, str]]) -> None:
+            nonlocal mark
+            mark = max(mark, uid)
+            batch.mark(key, folder.uidvalidity, mark, owed)
+
+        def left(uid: int, what: str) -> tuple[int, str]:
+            """What is owed to a mail that was read, empty: nothing."""
+            if what == _AGAIN and today - again.get(uid, today) >= _AGAIN_DAYS:
+                what = _DONE
+            stays = {_DONE: mailbox.done, _FAILED: mailbox.failed}.get(what) == "keep"
+            return uid, "" if stays else what
+
+        async def mails(batch: Batch, some: Sequence[int]) -> int:
+            owed = []
+            for uid in some:
+                owed.append(left(uid, await self._mail(batch, mailbox, folder, uid, sizes.get(uid))))
+                self._tick()
+            read_up_to(batch, some[-1], owed)
+            return len(some)
+
+        def lose(batch: Batch, uid: int, error: Exception) -> None:
+            octets = folder.octets(uid) or b""
+            self._lost_item(batch, PlaceItem(f"{mailbox.name}#{uid}", octets), error)
+            read_up_to(batch, uid, [left(uid, _FAILED)])
+
         for start in range(0, len(found), AT_ONCE):
             portion = found[start : start + AT_ONCE]
             sizes = folder.sizes(portion)
-            owed: list[tuple[int, str]] = []
-            with self._batch() as batch:
-                for uid in portion:
-                    what = await self._mail(batch, mailbox, folder, uid, sizes.get(uid))
-                    if what == _AGAIN and today - again.get(uid, today) >= _AGAIN_DAYS:
-                        what = _DONE
-                    stays = {_DONE: mailbox.done, _FAILED: mailbox.failed}.get(what) == "keep"
-                    owed.append((uid, "" if stays else what))
-                    self._tick()
-                mark = max(mark, portion[-1])
-                batch.mark(key, folder.uidvalidity, mark, owed)
+            await self._taken(portion, mails, lose)
             self._tidy(mailbox, folder, key)
 
     async def _mail(self, batch: Batch, mailbox: IntakeMailbox, folder: ImapFolder, uid: int, size: int | None) -> str:
@@ -313,8 +383,8 @@ class _Run:
         """Count what became of mails. UNUSED: nobody told whose mail it is; NO_REPORT: some of it is left out."""
         without = 0
         whole = True
-        damage: list[Detail] = []
-        events = _until_damaged(found.events, damage)
+        damage: list[Exception] = []
+        events = until_lost(found.events, damage.append)
         while some := list(itertools.islice(events, _EVENTS_AT_ONCE)):
             taken = [replace(each, sender=each.sender or self._plan.domain) for each in some]
             recent = [each for each in taken if each.at is None or self._since is None or each.at >= self._since]
@@ -322,8 +392,8 @@ class _Run:
             without += len(recent) - len(ours)
             whole &= len(recent) == len(taken)
             self._counted(batch, ours)
-        for detail in damage:
-            self._unused(batch, item, UnusedPart(found.name, detail))
+        for error in damage:
+            self._unused(batch, item, UnusedPart(found.name, reason_of(error)))
         if without:
             self._unused(batch, item, UnusedPart(found.name, NO_DOMAIN(n=without)))
             return ItemState.UNUSED
@@ -460,12 +530,18 @@ class _Run:
             self.result.problem(str(target), file_error(target, error), lost=True)
 
 
-def _until_damaged(events: Iterator[DeliveryEvent], damage: list[Detail]) -> Iterator[DeliveryEvent]:
-    """The events; where no more can be read, why goes into `damage`."""
-    try:
-        yield from events
-    except NotReadError as error:
-        damage.append(error.detail)
+def _portions(found: Iterator[PlaceItem | UnreadPlace]) -> Iterator[list[PlaceItem | UnreadPlace]]:
+    """Items for one transaction: as many as may be held, as they may have to be taken once more."""
+    some: list[PlaceItem | UnreadPlace] = []
+    held = 0
+    for each in found:
+        some.append(each)
+        held += len(each.content) if isinstance(each, PlaceItem) and isinstance(each.content, bytes) else 0
+        if len(some) >= _FILES_AT_ONCE or held >= _HELD:
+            yield some
+            some, held = [], 0
+    if some:
+        yield some
 
 
 _KINDS = {

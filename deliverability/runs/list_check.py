@@ -23,7 +23,7 @@ from deliverability._files import PRIVATE, PRIVATE_FOLDER, WholeFile
 from deliverability.lists.catalogue import ListData
 from deliverability.lists.check import Addresses, ListAddress, is_confirmed, is_inactive, last_active
 from deliverability.lists.table import ListTable, open_list
-from deliverability.model.errors import FILE_EXISTS, InputError, file_error
+from deliverability.model.errors import FILE_EXISTS, InputError, file_error, set_aside
 from deliverability.model.lists import ListSums, Segment
 from deliverability.ports.ports import Ports
 from deliverability.runs.mailable import MOST, takes_no_mail
@@ -88,7 +88,9 @@ def _suppressed(plan: ListPlan, addresses: Addresses) -> Iterator[str]:
         for row in table.rows():
             # Spreadsheets need an apostrophe before "+": it is not part of the address.
             text = table.cell(row, table.address)
-            found = addresses.read(text[1:] if text[:2] in ("'+", "'-", "'=") else text)
+            found = None
+            with set_aside(lambda error: None):
+                found = addresses.read(text[1:] if text[:2] in ("'+", "'-", "'=") else text)
             if found is not None:
                 yield found.address
 
@@ -97,9 +99,10 @@ def _domains(table: ListTable, addresses: Addresses) -> Sequence[str]:
     """The domains of a list, as many as are asked about. Raises InputError."""
     domains: dict[str, None] = {}
     for row in table.rows():
-        found = addresses.read(table.cell(row, table.address))
-        if found is not None and len(domains) < MOST:
-            domains[found.domain] = None
+        with set_aside(lambda error: None):  # told when the rows are sorted
+            found = addresses.read(table.cell(row, table.address))
+            if found is not None and len(domains) < MOST:
+                domains[found.domain] = None
     return list(domains)
 
 
@@ -127,12 +130,19 @@ class _Sorter:
         """Raises InputError."""
         table = self._plan.table
         for row in table.rows():
-            found = self._addresses.read(table.cell(row, table.address))
-            segment = self._segment(row, found)
+            segment, more = Segment.SYNTAX, tuple[str, ...]()  # also of a row at which anything fails
+            with set_aside(lambda error: None, but=(InputError, sqlite3.Error)):
+                segment, more = self._sorted(row)
             self._sums.segments[segment] += 1
-            more = (self._addresses.typo_of(found),) if segment is Segment.TYPO and found else ()
             segments.write(segment, [*row, *more])
         return self._sums
+
+    def _sorted(self, row: Sequence[str]) -> tuple[Segment, tuple[str, ...]]:
+        """The segment of a row, and what its file has besides."""
+        table = self._plan.table
+        found = self._addresses.read(table.cell(row, table.address))
+        segment = self._segment(row, found)
+        return segment, (self._addresses.typo_of(found),) if segment is Segment.TYPO and found else ()
 
     def _segment(self, row: Sequence[str], found: ListAddress | None) -> Segment:
         plan, table = self._plan, self._plan.table

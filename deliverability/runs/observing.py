@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from deliverability.model.deliveries import CauseSeen, Deliveries
+from deliverability.model.errors import set_aside
 from deliverability.model.facts import StageSeen, texts_of
 from deliverability.model.observed import SourceWord
 from deliverability.protocols.dmarc.psl import registrable_domain
@@ -66,10 +68,28 @@ def observing(
     )
 
 
-def with_observed(jobs: Iterable[Job], how: Observing, now: datetime) -> Iterator[Job]:
+@contextlib.contextmanager
+def one_subject(lost: Callable[[Exception], None], *but: type[Exception]) -> Iterator[None]:
+    """As `set_aside`, for one subject of many: the history is gone for all of them, a row that it kept for one only."""
+    from deliverability.history.store import DamagedError, HistoryError
+
+    with set_aside(lost, but=(HistoryError, *but)):
+        try:
+            yield
+        except DamagedError as error:
+            lost(error)
+
+
+def with_observed(
+    jobs: Iterable[Job],
+    how: Observing,
+    now: datetime,
+    lost: Callable[[Exception], None] = lambda error: None,
+) -> Iterator[Job]:
     """The jobs with what the store knows of their domains; as they are where there is no store, or none of them in it.
 
-    Raises HistoryError where the store cannot be read.
+    `lost`: is told where what is kept of one cannot be read, which then goes without. Raises HistoryError where the
+    store cannot be read.
     """
     from deliverability.history.store import History, missing_file
 
@@ -84,8 +104,10 @@ def with_observed(jobs: Iterable[Job], how: Observing, now: datetime) -> Iterato
             if job.domain is None:
                 yield job
                 continue
-            options = observer.observed(job.options, job.domain)
-            yield replace(job, options=with_lists_seen(options, job.domain, history))
+            with one_subject(lost):
+                options = observer.observed(job.options, job.domain)
+                job = replace(job, options=with_lists_seen(options, job.domain, history))
+            yield job
     finally:
         history.close()
 

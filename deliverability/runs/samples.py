@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from deliverability.model.errors import InputError
+from deliverability.model.errors import set_aside
 from deliverability.model.facts import Purpose, SampleSeen
 from deliverability.runs.job import Job, Sample
 
@@ -35,7 +34,7 @@ def with_samples(jobs: Sequence[Job]) -> list[Job]:
     by_domain: defaultdict[str, list[tuple[int, SampleSeen]]] = defaultdict(list)
     for place, job in enumerate(jobs):
         if job.sample is not None:
-            with contextlib.suppress(InputError):
+            with set_aside(lambda error: None):
                 domain = job.domain or domain_of_head(job.sample.read())
                 if domain and len(by_domain[domain]) < MAX_SAMPLES:
                     by_domain[domain].append((place, sample_seen(job.sample.name, job.sample, job.options.purpose)))

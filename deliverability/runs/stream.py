@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
+from deliverability.model.errors import is_interrupt
+
 J = TypeVar("J")
 T = TypeVar("T")
 
@@ -86,7 +88,7 @@ async def stream(
             try:
                 result = tasks.pop(number).result()
             except Exception as error:
-                if lost is None:
+                if lost is None or is_interrupt(error):
                     raise
                 lost(jobs[number], error)
                 continue

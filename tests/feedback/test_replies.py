@@ -16,11 +16,13 @@ import pytest
 from deliverability.feedback.catalogue import ReplyError, load_replies
 from deliverability.feedback.explain import explain
 from deliverability.feedback.match import says
+from deliverability.feedback.text import replies_in
 from deliverability.model.replies import ANY, Explained, Explanation, Retry
 from deliverability.model.rules import Confidence
 from deliverability.runs.rules import rule_folders
 from tests.corpus import corpus
 from tests.feedback.readers import catalogue, rules
+from tests.growth import assert_linear, repeated
 
 LATER, FIX, NO = Retry.LATER, Retry.AFTER_FIX, Retry.NO
 HIGH, MEDIUM, LOW = Confidence.HIGH, Confidence.MEDIUM, Confidence.LOW
@@ -516,3 +518,8 @@ def test_a_fall_back_to_nobody_is_a_mistake_in_the_file(tmp_path: Path) -> None:
     (tmp_path / "replies" / "own.yaml").write_text(own, "utf-8")
     with pytest.raises(ReplyError, match="no receiver nobody to fall back to"):
         load_replies((*rule_folders(), tmp_path), rules())
+
+
+@pytest.mark.parametrize("shape", ["\t", " ", "\t>", ">", "> ", "\t\n", ">\n", "5", "550 ", "\t550 5.1.1 x\n"])
+def test_texts_that_are_to_keep_it_busy_take_linear_time(shape: str) -> None:
+    assert_linear(replies_in, repeated(shape, "> 550 5.1.1 "), shape)

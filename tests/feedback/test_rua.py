@@ -145,6 +145,73 @@ class TestRepair:
         assert head.complete
 
 
+ENCODINGS = (
+    *("Big5", "Big5-HKSCS", "GB2312", "GBK", "GB18030", "HZ-GB-2312", "Shift_JIS", "Windows-31J", "EUC-JP", "EUC-KR"),
+    *("ISO-2022-JP", "KS_C_5601-1987", "KOI8-R", "KOI8-U", "TIS-620", "macintosh", "IBM866"),
+    *("UTF-16", "UTF-16LE", "UTF-16BE", "UTF-32", "UTF-32LE", "UTF-32BE"),
+    *(f"windows-{number}" for number in range(1250, 1259)),
+    *(f"ISO-8859-{number}" for number in (*range(1, 12), 13, 14, 15, 16)),
+)
+CODECS = {"Windows-31J": "cp932", "HZ-GB-2312": "hz", "macintosh": "mac_roman", "KS_C_5601-1987": "cp949"}
+NAMES = {
+    "日本語": ("jp", "jis", "gbk", "gb18030", "utf", "31j", "big5"),
+    "中文": ("gb2312",),
+    "Привет": ("koi8", "1251", "utf", "866", "8859-5"),
+}
+
+
+def declared(encoding: str, document: bytes, name: str = "Example") -> str:
+    return f'<?xml version="1.0" encoding="{encoding}"?>\n' + document.decode().replace("Example", name, 1)
+
+
+class TestEncoding:
+    @pytest.mark.parametrize("encoding", ENCODINGS)
+    def test_what_reporters_may_write_in_is_read(self, encoding: str) -> None:
+        codec = CODECS.get(encoding, encoding)
+        texts = [text for text, kinds in NAMES.items() if any(each in encoding.lower() for each in kinds)]
+        for name in (*texts, "Example"):
+            octets = declared(encoding, report(record("192.0.2.1"), record("192.0.2.2")), name).encode(codec)
+            head, rows = read(octets)
+            assert (head.reporter, head.domain, len(rows), head.complete) == (name, "example.com", 2, True)
+
+    @pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+    def test_without_a_byte_order_mark(self, codec: str) -> None:
+        assert len(read(declared(codec[:6], report(record()), "日本語").encode(codec))[1]) == 1
+
+    def test_with_one_in_utf8(self) -> None:
+        head, rows = read(declared("utf-8", report(record()), "日本語").encode("utf-8-sig"))
+        assert (head.reporter, len(rows), head.complete) == ("日本語", 1, True)
+
+    @pytest.mark.parametrize(
+        "encoding",
+        [
+            *("x-made-up", "utf-16", "utf-32", "ucs-4", "rot13", "base64", "zlib", "bz2", "hex", "uu", "punycode"),
+            *("idna", "utf-7", "unicode_escape", "undefined", "mbcs", "cp037", "os", "encodings", "a" * 300),
+        ],
+    )
+    def test_one_that_cannot_be_true_is_passed_over(self, encoding: str) -> None:
+        head, rows = read(declared(encoding, report(record()), "日本語").encode())
+        assert (head.reporter, len(rows), head.complete) == ("日本語", 1, True)
+
+    @pytest.mark.parametrize(
+        "encoding", ["big5", "gb18030", "shift_jis", "euc-jp", "iso-2022-jp", "utf-16", "us-ascii"]
+    )
+    def test_octets_that_it_does_not_have_are_replaced(self, encoding: str) -> None:
+        octets = declared(encoding, report(record()), "Ex\x7fmple").encode(encoding)
+        bad = octets.replace(
+            "\x7f".encode(encoding).removeprefix(b"\xff\xfe"), b"\x00\xd8" if "16" in encoding else b"\x81\xff"
+        )
+        head, rows = read(bad)
+        assert (len(rows), head.complete) == (1, False)
+        assert [each.code for each in head.problems] == [limits.REPAIRED.name]
+
+    def test_a_document_type_is_refused_in_every_encoding(self) -> None:
+        bomb = '<!DOCTYPE lolz [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>'
+        for encoding in ("big5", "shift_jis", "iso-2022-jp", "utf-16", "utf-32", "koi8-r"):
+            text = declared(encoding, report(record())).replace("?>\n", f"?>\n{bomb}")
+            assert refused(text.encode(encoding)) == limits.DOCTYPE.name
+
+
 class TestHostile:
     def test_doctype(self) -> None:
         entities = b'<!DOCTYPE lolz [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>'

@@ -36,7 +36,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def first_week(url: str, week: str = WEEKS[0], outcome: Outcome = Outcome.UNMET) -> None:
     history = History.open(url)
     run = history.begin(week, "0.1.0")
-    history.record(run, pack(snapshot(outcome, week)))
+    history.record(run, pack(snapshot(outcome, week), history.key))
     history.finish(run, week)
     history.close()
 
@@ -139,7 +139,7 @@ def test_a_server_that_restarts_in_the_middle_of_a_run_costs_nothing(mode: str) 
             run = history.begin(WEEKS[0], "0.1.0")
             server.stop(mode)
             threading.Timer(1.5, server.start).start()
-            history.record(run, pack(snapshot()))
+            history.record(run, pack(snapshot(), history.key))
             with closing(History.open(server.url)) as other, pytest.raises(HistoryError, match="another run"):
                 other.held().__enter__()
             history.finish(run, WEEKS[0])
@@ -161,7 +161,7 @@ def test_a_server_that_breaks_off_within_a_transaction_gets_all_of_it_again() ->
                 server.start()
 
         event.listen(history._engine, "before_cursor_execute", once)
-        history.record(run, pack(snapshot()))
+        history.record(run, pack(snapshot(), history.key))
         history.finish(run, WEEKS[0])
         history.close()
         assert broken

@@ -64,7 +64,7 @@ def snapshot(outcome: Outcome = Outcome.UNMET, started: str = WEEKS[0], **change
 
 def test_what_was_recorded_comes_back(history: History) -> None:
     run = history.begin(WEEKS[0], "0.1.0")
-    history.record(run, pack(snapshot()))
+    history.record(run, pack(snapshot(), history.key))
     history.finish(run, WEEKS[0])
     ((kept_run, kept),) = history.snapshots("example.com", "")
     assert (kept_run.started, kept_run.finished, kept_run.version) == (WEEKS[0], WEEKS[0], "0.1.0")
@@ -78,10 +78,10 @@ def test_what_was_recorded_comes_back(history: History) -> None:
 
 def test_an_unfinished_run_is_gone_on_with_and_nothing_is_recorded_twice(history: History) -> None:
     run = history.begin(WEEKS[0], "0.1.0")
-    history.record(run, pack(snapshot()))
+    history.record(run, pack(snapshot(), history.key))
     again = history.begin(WEEKS[1], "0.1.0")
     assert (again.id, again.started) == (run.id, WEEKS[0]), "the run that was killed goes on"
-    history.record(again, pack(snapshot(Outcome.MET)))
+    history.record(again, pack(snapshot(Outcome.MET), history.key))
     assert history.recorded(again) == {("example.com", "")}
     ((_, kept),) = history.snapshots()
     assert kept.findings[0].outcome is Outcome.UNMET, "once recorded, it stays"
@@ -99,7 +99,7 @@ def test_states_say_since_when_and_outages_do_not_touch_them(history: History) -
     )
     for week, outcome, state in zip(WEEKS, outcomes, expected, strict=True):
         run = history.begin(week, "0.1.0")
-        history.record(run, pack(snapshot(outcome, week)))
+        history.record(run, pack(snapshot(outcome, week), history.key))
         history.finish(run, week)
         assert history.states("example.com", "")["aaaa"] == state
     assert history.states("example.com", "")["bbbb"] == State(Outcome.MET, WEEKS[0], WEEKS[3])
@@ -112,7 +112,7 @@ def test_the_age_of_a_key_is_told_from_when_it_was_first_seen(history: History) 
     for week, key in zip(WEEKS, (KEY, KEY, rotated, revoked), strict=True):
         run = history.begin(week, "0.1.0")
         changed = FactSet({**facts().facts, "dkim.keys": Fact("dkim.keys", (key,))}, {})
-        history.record(run, pack(snapshot(started=week, facts=changed)))
+        history.record(run, pack(snapshot(started=week, facts=changed), history.key))
         history.finish(run, week)
     old, new = history.keys("example.com")
     assert (old.first_seen, old.last_seen) == (WEEKS[0], WEEKS[1])
@@ -125,7 +125,7 @@ def test_newest_first_and_only_before_a_run(history: History) -> None:
     runs = []
     for week in WEEKS[:3]:
         run = history.begin(week, "0.1.0")
-        history.record(run, pack(snapshot(started=week)))
+        history.record(run, pack(snapshot(started=week), history.key))
         history.finish(run, week)
         runs.append(run)
     assert [run.started for run, _ in history.snapshots("example.com", "")] == [*reversed(WEEKS[:3])]
@@ -136,7 +136,7 @@ def test_newest_first_and_only_before_a_run(history: History) -> None:
 def test_pruning_forgets_old_runs_and_what_only_they_held(history: History) -> None:
     for week, spf in zip(WEEKS, ("v=spf1 a -all", "v=spf1 b -all", "v=spf1 c -all", "v=spf1 d -all"), strict=True):
         run = history.begin(week, "0.1.0")
-        history.record(run, pack(snapshot(started=week, facts=facts(spf))))
+        history.record(run, pack(snapshot(started=week, facts=facts(spf)), history.key))
         history.finish(run, week)
     assert history.prune(2) == 2
     assert [run.started for run in history.runs()] == [*WEEKS[2:]]
@@ -148,7 +148,7 @@ def test_pruning_forgets_old_runs_and_what_only_they_held(history: History) -> N
 def test_the_export_has_everything_oldest_first(history: History) -> None:
     for week in WEEKS[:2]:
         run = history.begin(week, "0.1.0")
-        history.record(run, pack(snapshot(started=week)))
+        history.record(run, pack(snapshot(started=week), history.key))
         history.finish(run, week)
     first, second = history.export()
     assert (first["run"]["started"], second["run"]["started"]) == WEEKS[:2]
@@ -159,7 +159,7 @@ def test_the_export_has_everything_oldest_first(history: History) -> None:
 def test_hostile_texts_are_kept_as_they_are(history: History) -> None:
     odd = "x'; DROP TABLE runs; -- \ud800 \x1b[31m 例"
     run = history.begin(WEEKS[0], "0.1.0")
-    history.record(run, pack(snapshot(source="a.eml", facts=facts(odd))))
+    history.record(run, pack(snapshot(source="a.eml", facts=facts(odd)), history.key))
     ((_, kept),) = history.snapshots("example.com", "a.eml")
     assert kept.facts.value("spf.record") == odd.replace("\ud800", "\\ud800")
 
@@ -190,7 +190,7 @@ def test_texts_of_the_message_are_not_kept(tmp_path: Path) -> None:
     file = tmp_path / "h.db"
     history = History.open(f"sqlite:///{file}")
     run = history.begin(WEEKS[0], "0.1.0")
-    history.record(run, pack(snapshot(facts=facts(subject="Very secret words"))))
+    history.record(run, pack(snapshot(facts=facts(subject="Very secret words")), history.key))
     history.close()
     with sqlite3.connect(file) as connection:
         texts = [zlib.decompress(row[0]).decode() for row in connection.execute("SELECT data FROM blobs")]
@@ -204,7 +204,7 @@ def test_weeks_that_found_the_same_share_what_they_hold(tmp_path: Path) -> None:
     counts = []
     for week in WEEKS:
         run = history.begin(week, "0.1.0")
-        history.record(run, pack(snapshot(started=week, facts=facts(at=week))))
+        history.record(run, pack(snapshot(started=week, facts=facts(at=week)), history.key))
         history.finish(run, week)
         with sqlite3.connect(file) as connection:
             counts.append(connection.execute("SELECT count(*) FROM blobs").fetchone()[0])

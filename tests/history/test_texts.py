@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import re
 import stat
@@ -14,12 +15,13 @@ from msgspec.structs import replace
 
 from deliverability.auditors import catalogue
 from deliverability.history.pieces import pack
-from deliverability.history.store import History
+from deliverability.history.store import History, HistoryError
 from deliverability.history.texts import TEXTS, hidden
 from deliverability.model.facts import FactSet, FactType
 from tests.files import zip_of
 from tests.runs.test_weekly_stories import Life
 
+KEY = bytes(range(32))
 # Each word that begins with "zq" stands in the message and nowhere else.
 WORDS = re.compile(rb"zq[a-z0-9]{2,}", re.IGNORECASE)
 MAIL = b"""\
@@ -81,7 +83,7 @@ def test_no_word_of_a_message_is_in_the_database_its_log_or_its_export(tmp_path:
     for _ in range(2):
         asyncio.run(life.week())
     (first, second) = history.export()
-    assert first["facts"]["message.subject"]["value"].startswith("sha256:"), "the message was read"
+    assert first["facts"]["message.subject"]["value"].startswith("hmac:"), "the message was read"
     assert str(first).count("sha256:") > 30
     found = set(WORDS.findall(repr((first, second)).encode()))
     for file in tmp_path.glob("h.db*"):
@@ -123,21 +125,55 @@ def test_what_an_earlier_version_kept_is_not_given_out(tmp_path: Path) -> None:
     ((_, kept),) = history.snapshots()
     named = replace(kept.facts.facts["message.subject"], value="zqsubject")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("deliverability.history.pieces.without_texts", lambda snapshot: snapshot)
+        patch.setattr("deliverability.history.pieces.without_texts", lambda snapshot, key: snapshot)
         run = history.begin("2026-10-12T06:00:00Z", "0.1.0")
         history.finish(run, run.started)
         run = history.begin("2026-10-19T06:00:00Z", "0.1.0")
-        history.record(run, pack(replace(kept, facts=FactSet({**kept.facts.facts, "message.subject": named}, {}))))
+        history.record(
+            run, pack(replace(kept, facts=FactSet({**kept.facts.facts, "message.subject": named}, {})), history.key)
+        )
     (*_, exported) = history.export()
     history.close()
-    assert exported["facts"]["message.subject"]["value"] == hidden("zqsubject")
+    assert exported["facts"]["message.subject"]["value"] == hidden("zqsubject", history.key)
+    assert not WORDS.search(repr(exported).encode())
 
 
 def test_a_text_as_it_is_kept() -> None:
-    assert hidden("") == ""
-    once = hidden("会議")
-    assert re.fullmatch(r"sha256:[0-9a-f]{64}:2", once)
-    assert hidden(once) == once, "so that what was kept once may be kept again"
+    assert hidden("", KEY) == ""
+    once = hidden("会議", KEY)
+    assert re.fullmatch(r"hmac:[0-9a-f]{64}:2", once)
+    assert hidden(once, KEY) == once, "so that what was kept once may be kept again"
+    assert hidden("会議", bytes(32)) != once
+    earlier = f"sha256:{hashlib.sha256('会議'.encode()).hexdigest()}:2"
+    assert hidden(earlier, KEY) == once, "what an earlier version kept is the same text"
+
+
+def test_no_guess_can_be_held_against_a_history_or_its_export(tmp_path: Path) -> None:
+    """Neither the plain digest of a guessed address nor one with another key stands in it."""
+    file = tmp_path / "h.db"
+    history = History.open(f"sqlite:///{file}")
+    asyncio.run(Life(tmp_path, history, message=message()).week())
+    exported = [*history.export()]
+    key = history.key
+    history.close()
+    assert stat.S_IMODE((tmp_path / "h.db.key").stat().st_mode) == 0o600
+    assert (tmp_path / "h.db.key").read_bytes() == key
+    digests = set(re.findall(r"[0-9a-f]{64}", repr([each["facts"] for each in exported])))
+    for guess in ("zqfrom@shop.example", "<zqfrom@shop.example>", "zqsubject"):
+        assert hashlib.sha256(guess.encode()).hexdigest() not in digests
+        assert hidden(guess, bytes(32)).split(":")[1] not in digests
+    assert digests, "they are there"
+    again = History.open(f"sqlite:///{file}")
+    assert again.key == key
+    again.close()
+
+
+def test_a_key_that_is_damaged_is_told(tmp_path: Path) -> None:
+    (tmp_path / "h.db.key").write_bytes(b"short")
+    history = History.open(f"sqlite:///{tmp_path / 'h.db'}")
+    with pytest.raises(HistoryError, match=r"h\.db\.key is damaged"):
+        _ = history.key
+    history.close()
 
 
 # What the history keeps of a message as it is: codes, types, names of header fields, of hosts and of domains.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gzip
 import io
+import json
+import os
 import random
 import re
 import sqlite3
@@ -18,10 +20,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from deliverability.feedback import limits
+from deliverability.feedback import limits, places, readings, unpack
 from deliverability.feedback.trust import ANOTHERS_MAIL, KEY_GONE, NOT_AUTHENTICATED, NOT_VERIFIED_NOW
-from deliverability.history.observations import Observations
-from deliverability.history.store import History
+from deliverability.history.observations import Batch, Observations
+from deliverability.history.store import History, HistoryError
 from deliverability.history.window import window
 from deliverability.knowledge import shipped
 from deliverability.model.facts import Reason
@@ -33,6 +35,7 @@ from tests.corpus import corpus
 from tests.feedback.reports import BEGIN, NOW, metadata, record, report
 from tests.killed import Step, killed_at_every, some_or_every, stepping
 from tests.observations import contents, digest
+from tests.poison import every_way, poisoned
 from tests.signing import Rule, TableResolver, ed25519_key, published, sign
 
 pytestmark = pytest.mark.long
@@ -340,3 +343,107 @@ def test_mutated_reports_never_raise(tmp_path: Path, seed: int) -> None:
 def test_a_bomb_is_told(history: History, tmp_path: Path) -> None:
     (tmp_path / "bomb.gz").write_bytes(gzip.compress(b"<feedback>" + b" " * 30_000_000))
     assert codes(taken(history, tmp_path / "bomb.gz")) == [limits.BOMB.name]
+
+
+class TestOneOfMany:
+    """Whatever is wrong with one item, it is set aside with its reason, and all others are read, now and later."""
+
+    def folder(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "inbox"
+        folder.mkdir()
+        for number in (1, 2, 4, 5):
+            (folder / f"{number}.xml").write_bytes(made(number))
+        (folder / "3-poison.xml").write_bytes(made(3, reporter="poison.example"))
+        return folder
+
+    def check(self, history: History, tmp_path: Path, error: Exception) -> None:
+        folder = self.folder(tmp_path)
+        result = taken(history, folder, set_aside=tmp_path / "aside")
+        assert sum(tally.new for tally in result.tallies.values()) == 4
+        assert {each.report_id for each in _stored(history)} == {"1", "2", "4", "5"}
+        (problem,) = result.problems
+        assert (Path(problem.name).name, problem.lost) == ("3-poison.xml", True)
+        assert result.items == 5
+        machine = isinstance(error, (OSError, MemoryError))
+        again = taken(history, folder)
+        assert (again.seen, [each.name for each in again.problems] != []) == (4 if machine else 5, machine)
+
+    @every_way
+    def test_that_a_reader_fails_at(
+        self, history: History, tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        is_poison = lambda pieces, *_: b"poison" in b"".join(pieces())  # noqa: E731
+        poisoned(monkeypatch, readings, "read_aggregate", is_poison, error)
+        folder = self.folder(tmp_path)
+        result = taken(history, folder)
+        assert {each.report_id for each in _stored(history)} == {"1", "2", "4", "5"}
+        assert [(Path(each.name).name, each.lost) for each in result.problems] == [("3-poison.xml", True)]
+
+    @every_way
+    def test_that_is_not_even_unpacked(
+        self, history: History, tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        poisoned(monkeypatch, unpack, "_kind", lambda head: b"poison" in head, error)
+        result = taken(history, self.folder(tmp_path))
+        assert {each.report_id for each in _stored(history)} == {"1", "2", "4", "5"}
+        assert [(Path(each.name).name, each.lost) for each in result.problems] == [("3-poison.xml", True)]
+
+    @every_way
+    def test_that_cannot_be_kept(
+        self, history: History, tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        is_poison = lambda self, item, report, *_: report.reporter == "poison.example"  # noqa: E731
+        poisoned(monkeypatch, Batch, "aggregate", is_poison, error)
+        self.check(history, tmp_path, error)
+
+    @every_way
+    def test_that_shows_only_when_all_are_written(
+        self, history: History, tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        is_poison = lambda self: any("poison" in each.name for each in self._reports.values())  # noqa: E731
+        poisoned(monkeypatch, Batch, "flush", is_poison, error)
+        self.check(history, tmp_path, error)
+
+    @every_way
+    def test_a_place_that_breaks_off(
+        self, history: History, tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        poisoned(monkeypatch, places, "_folder", lambda path: "broken" in str(path), error)
+        result = taken(history, self.folder(tmp_path).rename(tmp_path / "broken"), self.folder(tmp_path))
+        assert len(_stored(history)) == 5
+        assert [(Path(each.name).name, each.lost) for each in result.problems] == [("broken", True)]
+
+    @every_way
+    def test_a_file_that_cannot_be_opened(
+        self, history: History, tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        poisoned(monkeypatch, places, "is_mailbox", lambda octets: b"poison" in octets, error)
+        result = taken(history, self.folder(tmp_path))
+        assert {each.report_id for each in _stored(history)} == {"1", "2", "4", "5"}
+        assert [(Path(each.name).name, each.lost) for each in result.problems] == [("3-poison.xml", True)]
+
+    def test_a_history_that_is_gone_ends_it(
+        self, history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        gone = sqlite3.OperationalError("database or disk is full")
+        poisoned(monkeypatch, Batch, "flush", lambda self: True, gone)
+        with pytest.raises(HistoryError, match="disk is full"):
+            taken(history, self.folder(tmp_path))
+
+    def test_names_and_texts_that_no_database_takes(self, history: History, tmp_path: Path) -> None:
+        folder = tmp_path / "inbox"
+        folder.mkdir()
+        (folder / "1.xml").write_bytes(made(1))
+        (folder / os.fsdecode(b"\xff\xfe.xml")).write_bytes(b"<feedback>")
+        tls = json.dumps(
+            {
+                "organization-name": "a\ud800b\0",
+                "report-id": "\udfff",
+                "date-range": {"start-datetime": "2025-11-23T00:00:00Z", "end-datetime": "2025-11-23T23:59:59Z"},
+                "policies": [{"policy": {"policy-type": "sts", "policy-domain": "example.com"}, "summary": {}}],
+            }
+        )
+        (folder / "2.json").write_text(tls)
+        result = taken(history, folder)
+        assert sum(tally.new for tally in result.tallies.values()) == 2
+        assert len(result.problems) >= 1

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from deliverability.cli.command import Command
+from deliverability.cli.fleet.status import tell_damaged
 from deliverability.cli.language import language
 from deliverability.cli.options import plain_errors, speaking_option
 from deliverability.cli.types import OneOf, PathOf
@@ -32,12 +33,15 @@ def command(folder: Path, sql: str, style: str) -> int:
         from deliverability.runs.fleet.tables import query
 
         try:
-            with opened(folder) as fleet, query(fleet, sql) as (columns, rows):
-                for piece in {"text": _text, "csv": _csv, "json": _json}[style](columns, rows):
-                    show(piece)
+            with opened(folder) as fleet:
+                damaged = fleet.check()
+                with query(fleet, sql) as (columns, rows):
+                    for piece in {"text": _text, "csv": _csv, "json": _json}[style](columns, rows):
+                        show(piece)
         except OSError as error:
             raise InputError(not_written(str(folder), error)) from None
-    return 0
+    tell_damaged(damaged)
+    return 3 if damaged else 0
 
 
 def _csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:

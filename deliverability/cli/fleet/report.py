@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deliverability.cli.command import Command
+from deliverability.cli.fleet.status import tell_damaged
 from deliverability.cli.language import language
 from deliverability.cli.options import lang_option, plain_errors, rule_folders_option, rule_problems
 from deliverability.cli.types import PathOf
@@ -46,7 +47,12 @@ def command(folder: Path, output: tuple[Path, ...], compare: Path | None, parque
             rules = load_rules(params["rules"])
         with ExitStack() as stack:
             fleet = stack.enter_context(opened(folder))
-            older = stack.enter_context(opened(compare)).rows() if compare else None
+            damaged = fleet.check()
+            older = None
+            if compare:
+                before = stack.enter_context(opened(compare))
+                damaged += before.check()
+                older = before.rows()
             found = causes(fleet.rows(), rules, fleet.day, older)
             if parquet:
                 try:
@@ -60,9 +66,10 @@ def command(folder: Path, output: tuple[Path, ...], compare: Path | None, parque
             put(FORMATS[path.suffix.lower()](found, speaker), path)
         if not output:
             show("\n".join(_lines(fleet_view(found, speaker))) + "\n")
+    tell_damaged(damaged)
     if left:
         click.echo(language().say("cli.fleet-idle", left=f"{left:,}"), err=True)
-    return 0
+    return 3 if damaged else 0
 
 
 def _lines(view: FleetView) -> Iterator[str]:

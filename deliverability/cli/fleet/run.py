@@ -255,6 +255,12 @@ class _RunListener:
             say = language().say
             self._line(say("cli.fleet-refused", line=str(line), text=detail_words(why, say)))
 
+    def damaged(self, why: Detail) -> None:
+        from deliverability.words.details import detail_words
+
+        say = language().say
+        self._line(say("cli.warning", text=detail_words(why, say)))
+
     def done(self, domains: int) -> None:
         if self._progress is not None:
             self._progress.tick(time.monotonic(), domains)

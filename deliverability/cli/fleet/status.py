@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +13,13 @@ from deliverability.cli.language import language
 from deliverability.cli.options import plain_errors, speaking_option, text_or_json_option
 from deliverability.cli.progress import clock
 from deliverability.cli.types import PathOf
-from deliverability.model.codec import json_text
+from deliverability.model.codec import encode, json_text
 
 if TYPE_CHECKING:
+    from deliverability.model.codes import Detail
     from deliverability.model.fleet import FleetStatus
+
+_SHOWN = 20
 
 
 @click.command("fleet-status", cls=Command)
@@ -33,7 +36,20 @@ def command(folder: Path, style: str) -> int:
         click.echo(json_text(_as_json(status), indent=2))
     else:
         click.echo("\n".join(status_lines(status)))
-    return 0
+    tell_damaged(status.damaged)
+    return 3 if status.damaged else 0
+
+
+def tell_damaged(damaged: Sequence[Detail]) -> None:
+    """Name the files of shards that are not as they were written."""
+    from deliverability.cli.ending import visible
+    from deliverability.words.details import detail_words
+
+    say = language().say
+    for each in damaged[:_SHOWN]:
+        click.echo(say("cli.warning", text=visible(detail_words(each, say))), err=True)
+    if len(damaged) > _SHOWN:
+        click.echo(say("cli.more-problems", n=f"{len(damaged) - _SHOWN:,}"), err=True)
 
 
 def _as_json(status: FleetStatus) -> dict[str, object]:
@@ -49,6 +65,7 @@ def _as_json(status: FleetStatus) -> dict[str, object]:
         "rate": round(status.rate, 3),
         "seconds_left": None if status.seconds_left is None else round(status.seconds_left, 3),
         "digest": status.digest,
+        "damaged": [encode(each) for each in status.damaged],
     }
 
 

@@ -32,11 +32,7 @@ _MODIFIER = regex(r"([a-z][a-z0-9\-_.]*)=(.*)", re.IGNORECASE | re.DOTALL | re.A
 _CIDR = regex(r"(?:/(\d+))?(?://(\d+))?\Z", re.ASCII)
 
 
-@cache
-def _toplabel() -> re.Pattern[str]:
-    return re.compile(r"(?=[a-z0-9-]*[a-z-])[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.IGNORECASE)
-
-
+_TOPLABEL = regex(r"(?=[a-z0-9-]*[a-z-])[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.IGNORECASE)
 _MACRO = regex(r"%\{([slodiphcrtv])(\d*)(r?)([.\-+,/_=]*)\}", re.IGNORECASE | re.ASCII)
 _VISIBLE = regex(r"[\x21-\x7e]*\Z")
 _VISIBLE_OR_SPACE = regex(r"[\x20-\x7e]*\Z")
@@ -121,8 +117,8 @@ def parse_macro_string(text: str, *, explanation: bool = False) -> MacroString:
     `explanation` allows blanks and the letters c, r and t, as in the text that `exp` fetches.
     Raises SpfSyntaxError.
     """
-    allowed = _VISIBLE_OR_SPACE if explanation else _VISIBLE
-    if not allowed.match(text) or _RAW_OCTET.search(text):
+    allowed = _VISIBLE_OR_SPACE.match(text) if explanation else _VISIBLE.match(text)
+    if not allowed or _RAW_OCTET.search(text):
         raise SpfSyntaxError(NOT_ASCII())
     pieces: list[str | MacroExpand] = []
     position = 0
@@ -165,7 +161,7 @@ def check_domain_spec(text: str) -> None:
     _, dot, label = text.removesuffix(".").rpartition(".")
     if not dot:
         raise SpfSyntaxError(NOT_FULL(name=text))
-    if not _toplabel().fullmatch(label):
+    if not _TOPLABEL.fullmatch(label):
         if re.fullmatch(r"[\d.]+", text):
             raise SpfSyntaxError(ADDRESS_AS_NAME(name=text))
         raise SpfSyntaxError(BAD_LABEL(label=label))

@@ -125,7 +125,7 @@ def _is_right(word: str) -> bool:
     if term is None or isinstance(term, BadTerm):
         return False
     # A comma is allowed in a name by the letter of the grammar; no host has one.
-    if re.search(r"[,;]", re.sub(r"%\{[^}]*\}", "", word)) and not isinstance(term, Modifier):
+    if re.search(r"[,;]", re.sub(r"%\{[^{}]*+\}", "", word)) and not isinstance(term, Modifier):
         return False
     return not (isinstance(term, Modifier) and (term.name in _MEANT_AS_MECHANISM or _is_version(term)))
 

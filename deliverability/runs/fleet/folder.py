@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from deliverability.model.codec import decode_detail
-from deliverability.model.codes import Code
+from deliverability.model.codes import Code, Detail
 from deliverability.model.errors import InputError
 from deliverability.model.fleet import FleetRow, FleetStatus, FleetSubject
 from deliverability.runs.fleet.manifest import Manifest, ShardState, parts_in
-from deliverability.runs.fleet.shards import FACTS, fleet_digest, read_lines, read_rows
+from deliverability.runs.fleet.shards import FACTS, FEWER, FINDINGS, fleet_digest, read_lines, read_packed, read_rows
 
 NO_FLEET = Code("fleet-none", ("folder",))
 MIXED_LISTS = Code("fleet-mixed-lists", ("folder",))
@@ -38,6 +38,18 @@ def opened(folder: Path) -> Iterator[FleetFolder]:
         yield FleetFolder(folder, manifests)
 
 
+def shard_fault(folder: Path, state: ShardState, domains: int) -> Detail | None:
+    """What is wrong with the files of a shard of so many domains that is done; None: they are as they were written."""
+    try:
+        for kind, digest in ((FACTS, state.facts), (FINDINGS, state.findings)):
+            read_packed(folder, kind, state.number, digest)
+    except InputError as error:
+        return error.detail
+    if state.domains != domains:
+        return FEWER(n=state.domains, of=domains)
+    return None
+
+
 class FleetFolder:
     """The manifests of a folder as one. What several of them have done counts as the first one says."""
 
@@ -49,6 +61,20 @@ class FleetFolder:
             for state in manifest.done():
                 states.setdefault(state.number, state)
         self.done = [states[number] for number in sorted(states)]
+
+    def check(self) -> tuple[Detail, ...]:
+        """Let go of shards whose files are not as they were written; says which files, and why."""
+        lost: list[Detail] = []
+        sound: list[ShardState] = []
+        size_of = self.manifests[0].size_of
+        for state in self.done:
+            wrong = shard_fault(self.folder, state, size_of(state.number))
+            if wrong is None:
+                sound.append(state)
+            else:
+                lost.append(wrong)
+        self.done = sound
+        return tuple(lost)
 
     @property
     def judged(self) -> set[str]:
@@ -68,7 +94,7 @@ class FleetFolder:
     def rows(self) -> Iterator[FleetRow]:
         """The judgement of every domain that is done, in the order of the input. Raises InputError."""
         for each in self.done:
-            yield from read_rows(self.folder, each.number)
+            yield from read_rows(self.folder, each.number, each.findings, each.domains)
 
     @property
     def settings(self) -> dict[str, str]:
@@ -83,10 +109,11 @@ class FleetFolder:
     def facts_of(self, domain: str) -> dict[str, Any]:
         """The facts of one domain (A-label) as JSON. Raises InputError where there are none."""
         shard = self._shard(domain)
-        if not any(state.number == shard for state in self.done):
+        state = next((each for each in self.done if each.number == shard), None)
+        if state is None:
             raise InputError(NOT_YET(domain=domain))
-        documents = read_lines(self.folder, FACTS, shard)
-        found: dict[str, Any] = next(each for each in documents if each["subject"]["domain"] == domain)
+        documents = list(read_lines(self.folder, FACTS, shard, state.facts, state.domains))
+        found: dict[str, Any] = documents[self.manifests[0].place_of(domain)]
         if (lost := decode_detail(found.get("lost"))) is not None:
             raise InputError(NOTHING_OF(domain=domain, detail=lost))
         return found

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from deliverability.inputs import NO_DOMAIN, parse_domain, parse_selector
 from deliverability.model.codes import Code
-from deliverability.model.errors import InputError, file_error
+from deliverability.model.errors import InputError, file_error, reason_of, set_aside
 from deliverability.model.facts import Purpose
 from deliverability.model.fleet import FleetSubject
 from deliverability.runs.fleet.manifest import ListLine
@@ -118,10 +118,10 @@ def _table(lines: Iterable[str], number: int, names: Sequence[str], delimiter: s
 
 
 def _line(number: int, make: Callable[[], FleetSubject]) -> ListLine:
-    try:
+    wrong: list[Exception] = []
+    with set_aside(wrong.append):
         return ListLine(number, make())
-    except InputError as error:
-        return ListLine(number, error.detail)
+    return ListLine(number, reason_of(wrong[0]))
 
 
 def _of_row(names: Sequence[str], cells: Sequence[str]) -> FleetSubject:

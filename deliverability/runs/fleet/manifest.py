@@ -8,7 +8,8 @@ Tables::
     subject   number from 0 in the order of the input, domain, about (JSON, see FleetSubject; empty: nothing)
     refused   lines of the input that name no domain: line, why (JSON of a detail)
     shard     of each that is done: number, domains, failed (of them, with a look-up that failed), retried (1: those
-              were asked again), judged (digest of program, rules and selection), digest (runs.fleet.shards), at
+              were asked again), judged (digest of program, rules and selection), digest (runs.fleet.shards), at, and
+              facts and findings (SHA-256 of the octets of its files)
     session   each time that somebody worked on it: started, seconds, domains done
 
 A shard is done once it stands here; its files are in place before. The journal of SQLite is a file only while
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,6 +30,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import astuple
 
+from deliverability._files import private
 from deliverability.model.codec import decode_detail, encode
 from deliverability.model.codes import Code, Detail
 from deliverability.model.errors import InputError
@@ -37,6 +40,7 @@ from deliverability.runs.fleet.shards import SHARD
 
 FORMAT = 1
 NEWER_FLEET = Code("fleet-newer", ("file",))
+DAMAGED_MANIFEST = Code("fleet-manifest-damaged", ("file", "why"))
 OTHER_LIST = Code("fleet-other-list", ("folder", "new", "gone", "other"))
 _NAME = re.compile(r"manifest(?:-(\d+)-of-(\d+))?\.sqlite3")
 _SCHEMA = """
@@ -48,10 +52,13 @@ CREATE TABLE subject (number INTEGER PRIMARY KEY, domain TEXT NOT NULL UNIQUE, a
 CREATE TABLE refused (line INTEGER PRIMARY KEY, why TEXT NOT NULL);
 CREATE TABLE shard (
     number INTEGER PRIMARY KEY, domains INTEGER NOT NULL, failed INTEGER NOT NULL, retried INTEGER NOT NULL,
-    judged TEXT NOT NULL, digest TEXT NOT NULL, at TEXT NOT NULL
+    judged TEXT NOT NULL, digest TEXT NOT NULL, at TEXT NOT NULL, facts TEXT NOT NULL, findings TEXT NOT NULL
 );
 CREATE TABLE session (started TEXT NOT NULL, seconds REAL NOT NULL, domains INTEGER NOT NULL);
 """
+
+
+_MARKS = ", ".join("?" * 9)  # of the table of shards
 
 
 class FleetPart(Struct, frozen=True):
@@ -80,6 +87,8 @@ class ShardState(Struct, frozen=True):
     judged: str
     digest: str
     at: str
+    facts: str
+    findings: str
 
 
 class ListLine(Struct, frozen=True):
@@ -98,16 +107,50 @@ def parts_in(folder: Path) -> list[FleetPart]:
 
 
 class Manifest:
-    """An open manifest. Raises sqlite3.Error where the file is none, InputError where a newer version wrote it."""
+    """An open manifest. Raises InputError where the file is none or damaged, or a newer version wrote it."""
 
     def __init__(self, folder: Path, part: FleetPart) -> None:
         self.part = part
         self.path = folder / part.file
         # Autocommit: transactions are begun where they are meant.
+        if not self.path.exists():
+            os.close(private(str(self.path), os.O_CREAT | os.O_WRONLY))
         self._base = sqlite3.connect(self.path, isolation_level=None, timeout=30)
-        self._base.execute("PRAGMA synchronous = FULL")
-        if self.begun and self._one("format") > FORMAT:
-            raise InputError(NEWER_FLEET(file=str(self.path)))
+        try:
+            self._base.execute("PRAGMA synchronous = FULL")
+            if self.begun:
+                if self._one("format") > FORMAT:
+                    raise InputError(NEWER_FLEET(file=str(self.path)))
+                self._check()
+        except InputError:
+            self.close()
+            raise
+        except Exception as error:  # what SQLite, JSON and text say of octets that are not what was written
+            self.close()
+            why = str(error) or type(error).__name__
+            raise InputError(DAMAGED_MANIFEST(file=str(self.path), why=why)) from None
+
+    def _check(self) -> None:
+        """Raises ValueError, or whatever SQLite does, where it is not as it was written."""
+        sums = _Read()
+        place = -1
+        for place, (number, domain, about) in enumerate(self._base.execute("SELECT * FROM subject ORDER BY number")):
+            if number != place:
+                raise ValueError(f"subject {place} is missing")
+            sums.add(domain, about)
+        sound = (
+            sums.digest == self.list_digest
+            and all(isinstance(each, str) for each in self.settings.values())
+            and self.size > 0
+            and self.duplicates >= 0
+            and (self._one("part"), self._one("parts")) == (self.part.number, self.part.of)
+            and all(each.number in self.shards and 0 <= each.failed <= each.domains for each in self.done())
+        )
+        if not sound:
+            raise ValueError("it is not as it was written")
+        for _ in self.refused():
+            pass
+        self.newest_session()
 
     def close(self) -> None:
         """Let go of the file."""
@@ -233,25 +276,34 @@ class Manifest:
         row = self._base.execute("SELECT number FROM subject WHERE domain = ?", (domain,)).fetchone()
         return None if row is None else int(row[0]) // self.size
 
+    def place_of(self, domain: str) -> int:
+        """The line of a domain (A-label) of the list in the files of its shard, counted from 0."""
+        row = self._base.execute("SELECT number FROM subject WHERE domain = ?", (domain,)).fetchone()
+        return int(row[0]) % self.size
+
     # --- what is done ---
 
     def done(self) -> Iterator[ShardState]:
         """The shards that are done, in order."""
-        columns = "number, domains, failed, retried, judged, digest, at"
+        columns = "number, domains, failed, retried, judged, digest, at, facts, findings"
         for row in self._base.execute(f"SELECT {columns} FROM shard ORDER BY number"):  # noqa: S608 - our own words
-            number, domains, failed, retried, judged, digest, at = row
-            yield ShardState(number, domains, failed, bool(retried), judged, digest, at)
+            number, domains, failed, retried, *others = row
+            yield ShardState(number, domains, failed, bool(retried), *others)
 
     def finish(self, state: ShardState) -> None:
         """A shard is done: its files are in their place."""
         values = (*astuple(state)[:3], int(state.retried), *astuple(state)[4:])
-        self._base.execute("INSERT OR REPLACE INTO shard VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+        self._base.execute(f"INSERT OR REPLACE INTO shard VALUES ({_MARKS})", values)  # noqa: S608
+
+    def forget(self, shard: int) -> None:
+        """A shard is to be done again: its files are not as they were written."""
+        self._base.execute("DELETE FROM shard WHERE number = ?", (shard,))
 
     def adopt(self, states: Iterable[ShardState]) -> None:
         """Take over what other parts have done, all or nothing; what is done here already stays."""
         values = [(*astuple(each)[:3], int(each.retried), *astuple(each)[4:]) for each in states]
         self._base.execute("BEGIN IMMEDIATE")
-        self._base.executemany("INSERT OR IGNORE INTO shard VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+        self._base.executemany(f"INSERT OR IGNORE INTO shard VALUES ({_MARKS})", values)  # noqa: S608
         self._base.execute("COMMIT")
 
     # --- who worked on it ---

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from deliverability.model.codes import Code, Detail
 from deliverability.model.errors import InputError
@@ -20,10 +21,10 @@ from deliverability.model.fleet import FleetStatus, FleetSubject
 from deliverability.ports.clock import SystemClock, stamp
 from deliverability.runs.alone import LOCK, is_held, only_one
 from deliverability.runs.fleet.engines import Engine
-from deliverability.runs.fleet.folder import FleetFolder, opened
+from deliverability.runs.fleet.folder import FleetFolder, opened, shard_fault
 from deliverability.runs.fleet.lists import FleetList
 from deliverability.runs.fleet.manifest import FleetPart, Manifest, ShardState, parts_in
-from deliverability.runs.fleet.shards import FACTS, FINDINGS, read_packed, shard_file
+from deliverability.runs.fleet.shards import FACTS, FINDINGS, read_packed
 from deliverability.runs.fleet.work import Mode, ShardTask
 from deliverability.runs.job import Options
 
@@ -66,6 +67,10 @@ class Listener(Protocol):
 
     def refused(self, line: int, why: Detail) -> None:
         """A line of the input names no domain."""
+        ...
+
+    def damaged(self, why: Detail) -> None:
+        """A file of a shard that was done is not as it was written; the shard is done again."""
         ...
 
     def done(self, domains: int) -> None:
@@ -127,9 +132,16 @@ def fleet(job: FleetJob, engine: Engine, listener: Listener, stop: Stop) -> Flee
 
 
 def fleet_status(folder: Path) -> FleetStatus:
-    """How far the run of a folder is. Raises InputError where there is none."""
+    """How far the run of a folder is; shards whose files are not as they were written do not count.
+
+    Of a run that is going on files are just being replaced, and not looked at. Raises InputError where there is none.
+    """
     with opened(folder) as found:
-        return _status(found)
+        status = _status(found)
+        if status.running:
+            return status
+        damaged = found.check()
+        return replace(_status(found), damaged=damaged) if damaged else status
 
 
 def _status(found: FleetFolder) -> FleetStatus:
@@ -177,8 +189,8 @@ class _Run:
         self._listener = listener
         self._stop = stop
         self._manifest = manifest
-        # What somebody took away is done again.
-        self._states: dict[int, ShardState] = {each.number: each for each in manifest.done() if self._is_there(each)}
+        self._damaged: list[Detail] = []
+        self._states: dict[int, ShardState] = {each.number: each for each in manifest.done() if self._is_sound(each)}
         self._lost: list[int] = []
 
     def go(self) -> FleetEnd:
@@ -189,6 +201,8 @@ class _Run:
             raise InputError(OTHER_RULES(folder=str(job.folder), n=sum(self._states[each].domains for each in stale)))
         for line, why in manifest.refused():
             self._listener.refused(line, why)
+        for wrong in self._damaged:
+            self._listener.damaged(wrong)
         missing = [number for number in ours if number not in self._states]
         with opened(job.folder) as found:
             before = _status(found)
@@ -203,8 +217,13 @@ class _Run:
         undone = any(number not in self._states and number not in self._lost for number in ours)
         return FleetEnd(status, self._stop.wanted and undone, tuple(self._lost))
 
-    def _is_there(self, state: ShardState) -> bool:
-        return all(shard_file(self._job.folder, kind, state.number).is_file() for kind in (FACTS, FINDINGS))
+    def _is_sound(self, state: ShardState) -> bool:
+        """Whether the files of a shard are as they were written; what somebody took away or damaged is done again."""
+        wrong = shard_fault(self._job.folder, state, self._manifest.size_of(state.number))
+        if wrong is not None:
+            self._damaged.append(wrong)
+            self._manifest.forget(state.number)
+        return wrong is None
 
     def _do(self, clock: _Clock, tasks: Callable[[], Iterator[ShardTask]]) -> None:
         with contextlib.closing(self._engine.map(tasks())) as finished:
@@ -239,7 +258,9 @@ class _Run:
         subjects = tuple((each, self._job.options(each)) for each in self._manifest.subjects(number))
         before = {}
         if mode is not Mode.GATHER:
-            before = {kind: read_packed(self._job.folder, kind, number) for kind in (FACTS, FINDINGS)}
+            state = self._states[number]
+            digests = {FACTS: state.facts, FINDINGS: state.findings}
+            before = {kind: read_packed(self._job.folder, kind, number, each) for kind, each in digests.items()}
         return ShardTask(number, subjects, mode, before)
 
 

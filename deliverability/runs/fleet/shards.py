@@ -25,9 +25,9 @@ from typing import Any
 
 import msgspec
 
-from deliverability._files import write_whole
-from deliverability.model.codes import Code, Detail
-from deliverability.model.errors import InputError, file_error
+from deliverability._files import PRIVATE, PRIVATE_FOLDER, write_whole
+from deliverability.model.codes import Code
+from deliverability.model.errors import InputError, file_error, reason_of, until_lost
 from deliverability.model.fleet import FleetRow
 
 SHARD = 200
@@ -35,6 +35,8 @@ SHARD = 200
 FACTS, FINDINGS = "facts", "findings"
 _LEVEL = 3  # half the time of 6, for a tenth more octets
 DAMAGED_SHARD = Code("fleet-damaged", ("file", "why"))
+ALTERED = Code("fleet-altered", ("octets",))
+FEWER = Code("fleet-fewer-lines", ("n", "of"))
 
 
 def shard_file(folder: Path, kind: str, number: int) -> Path:
@@ -69,17 +71,25 @@ def write_shard(folder: Path, number: int, pieces: Mapping[str, bytes]) -> None:
     """Write the files of a shard, each whole or not at all. Raises OSError."""
     for kind, data in pieces.items():
         path = shard_file(folder, kind, number)
-        path.parent.mkdir(exist_ok=True)
-        write_whole(path, data)
+        path.parent.mkdir(PRIVATE_FOLDER, exist_ok=True)
+        write_whole(path, data, mode=PRIVATE)
 
 
-def read_packed(folder: Path, kind: str, number: int) -> bytes:
-    """A shard's file as it is. Raises InputError where it cannot be read."""
+def file_digest(octets: bytes) -> str:
+    """SHA-256 (hex) of a file, which the manifest keeps of each."""
+    return hashlib.sha256(octets).hexdigest()
+
+
+def read_packed(folder: Path, kind: str, number: int, digest: str) -> bytes:
+    """A shard's file. Raises InputError where it cannot be read, or is not what was written, which `digest` tells."""
     path = shard_file(folder, kind, number)
     try:
-        return path.read_bytes()
+        octets = path.read_bytes()
     except OSError as error:
         raise InputError(file_error(path, error)) from None
+    if file_digest(octets) != digest:
+        raise InputError(DAMAGED_SHARD(file=str(path), why=ALTERED(octets=len(octets))))
+    return octets
 
 
 def lines_of(packed: bytes) -> Iterator[Any]:
@@ -88,27 +98,26 @@ def lines_of(packed: bytes) -> Iterator[Any]:
         yield json.loads(line)
 
 
-def read_lines(folder: Path, kind: str, number: int) -> Iterator[Any]:
-    """Each line of a shard's file. Raises InputError where it is not there or damaged."""
-    packed = read_packed(folder, kind, number)
-    try:
-        yield from lines_of(packed)
-    except (OSError, EOFError, zlib.error, ValueError) as error:
-        raise InputError(_damaged(folder, kind, number, error)) from None
+def read_lines(folder: Path, kind: str, number: int, digest: str, domains: int) -> Iterator[Any]:
+    """Each line of a shard's file, of so many domains. Raises InputError where it is not there or damaged."""
+    lost: list[Exception] = []
+    found = 0
+    for line in until_lost(lines_of(read_packed(folder, kind, number, digest)), lost.append):
+        found += 1
+        yield line
+    if lost or found != domains:
+        why = reason_of(lost[0]) if lost else FEWER(n=found, of=domains)
+        raise InputError(DAMAGED_SHARD(file=str(shard_file(folder, kind, number)), why=why))
 
 
-def read_rows(folder: Path, number: int) -> Iterator[FleetRow]:
+def read_rows(folder: Path, number: int, digest: str, domains: int) -> Iterator[FleetRow]:
     """The judgements of a shard. Raises InputError as `read_lines` does."""
-    for data in read_lines(folder, FINDINGS, number):
-        try:
-            row = FleetRow.from_json(data)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise InputError(_damaged(folder, FINDINGS, number, error)) from None
-        yield row
-
-
-def _damaged(folder: Path, kind: str, number: int, error: Exception) -> Detail:
-    return DAMAGED_SHARD(file=str(shard_file(folder, kind, number)), why=str(error) or type(error).__name__)
+    lost: list[Exception] = []
+    yield from until_lost(
+        map(FleetRow.from_json, read_lines(folder, FINDINGS, number, digest, domains)), lost.append, but=(InputError,)
+    )
+    for error in lost:
+        raise InputError(DAMAGED_SHARD(file=str(shard_file(folder, FINDINGS, number)), why=reason_of(error)))
 
 
 # --- what stays the same from run to run ---

@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import secrets
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
-from deliverability._files import move
+from deliverability._files import PRIVATE_FOLDER, move, private
 from deliverability.model.codes import Code
-from deliverability.model.errors import InputError
+from deliverability.model.errors import InputError, set_aside
 from deliverability.model.fleet import FleetRow
 from deliverability.model.report import Outcome
 from deliverability.runs.fleet.folder import FleetFolder
@@ -151,20 +152,18 @@ def _lite(fleet: FleetFolder) -> tuple[Any, tuple[type[Exception], ...]]:
 
 
 def _state_of(path: Path) -> str:
-    if not path.exists():
-        return ""
-    base = sqlite3.connect(path)
-    try:
-        return str(base.execute("SELECT state FROM made_from").fetchone()[0])
-    except sqlite3.Error:
-        return ""
-    finally:
-        base.close()
+    state = ""
+    if path.exists():
+        base = sqlite3.connect(path)
+        with set_aside(lambda error: None), closing(base):  # whatever it is, it is made again
+            state = str(base.execute("SELECT state FROM made_from").fetchone()[0])
+    return state
 
 
 def _write_lite(path: Path, fleet: FleetFolder) -> None:
     made = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
+        os.close(private(str(made), os.O_CREAT | os.O_EXCL | os.O_WRONLY))
         base = sqlite3.connect(made, isolation_level=None)
         try:
             # Nothing is lost if it breaks off: it is made again.
@@ -209,10 +208,10 @@ def write_parquet(fleet: FleetFolder) -> Path:
         raise InputError(NO_DUCKDB())
     folder = fleet.folder / "tables"
     state = folder / "digest"
-    if state.exists() and state.read_text("utf-8") == fleet.state:
+    if state.exists() and state.read_bytes() == fleet.state.encode():
         return folder
     made = folder.with_name(f".tables.{secrets.token_hex(4)}.part")
-    made.mkdir()
+    made.mkdir(PRIVATE_FOLDER)
     try:
         _write_parquet(made, fleet)
         (made / "digest").write_text(fleet.state, "utf-8")

@@ -34,7 +34,16 @@ from deliverability.protocols.dmarc.psl import registered_domain
 from deliverability.runs.engine import gather_facts
 from deliverability.runs.fleet.judging import judged_by, row_of
 from deliverability.runs.fleet.manifest import ShardState
-from deliverability.runs.fleet.shards import FACTS, FINDINGS, Lines, compact, facts_line, lines_of, shard_digest
+from deliverability.runs.fleet.shards import (
+    FACTS,
+    FINDINGS,
+    Lines,
+    compact,
+    facts_line,
+    file_digest,
+    lines_of,
+    shard_digest,
+)
 from deliverability.runs.job import Job, Options
 from deliverability.runs.rules import load_rules
 from deliverability.runs.saved import audited_of, document_of
@@ -177,6 +186,7 @@ class Workshop:
         async with asyncio.TaskGroup() as group:
             for place in range(len(task.subjects)):
                 group.create_task(one(place))
+        pieces = {FACTS: facts.packed(), FINDINGS: findings.packed()}
         state = ShardState(
             number=task.number,
             domains=len(task.subjects),
@@ -185,8 +195,10 @@ class Workshop:
             judged=self._judged,
             digest=shard_digest(digests),
             at=stamp(self._ports.clock.now()),
+            facts=file_digest(pieces[FACTS]),
+            findings=file_digest(pieces[FINDINGS]),
         )
-        return ShardDone(task.number, state, {FACTS: facts.packed(), FINDINGS: findings.packed()}, tuple(crashes))
+        return ShardDone(task.number, state, pieces, tuple(crashes))
 
     async def _domain(
         self, subject: FleetSubject, options: Options, mode: Mode, before: _Before | None, crashes: list[str]

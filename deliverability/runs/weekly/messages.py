@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import glob
 import mailbox
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
@@ -18,7 +19,7 @@ from deliverability.mail.dates import parse_date
 from deliverability.mail.origin import HEAD_OCTETS, own_domain
 from deliverability.mail.reader import read
 from deliverability.model.codes import Code
-from deliverability.model.errors import InputError
+from deliverability.model.errors import InputError, set_aside
 from deliverability.model.facts import Purpose
 from deliverability.model.names import is_within
 from deliverability.runs.job import Sample
@@ -55,13 +56,19 @@ class NoMessages(InputError):
     """A place for messages that cannot be read, or does not exist."""
 
 
-def pick(places: Sequence[str], domains: Sequence[str], folder: Path) -> dict[str, list[Picked]]:
+def pick(
+    places: Sequence[str],
+    domains: Sequence[str],
+    folder: Path,
+    lost: Callable[[Exception], None] = lambda error: None,
+) -> dict[str, list[Picked]]:
     """The messages of each domain.
 
     Args:
         places: files, globs, folders, Maildirs and mbox files; what kind of mail it is may stand before each.
         domains: A-labels; a message belongs to the longest that its author domain is or lies below.
         folder: what `places` are named from in `Picked.source`.
+        lost: is told of a message among several that cannot be read; the newest of the others counts.
 
     Raises:
         NoMessages: where a place does not exist, cannot be read, or is a file that is no e-mail.
@@ -83,8 +90,9 @@ def pick(places: Sequence[str], domains: Sequence[str], folder: Path) -> dict[st
             if domain is not None:
                 found[domain].append(Picked(source, single.name, path=single, purpose=purpose))
             continue
-        for domain, head in _newest(_heads(place, source), domains).items():
-            found[domain].append(Picked(source, head.name, head.path, head.data(), purpose))
+        for domain, head in _newest(_heads(place, source, lost), domains).items():
+            with set_aside(lost):
+                found[domain].append(Picked(source, head.name, head.path, head.data(), purpose))
     return found
 
 
@@ -126,11 +134,11 @@ def _single(place: str) -> Path | None:
         return None if file.read(5) == b"From " else path
 
 
-def _heads(place: str, source: str) -> Iterator[_Head]:
+def _heads(place: str, source: str, lost: Callable[[Exception], None]) -> Iterator[_Head]:
     path = Path(place)
     try:
         if path.is_file():
-            yield from _of_mbox(path)
+            yield from _of_mbox(path, lost)
             return
         files: Iterable[Path]
         if path.is_dir():
@@ -146,8 +154,8 @@ def _heads(place: str, source: str) -> Iterator[_Head]:
         # A mail program or listener that is running may have let go of some meanwhile.
         there = [(changed, each.name, each) for each in files if (changed := _changed(each)) is not None]
         for _, _, file in sorted(there, reverse=True)[:MAX_LOOKED_AT]:
-            if (head := _head_or_gone(file, source)) is not None:
-                yield head
+            with set_aside(partial(_lost_file, file, lost)):
+                yield _head_of(file, source)
     except OSError as error:
         raise NoMessages(MESSAGES_UNREADABLE(place=source, why=error.strerror or str(error))) from None
 
@@ -159,13 +167,10 @@ def _changed(file: Path) -> float | None:
         return None
 
 
-def _head_or_gone(file: Path, source: str) -> _Head | None:
-    try:
-        return _head_of(file, source)
-    except NoMessages:
-        if _changed(file) is None:
-            return None
-        raise
+def _lost_file(file: Path, lost: Callable[[Exception], None], error: Exception) -> None:
+    """One of many that cannot be read, unless that is because it has gone."""
+    if _changed(file) is not None:
+        lost(error)
 
 
 def _head_of(file: Path, source: str) -> _Head:
@@ -182,12 +187,13 @@ def _head_of(file: Path, source: str) -> _Head:
     return _Head(file.name, domain, when, path=file, mail=kinds.kind_of(octets) == kinds.MESSAGE)
 
 
-def _of_mbox(path: Path) -> Iterator[_Head]:
+def _of_mbox(path: Path, lost: Callable[[Exception], None]) -> Iterator[_Head]:
     with contextlib.closing(mailbox.mbox(path, create=False)) as box:
         for number, key in enumerate(box.iterkeys()):
-            with box.get_file(key) as opened:
-                domain, date = _read(opened.read(HEAD_OCTETS))
-            yield _Head(f"{path.name} #{number + 1}", domain, date or _OLDEST, box=path, key=key)
+            with set_aside(lost):
+                with box.get_file(key) as opened:
+                    domain, date = _read(opened.read(HEAD_OCTETS))
+                yield _Head(f"{path.name} #{number + 1}", domain, date or _OLDEST, box=path, key=key)
 
 
 def _read(octets: bytes) -> tuple[str, datetime | None]:

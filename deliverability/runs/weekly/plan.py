@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from deliverability.config import Settings
-from deliverability.model.codes import Code, Detail
-from deliverability.model.errors import InputError
+from deliverability.model.codes import ABOUT, Code, Detail
+from deliverability.model.errors import InputError, reason_of, set_aside
 from deliverability.model.facts import Purpose, SampleSeen
 from deliverability.runs.job import Options
 from deliverability.runs.samples import MAX_SAMPLES, sample_seen, several
@@ -18,6 +17,7 @@ from deliverability.runs.weekly.messages import NoMessages, Picked, pick
 from deliverability.runs.weekly.run import WeeklySubject
 
 DEFAULT_OUTPUT = "deliv-reports"
+_MOST_PROBLEMS = 20  # of one place that are told
 NO_DOMAINS = Code("no-domains")
 
 
@@ -63,7 +63,7 @@ def _samples(picked: Sequence[Picked], purpose: Purpose | None) -> tuple[SampleS
     """
     seen: list[SampleSeen] = []
     for each in picked[:MAX_SAMPLES]:
-        with contextlib.suppress(InputError):
+        with set_aside(lambda error: None):
             seen.append(sample_seen(each.source, each.sample(), purpose))
     return several(seen)
 
@@ -75,9 +75,12 @@ def _pick(
     found: dict[str, list[Picked]] = {}
     problems: list[Detail] = []
     for place in places:
-        try:
-            for domain, messages in pick([place], domains, folder).items():
+        lost: list[Exception] = []
+        with set_aside(lost.append):
+            for domain, messages in pick([place], domains, folder, lost.append).items():
                 found.setdefault(domain, []).extend(messages)
-        except NoMessages as error:
-            problems += error.details
+        problems += (
+            reason_of(each) if isinstance(each, NoMessages) else ABOUT(what=place, detail=reason_of(each))
+            for each in lost[:_MOST_PROBLEMS]
+        )
     return found, tuple(problems)

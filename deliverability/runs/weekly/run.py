@@ -42,8 +42,8 @@ from deliverability.judge.engine import Selection, fingerprint, judge
 from deliverability.judge.grade import assess
 from deliverability.model.answer import FindingId, ReceiverEffect
 from deliverability.model.codec import decode_detail, encode, json_text
-from deliverability.model.codes import ABOUT, Code, Detail
-from deliverability.model.errors import InputError
+from deliverability.model.codes import ABOUT, Detail
+from deliverability.model.errors import InputError, reason_of, set_aside
 from deliverability.model.facts import FactSet, KeySeen, Subject, Value, texts_of
 from deliverability.model.history import ChangeKind, Comparison, RecordChange, Snapshot, StoredFinding
 from deliverability.model.names import is_within
@@ -67,7 +67,7 @@ from deliverability.runs.exit import exit_code, worst_exit_code
 from deliverability.runs.intake import IntakePlan, take_in
 from deliverability.runs.job import Job, Options, Sample
 from deliverability.runs.listed import with_lists_seen
-from deliverability.runs.observing import Observer, Observing
+from deliverability.runs.observing import Observer, Observing, one_subject
 from deliverability.runs.stream import collecting_seldom, stream
 from deliverability.runs.weekly.messages import Picked
 from deliverability.runs.weekly.proof import RecordTrials, Wait, wait_in
@@ -79,8 +79,6 @@ from deliverability.words.steps import step_words
 LATEST = "latest"
 STALE_AFTER = timedelta(hours=12)
 """A run that was killed goes on within this time; after it, everything is looked up anew."""
-
-RUN_INTERNAL = Code("run-internal", ("kind", "text"))
 
 
 class Pages(Protocol):
@@ -245,7 +243,7 @@ async def _intake(plan: Plan, history: History, work: Path) -> tuple[Detail, ...
     except InputError as error:
         problems += error.details
     except Exception as error:
-        problems.append(_internal(error))
+        problems.append(reason_of(error))
     problems = [*dict.fromkeys(problems)][:_MOST_UNREAD]
     if problems:
         write_whole(file, json_text([encode(each) for each in problems]), mode=PRIVATE, lasting=False)
@@ -364,13 +362,15 @@ class _Subjects(Struct, frozen=True):
 
         async def gathered_of(each: tuple[WeeklySubject, str]) -> _Gathered:
             subject, _ = each
-            if observer is not None and observer.knows(subject.domain):
-                options = await asyncio.to_thread(observer.observed, subject.options, subject.domain)
-                subject = replace(subject, options=options)
-            if subject.options.lists_wanted is not None:
-                arguments = (subject.options, subject.domain, self.history, self.run.started)
-                subject = replace(subject, options=await asyncio.to_thread(with_lists_seen, *arguments))
-            return await _gathered(subject, self.plan, seen)
+            lost: list[Exception] = []
+            with one_subject(lost.append):  # what is kept of it is no condition for looking at it
+                if observer is not None and observer.knows(subject.domain):
+                    options = await asyncio.to_thread(observer.observed, subject.options, subject.domain)
+                    subject = replace(subject, options=options)
+                if subject.options.lists_wanted is not None:
+                    arguments = (subject.options, subject.domain, self.history, self.run.started)
+                    subject = replace(subject, options=await asyncio.to_thread(with_lists_seen, *arguments))
+            return await _gathered(subject, self.plan, seen, tuple(map(reason_of, lost)))
 
         found = stream(waiting, gathered_of, ordered=False)
         wait = wait_in(asyncio.get_running_loop())
@@ -410,12 +410,11 @@ class _Subjects(Struct, frozen=True):
 
         Where nothing can be kept at all (a full disk, a database that is gone), the run ends and is gone on with later.
         """
-        try:
+        lost: list[Exception] = []
+        with one_subject(lost.append, OSError):
             self._keep(subject, stem, gathered, wait)
-        except (OSError, HistoryError):
-            raise
-        except Exception as error:
-            self._keep(subject, stem, _Gathered(problems=(_internal(error),)), wait)
+        if lost:
+            self._keep(subject, stem, _Gathered(problems=(reason_of(lost[0]),)), wait)
 
     def _keep(self, subject: WeeklySubject, stem: str, gathered: _Gathered, wait: Wait) -> None:
         audited, report = gathered.audited, gathered.report
@@ -423,7 +422,7 @@ class _Subjects(Struct, frozen=True):
             entry = WeeklyEntry(subject.domain, subject.source, "", problems=gathered.problems, failures=1, exit_code=3)
             _write_entry(self.work / f"{stem}.json", entry)
             return
-        packed = pack(_snapshot(subject, audited, report, self.plan))
+        packed = pack(_snapshot(subject, audited, report, self.plan), self.history.key)
         renamed: Mapping[str, str] = _renamed(report, self.plan.rules)
         before = None if gathered.problems else self.before.entry(report, subject.source, stem, packed)
         gone: list[str] = []
@@ -617,30 +616,26 @@ class _Gathered(Struct, frozen=True):
     problems: tuple[Detail, ...] = ()
 
 
-async def _gathered(subject: WeeklySubject, plan: Plan, seen: tuple[KeySeen, ...]) -> _Gathered:
-    """A message that cannot be read is told, and the domain is audited without it."""
+async def _gathered(
+    subject: WeeklySubject, plan: Plan, seen: tuple[KeySeen, ...], lost: tuple[Detail, ...] = ()
+) -> _Gathered:
+    """A message that cannot be read is told, and the domain is audited without it. `lost`: what else is to be told."""
+    problems = [*subject.problems, *lost]
 
-    async def audited(sample: Sample | None, problems: tuple[Detail, ...] = ()) -> _Gathered:
+    def tell(error: Exception) -> None:
+        problems[:] = [*lost, *(error.details if isinstance(error, InputError) else (reason_of(error),))]
+
+    async def audited(sample: Sample | None) -> _Gathered:
         job = Job(subject.domain, sample, replace(subject.options, keys_seen=seen))
         found = await report_on(job, plan.ports, plan.rules, plan.selection, Extras(remedies=True, basis=True))
-        return _Gathered(found.audited, found.report, problems)
+        return _Gathered(found.audited, found.report, tuple(problems))
 
-    picked, problems = subject.picked, subject.problems
-    if picked is not None:
-        try:
-            return await audited(picked.sample(), problems)
-        except InputError as problem:
-            problems = problem.details
-    try:
-        return await audited(None, problems)
-    except InputError as problem:
-        return _Gathered(problems=problem.details)
-    except Exception as problem:
-        return _Gathered(problems=(_internal(problem),))
-
-
-def _internal(error: Exception) -> Detail:
-    return RUN_INTERNAL(kind=type(error).__name__, text=str(error))
+    if subject.picked is not None:
+        with set_aside(tell):
+            return await audited(subject.picked.sample())
+    with set_aside(tell):
+        return await audited(None)
+    return _Gathered(problems=tuple(problems))
 
 
 def _snapshot(subject: WeeklySubject, audited: Audited, report: Report, plan: Plan) -> Snapshot:

@@ -180,4 +180,4 @@ def read_facts(folder: Path) -> Iterator[dict[str, Any]]:
     """
     with opened(folder) as fleet:
         for state in fleet.done:
-            yield from read_lines(folder, FACTS, state.number)
+            yield from read_lines(folder, FACTS, state.number, state.facts, state.domains)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import random
 import shutil
 import signal
@@ -322,16 +323,93 @@ def test_other_rules_judge_again_from_the_facts_kept(
     assert {tuple(row.verdicts) for row in read_findings(out)} == {("gmail",)}
 
 
-def test_a_shard_that_was_taken_away_or_damaged_is_done_again(fleet: Fleet, whole: Path, out: Path) -> None:
+WAYS = {
+    "away": None,
+    "empty": lambda octets: b"",
+    "cut": lambda octets: octets[: len(octets) // 2],
+    "garbage": lambda octets: bytes(reversed(octets)),
+    "flipped": lambda octets: octets[:40] + bytes([octets[40] ^ 1]) + octets[41:],
+    "no lines": lambda octets: gzip.compress(b""),
+    "fewer lines": lambda octets: gzip.compress(b"".join(gzip.decompress(octets).splitlines(keepends=True)[:-1])),
+    "no JSON": lambda octets: gzip.compress(b"x\n" * SMALL),
+    "other JSON": lambda octets: gzip.compress(b"[]\n" * SMALL),
+    "more": lambda octets: octets + gzip.compress(b"{}\n"),
+}
+
+
+@pytest.mark.parametrize("kind", ["facts", "findings"])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_file_that_is_not_as_it_was_written_is_named_and_not_counted(
+    whole: Path,
+    out: Path,
+    kind: str,
+    way: str,
+    deliv: Deliv,  # noqa: F811
+) -> None:
     shutil.copytree(whole, out)
-    (out / "facts" / "00001.jsonl.gz").unlink()
-    (out / "findings" / "00002.jsonl.gz").write_bytes(b"\x1f\x8bbroken")
-    with pytest.raises(InputError, match=r"00002.jsonl.gz is damaged .* delete it"):
-        list(read_findings(out))
-    (out / "findings" / "00002.jsonl.gz").unlink()
-    fleet.run(out, code=3)
+    file = out / kind / "00001.jsonl.gz"
+    change = WAYS[way]
+    if change is None:
+        file.unlink()
+    else:
+        file.write_bytes(change(file.read_bytes()))
+    before = {each: each.read_bytes() for each in out.rglob("*.gz")}
+    for words in (("status",), ("report",)):
+        for lang in ("en", "ja"):
+            done = deliv("fleet", words[0], str(out), "--lang", lang)
+            assert done.code == 3, (words, done)
+            assert str(file) in done.err
+            assert "Traceback" not in done.err
+    status = deliv("fleet", "status", str(out), "--format", "json").json
+    assert (status["done"], status["left"], len(status["damaged"])) == (DOMAINS - SMALL, SMALL, 1)
+    asked = deliv("fleet", "query", str(out), "SELECT count(*) FROM domains", "--format", "csv")
+    assert (asked.code, asked.out.split()[-1]) == (3, str(DOMAINS - SMALL))
+    if kind == "facts":
+        opened = deliv("fleet", "open", str(out), domain(SMALL), "--offline")
+        assert (opened.code, str(file) in opened.err, "Traceback" in opened.err) == (2, True, False)
+    assert before == {each: each.read_bytes() for each in out.rglob("*.gz")}
+
+
+def test_damaged_shards_are_done_again_and_no_others(fleet: Fleet, whole: Path, out: Path) -> None:
+    shutil.copytree(whole, out)
+    for number, change in enumerate(WAYS.values()):
+        file = out / ("facts", "findings")[number % 2] / f"{number:05}.jsonl.gz"
+        if change is None:
+            file.unlink()
+        else:
+            file.write_bytes(change(file.read_bytes()))
+    done = fleet.run(out, code=3)  # as some look-ups of the list fail
+    assert all(f"{number:05}.jsonl.gz" in done.err for number in range(len(WAYS)))
+    assert "0 of" in done.out or f"{DOMAINS} of {DOMAINS}" in done.out
     assert digest_of(out) == digest_of(whole)
     assert len(list(read_findings(out))) == DOMAINS
+    assert fleet.run(out, code=3).err.count("jsonl.gz") == 0
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_manifest_that_is_damaged_is_a_sentence(whole: Path, out: Path, seed: int, deliv: Deliv) -> None:  # noqa: F811
+    """Wherever an octet is another one: it is told, or it was one that says nothing."""
+    shutil.copytree(whole, out)
+    file = out / "manifest.sqlite3"
+    octets = bytearray(file.read_bytes())
+    chance = random.Random(seed)
+    place = chance.randrange(100) if seed < 5 else chance.choice([n for n, each in enumerate(octets) if each])
+    octets[place] ^= chance.randrange(1, 256)
+    file.write_bytes(octets)
+    for words in (("status", str(out)), ("report", str(out)), ("open", str(out), domain(1), "--offline")):
+        done = deliv("fleet", *words)
+        assert done.code in (0, 1, 2, 3)
+        assert "internal error" not in done.err, (place, done.err)
+        if "manifest.sqlite3 is damaged" in done.err:
+            assert done.code == 2
+
+
+@pytest.mark.parametrize("octets", [b"", b"x", b"SQLite format 3\0", bytes(4096)])
+def test_a_manifest_that_is_none(whole: Path, out: Path, octets: bytes, deliv: Deliv) -> None:  # noqa: F811
+    shutil.copytree(whole, out)
+    (out / "manifest.sqlite3").write_bytes(octets)
+    done = deliv("fleet", "status", str(out))
+    assert (done.code, done.err.count("\n")) == (2, 1)
 
 
 # --- opened ---

@@ -1,0 +1,47 @@
+"""What is written about domains and mail is for the user alone, unless they say otherwise."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_cli import GOOD, Deliv, deliv
+
+__all__ = ["deliv"]
+
+
+@pytest.fixture(autouse=True)
+def usual_mask() -> None:
+    """That of most systems, under which files are readable by everybody."""
+    os.umask(0o022)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_recording(deliv: Deliv) -> None:
+    assert deliv("audit", *GOOD, "--record", "answers.json").code == 0
+    assert mode(Path("answers.json")) == 0o600
+
+
+def test_the_files_of_a_fleet(deliv: Deliv) -> None:
+    Path("list.txt").write_text("good.example\n")
+    assert deliv("fleet", "run", "list.txt", "--out", "out", *GOOD[1:], "--workers", "1").code in (0, 3)
+    assert deliv("fleet", "query", "out", "SELECT count(*) FROM domains").code == 0
+    modes = {str(each): mode(each) for each in (Path("out"), *Path("out").rglob("*"))}
+    # What lies in a folder that nobody else may enter cannot be read by anybody else.
+    assert {each: oct(found) for each, found in modes.items() if found & 0o077 and "tables/" not in each} == {}
+    assert mode(Path("out/manifest.sqlite3")) == 0o600
+
+
+def test_metrics_stay_as_the_user_has_them(deliv: Deliv) -> None:
+    Path("deliv.toml").write_text('domains = ["good.example"]\n[notify]\nprometheus = "deliv.prom"\n')
+    assert deliv("weekly", *GOOD[1:]).code in (0, 1)
+    assert mode(Path("deliv.prom")) == 0o600
+    Path("deliv.prom").chmod(0o644)
+    assert deliv("weekly", *GOOD[1:]).code in (0, 1)
+    assert mode(Path("deliv.prom")) == 0o644, "the exporter may read it"
