@@ -165,6 +165,9 @@ def _as_json(rule: Rule, loaded: RuleSet) -> dict[str, Any]:
                     "since": each.since,
                     "codes": list(each.codes),
                     "limits": dict(each.limits),
+                    "word": each.word.value,
+                    "quote": each.quote,
+                    "sources": [ref.ref for ref in each.sources],
                 }
                 for each in receiver.rules[rule.id]
             ]

@@ -9,7 +9,7 @@ from msgspec import Struct
 from deliverability.model.answer import FindingId
 from deliverability.model.facts import Reason
 from deliverability.model.report import Finding, Judgement, Outcome, Remedy, Report
-from deliverability.model.rules import Effect, Rule, Severity, Source, Statement
+from deliverability.model.rules import Effect, Rule, RuleSet, Severity, Source, Statement
 from deliverability.model.senders import ServiceSource
 from deliverability.view.records import rdata
 from deliverability.words.details import detail_words
@@ -124,6 +124,18 @@ def read_words(source: Source | ServiceSource, say: Phrases) -> str:
         return say("read.draft", which=visible(which), date=source.checked)
     key = {"original": "original", "archive": "archive-undated", "third": "third-party", "not": "not-reread"}[form]
     return say(f"read.{key}", date=source.checked)
+
+
+def said_words(statement: Statement, rules: RuleSet, say: Phrases) -> str:
+    """The words that a statement rests on, whose they are, and where and when they were read."""
+    parts = [say("page.quote", text=visible(statement.quote))] if statement.quote else []
+    parts.append(say(f"page.word-{statement.word.value}"))
+    for ref in statement.sources:
+        source = rules.sources[ref.ref]
+        parts.append(visible(source.title))
+        parts += [say("page.dated", date=source.dated)] if source.dated else []
+        parts.append(read_words(source, say))
+    return " · ".join(parts)
 
 
 def topic_name(topic: str, say: Phrases) -> str:
