@@ -165,7 +165,7 @@ def test_who_names_a_rule_that_yields_names_those_that_speak_in_its_place(ident:
     """Else a fault that a receiver minds were no obstacle to it wherever it is told under the other name."""
     said = rules().receivers[ident].rules
     for rule_id, others in YIELDS.items():
-        # Who minds a result of fail alone minds nothing that SPF-014 leaves to others: they speak of errors of the record.
+        # Of fail SPF-014 always speaks itself; what it leaves to others are errors of the record.
         minds = [each for each in said.get(rule_id, ()) if each.effect.hinders and each.when != FAILS]
         if minds:
             lost = [other for other in others if not any(each.effect.hinders for each in said.get(other, ()))]
@@ -230,6 +230,12 @@ def expected(case: str) -> Iterator[tuple[str, str, Any]]:
     yield from ((ident, "accepted", []) for ident in ORDER if ident not in named)
 
 
+@cache
+def verdicts_of_all(case: str) -> Mapping[str, Verdict]:
+    """What each provider does with the mail of a case, asked together."""
+    return {each.receiver: each for each in judged(case, PROVIDERS)[1].verdicts}
+
+
 def deciding(verdict: Verdict) -> list[str]:
     return sorted({each.rule for each in verdict.deciding})
 
@@ -258,13 +264,13 @@ def test_verdicts(case: str, ident: str, kind: str, by: Any) -> None:
 def test_verdicts_of_those_who_are_asked_for_by_name(case: str, ident: str) -> None:
     told = {each: (kind, by) for kind, several in MAILS[case]["by-name"].items() for each, by in several.items()}
     kind, by = told.get(ident, ("accepted", []))
-    (verdict,) = judged(case, (ident,))[1].verdicts
+    verdict = verdicts_of_all(case)[ident]
     assert (verdict.verdict.value, deciding(verdict)) == (kind, by), verdict.effects
 
 
 @pytest.mark.parametrize("ident", PROVIDERS)
 def test_a_mail_with_everything_in_order_is_accepted(ident: str) -> None:
-    (verdict,) = judged("everything-right", (ident,))[1].verdicts
+    verdict = verdicts_of_all("everything-right")[ident]
     assert verdict.verdict is VerdictKind.ACCEPTED, verdict.effects
 
 
@@ -480,6 +486,5 @@ def test_every_statement_by_which_it_hinders_mail_has_its_case(ident: str) -> No
     assert not {rule_id for rule_id, _ in said} & deciding_at_all("everything-right", ident)
 
 
-@cache
 def deciding_at_all(case: str, ident: str) -> frozenset[str]:
-    return frozenset(each.rule for verdict in judged(case, (ident,))[1].verdicts for each in verdict.effects)
+    return frozenset(each.rule for each in verdicts_of_all(case)[ident].effects)
