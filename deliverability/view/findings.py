@@ -108,9 +108,9 @@ def statement_of(judgement: Judgement, rule: str, speaker: Speaker) -> Statement
 
 def effect_words(effects: Iterable[tuple[Effect, bool]], say: Phrases) -> str:
     """What happens to the mail, each effect (with whether it is contested) once, the worst first."""
-    seen = dict.fromkeys("may-reject" if effect is Effect.REJECT and may else effect.value for effect, may in effects)
-    if "reject" in seen:
-        seen.pop("may-reject", None)
+    seen = dict.fromkeys(f"may-{effect.value}" if may and effect.hinders else effect.value for effect, may in effects)
+    for each in [name for name in seen if name.removeprefix("may-") in seen and name.startswith("may-")]:
+        del seen[each]
     words = [say(f"hindrance.{each}") for each in seen]
     return say("punctuation.or").join([*words[:1], *(each[:1].lower() + each[1:] for each in words[1:])])
 
