@@ -64,6 +64,9 @@ NOT_RULES = frozenset(
 # Columns; a character of Japanese takes two.
 _AT_MOST = {"short": 60, "noun": 30}
 
+# How a source was read that is no page of the receiver.
+_BY_OTHERS = "third party"
+
 # Of somebody else's page; the second for languages that do not part words.
 _QUOTE_WORDS = 25
 _QUOTE_CHARACTERS = 200
@@ -538,7 +541,7 @@ class _Loader(Struct):
         where = document.at(*place)
         self.check_refs(where, shape.sources)
         read = [self.sources[each.ref].read_as for each in shape.sources if each.ref in self.sources]
-        if shape.word is model.Word.OWN and read and all(each == "third party" for each in read):
+        if shape.word is model.Word.OWN and read and all(each == _BY_OTHERS for each in read):
             self.problems.append(where.problem(wrong.NO_OWN_PAGE()))
         if shape.severity is model.Severity.ERROR and rule.scope is not model.Scope.DELIVERY:
             self.problems.append(where.problem(wrong.NO_ERROR_OF(rule=rule.id, scope=rule.scope.value)))

@@ -126,7 +126,7 @@ def read_words(source: Source | ServiceSource, say: Phrases) -> str:
     return say(f"read.{key}", date=source.checked)
 
 
-def said_words(statement: Statement, rules: RuleSet, say: Phrases) -> str:
+def basis_words(statement: Statement, rules: RuleSet, say: Phrases) -> str:
     """The words that a statement rests on, whose they are, and where and when they were read."""
     parts = [say("page.quote", text=visible(statement.quote))] if statement.quote else []
     parts.append(say(f"page.word-{statement.word.value}"))

@@ -38,8 +38,8 @@ def aged_statements(rules: RuleSet, today: date, days: int) -> tuple[Aged, ...]:
 def _all_of(rules: RuleSet, today: date) -> Iterator[Aged]:
     for receiver in rules.receivers.values():
         by_sources: defaultdict[tuple[str, ...], dict[str, None]] = defaultdict(dict)
-        for rule_id, said in receiver.rules.items():
-            for statement in said:
+        for rule_id, statements in receiver.rules.items():
+            for statement in statements:
                 by_sources[tuple(ref.ref for ref in statement.sources)][rule_id] = None
         for refs, named in by_sources.items():
             read = _last_read(rules.sources[ref] for ref in refs)
