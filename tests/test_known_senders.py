@@ -330,7 +330,8 @@ def test_the_case_itself_is_whole(case: Sender) -> None:
     for source in case.sources:
         known = shipped().services if source.startswith("senders: ") else RULES.sources
         assert source.removeprefix("senders: ") in known, source
-    reasons = [_rules_of(told) for told in case.expected().values()]
+    # `strict` takes everybody for a bulk sender, so that more than the one fault may decide.
+    reasons = [_rules_of(told) for receiver, told in case.expected().items() if receiver != "strict"]
     if case.healthy:
         assert case.exit == 0
         assert not any(isinstance(told, dict) and "rejected" in told for told in case.expected().values())

@@ -26,6 +26,8 @@ from deliverability.runs.rules import load_rules, rule_folders
 from deliverability.words.speaker import Speaker
 
 _CHOSEN = {"receivers": "receiver", "select": "select", "ignore": "ignore"}
+EVERY = "all"
+"""In place of a receiver: every one."""
 UNKNOWN_RECEIVER = Code("unknown-receiver", ("where", "name", "known"))
 NO_RULE_BEGINS = Code("no-rule-begins", ("where", "text"))
 UNKNOWN_RULE = Code("waiver-unknown-rule", ("name",))
@@ -112,7 +114,15 @@ def selection_of(settings: Settings, rules: RuleSet, params: Mapping[str, Any] =
     if wrong:
         raise InputError(*(detail for _, detail in wrong))
     select, ignore = (tuple(each.upper() for each in prefixes) for prefixes in (chosen.select, chosen.ignore))
-    return Selection(select, ignore, chosen.receivers)
+    return Selection(select, ignore, _each_of(chosen.receivers, rules))
+
+
+def _each_of(receivers: tuple[str, ...], rules: RuleSet) -> tuple[str, ...]:
+    """The receivers that are named; `all` stands for every one that is no combination of others."""
+    if EVERY not in receivers:
+        return receivers
+    every = [each.id for each in rules.receivers.values() if not each.combines]
+    return tuple(dict.fromkeys((*every, *(each for each in receivers if each != EVERY))))
 
 
 def selection_problems(
@@ -121,9 +131,9 @@ def selection_problems(
     """What settings name that the rules do not have, with its place; `called` are other names of their keys."""
     found: list[tuple[KeyPath, Detail]] = []
     for name in settings.receivers:
-        if name not in rules.receivers:
+        if name != EVERY and name not in rules.receivers:
             where = called.get("receivers", "receivers")
-            known = tuple(rules.receivers)
+            known = (EVERY, *rules.receivers)
             found.append((("receivers",), UNKNOWN_RECEIVER(where=where, name=name, known=known)))
     for key, prefixes in (("select", settings.select), ("ignore", settings.ignore)):
         for prefix in prefixes:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec.structs import asdict
 
 from deliverability.cli.command import Command
 from deliverability.cli.language import language
@@ -39,7 +40,10 @@ STALE_AFTER = timedelta(days=180)
 @lang_option
 @text_or_json_option
 @click.option("--check", is_flag=True)
-def command(which: tuple[str, ...], rules: tuple[Path, ...], lang: str, style: str, check: bool) -> int:
+@click.option("--stale", type=click.IntRange(min=0), metavar="DAYS")
+def command(
+    which: tuple[str, ...], rules: tuple[Path, ...], lang: str, style: str, check: bool, stale: int | None
+) -> int:
     """List the rules, explain some, or find those that a word is about."""
     from deliverability.runs.rules import load_rules, read_rules
     from deliverability.words.search import nearest, search
@@ -48,6 +52,8 @@ def command(which: tuple[str, ...], rules: tuple[Path, ...], lang: str, style: s
         loaded = read_rules(rules) if check else load_rules(rules)
     if check:
         return _check(loaded, rules)
+    if stale is not None:
+        return _stale(loaded, stale, lang, style)
     wanted = " ".join(which)
     chosen = [rule for rule in loaded.rules.values() if rule.id.startswith(wanted.upper())]
     found = [] if chosen else search(wanted, loaded.rules.values())
@@ -104,6 +110,26 @@ def _check(loaded: RuleSet, folders: Sequence[Path]) -> int:
         "warnings": len(loaded.warnings),
     }
     click.echo(say("cli.rules-valid", **{name: str(number) for name, number in numbers.items()}))
+    return 0
+
+
+def _stale(loaded: RuleSet, days: int, lang: str, style: str) -> int:
+    from deliverability.view.freshness import aged_statements
+    from deliverability.words.sentences import phrases
+
+    aged = aged_statements(loaded, datetime.now(UTC).date(), days)
+    if style == "json":
+        click.echo(json_text([asdict(each) for each in aged], indent=2))
+        return 0
+    say = phrases(lang)
+    for each in aged:
+        words = {"receiver": each.receiver, "rules": ", ".join(each.rules), "sources": ", ".join(each.sources)}
+        if each.read is None:
+            click.echo(say("cli.statement-unread", **words))
+        else:
+            click.echo(say("cli.statement-stale", **words, date=each.read, n=str(each.days)))
+    if not aged:
+        click.echo(say("cli.statements-fresh", n=str(days)))
     return 0
 
 
@@ -165,6 +191,9 @@ def _as_json(rule: Rule, loaded: RuleSet) -> dict[str, Any]:
                     "since": each.since,
                     "codes": list(each.codes),
                     "limits": dict(each.limits),
+                    "word": each.word.value,
+                    "quote": each.quote,
+                    "sources": [ref.ref for ref in each.sources],
                 }
                 for each in receiver.rules[rule.id]
             ]

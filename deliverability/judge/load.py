@@ -64,6 +64,13 @@ NOT_RULES = frozenset(
 # Columns; a character of Japanese takes two.
 _AT_MOST = {"short": 60, "noun": 30}
 
+# How a source was read that is no page of the receiver.
+_BY_OTHERS = "third party"
+
+# Of somebody else's page; the second for languages that do not part words.
+_QUOTE_WORDS = 25
+_QUOTE_CHARACTERS = 200
+
 Grade = Literal["A", "B", "C", "D", "F"]
 
 
@@ -142,6 +149,8 @@ class _StatementShape(_Shape):
     codes: list[str] = []
     confidence: model.Confidence = model.Confidence.HIGH
     contested: bool = False
+    word: model.Word = model.Word.OWN
+    quote: str = ""
     limits: dict[str, Any] = {}
     sources: list[_Ref] = pydantic.Field(min_length=1)
     note: _Words | None = None
@@ -151,6 +160,15 @@ class _StatementShape(_Shape):
         """An error means that mail is stopped, delayed or marked."""
         if self.severity is model.Severity.ERROR and not self.effect.hinders:
             raise InputError(wrong.AT_MOST_A_WARNING(effect=self.effect.value))
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _rests_on_a_word(self) -> _StatementShape:
+        """What somebody else says of a receiver is never certain, and a quote stays a quote."""
+        if self.word is model.Word.SECONDARY and self.effect.hinders and not self.contested:
+            raise InputError(wrong.NOT_ITS_OWN_WORD())
+        if len(self.quote.split()) > _QUOTE_WORDS or len(self.quote) > _QUOTE_CHARACTERS:
+            raise InputError(wrong.QUOTE_TOO_LONG(most=_QUOTE_WORDS))
         return self
 
 
@@ -168,6 +186,7 @@ class _SourceShape(_Shape):
     publisher: str
     checked: str = pydantic.Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
     read_as: str = pydantic.Field(pattern=f"^{model.READ_AS}$")
+    dated: str = pydantic.Field(default="", pattern=r"^([0-9]{4}(-[0-9]{2}){0,2})?$")
 
 
 class _ForSendersShape(_Shape):
@@ -456,7 +475,9 @@ class _Loader(Struct):
 
     def add_sources(self, shapes: Mapping[str, _SourceShape]) -> None:
         for key, shape in shapes.items():
-            self.sources[key] = model.Source(key, shape.title, shape.url, shape.publisher, shape.checked, shape.read_as)
+            self.sources[key] = model.Source(
+                key, shape.title, shape.url, shape.publisher, shape.checked, shape.read_as, shape.dated
+            )
 
     def rule_file(self, path: Path) -> None:
         if (read := self.read(path, _RULES)) is None:
@@ -519,6 +540,9 @@ class _Loader(Struct):
     ) -> model.Statement:
         where = document.at(*place)
         self.check_refs(where, shape.sources)
+        read = [self.sources[each.ref].read_as for each in shape.sources if each.ref in self.sources]
+        if shape.word is model.Word.OWN and read and all(each == _BY_OTHERS for each in read):
+            self.problems.append(where.problem(wrong.NO_OWN_PAGE()))
         if shape.severity is model.Severity.ERROR and rule.scope is not model.Scope.DELIVERY:
             self.problems.append(where.problem(wrong.NO_ERROR_OF(rule=rule.id, scope=rule.scope.value)))
         reader = _ConditionReader(self, document, place, rule.each, dict(rule.limits))
@@ -534,6 +558,8 @@ class _Loader(Struct):
             codes=tuple(shape.codes),
             confidence=shape.confidence,
             contested=shape.contested,
+            word=shape.word,
+            quote=shape.quote,
             note={"en": shape.note.en, "ja": shape.note.ja} if shape.note else {},
         )
 

@@ -130,6 +130,7 @@ class Source(Struct, frozen=True):
         read_as: what was read that day: ``original``, ``archive DATE`` (a copy of the page as it was then; or ``archive
             undated``), ``draft NAME``, ``third party`` or ``not re-read`` (cited from an older reading or from
             knowledge).
+        dated: ISO date, month or year that the page itself shows; empty where it shows none, or nobody noted it.
 
     """
 
@@ -139,6 +140,7 @@ class Source(Struct, frozen=True):
     publisher: str
     checked: str
     read_as: str
+    dated: str = ""
 
 
 class SourceRef(Struct, frozen=True):
@@ -406,6 +408,18 @@ class Rule(Struct, frozen=True):
         return any(path.rpartition(".")[2] in OF_DATE for path in self.reads)
 
 
+class Word(StrEnum):
+    """Whose word a statement rests on.
+
+    OWN: a page of the receiver, read. QUOTED: the receiver's own words, a page or a reply, as somebody else printed
+    them. SECONDARY: what somebody else says of the receiver.
+    """
+
+    OWN = "own"
+    QUOTED = "quoted"
+    SECONDARY = "secondary"
+
+
 class Statement(Struct, frozen=True):
     """What one receiver says about one rule.
 
@@ -421,6 +435,8 @@ class Statement(Struct, frozen=True):
         sources: where the receiver says so.
         contested: its pages contradict each other, it says only that mail "may not arrive", or a setting of the
             recipient decides. A contested reject reads "may refuse it".
+        word: whose word it is; one that is not the receiver's own decides nothing that is certain.
+        quote: the words that it rests on, in their language; empty where they are not at hand.
         note: language -> one sentence in the receiver's terms.
 
     """
@@ -435,6 +451,8 @@ class Statement(Struct, frozen=True):
     codes: tuple[str, ...] = ()
     confidence: Confidence = Confidence.HIGH
     contested: bool = False
+    word: Word = Word.OWN
+    quote: str = ""
     note: Mapping[str, str] = field(default_factory=dict)
 
 

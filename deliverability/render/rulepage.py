@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from deliverability.model.rules import Rule, RuleSet
 from deliverability.render.wrap import wrap
-from deliverability.view.findings import effect_words, read_words
+from deliverability.view.findings import basis_words, effect_words, read_words
 from deliverability.words.rules import condition_words, filled, rule_title
 from deliverability.words.sentences import phrases
 
@@ -57,6 +57,7 @@ def _lines(rule: Rule, rules: RuleSet, lang: str, width: int) -> Iterator[str]:
         yield from _indented(receiver.name[lang] + say("punctuation.colon") + " · ".join(parts), width)
         if statement.note:
             yield from _indented(statement.note[lang], width, 4)
+        yield from _indented(basis_words(statement, rules, say), width, 4)
     yield from ("", say("page.sources"))
     for ref in rule.sources:
         source = rules.sources[ref.ref]

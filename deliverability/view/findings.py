@@ -9,7 +9,7 @@ from msgspec import Struct
 from deliverability.model.answer import FindingId
 from deliverability.model.facts import Reason
 from deliverability.model.report import Finding, Judgement, Outcome, Remedy, Report
-from deliverability.model.rules import Effect, Rule, Severity, Source, Statement
+from deliverability.model.rules import Effect, Rule, RuleSet, Severity, Source, Statement
 from deliverability.model.senders import ServiceSource
 from deliverability.view.records import rdata
 from deliverability.words.details import detail_words
@@ -108,9 +108,9 @@ def statement_of(judgement: Judgement, rule: str, speaker: Speaker) -> Statement
 
 def effect_words(effects: Iterable[tuple[Effect, bool]], say: Phrases) -> str:
     """What happens to the mail, each effect (with whether it is contested) once, the worst first."""
-    seen = dict.fromkeys("may-reject" if effect is Effect.REJECT and may else effect.value for effect, may in effects)
-    if "reject" in seen:
-        seen.pop("may-reject", None)
+    seen = dict.fromkeys(f"may-{effect.value}" if may and effect.hinders else effect.value for effect, may in effects)
+    for each in [name for name in seen if name.removeprefix("may-") in seen and name.startswith("may-")]:
+        del seen[each]
     words = [say(f"hindrance.{each}") for each in seen]
     return say("punctuation.or").join([*words[:1], *(each[:1].lower() + each[1:] for each in words[1:])])
 
@@ -124,6 +124,18 @@ def read_words(source: Source | ServiceSource, say: Phrases) -> str:
         return say("read.draft", which=visible(which), date=source.checked)
     key = {"original": "original", "archive": "archive-undated", "third": "third-party", "not": "not-reread"}[form]
     return say(f"read.{key}", date=source.checked)
+
+
+def basis_words(statement: Statement, rules: RuleSet, say: Phrases) -> str:
+    """The words that a statement rests on, whose they are, and where and when they were read."""
+    parts = [say("page.quote", text=visible(statement.quote))] if statement.quote else []
+    parts.append(say(f"page.word-{statement.word.value}"))
+    for ref in statement.sources:
+        source = rules.sources[ref.ref]
+        parts.append(visible(source.title))
+        parts += [say("page.dated", date=source.dated)] if source.dated else []
+        parts.append(read_words(source, say))
+    return " · ".join(parts)
 
 
 def topic_name(topic: str, say: Phrases) -> str:

@@ -12,7 +12,7 @@ from deliverability.model.replies import ANY, Meaning, ReplyCatalogue
 from deliverability.model.rules import Receiver, Rule, RuleSet, SourceRef, Statement, VolumeClass
 from deliverability.model.senders import Service
 from deliverability.view.checks import source_views
-from deliverability.view.findings import effect_words, read_words, topic_name
+from deliverability.view.findings import basis_words, effect_words, read_words, topic_name
 from deliverability.view.parts import SourceView
 from deliverability.words.rules import condition_words, filled_texts, rule_title
 from deliverability.words.sentences import Phrases, format_value, limit_spec
@@ -45,6 +45,7 @@ class Treatment(Struct, frozen=True):
     confidence: str
     contested: bool
     note: str
+    basis: str
     sources: tuple[SourceView, ...]
 
 
@@ -252,6 +253,7 @@ class Rulebook(Struct, frozen=True):
             confidence=self._sureness(statement.confidence.value),
             contested=statement.contested,
             note=statement.note.get(say.lang, ""),
+            basis=basis_words(statement, self.rules, say),
             sources=self._sources(statement.sources),
         )
 

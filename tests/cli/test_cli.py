@@ -613,6 +613,34 @@ def test_a_receiver_judges_alone(deliv: Deliv) -> None:
     assert [verdict["receiver"] for verdict in done.json["verdicts"]] == ["icloud"]
 
 
+def test_all_stands_for_every_receiver(deliv: Deliv) -> None:
+    done = deliv("audit", *GOOD, *GOOD_MAIL, "--receiver", "all", "--format", "json")
+    named = [verdict["receiver"] for verdict in done.json["verdicts"]]
+    assert {"icloud", "gmx", "nifty", "orange", "naver"} <= set(named)
+    assert "strict" not in named
+    assert len(named) == len(set(named)) > 30
+
+
+@pytest.mark.parametrize(
+    ("lang", "words"),
+    [
+        ("en", ("May be refused at GMX, @nifty, Orange", "because DKIM does not pass for good.example")),
+        ("ja", ("拒否の可能性：GMX、@nifty、Orange", "good.exampleでDKIMに合格していないため")),
+    ],
+)
+def test_a_mail_without_dkim_is_refused_by_those_who_demand_it_of_everybody(
+    deliv: Deliv, tmp_path: Path, lang: str, words: tuple[str, ...]
+) -> None:
+    signed = (GOLDEN / "good.eml").read_text("utf-8")
+    unsigned = tmp_path / "unsigned.eml"
+    unsigned.write_text(re.sub(r"(?ms)^DKIM-Signature:.*?\n(?=\S)", "", signed), "utf-8")
+    receivers = [part for each in ("gmail", "gmx", "nifty", "orange") for part in ("--receiver", each)]
+    options = ("--purpose", "users", "--daily-volume", "50", "--lang", lang)
+    out = deliv("audit", *GOOD, "--eml", str(unsigned), *receivers, *options).out
+    for each in words:
+        assert each in out
+
+
 @pytest.mark.parametrize("given", ["https://www.good.example/shop?a=1", "info@good.example"])
 def test_a_domain_taken_out_of_an_address_is_said_so(deliv: Deliv, given: str) -> None:
     domain = "www.good.example" if "www" in given else "good.example"

@@ -266,6 +266,33 @@ rules:
     assert [each.limits for each in said] == [{}, {"max_lookups": 5}, {}]
 
 
+def test_a_statement_carries_the_words_that_it_rests_on(tmp_path: Path) -> None:
+    text = receiver("r").replace(
+        "effect: spam", 'effect: spam, contested: true, word: secondary, quote: "They file it as spam."'
+    )
+    (said,) = load_rules([folder_of(tmp_path, r=text)], catalogue(), REMEDIES).receivers["r"].rules["SPF-003"]
+    assert (said.word.value, said.quote) == ("secondary", "They file it as spam.")
+
+
+def test_a_statement_of_a_third_party_is_not_the_receivers_own_word(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, r=receiver("r"))
+    (folder / "sources.yaml").write_text(SOURCES.replace("read_as: original", "read_as: third party"), "utf-8")
+    assert "say word: quoted or word: secondary" in refused(folder)
+
+
+@pytest.mark.parametrize(
+    ("dated", "taken"), [("2026-03-21", True), ("2026-03", True), ("2026", True), ("March 2026", False)]
+)
+def test_a_source_may_tell_the_date_that_its_page_shows(tmp_path: Path, dated: str, taken: bool) -> None:
+    text = SOURCES.replace("read_as: original", f'read_as: original, dated: "{dated}"')
+    (tmp_path / "sources.yaml").write_text(text, "utf-8")
+    (tmp_path / "spf.yaml").write_text(RULE, "utf-8")
+    if taken:
+        assert load_rules([tmp_path], catalogue(), REMEDIES).sources["rfc7208"].dated == dated
+    else:
+        assert "dated" in refused(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("statement", "words"),
     [
@@ -276,6 +303,9 @@ rules:
         ("severity: error, effect: reject, when: {fact: spf.presen, eq: true}", "did you mean spf.present?"),
         ("severity: error, effect: reject, when: {fact: item.bits, ge: 1}", "only there in a rule with each"),
         ("severity: error, effect: reject, limits: {most: 5}", "5: SPF-003 has no limit most"),
+        ("severity: error, effect: spam, word: secondary", "stops, delays or marks mail only as contested"),
+        ("severity: error, effect: spam, word: hearsay", "word"),
+        (f"severity: error, effect: spam, quote: {'so ' * 26}", "a quote has at most 25 words"),
     ],
 )
 def test_statements_that_say_what_no_receiver_can_are_refused(tmp_path: Path, statement: str, words: str) -> None:
