@@ -20,7 +20,7 @@ _LIST_SOFTWARE = ("x-beenthere", "x-mailman-version", "mailing-list", "x-mailing
 _LIST_SENDER = re.compile(r"owner-(?P<before>.{1,64})|(?P<behind>.{1,64}?)-(?:bounces|owner)(?:\+.*)?", re.IGNORECASE)
 # Providers that put a Feedback-ID on every mail, that of a person as well as a newsletter: it says nothing there.
 _STAMPS = frozenset({"amazonses", "fastmail", "postmark", "proton", "sg"})
-_MAILTO = re.compile(r"mailto:[^<>?\s]{1,500}@", re.IGNORECASE)
+_MAILTO = re.compile(r"mailto:[^<>?\s]{1,250}@", re.IGNORECASE)
 _VIA = re.compile(r"\bvia\b|\bon behalf of\b|経由", re.IGNORECASE)
 _MAX_FIELDS = 100  # of one kind that are read
 _MAX_ADDRESSES = 1000

@@ -34,7 +34,7 @@ from deliverability.runs.intake import IntakePlan, IntakeResult, take_in
 from tests.corpus import corpus
 from tests.feedback.reports import BEGIN, NOW, metadata, record, report
 from tests.killed import Step, killed_at_every, some_or_every, stepping
-from tests.observations import contents, digest
+from tests.observations import contents, digest, with_known_key
 from tests.poison import every_way, poisoned
 from tests.signing import Rule, TableResolver, ed25519_key, published, sign
 
@@ -65,7 +65,7 @@ def carried(octets: bytes, domain: str = "receiver.example", *, author: str = ""
 
 
 def opened(folder: Path, name: str = "h.db") -> History:
-    return History.open(f"sqlite:///{folder / name}")
+    return History.open(f"sqlite:///{with_known_key(folder / name)}")
 
 
 def ports(table: dict[str, Rule] | None = None) -> Ports:
