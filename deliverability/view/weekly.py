@@ -17,7 +17,7 @@ from deliverability.model.evidence import NO_NAME, is_absence, texts
 from deliverability.model.facts import Catalogue
 from deliverability.model.history import Cause, ChangeKind, Comparison, FindingChange, RecordChange, VerdictChange
 from deliverability.model.report import FactChange, Outcome, VerdictKind
-from deliverability.model.rules import RuleSet, Status
+from deliverability.model.rules import RuleSet
 from deliverability.model.weekly import FindingText, Summary, WeeklyEntry
 from deliverability.view.answer import TONES
 from deliverability.view.diff import Piece, PieceKind, diff
@@ -369,7 +369,7 @@ class _EntryWords:
         if isinstance(change, VerdictChange):
             return self._say("weekly.cause.rules")
         rule = self._rules.rules.get(change.rule)
-        if rule is None or rule.status is Status.DEPRECATED:
+        if rule is None:
             return self._say("weekly.cause.rules-gone", rule=change.rule)
         if not self._is_ours(change.rule):
             return self._say("weekly.cause.rules-own", rule=change.rule)
