@@ -78,11 +78,6 @@ class RunView(Struct, frozen=True):
         return tuple(sorted(views.values(), key=lambda each: not each.line))
 
     @property
-    def regraded(self) -> bool:
-        """Whether some grade before was formed in another way."""
-        return any(each.regraded for each in self.entries)
-
-    @property
     def changed(self) -> tuple[EntryView, ...]:
         """Those of which something is to tell, the worst first; of a first run nothing is."""
         return tuple(each for each in self.news_first if each.changed and not each.first)
@@ -191,7 +186,6 @@ class _EntryWords:
             failures=entry.failures,
             waived=sum(each.waived for each in comparison.changes),
             unchecked_words=self._unchecked(unchecked),
-            regraded=comparison.regraded,
             block=self._block(groups, others),
             sends=sends_view(entry, self._say),
         )
