@@ -7,9 +7,7 @@ are one and the same Unknown. So it is decided once for each such set of values,
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
@@ -164,8 +162,7 @@ class ReadyRule:
         facts += ["subject.purpose"] if rule.purpose else []
         facts += [rule.used] if rule.used else []
         self._decided_by = _picking(facts)
-        # As the facts name them, so that a pickled report holds each path once.
-        self._shown = tuple(sys.intern(path) for path in rule.reads if not path.startswith("item."))
+        self._shown = tuple(path for path in rule.reads if not path.startswith("item."))
         self._observes = _picking(self._shown)
         self._of_item = tuple(path for path in rule.reads if path.startswith("item."))
         self._cited = tuple(path for path in (*rule.reads, *rule.show) if not path.startswith("item."))
@@ -392,9 +389,7 @@ def _hardness(each: tuple[_Decision, Limits]) -> tuple[int, ...]:
     return badness if effect.hinders else 0, badness, not contested, effect.rank, severity.rank
 
 
-@lru_cache(maxsize=4096)
 def _judgement(receiver: str, decision: _Decision, volume: VolumeClass) -> Judgement:
-    """A judgement; equal ones are one object, for every audit makes the same few over a thousand times."""
     outcome, severity, effect, codes, contested, unknown = decision
     return Judgement(receiver, outcome, severity, effect, codes, contested, volume, unknown)
 
