@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 
-from deliverability._patterns import regex
-
-_LONG = regex(r"&#([0-9]{8,});?")
+_LONG = re.compile(r"&#([0-9]{8,});?")
 _MOST_DIGITS = 7  # U+10FFFF is 1114111
 
 

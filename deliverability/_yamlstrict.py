@@ -9,13 +9,13 @@ strings. Anchors, tags and several documents are refused.
 from __future__ import annotations
 
 import pathlib
+import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from deliverability._patterns import regex
 from deliverability.model.codes import ABOUT, VERBATIM, Code, Detail
 from deliverability.model.errors import AT_LINE, InputError, file_error
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 MAX_OCTETS = 4_000_000
 MAX_DEPTH = 40
 
-_INT = regex(r"-?(0|[1-9][0-9]{0,17})\Z")
-_FLOAT = regex(r"-?(0|[1-9][0-9]*)\.[0-9]+\Z")
+_INT = re.compile(r"-?(0|[1-9][0-9]{0,17})\Z")
+_FLOAT = re.compile(r"-?(0|[1-9][0-9]*)\.[0-9]+\Z")
 _CONSTANTS = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 NO_YAML = Code("yaml-syntax", ("text",))

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin,
 from msgspec import NODEFAULT, Struct, convert
 from msgspec.structs import fields, replace
 
-from deliverability._patterns import regex
 from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.errors import AT_LINE, FILE_TOO_LARGE, InputError, file_error
 from deliverability.model.facts import Purpose, Waiver
@@ -780,9 +779,11 @@ def _plain(name: str) -> str:
     return name.strip().rstrip(".").lower()
 
 
-_HEAD = regex(r"\s*+(\[\[?)([^\]]++)\]")
-_KEY = regex(r"""\s*+((?:[A-Za-z0-9_-]++|"[^"]*"|'[^']*')(?:\s*+\.\s*+(?:[A-Za-z0-9_-]++|"[^"]*"|'[^']*'))*+)\s*+=""")
-_PART = regex(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
+_HEAD = re.compile(r"\s*+(\[\[?)([^\]]++)\]")
+_KEY = re.compile(
+    r"""\s*+((?:[A-Za-z0-9_-]++|"[^"]*"|'[^']*')(?:\s*+\.\s*+(?:[A-Za-z0-9_-]++|"[^"]*"|'[^']*'))*+)\s*+="""
+)
+_PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
 
 
 def _lines(text: str) -> Mapping[KeyPath, int]:

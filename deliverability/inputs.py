@@ -9,7 +9,6 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from deliverability._patterns import regex
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
 from deliverability.model.names import is_address
@@ -19,8 +18,8 @@ NO_SELECTOR = Code("no-selector", ("text",))
 NO_ADDRESS = Code("no-ip-address", ("text",))
 NO_MAIL_FROM = Code("no-mail-from", ("text",))
 
-_SELECTOR = regex(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
-_URL = regex(r"https?://(?:[^/?#@]*@)?([^/?#:]+)(?::[0-9]*)?(?:[/?#].*)?", re.IGNORECASE | re.DOTALL)
+_SELECTOR = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
+_URL = re.compile(r"https?://(?:[^/?#@]*@)?([^/?#:]+)(?::[0-9]*)?(?:[/?#].*)?", re.IGNORECASE | re.DOTALL)
 
 
 def parse_domain(text: str) -> str:

@@ -27,7 +27,7 @@ EVERY: Characters = frozenset(ALPHABET)
 UNBOUNDED = 256  # repeats that may go on for longer than this count as without a bound
 ANYHOW = "finditer"  # where nobody can say: from each place on, over the whole text
 METHODS = ("compile", "match", "search", "fullmatch", "findall", "finditer", "sub", "subn", "split")
-CALLS = frozenset({"regex", *(f"re.{each}" for each in METHODS)})
+CALLS = frozenset(f"re.{each}" for each in METHODS)
 CATEGORIES = {
     c.CATEGORY_DIGIT: r"\d",
     c.CATEGORY_NOT_DIGIT: r"\D",
@@ -48,7 +48,7 @@ class Expression(Struct, frozen=True):
 
 
 def expressions(package: Path) -> tuple[list[Expression], list[str]]:
-    """Those that are handed to `re`, or to our `regex`, in the package, and the lines where one is made at run time."""
+    """Those that are handed to `re` in the package, and the lines where one is made at run time."""
     found: list[Expression] = []
     unread: list[str] = []
     trees = {path: ast.parse(path.read_text("utf-8")) for path in sorted(package.rglob("*.py"))}

@@ -15,7 +15,6 @@ from tests.regexes import Expression, divided, expressions
 PACKAGE = Path(deliverability.__file__).parent
 
 MADE_AT_RUN_TIME = {
-    "_patterns.py: self._text",  # each of them is found where it is handed over
     "judge/conditions.py: operand",  # of rule files, which their user trusts
     "judge/load.py: value",  # the same, when rule files are read
     "render/glossary.py: '|'.join((_bounded(form) ",  # words, without any repeat

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from deliverability._patterns import regex
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.evidence import header_evidence
 from deliverability.mail.reader import HeaderField, Message
@@ -49,7 +48,7 @@ PROVIDES = (
 )
 
 _SIGNS = ("x-forwarded-to", "x-forwarded-for", "resent-from", "resent-to", "list-post")
-_REWRITTEN = regex(r"(?:srs[01][=+-]|prvs=|btv1==|.*\+caf_=)", re.IGNORECASE)
+_REWRITTEN = re.compile(r"(?:srs[01][=+-]|prvs=|btv1==|.*\+caf_=)", re.IGNORECASE)
 _MAX_CITED = 30
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from deliverability._patterns import regex
 from deliverability.auditors.base import Context, auditor, http_evidence, spec
 from deliverability.auditors.dmarc import policy_domain
 from deliverability.model.facts import FactType, Unknown, Value
@@ -46,7 +45,7 @@ def _selector_form() -> re.Pattern[str]:
     return re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?){0,3}", re.I)
 
 
-_SELECTOR_TAG = regex(r"(?:^|;)\s*s\s*=\s*([^;\s]{1,200})", re.IGNORECASE)
+_SELECTOR_TAG = re.compile(r"(?:^|;)\s*s\s*=\s*([^;\s]{1,200})", re.IGNORECASE)
 
 
 @auditor("bimi", provides=PROVIDES, needs=("message.from_domain",))

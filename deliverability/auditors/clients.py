@@ -14,7 +14,6 @@ from typing import Any
 from msgspec import Struct, field, json
 
 from deliverability._charrefs import unescape
-from deliverability._patterns import regex
 from deliverability.auditors.base import Context, MissingFact, auditor, spec
 from deliverability.mail.evidence import part_evidence
 from deliverability.mail.html.accounting import CSS_IMPORT, is_font_service
@@ -161,7 +160,7 @@ _AT_RULES = {
     "@keyframes": "css-at-keyframes",
     "@supports": "css-at-supports",
 }
-_ONE_NUMBER = regex(r"[-+]?[\d.]+[a-z%]*$", re.IGNORECASE)
+_ONE_NUMBER = re.compile(r"[-+]?[\d.]+[a-z%]*$", re.IGNORECASE)
 
 
 class _Support(Struct, frozen=True):

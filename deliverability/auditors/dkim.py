@@ -141,8 +141,8 @@ PROVIDES = (
         unit="octets",
         optional=True,
     ),
-    spec("dkim.signatures[].timestamp", FactType.INT, "t=, seconds since 1970.", unit="seconds", optional=True),
-    spec("dkim.signatures[].expires", FactType.INT, "x=, seconds since 1970.", unit="seconds", optional=True),
+    spec("dkim.signatures[].timestamp", FactType.INT, "t=, seconds since 1970.", unit="moment", optional=True),
+    spec("dkim.signatures[].expires", FactType.INT, "x=, seconds since 1970.", unit="moment", optional=True),
     spec("dkim.signatures[].lifetime_seconds", FactType.INT, "x= minus t=.", unit="seconds", optional=True),
     spec(
         "dkim.signatures[].expired",

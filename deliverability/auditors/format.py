@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from deliverability._patterns import regex
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.auditors.message import cite_fields
 from deliverability.mail.addresses import parse_addresses
@@ -93,7 +92,7 @@ _ONCE = (
 _ADDRESS_FIELDS = ("from", "sender", "reply-to", "to", "cc", "bcc", "return-path")
 _IDENTIFIER_FIELDS = ("message-id", "in-reply-to", "references", "content-id", "date")
 _MAY_BE_LARGE = ("to", "cc", "references")
-_SMTPUTF8 = regex(r"\bUTF8E?(?:SMTP|LMTP)S?A?\b|\bSMTPUTF8\b", re.IGNORECASE)
+_SMTPUTF8 = re.compile(r"\bUTF8E?(?:SMTP|LMTP)S?A?\b|\bSMTPUTF8\b", re.IGNORECASE)
 _IDENTITY = ("7bit", "8bit", "binary")
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from deliverability._patterns import regex
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.auditors.message import cite_fields
 from deliverability.mail.addresses import canonical_ip, to_a_label
@@ -70,7 +69,7 @@ PROVIDES = (
 _RESENT = ("resent-from", "resent-sender", "resent-to")
 _X_FORWARDED = ("x-forwarded-to", "x-forwarded-for")
 # SRS0 and SRS1 of the sender rewriting scheme, Microsoft's bounces+SRS=, and +caf_= of Gmail's forwarding.
-_REWRITTEN = regex(r"srs[01][=+-]|[^@]{0,200}\+(?:srs=|caf_=)", re.IGNORECASE)
+_REWRITTEN = re.compile(r"srs[01][=+-]|[^@]{0,200}\+(?:srs=|caf_=)", re.IGNORECASE)
 _MAX_FIELDS = 100  # of one kind that are read
 
 

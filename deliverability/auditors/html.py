@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 
-from deliverability._patterns import regex
 from deliverability.auditors.base import Context, MissingFact, auditor, spec
 from deliverability.mail.addresses import canonical_ip, to_a_label
 from deliverability.mail.evidence import part_evidence
@@ -134,7 +133,7 @@ PROVIDES = (
 _MAX_LISTED = 100
 _MAX_SHOWN = 2000
 _MAX_COMPARED = 200_000
-_ADDRESS = regex(r"(?:https?://|mailto:|www\.)\S+", re.IGNORECASE)
+_ADDRESS = re.compile(r"(?:https?://|mailto:|www\.)\S+", re.IGNORECASE)
 _CJK_RANGES = r"\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 
 

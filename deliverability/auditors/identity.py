@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 from collections.abc import Mapping, Sequence
 
-from deliverability._patterns import regex
 from deliverability.auditors.base import Context, auditor, dns_id, spec
 from deliverability.mail.addresses import canonical_ip, to_a_label
 from deliverability.model.codes import Code, Input, needs
@@ -70,10 +70,10 @@ _GENERIC_WORDS = frozenset(
 _MAIL_WORDS = frozenset(("mail", "mailer", "mailout", "smtp", "mta", "mx", "out", "outbound", "relay", "newsletter"))
 # Lines of NTT's access networks carry the number of the customer instead of the address: p1234-ipngn100101tokai...,
 # p5678-ipoefx.ipoe, p22-ipbf22-kyoto. Other Japanese providers write the address, in decimal or hexadecimal.
-_ACCESS_LINE = regex(r"p\d+-ip(?:ngn|bf|oe|ad|fx)")
-_WORD = regex(r"[a-z]+")
-_NUMBER = regex(r"\d+")
-_NOT_HEX = regex(r"[^0-9a-f]")
+_ACCESS_LINE = re.compile(r"p\d+-ip(?:ngn|bf|oe|ad|fx)")
+_WORD = re.compile(r"[a-z]+")
+_NUMBER = re.compile(r"\d+")
+_NOT_HEX = re.compile(r"[^0-9a-f]")
 
 
 @auditor("identity", provides=PROVIDES, needs=("envelope.ip", "envelope.helo", "message.from_domain"))

@@ -6,7 +6,6 @@ import asyncio
 import re
 from collections.abc import Sequence
 
-from deliverability._patterns import regex
 from deliverability.auditors.attachments import attached
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.evidence import part_evidence
@@ -85,9 +84,9 @@ _COLUMN = 640
 _MAX_PIXELS = 120_000_000
 _MAX_IMAGES = 200
 _MAX_TAG = 4000
-_CONTENT_ID = regex(r"cid:([^\s\"'>]+)", re.IGNORECASE)
-_WIDTH = regex(r"\swidth\s{0,9}=\s{0,9}[\"']?\s{0,9}(\d{1,5})(?:px)?\s{0,9}(?=[\"'\s/>])", re.IGNORECASE)
-_STYLE_WIDTH = regex(r"[\"';\s]width\s{0,9}:\s{0,9}(\d{1,5})px", re.IGNORECASE)
+_CONTENT_ID = re.compile(r"cid:([^\s\"'>]+)", re.IGNORECASE)
+_WIDTH = re.compile(r"\swidth\s{0,9}=\s{0,9}[\"']?\s{0,9}(\d{1,5})(?:px)?\s{0,9}(?=[\"'\s/>])", re.IGNORECASE)
+_STYLE_WIDTH = re.compile(r"[\"';\s]width\s{0,9}:\s{0,9}(\d{1,5})px", re.IGNORECASE)
 
 
 @auditor("images", provides=PROVIDES, needs=("message.attachments",), of_message=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from msgspec import Struct
 
-from deliverability._patterns import regex
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.evidence import header_evidence, part_evidence
 from deliverability.mail.reader import HeaderField, Message, Part
@@ -73,8 +73,8 @@ PROVIDES = (
 _MAX_OCTETS = 10 << 20  # of one part
 _MAX_FIELDS = 1000
 _MAX_LISTED = 100
-_ESCAPE = regex(rb"\x1b(\$[@B]|\$\(D|\([BJI])")
-_HALF_WIDTH = regex("[\uff61-\uff9f]")
+_ESCAPE = re.compile(rb"\x1b(\$[@B]|\$\(D|\([BJI])")
+_HALF_WIDTH = re.compile("[\uff61-\uff9f]")
 _JIS = "iso-2022-jp"
 
 

@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from deliverability._patterns import regex
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.addresses import Mailbox, addresses_in_text, parse_addresses
 from deliverability.mail.evidence import header_evidence
@@ -72,14 +71,16 @@ PROVIDES = (
     spec("message.arc_sets", FactType.INT, "Number of ARC sets.", unit="sets"),
 )
 
-_REPLY = regex(r"\s*(?:re|fwd?|aw|wg|sv|vs|tr|返信|転送|回复|答复|转发)(?:\s?\[\d+\]|\^\d+)?\s*[:：]", re.IGNORECASE)
-_MESSAGE_ID = regex(r"<[^\s<>@]+@[^\s<>@]+>", re.ASCII)
-_ARC_INSTANCE = regex(r"(?:^|;)\s{0,100}i\s{0,100}=\s{0,100}(\d{1,4})")
-_WORD = regex(r"[^\W\d_]{3,64}")
+_REPLY = re.compile(
+    r"\s*(?:re|fwd?|aw|wg|sv|vs|tr|返信|転送|回复|答复|转发)(?:\s?\[\d+\]|\^\d+)?\s*[:：]", re.IGNORECASE
+)
+_MESSAGE_ID = re.compile(r"<[^\s<>@]+@[^\s<>@]+>", re.ASCII)
+_ARC_INSTANCE = re.compile(r"(?:^|;)\s{0,100}i\s{0,100}=\s{0,100}(\d{1,4})")
+_WORD = re.compile(r"[^\W\d_]{3,64}")
 _MAX_DISPLAY = 2000
 _MIN_NAME = 3  # characters; shorter names are in other words by chance
 # Pictographs, dingbats with the check marks, stars, squares with a tick: what passes for a badge.
-_SYMBOL = regex("[\u2600-\u27bf\u2b50\u2b55\u2611\u2705\u3297\u3299\U0001f000-\U0001faff]")
+_SYMBOL = re.compile("[\u2600-\u27bf\u2b50\u2b55\u2611\u2705\u3297\u3299\U0001f000-\U0001faff]")
 
 
 @auditor("message", provides=PROVIDES)

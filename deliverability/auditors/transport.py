@@ -9,7 +9,6 @@ import asyncio
 import re
 from collections.abc import Iterable
 
-from deliverability._patterns import regex
 from deliverability.auditors.base import Context, auditor, dns_id, http_evidence, spec
 from deliverability.mail.evidence import header_evidence
 from deliverability.model.facts import FactType, Reason, Unknown, Value, texts_of
@@ -67,9 +66,9 @@ PROVIDES = (
     spec("dane.unchecked_hosts", FactType.LIST_STR, "MX hosts whose TLSA records could not be asked for."),
 )
 
-_TLS_VERSION = regex(r"\b(?:SSL[ _]?v?([23])|TLS[ _]?v?1(?:[._]([0-3]))?)(?![0-9])", re.IGNORECASE)
+_TLS_VERSION = re.compile(r"\b(?:SSL[ _]?v?([23])|TLS[ _]?v?1(?:[._]([0-3]))?)(?![0-9])", re.IGNORECASE)
 # OpenSSL's old name for a family of ciphers, which says nothing about the version.
-_CIPHER_FAMILY = regex(r"TLSv1/SSLv3", re.IGNORECASE)
+_CIPHER_FAMILY = re.compile(r"TLSv1/SSLv3", re.IGNORECASE)
 
 
 @auditor("transport", provides=PROVIDES, needs=("envelope.ip", "envelope.passed_on_signs"))

@@ -15,7 +15,6 @@ from urllib.parse import unquote
 
 from msgspec import Struct
 
-from deliverability._patterns import regex
 from deliverability.auditors.base import Context, MissingFact, auditor, http_id, spec
 from deliverability.auditors.message import cite_fields
 from deliverability.mail.evidence import part_evidence
@@ -79,7 +78,7 @@ PROVIDES = (
 )
 
 _FIELDS = ("list-unsubscribe", "list-unsubscribe-post")
-_URI = regex(r"<([^<>]{1,4000})>")
+_URI = re.compile(r"<([^<>]{1,4000})>")
 _ONE_CLICK = "List-Unsubscribe=One-Click"
 NEED_PROBE = Unknown(Reason.NOT_CONFIGURED, needs(Input.PERMISSION_UNSUBSCRIBE))
 TEXT_SEARCHED = Code("text-searched", ("n",))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING
 import click
 
 from deliverability._files import PRIVATE, PRIVATE_FOLDER, write_whole
-from deliverability._patterns import regex
 from deliverability.cli.command import Command
 from deliverability.cli.options import lang_option, plain_errors
 from deliverability.cli.output import wrote
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from deliverability.words.sentences import Phrases
 
 # A label of a host name, so that every signer and every DNS console takes it.
-_SELECTOR = regex(r"[a-z0-9](?:[a-z0-9-]{0,50}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,50}[a-z0-9])?)*")
+_SELECTOR = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,50}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,50}[a-z0-9])?)*")
 _MAX_NAME = 253
 NO_NEW_SELECTOR = Code("no-new-selector", ("text",))
 KEY_THERE = Code("key-there", ("file",))

@@ -12,7 +12,6 @@ from typing import Final, Protocol
 
 from msgspec import Struct, field
 
-from deliverability.history.older import NOT_THEN, reworded
 from deliverability.history.records import is_dns
 from deliverability.history.texts import TEXTS
 from deliverability.model.facts import FactSet, Unknown, Value, records_of
@@ -29,7 +28,7 @@ _OF_REPORTS = ("traffic.", "deliveries.", "tls_reports.")
 # What tells whose a source is, besides the reports.
 _OF_STANDING: tuple[FactPath, ...] = ("spf.tree", "dkim.keys", "senders.services")
 _SOURCES: Final = "traffic.sources"
-# What the user says of sources and rare mail: earlier versions did not keep it either.
+# What the user says of sources and rare mail: only kept of runs that read reports.
 _OF_SOURCES = frozenset({"sources", "rare"})
 _OF_OTHER_DOMAINS = "item.same_as"  # what the history tells of the user's other domains
 # Which rules and receivers are judged; nothing is looked up because of them.
@@ -122,12 +121,11 @@ def _ended(facts: FactSet, listed: FactPath) -> int:
 
 
 def other_settings(old: Snapshot, new: Snapshot) -> tuple[str, ...]:
-    """What the user says otherwise, by name; what is judged at all only where the earlier run kept it."""
+    """What the user says otherwise, by name."""
     names = [
         name
         for name in dict.fromkeys((*old.inputs, *new.inputs))
         if old.inputs.get(name) != new.inputs.get(name)
-        and (name not in _OF_JUDGING or name in old.inputs)
         and (name not in _OF_SOURCES or (name in old.inputs and name in new.inputs))
     ]
     # That a waiver ran out is not the user's doing.
@@ -197,11 +195,7 @@ class Causes:
         return tuple(
             FactChange(path, before, after)
             for path, before, after in pairs
-            if before != after
-            and _plain(before)
-            and _plain(after)
-            and path not in TEXTS
-            and not reworded(before, after)
+            if before != after and _plain(before) and _plain(after) and path not in TEXTS
         )
 
     def _named(self, path: str) -> str:
@@ -311,13 +305,11 @@ class Causes:
         return any(not path.startswith(_NOT_OF_MESSAGE) for path in (*self._paths, *listed))
 
     def _looks_further(self) -> bool:
-        """Whether the rule looks at something that the earlier version did not collect."""
+        """Whether the rule looks at something that the version of the earlier run did not collect."""
         known = self._background.old.facts.facts
         rule = self._background.rules.get(self._finding.rule)
         listed = (rule.each,) if rule and rule.each else ()
-        if any(path not in known for path in (*self._paths, *listed)):
-            return True
-        return self._ruled is not None and NOT_THEN in self._ruled.observed.values()
+        return any(path not in known for path in (*self._paths, *listed))
 
 
 def of_verdict(

@@ -68,7 +68,6 @@ def compare(
         (*_changes(background, findings, states), *_lost(background, findings, states)),
         tuple(_verdicts(background, findings)),
         shown,
-        regraded=old.graded != new.graded,
         settings=other_settings(old, new),
     )
 

@@ -16,8 +16,8 @@ from msgspec import Struct
 
 from deliverability.history.texts import digest_of, without_texts
 from deliverability.model.codec import decode, decode_facts, encode, encode_facts
-from deliverability.model.history import GRADED_RECEIVERS, GRADED_SUBJECT, Snapshot, StoredFinding
-from deliverability.model.report import GRADES, Assessment, Consequence, Outcome, Verdict, VerdictKind
+from deliverability.model.history import Snapshot, StoredFinding
+from deliverability.model.report import Assessment, Consequence, Outcome, Verdict, VerdictKind
 from deliverability.model.rules import Effect, Severity
 
 _AGES = {"dkim.keys": ("age_days", "selector_age_days")}
@@ -83,13 +83,8 @@ def _age(started: str, day: Any) -> Any:
     return (date.fromisoformat(started[:10]) - date.fromisoformat(day)).days if isinstance(day, str) else day
 
 
-def unpacked(
-    pieces: Mapping[str, Any], domain: str, source: str, started: str, rules_digest: str, key: bytes
-) -> Snapshot:
-    """The snapshot of these pieces; `key`: of the history.
-
-    Raises LookupError, TypeError, ValueError or AttributeError on anything else.
-    """
+def unpacked(pieces: Mapping[str, Any], domain: str, source: str, started: str, rules_digest: str) -> Snapshot:
+    """The snapshot of these pieces. Raises LookupError, TypeError, ValueError or AttributeError on anything else."""
     facts: dict[str, Any] = {}
     evidence: list[Any] = []
     for name, piece in pieces.items():
@@ -99,7 +94,7 @@ def unpacked(
             evidence.extend(piece)
     _replace_ages(facts, partial(_age, started))
     inputs = decode(pieces["inputs"])
-    snapshot = Snapshot(
+    return Snapshot(
         domain=domain,
         source=source,
         started=started,
@@ -108,9 +103,7 @@ def unpacked(
         findings=tuple(_read_finding(each) for each in pieces["findings"]),
         assessment=read_assessment(pieces["verdicts"]),
         rules_digest=rules_digest,
-        graded=graded_by(pieces["verdicts"]),
     )
-    return without_texts(snapshot, key)  # earlier versions kept more
 
 
 def finding_json(finding: StoredFinding) -> dict[str, Any]:
@@ -151,17 +144,8 @@ def assessment_json(found: Assessment) -> dict[str, Any]:
     }
 
 
-def graded_by(data: Any) -> int:
-    """In which way the grade was formed, see `Snapshot.graded`."""
-    return GRADED_RECEIVERS if isinstance(data, list) else GRADED_SUBJECT
-
-
 def read_assessment(data: Any) -> Assessment:
-    """As `_assessment` gives it; or a list of verdicts with a grade each, as histories before schema 2.0 have it."""
-    if isinstance(data, list):
-        verdicts = tuple(_read_old_verdict(each) for each in data)
-        worst = max((str(each["grade"]) for each in data), key=GRADES.index, default=GRADES[0])
-        return Assessment(verdicts, worst)
+    """As `assessment_json` gives it."""
     return Assessment(
         verdicts=tuple(_read_verdict(each) for each in data["verdicts"]),
         grade=data["grade"],
@@ -189,16 +173,6 @@ def _read_verdict(data: dict[str, Any]) -> Verdict:
         effects=tuple(_read_consequence(each, Outcome.UNMET) for each in data["effects"]),
         open=tuple(_read_consequence(each, Outcome.UNKNOWN) for each in data["open"]),
     )
-
-
-def _read_old_verdict(data: dict[str, Any]) -> Verdict:
-    """What a cap of the grade was, it tells only where it was unknown: the effect of those days is another word."""
-    unknown = tuple(
-        Consequence(rule, item, Effect.REJECT, outcome=Outcome.UNKNOWN)
-        for _, rule, item, outcome in data["caps"]
-        if outcome == Outcome.UNKNOWN.value
-    )
-    return Verdict(data["receiver"], VerdictKind(data["verdict"]), open=unknown)
 
 
 def _consequence(consequence: Consequence) -> list[Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from deliverability.model.codes import Detail
 from deliverability.model.evidence import aliases, is_failure, texts
 from deliverability.model.facts import Evidence, EvidenceKind, EvidenceLine, FactSet
 from deliverability.model.history import Cause, RecordChange, RecordKind
@@ -60,23 +59,13 @@ def changed_records(old: FactSet, new: FactSet, owner: Owner) -> dict[str, Recor
         if ident in lost or not (both or of_message) or (after or before or _NOTHING).kind is EvidenceKind.REPORT:
             continue
         got = (before.got if before else (), after.got if after else ())
-        if Counter(got[0]) != Counter(got[1]) and not _reworded(before, after):
+        if Counter(got[0]) != Counter(got[1]):
             asked = (after or before or _NOTHING).asked
             changed[ident] = RecordChange(asked, *got, owner.cause(ident, new, old), _removed(asked, *got))
     return changed
 
 
 _NOTHING = Evidence("", EvidenceKind.DNS, "")
-
-
-def _reworded(before: Evidence | None, after: Evidence | None) -> bool:
-    """Whether a web or mail server was spoken of in sentences, by an older version, and is in codes now."""
-    return (
-        before is not None
-        and after is not None
-        and after.kind in (EvidenceKind.HTTP, EvidenceKind.SMTP)
-        and not any(isinstance(line, Detail) for line in before.got)
-    )
 
 
 def failed(facts: FactSet) -> set[str]:

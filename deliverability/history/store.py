@@ -27,7 +27,6 @@ from deliverability.history.pieces import (
     Packed,
     assessment_json,
     finding_json,
-    graded_by,
     read_assessment,
     unpacked,
 )
@@ -36,7 +35,7 @@ from deliverability.model.codes import ABOUT, Code
 from deliverability.model.dkim import keys_of
 from deliverability.model.errors import InputError, file_error
 from deliverability.model.facts import FactSet, KeySeen
-from deliverability.model.history import GRADED_SUBJECT, Snapshot, State
+from deliverability.model.history import Snapshot, State
 from deliverability.model.report import Assessment, Outcome
 
 if TYPE_CHECKING:
@@ -114,12 +113,11 @@ class SubjectDigest(Struct, frozen=True):
 
 
 class Point(Struct, frozen=True):
-    """A subject in one run, in short: for trends. `graded`: see Snapshot."""
+    """A subject in one run, in short: for trends."""
 
     run: HistoryRun
     assessment: Assessment
     facts: FactSet
-    graded: int = GRADED_SUBJECT
 
 
 class History:
@@ -374,7 +372,7 @@ class History:
         """Keep a subject of a run: all of it or, where the process dies, nothing. Once recorded, it stays.
 
         `gone`: fingerprints of findings that no longer occur; should one come back, it is new. `renamed`: fingerprint
-        in earlier versions -> today; what was known under the former goes on under the latter.
+        in earlier runs -> now; what was known under the former goes on under the latter.
         """
         from sqlalchemy import delete, insert, select
 
@@ -447,7 +445,7 @@ class History:
         with self._reading() as connection:
             for row in connection.execute(wanted.limit(newest) if newest else wanted).all():
                 run = HistoryRun(row.run, row.run_started, row.finished, row.version)
-                read = functools.partial(_read, connection, row, self.key)
+                read = functools.partial(_read, connection, row)
                 if (snapshot := _unless_damaged(read, row.domain, damaged)) is not None:
                     yield run, snapshot
 
@@ -478,7 +476,7 @@ class History:
                 if row.manifest == packed.digest:
                     yield replace(now, started=row.started, rules_digest=row.rules_digest)
                     continue
-                read = functools.partial(_read, connection, row, self.key)
+                read = functools.partial(_read, connection, row)
                 if (snapshot := _unless_damaged(read, row.domain, damaged)) is not None:
                     yield snapshot
 
@@ -510,16 +508,16 @@ class History:
         )
         by_id = {each.id: each for each in self.runs()}
         found: dict[tuple[str, str], list[Point]] = {}
-        graded: dict[str, tuple[Assessment, int] | None] = {}
+        graded: dict[str, Assessment | None] = {}
         with self._reading() as connection:
             for row in connection.execute(wanted).all():
                 if row.manifest not in graded:
                     graded[row.manifest] = None
                     with contextlib.suppress(DamagedError), _readable(row.domain):
                         verdicts = _pieces(connection, row.manifest, ("verdicts",))["verdicts"]
-                        graded[row.manifest] = read_assessment(verdicts), graded_by(verdicts)
+                        graded[row.manifest] = read_assessment(verdicts)
                 if (known := graded[row.manifest]) is not None:
-                    point = Point(by_id[row.run], known[0], _NO_FACTS, known[1])
+                    point = Point(by_id[row.run], known, _NO_FACTS)
                     found.setdefault((row.domain, row.source), []).append(point)
         return {subject: tuple(points) for subject, points in found.items()}
 
@@ -543,7 +541,7 @@ class History:
         names = [f"facts.{topic}" for topic in topics]
         with self._reading() as connection:
             rows = connection.execute(wanted).all()
-            seen: dict[str, tuple[Assessment, FactSet, int]] = {}
+            seen: dict[str, tuple[Assessment, FactSet]] = {}
             points = []
             for row in rows:
                 with contextlib.suppress(DamagedError), _readable(domain):
@@ -551,7 +549,7 @@ class History:
                         pieces = _pieces(connection, row.manifest, ("verdicts", *names))
                         facts = {path: body for name in names for path, body in pieces.get(name, {}).items()}
                         fact_set, verdicts = decode_facts({"facts": facts, "evidence": []}), pieces["verdicts"]
-                        seen[row.manifest] = read_assessment(verdicts), fact_set, graded_by(verdicts)
+                        seen[row.manifest] = read_assessment(verdicts), fact_set
                     run = HistoryRun(row.id, row.started, row.finished, row.version)
                     points.append(Point(run, *seen[row.manifest]))
         return tuple(points)
@@ -647,7 +645,7 @@ class History:
         with self._reading() as connection:
             wanted = select(snapshots).where(snapshots.c.run == run.id).order_by(snapshots.c.domain, snapshots.c.source)
             for row in connection.execute(wanted).all():
-                read = functools.partial(_read, connection, row, self.key)
+                read = functools.partial(_read, connection, row)
                 if (snapshot := _unless_damaged(read, row.domain, damaged)) is not None:
                     yield snapshot
 
@@ -793,9 +791,9 @@ def _unless_damaged(
         return None
 
 
-def _read(connection: Connection, row: Any, key: bytes) -> Snapshot:
-    """The snapshot of a row; `key`: of the history. Raises what `_readable` turns into DamagedError."""
-    return unpacked(_pieces(connection, row.manifest), row.domain, row.source, row.started, row.rules_digest, key)
+def _read(connection: Connection, row: Any) -> Snapshot:
+    """The snapshot of a row. Raises what `_readable` turns into DamagedError."""
+    return unpacked(_pieces(connection, row.manifest), row.domain, row.source, row.started, row.rules_digest)
 
 
 def _pieces(connection: Connection, manifest: str, only: Collection[str] = ()) -> dict[str, Any]:

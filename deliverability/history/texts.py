@@ -66,25 +66,22 @@ _TOPICS = frozenset({"message", "charset", "html", "unsubscribe"})
 """What fails here may name an address of the message."""
 
 _HIDDEN = re.compile(r"hmac:[0-9a-f]{64}(?::\d+)?")
-_WITHOUT_KEY = re.compile(r"sha256:[0-9a-f]{64}(?::\d+)?")  # as earlier versions kept them
 
 
 def hidden(text: str, key: bytes) -> str:
     """``hmac:DIGEST:LENGTH``; a text in this form, and the empty one, stays as it is."""
     if not text or _HIDDEN.fullmatch(text):
         return text
-    return _keyed(text if _WITHOUT_KEY.fullmatch(text) else f"sha256:{digest_of(text)}:{len(text)}", key)
+    return f"{_keyed(text, key)}:{len(text)}"
 
 
-def _keyed(without: str, key: bytes) -> str:
-    """A digest without a key as one with it: so what was kept without one is still the same text."""
-    _, digest, *length = without.split(":")
-    return ":".join(("hmac", hmac.new(key, digest.encode(), "sha256").hexdigest(), *length))
+def _keyed(text: str, key: bytes) -> str:
+    return f"hmac:{hmac.new(key, text.encode('utf-8', 'backslashreplace'), 'sha256').hexdigest()}"
 
 
 def named(text: str, word: str) -> str:
     """A text for people: `word` in the place of each digest."""
-    return _WITHOUT_KEY.sub(word, _HIDDEN.sub(word, text))
+    return _HIDDEN.sub(word, text)
 
 
 def without_texts(snapshot: Snapshot, key: bytes) -> Snapshot:
@@ -123,10 +120,7 @@ def _evidence(item: Evidence, key: bytes) -> Evidence:
         lines = texts(item.got)
         got = item.got
         if not all(map(_HIDDEN.fullmatch, lines)):
-            without = (
-                lines[0] if all(map(_WITHOUT_KEY.fullmatch, lines)) else f"sha256:{digest_of(chr(10).join(lines))}"
-            )
-            got = (_keyed(without, key),) if lines else ()
+            got = (_keyed("\n".join(lines), key),)
         return Evidence(item.id, item.kind, item.asked, got)
     if item.kind is EvidenceKind.HTTP and item.asked.startswith("POST "):
         # The one-click request of this message; its address ends the subscription of whoever knows it.

@@ -8,7 +8,6 @@ from msgspec import Struct
 
 from deliverability.history.store import History, Point
 from deliverability.model.facts import FactSet
-from deliverability.model.history import GRADED_SUBJECT
 from deliverability.model.paths import FactPath
 from deliverability.model.report import GRADES, Assessment, VerdictKind
 from deliverability.model.weekly import WeeklyEntry
@@ -25,11 +24,10 @@ class Trend(Struct, frozen=True):
 
     Attributes:
         dates: of the runs, ``2026-11-23``.
-        grades: of the subject; None too where it was formed in another way, see Snapshot.graded.
+        grades: of the subject.
         kinds: receiver -> verdict.
         stages: DMARC stages, see DMARC_STAGES.
         measures: path of MEASURES -> number.
-        regraded: some grades are left out because they were formed in another way.
 
     """
 
@@ -38,7 +36,6 @@ class Trend(Struct, frozen=True):
     kinds: Mapping[str, tuple[VerdictKind | None, ...]]
     stages: tuple[str | None, ...]
     measures: Mapping[str, tuple[Number | None, ...]]
-    regraded: bool = False
 
 
 def trend(history: History, entry: WeeklyEntry, started: str) -> Trend:
@@ -52,10 +49,9 @@ def trend_of(followed: Iterable[Point], entry: WeeklyEntry, started: str) -> Tre
     for earlier in followed:
         if earlier.run.started != started:
             kinds = {each.receiver: each.verdict for each in earlier.assessment.verdicts}
-            same = earlier.graded == GRADED_SUBJECT
-            grade = certain_grade(earlier.assessment) or None if same else None
+            grade = certain_grade(earlier.assessment) or None
             stage, measures = stage_of(earlier.facts), measures_of(earlier.facts)
-            points.append(_Point(earlier.run.started, grade, kinds, stage, measures, regraded=not same))
+            points.append(_Point(earlier.run.started, grade, kinds, stage, measures))
     points = points[: WEEKS - 1][::-1]
     kinds = {each.receiver: each.verdict for each in entry.verdicts}
     points.append(_Point(started, entry.grade or None, kinds, entry.stage or None, entry.measures))
@@ -65,7 +61,6 @@ def trend_of(followed: Iterable[Point], entry: WeeklyEntry, started: str) -> Tre
         kinds={each.receiver: tuple(point.kinds.get(each.receiver) for point in points) for each in entry.verdicts},
         stages=tuple(point.stage for point in points),
         measures={path: tuple(point.measures.get(path) for point in points) for path in MEASURES},
-        regraded=any(point.regraded for point in points),
     )
 
 
@@ -77,7 +72,6 @@ class _Point(Struct, frozen=True):
     kinds: Mapping[str, VerdictKind]
     stage: str | None
     measures: Mapping[str, Number | None]
-    regraded: bool = False
 
 
 def certain_grade(assessment: Assessment) -> str:

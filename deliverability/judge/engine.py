@@ -9,7 +9,7 @@ from deliverability.judge import absent, bounced, waivers
 from deliverability.judge.ready import Eyes, ReadyRule, SubjectFacts, Tokens, fingerprint_of
 from deliverability.model.facts import Catalogue, FactSet, Purpose
 from deliverability.model.report import Finding
-from deliverability.model.rules import Receiver, RuleSet, Severity, Status, VolumeClass
+from deliverability.model.rules import Receiver, RuleSet, Severity, VolumeClass
 from deliverability.model.rules import Selection as Selection
 from deliverability.model.same import Same
 
@@ -37,7 +37,7 @@ class Judge:
         ready = (
             ReadyRule(rule, eyes, catalogue[rule.each].key if rule.each and rule.each in catalogue else ())
             for rule in rules.rules.values()
-            if rule.status is not Status.DEPRECATED and selection.takes(rule.id)
+            if selection.takes(rule.id)
         )
         judged = [each for each in ready if each.rule.severity is not Severity.NONE or each.looking]
         self._ready = [each for each in judged if each.rule.each not in _OF_OTHERS]

@@ -347,6 +347,14 @@ _CLAIMS = pydantic.TypeAdapter(_ClaimsShape)
 _ATTACHMENTS = pydantic.TypeAdapter(dict[str, _TypesShape])
 
 
+class _SourcePlace(Struct, frozen=True):
+    """Where a source is described; `receiver`: in whose file, empty: in sources.yaml; `folder`: of the rule files."""
+
+    where: FileLine
+    receiver: str
+    folder: Path
+
+
 class _Loader(Struct):
     catalogue: Catalogue
     remedies: Collection[str]
@@ -357,6 +365,8 @@ class _Loader(Struct):
     sources: dict[str, model.Source] = field(default_factory=dict)
     digest: Any = field(default_factory=hashlib.sha256)
     names: dict[str, FileLine] = field(default_factory=dict)
+    sources_at: dict[str, _SourcePlace] = field(default_factory=dict)
+    receivers_here: dict[str, FileLine] = field(default_factory=dict)  # of the folder that is read, as `names`
     rules_unread: bool = False
     tasks_unread: bool = False
     combinations: dict[str, tuple[_ReceiverShape, FileLine]] = field(default_factory=dict)
@@ -446,7 +456,7 @@ class _Loader(Struct):
         return Requirement(key, _both(shape.text), holds, shape.each or "", tuple(shape.met), instead)
 
     def folder(self, folder: Path) -> None:
-        self.names = {}
+        self.names, self.receivers_here = {}, {}
         paths = sorted(folder.glob("*.yaml"))
         receivers = sorted((folder / "receivers").glob("*.yaml"))
         if not paths and next(folder.glob("*/*.yaml"), None) is None:
@@ -471,10 +481,17 @@ class _Loader(Struct):
     def source_file(self, path: Path) -> None:
         if (read := self.read(path, _SOURCES)) is None:
             return
-        self.add_sources(read[0])
-
-    def add_sources(self, shapes: Mapping[str, _SourceShape]) -> None:
+        shapes, document = read
         for key, shape in shapes.items():
+            self.add_source(key, shape, _SourcePlace(document.at(key), "", path.parent))
+
+    def add_source(self, key: str, shape: _SourceShape, place: _SourcePlace) -> None:
+        """A later folder may replace a source, but a receiver's page only where that is a page of the same receiver."""
+        before = self.sources_at.get(key)
+        if before and (before.folder == place.folder or (place.receiver and place.receiver != before.receiver)):
+            self.problems.append(place.where.problem(DEFINED(name=key, place=str(before.where))))
+        else:
+            self.sources_at[key] = place
             self.sources[key] = model.Source(
                 key, shape.title, shape.url, shape.publisher, shape.checked, shape.read_as, shape.dated
             )
@@ -500,12 +517,18 @@ class _Loader(Struct):
         if (read := self.read(path, _RECEIVER)) is None:
             return
         shape, document = read
+        where = document.at("id")
+        if taken := self.receivers_here.get(shape.id):
+            self.problems.append(where.problem(DEFINED(name=shape.id, place=str(taken))))
+            return
+        self.receivers_here[shape.id] = where
         self.combinations.pop(shape.id, None)
         if shape.combines:
             self.receivers.pop(shape.id, None)
             self.combinations[shape.id] = (shape, document.at("combines"))
             return
-        self.add_sources(shape.pages)
+        for key, page in shape.pages.items():
+            self.add_source(key, page, _SourcePlace(document.at("pages", key), shape.id, path.parent.parent))
         statements: dict[str, tuple[model.Statement, ...]] = {}
         for key, stated in shape.rules.items():
             where = document.at("rules", key)

@@ -1,16 +1,13 @@
 """One rule made ready to be judged for many subjects.
 
 What becomes of a rule hangs on a few values, which many subjects share: of a domain without a message half of all facts
-are one and the same Unknown. So it is decided once for each such set of values, and looked up from then on; where
-values are of one subject alone, once for each set of what the conditions on them come to.
+are one and the same Unknown. So it is decided once for each such set of values, and looked up from then on.
 """
 
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property, lru_cache
 from operator import itemgetter
 from typing import Any
 
@@ -165,29 +162,12 @@ class ReadyRule:
         facts += ["subject.purpose"] if rule.purpose else []
         facts += [rule.used] if rule.used else []
         self._decided_by = _picking(facts)
-        # As the facts name them, so that a pickled report holds each path once.
-        self._shown = tuple(sys.intern(path) for path in rule.reads if not path.startswith("item."))
+        self._shown = tuple(path for path in rule.reads if not path.startswith("item."))
         self._observes = _picking(self._shown)
         self._of_item = tuple(path for path in rule.reads if path.startswith("item."))
         self._cited = tuple(path for path in (*rule.reads, *rule.show) if not path.startswith("item."))
         self.reads = frozenset((*facts, *rule.reads, *rule.show, *([rule.each] if rule.each else ())))
         self._decided: dict[object, Finding] = {}
-        self._decided_so: dict[object, Finding] = {}
-
-    @cached_property
-    def _conditions(self) -> tuple[tuple[Test, Limits], ...]:
-        """Every condition, with the limits under which it is asked."""
-        return tuple(self._asked())
-
-    def _asked(self) -> Iterator[tuple[Test, Limits]]:
-        limits = self.rule.limits
-        own = [test for test in (self._when, self._require) if test is not None]
-        yield from ((test, limits) for test in own)
-        for statement, when in (each for several in self._statements.values() for each in several):
-            if when is not None:
-                yield when, limits
-            if statement.limits:
-                yield from ((test, {**limits, **statement.limits}) for test in own)
 
     def cases(self, facts: FactSet) -> Iterable[_Case]:
         """What it is judged on."""
@@ -264,24 +244,8 @@ class ReadyRule:
         try:
             known = self._decided.get(key)
         except TypeError:
-            return self._decision_so(case, subject)
-        if known is not None:
-            return known
-        # Of a single subject nothing will be asked again that was worth a second key.
-        found = self._decision_so(case, subject) if self._decided else self._decide(case, subject)
-        return _remembered(self._decided, key, found)
-
-    def _decision_so(self, case: _Case, subject: SubjectFacts) -> Finding:
-        """The same by what each condition comes to, for values that hardly any other subject has."""
-        lookup, token = _lookup(case, subject), subject.tokens.of
-        key = (
-            subject.volumes_number,
-            token(subject.values["subject.purpose"]) if self.rule.purpose else None,
-            token(case.fields.get("used")),
-            None if case.settled is None else self._token_settled(case.settled, subject),
-            *[token(test(lookup, limits)) for test, limits in self._conditions],
-        )
-        return self._decided_so.get(key) or _remembered(self._decided_so, key, self._decide(case, subject))
+            return self._decide(case, subject)  # a value that hardly any other subject has
+        return known or _remembered(self._decided, key, self._decide(case, subject))
 
     @staticmethod
     def _token_settled(settled: Outcome | Unknown, subject: SubjectFacts) -> object:
@@ -425,9 +389,7 @@ def _hardness(each: tuple[_Decision, Limits]) -> tuple[int, ...]:
     return badness if effect.hinders else 0, badness, not contested, effect.rank, severity.rank
 
 
-@lru_cache(maxsize=4096)
 def _judgement(receiver: str, decision: _Decision, volume: VolumeClass) -> Judgement:
-    """A judgement; equal ones are one object, for every audit makes the same few over a thousand times."""
     outcome, severity, effect, codes, contested, unknown = decision
     return Judgement(receiver, outcome, severity, effect, codes, contested, volume, unknown)
 

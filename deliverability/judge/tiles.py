@@ -12,7 +12,7 @@ from deliverability.model.answer import FindingId, PlanStep, Tile, TileState, Ti
 from deliverability.model.claims import Lack
 from deliverability.model.facts import FactSet, Reason, Unknown, Value, records_of, text_of
 from deliverability.model.report import Finding, Outcome, Report
-from deliverability.model.rules import Rule, RuleSet, Scope, Severity, Status
+from deliverability.model.rules import Rule, RuleSet, Scope, Severity
 
 
 class _Kind(Struct, frozen=True):
@@ -125,7 +125,7 @@ def _counts(finding: Finding, rules: RuleSet) -> bool:
 
 
 def _may_colour(rule: Rule) -> bool:
-    return rule.scope is not Scope.DISPLAY and rule.status is not Status.DEPRECATED
+    return rule.scope is not Scope.DISPLAY
 
 
 def _is_severe(finding: Finding) -> bool:

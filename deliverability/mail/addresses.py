@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import unicodedata
 
 from msgspec import Struct
 
-from deliverability._patterns import regex
 from deliverability.mail.words import decode_words, printable
 
-_TOKEN = regex(r'[ \t\r\n]+|\[[^\[\]]*\]|[<>,:;@"()]|[^ \t\r\n\[<>,:;@"()]+|\[')
-_LABEL = regex(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?")
-_LOCAL_CHARACTERS = regex(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]*\Z")
-_DOMAIN_START = regex(r"[A-Za-z0-9](?:[A-Za-z0-9-]|\.(?=[A-Za-z0-9]))*")
+_TOKEN = re.compile(r'[ \t\r\n]+|\[[^\[\]]*\]|[<>,:;@"()]|[^ \t\r\n\[<>,:;@"()]+|\[')
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?")
+_LOCAL_CHARACTERS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]*\Z")
+_DOMAIN_START = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]|\.(?=[A-Za-z0-9]))*")
 _MAX_DOMAIN = 253
 _MAX_LABEL = 63
 _MAX_LIST = 1 << 20  # characters of one address list that are read

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta, timezone
-
-from deliverability._patterns import regex
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _ZONES = {"est": -5, "edt": -4, "cst": -6, "cdt": -5, "mst": -7, "mdt": -6, "pst": -8, "pdt": -7}  # others: UTC
-_DATE = regex(
+_DATE = re.compile(
     r"(?:[A-Za-z]{3,9}\s*+,?\s*+)?(\d{1,2})\s+([A-Za-z]{3})[a-z]{0,6}\s+(\d{2,4})\s+"
     r"(\d{1,2})\s*:\s*(\d{2})(?:\s*:\s*(\d{2}))?\s*+(?:([+-])\s?(\d{2}):?(\d{2})|([A-Za-z]{1,5}))?\s*+"
 )
-_COMMENT = regex(r"\([^()]*\)")
+_COMMENT = re.compile(r"\([^()]*\)")
 _MAX_LENGTH = 200
 
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
 
-from deliverability._patterns import regex
 from deliverability.mail.received import (
     AuthenticationResults,
     Received,
@@ -35,11 +34,11 @@ Organization = Callable[[str], str | None]
 
 _MAX_FIELDS = 300  # trace fields that are read, from the top
 _TRACE = frozenset({"received", "received-spf", "authentication-results"})
-_SMTP = regex(r"(?:UTF8)?E?SMTPS?A?", re.IGNORECASE)
-_AUTHENTICATED = regex(r"(?:UTF8)?E?SMTPS?A", re.IGNORECASE)
+_SMTP = re.compile(r"(?:UTF8)?E?SMTPS?A?", re.IGNORECASE)
+_AUTHENTICATED = re.compile(r"(?:UTF8)?E?SMTPS?A", re.IGNORECASE)
 
 # How mail comes out of a mailbox: fetchmail, getmail, and programs that import.
-_FETCHED = regex(r"(?:POP[23]?S?|IMAP4?(?:REV1)?S?|APOP|KPOP|SDPS|ETRN|ODMR|LOCAL)(?:[^A-Z].*)?", re.IGNORECASE)
+_FETCHED = re.compile(r"(?:POP[23]?S?|IMAP4?(?:REV1)?S?|APOP|KPOP|SDPS|ETRN|ODMR|LOCAL)(?:[^A-Z].*)?", re.IGNORECASE)
 # Systems that write their records below their own Received field.
 _BELOW = re.compile(r"(?:^|\.)(?:google|amazonaws|icloud|mac|me)\.com$")
 

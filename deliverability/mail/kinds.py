@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from deliverability._patterns import regex
 from deliverability.model.codes import Code, Detail
 
 HEAD_OCTETS = 1_000_000
@@ -20,16 +19,16 @@ KIND_FILE = Code("kind-file", ("type",))
 
 MESSAGE, MBOX, ZONE, EMPTY, OUTLOOK, IMAGE, UNKNOWN = "message", "mbox", "zone", "empty", "outlook", "image", ""
 
-_FIELD = regex(
+_FIELD = re.compile(
     rb"(?:^|[\r\n])(?:arc-seal|authentication-results|b?cc|content-transfer-encoding|content-type|date|delivered-to"
     rb"|dkim-signature|from|importance|in-reply-to|list-[a-z-]+|message-id|mime-version|organization|precedence"
     rb"|priority|received|received-spf|references|reply-to|resent-[a-z-]+|return-path|sender|subject|to|user-agent"
     rb"|x-[!-9;-~]+)[ \t]*:",
     re.IGNORECASE,
 )
-_BODY = regex(rb"\r?\n\r?\n|\r\r")
-_NEXT = regex(rb"\n\r?\nFrom [^\r\n]+\r?\n[!-9;-~]+:")
-_RECORD = regex(
+_BODY = re.compile(rb"\r?\n\r?\n|\r\r")
+_NEXT = re.compile(rb"\n\r?\nFrom [^\r\n]+\r?\n[!-9;-~]+:")
+_RECORD = re.compile(
     rb"^(?:\$(?:ORIGIN|TTL)[ \t]|[^\s;:]*[ \t]+(?:\d+[ \t]+)?(?:IN[ \t]+)?(?:SOA|NS|A|AAAA|MX|TXT|CNAME|SRV|CAA)[ \t])",
     re.MULTILINE | re.IGNORECASE,
 )

@@ -6,13 +6,11 @@ import io
 import re
 from collections.abc import Iterable, Iterator
 
-from deliverability._patterns import regex
-
 LONGEST_LINE = 5000  # characters of a line that are looked at
 LINES_NEAR = 2
 
 # Literal first: the search goes from colon to colon.
-_SCHEME = regex(r":(?:(?<=http:)|(?<=https:)|(?<=mailto:))", re.IGNORECASE)
+_SCHEME = re.compile(r":(?:(?<=http:)|(?<=https:)|(?<=mailto:))", re.IGNORECASE)
 _OTHER_LINE_ENDS = "\v\f\x1c\x1d\x1e\x85\u2028\u2029"  # of str.splitlines; CR and CRLF are read as one with LF
 
 

@@ -6,17 +6,15 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from deliverability._patterns import regex
-
 _BOM_AND_SPACE = b"\xef\xbb\xbf \r\n"
-_FIELD = regex(rb"[!-9;-~]{1,70}[ \t]*:")
-_KNOWN_FIELD = regex(
+_FIELD = re.compile(rb"[!-9;-~]{1,70}[ \t]*:")
+_KNOWN_FIELD = re.compile(
     rb"(?:Return-Path|Received|From|To|Subject|Date|Message-ID|MIME-Version|Content-Type|Delivered-To|"
     rb"Authentication-Results|DKIM-Signature|Auto-Submitted)[ \t]*:",
     re.I,
 )
-_SEPARATOR = regex(rb"(?:\A|\n\r?\n)From [^\r\n]{1,300}\r?\n")
-_FROM_LINE = regex(rb"From [^\r\n]{1,300}\r?\n")
+_SEPARATOR = re.compile(rb"(?:\A|\n\r?\n)From [^\r\n]{1,300}\r?\n")
+_FROM_LINE = re.compile(rb"From [^\r\n]{1,300}\r?\n")
 _MAX_LINES = 200
 _LINE = 1 << 16  # octets; a longer line is read in parts
 

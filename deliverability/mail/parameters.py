@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 
-from deliverability._patterns import regex
 from deliverability.mail.words import decode_octets, decode_words, printable
 
 _MAX_LENGTH = 1 << 16
 _MAX_SECTIONS = 1000
-_PERCENT = regex(rb"%([0-9A-Fa-f]{2})")
-_NAME = regex(r"([^*]+)(?:\*(\d{1,4}))?(\*)?")
+_PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
+_NAME = re.compile(r"([^*]+)(?:\*(\d{1,4}))?(\*)?")
 _NAMES_OF_FILES = ("name", "filename")
 
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from deliverability._patterns import regex
 from deliverability.mail.addresses import parse_addresses
 from deliverability.mail.hop import Delivery, Organization, is_within_network
 from deliverability.mail.received import (
@@ -43,16 +42,16 @@ _ORIGINAL = frozenset({"authentication-results-original", "x-original-authentica
 _RECORDS = frozenset({"authentication-results", "received-spf", "arc-authentication-results"}) | _ORIGINAL
 _RECIPIENT = ("delivered-to", "x-original-to", "envelope-to", "x-envelope-to")
 # The submission of a mail, by a program with a password or in a browser: what stands below is the sender's side.
-_SUBMITTED = regex(r"(?:UTF8)?(?:E?SMTPS?A|LMTPS?A|HTTPS?(?:REST)?|MAPI|ASMTP|AUTH)", re.IGNORECASE)
-_LOGIN = regex(
+_SUBMITTED = re.compile(r"(?:UTF8)?(?:E?SMTPS?A|LMTPS?A|HTTPS?(?:REST)?|MAPI|ASMTP|AUTH)", re.IGNORECASE)
+_LOGIN = re.compile(
     r"\bauthenticated sender\b|\(authenticated\b|\bAUTH(?:=|\s)(?:LOGIN|PLAIN|CRAM)|\b(?:via|with) HTTP", re.IGNORECASE
 )
-_SMTP = regex(r"(?:UTF8)?E?SMTPS?|Microsoft|QMQP|ESMTPX?", re.IGNORECASE)
-_LOCAL = regex(
+_SMTP = re.compile(r"(?:UTF8)?E?SMTPS?|Microsoft|QMQP|ESMTPX?", re.IGNORECASE)
+_LOCAL = re.compile(
     r"\bfrom userid \d|\bfrom uid \d|\binvoked by (?:alias|uid)\b|\bwith (?:local|LMTPS?|DELIVERY)\b", re.IGNORECASE
 )
-_SRS0 = regex(r"SRS0[=+-][^=@]+=[^=@]+=([^=@]+)=([^@]+)@.+", re.IGNORECASE)
-_SRS1 = regex(r"SRS1[=+-][^=@]+=[^=@]+=[=+-][^=@]+=[^=@]+=([^=@]+)=([^@]+)@.+", re.IGNORECASE)
+_SRS0 = re.compile(r"SRS0[=+-][^=@]+=[^=@]+=([^=@]+)=([^@]+)@.+", re.IGNORECASE)
+_SRS1 = re.compile(r"SRS1[=+-][^=@]+=[^=@]+=[=+-][^=@]+=[^=@]+=([^=@]+)=([^@]+)@.+", re.IGNORECASE)
 
 
 class EarlierHop(Struct, frozen=True):

@@ -11,16 +11,15 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from deliverability._patterns import regex
 from deliverability.mail.addresses import canonical_ip, parse_addresses
 from deliverability.mail.dates import parse_date
 from deliverability.mail.words import printable
 
 _MAX_LENGTH = 20_000
 _CLAUSES = frozenset({"from", "by", "via", "with", "id", "for"})
-_TLS_PROTOCOL = regex(r"(?:UTF8)?(?:ESMTP|SMTP|LMTP)SA?", re.IGNORECASE)
-_CLEAR_PROTOCOL = regex(r"(?:UTF8)?(?:ESMTP|SMTP|LMTP)A?", re.IGNORECASE)
-_TLS_COMMENT = regex(r"\btls[ _]?v?\d|version=tls|using tls|cipher=|\(tls\)|over tls secured", re.IGNORECASE)
+_TLS_PROTOCOL = re.compile(r"(?:UTF8)?(?:ESMTP|SMTP|LMTP)SA?", re.IGNORECASE)
+_CLEAR_PROTOCOL = re.compile(r"(?:UTF8)?(?:ESMTP|SMTP|LMTP)A?", re.IGNORECASE)
+_TLS_COMMENT = re.compile(r"\btls[ _]?v?\d|version=tls|using tls|cipher=|\(tls\)|over tls secured", re.IGNORECASE)
 # Systems that write it into this field where the mail came over TLS, by what stands behind `by`; of all others silence
 # says nothing: qmail, Yahoo! JAPAN, Google within its own network, gateways and carriers never write it.
 _RECORDS_TLS = (
@@ -30,11 +29,11 @@ _RECORDS_TLS = (
     re.compile(r"\((?:OpenSMTPD|Haraka)\b"),
     re.compile(r"\bby (?:mx|gmr-mx)\.google\.com\b"),
 )
-_BRACKETED = regex(r"\[(?:IPv6:)?([0-9A-Fa-f:.]{2,45})(?:%\w{1,16})?\]", re.IGNORECASE)
-_HELO_COMMENT = regex(r"(?:\b(?:helo|ehlo)[= ]\s*)(\S{1,255})", re.IGNORECASE)
-_ADDRESS_WORD = regex(r"[0-9A-Fa-f:.]{2,45}")
-_PAIR = regex(r"([A-Za-z][A-Za-z0-9._-]{0,60})\s{0,10}=\s{0,10}(\"(?:[^\"\\]|\\.)*\"|[^\s;\"]+)")
-_RESULT = regex(r"\s*([A-Za-z][A-Za-z0-9_-]{0,40})(?:\s{0,10}/\s{0,10}\d{1,5})?\s{0,10}=\s{0,10}([A-Za-z]{1,30})")
+_BRACKETED = re.compile(r"\[(?:IPv6:)?([0-9A-Fa-f:.]{2,45})(?:%\w{1,16})?\]", re.IGNORECASE)
+_HELO_COMMENT = re.compile(r"(?:\b(?:helo|ehlo)[= ]\s*)(\S{1,255})", re.IGNORECASE)
+_ADDRESS_WORD = re.compile(r"[0-9A-Fa-f:.]{2,45}")
+_PAIR = re.compile(r"([A-Za-z][A-Za-z0-9._-]{0,60})\s{0,10}=\s{0,10}(\"(?:[^\"\\]|\\.)*\"|[^\s;\"]+)")
+_RESULT = re.compile(r"\s*([A-Za-z][A-Za-z0-9_-]{0,40})(?:\s{0,10}/\s{0,10}\d{1,5})?\s{0,10}=\s{0,10}([A-Za-z]{1,30})")
 _INTERNAL = tuple(
     ipaddress.ip_network(network)
     for network in (

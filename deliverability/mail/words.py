@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import binascii
 import codecs
+import re
 from collections.abc import Callable, Iterable, Iterator
 
 from msgspec import Struct
-
-from deliverability._patterns import regex
 
 # Aliases to the superset that mailers and browsers mean by the name.
 _SUPERSETS = {
@@ -32,11 +31,11 @@ _ISO_2022_JP = frozenset(
 )
 # Python codecs that are no charsets of mail; some are slow or expand their input.
 _NO_CHARSETS = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"})
-_CHARSET_NAME = regex(r"[A-Za-z0-9][A-Za-z0-9._:+-]{0,39}")
-_ENCODED_WORD = regex(r"=\?([^?\s]+)\?([bBqQ])\?([^?]*)\?=")
-_JIS_ESCAPE = regex(rb"\x1b(\$[@B]|\$\(D|\([BJI])")
-_HEX_PAIR = regex(rb"=([0-9A-Fa-f]{2})")
-_SURROGATE = regex("[\ud800-\udfff]")
+_CHARSET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]{0,39}")
+_ENCODED_WORD = re.compile(r"=\?([^?\s]+)\?([bBqQ])\?([^?]*)\?=")
+_JIS_ESCAPE = re.compile(rb"\x1b(\$[@B]|\$\(D|\([BJI])")
+_HEX_PAIR = re.compile(rb"=([0-9A-Fa-f]{2})")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
 
 

@@ -5,22 +5,17 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from msgspec.structs import replace
-
-from deliverability.model.codes import VERBATIM, Arg, Detail
-from deliverability.model.evidence import answered
+from deliverability.model.codes import Arg, Detail
 from deliverability.model.facts import (
-    Catalogue,
     Evidence,
     EvidenceKind,
     EvidenceLine,
     Fact,
     FactSet,
-    FactType,
     Reason,
     Unknown,
     Value,
@@ -127,8 +122,9 @@ def decode(value: Any) -> Value:
         case list():
             return tuple(decode(item) for item in value)
         case {"unknown": str(reason)} if set(value) <= {"unknown", "detail"}:
+            detail = decode_detail(value.get("detail"))
             try:
-                return Unknown(Reason(reason), decode_detail(value.get("detail")))
+                return Unknown(Reason(reason), detail)
             except ValueError:
                 known = ", ".join(r.value for r in Reason)
                 raise ValueError(f"{reason!r} is not a reason for Unknown (known: {known})") from None
@@ -156,11 +152,9 @@ def _decode_arg(data: Any) -> Arg:
 
 
 def decode_detail(data: Any) -> Detail | None:
-    """A detail, or none; older versions wrote sentences, which stay the text they were."""
+    """A detail, or none. Raises ValueError on anything else."""
     if not data:
         return None
-    if isinstance(data, str):
-        return VERBATIM(text=data)
     value = decode(data)
     if not isinstance(value, Detail):
         raise ValueError("expected a code with arguments as the detail")
@@ -175,29 +169,6 @@ def decode_line(data: Any) -> EvidenceLine:
     if not isinstance(value, Detail):
         raise ValueError("expected text or a code with arguments as a line")
     return value
-
-
-def as_catalogued(facts: FactSet, catalogue: Catalogue) -> FactSet:
-    """Facts as read, with the sentences of older versions as details where the catalogue has details today."""
-    details = {path for path, spec in catalogue.items() if spec.type in (FactType.DETAIL, FactType.LIST_DETAIL)}
-    roots = {path.partition("[]")[0] for path in details}
-    renewed = {
-        path: replace(fact, value=_detailed(path, fact.value, details)) if path in roots else fact
-        for path, fact in facts.facts.items()
-    }
-    return FactSet(renewed, answered(facts.evidence))
-
-
-def _detailed(path: str, value: Value, details: Set[str]) -> Value:
-    match value:
-        case str() if path in details:
-            return VERBATIM(text=value)
-        case tuple():
-            return tuple(_detailed(f"{path}[]" if isinstance(each, Mapping) else path, each, details) for each in value)
-        case Mapping():
-            return {name: _detailed(f"{path}.{name}", each, details) for name, each in value.items()}
-        case _:
-            return value
 
 
 def encode_evidence(item: Evidence) -> dict[str, Any]:

@@ -94,9 +94,7 @@ NEEDS = Code("needs", ("input",))
 SENT_TO_YOURSELF = Code("sent-to-yourself", ("needs",))  # over a connection that no receiver sees
 ASKED = Code("asked", ("type", "name"))  # the question that failed
 ABOUT = Code("about", ("what", "detail"))  # what a detail is about, said before it
-VERBATIM = Code(
-    "as-said", ("text",)
-)  # words that are not ours: of a system, a library, an older version of this program
+VERBATIM = Code("as-said", ("text",))  # words that are not ours: of a system, a library
 SELECTOR = Code("selector", ("name",))
 NOT_COLLECTED = Code("not-collected", ("path",))  # a fact that exists, and that was not looked at
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from msgspec.structs import replace
-
-from deliverability.model.codes import ABOUT, VERBATIM, Code, Detail
-from deliverability.model.facts import Evidence, EvidenceKind, EvidenceLine, Reason
+from deliverability.model.codes import ABOUT, Code, Detail
+from deliverability.model.facts import EvidenceLine, Reason
 
 ALIAS = Code("seen-alias", ("name",))
 NO_NAME = Code("seen-no-name")
@@ -50,29 +48,3 @@ def is_absence(got: Sequence[EvidenceLine]) -> bool:
 def texts(got: Sequence[EvidenceLine]) -> list[str]:
     """What was seen word for word: the records of a DNS answer."""
     return [line for line in got if isinstance(line, str)]
-
-
-# --- sentences of older versions -----------------------------------------------------------------------------------
-
-
-def answered(evidence: Mapping[str, Evidence]) -> Mapping[str, Evidence]:
-    """DNS answers with details for the sentences of versions before 1.0, which knew none; the rest as it is."""
-    if any(isinstance(line, Detail) for item in evidence.values() for line in item.got):
-        return evidence
-    return {ident: replace(item, got=tuple(_lines_of_then(item))) for ident, item in evidence.items()}
-
-
-def _lines_of_then(item: Evidence) -> list[EvidenceLine]:
-    lines = texts(item.got)
-    if item.kind is not EvidenceKind.DNS or not lines:
-        return list(item.got)
-    reason, _, why = lines[0].partition(": ")
-    if item.ttl is None and len(lines) == 1 and reason in set(Reason):
-        return [failure(Reason(reason), VERBATIM(text=why) if why else None)]
-    found: list[EvidenceLine] = []
-    while lines and lines[0].startswith("CNAME "):
-        found.append(ALIAS(name=lines.pop(0).removeprefix("CNAME ")))
-    if lines == ["NXDOMAIN: no such name"]:
-        return [*found, NO_NAME()]
-    rdtype = item.asked.partition(" ")[0]
-    return [*found, NO_RECORD(type=rdtype)] if lines == [f"NODATA: no {rdtype} record"] else [*found, *lines]

@@ -11,11 +11,6 @@ from deliverability.model.facts import EvidenceLine, FactSet, Value
 from deliverability.model.report import Assessment, FactChange, Outcome, Verdict, VerdictKind
 from deliverability.model.rules import Severity
 
-GRADED_RECEIVERS = 1
-"""Each receiver had a grade, and that of the subject is the worst of them."""
-GRADED_SUBJECT = 2
-"""One grade a subject."""
-
 
 class StoredFinding(Struct, frozen=True):
     """What a run keeps of a finding: enough to say later whether it is new, still there or mended.
@@ -40,12 +35,11 @@ class Snapshot(Struct, frozen=True):
         source: where its message comes from, as the settings name it (a file, glob, Maildir or mbox); empty: none.
         started: when the audit began, ISO 8601 in UTC.
         inputs: what the user said about the domain (selectors, purpose ...), and of what is judged at all the
-            `receivers`, `select` and `ignore`, which histories before schema 2.0 do not have.
+            `receivers`, `select` and `ignore`.
         facts: the facts, with evidence; texts of the message are left out of the evidence.
         findings: in rule order.
         assessment: the verdicts and the grade.
         rules_digest: of the rules that judged.
-        graded: how the grade was formed: GRADED_SUBJECT, or GRADED_RECEIVERS in histories before schema 2.0.
 
     """
 
@@ -57,7 +51,6 @@ class Snapshot(Struct, frozen=True):
     findings: tuple[StoredFinding, ...]
     assessment: Assessment
     rules_digest: str
-    graded: int = GRADED_SUBJECT
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -183,7 +176,6 @@ class Comparison(Struct, frozen=True):
         changes: of the findings.
         verdicts: those that are not what they were.
         records: all DNS records that are not what they were.
-        regraded: the grade before was formed in another way, and is not to be compared.
         settings: what the user says otherwise: names of `Snapshot.inputs`, and ``waivers``.
 
     """
@@ -194,7 +186,6 @@ class Comparison(Struct, frozen=True):
     changes: tuple[FindingChange, ...]
     verdicts: tuple[VerdictChange, ...]
     records: tuple[RecordChange, ...] = ()
-    regraded: bool = False
     settings: tuple[str, ...] = ()
 
     def of(self, kind: ChangeKind) -> tuple[FindingChange, ...]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 
-from deliverability._patterns import regex
 from deliverability.model.placeholders import LANGUAGES
 
 START = "index"
-_UNSAFE = regex(r"[^a-z0-9.-]+")
+_UNSAFE = re.compile(r"[^a-z0-9.-]+")
 _LONG = 150
 
 

@@ -61,7 +61,6 @@ class Status(StrEnum):
 
     STABLE = "stable"
     PREVIEW = "preview"
-    DEPRECATED = "deprecated"
 
 
 class Op(StrEnum):

@@ -12,7 +12,7 @@ from typing import TypeVar, cast
 
 from msgspec import Struct
 
-from deliverability.model.codes import ABOUT, VERBATIM, Code, Detail
+from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.facts import Unknown, Value, texts_of
 
 T = TypeVar("T")
@@ -233,7 +233,7 @@ def _term(value: Value, left: int) -> SpfTerm:
 
 
 def _status(text: str) -> SpfStatus:
-    return SpfStatus(text.partition(":")[0])  # before schema 3.0 a failure had its reason behind a colon
+    return SpfStatus(text)
 
 
 def _trace(value: Value, left: int) -> Trace:
@@ -265,5 +265,4 @@ def _step(value: Value, left: int) -> TraceStep:
 
 
 def _detail(value: Value) -> Detail | None:
-    """A detail; before schema 3.0 these were English texts."""
-    return VERBATIM(text=value) if value and isinstance(value, str) else value if isinstance(value, Detail) else None
+    return value if isinstance(value, Detail) else None

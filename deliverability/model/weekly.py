@@ -168,11 +168,11 @@ def from_json(data: Mapping[str, Any]) -> WeeklyEntry:
         problems=tuple(each for problem in data["problems"] if (each := decode_detail(problem)) is not None),
         measures=data["measures"],
         stage=data["stage"],
-        stage_before=data.get("stage_before", ""),
+        stage_before=data["stage_before"],
         closed=data["closed"],
-        content=data.get("content", ""),  # version 0.1 did not write it
-        traffic=read_traffic(traffic) if (traffic := data.get("traffic")) else None,  # nor these
-        gate=read_gate(gate) if (gate := data.get("gate")) else None,
+        content=data["content"],
+        traffic=read_traffic(traffic) if (traffic := data["traffic"]) else None,
+        gate=read_gate(gate) if (gate := data["gate"]) else None,
     )
 
 
@@ -203,7 +203,6 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "records": [_record(each) for each in comparison.records],
         "domain": comparison.domain,
         "source": encode(comparison.source),
-        "regraded": comparison.regraded,
         "settings": list(comparison.settings),
     }
 
@@ -216,7 +215,6 @@ def _read_comparison(data: Mapping[str, Any]) -> Comparison:
         tuple(_read_change(each) for each in data["changes"]),
         tuple(_read_verdict(each) for each in data["verdicts"]),
         tuple(_read_record(each) for each in data["records"]),
-        data["regraded"],
         tuple(data["settings"]),
     )
 

@@ -106,8 +106,6 @@ def _text(view: RunView, say: Phrases, shown: int, where: str) -> str:
     if len(view.news.sentences) > shown:
         rows.append(say.count("weekly.more-domains", len(view.news.sentences) - shown))
     rows += [*([view.sends] if view.sends else []), *([view.unread] if view.unread else [])]
-    if view.regraded:
-        rows += ["", say("weekly.regraded")]
     for entry in view.changed[:shown]:
         source = say("punctuation.aside", text=entry.source) if entry.source else ""
         rows += ["", f"== {entry.domain}{source}", *_block(entry, say)]

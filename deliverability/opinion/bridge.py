@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import re
 import threading
 from collections.abc import Iterator
 
@@ -19,7 +20,6 @@ import dns.rdatatype
 import dns.resolver
 import dns.rrset
 
-from deliverability._patterns import regex
 from deliverability.ports.base import Absent, Failed, Found, Resolver
 
 ASKED = ("TXT", "A", "AAAA", "MX")
@@ -28,7 +28,7 @@ ASKED = ("TXT", "A", "AAAA", "MX")
 MAX_TEXT = 4096
 """Octets of a TXT record that are handed on: other people's grammars take their time over longer ones."""
 
-_ESCAPED = regex(rb"\\x([89a-f][0-9a-f])")
+_ESCAPED = re.compile(rb"\\x([89a-f][0-9a-f])")
 
 
 class Bridge:

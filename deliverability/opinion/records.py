@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -19,7 +20,6 @@ import checkdmarc.spf
 import checkdmarc.utils
 from msgspec import Struct
 
-from deliverability._patterns import regex
 from deliverability.model.codes import details_in
 from deliverability.model.facts import FactSet, Unknown, Value, records_of, text_of, texts_of
 from deliverability.opinion.bridge import Bridge, BridgedNameserver, bridged_resolver
@@ -129,7 +129,7 @@ def _has_slash(term: str) -> bool:
     return any(not (each.isdecimal() or each == "/") for each in rest) if slash else False
 
 
-_NAME_BEGINS = regex(r"[:=][^/]")
+_NAME_BEGINS = re.compile(r"[:=][^/]")
 
 
 def _spf_status(ours: Mapping[str, Value]) -> str:

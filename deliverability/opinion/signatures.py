@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 
 import dkim
 
-from deliverability._patterns import regex
 from deliverability.model.dkim import DkimSignature, signatures_of
 from deliverability.model.facts import FactSet, Unknown
 from deliverability.opinion.bridge import Bridge
@@ -19,7 +19,7 @@ MAX_OCTETS = 20_000_000
 MAX_COST = 50_000_000
 """Steps that dkimpy's patterns may take over blanks: it needs the square of the length of each run of them."""
 
-_BLANKS = regex(rb"[\t ]{64,}|(?:\r?\n){64,}")
+_BLANKS = re.compile(rb"[\t ]{64,}|(?:\r?\n){64,}")
 _LONGEST_WORDS = 300
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from deliverability._patterns import regex
 from deliverability.model.codes import Code
 from deliverability.model.facts import Reason
 from deliverability.ports.base import Absent, Answer, Failed
@@ -27,8 +27,8 @@ CNAME_MANY = Code("cname-many", ("n",))
 
 Labels = tuple[bytes, ...]
 
-_PLAIN = regex(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}")  # nearly every name, and as it is to be written
-_PLAIN_OCTETS = regex(rb"[a-z0-9_.-]+")
+_PLAIN = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}")  # nearly every name, and as it is to be written
+_PLAIN_OCTETS = re.compile(rb"[a-z0-9_.-]+")
 
 
 def labels_of(name: str) -> Labels | None:

@@ -10,7 +10,6 @@ from itertools import pairwise
 from msgspec import Struct
 from msgspec.structs import replace
 
-from deliverability._patterns import regex
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
 from deliverability.model.facts import Reason
@@ -32,11 +31,11 @@ _TTL = 3600
 _SERVER = "proposed"
 _TYPES = ("A", "AAAA", "CNAME", "MX", "NS", "PTR", "TXT")
 # What a text is, or was meant as: typing slips in front of and inside the version are forgiven.
-_VERSION = regex(r"""[\s"'“”]*v\s*=\s*(spf\s*1|dmarc|dkim|sts|tlsrpt|bimi)""", re.IGNORECASE)
+_VERSION = re.compile(r"""[\s"'“”]*v\s*=\s*(spf\s*1|dmarc|dkim|sts|tlsrpt|bimi)""", re.IGNORECASE)
 # Below these labels every TXT record is one protocol's, so a proposal replaces them all.
 _OWNED_BY_PROTOCOL = frozenset({"_dmarc", "_domainkey", "_mta-sts", "_bimi"})
-_QUOTED = regex(r'\s*"((?:[^"\\]|\\.)*)"', re.DOTALL)
-_ESCAPE = regex(r"\\(\d{3}|.)", re.DOTALL)
+_QUOTED = re.compile(r'\s*"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_ESCAPE = re.compile(r"\\(\d{3}|.)", re.DOTALL)
 
 
 class Proposal(Struct, frozen=True):

@@ -21,13 +21,11 @@ from typing import Any
 from aiosmtpd.smtp import SMTP, Envelope, Session, TLSSetupException
 from msgspec import Struct, field
 
-from deliverability._patterns import regex
-
 _NULL = "<>"
 _END = b"\r\n.\r\n"
 # A path in angle brackets, as people also write it without them; an old source route before it is dropped.
-_PATH = regex(r'\s*+<(?:@[^:<>]*:)?((?:[^<>"\\]|"(?:[^"\\]|\\.)*+"|\\.)*+)>\s*+(.*)', re.DOTALL)
-_BARE_PATH = regex(r"\s*+([^<>\s]++)\s*+(.*)", re.DOTALL)
+_PATH = re.compile(r'\s*+<(?:@[^:<>]*:)?((?:[^<>"\\]|"(?:[^"\\]|\\.)*+"|\\.)*+)>\s*+(.*)', re.DOTALL)
+_BARE_PATH = re.compile(r"\s*+([^<>\s]++)\s*+(.*)", re.DOTALL)
 _OCTETS_A_SECOND = 20_000  # what a sender in DATA has to bring to be given more time
 _COMMAND_OCTETS = 2048  # with SMTPUTF8 and parameters (RFC 6531 section 3.7.1)
 _CALLS = {"*": 100_000, "NOOP": 100, "VRFY": 100, "HELP": 20}

@@ -118,7 +118,6 @@ def replaying(path: Path) -> Ports:
         asked = {_text(each) for each in document.get("asked", [])}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RecordingError(DAMAGED_RECORDING(file=str(path), why=f"{type(error).__name__}: {error}")) from None
-    asked.update(name for name in _ASKED.values() if document.get(name))
     journal.close()
     permissions = Permissions(**{flag: name in asked for flag, name in _ASKED.items()})
     # The report of a replay is that of the recorded run, byte for byte.
@@ -141,7 +140,7 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise RecordingError(NO_RECORDING(file=str(path)))
     version = document.get("schema_version")
-    if version not in (1, SCHEMA_VERSION):
+    if version != SCHEMA_VERSION:
         raise RecordingError(OTHER_RECORDING(file=str(path), version=str(version), newest=SCHEMA_VERSION))
     return document
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, cast
 from msgspec import Struct, field
 
 from deliverability._cache import cached
-from deliverability._patterns import regex
 from deliverability.model.codes import Code, Detail
 from deliverability.model.errors import AT_LINE, FILE_TOO_LARGE, InputError, file_error
 from deliverability.model.facts import Reason
@@ -36,10 +35,10 @@ _DEFAULT_TTL = 3600  # of records in a file that states none
 _SUFFIXES = (".zone", ".db", ".txt")
 _IN_FOLDER = (".zone", ".db")
 
-_ORIGIN = regex(r"^\$ORIGIN[ \t]+(\S+)", re.IGNORECASE)
-_SOA = regex(r"^(\S*)[ \t]+(?:(?:\d\w*|IN)[ \t]+){0,2}SOA[ \t(]", re.IGNORECASE)
-_OWNER = regex(r"^([^\s;$]\S*)")
-_LONE_OCTET = regex("[\udc80-\udcff]")
+_ORIGIN = re.compile(r"^\$ORIGIN[ \t]+(\S+)", re.IGNORECASE)
+_SOA = re.compile(r"^(\S*)[ \t]+(?:(?:\d\w*|IN)[ \t]+){0,2}SOA[ \t(]", re.IGNORECASE)
+_OWNER = re.compile(r"^([^\s;$]\S*)")
+_LONE_OCTET = re.compile("[\udc80-\udcff]")
 
 
 ZONE_ABOVE = Code("zone-above", ("name",))

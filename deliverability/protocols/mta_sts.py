@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from deliverability._patterns import regex
 from deliverability.model.codes import ABOUT, VERBATIM, Code, Detail, Input, needs
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import (
@@ -38,8 +37,8 @@ NO_MAX_AGE = Code("no-max-age")
 NO_MX = Code("no-mx")
 
 _MAX_PATTERNS = 100
-_ID = regex(r"[A-Za-z0-9]{1,32}")
-_PATTERN = regex(r"(?:\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)+")
+_ID = re.compile(r"[A-Za-z0-9]{1,32}")
+_PATTERN = re.compile(r"(?:\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)+")
 
 
 class MtaStsRecord(Struct, frozen=True):

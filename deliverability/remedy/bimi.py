@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import re
 
-from deliverability._patterns import regex
 from deliverability.model.report import RecordEdit, Remedy
 from deliverability.remedy.records import own_place, plain, published, unmet
 from deliverability.remedy.situation import Situation
 
-_BIMI = regex(r"\s*+[\"']?\s*+v\s*+=\s*+bimi", re.IGNORECASE)
+_BIMI = re.compile(r"\s*+[\"']?\s*+v\s*+=\s*+bimi", re.IGNORECASE)
 
 
 def drafts(given: Situation) -> tuple[Remedy, ...]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from deliverability._patterns import regex
 from deliverability.model.dkim import DkimKey, DkimSignature, keys_of, signatures_of
 from deliverability.model.facts import FactSet, Value
 from deliverability.model.report import Finding, RecordEdit, Remedy
@@ -18,7 +17,7 @@ from deliverability.remedy.situation import Situation
 
 _Item = DkimKey | DkimSignature
 
-_ARMOUR = regex(r"-----(?:BEGIN|END) (?:RSA )?PUBLIC KEY-----")
+_ARMOUR = re.compile(r"-----(?:BEGIN|END) (?:RSA )?PUBLIC KEY-----")
 
 
 def drafts(given: Situation) -> tuple[Remedy, ...]:

@@ -9,7 +9,6 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 
-from deliverability._patterns import regex
 from deliverability.model.facts import FactSet, texts_of
 from deliverability.model.report import Care, Finding, RecordEdit, Remedy
 from deliverability.remedy.records import own_place, published, unmet
@@ -18,10 +17,10 @@ from deliverability.remedy.situation import Situation
 TESTING_MAX_AGE = 86_400
 """Seconds that senders may keep a policy in testing mode: a day, so that a mistake is soon forgotten."""
 
-_STS = regex(r"\s*+[\"']?\s*+v\s*+=\s*+sts", re.IGNORECASE)
-_TLS_RPT = regex(r"\s*+[\"']?\s*+v\s*+=\s*+tls", re.IGNORECASE)
-_ID = regex(r"[A-Za-z0-9]{1,32}")
-_REPORT_URI = regex(r"(?:mailto:[^\s@,;]+@[^\s@,;]+|https://[^\s,;]+)")
+_STS = re.compile(r"\s*+[\"']?\s*+v\s*+=\s*+sts", re.IGNORECASE)
+_TLS_RPT = re.compile(r"\s*+[\"']?\s*+v\s*+=\s*+tls", re.IGNORECASE)
+_ID = re.compile(r"[A-Za-z0-9]{1,32}")
+_REPORT_URI = re.compile(r"(?:mailto:[^\s@,;]+@[^\s@,;]+|https://[^\s,;]+)")
 
 
 def drafts(given: Situation) -> tuple[Remedy, ...]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from deliverability._patterns import regex
 from deliverability.render.formats import WriterOptions
 from deliverability.view.answer import GroupView, TileView
 from deliverability.view.domains import DomainRow, domain_row, domains_view
@@ -24,12 +23,12 @@ from deliverability.words.speaker import Speaker
 _SYMBOLS = {"bad": "❌", "risk": "⚠️", "unknown": "❔", "good": "✅", "none": ""}
 LINES = 60
 """Lines of a report, beside the table of the guide."""
-_SPECIAL = regex(r"[\\`*_\[\]#|~$]")
+_SPECIAL = re.compile(r"[\\`*_\[\]#|~$]")
 # What makes a list or a heading of a line that begins with it.
-_OPENING = regex(r"^(\s*)([-+=]|\d+(?=[.)]))")
+_OPENING = re.compile(r"^(\s*)([-+=]|\d+(?=[.)]))")
 # An invisible break keeps hosts from making links of addresses and mentions of names; the text reads the same.
 _BREAK = "&#8203;"
-_LINKED = regex(r"\b(www|gh)(?=[.-])", re.IGNORECASE)
+_LINKED = re.compile(r"\b(www|gh)(?=[.-])", re.IGNORECASE)
 
 
 def writer(speaker: Speaker, options: WriterOptions) -> MarkdownWriter:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from deliverability._patterns import regex
 from deliverability.model.codec import printable
 from deliverability.model.replies import Explanation, PileSums
 from deliverability.model.report import Report
@@ -19,7 +18,7 @@ from deliverability.words.speaker import Speaker
 _RECEIVERS = 5
 _RULES = 4
 _TEXT = 100
-_FIRST = regex(r"(.+?(?:[.!?](?=\s)|。))", re.S)
+_FIRST = re.compile(r"(.+?(?:[.!?](?=\s)|。))", re.S)
 
 
 def pile_text(explanation: Explanation, reports: Sequence[Report], speaker: Speaker, paper: Paper) -> str:

@@ -7,12 +7,12 @@ The pages are reports/site_*.html; they share style.css with the reports and add
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from deliverability._patterns import regex
 from deliverability._resources import locate
 from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.replies import Meaning, ReplyCatalogue
@@ -45,7 +45,7 @@ _NAV = (
     ("glossary.html", "glossary"),
     ("a-z.html", "a-z"),
 )
-_GAP = regex(f"{GAP[0]}([^{GAP[1]}]*){GAP[1]}")
+_GAP = re.compile(f"{GAP[0]}([^{GAP[1]}]*){GAP[1]}")
 
 
 class Content(Struct, frozen=True):

@@ -153,8 +153,7 @@ def _charts(followed: Trend, say: Phrases) -> list[Chart]:
     worst = [_GRADES.index(each) if each else None for each in followed.grades]
     if _worth(worst):
         drawn = line(days, worst, name="grade", write=lambda value: _GRADES[int(value)], steps=steps)
-        left_out = say("weekly.regraded-chart") if followed.regraded else ""
-        charts.append(Chart(say("weekly.trend.grade"), drawn, _rows(days, followed.grades, say), left_out))
+        charts.append(Chart(say("weekly.trend.grade"), drawn, _rows(days, followed.grades, say)))
     stages = [DMARC_STAGES.index(each) if each in DMARC_STAGES else None for each in followed.stages]
     if _worth(stages):
         named = [(place, say(f"weekly.stage.{stage}")) for place, stage in enumerate(DMARC_STAGES)]

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from enum import Enum, auto
 from functools import lru_cache
 
-from deliverability._patterns import regex
-
 # Kinsoku: characters that may not begin a line, and such that may not end one.
 _NO_BEGIN = frozenset(
     "、。，．,.!?！？:;：；・)]}）］｝〉》」』】〕”’…‥％%ー々ゝゞヽヾぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ"
@@ -20,7 +18,7 @@ _TYPEWRITTEN = (
 # Most of what stands in reports beside Japanese; tables of all characters take longer to load than a report to write.
 _NARROW = frozenset(char for char in map(chr, range(0x20, 0x180)) if char.isprintable()) | frozenset("–—‘’“”…→⇒•─✓✗▲▼")
 _NO_END = frozenset("([{（［｛〈《「『【〔“‘")
-_BEHIND_BLANKS = regex(rf"(?<= )(?![ {re.escape(''.join(sorted(_NO_BEGIN)))}]|\Z)")
+_BEHIND_BLANKS = re.compile(rf"(?<= )(?![ {re.escape(''.join(sorted(_NO_BEGIN)))}]|\Z)")
 _SHARE = 3  # a phrase may take a third of a line
 _CLAUSE_END = frozenset("、。，．：；！？ \u3000")
 

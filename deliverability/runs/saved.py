@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from deliverability.auditors import catalogue
-from deliverability.model.codec import as_catalogued, decode_facts, encode_facts
+from deliverability.model.codec import decode_facts, encode_facts
 from deliverability.model.facts import FactSet, Subject, Unknown
 from deliverability.runs.engine import Audited
 
@@ -23,7 +22,7 @@ def document_of(audited: Audited) -> dict[str, Any]:
 
 def audited_of(document: Any) -> Audited:
     """What was gathered, from its document. Raises ValueError, and RecursionError where it is nested too deep."""
-    facts = as_catalogued(decode_facts(document), catalogue())
+    facts = decode_facts(document)
     about = document.get("subject") if isinstance(document.get("subject"), dict) else {}
     domain = about.get("domain") or facts.value("subject.domain")
     sources = about.get("sources")

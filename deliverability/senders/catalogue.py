@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from deliverability import _yamlstrict as yamlstrict
-from deliverability._patterns import regex
 from deliverability._yamlstrict import (
     DEFINED,
     FIELDS,
@@ -60,13 +59,13 @@ def load_senders(folders: Iterable[Path]) -> tuple[Mapping[str, Service], tuple[
     return reader.services, common, tuple(dict.fromkeys((*common, *rare, *fixed)))
 
 
-_ID = regex(r"[a-z0-9]+(-[a-z0-9]+)*")
-_HOST = regex(r"(?=.{1,253}\Z)[a-z0-9_#*-]{1,63}(\.[a-z0-9_#*-]{1,63})+")
-_NAME = regex(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
-_LABEL = regex(r"[a-z0-9_#*-]{1,63}")
-_FIELD = regex(r"[!-9;-~]{1,76}")
-_DATE = regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_READ_AS = regex(READ_AS)
+_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9_#*-]{1,63}(\.[a-z0-9_#*-]{1,63})+")
+_NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
+_LABEL = re.compile(r"[a-z0-9_#*-]{1,63}")
+_FIELD = re.compile(r"[!-9;-~]{1,76}")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_READ_AS = re.compile(READ_AS)
 _LANGUAGES = ("en", "ja")
 _Path = tuple[str | int, ...]
 _Choice = TypeVar("_Choice", bound=StrEnum)

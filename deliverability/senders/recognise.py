@@ -12,14 +12,13 @@ from operator import attrgetter
 
 from msgspec import Struct
 
-from deliverability._patterns import regex
 from deliverability.model.names import is_within
 from deliverability.model.same import Same
 from deliverability.model.senders import Pattern, Service, ServiceKind
 
 ServiceCatalogue = Mapping[str, Service]
 
-SPF_TERM = regex(
+SPF_TERM = re.compile(
     r"(?<=\s)(?P<qualifier>[+?~-])?(?P<mechanism>include|a|mx|exists|redirect)[:=](?P<host>[\w.-]{1,253})(?=[\s/]|\Z)",
     re.ASCII | re.I,
 )

@@ -12,8 +12,6 @@ import re
 from enum import StrEnum
 from typing import NamedTuple
 
-from deliverability._patterns import regex
-
 MAX_PIECES = 400
 """Pieces of one text that are told apart; of a longer one the rest is one piece."""
 
@@ -33,9 +31,9 @@ class Piece(NamedTuple):
     text: str
 
 
-_TAGGED = regex(r"\s*v\s*=\s*(?:DMARC1|DKIM1|STSv1|TLSRPTv1|BIMI1)\b|\s*[a-z]+\s*=[^;]*;", re.IGNORECASE)
-_TAG = regex(r";\s*\Z|;?[^;]*")
-_WORD = regex(r"\s*\S+\s*\Z|\s*\S+|\s+\Z")
+_TAGGED = re.compile(r"\s*v\s*=\s*(?:DMARC1|DKIM1|STSv1|TLSRPTv1|BIMI1)\b|\s*[a-z]+\s*=[^;]*;", re.IGNORECASE)
+_TAG = re.compile(r";\s*\Z|;?[^;]*")
+_WORD = re.compile(r"\s*\S+\s*\Z|\s*\S+|\s+\Z")
 
 
 def diff(old: str, new: str) -> tuple[Piece, ...]:

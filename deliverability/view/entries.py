@@ -124,7 +124,6 @@ class EntryView(Struct, frozen=True):
         answer: of a parked domain, whether it is closed; else empty.
         groups: all that changed, by what it follows from: removed records first, then the others by what came of them,
             then what follows from none.
-        regraded: the grade before was formed in another way.
         sends: who sends as it; None: no reports of it are read.
 
     """
@@ -145,7 +144,6 @@ class EntryView(Struct, frozen=True):
     failures: int
     waived: int
     unchecked_words: str
-    regraded: bool
     block: BlockView
     sends: SendsView | None = None
 

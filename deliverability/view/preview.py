@@ -20,7 +20,6 @@ from urllib.parse import unquote
 from msgspec import Struct, field
 
 from deliverability._charrefs import unescape
-from deliverability._patterns import regex
 from deliverability.words.sentences import visible
 
 MAX_OCTETS = 100_000
@@ -47,25 +46,25 @@ _RAW = frozenset(
 _DROPPED = frozenset(
     ("applet", "audio", "canvas", "frameset", "map", "math", "object", "portal", "select", "svg", "template", "video")
 )
-_TAG = regex(r"</?([A-Za-z][^\s/>\x00]*)")
-_ATTRIBUTE = regex(r"""([^\s/>=][^\s/>=]*)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>]+)))?""")
-_BETWEEN = regex(r"[\s/=]*")
+_TAG = re.compile(r"</?([A-Za-z][^\s/>\x00]*)")
+_ATTRIBUTE = re.compile(r"""([^\s/>=][^\s/>=]*)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>]+)))?""")
+_BETWEEN = re.compile(r"[\s/=]*")
 # Letters that a style sheet writes as escapes: \\75rl(...) is url(...) to a browser.
-_ESCAPED = regex(r"\\(?:0{0,4}([46][1-9a-f]|[57][0-9a])(?![0-9a-f])[ \t\r\n\f]?|([g-zG-Z]))", re.IGNORECASE)
-_IMPORTS = regex(r"@(?:import|charset|namespace)[^;{}]*;?", re.IGNORECASE)
-_LOADS = regex(r"(?:image|image-set|url|src|element)\s*\([^)]*\)?", re.IGNORECASE)
-_STEERING = regex(
+_ESCAPED = re.compile(r"\\(?:0{0,4}([46][1-9a-f]|[57][0-9a])(?![0-9a-f])[ \t\r\n\f]?|([g-zG-Z]))", re.IGNORECASE)
+_IMPORTS = re.compile(r"@(?:import|charset|namespace)[^;{}]*;?", re.IGNORECASE)
+_LOADS = re.compile(r"(?:image|image-set|url|src|element)\s*\([^)]*\)?", re.IGNORECASE)
+_STEERING = re.compile(
     r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
 )
 # An address on the web that every browser reads alike, of a host with a public-looking name: opening a message must not
 # ask the machines of the own network.
-_REMOTE = regex(
+_REMOTE = re.compile(
     r"https?://(?:[a-z0-9_-]{1,63}\.){1,20}(?!(?:local|localhost|localdomain|internal|lan|home|arpa)"
     r"(?:[:/?#]|\Z))[a-z]{2,63}(?::[0-9]{1,5})?(?:[/?#][^\s\"'<>\\]{0,4000})?",
     re.IGNORECASE,
 )
-_WRITTEN = regex(r"data:image/(?:png|jpe?g|gif|webp|bmp|avif);base64,[a-z0-9+/=\s]*", re.IGNORECASE)
-_SCHEME = regex(r"\(\s*prefers-color-scheme\s*:\s*(dark|light)\s*\)", re.IGNORECASE)
+_WRITTEN = re.compile(r"data:image/(?:png|jpe?g|gif|webp|bmp|avif);base64,[a-z0-9+/=\s]*", re.IGNORECASE)
+_SCHEME = re.compile(r"\(\s*prefers-color-scheme\s*:\s*(dark|light)\s*\)", re.IGNORECASE)
 _ALWAYS, _NEVER = "(min-width:0)", "(max-width:0)"
 _INVERTED = "html{background:#fff;filter:invert(1) hue-rotate(180deg)}img{filter:invert(1) hue-rotate(180deg)}"
 _CLIP = (

@@ -12,7 +12,6 @@ from typing import Any
 
 from msgspec import Struct
 
-from deliverability._patterns import regex
 from deliverability.model.codec import json_text
 from deliverability.model.report import RecordEdit
 
@@ -134,7 +133,7 @@ def route53(sets: Iterable[RecordSet], comment: str = "") -> str:
     return json_text(document | {"Changes": changes}, indent=2) + "\n"
 
 
-_DECIMAL = regex(r"\\(\\|\"|\d{3})")
+_DECIMAL = re.compile(r"\\(\\|\"|\d{3})")
 
 
 def _octal(text: str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from itertools import groupby
 
 from msgspec import Struct
 
-from deliverability._patterns import regex
 from deliverability.model.codes import Detail
 from deliverability.model.dkim import DkimSignature, signatures_of
 from deliverability.model.facts import Unknown, text_of
@@ -17,7 +17,7 @@ from deliverability.words.sentences import Phrases, shortened, unknown_sentence,
 
 MAX_LINES = 400
 _MAX_SIGNATURES = 20
-_NAME = regex(r"[+\-?~]?([A-Za-z0-9]+)")
+_NAME = re.compile(r"[+\-?~]?([A-Za-z0-9]+)")
 _RANGES = ("ip4", "ip6")
 _PASSED_BY = frozenset({StepOutcome.NOT_REACHED, StepOutcome.DEAD, StepOutcome.IGNORED})
 

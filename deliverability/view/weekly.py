@@ -17,7 +17,7 @@ from deliverability.model.evidence import NO_NAME, is_absence, texts
 from deliverability.model.facts import Catalogue
 from deliverability.model.history import Cause, ChangeKind, Comparison, FindingChange, RecordChange, VerdictChange
 from deliverability.model.report import FactChange, Outcome, VerdictKind
-from deliverability.model.rules import RuleSet, Status
+from deliverability.model.rules import RuleSet
 from deliverability.model.weekly import FindingText, Summary, WeeklyEntry
 from deliverability.view.answer import TONES
 from deliverability.view.diff import Piece, PieceKind, diff
@@ -76,11 +76,6 @@ class RunView(Struct, frozen=True):
         """Who sends as each domain, those with news first."""
         views = {each.domain: each.sends for each in self.entries if each.sends is not None}
         return tuple(sorted(views.values(), key=lambda each: not each.line))
-
-    @property
-    def regraded(self) -> bool:
-        """Whether some grade before was formed in another way."""
-        return any(each.regraded for each in self.entries)
 
     @property
     def changed(self) -> tuple[EntryView, ...]:
@@ -191,7 +186,6 @@ class _EntryWords:
             failures=entry.failures,
             waived=sum(each.waived for each in comparison.changes),
             unchecked_words=self._unchecked(unchecked),
-            regraded=comparison.regraded,
             block=self._block(groups, others),
             sends=sends_view(entry, self._say),
         )
@@ -369,7 +363,7 @@ class _EntryWords:
         if isinstance(change, VerdictChange):
             return self._say("weekly.cause.rules")
         rule = self._rules.rules.get(change.rule)
-        if rule is None or rule.status is Status.DEPRECATED:
+        if rule is None:
             return self._say("weekly.cause.rules-gone", rule=change.rule)
         if not self._is_ours(change.rule):
             return self._say("weekly.cause.rules-own", rule=change.rule)

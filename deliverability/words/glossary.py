@@ -5,6 +5,7 @@ The wording test holds all texts to the preferred forms, and finds the forms tha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ from msgspec import Struct
 
 from deliverability import _yamlstrict as yamlstrict
 from deliverability._cache import cached
-from deliverability._patterns import regex
 from deliverability._yamlstrict import NO_SUCH_FIELD, NOT_ALLOWED, TWICE
 from deliverability.judge.files import RuleError
 from deliverability.model.codes import ABOUT, Code, Detail
@@ -27,7 +27,7 @@ TERM_SEE = Code("glossary-see", ("id",))
 TERM_SEE_UNKNOWN = Code("glossary-see-unknown", ("id", "name"))
 TERM_SAME_FORM = Code("glossary-same-form", ("one", "other", "form"))
 TERM_AVOIDS = Code("glossary-avoids", ("one", "other", "form"))
-_ID = regex(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
+_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 _KEYS = frozenset({"id", "term", "text", "avoid", "see"})
 
 

@@ -344,8 +344,9 @@ def _number(value: int | float, spec: FactSpec | None, say: Phrases, *, exact: b
     if unit == "octets" and isinstance(value, int):
         return octets(value, say, exact=exact)
     if unit == "seconds":
-        # Points in time are counted in seconds too; only their description tells them from spans.
-        return _moment(value) if spec and "since 1970" in spec.doc else duration(value, say)
+        return duration(value, say)
+    if unit == "moment":
+        return _moment(value)
     if isinstance(value, float):
         return f"{value:,.6g}"
     return f"{value:,}" if abs(value) >= 10_000 else str(value)

@@ -9,7 +9,6 @@ from msgspec.structs import replace
 
 from deliverability.history.causes import Judged
 from deliverability.history.diff import compare
-from deliverability.model.codes import VERBATIM
 from deliverability.model.evidence import ALIAS, NO_NAME, NO_RECORD, failure
 from deliverability.model.facts import Evidence, EvidenceKind, EvidenceLine, Fact, FactSet, Reason, Unknown, Value
 from deliverability.model.history import (
@@ -24,7 +23,6 @@ from deliverability.model.history import (
 )
 from deliverability.model.report import Assessment, Finding, Outcome, Verdict, VerdictKind
 from deliverability.model.rules import Severity
-from deliverability.protocols.dkim.key import KEY_NOT_RSA, KEY_PADDING
 
 OLD, NEW = "2026-11-16T06:00:00Z", "2026-11-23T06:00:00Z"
 MET, UNMET, UNKNOWN = Outcome.MET, Outcome.UNMET, Outcome.UNKNOWN
@@ -116,17 +114,6 @@ def test_the_domains_own_record_changed() -> None:
     assert change.records[0].old == ("v=spf1 include:a.example -all",)
     assert [(each.path, each.before, each.after) for each in change.facts] == [("spf.lookups", 9, 11)]
     assert [record.asked for record in comparison.records] == ["TXT example.com"]
-
-
-def test_a_sentence_of_an_older_version_that_is_a_code_today_is_no_change() -> None:
-    code, other = KEY_PADDING(), KEY_NOT_RSA()
-    pairs = [(VERBATIM(text="p= lacks padding"), code), (code, VERBATIM(text="another version")), (code, other)]
-    shown = []
-    for before, after in pairs:
-        old, new = facts({"a.reason": before}, dns("TXT a", "1")), facts({"a.reason": after}, dns("TXT a", "2"))
-        (change,) = told(MET, old, UNMET, new).changes
-        shown.append([(each.before, each.after) for each in change.facts])
-    assert shown == [[], [], [(code, other)]]
 
 
 def test_a_vendors_include_grew() -> None:

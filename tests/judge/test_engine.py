@@ -30,7 +30,6 @@ from deliverability.model.rules import (
     Sentence,
     Severity,
     Statement,
-    Status,
     Texts,
     VolumeClass,
 )
@@ -277,11 +276,6 @@ def test_what_this_mail_does_not_use_is_held_against_nobody() -> None:
     assert [(each.outcome, each.used) for each in findings] == [(Outcome.UNMET, False), (Outcome.MET, True)]
     assert found.verdicts[0].verdict is VerdictKind.ACCEPTED
     assert found.grade == "C", "an error of the domain that this mail does not touch"
-
-
-def test_a_deprecated_rule_is_not_judged() -> None:
-    findings, _ = judged({"present": False}, rule(PRESENT, status=Status.DEPRECATED), receiver("r", REFUSES))
-    assert findings == ()
 
 
 def test_a_rule_for_another_purpose_does_not_apply() -> None:

@@ -438,6 +438,50 @@ def test_a_receiver_may_bring_the_pages_that_only_it_cites(tmp_path: Path) -> No
     assert [each.ref for each in loaded.receivers["r"].sources] == ["r-page"]
 
 
+PAGE = '{title: T, url: "https://r.example/", publisher: R, checked: "2026-11-24", read_as: original}'
+
+
+def with_page(ident: str, key: str) -> str:
+    return f"{receiver(ident)}pages:\n  {key}: {PAGE}\n"
+
+
+def test_a_page_of_a_receiver_is_no_source_of_the_same_folder(tmp_path: Path) -> None:
+    told = refused(folder_of(tmp_path, r=with_page("r", "rfc7208")))
+    assert f"{tmp_path}/receivers/r.yaml:7: rfc7208 is already defined in {tmp_path}/sources.yaml:1" in told
+
+
+def test_two_receivers_of_a_folder_have_no_page_of_one_name(tmp_path: Path) -> None:
+    told = refused(folder_of(tmp_path, r=with_page("r", "page"), s=with_page("s", "page")))
+    assert f"s.yaml:7: page is already defined in {tmp_path}/receivers/r.yaml:7" in told
+
+
+def test_a_page_of_a_later_folder_replaces_none_but_that_of_the_same_receiver(tmp_path: Path) -> None:
+    shipped = folder_of(tmp_path / "shipped", r=with_page("r", "page"))
+    for ident, key, place in (("mine", "rfc7208", "sources.yaml:1"), ("mine", "page", "receivers/r.yaml:7")):
+        own = tmp_path / key / "receivers"
+        own.mkdir(parents=True)
+        (own / "mine.yaml").write_text(with_page(ident, key), "utf-8")
+        assert f"mine.yaml:7: {key} is already defined in {shipped}/{place}" in refused(shipped, own.parent)
+    own = tmp_path / "own" / "receivers"
+    own.mkdir(parents=True)
+    (own / "r.yaml").write_text(with_page("r", "page").replace("title: T", "title: Mine"), "utf-8")
+    assert load_rules([shipped, own.parent], catalogue(), REMEDIES).sources["page"].title == "Mine"
+
+
+def test_a_later_folder_replaces_a_source_or_a_page_by_a_source(tmp_path: Path) -> None:
+    shipped, own = folder_of(tmp_path / "shipped", r=with_page("r", "page")), tmp_path / "own"
+    own.mkdir()
+    (own / "sources.yaml").write_text(f"rfc7208: {PAGE}\npage: {PAGE.replace('title: T', 'title: Mine')}\n", "utf-8")
+    loaded = load_rules([shipped, own], catalogue(), REMEDIES)
+    assert (loaded.sources["rfc7208"].publisher, loaded.sources["page"].title) == ("R", "Mine")
+
+
+@pytest.mark.parametrize("second", [receiver("r"), ALL.replace("id: all", "id: r").replace("COMBINES", "all")])
+def test_a_receiver_is_in_one_file_of_a_folder(tmp_path: Path, second: str) -> None:
+    told = refused(folder_of(tmp_path, r=receiver("r"), s=second))
+    assert f"s.yaml:1: r is already defined in {tmp_path}/receivers/r.yaml:1" in told
+
+
 TASK = """\
 - code: new-key
   place: service

@@ -8,9 +8,9 @@ import pkgutil
 import pytest
 
 import deliverability
-from deliverability.model.codec import as_catalogued, decode, encode
+from deliverability.model.codec import decode, encode
 from deliverability.model.codes import ABOUT, ASKED, NEEDS, VERBATIM, Code, Detail, Input, needs
-from deliverability.model.facts import Fact, FactSet, FactSpec, FactType, Reason, Unknown, Value
+from deliverability.model.facts import Reason, Unknown
 from deliverability.model.placeholders import LANGUAGES, placeholders
 from deliverability.model.spf import SPF_AT
 from deliverability.protocols.spf.evaluate import FOUND_MORE, NO_SPF, SYNTAX, TOO_MANY_LOOKUPS
@@ -111,39 +111,7 @@ def test_details_travel_as_json() -> None:
     assert encode(needs(Input.HELO)) == {"code": "needs", "args": {"input": "helo"}}
 
 
-def test_sentences_of_older_versions_stay_as_they_were() -> None:
-    assert decode({"unknown": "timeout", "detail": "TXT example.com: timed out"}) == Unknown(
-        Reason.TIMEOUT, VERBATIM(text="TXT example.com: timed out")
-    )
-
-
-DETAILS = {
-    "a.reason": FactSpec("a.reason", FactType.DETAIL, "", optional=True),
-    "a.errors": FactSpec("a.errors", FactType.LIST_DETAIL, ""),
-    "a.items": FactSpec("a.items", FactType.LIST_RECORD, ""),
-    "a.items[].errors": FactSpec("a.items[].errors", FactType.LIST_DETAIL, ""),
-    "a.items[].name": FactSpec("a.items[].name", FactType.STR, ""),
-}
-LOST = Unknown(Reason.TIMEOUT)
-SAID = VERBATIM(text="p= twice")
-
-
-@pytest.mark.parametrize(
-    ("path", "then", "today"),
-    [
-        ("a.reason", "p= twice", SAID),
-        ("a.reason", None, None),
-        ("a.reason", LOST, LOST),
-        ("a.errors", ("p= twice",), (SAID,)),
-        ("a.errors", (ASKED(type="TXT", name="a"), LOST), (ASKED(type="TXT", name="a"), LOST)),
-        (
-            "a.items",
-            ({"name": "p= twice", "errors": ("p= twice",)}, LOST, {"errors": LOST}),
-            ({"name": "p= twice", "errors": (SAID,)}, LOST, {"errors": LOST}),
-        ),
-        ("a.unheard-of", "p= twice", "p= twice"),
-    ],
-)
-def test_sentences_in_facts_of_older_versions_are_details_as_said(path: str, then: Value, today: Value) -> None:
-    read = as_catalogued(FactSet({path: Fact(path, then, ("dns:TXT:a",))}), DETAILS)
-    assert read.facts[path] == Fact(path, today, ("dns:TXT:a",))
+@pytest.mark.parametrize("detail", ["TXT example.com: timed out", ["late"], 7, {"reason": "late"}])
+def test_what_is_no_code_with_arguments_is_no_detail(detail: object) -> None:
+    with pytest.raises(ValueError, match="expected a code"):
+        decode({"unknown": "timeout", "detail": detail})

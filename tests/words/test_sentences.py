@@ -172,10 +172,16 @@ def test_spans_of_time(seconds, en, ja):
 
 
 def test_a_moment_is_a_date_and_not_a_span():
-    spec = FactSpec("x", FactType.INT, "x=, seconds since 1970.", "seconds")
+    spec = FactSpec("x", FactType.INT, "When it ends.", "moment")
 
     assert format_value(1_790_000_000, spec, EN) == "2026-09-21 14:13 UTC"
     assert format_value(10**20, spec, EN) == f"{10**20:,}"
+
+
+def test_the_description_of_a_span_makes_it_no_moment():
+    spec = FactSpec("x", FactType.INT, "How long it takes, not seconds since 1970.", "seconds")
+
+    assert format_value(5_400, spec, EN) == "1 hour 30 minutes"
 
 
 def test_lists_are_joined_and_cut_with_a_count():

@@ -6,25 +6,25 @@ files that readers refuse are weighed as well. Streams stand in the open whateve
 
 from __future__ import annotations
 
-from msgspec import Struct
+import re
 
-from deliverability._patterns import regex
+from msgspec import Struct
 
 # What a page of A4 or letter is wide at 150 dpi, enough to read and to print in an office.
 TARGET_WIDTH = 1240
 # Octets per pixel of a JPEG of middle quality.
 _JPEG_DENSITY = 0.25
 
-_STREAM = regex(rb"stream(?:\r\n|\n|\r)")
-_ENCRYPT = regex(rb"/Encrypt\s{0,20}(?:\d{1,10}\s{1,20}\d{1,5}\s{1,20}R|<<)")
-_IMAGE = regex(rb"/Subtype\s{0,20}/Image\b")
-_FONT = regex(rb"/Length1\s{1,20}\d|/Subtype\s{0,20}/(?:Type1C|CIDFontType0C|OpenType)\b")
-_WIDTH = regex(rb"/Width\s{1,20}(\d{1,6})\b")
-_HEIGHT = regex(rb"/Height\s{1,20}(\d{1,6})\b")
-_BILEVEL = regex(rb"/(?:CCITTFaxDecode|JBIG2Decode)\b|/ImageMask\s{0,20}true|/BitsPerComponent\s{1,20}1\b")
-_TRAILER = regex(rb"\btrailer\s{0,20}<<")
-_OUTSIDE = regex(rb"startxref|\bobj\b|stream")
-_XREF = regex(rb"/Type\s{0,20}/XRef\b")
+_STREAM = re.compile(rb"stream(?:\r\n|\n|\r)")
+_ENCRYPT = re.compile(rb"/Encrypt\s{0,20}(?:\d{1,10}\s{1,20}\d{1,5}\s{1,20}R|<<)")
+_IMAGE = re.compile(rb"/Subtype\s{0,20}/Image\b")
+_FONT = re.compile(rb"/Length1\s{1,20}\d|/Subtype\s{0,20}/(?:Type1C|CIDFontType0C|OpenType)\b")
+_WIDTH = re.compile(rb"/Width\s{1,20}(\d{1,6})\b")
+_HEIGHT = re.compile(rb"/Height\s{1,20}(\d{1,6})\b")
+_BILEVEL = re.compile(rb"/(?:CCITTFaxDecode|JBIG2Decode)\b|/ImageMask\s{0,20}true|/BitsPerComponent\s{1,20}1\b")
+_TRAILER = re.compile(rb"\btrailer\s{0,20}<<")
+_OUTSIDE = re.compile(rb"startxref|\bobj\b|stream")
+_XREF = re.compile(rb"/Type\s{0,20}/XRef\b")
 _WINDOW = 4096
 _MATCHES = 200
 

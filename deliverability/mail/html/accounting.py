@@ -10,11 +10,10 @@ from functools import cache
 from msgspec import Struct, field
 
 from deliverability._charrefs import unescape
-from deliverability._patterns import regex
 from deliverability.mail.html.css import Prelude, read_sheet
 from deliverability.mail.html.markup import VOID_ELEMENTS, Attribute, Token, TokenKind, tokens
 
-_CSS_DATA_URI = regex(r"""url\(\s*(?:["']|&quot;|&#39;)?(data:[^)"']*)""", re.IGNORECASE)
+_CSS_DATA_URI = re.compile(r"""url\(\s*(?:["']|&quot;|&#39;)?(data:[^)"']*)""", re.IGNORECASE)
 # An element of these kinds ends an open one of its own kind.
 _CLOSES_ITSELF = frozenset({"p", "li", "td", "th", "tr", "option", "dt", "dd"})
 _UNSEEN = frozenset({"title", "textarea", "iframe", "noembed", "noframes"})
@@ -28,8 +27,8 @@ def _cjk() -> re.Pattern[str]:
     )
 
 
-_WORD = regex(r"[^\W_]")
-_HIDING = regex(r"display:none|visibility:hidden|font-size:0(?:\.0*)?(?:px|pt|em|rem|ex|%|;|!|$)")
+_WORD = re.compile(r"[^\W_]")
+_HIDING = re.compile(r"display:none|visibility:hidden|font-size:0(?:\.0*)?(?:px|pt|em|rem|ex|%|;|!|$)")
 # Fillers that senders put after a preheader; they are neither text nor hidden text.
 _FILLER = dict.fromkeys(map(ord, "\u00ad\u034f\u061c\u200b\u200c\u200d\u200e\u200f\u2007\u2060\ufeff"))
 _PREHEADER = 300
@@ -37,12 +36,12 @@ _MAX_LINK_TEXT = 500
 _MAX_LINKS = 10_000
 _MAX_DEPTH = 10_000  # browsers stop at 512; deeper elements are not tracked, their octets still count
 _PHRASING = frozenset({"a", "span", "b", "i", "em", "strong", "font", "u"})  # do not part words
-_SENTENCE_END = regex(r"[.!?](?=\s|$)|[。!?|]")
+_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[。!?|]")
 _FONT_SERVICES = frozenset({"typekit.net", "fontawesome.com", "fast.fonts.net", "cloud.typography.com"})
 _CONTEXT = 60  # characters of text around a link
 _MAX_LISTED = 100
 _SPACE = " \t\n\r\f"
-_LONG_SPACES = regex(r"[ \t\n\r\f]{2,}")
+_LONG_SPACES = re.compile(r"[ \t\n\r\f]{2,}")
 
 
 # Parameters that tell a web shop where a visit came from, and no page needs to be shown.
@@ -55,10 +54,10 @@ def _tracking() -> re.Pattern[str]:
     )
 
 
-_CONDITIONAL_COMMENT = regex(r"<!--(?:\[if|<!\[endif)", re.IGNORECASE)
-_META_CHARSET = regex(r"charset\s*+=\s*+[\"']?\s*+([\w.:-]{1,40})", re.IGNORECASE)
-_CSS_URL = regex(r"""url\(\s*+["']?([^)"']{1,2000})""", re.IGNORECASE)
-CSS_IMPORT = regex(r"""@import\s{1,20}(?:url\()?\s{0,20}["']?([^)"';\s]{1,2000})""", re.IGNORECASE)
+_CONDITIONAL_COMMENT = re.compile(r"<!--(?:\[if|<!\[endif)", re.IGNORECASE)
+_META_CHARSET = re.compile(r"charset\s*+=\s*+[\"']?\s*+([\w.:-]{1,40})", re.IGNORECASE)
+_CSS_URL = re.compile(r"""url\(\s*+["']?([^)"']{1,2000})""", re.IGNORECASE)
+CSS_IMPORT = re.compile(r"""@import\s{1,20}(?:url\()?\s{0,20}["']?([^)"';\s]{1,2000})""", re.IGNORECASE)
 
 
 class Category(StrEnum):

@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from deliverability._patterns import regex
 from deliverability.mail.html.markup import VOID_ELEMENTS, Attribute, Token, TokenKind, tokens
 
-_SPACES = regex(r"[ \t\n\r\f]+")
+_SPACES = re.compile(r"[ \t\n\r\f]+")
 _SPACE = " \t\n\r\f"
-_NOT_ONE_SPACE = regex(r"[ \t\n\r\f]{2,}|[\t\r\f]")  # runs that do not stay as they are
+_NOT_ONE_SPACE = re.compile(r"[ \t\n\r\f]{2,}|[\t\r\f]")  # runs that do not stay as they are
 # Between tags of these elements white space is not shown, unless CSS makes them stand in a line.
 _BLOCKS = frozenset(
     """
@@ -28,20 +27,20 @@ _BOUNDARIES = frozenset({"table", "caption", "td", "th", "html", "template", "ma
 _TABLE_PARTS = _BOUNDARIES | {"tr", "tbody", "thead", "tfoot"}
 # Parsers open these again after the block in which they were left open, so their end is not where it seems.
 _FORMATTING = frozenset("a b big code em font i nobr s small strike strong tt u".split())  # noqa: SIM905
-_CONDITIONAL = regex(r"\[if|\[endif", re.IGNORECASE)
-_KEEPS_SPACE = regex(r"white-space(?:-collapse)?\s*:\s*(?:pre|break|-moz-pre)|whitespace", re.IGNORECASE)
-_IN_LINE = regex(r"display\s*:\s*(?:inline|contents|run-in)", re.IGNORECASE)
+_CONDITIONAL = re.compile(r"\[if|\[endif", re.IGNORECASE)
+_KEEPS_SPACE = re.compile(r"white-space(?:-collapse)?\s*:\s*(?:pre|break|-moz-pre)|whitespace", re.IGNORECASE)
+_IN_LINE = re.compile(r"display\s*:\s*(?:inline|contents|run-in)", re.IGNORECASE)
 _KEEPERS = frozenset({"pre", "listing", "plaintext", "svg", "math"})
 _DROPPED_WHERE_EMPTY = ("class", "id", "style")
 _DEFAULT_TYPES = {"style": "text/css", "script": "text/javascript"}
 _MAX_SEARCH = 512  # levels; browsers nest no deeper
 
-_CSS_PIECE = regex(
+_CSS_PIECE = re.compile(
     r"""/\*.*?(?:\*/|\Z)|"(?:[^"\\\n]|\\.)*(?:"|\Z|(?=\n))|'(?:[^'\\\n]|\\.)*(?:'|\Z|(?=\n))|url\([^)]*(?:\)|\Z)""",
     re.DOTALL | re.IGNORECASE,
 )
-_CSS_AROUND = regex(r" ?([{};,]) ?")
-_CSS_AFTER_PROPERTY = regex(r"(?<![-\w])([-\w]{1,60}): ")
+_CSS_AROUND = re.compile(r" ?([{};,]) ?")
+_CSS_AFTER_PROPERTY = re.compile(r"(?<![-\w])([-\w]{1,60}): ")
 _CSS_PROPERTY_START = "{;("
 
 

@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from deliverability._patterns import regex
 from deliverability.mail.reader import Head, HeaderField, read_head
 from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.facts import Reason, Unknown
@@ -52,7 +51,7 @@ _MAX_BODIES = 4  # different ways to hash the body in one chain; each is a pass 
 _MAX_OCTETS = 1 << 16
 _NAMES = ("arc-authentication-results", "arc-message-signature", "arc-seal")
 _SEAL_TAGS = ("i", "a", "b", "cv", "d", "s")
-_INSTANCE = regex(r"\s*i\s*=\s*([0-9]{1,3})\s*(?:;|$)")
+_INSTANCE = re.compile(r"\s*i\s*=\s*([0-9]{1,3})\s*(?:;|$)")
 
 
 class ArcSet(Struct, frozen=True):

@@ -6,12 +6,12 @@ signature good again: that a field was added, or that a mailing list put its nam
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from deliverability._patterns import regex
 from deliverability.protocols.dkim.fields import signed_data
 from deliverability.protocols.dkim.key import Check, KeyRecord, check
 from deliverability.protocols.dkim.tags import without_white_space
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _MAX_GUESSES = 20
 _MAX_FIELDS = 500
 _MAX_OCTETS = 100_000
-_SUBJECT_PREFIX = regex(rb"(?<=:)[ \t]*(?:\r?\n[ \t]+)?\[[^\]\r\n]{1,80}\](?=[ \t\r\n])")
+_SUBJECT_PREFIX = re.compile(rb"(?<=:)[ \t]*(?:\r?\n[ \t]+)?\[[^\]\r\n]{1,80}\](?=[ \t\r\n])")
 
 
 def changed_fields(

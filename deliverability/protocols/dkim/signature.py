@@ -9,7 +9,6 @@ import re
 from msgspec import Struct
 from msgspec.structs import replace
 
-from deliverability._patterns import regex
 from deliverability.model.codes import Code, Detail
 from deliverability.model.names import is_within
 from deliverability.protocols.dkim.tags import (
@@ -26,9 +25,9 @@ ALGORITHMS = ("rsa-sha256", "rsa-sha1", "ed25519-sha256")
 
 _REQUIRED = ("v", "a", "b", "bh", "d", "h", "s")
 _LABEL = r"[^\x00-\x20\x7f.:/@]{1,63}"
-_DOMAIN = regex(rf"{_LABEL}(?:\.{_LABEL})+\.?")
-_SELECTOR = regex(rf"{_LABEL}(?:\.{_LABEL})*")
-_QUOTED_OCTET = regex("=([0-9A-Fa-f]{2})")
+_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})+\.?")
+_SELECTOR = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_QUOTED_OCTET = re.compile("=([0-9A-Fa-f]{2})")
 _LONGEST_NAME = 253
 _MAX_SIGNED_HEADERS = 1000
 _MAX_OCTETS = 1 << 16

@@ -8,7 +8,6 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from deliverability._patterns import regex
 from deliverability.model.codes import Code, Detail
 
 POLICIES = ("none", "quarantine", "reject")
@@ -20,12 +19,12 @@ TWICE = Code("dmarc-twice", ("text",))  # a tag that was there before
 ODD = Code("dmarc-odd", ("text",))  # no tag at all
 
 # The tag name is a literal of ABNF, so either case will do; the value is marked as case-sensitive (section 4.8).
-_VERSION = regex(r"[vV][ \t]*=[ \t]*DMARC1[ \t]*(?:;|\Z)")
+_VERSION = re.compile(r"[vV][ \t]*=[ \t]*DMARC1[ \t]*(?:;|\Z)")
 # Possessive, so that a text of nothing but spaces is looked at once and not in every way to divide it.
-_MEANT = regex(r"""\s*+["'“”]?\s*+v?\s*+[=:]?\s*+dmarc""", re.IGNORECASE)
-_TAG_NAME = regex(r"[A-Za-z][A-Za-z0-9_]*\Z")
-_URI = regex(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?P<rest>[^\s,!;]+)(?:!(?P<size>[0-9]+[kmgtKMGT]?))?\Z")
-_MAILBOX = regex(r"[^\s@<>]+@(?P<host>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?:\?.*)?\Z")
+_MEANT = re.compile(r"""\s*+["'“”]?\s*+v?\s*+[=:]?\s*+dmarc""", re.IGNORECASE)
+_TAG_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
+_URI = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?P<rest>[^\s,!;]+)(?:!(?P<size>[0-9]+[kmgtKMGT]?))?\Z")
+_MAILBOX = re.compile(r"[^\s@<>]+@(?P<host>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?:\?.*)?\Z")
 
 
 class ReportUri(Struct, frozen=True):

@@ -22,7 +22,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from deliverability._patterns import regex
 from deliverability.model.blocklists import PrivateEntry, PrivateList
 from deliverability.model.codes import Code
 from deliverability.model.errors import AT_LINE, FILE_TOO_LARGE, InputError, file_error
@@ -40,9 +39,9 @@ TOO_MANY_ENTRIES = Code("blocklist-too-many", ("n",))
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
-_NAME = regex(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)*{_LABEL}")
-_OCTETS = regex(r"\d{1,3}(?:\.\d{1,3}){0,2}(?:\.0/\d{1,2})?")
-_REPLY = regex(r":[^:]*:")  # what rbldnsd answers; the text is behind it
+_NAME = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)*{_LABEL}")
+_OCTETS = re.compile(r"\d{1,3}(?:\.\d{1,3}){0,2}(?:\.0/\d{1,2})?")
+_REPLY = re.compile(r":[^:]*:")  # what rbldnsd answers; the text is behind it
 
 
 class _Entries:

@@ -13,7 +13,6 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from deliverability._patterns import regex
 from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.errors import DetailError
 
@@ -27,16 +26,16 @@ MAX_TERMS = 1000
 """Terms of one record that are read. Records this long are hostile: 16 KB at least, where 450 octets are advised."""
 _REMEMBERED = 512  # parsed records: those of services are met again and again
 
-_MECHANISM = regex(r"([+\-?~]?)([a-z][a-z0-9\-_.]*+)(.*)", re.IGNORECASE | re.DOTALL | re.ASCII)
-_MODIFIER = regex(r"([a-z][a-z0-9\-_.]*)=(.*)", re.IGNORECASE | re.DOTALL | re.ASCII)
-_CIDR = regex(r"(?:/(\d+))?(?://(\d+))?\Z", re.ASCII)
+_MECHANISM = re.compile(r"([+\-?~]?)([a-z][a-z0-9\-_.]*+)(.*)", re.IGNORECASE | re.DOTALL | re.ASCII)
+_MODIFIER = re.compile(r"([a-z][a-z0-9\-_.]*)=(.*)", re.IGNORECASE | re.DOTALL | re.ASCII)
+_CIDR = re.compile(r"(?:/(\d+))?(?://(\d+))?\Z", re.ASCII)
 
 
-_TOPLABEL = regex(r"(?=[a-z0-9-]*[a-z-])[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.IGNORECASE)
-_MACRO = regex(r"%\{([slodiphcrtv])(\d*)(r?)([.\-+,/_=]*)\}", re.IGNORECASE | re.ASCII)
-_VISIBLE = regex(r"[\x21-\x7e]*\Z")
-_VISIBLE_OR_SPACE = regex(r"[\x20-\x7e]*\Z")
-_RAW_OCTET = regex(r"\\x[89a-f][0-9a-f]", re.IGNORECASE)
+_TOPLABEL = re.compile(r"(?=[a-z0-9-]*[a-z-])[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.IGNORECASE)
+_MACRO = re.compile(r"%\{([slodiphcrtv])(\d*)(r?)([.\-+,/_=]*)\}", re.IGNORECASE | re.ASCII)
+_VISIBLE = re.compile(r"[\x21-\x7e]*\Z")
+_VISIBLE_OR_SPACE = re.compile(r"[\x20-\x7e]*\Z")
+_RAW_OCTET = re.compile(r"\\x[89a-f][0-9a-f]", re.IGNORECASE)
 _EXPLANATION_LETTERS = "crt"
 _MISTAKES = {
     "ip": "ip4",

@@ -13,20 +13,19 @@ from ipaddress import ip_network
 
 from msgspec import Struct
 
-from deliverability._patterns import regex
 from deliverability.protocols.spf.record import BadTerm, Mechanism, Modifier, Term, parse, select
 
 MAX_OCTETS = 4096
 """Longer records are hostile, or beyond repair by a program: 450 octets are advised, 1,000 are rare."""
 
-_HEAD = regex(r"v\s*+[=:\-]?\s*+(?:spf|sfp|psf)\s*+[1lI](?![\d.])|(?:spf\s*+=\s*+)?spf1(?![\d.])", re.IGNORECASE)
+_HEAD = re.compile(r"v\s*+[=:\-]?\s*+(?:spf|sfp|psf)\s*+[1lI](?![\d.])|(?:spf\s*+=\s*+)?spf1(?![\d.])", re.IGNORECASE)
 _QUOTES = dict.fromkeys(map(ord, "\"'`“”„‘’«»"))
 _DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−"), "-") | {ord("∼"): "~", ord("〜"): "~"}
-_NAMED = regex(r"([+\-?~]?)([a-z][a-z0-9]*)[:=;]++(.*)", re.IGNORECASE | re.DOTALL | re.ASCII)
-_BARE = regex(r"([+\-?~]?)(.*)", re.DOTALL)
+_NAMED = re.compile(r"([+\-?~]?)([a-z][a-z0-9]*)[:=;]++(.*)", re.IGNORECASE | re.DOTALL | re.ASCII)
+_BARE = re.compile(r"([+\-?~]?)(.*)", re.DOTALL)
 # Where a blank was forgotten: in front of a term that names itself, and of an all at the very end.
-_GLUED = regex(r"(?<=[a-z0-9])(?=[+~?\-]?(?:ip4|ip6|include):)|(?<=[a-z0-9])(?=[~?+]all\Z)", re.IGNORECASE)
-_HOST = regex(r"[a-z0-9_](?:[a-z0-9_.-]*\.)[a-z][a-z0-9-]*[a-z0-9]\.?", re.IGNORECASE | re.ASCII)
+_GLUED = re.compile(r"(?<=[a-z0-9])(?=[+~?\-]?(?:ip4|ip6|include):)|(?<=[a-z0-9])(?=[~?+]all\Z)", re.IGNORECASE)
+_HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*\.)[a-z][a-z0-9-]*[a-z0-9]\.?", re.IGNORECASE | re.ASCII)
 _ADDRESS_NAMES = frozenset({"ip", "ip4", "ip6", "ipv4", "ipv6", "ip4v", "ip6v"})
 _INCLUDE_NAMES = frozenset({"include", "inlcude", "includes", "incude", "inclue", "inculde", "included"})
 _HOST_NAMES = {"a": "a", "mx": "mx", "ptr": "ptr", "exists": "exists", "host": "a", "cname": "a"}

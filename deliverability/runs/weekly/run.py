@@ -32,7 +32,6 @@ from deliverability.history.causes import Judged, Trials, other_settings, waiver
 from deliverability.history.diff import compare
 from deliverability.history.known import fails, last_known
 from deliverability.history.observations import Observations
-from deliverability.history.older import IDENTITIES, renewed
 from deliverability.history.pieces import Packed, pack
 from deliverability.history.store import DamagedError, History, HistoryError, HistoryRun, SubjectDigest
 from deliverability.history.texts import named
@@ -150,9 +149,9 @@ def read_summary(file: Path) -> Summary:
     try:
         data = json.loads(file.read_text("utf-8"))
         entries = tuple(from_json(each) for each in data["subjects"])
-        removed = tuple(data.get("removed", ()))
+        removed = tuple(data["removed"])
         previous, folder, version = data["previous"] or "", file.parent.name, data["version"]
-        unread = tuple(each for problem in data.get("unread", ()) if (each := decode_detail(problem)) is not None)
+        unread = tuple(each for problem in data["unread"] if (each := decode_detail(problem)) is not None)
         return Summary(data["started"], previous, entries, data["exit_code"], folder, removed, version, unread)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(ABOUT(what=str(file), detail=str(error))) from None
@@ -328,7 +327,7 @@ def _quiet(entry: WeeklyEntry) -> Comparison | None:
         return None
     if (entry.traffic and entry.traffic.has_news) or (entry.gate and entry.gate.has_news):
         return None
-    news = found.verdicts or found.records or found.settings or found.regraded
+    news = found.verdicts or found.records or found.settings
     return None if news or any(each.kind is not ChangeKind.STILL for each in found.changes) else found
 
 
@@ -423,7 +422,7 @@ class _Subjects(Struct, frozen=True):
             _write_entry(self.work / f"{stem}.json", entry)
             return
         packed = pack(_snapshot(subject, audited, report, self.plan), self.history.key)
-        renamed: Mapping[str, str] = _renamed(report, self.plan.rules)
+        renamed: Mapping[str, str] = {}
         before = None if gathered.problems else self.before.entry(report, subject.source, stem, packed)
         gone: list[str] = []
         if before is not None and (comparison := _quiet(before)) is not None:
@@ -433,7 +432,7 @@ class _Subjects(Struct, frozen=True):
             if any(self.plan.rules.rules[each.rule].tells_dates for each in comparison.changes):
                 entry = replace(entry, texts=_all_texts(report, _Compared(comparison), self.plan.rules))
         else:
-            entry, gone, renamed = self._compared(subject, audited, report, packed, renamed, gathered.problems, wait)
+            entry, gone, renamed = self._compared(subject, audited, report, packed, gathered.problems, wait)
             entry = replace(entry, pages={lang: page_name(stem, lang) for lang in LANGUAGES})
         mode = self.plan.page_mode
         same = before is not None and _tells_the_same(before, entry)
@@ -450,46 +449,42 @@ class _Subjects(Struct, frozen=True):
         audited: Audited,
         report: Report,
         packed: Packed,
-        renamed: Mapping[str, str],
         problems: Sequence[Detail],
         wait: Wait,
     ) -> tuple[WeeklyEntry, list[str], Mapping[str, str]]:
-        """The entry without pages, the fingerprints of findings that there are no longer, and the names that changed:
-        `renamed`, and those of sources that go by another name.
+        """The entry without pages, the fingerprints of findings that there are no longer, and those of sources that
+        go by another name now.
         """
         lost = [*problems]
 
         def damaged(found: DamagedError) -> None:
             lost.extend(found.details)
 
-        compared = self._compare(packed, report, renamed, damaged, self._trials_of(audited, report, wait))
+        compared = self._compare(packed, report, damaged, self._trials_of(audited, report, wait))
         now = {each.fingerprint for each in report.findings}
         gone = [each.fingerprint for each in compared.comparison.of(ChangeKind.GONE) if each.fingerprint not in now]
         entry = _entry(subject, audited, report, compared, self.plan)
         if lost:
             entry = replace(entry, problems=tuple(lost), exit_code=worst_exit_code((entry.exit_code, 3)))
-        return entry, gone, {**renamed, **compared.moved}
+        return entry, gone, compared.moved
 
     def _compare(
         self,
         packed: Packed,
         report: Report,
-        renamed: Mapping[str, str],
         damaged: Callable[[DamagedError], None],
         trials: Callable[[Mapping[str, RecordChange], FactSet], Trials] | None,
     ) -> _Compared:
         plan, snapshot = self.plan, packed.snapshot
         domain, source = snapshot.domain, snapshot.source
-        before = self.history.earlier(self.run, packed, newest=_LOOK_BACK, damaged=damaged)
-        earlier: Iterator[Snapshot] = (renewed(each, snapshot.facts, renamed, catalogue()) for each in before)
+        earlier = self.history.earlier(self.run, packed, newest=_LOOK_BACK, damaged=damaged)
         if source and _has_message(snapshot.facts):
             # Where the message could not be read for a week, what is known of mail is what was known before.
             earlier = _with_message_first(earlier)
         old = last_known(earlier)
         moved = {} if old is None else _moved(old, snapshot, plan.rules)
-        names = {**renamed, **moved}
         states = self.history.states(domain, source, before=self.run)
-        states = {names.get(ident, ident): state for ident, state in states.items()}
+        states = {moved.get(ident, ident): state for ident, state in states.items()}
         if old is None:
             return _Compared(compare(None, snapshot, report.findings, states))
         old = _under_todays_names(old, moved)
@@ -534,15 +529,6 @@ class _Compared(Struct, frozen=True):
     moved: Mapping[str, str] = field(default_factory=dict)
 
 
-def _renamed(report: Report, rules: RuleSet) -> dict[str, str]:
-    """Findings that are about the audited domain and were about the whole subject before: former name -> name."""
-    return {
-        fingerprint(each.rule, "", report.facts): each.fingerprint
-        for each in report.findings
-        if each.item == report.domain and rules.rules[each.rule].each == IDENTITIES
-    }
-
-
 def _moved(old: Snapshot, new: Snapshot, rules: RuleSet) -> dict[str, str]:
     """Findings about sources that go by another name now: fingerprint then -> fingerprint of the same now."""
     names = moved_sources(old.facts, new.facts)
@@ -583,9 +569,7 @@ def _judged(facts: FactSet, rules: RuleSet, selection: Selection, known: Sequenc
 
 
 def _selection_of(old: Snapshot, plan: Plan) -> Selection:
-    """What was judged then, of what there still is; as today where the history does not tell."""
-    if "receivers" not in old.inputs:
-        return plan.selection
+    """What was judged then, of what there still is."""
     given = {name: texts_of(old.inputs.get(name)) for name in _SELECTION}
     given["receivers"] = tuple(each for each in given["receivers"] if each in plan.rules.receivers)
     return Selection(**given)
