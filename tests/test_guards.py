@@ -111,7 +111,8 @@ COMMANDS_OF_OTHERS = frozenset({"ports/browser.py", "runs/weekly/schedule.py", "
 SENTENCES_OF_OTHERS = frozenset({"model/evidence.py", "cli/rules.py"})
 # Where a guard does not look at the whole package.
 SCOPE: dict[Guard, Callable[[str], bool]] = {
-    option_literals: lambda name: not name.startswith("cli/") and name not in COMMANDS_OF_OTHERS,
+    # `__main__` speaks of options where not even the command line can be loaded.
+    option_literals: lambda name: not name.startswith(("cli/", "__main__.")) and name not in COMMANDS_OF_OTHERS,
     ways_out: lambda name: name.startswith("protocols/"),
     parsed_sentences: lambda name: name not in SENTENCES_OF_OTHERS,
 }

@@ -74,8 +74,8 @@ SOUND = {"dependencies": [{"name": "a", "version": "1", "vulns": []}]}
 @pytest.mark.parametrize(
     ("printed", "code", "words"),
     [
-        ("", 0, "Known faults in dependencies were not looked up: the advisories cannot be reached"),
-        (json.dumps(SOUND), 0, "1 packages, 0 known faults"),
+        ("", 0, "Known faults in dependencies were not checked: the advisories cannot be reached"),
+        (json.dumps(SOUND), 0, "1 of 1 packages checked, 0 known faults"),
         (json.dumps(FAULTY), 1, "a 1: PYSEC-1 (mended in 2)"),
     ],
     ids=["no network", "sound", "faulty"],

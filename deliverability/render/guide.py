@@ -66,11 +66,19 @@ def _page(name: str, text: str, known: Collection[str], reader: MarkdownIt) -> G
     opening, heading, closing, *tokens = reader.parse(_without_comments(text))
     if (opening.type, opening.tag, closing.type) != ("heading_open", "h1", "heading_close"):
         raise ValueError(f"{name}.md does not begin with its title")
-    for token in tokens:
+    for place, token in enumerate(tokens):
+        if token.type == "heading_open":
+            token.attrs["id"] = _anchor(tokens[place + 1].content)
         if token.children is not None:
             token.children = _linked(token.children, known)
     words = " ".join(token.content for token in tokens if token.content)
     return GuidePage(name, heading.content, words, Markup(reader.renderer.render(tokens, reader.options, {})))  # noqa: S704
+
+
+def _anchor(heading: str) -> str:
+    """The id of a heading, as hosts of Markdown make it: links in the pages are written for these."""
+    kept = "".join(char for char in heading.lower() if char.isalnum() or char in " -_")
+    return kept.strip().replace(" ", "-")
 
 
 def _linked(tokens: Sequence[Token], known: Collection[str]) -> list[Token]:
