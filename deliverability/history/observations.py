@@ -364,7 +364,7 @@ class Batch:
 
     def problem(self, detail: Detail, name: str, domain: str = "", reporter: str = "", day: int | None = None) -> None:
         """Something could not be used: what of it (`name`: its file or mail), whose report it was, and of which day."""
-        text, name = _kept(json.dumps(encode(detail), ensure_ascii=False)), _kept(name)
+        text, name = _storable(json.dumps(encode(detail), ensure_ascii=False)), _storable(name)
         self._problems.setdefault(
             (text, name, domain, reporter),
             {
@@ -550,7 +550,7 @@ class Batch:
         return statement.replace("?", "%s") if self._connection.dialect.name == "postgresql" else statement
 
 
-def _kept(text: str) -> str:
+def _storable(text: str) -> str:
     """A text that every database takes: names of files may hold octets that are no UTF-8, and errors whatever."""
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 

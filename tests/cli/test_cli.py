@@ -288,7 +288,9 @@ def test_wrong_rules_are_told_with_file_line_and_a_suggestion(deliv: Deliv) -> N
 
 
 def test_a_wrong_name_in_a_list_is_told_with_its_line(deliv: Deliv) -> None:
-    one_line_saying(deliv("audit", "-", *GOOD[1:], stdin=b"good.example\nnonsense\n"), "standard input, line 2")
+    done = deliv("audit", "-", *GOOD[1:], stdin=b"good.example\nnonsense\n")
+    assert (done.code, "standard input, line 2" in done.err) == (3, True), done.err
+    one_line_saying(deliv("audit", "-", *GOOD[1:], stdin=b"nonsense\n"), "standard input, line 1")
 
 
 MESSAGES = {

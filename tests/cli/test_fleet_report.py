@@ -103,7 +103,7 @@ def test_what_cannot_be_done_is_told(deliv: Deliv, folder: Path, tmp_path: Path)
 def test_a_damaged_file_is_told_by_name(deliv: Deliv, folder: Path) -> None:  # noqa: F811
     (folder / "findings" / "00001.jsonl.gz").write_bytes(b"no gzip")
     done = deliv("fleet", "report", str(folder))
-    assert done.code == 2
+    assert done.code == 3
     assert "00001.jsonl.gz" in done.err
 
 

@@ -25,7 +25,7 @@ from tests import TESTS
 from tests.feedback.readers import NOW, outcomes
 from tests.feedback.test_deliveries import ARF, bounced, sendgrid, ses
 from tests.killed import Step, killed_at_every, some_or_every, stepping
-from tests.observations import contents, digest
+from tests.observations import contents, digest, with_known_key
 from tests.signing import TableResolver
 
 pytestmark = pytest.mark.long
@@ -54,7 +54,7 @@ Diagnostic-Code: smtp; 550-5.1.1 The email account that you tried to reach does 
 
 
 def opened(folder: Path, name: str = "h.db") -> History:
-    return History.open(f"sqlite:///{folder / name}")
+    return History.open(f"sqlite:///{with_known_key(folder / name)}")
 
 
 def taken(history: History, *places: str | Path, **how: Any) -> IntakeResult:

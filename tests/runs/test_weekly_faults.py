@@ -25,6 +25,7 @@ from deliverability.notify.outbox import Notification, Outbox
 from deliverability.runs.alone import Busy, only_one
 from tests.databases import postgresql_server
 from tests.killed import Step, in_child, killed_at_every, some_or_every, stepping, with_full_disk
+from tests.observations import with_known_key
 from tests.runs.test_weekly_stories import FIRST, Life
 
 pytestmark = pytest.mark.long
@@ -34,7 +35,7 @@ DEMO = Path(deliverability.demo.__file__).parent
 
 
 def url_of(folder: Path) -> str:
-    return f"sqlite:///{folder / 'h.db'}"
+    return f"sqlite:///{with_known_key(folder / 'h.db')}"
 
 
 def life(folder: Path, url: str = "") -> Life:

@@ -9,7 +9,7 @@ from typing import Any
 
 from deliverability.model.fleet import FleetFinding, FleetRow, FleetSubject
 from deliverability.runs.fleet.manifest import FleetPart, ListLine, Manifest, ShardState
-from deliverability.runs.fleet.shards import FINDINGS, SHARD, Lines, write_shard
+from deliverability.runs.fleet.shards import FACTS, FINDINGS, SHARD, Lines, file_digest, write_shard
 
 
 def row(
@@ -61,7 +61,9 @@ def write_fleet(folder: Path, rows: Iterable[FleetRow], at: str = "2026-11-26T09
         some = every[number * SHARD :][:SHARD]
         for place, each in enumerate(some):
             lines.put(place, json.dumps(each.to_json()).encode())
-        write_shard(folder, number, {FINDINGS: lines.packed()})
-        manifest.finish(ShardState(number, len(some), 0, False, "judged", f"digest {number}", at))
+        pieces = {FACTS: b"", FINDINGS: lines.packed()}
+        write_shard(folder, number, pieces)
+        sums = (file_digest(pieces[FACTS]), file_digest(pieces[FINDINGS]))
+        manifest.finish(ShardState(number, len(some), 0, False, "judged", f"digest {number}", at, *sums))
     manifest.close()
     return folder
