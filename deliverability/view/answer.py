@@ -451,7 +451,10 @@ def _effect_keys(effects: Iterable[ReceiverEffect]) -> tuple[str, ...]:
 
 
 def _together(groups: Sequence[ReceiverGroup]) -> tuple[ReceiverGroup, ...]:
-    """Groups that do the same, and that the same step settles, as one: its cause is that of the first of them."""
+    """Groups that do the same, and that the same step settles, as one: its cause is one that all of them have.
+
+    Where they have none in common it is that of the first.
+    """
     found: dict[object, ReceiverGroup] = {}
     for each in groups:
         alone = each.kind is VerdictKind.DEPENDS or (each.step is None and each.deciding)
@@ -463,6 +466,7 @@ def _together(groups: Sequence[ReceiverGroup]) -> tuple[ReceiverGroup, ...]:
             found[key] = replace(
                 first,
                 receivers=first.receivers + each.receivers,
+                deciding=tuple(one for one in first.deciding if one in each.deciding) or first.deciding,
                 codes=tuple(dict.fromkeys(first.codes + each.codes)),
                 checked=first.checked + each.checked,
                 met=first.met + each.met,
