@@ -10,13 +10,17 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import Struct
+from sqlalchemy import Connection, case, delete, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
 
+from deliverability.history import tables
 from deliverability.history.facets import in_portions
 from deliverability.history.reports import DAY, as_date
 from deliverability.history.store import History
+from deliverability.history.tables import obs_causes, obs_days, obs_metrics
 from deliverability.model.deliveries import (
     COUNTS,
     CauseDay,
@@ -29,9 +33,6 @@ from deliverability.model.deliveries import (
     ValueDay,
 )
 from deliverability.protocols.dmarc.psl import registrable_domain
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 EVERY = ""
 """Instead of a domain: numbers of addresses, which may be anybody's."""
@@ -99,8 +100,6 @@ class DeliverySums:
 
     def write(self) -> None:
         """Add what waits to what is there."""
-        from deliverability.history.tables import obs_causes, obs_days, obs_metrics
-
         names = ("domain", "day", "receiver", "stream", "origin")
         rows: dict[tuple[Any, ...], dict[str, Any]] = {}
         for (*place, column), count in self._days.items():
@@ -146,9 +145,6 @@ class DeliverySums:
         self, table: Any, names: Sequence[str], rows: list[dict[str, Any]], columns: Sequence[str], how: str
     ) -> None:
         """Write rows; of one that is there, the columns are added up, or the larger one stays."""
-        from sqlalchemy import case
-        from sqlalchemy.dialects import postgresql, sqlite
-
         if not rows:
             return
         dialect = postgresql if self._connection.dialect.name == "postgresql" else sqlite
@@ -166,10 +162,6 @@ def deliveries_of(history: History, domain: str, days: int, now: int) -> Deliver
 
     None where nothing at all is kept of it. `now`: seconds since 1970. Raises HistoryError.
     """
-    from sqlalchemy import or_, select
-
-    from deliverability.history.tables import obs_causes, obs_days, obs_metrics
-
     last = now // DAY - 1
     first = last - days + 1
     with history.reading() as connection:
@@ -224,10 +216,6 @@ def fared_domains(history: History) -> frozenset[str]:
 
     Raises HistoryError.
     """
-    from sqlalchemy import select
-
-    from deliverability.history.tables import obs_days, obs_metrics
-
     wanted = select(obs_days.c.domain).union(select(obs_metrics.c.domain))
     with history.reading() as connection:
         return frozenset(connection.execute(wanted).scalars())
@@ -235,10 +223,6 @@ def fared_domains(history: History) -> frozenset[str]:
 
 def forget_deliveries(connection: Connection, before: int) -> None:
     """Delete what is of days before that one, counted from 1970-01-01."""
-    from sqlalchemy import delete
-
-    from deliverability.history import tables
-
     for table in (tables.obs_events, tables.obs_days, tables.obs_causes, tables.obs_metrics):
         connection.execute(delete(table).where(table.c.day < before))
 

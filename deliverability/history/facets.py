@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+from sqlalchemy import Connection, func, insert, select
+
+from deliverability.history.tables import obs_facets, obs_labels
 from deliverability.model.observed import Facet, SignatureSeen
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 T = TypeVar("T")
 _MOST_KNOWN = 20_000
@@ -40,10 +40,7 @@ class Facets:
 
 
 def _numbered(connection: Connection, facets: Iterable[Facet]) -> dict[Facet, int]:
-    from sqlalchemy import insert, select
-
-    from deliverability.history.tables import obs_facets as table
-
+    table = obs_facets
     by_key = {_key(each): each for each in sorted(facets)}
     found: dict[bytes, int] = {}
     for some in in_portions(list(by_key)):
@@ -87,10 +84,7 @@ def _texts(facet: Facet) -> dict[str, str]:
 
 
 def _labels(connection: Connection, texts: set[str]) -> dict[str, int]:
-    from sqlalchemy import insert, select
-
-    from deliverability.history.tables import obs_labels as table
-
+    table = obs_labels
     found = {"": 0}
     for some in in_portions(sorted(texts - {""})):
         rows = connection.execute(select(table.c.text, table.c.id).where(table.c.text.in_(some)))
@@ -105,11 +99,7 @@ def _labels(connection: Connection, texts: set[str]) -> dict[str, int]:
 
 def read_facets(connection: Connection, ids: Iterable[int]) -> Mapping[int, Facet]:
     """Facets by their number."""
-    from sqlalchemy import select
-
-    from deliverability.history.tables import obs_facets as table
-    from deliverability.history.tables import obs_labels
-
+    table = obs_facets
     rows: list[Any] = []
     for some in in_portions(sorted(ids)):
         rows += connection.execute(select(table).where(table.c.id.in_(some))).all()
@@ -138,8 +128,6 @@ def read_facets(connection: Connection, ids: Iterable[int]) -> Mapping[int, Face
 
 def next_id(connection: Connection, column: Any) -> int:
     """The number of the next row of a table."""
-    from sqlalchemy import func, select
-
     return int(connection.execute(select(func.coalesce(func.max(column), 0))).scalar_one()) + 1
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from sqlalchemy import Connection, delete, func, insert, literal, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
+from deliverability.history import tables
 from deliverability.history.deliveries import forget_deliveries
 from deliverability.history.facets import LABELLED, in_portions, next_id
 from deliverability.history.reports import DAY, LEFT_OUT, SUMMED, WITH_ROWS, StoredReport, counted
+from deliverability.history.tables import obs_reports, obs_rows
+from deliverability.history.tables import obs_rows as rows
+from deliverability.history.tables import obs_sums as sums
+from deliverability.history.tables import obs_weeks as weeks
 from deliverability.model.observed import FeedbackKind
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 FOLD_DAYS = 90
 WEEK = 7
@@ -24,11 +27,7 @@ def week_of(day: int) -> int:
 
 def fold(connection: Connection, today: int) -> None:
     """Let the rows of reports that are older than 90 days become sums of weeks."""
-    from sqlalchemy import select, update
-
-    from deliverability.history.tables import obs_reports as table
-    from deliverability.history.tables import obs_rows
-
+    table = obs_reports
     old = (table.c.kind == FeedbackKind.AGGREGATE.value) & (table.c.day < week_of(today - FOLD_DAYS))
     waiting = select(table.c.domain).distinct().where(old, table.c.folded == WITH_ROWS)
     for domain in connection.execute(waiting).scalars().all():
@@ -45,13 +44,6 @@ def fold(connection: Connection, today: int) -> None:
 
 def add(connection: Connection, report: StoredReport, rows_of: int, sign: int) -> None:
     """Add rows (those of the report of that id) to the week of a report, or take them out of it (`sign` -1)."""
-    from sqlalchemy import func, insert, literal, select
-    from sqlalchemy.dialects import postgresql, sqlite
-
-    from deliverability.history.tables import obs_rows as rows
-    from deliverability.history.tables import obs_sums as sums
-    from deliverability.history.tables import obs_weeks as weeks
-
     place = {
         "domain": report.domain,
         "week": week_of(report.day),
@@ -76,10 +68,6 @@ def add(connection: Connection, report: StoredReport, rows_of: int, sign: int) -
 
 def forget(connection: Connection, before: int) -> int:
     """Delete what was reported of days before that one; gives how many reports went."""
-    from sqlalchemy import delete, select
-
-    from deliverability.history import tables
-
     run = connection.execute
     reports, rows = tables.obs_reports, tables.obs_rows
     going = run(select(reports.c.id).where(reports.c.end < before * DAY)).scalars().all()

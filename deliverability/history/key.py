@@ -11,14 +11,13 @@ import contextlib
 import os
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, insert, select, text
 
 from deliverability._files import private
+from deliverability.history.tables import hash_keys
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 OCTETS = 32
 KEY_DAMAGED = Code("history-key-damaged", ("file",))
@@ -52,10 +51,6 @@ def key_beside(history: Path) -> bytes:
 
 def key_within(connection: Connection) -> bytes:
     """The key of a history on a server, made where there is none, in a transaction that is to write."""
-    from sqlalchemy import insert, select, text
-
-    from deliverability.history.tables import hash_keys
-
     connection.execute(text("LOCK TABLE hash_keys IN EXCLUSIVE MODE"))
     key = connection.execute(select(hash_keys.c.key)).scalar()
     if key is None:

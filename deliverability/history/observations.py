@@ -7,16 +7,20 @@ import json
 from collections.abc import Iterator, Sequence
 from enum import IntEnum, StrEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import Struct, field
 from msgspec.structs import asdict, replace
+from sqlalchemy import Connection, delete, insert, select, text, update
 
 from deliverability.history import folding
 from deliverability.history.deliveries import CountedEvents, DeliverySums
 from deliverability.history.facets import Facets, in_portions, next_id
 from deliverability.history.reports import DAY, REPORT_COLUMNS, SUMMED, StoredReport, key_of, twin_of
 from deliverability.history.store import History
+from deliverability.history.tables import obs_intakes, obs_items, obs_marks, obs_owed, obs_problems, obs_reports
+from deliverability.history.tables import obs_marks as marks
+from deliverability.history.tables import obs_owed as owed
 from deliverability.model.codec import encode
 from deliverability.model.codes import Detail
 from deliverability.model.deliveries import DeliveryEvent, PublishedValue
@@ -30,9 +34,6 @@ from deliverability.model.observed import (
     TlsReport,
     Trust,
 )
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 _BUFFERED = 10_000  # rows that wait in memory to be written
 _LARGE = 200_000  # rows of a transaction
@@ -123,8 +124,6 @@ class Observations:
     @contextlib.contextmanager
     def batch(self, intake: int, now: int, keep_days: int) -> Iterator[Batch]:
         """A transaction that takes some items: all of them or, where the process dies, none. Raises HistoryError."""
-        from sqlalchemy import text
-
         key = self._history.key
         with self._history.writing() as connection:
             if connection.dialect.name == "postgresql":
@@ -139,10 +138,6 @@ class Observations:
 
     def begin(self, now: int) -> int:
         """The number of a new intake. Raises HistoryError."""
-        from sqlalchemy import insert
-
-        from deliverability.history.tables import obs_intakes
-
         with self._history.writing() as connection:
             number = next_id(connection, obs_intakes.c.id)
             row = {"id": number, "started": now, "finished": 0, "items": 0, "new": 0, "duplicates": 0}
@@ -151,10 +146,6 @@ class Observations:
 
     def finish(self, intake: int, now: int, keep_days: int) -> None:
         """End an intake: old rows become weeks, and what is older than `keep_days` goes. Raises HistoryError."""
-        from sqlalchemy import update
-
-        from deliverability.history.tables import obs_intakes
-
         today = now // DAY
         with self._history.writing() as connection:
             folding.fold(connection, today)
@@ -175,20 +166,12 @@ class Observations:
 
     def mark(self, mailbox: str, uidvalidity: int) -> int:
         """Up to which UID a mailbox was read; 0: never, or it was made anew. Raises HistoryError."""
-        from sqlalchemy import select
-
-        from deliverability.history.tables import obs_marks as marks
-
         with self._history.reading() as connection:
             wanted = select(marks.c.uid).where(marks.c.mailbox == mailbox, marks.c.uidvalidity == uidvalidity)
             return int(connection.execute(wanted).scalar() or 0)
 
     def owed(self, mailbox: str, uidvalidity: int) -> tuple[OwedMail, ...]:
         """Mails of a mailbox that are not done with, by UID. Raises HistoryError."""
-        from sqlalchemy import select
-
-        from deliverability.history.tables import obs_owed as owed
-
         wanted = select(owed.c.uid, owed.c.what, owed.c.day).order_by(owed.c.uid)
         wanted = wanted.where(owed.c.mailbox == mailbox, owed.c.uidvalidity == uidvalidity)
         with self._history.reading() as connection:
@@ -196,10 +179,6 @@ class Observations:
 
     def settle(self, mailbox: str, uids: Sequence[int]) -> None:
         """What was owed to these mails is done. Raises HistoryError."""
-        from sqlalchemy import delete
-
-        from deliverability.history.tables import obs_owed as owed
-
         with self._history.writing() as connection:
             for some in in_portions(uids):
                 connection.execute(delete(owed).where(owed.c.mailbox == mailbox, owed.c.uid.in_(some)))
@@ -211,8 +190,6 @@ class Batch:
     def __init__(
         self, connection: Connection, facets: Facets, intake: int, now: int, keep_days: int, key: bytes
     ) -> None:
-        from deliverability.history.tables import obs_problems, obs_reports
-
         self._connection = connection
         self._cursor: Any = connection.connection.cursor()
         self._facets = facets
@@ -272,10 +249,6 @@ class Batch:
 
     def mark(self, mailbox: str, uidvalidity: int, uid: int, owed: Sequence[tuple[int, str]] = ()) -> None:
         """A mailbox was read up to that UID; `owed`: of UIDs what is still to be done, empty: nothing."""
-        from sqlalchemy import delete, insert
-
-        from deliverability.history.tables import obs_marks, obs_owed
-
         run = self._connection.execute
         run(delete(obs_marks).where(obs_marks.c.mailbox == mailbox))
         run(insert(obs_marks).values(mailbox=mailbox, uidvalidity=uidvalidity, uid=uid))
@@ -475,10 +448,6 @@ class Batch:
 
     def flush(self) -> None:
         """Write what waits in memory."""
-        from sqlalchemy import delete, insert, update
-
-        from deliverability.history.tables import obs_intakes, obs_items, obs_problems, obs_reports
-
         run = self._connection.execute
         self._write_rows()
         self._sums.write()
@@ -523,10 +492,6 @@ class Batch:
 
     def _stored(self, key: bytes) -> StoredReport | None:
         """The report of that name in the database."""
-        from sqlalchemy import select
-
-        from deliverability.history.tables import obs_reports
-
         found = self._connection.execute(select(obs_reports).where(obs_reports.c.key == key)).one_or_none()
         return None if found is None else StoredReport.of(found)
 

@@ -14,10 +14,13 @@ import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
+import sqlalchemy
 from msgspec import Struct
 from msgspec.structs import replace
+from sqlalchemy import URL, Connection, Engine, delete, insert, inspect, select, text, update
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, OperationalError, SQLAlchemyError
 
 from deliverability._files import PRIVATE_FOLDER, private
 from deliverability._resources import state_folder
@@ -30,6 +33,8 @@ from deliverability.history.pieces import (
     read_assessment,
     unpacked,
 )
+from deliverability.history.tables import blobs, runs, snapshots, states
+from deliverability.history.tables import dkim_keys as keys
 from deliverability.model.codec import decode_facts, encode, encode_facts
 from deliverability.model.codes import ABOUT, Code
 from deliverability.model.dkim import keys_of
@@ -37,9 +42,6 @@ from deliverability.model.errors import InputError, file_error
 from deliverability.model.facts import FactSet, KeySeen
 from deliverability.model.history import Snapshot, State
 from deliverability.model.report import Assessment, Outcome
-
-if TYPE_CHECKING:
-    from sqlalchemy import URL, Connection, Engine
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -141,9 +143,6 @@ class History:
             HistoryError: where that cannot be done.
 
         """
-        import sqlalchemy
-        from sqlalchemy.exc import SQLAlchemyError
-
         address, file = _address(url, folder)
         shown = str(file) if file else _shown(address)
         failed = contextlib.ExitStack()
@@ -221,8 +220,6 @@ class History:
 
     def _take_lock(self) -> Connection:
         """A connection that holds PostgreSQL's advisory lock. Raises HistoryError where another process has it."""
-        from sqlalchemy import text
-
         with self._database_errors():
             connection = self._connect().execution_options(isolation_level="AUTOCOMMIT")
             if connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK_KEY}).scalar():
@@ -232,9 +229,6 @@ class History:
 
     def _drop_lock(self) -> None:
         """Give the lock back; where the connection broke, it went with it."""
-        from sqlalchemy import text
-        from sqlalchemy.exc import SQLAlchemyError
-
         if self._lock is not None:
             with contextlib.suppress(SQLAlchemyError):
                 self._lock.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK_KEY})
@@ -243,9 +237,6 @@ class History:
 
     def _keep_lock(self) -> None:
         """Take the lock again where the server was restarted. Raises HistoryError where another process was faster."""
-        from sqlalchemy import text
-        from sqlalchemy.exc import DBAPIError
-
         if self._lock is None:
             return
         try:
@@ -256,8 +247,6 @@ class History:
 
     def _connect(self) -> Connection:
         """A connection; a server that is just being restarted is waited for."""
-        from sqlalchemy.exc import OperationalError
-
         give_up = time.monotonic() + _BUSY_SECONDS
         while True:
             try:
@@ -284,8 +273,6 @@ class History:
     @contextlib.contextmanager
     def _database_errors(self) -> Iterator[None]:
         """Turn what the database says into HistoryError, but for a value that cannot be kept: another one can."""
-        from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
-
         try:
             yield
         except DataError:
@@ -311,10 +298,6 @@ class History:
     @twice
     def begin(self, started: str, version: str) -> HistoryRun:
         """The run to go on with: the newest where it is not finished (its process was killed), else a new one."""
-        from sqlalchemy import insert, select
-
-        from deliverability.history.tables import runs
-
         with self._writing() as connection:
             newest = connection.execute(select(runs).order_by(runs.c.id.desc()).limit(1)).first()
             if newest is not None and not newest.finished:
@@ -328,10 +311,6 @@ class History:
     @twice
     def restart(self, run: HistoryRun, started: str) -> HistoryRun:
         """Begin an unfinished run anew: what it kept is no longer what is so, and was told to nobody."""
-        from sqlalchemy import delete, update
-
-        from deliverability.history.tables import runs, snapshots, states
-
         with self._writing() as connection:
             connection.execute(delete(snapshots).where(snapshots.c.run == run.id))
             connection.execute(delete(states).where(states.c.since == run.started))
@@ -341,20 +320,12 @@ class History:
     @twice
     def finish(self, run: HistoryRun, finished: str) -> None:
         """Mark a run as complete."""
-        from sqlalchemy import update
-
-        from deliverability.history.tables import runs
-
         with self._writing() as connection:
             connection.execute(update(runs).where(runs.c.id == run.id).values(finished=finished))
 
     @twice
     def runs(self) -> tuple[HistoryRun, ...]:
         """All runs, oldest first."""
-        from sqlalchemy import select
-
-        from deliverability.history.tables import runs
-
         with self._reading() as connection:
             rows = connection.execute(select(runs).order_by(runs.c.id))
             return tuple(HistoryRun(row.id, row.started, row.finished, row.version) for row in rows)
@@ -374,10 +345,6 @@ class History:
         `gone`: fingerprints of findings that no longer occur; should one come back, it is new. `renamed`: fingerprint
         in earlier runs -> now; what was known under the former goes on under the latter.
         """
-        from sqlalchemy import delete, insert, select
-
-        from deliverability.history.tables import snapshots, states
-
         snapshot = packed.snapshot
         subject = {"domain": snapshot.domain, "source": snapshot.source}
         with self._writing() as connection:
@@ -407,10 +374,6 @@ class History:
     @twice
     def recorded(self, run: HistoryRun) -> frozenset[tuple[str, str]]:
         """The subjects (domain, source) that a run has already kept."""
-        from sqlalchemy import select
-
-        from deliverability.history.tables import snapshots
-
         with self._reading() as connection:
             rows = connection.execute(select(snapshots.c.domain, snapshots.c.source).where(snapshots.c.run == run.id))
             return frozenset((row.domain, row.source) for row in rows)
@@ -428,10 +391,6 @@ class History:
 
         One that cannot be read is told to `damaged` and left out. Raises HistoryError; without `damaged` DamagedError.
         """
-        from sqlalchemy import select
-
-        from deliverability.history.tables import runs, snapshots
-
         wanted = select(snapshots, runs.c.started.label("run_started"), runs.c.finished, runs.c.version).join_from(
             snapshots, runs
         )
@@ -456,10 +415,6 @@ class History:
 
         What says the same as `packed` is not read again. One that cannot be read is told to `damaged` and left out.
         """
-        from sqlalchemy import select
-
-        from deliverability.history.tables import snapshots
-
         now = packed.snapshot
         wanted = (
             select(snapshots)
@@ -483,10 +438,6 @@ class History:
     @twice
     def states_of(self, run: HistoryRun) -> Mapping[tuple[str, str], SubjectDigest]:
         """In short what each subject (domain, source) of a run was."""
-        from sqlalchemy import select
-
-        from deliverability.history.tables import snapshots
-
         wanted = select(
             snapshots.c.domain, snapshots.c.source, snapshots.c.started, snapshots.c.rules_digest, snapshots.c.manifest
         ).where(snapshots.c.run == run.id)
@@ -496,10 +447,6 @@ class History:
     @twice
     def grades(self, *, newest: int) -> Mapping[tuple[str, str], tuple[Point, ...]]:
         """As `follow` without facts, for all subjects at once: of the `newest` runs, the newest first."""
-        from sqlalchemy import select
-
-        from deliverability.history.tables import runs, snapshots
-
         last = select(runs.c.id).order_by(runs.c.id.desc()).limit(newest)
         wanted = (
             select(snapshots.c.domain, snapshots.c.source, snapshots.c.run, snapshots.c.manifest)
@@ -527,10 +474,6 @@ class History:
 
         Reads far less than `snapshots`, and what stayed the same only once; leaves out runs that cannot be read.
         """
-        from sqlalchemy import select
-
-        from deliverability.history.tables import runs, snapshots
-
         wanted = (
             select(snapshots.c.manifest, runs.c.id, runs.c.started, runs.c.finished, runs.c.version)
             .join_from(snapshots, runs)
@@ -557,10 +500,6 @@ class History:
     @twice
     def subjects(self) -> tuple[tuple[str, str], ...]:
         """All subjects (domain, source) that any run has kept."""
-        from sqlalchemy import select
-
-        from deliverability.history.tables import snapshots
-
         wanted = select(snapshots.c.domain, snapshots.c.source).distinct()
         with self._reading() as connection:
             rows = connection.execute(wanted.order_by(snapshots.c.domain, snapshots.c.source))
@@ -569,10 +508,6 @@ class History:
     @twice
     def states(self, domain: str, source: str, *, before: HistoryRun | None = None) -> Mapping[str, State]:
         """What is known of each finding of a subject over all runs, by fingerprint; `before`: not from that run."""
-        from sqlalchemy import select
-
-        from deliverability.history.tables import states
-
         wanted = select(states).where(states.c.domain == domain, states.c.source == source)
         if before is not None:
             wanted = wanted.where(states.c.since != before.started)
@@ -585,10 +520,6 @@ class History:
     @twice
     def keys(self, domain: str | None = None) -> tuple[KeySeen, ...]:
         """The DKIM keys of a domain (or of all), by selector and then by when they were first seen."""
-        from sqlalchemy import select
-
-        from deliverability.history.tables import dkim_keys as keys
-
         wanted = select(keys).order_by(keys.c.domain, keys.c.selector, keys.c.first_seen, keys.c.fingerprint)
         if domain is not None:
             wanted = wanted.where(keys.c.domain == domain)
@@ -598,10 +529,6 @@ class History:
     @twice
     def prune(self, keep: int) -> int:
         """Forget all but the newest `keep` finished runs, and what only they held; gives how many runs went."""
-        from sqlalchemy import delete, select
-
-        from deliverability.history.tables import blobs, runs, snapshots
-
         with self._writing() as connection:
             finished = select(runs.c.id).where(runs.c.finished != "").order_by(runs.c.id.desc())
             going = [row.id for row in connection.execute(finished)][keep:]
@@ -638,10 +565,6 @@ class History:
                 }
 
     def _of_run(self, run: HistoryRun, damaged: Callable[[DamagedError], None] | None) -> Iterator[Snapshot]:
-        from sqlalchemy import select
-
-        from deliverability.history.tables import snapshots
-
         with self._reading() as connection:
             wanted = select(snapshots).where(snapshots.c.run == run.id).order_by(snapshots.c.domain, snapshots.c.source)
             for row in connection.execute(wanted).all():
@@ -668,9 +591,6 @@ def _masked(url: str) -> str:
 
 def _address(url: str, folder: Path | None) -> tuple[URL, Path | None]:
     """The address of a history, as `History.open` is given it, and its file where it is one. Raises HistoryError."""
-    import sqlalchemy
-    from sqlalchemy.exc import ArgumentError
-
     try:
         address = sqlalchemy.make_url(url or default_url())
     except (ArgumentError, ValueError):  # ValueError: the port is no number
@@ -730,7 +650,6 @@ def _migrate(engine: Engine, shown: str) -> None:
     from alembic.config import Config
     from alembic.runtime.migration import MigrationContext
     from alembic.script import ScriptDirectory
-    from sqlalchemy import text
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
@@ -749,8 +668,6 @@ def _migrate(engine: Engine, shown: str) -> None:
 
 def _made_by(engine: Engine) -> str:
     """The revision of the tables; empty where there are none."""
-    from sqlalchemy import inspect, text
-
     with engine.connect() as connection:
         if not inspect(connection).has_table(_VERSION_TABLE):
             return ""
@@ -798,10 +715,6 @@ def _read(connection: Connection, row: Any) -> Snapshot:
 
 def _pieces(connection: Connection, manifest: str, only: Collection[str] = ()) -> dict[str, Any]:
     """The pieces of a manifest; all, or those of these names that there are. Raises as `_read`."""
-    from sqlalchemy import select
-
-    from deliverability.history.tables import blobs
-
     found = connection.execute(select(blobs.c.data).where(blobs.c.digest == manifest)).first()
     if found is None:
         raise LookupError(manifest)
@@ -820,10 +733,6 @@ def _manifest(data: bytes) -> dict[str, str]:
 
 
 def _keep_blobs(connection: Connection, texts: Mapping[str, str]) -> None:
-    from sqlalchemy import insert, select, update
-
-    from deliverability.history.tables import blobs
-
     known = {row.digest: row.data for row in connection.execute(select(blobs).where(blobs.c.digest.in_(texts)))}
     fresh = [{"digest": digest, "data": _squeezed(text)} for digest, text in texts.items() if digest not in known]
     if fresh:
@@ -844,10 +753,6 @@ def _holds(data: bytes, text: str) -> bool:
 
 
 def _read_blobs(connection: Connection, digests: Iterable[str]) -> dict[str, str]:
-    from sqlalchemy import select
-
-    from deliverability.history.tables import blobs
-
     rows = connection.execute(select(blobs).where(blobs.c.digest.in_(list(digests))))
     return {row.digest: zlib.decompress(row.data).decode("utf-8") for row in rows}
 
@@ -857,10 +762,6 @@ def _read_blobs(connection: Connection, digests: Iterable[str]) -> dict[str, str
 
 def _keep_states(connection: Connection, snapshot: Snapshot, started: str, renamed: Mapping[str, str]) -> None:
     """Known outcomes move on; what could not be checked leaves the last known outcome as it stands."""
-    from sqlalchemy import insert, select, update
-
-    from deliverability.history.tables import states
-
     of_subject = (states.c.domain == snapshot.domain) & (states.c.source == snapshot.source)
     columns = select(states.c.fingerprint, states.c.outcome)
     known: dict[str, str] = {row.fingerprint: row.outcome for row in connection.execute(columns.where(of_subject))}
@@ -901,10 +802,6 @@ def _keep_states(connection: Connection, snapshot: Snapshot, started: str, renam
 
 
 def _keep_keys(connection: Connection, snapshot: Snapshot, started: str) -> None:
-    from sqlalchemy import insert, select, update
-
-    from deliverability.history.tables import dkim_keys as keys
-
     found = (each for each in keys_of(snapshot.facts.value("dkim.keys")) if each.fingerprint)
     for domain, selector, fingerprint in dict.fromkeys(
         (each.domain, each.selector, each.fingerprint) for each in found

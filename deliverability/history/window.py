@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from datetime import date
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from deliverability.feedback.values import utc_day
 from deliverability.history.facets import in_portions, read_facets
@@ -21,6 +24,9 @@ from deliverability.history.reports import (
     spread,
 )
 from deliverability.history.store import History, twice
+from deliverability.history.tables import obs_facets, obs_problems, obs_reports, obs_rows, obs_sums, obs_weeks
+from deliverability.history.tables import obs_sums as sums
+from deliverability.history.tables import obs_weeks as weeks
 from deliverability.model.codec import decode
 from deliverability.model.codes import Code, Detail
 from deliverability.model.observed import (
@@ -39,11 +45,6 @@ from deliverability.model.observed import (
     address_of,
 )
 from deliverability.model.reporters import Reporter, reporter_named
-
-if TYPE_CHECKING:
-    from datetime import date
-
-    from sqlalchemy import ColumnElement, Connection, Select
 
 RELAY_DOMAINS = 5
 _LONGEST = 9  # days of a report, and one for its ends
@@ -128,19 +129,13 @@ def window(
 @twice
 def reported_domains(history: History) -> frozenset[str]:
     """The organizational domains that there are reports of. Raises HistoryError."""
-    from sqlalchemy import select
-
-    from deliverability.history.tables import obs_reports as table
-
+    table = obs_reports
     with history.reading() as connection:
         return frozenset(connection.execute(select(table.c.domain).distinct()).scalars())
 
 
 def _reports(connection: Connection, domain: str, first: int, last: int) -> Mapping[FeedbackKind, list[StoredReport]]:
-    from sqlalchemy import select
-
-    from deliverability.history.tables import obs_reports as table
-
+    table = obs_reports
     wanted = select(table).where(table.c.domain == domain, table.c.day.between(first - _LONGEST, last + _LONGEST))
     found: dict[FeedbackKind, list[StoredReport]] = defaultdict(list)
     for row in connection.execute(wanted.order_by(table.c.begin, table.c.end, table.c.key)):
@@ -157,10 +152,7 @@ def _rows(
     connection: Connection, reports: Iterable[StoredReport], first: int, last: int, trusted: frozenset[Trust]
 ) -> _Rows:
     """The rows of reports that have them, spread over their days in the window."""
-    from sqlalchemy import func, select
-
-    from deliverability.history.tables import obs_rows as table
-
+    table = obs_rows
     by_id = {each.id: each for each in reports if each.folded == WITH_ROWS}
     found: _Rows = Counter()
     for some in in_portions(list(by_id)):
@@ -176,11 +168,6 @@ def _rows(
 
 def _weeks(connection: Connection, domain: str, first: int, last: int, trusted: frozenset[Trust]) -> _Rows:
     """The sums of weeks of which more than half lies in the window."""
-    from sqlalchemy import select
-
-    from deliverability.history.tables import obs_sums as sums
-    from deliverability.history.tables import obs_weeks as weeks
-
     half = WEEK // 2
     wanted = select(weeks.c.week, weeks.c.reporter, weeks.c.trust, sums.c.ip, sums.c.facet, sums.c.messages)
     wanted = wanted.join_from(weeks, sums, sums.c.week == weeks.c.id)
@@ -196,10 +183,6 @@ def _firsts(
     connection: Connection, domain: str, trusted: frozenset[Trust]
 ) -> tuple[Mapping[bytes, int], Mapping[int, int]]:
     """Since when each address and each facet is reported; what forged reports say of it counts only without others."""
-    from sqlalchemy import func, select
-
-    from deliverability.history.tables import obs_reports, obs_rows, obs_sums, obs_weeks
-
     of_domain = (obs_reports.c.domain == domain) & (obs_reports.c.kind == FeedbackKind.AGGREGATE.value)
     join = obs_rows.join(obs_reports, obs_reports.c.id == obs_rows.c.report)
 
@@ -225,26 +208,19 @@ def _firsts(
 
 
 def _newest(connection: Connection, domain: str, heard: frozenset[Trust]) -> Mapping[str, date]:
-    from sqlalchemy import func, select
-
-    from deliverability.history.tables import obs_reports as table
-
+    table = obs_reports
     wanted = select(table.c.reporter, func.max(table.c.day)).where(*_heard(domain, heard)).group_by(table.c.reporter)
     return {reporter: as_date(day) for reporter, day in connection.execute(wanted)}
 
 
 def _first_report(connection: Connection, domain: str, heard: frozenset[Trust]) -> date | None:
-    from sqlalchemy import func, select
-
-    from deliverability.history.tables import obs_reports as table
-
+    table = obs_reports
     day = connection.execute(select(func.min(table.c.day)).where(*_heard(domain, heard))).scalar()
     return None if day is None else as_date(day)
 
 
 def _heard(domain: str, heard: frozenset[Trust]) -> tuple[Any, ...]:
-    from deliverability.history.tables import obs_reports as table
-
+    table = obs_reports
     names = [each.value for each in heard]
     return table.c.domain == domain, table.c.kind == FeedbackKind.AGGREGATE.value, table.c.trust.in_(names)
 
@@ -253,10 +229,7 @@ def _problems(
     connection: Connection, domain: str, first: int, last: int, found: Counted
 ) -> tuple[ObservedProblem, ...]:
     """What could not be used: told at intake, of the domain or of nobody that is known; and reports that overlap."""
-    from sqlalchemy import func, select
-
-    from deliverability.history.tables import obs_problems as table
-
+    table = obs_problems
     wanted = select(table.c.detail, table.c.reporter, func.count()).where(
         table.c.domain.in_((domain, "")), table.c.day.between(first, last + 1)
     )
@@ -282,10 +255,6 @@ def _last_reports(days: Mapping[str, date], reporters: Mapping[str, Reporter]) -
 
 def _relays(connection: Connection, ips: Collection[bytes], first: int, trusted: frozenset[Trust]) -> Collection[bytes]:
     """Of these addresses those that bring aligned DKIM mail of many organizational domains since that day."""
-    from sqlalchemy import func, select
-
-    from deliverability.history.tables import obs_facets, obs_reports, obs_rows
-
     domains = func.count(obs_reports.c.domain.distinct())
     recent = (
         obs_reports.c.kind == FeedbackKind.AGGREGATE.value,

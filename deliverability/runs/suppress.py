@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
@@ -15,8 +16,10 @@ from deliverability.model.deliveries import DeliveryEvent, DeliveryResult
 from deliverability.model.errors import InputError
 from deliverability.model.suppression import AddressEvent, AddressRecord, Decision, SuppressClass
 from deliverability.ports.ports import Ports
-from deliverability.runs.intake import TakesEvents
 from deliverability.runs.mailable import takes_no_mail
+
+if TYPE_CHECKING:
+    from deliverability.runs.intake import TakesEvents
 
 
 class SuppressSums(Struct):
