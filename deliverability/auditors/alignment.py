@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Sequence
 
 from deliverability.auditors.base import Context, auditor, dns_id, spec
-from deliverability.model.codes import Code
 from deliverability.model.dkim import signatures_of
 from deliverability.model.facts import FactType, Reason, Unknown, Value, texts_of
+from deliverability.ports.nobody import NONE_NAMED
 from deliverability.protocols.dmarc.evaluate import (
     POLICY,
     PUBLIC_SUFFIX,
@@ -21,7 +21,6 @@ from deliverability.protocols.dmarc.evaluate import (
 )
 from deliverability.protocols.dmarc.record import POLICIES, parse
 
-NO_AUTHOR = Code("no-domain")
 MAX_AUTHORS = 5
 """Domains in one From field that are looked at; receivers refuse mail with several."""
 
@@ -143,7 +142,7 @@ async def audit(ctx: Context) -> None:
         lost = ("alignment.basis", "alignment.spf", "alignment.dkim", "alignment.helo", *_POLICY)
         ctx.put_all(dict.fromkeys(("alignment.author_domain", *lost), author))
         if author is None:  # there is a policy, and nobody can tell whose
-            ctx.put_all(dict.fromkeys(_POLICY, Unknown(Reason.NOT_CONFIGURED, NO_AUTHOR())))
+            ctx.put_all(dict.fromkeys(_POLICY, Unknown(Reason.NOT_CONFIGURED, NONE_NAMED())))
         failed = author if isinstance(author, Unknown) else False
         ctx.put_all({"alignment.spf_pass": failed, "alignment.dkim_pass": failed})
         ctx.put("alignment.strict_breaks", author if isinstance(author, Unknown) else ())

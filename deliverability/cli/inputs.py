@@ -39,6 +39,9 @@ STDIN_ONCE = Code("stdin-once")
 STDIN_LINE = Code("stdin-line", ("line", "detail"))
 NOTHING_TO_AUDIT = Code("nothing-to-audit")
 MAIL_FOR_ZONE = Code("mail-for-zone", ("name",))
+BOUNCE_FOR_MAIL = Code("bounce-for-mail", ("name",))
+COMPLAINT_FOR_MAIL = Code("complaint-for-mail", ("name",))
+REPORT_FOR_MAIL = Code("report-for-mail", ("name",))
 _OPTIONS = {
     "zones": "--zone",
     "servers": "--resolver",
@@ -312,11 +315,7 @@ def sample_of(name: str) -> Sample:
     return Sample(name, path=path, envelope=envelope_beside(path), purpose=kind)
 
 
-_OTHERS = {
-    "bounce": Code("bounce-for-mail", ("name",)),
-    "complaint": Code("complaint-for-mail", ("name",)),
-    "report": Code("report-for-mail", ("name",)),
-}
+_OTHERS = {"bounce": BOUNCE_FOR_MAIL, "complaint": COMPLAINT_FOR_MAIL, "report": REPORT_FOR_MAIL}
 """What a message is that tells of another one, by its kind, with the command that reads it."""
 
 

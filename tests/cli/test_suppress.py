@@ -173,7 +173,7 @@ def test_an_intake_fills_the_file_and_keeps_nobody_without_one(deliv: Deliv, tmp
     taken = ("intake", "mail.log", "--domain", "example.com", "--offline")
     done = deliv(*taken, "--history", "sqlite:///without.db")
     assert done.code == 0, done.out + done.err
-    assert {path.name for path in tmp_path.iterdir()} == {"mail.log", "without.db", "without.db.lock"}
+    assert {path.name for path in tmp_path.iterdir()} == {"mail.log", "without.db", "without.db.key", "without.db.lock"}
     Path("deliv.toml").write_text('history = "sqlite:///h.db"\n[feedback]\naddresses = "kept.sqlite3"\n', "utf-8")
     assert deliv(*taken, "--dry-run").code == 0
     assert not Path("kept.sqlite3").exists()

@@ -68,7 +68,7 @@ def test_receivers_do_not_know_what_the_user_accepts(reason: str, kind: VerdictK
     only = {ident: each for ident, each in RULES.rules.items() if ident.startswith(("SPF-003", "WAI"))}
     known = {
         **LOOKUPS,
-        "spf.authorised_ip4": 256,
+        "spf.authorises_nobody": False,
         "subject.domain": "example.com",
         "subject.waivers": (waiver(reason=reason),),
     }

@@ -220,10 +220,10 @@ def test_a_state_that_was_read_is_not_read_again(tmp_path: Path) -> None:
     history = History.open(f"sqlite:///{tmp_path / 'h.db'}")
     for number, spf in enumerate(("old", "new", "old", "new")):
         run = history.begin(WEEKS[number], "0.1.0")
-        history.record(run, pack(snapshot(started=WEEKS[number], facts=facts(spf))))
+        history.record(run, pack(snapshot(started=WEEKS[number], facts=facts(spf)), history.key))
         history.finish(run, WEEKS[number])
     today = history.begin("2026-11-30T06:00:00Z", "0.1.0")
-    now = pack(snapshot(started="2026-11-30T06:00:00Z", facts=facts("new")))
+    now = pack(snapshot(started="2026-11-30T06:00:00Z", facts=facts("new")), history.key)
     found = list(history.earlier(today, now, newest=8, damaged=lambda error: pytest.fail(str(error))))
     assert [(each.started, each.facts.value("spf.record")) for each in found] == [(WEEKS[3], "new"), (WEEKS[2], "old")]
     assert list(history.earlier(today, now, newest=1, damaged=lambda error: None)) == found[:1]
