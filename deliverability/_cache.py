@@ -24,6 +24,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from deliverability._files import octets_of
+
 MOST_VALUES = 8
 """Values of one name that stay: of several folders of rules, or versions of this program, used in turn."""
 _OF = frozenset({"deliverability", "publicsuffixlist"})
@@ -74,8 +76,7 @@ def _key(name: str, sources: Sequence[Path]) -> str | None:
     try:
         for source in sources:
             for path in _files(source):
-                with open(path, "rb", buffering=0) as file:
-                    data = file.read()
+                data = octets_of(path, _MAX_OCTETS)
                 digest.update(f"{len(path)} {path} {len(data)} ".encode("utf-8", "surrogateescape"))
                 digest.update(data)
     except OSError:

@@ -49,6 +49,21 @@ def move(source: Path, target: Path) -> None:
         _sync_folder(folder)
 
 
+def octets_of(path: Path | str, most: int) -> bytes:
+    """A file, and of a longer one than `most` octets one more than that. Raises OSError, also where it is no file.
+
+    To read a pipe or a device may never begin, or never end.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with open(handle, "rb") as file:
+        mode = os.fstat(handle).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "no regular file", str(path))
+        return file.read(most + 1)
+
+
 class WholeFile:
     """A file being written. `keep` puts it in place, `drop` leaves what stood there before.
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from deliverability._files import octets_of
 from deliverability.model.codes import ABOUT, VERBATIM, Code, Detail
 from deliverability.model.errors import AT_LINE, InputError, file_error
 
@@ -140,9 +141,10 @@ def read(text: str) -> Document:
 def read_file(path: pathlib.Path, problems: list[Detail]) -> Document | None:
     """Read a file in UTF-8; where that cannot be done, `problems` gets what says why."""
     try:
-        if path.stat().st_size > MAX_OCTETS:
+        octets = octets_of(path, MAX_OCTETS)
+        if len(octets) > MAX_OCTETS:
             raise YamlError(1, TOO_LONG(n=MAX_OCTETS))
-        return replace(read(path.read_bytes().decode("utf-8")), file=str(path))
+        return replace(read(octets.decode("utf-8")), file=str(path))
     except YamlError as error:
         problems.append(FileLine(str(path), error.line).problem(error.detail))
     except UnicodeDecodeError:

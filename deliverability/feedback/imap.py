@@ -35,15 +35,19 @@ _MAX_LINE = 1_000_000  # octets: all UIDs of a folder stand in one
 _WAITS = (10.0, 60.0, 180.0)
 # Nobody is there, or it is somebody else: the next run tries again, and this one does not wait for it.
 _FOR_GOOD = (ssl.SSLCertVerificationError, ConnectionRefusedError, socket.gaierror, ExchangeError)
+# What imaplib raises where an answer is none: it takes numbers and letters to be such.
+_NONSENSE = (ValueError, TypeError, LookupError, AttributeError)
 _AT_ONCE = 100
 _BUSY = re.compile(r"\[(?:UNAVAILABLE|INUSE|LIMIT|SERVERBUG)\]|throttl|too many|try again|rate limit", re.IGNORECASE)
 _UID = re.compile(rb"\bUID (\d+)")
 _SIZE = re.compile(rb"\bRFC822\.SIZE (\d+)")
+_DIGITS = 10  # of the largest number
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 IMAP_LOGIN = Code("imap-login", ("why",))
 IMAP_FAILED = Code("imap-failed", ("why",))
 IMAP_NO_FOLDER = Code("imap-no-folder", ("folder", "why"))
+NOT_HANDED_OUT = Code("imap-not-handed-out")
 NOT_EXPUNGED = Code("imap-kept", ("folder",))
 
 
@@ -102,11 +106,7 @@ class ImapFolder:
         """The mails with a UID above `after`, or that arrived on or after that day, in order. Raises ImapError."""
         wanted = f"SINCE {since.day}-{_MONTHS[since.month - 1]}-{since.year}" if since else f"UID {after + 1}:*"
 
-        def search(client: imaplib.IMAP4) -> list[int]:
-            words = _ok(client.uid("SEARCH", wanted))
-            return sorted({int(each) for line in words if isinstance(line, bytes) for each in line.split()})
-
-        return [each for each in self._patiently(search) if since or each > after]
+        return [each for each in self._patiently(lambda client: _listed(client, wanted)) if since or each > after]
 
     def sizes(self, uids: Sequence[int]) -> dict[int, int]:
         """How many octets each mail has; what is gone is left out. Raises ImapError."""
@@ -116,7 +116,7 @@ class ImapFolder:
             for line in _ok(client.uid("FETCH", _set(uids), "(UID RFC822.SIZE)")):
                 text = line[0] if isinstance(line, tuple) else line
                 if isinstance(text, bytes) and (uid := _UID.search(text)) and (size := _SIZE.search(text)):
-                    found[int(uid[1])] = int(size[1])
+                    found[_number(uid[1])] = _number(size[1])
             return found
 
         return self._patiently(fetch)
@@ -126,9 +126,14 @@ class ImapFolder:
 
         def fetch(client: imaplib.IMAP4) -> bytes | None:
             lines = _ok(client.uid("FETCH", str(uid), "(BODY.PEEK[])"))
-            return next((bytes(each[1]) for each in lines if isinstance(each, tuple) and len(each) > 1), None)
+            found = next((bytes(each[1]) for each in lines if isinstance(each, tuple) and len(each) > 1), None)
+            return found or None
 
         return self._patiently(fetch)
+
+    def has(self, uid: int) -> bool:
+        """Whether the server says that a mail is there. Raises ImapError."""
+        return uid in self._patiently(lambda client: _listed(client, f"UID {uid}"))
 
     def move(self, uids: Sequence[int], folder: str) -> None:
         """Move mails to another folder, which is made where it is not there. Raises ImapError."""
@@ -172,6 +177,9 @@ class ImapFolder:
                 self._sleep(self._waits.pop(0))
             except imaplib.IMAP4.error as error:
                 raise ImapError(IMAP_FAILED(why=_why(error))) from None
+            except _NONSENSE as error:
+                self._leave(polite=False)
+                raise ImapError(IMAP_FAILED(why=_why(error))) from None
             finally:
                 self._left -= exchange.used
 
@@ -214,7 +222,7 @@ class ImapFolder:
         if answer[0] != "OK":
             why = VERBATIM(text=_text(answer).decode("utf-8", "replace")[:300])
             raise ImapError(IMAP_NO_FOLDER(folder=self._access.folder, why=why))
-        found = int((client.response("UIDVALIDITY")[1] or [b"0"])[-1] or 0)
+        found = _number((client.response("UIDVALIDITY")[1] or [b"0"])[-1] or b"0")
         if self.uidvalidity not in (0, found):  # made anew meanwhile, with other mails
             raise ImapError(IMAP_FAILED(why=VERBATIM(text=f"UIDVALIDITY {found}")))
         self.uidvalidity = found
@@ -300,6 +308,19 @@ def _ok(answer: tuple[str, Sequence[object]]) -> Sequence[object]:
     if _BUSY.search(text):
         raise _BusyError(text)
     raise imaplib.IMAP4.error(text)
+
+
+def _listed(client: imaplib.IMAP4, wanted: str) -> list[int]:
+    """The mails that a search finds, in order. Raises imaplib's error."""
+    words = _ok(client.uid("SEARCH", wanted))
+    return sorted({_number(each) for line in words if isinstance(line, bytes) for each in line.split()})
+
+
+def _number(digits: bytes) -> int:
+    """A number of RFC 9051: 32 bits without a sign. Raises imaplib's error."""
+    if not digits.isdigit() or len(digits) > _DIGITS or int(digits) >> 32:
+        raise imaplib.IMAP4.error(f"{digits[:40].decode('ascii', 'backslashreplace')} is no number")
+    return int(digits)
 
 
 def _text(answer: tuple[str, Sequence[object]]) -> bytes:

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from deliverability._files import PRIVATE_FOLDER, private
 from deliverability.feedback import limits
-from deliverability.feedback.imap import ImapAccess, ImapError, ImapFolder
+from deliverability.feedback.imap import NOT_HANDED_OUT, ImapAccess, ImapError, ImapFolder
 from deliverability.feedback.outcomes import Outcomes
 from deliverability.feedback.places import PlaceItem, UnreadPlace, items
 from deliverability.feedback.readings import FoundEvents, FoundReport, FoundValues, UnusedPart, feedback_in
@@ -306,7 +306,10 @@ class _Run:
             return ""
         octets = None if size is None else folder.octets(uid)
         if octets is None:
-            return ""  # somebody else took it away
+            if folder.has(uid):  # else somebody took it away
+                batch.problem(NOT_HANDED_OUT(), name)
+                self.result.problem(name, NOT_HANDED_OUT(), lost=True)
+            return ""
         outcome = await self._item(batch, PlaceItem(name, octets))
         return {ItemState.TAKEN: _DONE, ItemState.UNUSED: _FAILED, ItemState.UNSETTLED: _AGAIN}.get(outcome, "")
 
