@@ -48,13 +48,20 @@ golden: $(STAMP)
 new-rule: $(STAMP)
 	@$(BIN)/python .ci/new_rule.py "$(ID)" $(TOPIC)
 
-# Mutated inputs for every reader of outside octets, for FUZZ seconds; then every text that could keep one busy.
+# Inputs of grammars and mutated ones for every reader of outside octets, for FUZZ seconds; then every text that could keep
+# one busy. What is interesting is kept in fuzz-corpus/, and the next run starts from it as well.
 # DELIV_CORPUS=FOLDER adds real mails and archives to start from.
+# INPUTS=N runs so many inputs instead, and no more; with SEED, the same ones each time in a clone without fuzz-corpus/.
 FUZZ ?= 600
+SEED ?= 1
 fuzz: $(STAMP)
+ifdef INPUTS
+	$(BIN)/python -m tests.fuzz --inputs $(INPUTS) --seed $(SEED)
+else
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ)
 	$(BIN)/python -m tests.fuzz.guided --seconds $(FUZZ)
 	DELIV_EVERY_TEXT=1 $(BIN)/python -m pytest tests/test_hostile.py tests/protocols/test_dmarc_hostile.py
+endif
 
 # Every measurement of docs/performance.md, beside the peers, which are installed into an environment of their own.
 # ONLY=fleet runs one script of benchmarks/; QUICK=1 only shows that each runs, with tiny sizes.
@@ -98,4 +105,4 @@ $(STAMP): $(LOCK) pyproject.toml
 	@touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) $(BENCH_VENV) .venv-advisories fuzz-found build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache demo-report.html site
+	rm -rf $(VENV) $(BENCH_VENV) .venv-advisories fuzz-found fuzz-corpus build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache demo-report.html site

@@ -23,7 +23,7 @@ from deliverability.model.errors import AT_LINE, InputError, file_error
 if TYPE_CHECKING:
     import pydantic
 
-MAX_OCTETS = 4_000_000
+MAX_OCTETS = 1_000_000
 MAX_DEPTH = 40
 
 _INT = re.compile(r"-?(0|[1-9][0-9]{0,17})\Z")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import cache, reduce
 from operator import or_
@@ -496,7 +496,7 @@ def _typed(path: Path, text: str, data: dict[str, Any]) -> Settings:
             break
         except pydantic.ValidationError as error:
             for each in error.errors():
-                place = tuple(part for part in each["loc"] if not _branch(part))
+                place = _place(each["loc"], data)
                 wrong.setdefault(place, _message(each, place))
             for place in wrong:
                 _drop(data, place)
@@ -519,8 +519,19 @@ def _drop(data: Any, place: KeyPath) -> None:
             data = data[part]
         except (LookupError, TypeError):
             return
-    if isinstance(data, dict):
+    if place and isinstance(data, dict):
         data.pop(place[-1], None)
+
+
+def _place(given: Sequence[str | int], data: Any) -> KeyPath:
+    """Where in the data pydantic's place is; a key may be called as one of its branches is."""
+    place: list[str | int] = []
+    for part in given:
+        there = part in data if isinstance(data, dict) else isinstance(data, list) and isinstance(part, int)
+        if there or not _branch(part):
+            place.append(part)
+            data = data[part] if there else None
+    return tuple(place)
 
 
 def _branch(part: str | int) -> bool:

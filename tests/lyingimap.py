@@ -1,4 +1,4 @@
-"""A mailbox on loopback whose server lies, or breaks off, where a test wants it; without a lie it serves what it has."""
+"""A mailbox on loopback whose server lies, or breaks off, where a test wants it; else it serves what it has."""
 
 from __future__ import annotations
 

@@ -239,6 +239,13 @@ def test_what_is_no_toml_is_told_with_its_place(toml: Path) -> None:
         settings(toml, 'lang = "en"\nselectors = [,]\n')
 
 
+@pytest.mark.parametrize("key", ["none", "str", "Domains", '"a[b"', "int"])
+def test_a_key_that_is_called_as_a_type_is_told_as_any_other(toml: Path, key: str) -> None:
+    with pytest.raises(ConfigError, match=r"deliv\.toml:2: ") as told:
+        settings(toml, f'lang = "en"\n{key} = 1\n')
+    assert key.strip('"') in str(told.value)
+
+
 def test_a_file_that_cannot_be_read(toml: Path) -> None:
     with pytest.raises(ConfigError, match=r"deliv\.toml"):
         load(toml)

@@ -26,6 +26,16 @@ def test_mutated_inputs_are_read_or_refused(name: str, random: Random) -> None:
         target.run(mutated(target.seeds, random))
 
 
+@pytest.mark.parametrize("name", [name for name, target in TARGETS.items() if target.made is not None])
+@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@given(random=st.integers(min_value=0, max_value=2**32).map(Random))
+def test_texts_of_a_grammar_are_read_or_refused(name: str, random: Random) -> None:
+    target = TARGETS[name]
+    assert target.made is not None
+    with contextlib.suppress(*target.may_raise):
+        target.run(target.made(random))
+
+
 @pytest.mark.parametrize("name", ["DKIM key", "Received", "reply", "DNS reply", "zone file", "file"])
 @settings(max_examples=50, deadline=None, derandomize=True, database=None)
 @given(octets=st.binary(max_size=300))

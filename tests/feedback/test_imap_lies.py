@@ -20,6 +20,8 @@ from deliverability.runs.intake import IntakeMailbox, IntakePlan, take_in
 from tests.lyingimap import Box, Lie, serving
 from tests.runs.test_intake import carried, made, opened, ports
 
+pytestmark = pytest.mark.long
+
 SEARCH, SIZES, MAIL = b"UID SEARCH", b"RFC822.SIZE", b"BODY.PEEK"
 HUGE = b"9" * 30
 DIGITS = b"9" * 10_000

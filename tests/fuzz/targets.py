@@ -6,27 +6,41 @@ A target may give back anything, and may raise only what its reader says that it
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gzip
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from deliverability.auditors import catalogue
+from deliverability.capture.store import Capture
+from deliverability.config import load as load_settings
 from deliverability.feedback.catalogue import load_replies
 from deliverability.feedback.explain import explain
+from deliverability.feedback.planned import read_plan
+from deliverability.history.store import History
 from deliverability.judge.engine import Selection
+from deliverability.judge.load import load_rules as load_rule_files
+from deliverability.knowledge import load_knowledge
+from deliverability.lists.catalogue import load_list_data
+from deliverability.lists.table import open_list
 from deliverability.mail.files.archives import open_archive
 from deliverability.mail.files.images import measure
 from deliverability.mail.files.office import read_ole, read_ooxml
 from deliverability.mail.files.pdf import is_encrypted, is_pdf, weigh
 from deliverability.mail.files.types import identify
 from deliverability.model.codec import decode_facts
+from deliverability.model.errors import InputError
 from deliverability.model.spf import plain
+from deliverability.notify.outbox import Outbox
 from deliverability.ports import wire
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.nobody import OFFLINE
@@ -38,14 +52,24 @@ from deliverability.ports.zone import ZoneError, ZoneResolver
 from deliverability.protocols.dkim.arc import verify_arc
 from deliverability.protocols.dkim.key import Check, check, parse_key
 from deliverability.protocols.dkim.verify import verify_dkim
+from deliverability.protocols.dnsbl.private import load_private_list
 from deliverability.protocols.spf.evaluate import evaluate_spf
 from deliverability.protocols.spf.tree import walk_tree
+from deliverability.remedy.names import REMEDIES
 from deliverability.runs.engine import gather_facts, make_report
+from deliverability.runs.fleet.lists import FleetList
+from deliverability.runs.fleet.shards import file_digest, read_lines, read_rows, shard_file
 from deliverability.runs.job import Job, Sample
 from deliverability.runs.rules import load_rules, rule_folders
+from deliverability.runs.weekly.run import read_summary
 from deliverability.slim.message import slim
 from tests import TESTS
 from tests.corpus import corpus_root
+from tests.feedback import readers
+from tests.feedback.reports import record, report
+from tests.fuzz import grammar
+from tests.fuzz.grammar import Made, maker
+from tests.fuzz.mutate import mutated
 from tests.test_hostile import OTHERS, PIECES, RECORDS, Reader
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -54,20 +78,53 @@ FROM_CORPUS = 60  # files a folder at most
 
 
 class Target(Struct, frozen=True):
-    """What is run on the octets, what it may raise, and where its mutations start."""
+    """What is run on the octets, what it may raise, and where they come from.
+
+    Attributes:
+        run: the reader.
+        seeds: mutations start there.
+        may_raise: what the reader says that it raises.
+        made: texts of a grammar; None: there is none.
+        share: how many inputs it gets where others get one, by how quick it is.
+
+    """
 
     run: Callable[[bytes], object]
     seeds: tuple[bytes, ...]
     may_raise: tuple[type[Exception], ...] = ()
+    made: Made | None = None
+    share: int = 1
+
+    def input(self, found: Sequence[bytes], random: Random) -> bytes:
+        """One more input: of the grammar, mutated or not, or a mutation of a seed or of what was found interesting."""
+        if self.made is not None and random.random() < 0.5:
+            octets = self.made(random)
+            return octets if random.random() < 0.7 else mutated((octets, *self.seeds[:5]), random)
+        return mutated(found if found and random.random() < 0.5 else self.seeds, random)
 
 
-def texts_of(reader: Reader) -> Target:
+GRAMMARS = {
+    "SPF": grammar.SPF,
+    "SPF, mended": grammar.SPF,
+    "DMARC": grammar.DMARC,
+    "DKIM key": grammar.DKIM,
+    "BIMI": grammar.BIMI,
+    "MTA-STS": grammar.STS,
+    "TLS-RPT": grammar.TLSRPT,
+    "DKIM signature": grammar.SIGNATURE,
+}
+"""Of readers of one text."""
+
+
+def texts_of(name: str, reader: Reader) -> Target:
     """A reader of texts, handed the octets as a header field has them, and the texts that keep it busy, shortened."""
     heads = (*reader.heads, *reader.pieces, *(piece.replace("#", "1") for piece in reader.numbered))
     seeds = [head + piece * 3 for head in heads for piece in ("", *reader.pieces[:4])]
     return Target(
         lambda octets: reader.work(octets.decode("utf-8", "surrogateescape")),
         tuple(text.encode("utf-8", "surrogateescape") for text in seeds),
+        made=grammar.maker(GRAMMARS[name]) if name in GRAMMARS else None,
+        share=20,
     )
 
 
@@ -173,6 +230,139 @@ def facts(octets: bytes) -> object:
     return decode_facts(json.loads(octets))
 
 
+def written(name: str, octets: bytes) -> Path:
+    """The octets as a file of that name."""
+    path = Path(scratch().name) / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(octets)
+    return path
+
+
+def settings(octets: bytes) -> object:
+    return load_settings(written("deliv.toml", octets)).source_words
+
+
+def rule_files(octets: bytes) -> object:
+    """In the place of rules, and of what auditors look things up in."""
+    folder = written("rules/own.yaml", octets).parent
+    for name in ("senders", "replies", "receivers"):
+        written(f"rules/{name}/own.yaml", octets) if (folder / name).is_dir() else (folder / name).mkdir()
+    problems: list[Any] = []
+    readers: tuple[Callable[[], object], ...] = (
+        lambda: load_rule_files([folder], catalogue(), REMEDIES),
+        lambda: load_knowledge([folder]),
+    )
+    for reader in readers:
+        try:
+            reader()
+        except InputError as error:
+            problems += error.details
+    return problems
+
+
+@cache
+def history_file() -> bytes:
+    """A history of one run."""
+    path = Path(scratch().name) / "made.db"
+    history = History.open(f"sqlite:///{path}")
+    history.finish(history.begin("2026-11-24T00:00:00Z", "1"), "2026-11-24T00:00:01Z")
+    history.close()
+    return path.read_bytes()
+
+
+def history(octets: bytes) -> object:
+    """A file that is given as a history."""
+    path = written("h.db", octets)
+    for name in ("h.db-wal", "h.db-shm", "h.db-journal"):
+        path.with_name(name).unlink(missing_ok=True)
+    opened = History.open(f"sqlite:///{path}")
+    try:
+        return opened.runs(), opened.keys(), list(opened.export(lambda error: None))
+    finally:
+        opened.close()
+
+
+def histories(random: Random) -> bytes:
+    """A history of which a page, or a few octets, are others."""
+    octets = bytearray(history_file())
+    for _ in range(random.choice((1, 2, 8, 64))):
+        place = random.randrange(len(octets))
+        octets[place : place + 1] = random.randbytes(1)
+    return bytes(octets)
+
+
+def table(octets: bytes) -> object:
+    """A list of addresses, of a fleet, and of a private blocklist."""
+    path = written("list.csv", octets)
+    found: list[object] = []
+    for reader in (
+        lambda: list(open_list(path, list_data()).rows()),
+        lambda: fleet_list(path),
+        lambda: load_private_list("mine", path),
+        lambda: read_plan(path),
+    ):
+        with contextlib.suppress(InputError):
+            found.append(reader())
+    return found
+
+
+def fleet_list(path: Path) -> object:
+    opened = FleetList.of(path)
+    try:
+        return list(opened.lines())
+    finally:
+        opened.close()
+
+
+@cache
+def list_data() -> Any:
+    return load_list_data(rule_folders())
+
+
+SHARDS = ("rows", "facts")
+
+
+def shard(octets: bytes) -> object:
+    """A shard of a fleet, as it is on the disk and as what is packed in it."""
+    found: list[object] = []
+    for packed in (octets, gzip.compress(octets, 1)):
+        folder = written("fleet/x", b"").parent
+        for kind in SHARDS:
+            path = shard_file(folder, kind, 0)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(packed)
+        digest = file_digest(packed)
+        with contextlib.suppress(InputError):
+            found.append(list(read_rows(folder, 0, digest, 1)))
+        with contextlib.suppress(InputError):
+            found.append(list(read_lines(folder, "facts", 0, digest, 1)))
+    return found
+
+
+def feedback(octets: bytes) -> object:
+    """As an intake reads a file or a mail."""
+    return readers.found(octets)
+
+
+def outbox(octets: bytes) -> object:
+    """A notification that waits."""
+    path = written("outbox/n.json", octets)
+    path.with_suffix(".body").write_bytes(b"")
+    return list(Outbox(path.parent).waiting()), Outbox(path.parent).set_aside()
+
+
+def summary(octets: bytes) -> object:
+    return read_summary(written("summary.json", octets))
+
+
+def capture(octets: bytes) -> object:
+    """What a listener kept of a message."""
+    try:
+        return Capture.of(json.loads(octets))
+    except RecursionError:
+        return None
+
+
 def targets() -> dict[str, Target]:
     """All of them by name."""
     mails = files("mails/*.eml", "mails/recorded/*.eml", "golden/*.eml", corpus=("mails", "dkim", "bounces"))
@@ -195,31 +385,52 @@ def targets() -> dict[str, Target]:
     signed = tuple(
         b"v=DKIM1; p=MIGfMA0GCSqGSIb3\n" + each for each in mails if b"DKIM-Signature" in each or b"ARC-Seal" in each
     )
-    named: dict[str, Target] = {name: texts_of(reader) for name, reader in (RECORDS | OTHERS).items()}
+    named: dict[str, Target] = {name: texts_of(name, reader) for name, reader in (RECORDS | OTHERS).items()}
     return named | {
-        "DNS reply": Target(of_dns, tuple(dns_replies())),
-        "zone file": Target(zone, files("zones/*.zone", "golden/*.zone"), (ZoneError,)),
+        "DNS reply": Target(of_dns, tuple(dns_replies()), made=dns_reply, share=10),
+        "zone file": Target(zone, files("zones/*.zone", "golden/*.zone"), (ZoneError,), maker(grammar.ZONE), share=3),
         "proposal": Target(
             lambda octets: parse_proposal(octets.decode("utf-8", "replace")),
             (b'a.example.com TXT "v=spf1 -all"', b"a 300 IN MX 10 b"),
             (ValueError,),
+            maker(grammar.ZONE),
+            share=10,
         ),
         "recording": Target(
             recording,
             (b'{"format": "deliv-recording", "schema_version": 1, "now": "2026-11-24T00:00:00Z", "dns": {}}',),
             (RecordingError,),
+            maker(grammar.RECORDING),
+            share=5,
         ),
-        "facts": Target(facts, (b'{"facts": {}, "evidence": {}}',), (ValueError, RecursionError)),
-        "SPF tree": Target(spf, spf_seeds),
+        "facts": Target(
+            facts, (b'{"facts": {}, "evidence": {}}',), (ValueError, RecursionError), maker(grammar.FACTS), share=10
+        ),
+        "SPF tree": Target(spf, spf_seeds, made=maker(grammar.SPF), share=3),
         "DKIM key, used": Target(key, (records[2],)),
         "signed mail": Target(signatures, signed or (b"v=DKIM1; p=\nDKIM-Signature: v=1; d=example.com; s=a\r\n\r\n",)),
-        "mail": Target(mail, mails),
-        "mail, made lighter": Target(slim, mails),
-        "domain": Target(domain, records),
+        "mail": Target(mail, mails, made=maker(grammar.MAIL)),
+        "mail, made lighter": Target(slim, mails, made=maker(grammar.MAIL), share=2),
+        "domain": Target(domain, records, made=maker(grammar.DOMAIN)),
         "bounce": Target(
             lambda octets: explain(octets, replies(), rules()),
             (*mails, b"550 5.7.1 a\r\n", b"host a[192.0.2.1] said: 450-4.2.0 b"),
+            made=maker(grammar.MAIL),
+            share=2,
         ),
+        "aggregate report": Target(feedback, (report(record(), record()),), made=maker(grammar.AGGREGATE), share=5),
+        "TLS report": Target(feedback, (b'{"policies": []}',), made=maker(grammar.TLS), share=3),
+        "events": Target(feedback, (b'{"event": "bounce"}',), made=maker(grammar.EVENTS), share=3),
+        "log": Target(feedback, files("feedback/logs/*.log"), made=maker(grammar.LOG), share=2),
+        "failure report": Target(feedback, mails, made=maker(grammar.MAIL), share=2),
+        "settings": Target(settings, (b'domains = ["example.com"]\n',), (InputError,), maker(grammar.TOML), share=3),
+        "rule files": Target(rule_files, (b"[]", b"{}"), (), maker(grammar.YAML), share=2),
+        "history": Target(history, (history_file(),), (InputError,), histories),
+        "list": Target(table, (b"email,confirmed\na@example.com,yes\n",), (), maker(grammar.TABLE), share=3),
+        "shard": Target(shard, (b'{"domain": "example.com"}\n',), (), maker(grammar.FACTS), share=3),
+        "outbox": Target(outbox, (NOTIFICATION,), (), maker(grammar.NOTIFICATION), share=3),
+        "summary": Target(summary, (b'{"subjects": []}',), (InputError,), maker(grammar.SUMMARY), share=5),
+        "capture": Target(capture, (b'{"id": "a"}',), (ValueError,), maker(grammar.CAPTURE), share=10),
         "file": Target(
             lambda octets: (identify(octets), open_archive(octets, "a.zip"), read_ooxml(octets), read_ole(octets)),
             (*archives(), *files(corpus=("archives",))),
@@ -230,6 +441,27 @@ def targets() -> dict[str, Target]:
             (b"%PDF-1.4\n1 0 obj <</Type /Page>> stream\nendstream endobj xref 0 1 trailer <</Encrypt 2 0 R>>",),
         ),
     }
+
+
+NOTIFICATION = b'{"kind": "email", "to": ["a@example.com"], "created": "", "attempts": 0, "problem": ""}'
+
+
+def dns_reply(random: Random) -> bytes:
+    """A header with counts, and records whose types and lengths are mostly true."""
+    name = random.choice((b"\xc0\x0c", b"\x00", b"\x01a\x00", b"\xc0\x0e", b"\xc0\xff", b"\x3f" + b"a" * 63 + b"\x00"))
+    question = b"\x07example\x03com\x00" + random.choice((b"\x00\x10", b"\x00\x0f", b"\x00\x01")) + b"\x00\x01"
+    answers = b""
+    count = random.choice((0, 1, 1, 2, 5, 60))
+    for _ in range(count):
+        kind = random.choice((1, 2, 5, 6, 15, 16, 28, 41, 46, 52, random.randrange(65_536)))
+        rdata = random.choice(
+            (b"\x03abc", b"\x00\x0a" + name, name, b"\xc0\x00\x02\x01", random.randbytes(random.randrange(40)))
+        )
+        length = len(rdata) if random.random() < 0.9 else random.randrange(65_536)
+        answers += name + kind.to_bytes(2) + b"\x00\x01" + random.randbytes(4) + length.to_bytes(2) + rdata
+    counts = (1, count if random.random() < 0.9 else random.randrange(65_536), 0, 0)
+    flags = random.choice((b"\x81\x80", b"\x81\x83", b"\x83\x80", b"\x81\x82", random.randbytes(2)))
+    return b"\x00\x00" + flags + b"".join(each.to_bytes(2) for each in counts) + question + answers
 
 
 def dns_replies() -> Iterator[bytes]:

@@ -300,6 +300,7 @@ def nothing_is_missing(there: Machine) -> None:
     assert there.box.mails == {}
 
 
+@pytest.mark.long
 def test_a_bad_day(tmp_path: Path) -> None:
     with machine(tmp_path, 1) as there:
         live(there, 1)
