@@ -31,7 +31,7 @@ from tests.killed import in_child
 
 pytestmark = pytest.mark.long
 
-SECONDS = 20  # of processor time; the slowest takes 3
+SECONDS = 20  # of processor time for all places together; the slowest takes 5
 MEMORY = 500_000_000  # octets beyond what the program has when it begins
 
 PLACES = (
@@ -94,7 +94,7 @@ KINDS: dict[str, Callable[[Path], None]] = {
     "deep fields": text("".join(f"{' ' * depth}a:\n" for depth in range(1500))),
     "deep fields in a line": text("{a: " * 100_000),
     "many lines": text("- a\n" * 900_000),
-    "many keys": text("".join(f"k{number}: 1\n" for number in range(100_000))),
+    "many keys": text("".join(f"k{number}: 1\n" for number in range(20_000))),
     "more than a file may have": text(b"#" * 4_000_001),
     "a file of 10 GB with nothing in it": lambda path: os.truncate(_touched(path), 10_000_000_000),
     "a billion laughs": text(LAUGHS),

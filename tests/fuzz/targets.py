@@ -493,11 +493,11 @@ def archives() -> tuple[bytes, ...]:
 
     packed, taped = io.BytesIO(), io.BytesIO()
     with zipfile.ZipFile(packed, "w") as file:
-        file.writestr("[Content_Types].xml", "<Types/>")
-        file.writestr("word/vbaProject.bin", b"a")
+        file.writestr(zipfile.ZipInfo("[Content_Types].xml"), "<Types/>")
+        file.writestr(zipfile.ZipInfo("word/vbaProject.bin"), b"a")
     with tarfile.open(fileobj=taped, mode="w") as tape:
         tape.addfile(tarfile.TarInfo("a.exe"))
-    return packed.getvalue(), taped.getvalue(), gzip.compress(b"a" * 100)
+    return packed.getvalue(), taped.getvalue(), gzip.compress(b"a" * 100, mtime=0)
 
 
 def images() -> tuple[bytes, ...]:
