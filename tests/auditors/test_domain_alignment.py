@@ -100,7 +100,8 @@ async def test_one_nxdomain_speaks_for_all_types() -> None:
 
 
 async def test_mx_hosts_come_in_order_of_preference() -> None:
-    facts = await existence({("example.com", "MX"): ["20 b.example", "5 c.example", "10 a.example"]})
+    hosts = ["20 b.example", "5 c.example", "10 a.example"]
+    facts = await existence({("example.com", "MX"): hosts, ("b.example", "A"): ["192.0.2.1"]})
     assert facts["mx"] == ("c.example", "a.example", "b.example")
     assert (facts["null_mx"], facts["accepts_mail"]) == (False, True)
 
@@ -130,13 +131,17 @@ async def test_the_mail_from_domain_is_looked_up_as_well() -> None:
     assert (await existence(records, {"unknown": "no-message"}))["mail_from_exists"] == unknown
 
 
-MAIL = {("example.com", "MX"): ["10 mx.example.com"]}
+HOST = {("mx.example.com", "A"): ["192.0.2.1"]}
+MAIL = {("example.com", "MX"): ["10 mx.example.com"], **HOST}
 
 
 @pytest.mark.parametrize(
     ("there", "has_records", "accepts"),
     [
         ({("b.example.com", "MX"): ["10 mx.example.com"]}, True, True),
+        # Its MX host has no address, or one that nobody can reach.
+        ({("b.example.com", "MX"): ["10 gone.example.com"]}, True, False),
+        ({("b.example.com", "MX"): ["10 in.example.com"], ("in.example.com", "A"): ["10.0.0.1"]}, True, False),
         ({("b.example.com", "A"): ["192.0.2.1"]}, True, True),
         ({("b.example.com", "AAAA"): ["2001:db8::1"]}, True, True),
         ({("b.example.com", "MX"): ["0 ."], ("b.example.com", "A"): ["192.0.2.1"]}, True, False),
@@ -145,7 +150,7 @@ MAIL = {("example.com", "MX"): ["10 mx.example.com"]}
         ({("b.example.com", "NS"): ["ns.example.net"]}, True, False),
         ({("b.example.com", "SOA"): ["ns.example.net h.example.net 1 2 3 4 5"]}, True, False),
         ({("b.example.com", "CNAME"): ["gone.example.net"]}, True, False),
-        ({("b.example.com", "CNAME"): ["u1.example.net"], ("u1.example.net", "MX"): ["10 mx.example.net"]}, True, True),
+        ({("b.example.com", "CNAME"): ["u1.example.net"], ("u1.example.net", "MX"): ["10 mx.example.com"]}, True, True),
         # The name exists, but only because of the name below it.
         ({("s1._domainkey.b.example.com", "TXT"): ["v=DKIM1; p="]}, False, False),
         ({}, False, False),

@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from deliverability.model.codec import decode, encode
-from deliverability.model.codes import ABOUT, ASKED, VERBATIM
+from deliverability.model.codes import ABOUT, ASKED
 from deliverability.model.facts import Reason, Unknown, Value, records_of
 from deliverability.model.spf import SpfStatus, SpfTerm, SpfTree, plain, spf_tree
 from deliverability.ports.base import Answer, Failed, Found, Resolver
@@ -522,14 +522,3 @@ def test_a_tree_without_end_is_none() -> None:
         (term,) = records_of(below["terms"])
         tree = {**below, "terms": ({**term, "tree": tree},)}
     assert spf_tree(tree) is None
-
-
-def test_a_tree_of_an_older_version_has_its_texts_as_they_were() -> None:
-    tree = plain(SpfTree("example.com", terms=(SpfTerm("mx/99", SpfStatus.SYNTAX_ERROR), SpfTerm("include:a.com"))))
-    assert isinstance(tree, Mapping)
-    bad, lost = records_of(tree["terms"])
-    old = {**tree, "terms": ({**bad, "problem": "invalid prefix length /99"}, {**lost, "status": "failed: timeout"})}
-    found = spf_tree(old)
-    assert found is not None
-    assert found.terms[0].problem == VERBATIM(text="invalid prefix length /99")
-    assert found.terms[1].status is SpfStatus.FAILED
