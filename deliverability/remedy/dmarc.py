@@ -164,7 +164,8 @@ class _Desk(Struct, frozen=True):
     @property
     def silent(self) -> bool:
         """The domain sends nothing: so declared, or by its SPF record, and nothing shows that it is meant to send."""
-        meant = self.sends or self.facts.value("domain.accepts_mail") is True or self.facts.value("dkim.published")
+        shown = [self.facts.value(path) is True for path in ("domain.accepts_mail", "dkim.published")]
+        meant = self.sends or any(shown)
         closed = self.facts.value("spf.sends_nothing") is True and not meant
         return self.facts.value("subject.parked") is True or closed
 
