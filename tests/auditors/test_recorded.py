@@ -536,8 +536,15 @@ OTHER_ADDRESS = {
 }
 # Mails whose MAIL FROM or HELO domain is not the one that the receiver evaluated SPF for.
 OTHER_IDENTITY = {
-    "mails/flanker/messages__multi-received-headers.eml#0": "made up: Return-Path and the record disagree",
     "bounces/sisimai/rhost-outlook-04.eml#0": "made unreadable: the host has another name in the record",
+    # Mail that was passed on is judged by the hop before, the record is that of the last receiver.
+    "mails/mimekit/messages__bounce.txt#0": "the recipient's gateway ppe-hosted.com hands on to Microsoft 365",
+    "bounces/sisimai/lhost-amazonses-05.eml#0": "aneyakoji.example.jp took it for example.jp and forwards to Gmail",
+    "bounces/sisimai/lhost-amazonses-06.eml#0": "the same forwarder",
+    "bounces/sisimai/lhost-amazonses-07.eml#0": "the same forwarder",
+    "bounces/sisimai/lhost-amazonses-09.eml#0": "nijo.example.jp took it for example.jp and forwards to Gmail",
+    "reports/parsedmarc/aggregate__Report_domain-_borschow.com_Submitter-_google.com_"
+    "Report-ID-_949348866075514174.eml#0": "cardinalhealth.com, where SPF passed, hands on to Microsoft 365",
 }
 
 
@@ -552,9 +559,10 @@ class TestCorpus:
         found = {name: delivery(message.headers, known_registrable_domain) for name, (_, message) in told.items()}
         others = [name for name, (ip, _) in told.items() if found[name].ip != ip]
         assert sorted(others) == sorted(OTHER_ADDRESS)
-        # Where the last receiver recorded the address itself there is no exception.
+        # Where the last receiver recorded the address itself there is no exception. Most of the others have the record
+        # below the Received field of a system that is not known to write there: a sender could have written the same.
         own = [each for each in found.values() if each.recorded is not None]
-        assert len(own) > 100
+        assert len(own) > 90
         assert all(each.recorded is not None and each.ip == each.recorded.ip for each in own)
 
     async def test_the_identities_are_the_recorded_ones(self) -> None:
