@@ -157,6 +157,8 @@ def blocks(text: str) -> Iterator[Block]:
         if not bare or bare.startswith(">>> ") or not belongs or size > _MAX_BLOCK:
             yield from finished()
             lines, size, open_code = [], 0, ""
+        if bare.startswith(">>> ") and (named := _RECIPIENT.search(bare)) is not None:
+            recipient = named["address"]  # the command that the next replies answer
         if bare and not bare.startswith(">>> "):
             lines.append(bare)
             size += len(bare)
