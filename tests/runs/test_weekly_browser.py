@@ -144,7 +144,8 @@ def test_what_follows_from_a_record_stands_under_it(weeks: dict[tuple[str, str, 
     assert block.count("Gmail: DNS ready → DNS not ready") == 1
     assert "also: 1 finding from the same cause" in block
     assert "Your DNS changed" not in block, "the records say so"
-    assert re.search(r'<p class="headline risk">.*?<a href="#c1">shop.example: DNS now stands in', page, re.DOTALL)
+    lowered = r'<p class="headline bad">.*?<a href="#c1">shop.example: the DMARC policy was lowered'
+    assert re.search(lowered, page, re.DOTALL)
     assert '<h3 id="c1">' in block
 
 
