@@ -376,6 +376,11 @@ def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: Findin
                 return say(f"lead.lacks.{number}", receivers=words["receivers"], reason=instead(worst.lacks, speaker))
             reason = joined(findings.reasons(worst.deciding)[:_CAUSES_SHOWN], say) or instead(worst.lacks, speaker)
             return say(f"lead.cannot-tell.{number}", receivers=words["receivers"], reason=reason)
+        case VerdictKind.DEPENDS if worst.bulk is VerdictKind.CANNOT_TELL:
+            words["reason"] = joined(findings.reasons(worst.deciding)[:_CAUSES_SHOWN], say) or instead(
+                worst.lacks, speaker
+            )
+            return say(f"lead.depends-unknown.{number}", **words, amount=_amount(worst, say))
         case VerdictKind.DEPENDS:
             return _depends(worst, words, number, say, alone=alone)
     if worst.bulk_only:
@@ -419,15 +424,18 @@ def _depends(group: ReceiverGroup, words: Mapping[str, str], number: str, say: P
     does = _does(group.effects, number, say)
     number_of = f"{group.bulk_from:,}" if group.bulk_from else ""
     many = say("verdict.from-number", n=number_of) if number_of else say("lead.in-bulk")
-    amount = say("lead.amount", n=number_of) if number_of else say("lead.amount-bulk")
     fine = alone and (group.small is None or group.small in FINE)
     sentence = (
         say(f"lead.depends-refused.{number}", **words, many=many)
         if refused
-        else say("lead.depends", **words, does=does, amount=amount)
+        else say("lead.depends", **words, does=does, amount=_amount(group, say))
     )
     below = "below-other" if not fine else "below-fine" if group.bulk_from else "otherwise-fine"
     return sentence + say(f"lead.{below}")
+
+
+def _amount(group: ReceiverGroup, say: Phrases) -> str:
+    return say("lead.amount", n=f"{group.bulk_from:,}") if group.bulk_from else say("lead.amount-bulk")
 
 
 def _does(effects: Iterable[ReceiverEffect], number: str, say: Phrases) -> str:
@@ -485,7 +493,7 @@ def _group(group: ReceiverGroup, report: Report, findings: FindingIndex, speaker
     heading = kind_words(group.kind, group.effects, say, group.lacks)
     names = say("punctuation.list").join(each.name for each in receivers)
     line = "refused-line" if group.kind is VerdictKind.REJECTED else "line"
-    unknown = group.kind is VerdictKind.CANNOT_TELL
+    unknown = VerdictKind.CANNOT_TELL in (group.kind, group.bulk)
     lacking = "" if group.kind is VerdictKind.DEPENDS else instead(group.lacks, speaker)
     causes = [lacking] if lacking else findings.reasons(group.deciding)[:_CAUSES_SHOWN]
     causes = causes if unknown or lacking else findings.shorts(group.deciding)[:1]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from deliverability.model.answer import Reach, ReceiverEffect, ReceiverGroup, ReportAnswer, Unanswered
+from deliverability.model.answer import FindingId, Reach, ReceiverEffect, ReceiverGroup, ReportAnswer, Unanswered
 from deliverability.model.codes import Code
 from deliverability.model.facts import Reason, Unknown
-from deliverability.model.report import VerdictKind
+from deliverability.model.report import Outcome, VerdictKind
 from deliverability.model.rules import Effect
 from deliverability.view.answer import group_tone
 from deliverability.view.report import ReportView
@@ -102,6 +102,20 @@ def test_a_refusal_that_depends_on_the_volume_is_not_denied() -> None:
     told = replace(made, groups=(*made.groups, depends))
     assert lead(told).startswith("Whether Gmail refuses this mail depends on the volume; iCloud files it as spam")
     assert lead(told, "ja").startswith("Gmailがこのメールを拒否するかどうかは、送信数によります。")
+
+
+def test_what_could_not_be_checked_for_bulk_mail_is_no_reason_against_it() -> None:
+    report = make_report()
+    finding = next(each for each in report.findings if each.outcome is Outcome.UNMET)
+    cause = (FindingId(finding.rule, finding.item),)
+    group = ReceiverGroup(
+        VerdictKind.DEPENDS, (), ("icloud",), cause, small=VerdictKind.ACCEPTED, bulk=VerdictKind.CANNOT_TELL
+    )
+    view = ReportView(replace(report, answer=replace(example_answer(), groups=(group,))), speaking.shipped())
+    noun = next(each.words.noun for each in view.findings if each.finding == finding)
+    assert view.answer.lead.startswith("Where this mail is sent in bulk, what iCloud does could not be checked: ")
+    assert view.answer.lead.endswith(f": {noun}.")
+    assert view.answer.groups[0].because == noun
 
 
 @pytest.mark.parametrize(
