@@ -21,7 +21,7 @@ from deliverability.view.evidence import (
     topic_views,
 )
 from deliverability.view.exhibits import Exhibits
-from deliverability.view.findings import FindingIndex, FindingView, finding_views
+from deliverability.view.findings import FindingIndex, FindingView, finding_views, receiver_short
 from deliverability.view.guide import GuideView, guide_view
 from deliverability.view.parts import (
     EvidenceView,
@@ -172,7 +172,9 @@ class ReportView:
     @property
     def receiver_counts(self) -> str:
         """What the line over the receivers' lists says: each with its count."""
-        return " · ".join(f"{each.name} {each.count}".rstrip() for each in self.receiver_lists)
+        return " · ".join(
+            f"{receiver_short(each.id, self.speaker)} {each.count}".rstrip() for each in self.receiver_lists
+        )
 
     @property
     def summary_of_checks(self) -> str:
