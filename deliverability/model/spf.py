@@ -207,7 +207,7 @@ def _tree(value: Value, left: int) -> SpfTree:
             "terms": tuple(terms),
         } if left:
             each = tuple(_term(term, left - 1) for term in terms)
-            return SpfTree(domain, _status(status), record, lookups, void, each)
+            return SpfTree(domain, SpfStatus(status), record, lookups, void, each)
     raise ValueError("no SPF tree")
 
 
@@ -228,12 +228,8 @@ def _term(value: Value, left: int) -> SpfTerm:
             tree = None if below is None else _tree(below, left)
             wrong = problem if isinstance(problem, Unknown) else _detail(problem)
             found = texts_of(addresses)
-            return SpfTerm(text, _status(status), qualifier, mechanism, lookups, total, target, found, wrong, tree)
+            return SpfTerm(text, SpfStatus(status), qualifier, mechanism, lookups, total, target, found, wrong, tree)
     raise ValueError("no term of an SPF tree")
-
-
-def _status(text: str) -> SpfStatus:
-    return SpfStatus(text)
 
 
 def _trace(value: Value, left: int) -> Trace:

@@ -27,7 +27,7 @@ from deliverability.ports.nobody import OFFLINE
 from deliverability.ports.ports import Permissions, Ports
 from deliverability.runs.engine import Extras, audit, gather_facts, make_report
 from deliverability.runs.job import Job, Options
-from deliverability.runs.rehearse import remedies
+from deliverability.runs.rehearse import Rehearsal, remedies
 from deliverability.runs.rules import load_rules
 
 pytestmark = pytest.mark.long
@@ -280,9 +280,8 @@ def test_once_the_time_is_over_nothing_more_is_rehearsed(rules: Any) -> None:
         assert found.basis is not None
         report = make_report(found, rules, Selection())
         late = replace(found.basis, ports=replace(found.basis.ports, budget=Budget(0)))
-        return await remedies(found.basis, report, rules, catalogue(), Selection()), await remedies(
-            late, report, rules, catalogue(), Selection()
-        )
+        in_time, too_late = (Rehearsal(each, rules, catalogue(), Selection()) for each in (found.basis, late))
+        return await remedies(in_time, report), await remedies(too_late, report)
 
     ((kept, complete), (none, finished)), _ = on_our_clock(work)
     assert (bool(kept), complete) == (True, True)

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from deliverability.auditors import smtp, transport
+from deliverability.auditors import envelope, smtp, transport
 from deliverability.auditors.base import gather
 from deliverability.auditors.smtp import certificate_names
 from deliverability.model.codes import VERBATIM, Input, needs
@@ -219,7 +219,7 @@ async def facts(prober: Seen | None, **tlsa: str) -> dict[str, Any]:
         **{(f"_25._tcp.{HOST}", "TLSA"): [value] for value in tlsa.values()},
     }
     found = await gather(
-        [transport.audit, smtp.audit],
+        [envelope.audit, transport.audit, smtp.audit],
         Subject("example.com"),
         Ports(
             StaticResolver(records),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -11,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deliverability.model.codec import decode, encode
-from deliverability.model.codes import ABOUT, ASKED, VERBATIM
+from deliverability.model.codes import ABOUT, ASKED
 from deliverability.model.evidence import NO_NAME
 from deliverability.model.facts import Reason, Value
-from deliverability.model.spf import SPF_AT, SpfResult, StepOutcome, Trace, TraceStep, decided_by, plain, spf_trace
+from deliverability.model.spf import SPF_AT, SpfResult, StepOutcome, decided_by, plain, spf_trace
 from deliverability.ports.static import StaticResolver
 from deliverability.protocols.spf.evaluate import (
     FOUND,
@@ -298,12 +297,3 @@ async def test_a_trace_is_read_back_as_it_was() -> None:
 )
 def test_no_term_decided(reason: Value) -> None:
     assert decided_by(reason) == ""
-
-
-def test_a_trace_of_an_older_version_has_its_texts_as_they_were() -> None:
-    step = {"term": "~all", "outcome": "match", "detail": "", "lookups": 0, "void_lookups": 0, "nested": None}
-    old: Value = {"ip": "192.0.2.1", "domain": "a.com", "record": None, "result": "softfail", "reason": "~all at a.com"}
-    assert isinstance(old, Mapping)
-    assert spf_trace({**old, "steps": (step,)}) == Trace(
-        "a.com", None, SpfResult.SOFTFAIL, VERBATIM(text="~all at a.com"), (TraceStep("~all", StepOutcome.MATCH),)
-    )
