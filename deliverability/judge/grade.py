@@ -346,7 +346,8 @@ class _Tally(Struct):
         small, bulk = (self._kind(volume, without, at_worst=at_worst) for volume in _CLASSES)
         if small is bulk:
             return small
-        return VerdictKind.DEPENDS if self.message else max(small, bulk, key=lambda kind: kind.rank)
+        # Of two that are as bad, the one that claims less: what is open for bulk mail is not "partly checked".
+        return VerdictKind.DEPENDS if self.message else max(small, bulk, key=lambda kind: (kind.rank, kind is _LOST))
 
     def _kind(self, volume: VolumeClass, without: Finding | None = None, *, at_worst: bool = False) -> VerdictKind:
         left = Counter(
