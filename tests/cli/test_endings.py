@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import random
 import re
 import resource
@@ -47,9 +48,10 @@ class Done(Struct, frozen=True):
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a user works; what the program keeps for itself, as the key of its cache, is elsewhere."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
     monkeypatch.setenv("PYTHONPATH", str(Path(deliverability.__file__).parents[1]))
     (tmp_path / "deliv.toml").write_text(f'domains = ["{DOMAIN}"]\nhistory = "sqlite:///h.db"\n')
     return tmp_path
@@ -347,14 +349,15 @@ def test_a_signal_at_any_moment_is_no_traceback_and_leaves_nothing(
     codes: list[int] = []
     chance, imports, ended = random.Random(number), 0, False
     while not ended:
-        with subprocess.Popen(
-            told, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=in_background
-        ) as process:
-            assert process.stderr is not None
-            fcntl.fcntl(process.stderr, fcntl.F_SETPIPE_SZ, 4096)
-            ended = sum(1 for _ in islice(process.stderr, imports)) < imports
+        reading, writing = os.pipe()
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)  # before it is used: what holds more cannot be made smaller
+        with os.fdopen(reading, encoding="utf-8") as lines, os.fdopen(writing, "wb") as telling:
+            process = subprocess.Popen(told, stdout=subprocess.DEVNULL, stderr=telling, preexec_fn=in_background)
+            telling.close()
+            ended = sum(1 for _ in islice(lines, imports)) < imports
             process.send_signal(number)
-            err = process.stderr.read()
+            err = lines.read()
+            process.wait()
         codes.append(process.returncode)
         # Before the program itself runs, Python may tell where it was.
         assert not re.search(r'__main__.py", line \d+, in run', err.partition("Traceback")[2]), err
