@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 
 from deliverability.auditors.base import Context, auditor, dns_id, spec
@@ -49,7 +50,8 @@ async def audit(ctx: Context) -> None:
     entries = mx_entries(answer)
     hosts = [host for _, host in entries]
     named = mx_names(answer)
-    ctx.put("mx.duplicates", tuple(host for host in named if hosts.count(host) > 1), own)
+    times = Counter(hosts)
+    ctx.put("mx.duplicates", tuple(host for host in named if times[host] > 1), own)
     ctx.put("mx.null_beside_others", "." in hosts and bool(named), own)
     preferences = {host: preference for preference, host in reversed(entries)}
     items = await asyncio.gather(*(_host(ctx, host, preferences[host]) for host in named[:MAX_HOSTS]))

@@ -63,6 +63,8 @@ def _tiles(report: Report, rules: RuleSet, settled: Mapping[FindingId, int]) -> 
     claims, facts = claims_of(rules), report.facts
     outcomes = claims.outcomes(report.findings)
     counting = [each for each in report.findings if _counts(each, rules)]
+    lists = {rules.rules[each.rule].each for each in counting}
+    others = {path: _names_of_others(facts.at(path)) for path in lists if path is not None}
     for topic, kind in _KINDS.items():
         published = _published(facts.at(kind.decides))
         if isinstance(published, Unknown) and published.reason is Reason.NOT_FOUND and report.assessment.parked:
@@ -73,7 +75,7 @@ def _tiles(report: Report, rules: RuleSet, settled: Mapping[FindingId, int]) -> 
         missing = left_out(colouring, report.selection)
         if not report.selection.whole and len(missing) == len(colouring):
             continue
-        about = [each for each in counting if _is_about_own(each, rules.rules[each.rule], kind, facts)]
+        about = [each for each in counting if _is_about_own(each, rules.rules[each.rule], kind, others)]
         unmet = [each for each in about if each.outcome is Outcome.UNMET and _is_severe(each)]
         unmet.sort(key=lambda each: -each.severity.rank)
         shown = [each for each in unmet if each.waiver is None]
@@ -138,13 +140,16 @@ def _is_open(finding: Finding) -> bool:
     return _is_severe(finding) and unknown is not None and not unknown.reason.waits_for_input
 
 
-def _is_about_own(finding: Finding, rule: Rule, kind: _Kind, facts: FactSet) -> bool:
+def _names_of_others(items: Value) -> frozenset[str]:
+    """The domains of a list that are not the domain's own."""
+    names = (each.get("domain") for each in records_of(items) if each.get("own") is False)
+    return frozenset(name for name in names if isinstance(name, str))
+
+
+def _is_about_own(finding: Finding, rule: Rule, kind: _Kind, others: Mapping[str, frozenset[str]]) -> bool:
     """Whether it is about this kind of record, in the domain's own zone."""
-    if not _is_about(rule, kind):
-        return False
-    items = records_of(facts.at(rule.each)) if rule.each else ()
     name = finding.item.partition("/")[0]
-    return not any(each.get("own") is False and each.get("domain") == name for each in items)
+    return _is_about(rule, kind) and (rule.each is None or name not in others[rule.each])
 
 
 def _is_about(rule: Rule, kind: _Kind) -> bool:
