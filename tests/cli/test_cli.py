@@ -1087,6 +1087,16 @@ def test_an_include_outside_of_the_zones_is_not_called_broken(deliv: Deliv) -> N
     assert report["grade_open"] > 0
 
 
+def test_what_is_open_for_bulk_mail_alone_is_not_called_partly_checked(deliv: Deliv) -> None:
+    """iCloud states its demands on SPF for bulk mail: what is open there leaves its verdict open."""
+    Path("w.zone").write_text(
+        "$ORIGIN waiting.example.\n$TTL 60\n@ IN SOA ns h 1 1 1 1 1\n"
+        '@ IN TXT "v=spf1 include:spf.elsewhere.example ~all"\n_dmarc IN TXT "v=DMARC1; p=none"\n'
+    )
+    report = deliv("audit", "waiting.example", "--zone", "w.zone", "--receiver", "icloud", "--format", "json").json
+    assert [each["verdict"] for each in report["verdicts"]] == ["cannot-tell"]
+
+
 def test_only_news_in_the_settings_means_errors_where_there_is_no_run_before(deliv: Deliv) -> None:
     Path("deliv.toml").write_text('fail_on = "new"\n')
     assert deliv("audit", *BROKEN).code == 1
