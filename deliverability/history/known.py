@@ -95,6 +95,8 @@ def seen(was: Verdict, now: Verdict, findings: Iterable[StoredFinding]) -> bool:
 
     """
     failing = {(each.rule, each.item) for each in findings if each.failed}
+    if failing and now.verdict in _UNDECIDED and was.verdict is VerdictKind.DNS_READY:
+        return False  # what the claim lacks may be just what could not be looked up
     if not (_open(now) - _open(was)) & failing:
         return True
     return now.verdict not in _UNDECIDED and now.verdict.rank > was.verdict.rank

@@ -749,7 +749,7 @@ def _exit_code(report: Report, comparison: Comparison, plan: Plan) -> int:
         if each.kind is ChangeKind.NEW or (each.was is not None and each.was.rank < least)
     }
     counted = [each for each in report.findings if each.outcome is not Outcome.UNMET or each.fingerprint in news]
-    return exit_code(replace(report, findings=tuple(counted)), plan.fail_on)
+    return exit_code(replace(report, findings=tuple(counted)), plan.fail_on, only_findings=True)
 
 
 # --- The run as a whole ---
