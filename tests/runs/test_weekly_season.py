@@ -6,6 +6,7 @@ The same season runs on SQLite and on PostgreSQL, and both must tell the same.
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -257,11 +258,16 @@ async def test_a_season_on_sqlite(tmp_path: Path, own_rules: Path) -> None:
     run.history.close()
 
 
+def keyless(history: History) -> list[str]:
+    """What a history exports, without the digests that each makes with a key of its own."""
+    return [re.sub(r"hmac:[0-9a-f]+", "hmac:", json.dumps(each, sort_keys=True)) for each in history.export()]
+
+
 @pytest.mark.system
 async def test_a_season_on_postgresql_tells_the_same(tmp_path: Path, own_rules: Path, database: str) -> None:
     ours = await season(made(tmp_path / "s"), f"sqlite:///{tmp_path / 'h.db'}", own_rules, drawn=False)
     theirs = await season(made(tmp_path / "p"), database, own_rules, drawn=False)
     assert [each.to_json() for each in ours.summaries] == [each.to_json() for each in theirs.summaries]
-    assert list(ours.history.export()) == list(theirs.history.export())
+    assert keyless(ours.history) == keyless(theirs.history)
     ours.history.close()
     theirs.history.close()

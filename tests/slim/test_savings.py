@@ -207,7 +207,9 @@ async def test_the_reports_name_them_in_both_languages() -> None:
     photo = image_part(photo_jpeg(), "photo.jpg", "jpeg", cid="photo@example.com")
     report = await _report(newsletter([photo], page))
     text = written("text", report, shipped("en"), whole=True)
-    what, most, rest = (text.index(each) for each in ("Two steps", "What would save most", "1.  Save photo.jpg again"))
+    what, most, rest = (
+        text.index(each) for each in ("Three steps", "What would save most", "1.  Save photo.jpg again")
+    )
     assert what < most < rest
     assert "`" not in text[most:][:900]
     html = written("html", report, shipped("ja"))
