@@ -119,17 +119,27 @@ def _mail_from(ctx: Context) -> Value:
 
 def _addresses(ctx: Context) -> Value:
     """The user's word counts, and what DNS says of an address; never that it stands in a header."""
-    found = records_of(ctx.value("identity.ips"))
-    named = ctx.value("envelope.ip_source") == "option"
+    found = ctx.value("identity.ips")
+    if isinstance(found, Unknown):
+        return found
+    ips = records_of(found)
+    if ctx.value("envelope.ip_source") == "option":
+        return tuple(text_of(each.get("ip")) for each in ips)
     helo = to_a_label(text_of(ctx.value("envelope.helo")))
     ours = helo is not None and "." in helo and _is_home(ctx, helo)
-    return tuple(text_of(each.get("ip")) for each in found if named or _is_ours(ctx, each, helo_is_ours=ours))
+    judged = [(text_of(each.get("ip")), _is_ours(ctx, each, helo_is_ours=ours)) for each in ips]
+    open_ = next((is_ours for _, is_ours in judged if isinstance(is_ours, Unknown)), None)
+    return open_ or tuple(ip for ip, is_ours in judged if is_ours is True)
 
 
-def _is_ours(ctx: Context, address: Mapping[str, Value], *, helo_is_ours: bool) -> bool:
-    name = text_of(address.get("name"))
-    named = address.get("confirmed") is True and bool(name) and _is_home(ctx, name)
-    return named or (helo_is_ours and address.get("helo_matches") is True)
+def _is_ours(ctx: Context, address: Mapping[str, Value], *, helo_is_ours: bool) -> bool | Unknown:
+    """Unknown where neither the reverse name nor HELO shows it and a look-up behind one of them failed."""
+    name, confirmed, matches = address.get("name"), address.get("confirmed"), address.get("helo_matches")
+    home = isinstance(name, str) and bool(name) and _is_home(ctx, name)
+    if (home and confirmed is True) or (helo_is_ours and matches is True):
+        return True
+    signs = [*([confirmed] if home else [name]), *([matches] if helo_is_ours else [])]
+    return next((each for each in signs if isinstance(each, Unknown)), False)
 
 
 def _host(ctx: Context, addresses: Value) -> Value:
