@@ -223,7 +223,7 @@ def test_a_database_that_restarts_amid_the_run_costs_no_subject(tmp_path: Path, 
 
         one.pages = Restarting()
         summary = asyncio.run(one.week())
-        assert restarted == ["shop.example"]
+        assert len(restarted) == 1, "whichever is audited first"
         assert [entry.problems for entry in summary.entries] == [(), ()]
         assert len([*one.history.export()]) == 2
 
