@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from functools import cache
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from deliverability.auditors import catalogue
+from deliverability.cli import main
 from deliverability.judge.engine import Selection, judge
 from deliverability.judge.gate import gate_of
 from deliverability.judge.grade import assess
@@ -278,3 +280,23 @@ def test_a_statement_never_contradicts_the_figure_beside_it(
     if made.assessment.grade == "A" and made.message:
         assert not view.counts["error"]
     assert not ("Grade" in summary and not made.assessment.grade and "No grade" not in summary)
+
+
+@pytest.mark.parametrize("ignored", ["ALN", "SPF", "DKIM"])
+def test_a_headline_does_not_turn_good_because_receivers_were_filtered_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], ignored: str
+) -> None:
+    """No key was found, so the answer is open; those of the receivers that the filter leaves are not the answer."""
+    zone = tmp_path / "shop.test.zone"
+    zone.write_text(
+        "$ORIGIN shop.test.\n@ 300 IN SOA ns h 1 2 3 4 5\n@ 300 IN NS ns\n@ 300 IN MX 10 mx\nmx 300 IN A 8.8.8.8\n"
+        '@ 300 IN TXT "v=spf1 ip4:8.8.8.8 -all"\n_dmarc 300 IN TXT "v=DMARC1; p=reject; rua=mailto:a@shop.test"\n'
+    )
+
+    def headline(*options: str) -> str:
+        with pytest.raises(SystemExit):
+            main(["audit", "shop.test", "--zone", str(zone), "--lang", "en", *options])
+        return next(line for line in capsys.readouterr().out.splitlines() if line[:2] in ("✓ ", "? ", "– ", "✗ ", "▲ "))
+
+    assert headline().startswith("? ")
+    assert headline("--ignore", ignored).startswith("– Judged: all but ")

@@ -304,7 +304,9 @@ def _lead(report: Report, findings: FindingIndex, speaker: Speaker, tone: str) -
         return tone, _of_tiles(answer.tiles, findings, say, domain)
     if not report.message and "domain-ready" in answer.earned:
         return "good", say("answer.dns-ready", domain=domain)
-    if not answer.groups:
+    filtered = bool(report.selection.select or report.selection.ignore)
+    if not answer.groups or (filtered and answer.groups[0].kind in FINE):
+        # Of a filtered run only those receivers have a verdict that the filter leaves alone: not the answer for all.
         return _without_receivers(report, findings, speaker)
     if not report.message and answer.groups[0].kind is VerdictKind.DNS_READY:
         names = [receiver_short(ident, speaker) for each in answer.groups for ident in each.receivers]
