@@ -1,4 +1,5 @@
-"""What users and programs give, made clean or refused: domains, DKIM selectors, sending addresses, MAIL FROM.
+"""What users and programs give, made clean or refused: domains, DKIM selectors, sending addresses, MAIL FROM,
+secrets.
 
 The command line, the settings, the weekly run and the Python API read their inputs here, so that all of them take the
 same spellings.
@@ -7,16 +8,19 @@ same spellings.
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
+from pathlib import Path
 
-from deliverability.model.codes import Code
-from deliverability.model.errors import InputError
+from deliverability.model.codes import ABOUT, VERBATIM, Code
+from deliverability.model.errors import DetailError, InputError
 from deliverability.model.names import is_address
 
 NO_DOMAIN = Code("not-a-domain", ("text",))
 NO_SELECTOR = Code("no-selector", ("text",))
 NO_ADDRESS = Code("no-ip-address", ("text",))
 NO_MAIL_FROM = Code("no-mail-from", ("text",))
+VARIABLE_UNSET = Code("variable-unset", ("name",))
 
 _SELECTOR = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 _URL = re.compile(r"https?://(?:[^/?#@]*@)?([^/?#:]+)(?::[0-9]*)?(?:[/?#].*)?", re.IGNORECASE | re.DOTALL)
@@ -66,3 +70,23 @@ def parse_mail_from(text: str) -> str:
     if address and not (local and domain):
         raise InputError(NO_MAIL_FROM(text=text))
     return address
+
+
+class SecretError(DetailError):
+    """A password or key that the settings name cannot be read; `detail` says which."""
+
+
+def secret(variable: str, file: str, folder: Path) -> str:
+    """A secret from an environment variable or a file; empty where the settings name neither. Raises SecretError."""
+    if variable:
+        value = os.environ.get(variable)
+        if not value:
+            raise SecretError(VARIABLE_UNSET(name=variable))
+        return value
+    if file:
+        try:
+            return (folder / file).read_text("utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            raise SecretError(ABOUT(what=VERBATIM(text=file), detail=VERBATIM(text=why))) from None
+    return ""

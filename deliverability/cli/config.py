@@ -42,9 +42,8 @@ def _checked(file: Path, say: Phrases) -> str:
     """What the file asks for, in one line. Raises ConfigError with all that is wrong, and judge.files.RuleError."""
     from deliverability.cli.inputs import options_of
     from deliverability.config import at_lines, load
-    from deliverability.inputs import parse_domain
+    from deliverability.inputs import SecretError, parse_domain, secret
     from deliverability.model.codes import ABOUT
-    from deliverability.notify.notifier import SecretError, secret
     from deliverability.runs.rules import load_rules
     from deliverability.runs.weekly.plan import subjects
     from deliverability.words.details import detail_words

@@ -172,7 +172,7 @@ def access_to(box: MailboxSettings, folder: Path) -> Callable[[], ImapAccess]:
 
     def access() -> ImapAccess:
         from deliverability.feedback.imap import ImapAccess
-        from deliverability.notify.notifier import SecretError, secret
+        from deliverability.inputs import SecretError, secret
 
         try:
             password = (

@@ -127,7 +127,7 @@ def _public(params: dict[str, Any]) -> PublicListener:
         raise InputError(PUBLIC_NEEDS(names=tuple(_option(each) for each in missing)))
     token = os.environ.get(params["token_env"], "")
     if not token:
-        from deliverability.notify.notifier import VARIABLE_UNSET
+        from deliverability.inputs import VARIABLE_UNSET
 
         raise InputError(VARIABLE_UNSET(name=params["token_env"]))
     if len(token) < _TOKEN_CHARACTERS:

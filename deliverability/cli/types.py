@@ -7,16 +7,13 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from msgspec import Struct
 
 from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.errors import IS_FOLDER, NO_SUCH_FILE, InputError
-
-if TYPE_CHECKING:
-    from deliverability.runs.fleet.manifest import FleetPart
 
 DEFAULT_FILE = "deliv.toml"
 """The settings, where no other file is named."""
@@ -29,12 +26,10 @@ NO_NUMBER_WITHIN = Code("option-no-number-within", ("option", "text", "least", "
 NO_MESSAGES_A_DAY = Code("option-no-messages-a-day", ("option", "text"))
 NO_DAY = Code("option-no-day", ("option", "text"))
 NO_FOLDER = Code("option-no-folder", ("name",))
-NO_PART = Code("option-no-part", ("option", "text"))
 NO_ENGINE = Code("option-no-engine", ("option", "text"))
 NO_HOST_PORT = Code("option-no-host-port", ("option", "text"))
 NO_NAMES = Code("option-no-names", ("option",))
 NO_SIZE = Code("option-no-size", ("option", "text"))
-_MOST_PARTS = 10_000
 _LAST_PORT = 65_535
 _MOST_OCTETS = 150_000_000  # what is read of a message at most
 
@@ -118,21 +113,6 @@ class DayType(click.ParamType[date]):
             return date.fromisoformat(str(value))
         except ValueError:
             raise InputError(NO_DAY(option=called(param), text=str(value))) from None
-
-
-class PartOf(click.ParamType["FleetPart"]):
-    """One of several equal parts: ``2/3``."""
-
-    name = "part"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> FleetPart:
-        """The part. Raises InputError."""
-        from deliverability.runs.fleet.manifest import FleetPart
-
-        number, slash, of = str(value).partition("/")
-        if not (slash and number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of) <= _MOST_PARTS):
-            raise InputError(NO_PART(option=called(param), text=str(value)))
-        return FleetPart(int(number), int(of))
 
 
 class EngineAddress(click.ParamType[str]):

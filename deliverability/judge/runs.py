@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from deliverability.judge.claims import claims_of
 from deliverability.model.facts import FactSet, Value
-from deliverability.model.report import FINE
 from deliverability.model.rules import RuleSet
-from deliverability.model.weekly import WeeklyEntry
-
-
-def run_claims(entries: Sequence[WeeklyEntry], rules: RuleSet) -> frozenset[str]:
-    """The claims about a weekly run that may be made."""
-    return earned(
-        ("all-well", "no-change"),
-        rules,
-        subjects=len(entries),
-        unchecked=sum(map(is_unchecked, entries)),
-        to_mend=sum(map(_has_to_mend, entries)),
-    )
 
 
 def may_write(first: int, unchecked: int, rules: RuleSet) -> bool:
@@ -37,14 +24,3 @@ def earned(claims: Iterable[str], rules: RuleSet, *, subjects: int, unchecked: i
         "judged.to_mend": to_mend,
     }
     return frozenset(each for each in claims if table.lack(each, grounds, FactSet({}), {}) is None)
-
-
-def is_unchecked(entry: WeeklyEntry) -> bool:
-    """Whether a subject could not be checked, or not completely."""
-    told = bool(entry.verdicts) or entry.closed in ("closed", "open")
-    return bool(entry.problems or entry.failures or entry.unchecked) or not told
-
-
-def _has_to_mend(entry: WeeklyEntry) -> bool:
-    against = any(each.verdict not in FINE for each in entry.verdicts)
-    return against or entry.closed == "open" or any(entry.counts.get(level) for level in ("error", "warning"))

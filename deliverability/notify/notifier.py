@@ -5,7 +5,6 @@ Notifications go into the outbox first and are sent from there, so that nothing 
 
 from __future__ import annotations
 
-import os
 import stat
 from datetime import datetime
 from email.policy import SMTP
@@ -15,8 +14,8 @@ from msgspec import Struct
 
 from deliverability._files import PRIVATE, write_whole
 from deliverability.config import NotifySettings
-from deliverability.model.codes import ABOUT, VERBATIM, Code, Detail
-from deliverability.model.errors import DetailError
+from deliverability.inputs import SecretError, secret
+from deliverability.model.codes import Code, Detail
 from deliverability.model.facts import Catalogue
 from deliverability.model.rules import RuleSet
 from deliverability.model.weekly import Summary
@@ -25,16 +24,11 @@ from deliverability.notify.outbox import Attempt, Channel, Notification, Notific
 from deliverability.notify.textfile import weekly_metrics
 from deliverability.notify.webhook import WebhookChannel, document
 
-VARIABLE_UNSET = Code("variable-unset", ("name",))
 WAITS = Code("notification-waits", ("problem", "folder"))
 NOT_TAKEN = Code("notification-not-taken", ("what", "date", "problem"))
 REFUSED = Code("notification-refused", ("what", "date", "problem", "folder"))
 WEEKLY_MAIL, WEEKLY_WEBHOOK = Code("weekly-mail"), Code("weekly-webhook")
 _WHAT: dict[NotificationKind, Code] = {"email": WEEKLY_MAIL, "webhook": WEEKLY_WEBHOOK}
-
-
-class SecretError(DetailError):
-    """A password or key that the settings name cannot be read; `detail` says which."""
 
 
 class Notifier(Struct, frozen=True):
@@ -105,19 +99,3 @@ class Notifier(Struct, frozen=True):
             refused = str(self.outbox.folder / "refused")
             return REFUSED(what=what, date=date, problem=attempt.problem, folder=refused)
         return NOT_TAKEN(what=what, date=date, problem=attempt.problem)
-
-
-def secret(variable: str, file: str, folder: Path) -> str:
-    """A secret from an environment variable or a file; empty where the settings name neither. Raises SecretError."""
-    if variable:
-        value = os.environ.get(variable)
-        if not value:
-            raise SecretError(VARIABLE_UNSET(name=variable))
-        return value
-    if file:
-        try:
-            return (folder / file).read_text("utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            why = getattr(error, "strerror", None) or str(error)
-            raise SecretError(ABOUT(what=VERBATIM(text=file), detail=VERBATIM(text=why))) from None
-    return ""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from deliverability.render.paper import Paper
 from deliverability.render.wrap import pad, width_of
-from deliverability.view.history import HistoryCellView, TableView
+from deliverability.view.tables import HistoryCellView, TableView
 from deliverability.words.phrases import Phrases
 
 _GAP = 2

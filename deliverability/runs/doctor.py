@@ -10,11 +10,11 @@ from pathlib import Path
 
 from deliverability.config import EmailSettings
 from deliverability.history.store import History, HistoryError, missing_file
+from deliverability.inputs import SecretError, secret
 from deliverability.model.codes import ABOUT, VERBATIM, Code
 from deliverability.model.doctor import CheckState, MachineCheck
 from deliverability.model.knowledge import Outside
 from deliverability.notify.mail import SmtpChannel
-from deliverability.notify.notifier import SecretError, secret
 from deliverability.ports.base import Failed, Found, NoMailHost, NoPage, Page
 from deliverability.ports.ports import Ports
 

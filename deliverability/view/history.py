@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from msgspec import Struct
-
 from deliverability.history.rows import RunRow, SubjectRow
 from deliverability.history.store import HistoryRun
 from deliverability.model.facts import KeySeen
 from deliverability.model.report import DMARC_STAGES
+from deliverability.view.tables import HistoryCellView, TableView
 from deliverability.words.changes import record_news
 from deliverability.words.dates import full_day_words, row_words, zone_words
 from deliverability.words.phrases import Phrases
@@ -18,23 +17,6 @@ from deliverability.words.sentences import octets, visible
 
 _LOOKUP_LIMIT = 10
 _NEWS = 3
-
-
-class HistoryCellView(Struct, frozen=True):
-    """A value, and whether it is ``worse`` or ``better`` than in the run before; empty: neither."""
-
-    text: str
-    trend: str = ""
-
-
-class TableView(Struct, frozen=True):
-    """A table: what it is of, the zone of its moments, the heads, the rows; newest first."""
-
-    title: str
-    zone: str
-    heads: tuple[str, ...]
-    rows: tuple[tuple[HistoryCellView, ...], ...]
-    keys: tuple[tuple[str, str], ...] = ()
 
 
 def subject_table(rows: Sequence[SubjectRow], keys: Iterable[KeySeen], say: Phrases) -> TableView:

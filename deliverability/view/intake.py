@@ -17,7 +17,7 @@ from deliverability.model.observed import (
     TlsReport,
     address_of,
 )
-from deliverability.view.history import HistoryCellView, TableView
+from deliverability.view.tables import HistoryCellView, TableView
 from deliverability.words.details import detail_words
 from deliverability.words.phrases import Phrases
 from deliverability.words.sentences import visible

@@ -9,7 +9,7 @@ from enum import IntEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
-from deliverability.judge.runs import run_claims
+from deliverability.judge.runs import earned
 from deliverability.model.answer import ReceiverEffect
 from deliverability.model.gate import GateKind
 from deliverability.model.history import Cause, ChangeKind, FindingChange, RecordChange, VerdictChange
@@ -349,7 +349,7 @@ def _state(entries: Sequence[WeeklyEntry], rules: RuleSet) -> tuple[str, list[We
             return state, found[state]
     if any(each.counts.get(level) for each in entries for level in ("error", "warning")):
         return "to-do", []
-    return ("well" if "all-well" in run_claims(entries, rules) else "partly"), []
+    return ("well" if "all-well" in _claims(entries, rules) else "partly"), []
 
 
 def _by_state(entries: Sequence[WeeklyEntry]) -> Mapping[str, list[WeeklyEntry]]:
@@ -371,3 +371,25 @@ def _states(entries: Sequence[WeeklyEntry]) -> Iterator[tuple[str, WeeklyEntry]]
 
 def _columns(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
+
+
+def _claims(entries: Sequence[WeeklyEntry], rules: RuleSet) -> frozenset[str]:
+    """The claims about a weekly run that may be made."""
+    return earned(
+        ("all-well", "no-change"),
+        rules,
+        subjects=len(entries),
+        unchecked=sum(map(_is_unchecked, entries)),
+        to_mend=sum(map(_has_to_mend, entries)),
+    )
+
+
+def _is_unchecked(entry: WeeklyEntry) -> bool:
+    """Whether a subject could not be checked, or not completely."""
+    told = bool(entry.verdicts) or entry.closed in ("closed", "open")
+    return bool(entry.problems or entry.failures or entry.unchecked) or not told
+
+
+def _has_to_mend(entry: WeeklyEntry) -> bool:
+    against = any(each.verdict not in FINE for each in entry.verdicts)
+    return against or entry.closed == "open" or any(entry.counts.get(level) for level in ("error", "warning"))

@@ -21,9 +21,9 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from deliverability.config import EmailSettings, WebhookSettings
+from deliverability.inputs import VARIABLE_UNSET, SecretError, secret
 from deliverability.notify import mail
 from deliverability.notify.mail import SmtpChannel
-from deliverability.notify.notifier import VARIABLE_UNSET, SecretError, secret
 from deliverability.notify.outbox import MAX_ATTEMPTS, Attempt, Notification, Outbox
 from deliverability.notify.webhook import WebhookChannel, signature
 from deliverability.words.details import detail_words

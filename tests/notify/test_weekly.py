@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deliverability.auditors import catalogue
 from deliverability.config import EmailSettings, NotifySettings, WebhookSettings
+from deliverability.inputs import VARIABLE_UNSET
 from deliverability.model.answer import ReceiverEffect
 from deliverability.model.facts import Purpose
 from deliverability.model.history import Cause, ChangeKind, Comparison, FindingChange, RecordChange, VerdictChange
@@ -22,7 +23,7 @@ from deliverability.model.report import FactChange, Outcome, VerdictKind
 from deliverability.model.rules import Effect, Severity
 from deliverability.model.weekly import FindingText, ReceiverVerdict, Summary, WeeklyEntry, from_json, to_json
 from deliverability.notify.mail import MAX_OCTETS, compose
-from deliverability.notify.notifier import NOT_TAKEN, VARIABLE_UNSET, WAITS, Notifier
+from deliverability.notify.notifier import NOT_TAKEN, WAITS, Notifier
 from deliverability.notify.textfile import weekly_metrics
 from deliverability.notify.webhook import document
 from deliverability.ports.open import PortSettings, open_ports

@@ -31,9 +31,10 @@ from deliverability.cli.options import (
     zone_option,
 )
 from deliverability.cli.progress import CLEAR, Progress, on_terminal
-from deliverability.cli.types import EngineAddress, NumberType, PartOf, PathOf
-from deliverability.model.codes import Detail
+from deliverability.cli.types import EngineAddress, NumberType, PathOf, called
+from deliverability.model.codes import Code, Detail
 from deliverability.model.errors import InputError
+from deliverability.runs.fleet.manifest import FleetPart
 
 if TYPE_CHECKING:
     from deliverability.config import Settings
@@ -47,8 +48,23 @@ if TYPE_CHECKING:
     from deliverability.runs.job import Options
 
 UNBOUND = Path(__file__).resolve().parents[2] / "data" / "unbound.conf"
+NO_PART = Code("option-no-part", ("option", "text"))
+_MOST_PARTS = 10_000
 _RATE = 500.0
 _SHOWN = 20
+
+
+class PartOf(click.ParamType[FleetPart]):
+    """One of several equal parts: ``2/3``."""
+
+    name = "part"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> FleetPart:
+        """The part. Raises InputError."""
+        number, slash, of = str(value).partition("/")
+        if not (slash and number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of) <= _MOST_PARTS):
+            raise InputError(NO_PART(option=called(param), text=str(value)))
+        return FleetPart(int(number), int(of))
 
 
 @click.command("fleet-run", cls=Command)
