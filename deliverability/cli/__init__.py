@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from deliverability import __version__
 from deliverability.cli.command import WithHelp, usage_errors
 from deliverability.cli.ending import DEBUG, ended, forget_output
+from deliverability.cli.helping import commands_of
 from deliverability.cli.language import Language
 from deliverability.cli.options import speaking_option
 from deliverability.model.codes import Code
@@ -80,6 +82,11 @@ class Lazy(WithHelp, click.Group):
         module = importlib.import_module(f"{self._home}.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """As click does, but from the words of the help: click imports every command for its one line."""
+        items = [CompletionItem(name, help=short) for name, short in commands_of(ctx) if name.startswith(incomplete)]
+        return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def invoke(self, ctx: click.Context) -> Any:
         """As click does, but a reader that has seen enough (`| head`) is no error; click would leave with 1."""

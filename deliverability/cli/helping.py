@@ -47,20 +47,27 @@ def page_of(ctx: click.Context, lang: str | None = None) -> HelpPage:
     command = ctx.command
     words = help_words(lang or language().people)
     key = command.name or ""
-    names = command.list_commands(ctx) if isinstance(command, click.Group) else []
-    above = f"{key}-" if ctx.parent is not None else ""
     return HelpPage(
         name=ctx.command_path,
         usage=" ".join(command.collect_usage_pieces(ctx)),
         short=words(f"{key}.short"),
         paragraphs=tuple(part.rstrip("\n") for part in words(f"{key}.text").strip("\n").split("\n\n")),
-        commands=tuple((name, words(f"{above}{name}.short")) for name in names),
+        commands=commands_of(ctx, lang),
         options=tuple(
             (_spelling(each, ctx), _meaning(each, key, words))
             for each in command.get_params(ctx)
             if isinstance(each, click.Option)
         ),
     )
+
+
+def commands_of(ctx: click.Context, lang: str | None = None) -> tuple[tuple[str, str], ...]:
+    """Name and meaning of each command below that of a context; none of them is imported."""
+    if not isinstance(ctx.command, click.Group):
+        return ()
+    words = help_words(lang or language().people)
+    above = f"{ctx.command.name}-" if ctx.parent is not None else ""
+    return tuple((name, words(f"{above}{name}.short")) for name in ctx.command.list_commands(ctx))
 
 
 def meanings(ctx: click.Context) -> dict[str, str]:

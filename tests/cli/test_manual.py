@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,9 @@ import pytest
 from deliverability.cli import COMMANDS
 from deliverability.cli import deliv as program
 from deliverability.cli.completion import SHELLS
+from deliverability.cli.fleet import COMMANDS as OF_FLEET
+from deliverability.cli.fleet import command as fleet
+from deliverability.cli.language import Language
 from deliverability.cli.manual import _text, manual
 from tests import ROOT
 from tests.cli.test_cli import Deliv, deliv  # noqa: F401 - a fixture
@@ -97,3 +101,48 @@ def test_commands_options_and_values_are_completed_with_their_meaning() -> None:
     assert ["plain", "--helo", "送信ホストのHELO/EHLO名"] in completed("deliv audit --he", 2, "ja_JP.UTF-8")
     assert [each[1] for each in completed("deliv audit --purpose ", 3)] == ["users", "bulk", "transactional", "parked"]
     assert [each[0] for each in completed("deliv audit --zone ", 3)] == ["file"]
+
+
+LOADED = """
+import atexit, json, sys
+from deliverability.cli import main
+atexit.register(lambda: print(json.dumps(sorted(sys.modules)), file=sys.stderr))
+main()"""
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(
+    ("words", "at", "home", "names"),
+    [("deliv ", 1, "cli", COMMANDS), ("deliv fleet ", 2, "cli.fleet", OF_FLEET)],
+    ids=["deliv", "fleet"],
+)
+def test_completing_commands_loads_none_of_them(
+    shell: str, words: str, at: int, home: str, names: tuple[str, ...]
+) -> None:
+    place = {"COMP_WORDS": words, "COMP_CWORD": "" if shell == "fish" else str(at)}
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED],
+        env={"PYTHONPATH": str(ROOT), "_DELIV_COMPLETE": f"{shell}_complete", **place},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert all(name in done.stdout for name in names), "each command is offered"
+    modules = {f"deliverability.{home}.{name.replace('-', '_')}" for name in names} - {fleet.callback.__module__}  # type: ignore[union-attr]
+    assert modules & set(json.loads(done.stderr)) == set()
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+@pytest.mark.parametrize("incomplete", ["", "f", "warm-", "-", "--l", "zz"])
+@pytest.mark.parametrize("group", [program, fleet], ids=["deliv", "fleet"])
+def test_completing_commands_offers_what_click_does_that_loads_them_all(
+    group: click.Group, incomplete: str, lang: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DELIV_LANG", lang)
+    top = click.Context(program, info_name="deliv", obj=Language([]))
+    with top, click.Context(group, top, "fleet") if group is fleet else top as context:
+        ours = group.shell_complete(context, incomplete)
+        theirs = click.Group.shell_complete(group, context, incomplete)
+    assert [(each.value, each.help, each.type) for each in ours] == [
+        (each.value, each.help, each.type) for each in theirs
+    ]
