@@ -37,6 +37,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.lab import SEED, Kind, Lab  # noqa: E402
 from benchmarks.nameserver import Load, Serving, serving  # noqa: E402
+from deliverability.inputs import Subject  # noqa: E402
 from deliverability.judge.engine import Selection  # noqa: E402
 from deliverability.model.facts import Reason  # noqa: E402
 from deliverability.model.rules import RuleSet  # noqa: E402
@@ -49,7 +50,6 @@ from deliverability.ports.servers import parse_server  # noqa: E402
 from deliverability.runs.engine import gather_facts  # noqa: E402
 from deliverability.runs.fleet.judging import row_of  # noqa: E402
 from deliverability.runs.fleet.shards import Lines, compact, facts_line  # noqa: E402
-from deliverability.runs.job import Job  # noqa: E402
 from deliverability.runs.rules import load_rules  # noqa: E402
 from deliverability.runs.saved import document_of  # noqa: E402
 from deliverability.runs.stream import collecting_seldom  # noqa: E402
@@ -288,7 +288,7 @@ async def _parts(domains: Sequence[str], rules: RuleSet, selection: Selection, r
     for _ in range(2):  # the first time tables are read and conditions decided
         for domain in domains:
             ports = replace(open_ports(PortSettings(servers=(resolver,))), journal=Journal())
-            await gather_facts(Job(domain), ports, knowledge=rules.knowledge)
+            await gather_facts(Subject(domain), ports, knowledge=rules.knowledge)
             await ports.close()
             journal = ports.journal or ()
             asked[domain] = {(q.name, q.rdtype): answer for q, answer in journal if isinstance(q, DnsQuestion)}
@@ -302,7 +302,7 @@ async def _parts(domains: Sequence[str], rules: RuleSet, selection: Selection, r
     audited = []
     with _spending(spent, "its facts, from answers that are there"):
         for domain, answers in asked.items():
-            audited.append(await gather_facts(Job(domain), Ports(_Answers(answers)), knowledge=rules.knowledge))
+            audited.append(await gather_facts(Subject(domain), Ports(_Answers(answers)), knowledge=rules.knowledge))
     with _spending(spent, "its judgement"):
         rows = [row_of(each.subject.domain, each.facts, rules, selection, {}, ()) for each in audited]
     lines = Lines()

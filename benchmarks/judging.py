@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from deliverability.auditors import catalogue  # noqa: E402
+from deliverability.inputs import Subject  # noqa: E402
 from deliverability.judge.engine import Selection  # noqa: E402
 from deliverability.model.report import Report  # noqa: E402
 from deliverability.model.rules import RuleSet, Severity  # noqa: E402
@@ -33,7 +34,6 @@ from deliverability.ports.ports import Ports  # noqa: E402
 from deliverability.ports.zone import ZoneResolver  # noqa: E402
 from deliverability.render.formats import PRINTED, WriterOptions  # noqa: E402
 from deliverability.runs.engine import Extras, full_report, gather_facts, judge_facts, make_report  # noqa: E402
-from deliverability.runs.job import Job  # noqa: E402
 from deliverability.runs.rules import load_rules  # noqa: E402
 from deliverability.view.report import ReportView  # noqa: E402
 from deliverability.words.speaker import Speaker  # noqa: E402
@@ -56,7 +56,7 @@ def timed(stage: str, times: Times) -> Iterator[None]:
 async def audit(domain: str, ports: Ports, rules: RuleSet, speaker: Speaker, times: Times) -> tuple[Report, int]:
     """One domain; its report and the octets of the report as JSON."""
     with timed("gather", times):
-        audited = await gather_facts(Job(domain), ports, Extras(remedies=True), rules.knowledge)
+        audited = await gather_facts(Subject(domain), ports, Extras(remedies=True), rules.knowledge)
     with timed("findings", times):
         judge_facts(audited.facts, rules, Selection())
     with timed("judge", times):

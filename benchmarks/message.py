@@ -165,13 +165,13 @@ async def run_verify(path: Path, record: str) -> None:
 
 
 async def run_audit(path: Path, record: str) -> None:
+    from deliverability.inputs import Sample, Subject
     from deliverability.ports.ports import Ports
     from deliverability.ports.static import StaticResolver
     from deliverability.runs.engine import gather_facts
-    from deliverability.runs.job import Job, Options, Sample
 
     dns = StaticResolver({(KEY_NAME, "TXT"): [record]} if record else {})
-    job = Job("example.com", Sample("message.eml", path=path), Options())
+    job = Subject("example.com", Sample("message.eml", path=path))
     audited = await gather_facts(job, Ports(dns, sources=("static",)))
     assert not audited.crashes, audited.crashes
     assert not record or audited.facts.value("dkim.result") == "pass"

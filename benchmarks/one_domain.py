@@ -25,6 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.nameserver import serving  # noqa: E402
 from deliverability.auditors import catalogue  # noqa: E402
+from deliverability.inputs import Subject  # noqa: E402
 from deliverability.judge.engine import Selection  # noqa: E402
 from deliverability.model.facts import FactSet, records_of  # noqa: E402
 from deliverability.model.rules import RuleSet, Severity  # noqa: E402
@@ -35,7 +36,6 @@ from deliverability.ports.servers import parse_server  # noqa: E402
 from deliverability.ports.zone import ZoneResolver  # noqa: E402
 from deliverability.render.formats import PRINTED, WriterOptions  # noqa: E402
 from deliverability.runs.engine import Extras, gather_facts, report_on  # noqa: E402
-from deliverability.runs.job import Job  # noqa: E402
 from deliverability.runs.rules import load_rules  # noqa: E402
 from deliverability.view.report import ReportView  # noqa: E402
 from deliverability.words.speaker import Speaker  # noqa: E402
@@ -70,7 +70,7 @@ def round_trips(facts: FactSet) -> int:
 
 async def audit(domain: str, ports: Ports, rules: RuleSet, speaker: Speaker) -> None:
     """One domain as `deliv audit` does it, up to the text of its report."""
-    report = (await report_on(Job(domain), ports, rules, Selection(), Extras(remedies=True))).report
+    report = (await report_on(Subject(domain), ports, rules, Selection(), Extras(remedies=True))).report
     writer = PRINTED["text"].writer(speaker, WriterOptions(1, trace=False, fail_on=Severity.ERROR, whole=False))
     if not writer.report(ReportView(report, speaker)) + writer.end():
         raise ValueError("an empty report")
@@ -88,7 +88,7 @@ async def measure(domains: list[str], port: int) -> tuple[Ratios, list[int]]:
                 ports = Ports(LiveResolver([parse_server(f"127.0.0.1:{port}")]), sources=("live",))
                 begin = time.perf_counter()
                 if name == GATHER:
-                    audited = await gather_facts(Job(domain), ports, knowledge=rules.knowledge)
+                    audited = await gather_facts(Subject(domain), ports, knowledge=rules.knowledge)
                 else:
                     await audit(domain, ports, rules, speaker)
                 taken[name] = time.perf_counter() - begin

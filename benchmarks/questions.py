@@ -32,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.lab import Kind, Lab
 from benchmarks.nameserver import serving
 from deliverability.auditors.base import _Listening
+from deliverability.inputs import Subject
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import Answer, Failed
 from deliverability.ports.dns import LiveResolver
@@ -40,7 +41,6 @@ from deliverability.ports.ports import Ports
 from deliverability.ports.servers import parse_server
 from deliverability.ports.wire import query
 from deliverability.runs.engine import Audited, gather_facts
-from deliverability.runs.job import Job
 from deliverability.runs.stream import collecting_seldom, stream
 
 ROUNDS = 5
@@ -178,7 +178,7 @@ async def fleet(port: int, domains: Sequence[str]) -> tuple[float, int]:
     """Seconds, and healthy domains with something left open."""
     ports = Ports(LiveResolver([parse_server(f"127.0.0.1:{port}")]), sources=("live",))
     begin, open_ = time.perf_counter(), 0
-    jobs = [Job(domain) for domain in domains]
+    jobs = [Subject(domain) for domain in domains]
     async for job, audited in stream(jobs, lambda job: gather_facts(job, ports), ordered=False):
         open_ += not str(job.domain).endswith(SILENT) and left_open(audited)
     await ports.close()

@@ -1,7 +1,7 @@
 """deliv: a sender-side email deliverability auditor. The public API for programs; all of it is loaded on first use.
 
 `audit` makes a `Report` of a domain, a message or both. What it asks is chosen by `open_ports` (live DNS, zone files,
-recordings), what is known of the mail by `Options`, what is required by `load_rules`; `render_json` writes the report.
+recordings), what is known of the mail by `Subject`, what is required by `load_rules`; `render_json` writes the report.
 The protocols stand by themselves, over any resolver: `evaluate_spf`, `verify_dkim`, `verify_arc`, `discover_dmarc`,
 `evaluate_dmarc`, `discover_mta_sts`, `discover_tls_rpt`, `discover_dane`, `verify_dane`, `discover_bimi`, `ask_list`.
 Unusable input raises `InputError`, unusable rule files `RuleError`, which is one of these; nothing else escapes,
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from deliverability.inputs import Subject
     from deliverability.judge.files import RuleError
     from deliverability.model.errors import InputError
     from deliverability.model.report import Report
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from deliverability.protocols.tls_rpt import TlsRptDiscovery, discover_tls_rpt
     from deliverability.render.json import render_json
     from deliverability.runs.engine import audit
-    from deliverability.runs.job import Options
     from deliverability.runs.rules import load_rules
 
 _HOME = {
@@ -43,7 +43,7 @@ _HOME = {
     "PortSettings": "ports.open",
     "Ports": "ports.ports",
     "Permissions": "ports.ports",
-    "Options": "runs.job",
+    "Subject": "inputs",
     "InputError": "model.errors",
     "load_rules": "runs.rules",
     "RuleError": "judge.files",
@@ -83,7 +83,6 @@ __all__ = [
     "InputError",
     "ListAnswers",
     "MtaStsDiscovery",
-    "Options",
     "Permissions",
     "PortSettings",
     "Ports",
@@ -91,6 +90,7 @@ __all__ = [
     "RuleError",
     "SpfEvaluation",
     "StaticResolver",
+    "Subject",
     "TlsRptDiscovery",
     "__version__",
     "ask_list",

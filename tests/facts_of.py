@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from deliverability.auditors.base import Auditor, Context, auditor, gather
+from deliverability.inputs import Subject
 from deliverability.mail.reader import Message
 from deliverability.model.codec import decode
-from deliverability.model.facts import FactSet, FactSpec, FactType, Subject
+from deliverability.model.facts import FactSet, FactSpec, FactType
 from deliverability.ports.base import Resolver
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.ports import Ports

@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 from deliverability.auditors import attachments, images, pdf, weight
 from deliverability.auditors import format as form
 from deliverability.auditors.base import gather
+from deliverability.inputs import Sample, Subject
 from deliverability.mail.reader import read
-from deliverability.model.facts import FactSet, Subject, Value
+from deliverability.model.facts import FactSet, Value
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.ports import Ports
 from tests.auditors.test_message import DeadResolver
@@ -40,7 +41,7 @@ async def audit(raw: bytes) -> FactSet:
     """The facts about what the message carries; no auditor may crash."""
     gathered = await gather(
         AUDITORS,
-        Subject("example.com", message=raw),
+        Subject("example.com", sample=Sample("", data=raw)),
         Ports(DeadResolver(), FixedClock(datetime(2026, 11, 24, tzinfo=UTC))),
         read(raw),
     )

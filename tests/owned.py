@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from deliverability.inputs import Sample, Subject
 from deliverability.judge.engine import Selection
 from deliverability.model.facts import Value
 from deliverability.model.report import Outcome, Report
@@ -15,7 +16,6 @@ from deliverability.ports.clock import FixedClock
 from deliverability.ports.open import PortSettings, open_ports
 from deliverability.ports.zone import ZoneResolver
 from deliverability.runs.engine import Extras, full_report, gather_facts
-from deliverability.runs.job import Job, Options, Sample
 from deliverability.runs.rules import load_rules
 from tests.speaking import shipped, written
 
@@ -81,7 +81,7 @@ async def audit(
     """The report with rehearsed remedies."""
     ports = replace(open_ports(PortSettings(offline=True)), dns=zones(records), clock=FixedClock(NOW))
     sample = Sample("mail.eml", data=message) if message is not None else None
-    job = Job(domain, sample, Options(sending_ips=tuple(ips), **options))
+    job = Subject(domain or "", sample, sending_ips=tuple(ips), **options)
     got = await gather_facts(job, ports, Extras(remedies=True))
     assert got.crashes == ()
     report = (await full_report(got, RULES, Selection())).report

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from msgspec.structs import replace
 
+from deliverability.inputs import Sample, Subject
 from deliverability.judge.engine import Selection
 from deliverability.model.answer import Because
 from deliverability.model.codes import Input
@@ -21,7 +22,6 @@ from deliverability.ports.clock import FixedClock
 from deliverability.ports.open import PortSettings, open_ports
 from deliverability.ports.static import StaticResolver
 from deliverability.runs.engine import audit, gather_facts, make_report
-from deliverability.runs.job import Job, Options, Sample
 from deliverability.runs.rules import load_rules
 from deliverability.view.findings import effect_words
 from deliverability.view.report import ReportView
@@ -30,8 +30,8 @@ from tests import TESTS
 from tests.signing import published
 from tests.speaking import shipped
 
-SMALL = Options(purpose=Purpose.USERS, daily_volume=200)
-BULK = Options(purpose=Purpose.BULK, daily_volume=20_000)
+SMALL = Subject(purpose=Purpose.USERS, daily_volume=200)
+BULK = Subject(purpose=Purpose.BULK, daily_volume=20_000)
 RULES = load_rules()
 RECORDS = {
     ("_spf.example.com", "TXT"): ["v=spf1 ip4:192.0.2.10 -all"],
@@ -62,14 +62,14 @@ def mail(author: str = "news@example.com", return_path: str = "") -> bytes:
 
 
 @cache
-def judged(message: bytes, options: Options = BULK, spf: str = "") -> Report:
+def judged(message: bytes, options: Subject = BULK, spf: str = "") -> Report:
     records = RECORDS | ({("example.com", "TXT"): [spf]} if spf else {})
     ports = replace(
         open_ports(PortSettings(offline=True)),
         dns=StaticResolver(records),
         clock=FixedClock(datetime(2026, 11, 25, tzinfo=UTC)),
     )
-    audited = asyncio.run(gather_facts(Job(None, Sample("mail.eml", data=message), options), ports))
+    audited = asyncio.run(gather_facts(replace(options, sample=Sample("mail.eml", data=message)), ports))
     return make_report(audited, RULES, Selection(receivers=tuple(RULES.receivers)))
 
 
@@ -181,33 +181,33 @@ async def test_who_is_at_risk_at_any_volume_may_still_mend_what_refuses_many_mes
 # A domain alone, few or many messages
 
 
-def domain_view(options: Options, lang: str = "en") -> ReportView:
+def domain_view(options: Subject, lang: str = "en") -> ReportView:
     ports = replace(
         open_ports(PortSettings(offline=True)), dns=StaticResolver({("example.com", "MX"): ["10 mail.example.com"]})
     )
-    audited = asyncio.run(gather_facts(Job("example.com", None, options), ports))
+    audited = asyncio.run(gather_facts(replace(options, domain="example.com"), ports))
     return ReportView(make_report(audited, RULES, Selection()), shipped(lang))
 
 
 def test_what_stands_in_the_way_of_bulk_senders_only_is_said_so() -> None:
-    def bulk_only(options: Options) -> dict[str, bool]:
+    def bulk_only(options: Subject) -> dict[str, bool]:
         groups = domain_view(options).report.answer.groups
         return {ident: group.bulk_only for group in groups for ident in group.receivers}
 
-    open_, certain = bulk_only(Options()), bulk_only(BULK)
+    open_, certain = bulk_only(Subject()), bulk_only(BULK)
     assert (open_["gmail"], open_["icloud"], open_["docomo"]) == (True, True, False)
     assert not certain["gmail"]
-    assert "5,000" in domain_view(Options()).answer.lead or "bulk" in domain_view(Options()).answer.lead
+    assert "5,000" in domain_view(Subject()).answer.lead or "bulk" in domain_view(Subject()).answer.lead
 
 
 def test_what_is_assumed_is_what_was_not_given() -> None:
-    def assumed(options: Options) -> dict[Input, object]:
+    def assumed(options: Subject) -> dict[Input, object]:
         return {each.input: each.value for each in domain_view(options).report.answer.assumed}
 
-    assert assumed(Options())[Input.DAILY_VOLUME] == "small-or-bulk"
+    assert assumed(Subject())[Input.DAILY_VOLUME] == "small-or-bulk"
     # Apple names no number: 200 a day may be a newsletter.
-    assert assumed(Options(daily_volume=200))[Input.DAILY_VOLUME] == "bulk-or-not"
-    assert assumed(Options(purpose=Purpose.USERS, daily_volume=200)) == {}
+    assert assumed(Subject(daily_volume=200))[Input.DAILY_VOLUME] == "bulk-or-not"
+    assert assumed(Subject(purpose=Purpose.USERS, daily_volume=200)) == {}
 
 
 # What needs no doing
@@ -217,7 +217,7 @@ async def test_what_is_for_information_is_not_counted_and_is_no_remedy_of_mail_w
     async def shown(message: bytes | None) -> ReportView:
         records = RECORDS | {("example.com", "TXT"): ["v=spf1 ip4:192.0.2.10 -all"]}
         ports = replace(open_ports(PortSettings(offline=True)), dns=StaticResolver(records))
-        report = await audit("example.com", message=message, ports=ports, rules=RULES, options=SMALL)
+        report = await audit(replace(SMALL, domain="example.com"), message=message, ports=ports, rules=RULES)
         return ReportView(report, shipped("en"))
 
     healthy, unaligned = await shown(None), await shown(mail(return_path="b@example.net"))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from deliverability.inputs import Sample, Subject
 from deliverability.judge.engine import Selection
 from deliverability.model.report import Report
 from deliverability.ports.clock import FixedClock
@@ -17,7 +18,6 @@ from deliverability.ports.open import PortSettings, open_ports
 from deliverability.ports.ports import Ports
 from deliverability.render.json import JsonWriter
 from deliverability.runs.engine import gather_facts, make_report
-from deliverability.runs.job import Job, Sample
 from deliverability.runs.rules import load_rules
 from tests.corpus import corpus, corpus_root
 from tests.speaking import shipped, written
@@ -53,7 +53,7 @@ def zones() -> Ports:
     return open_ports(PortSettings(zones=[corpus("zones")]))
 
 
-async def audited(job: Job, ports: Ports) -> Report:
+async def audited(job: Subject, ports: Ports) -> Report:
     got = await gather_facts(job, ports)
     assert got.crashes == ()
     report = make_report(got, RULES, Selection())
@@ -80,7 +80,7 @@ def render_everything(report: Report) -> None:
 
 @pytest.mark.parametrize("domain", senders())
 async def test_every_sender_zone(domain: str) -> None:
-    report = await audited(Job(domain), zones())
+    report = await audited(Subject(domain), zones())
     assert report.facts.value("domain.exists") is True
     if senders().index(domain) % SAMPLE == 0:
         render_everything(report)
@@ -94,7 +94,7 @@ def _name(path: Path) -> str:
 @pytest.mark.parametrize("path", mails(), ids=_name)
 async def test_every_mail(path: Path) -> None:
     ports = Ports(OFFLINE, FixedClock(NOW), sources=("offline",))
-    report = await audited(Job(None, Sample(path.name, path=path)), ports)
+    report = await audited(Subject(sample=Sample(path.name, path=path)), ports)
     if mails().index(path) % SAMPLE == 0:
         render_everything(report)
 

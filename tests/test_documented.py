@@ -25,8 +25,9 @@ from deliverability.auditors import AUDITORS
 from deliverability.auditors.base import Auditor, gather
 from deliverability.cli import COMMANDS
 from deliverability.config import Settings
+from deliverability.inputs import Sample, Subject
 from deliverability.mail.reader import read
-from deliverability.model.facts import Subject, Unknown
+from deliverability.model.facts import Unknown
 from deliverability.ports.clock import SystemClock
 from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
@@ -110,7 +111,7 @@ async def test_the_example_of_a_new_auditor_states_its_facts() -> None:
     audit = example("adding-an-auditor.md")["audit"]
     raw = b"From: a@example.com\r\nOrganization: Ours\r\n\r\n"
     ports = Ports(StaticResolver({}), SystemClock())
-    gathered = await gather([audit], Subject("example.com", message=raw), ports, read(raw))
+    gathered = await gather([audit], Subject("example.com", sample=Sample("", data=raw)), ports, read(raw))
     facts = {path: fact.value for path, fact in gathered.facts.facts.items() if path.startswith("organization.")}
     assert facts == {"organization.present": True, "organization.octets": len(b"Organization: Ours\r\n")}
     assert not gathered.crashes

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from deliverability.auditors import catalogue
 from deliverability.cli import main
+from deliverability.inputs import Sample, Subject
 from deliverability.judge.engine import Selection, judge
 from deliverability.judge.gate import gate_of
 from deliverability.judge.grade import assess
@@ -29,7 +30,6 @@ from deliverability.ports.clock import FixedClock
 from deliverability.ports.open import PortSettings, open_ports
 from deliverability.runs.engine import Audited, gather_facts, make_report
 from deliverability.runs.exit import exit_code
-from deliverability.runs.job import Job, Options, Sample
 from deliverability.runs.rules import load_rules
 from deliverability.view.report import ReportView
 from tests import TESTS, traffic
@@ -55,7 +55,7 @@ def audited(subject: str) -> Audited:
     name, _, alone = subject.partition("-")
     mail = None if alone else Sample(f"{name}.eml", data=(GOLDEN / f"{name}.eml").read_bytes())
     ports = replace(open_ports(PortSettings(zones=[GOLDEN / f"{name}.zone"])), clock=FixedClock(known.NOW))
-    return asyncio.run(gather_facts(Job(f"{name}.example", mail, Options()), ports))
+    return asyncio.run(gather_facts(Subject(f"{name}.example", mail), ports))
 
 
 def report(subject: str, selection: Selection = EVERYTHING, facts: FactSet | None = None) -> Report:
@@ -238,7 +238,7 @@ def test_mail_that_does_not_pass_makes_nothing_safe(number: int) -> None:
 @cache
 def of_corpus(domain: str) -> Audited:
     """The facts of a domain whose zone the corpus has."""
-    return asyncio.run(gather_facts(Job(domain), zones()))
+    return asyncio.run(gather_facts(Subject(domain), zones()))
 
 
 @pytest.mark.parametrize("domain", senders()[::20])

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 import deliverability.demo
 from deliverability.auditors import catalogue
 from deliverability.auditors.base import gather
+from deliverability.inputs import Sample, Subject
 from deliverability.judge.engine import Selection
 from deliverability.knowledge import shipped
 from deliverability.model.codes import VERBATIM
@@ -33,7 +34,6 @@ from deliverability.ports.zone import ZoneResolver
 from deliverability.protocols.dmarc.psl import is_public_suffix
 from deliverability.runs.engine import Audited, Extras, full_report, gather_facts, make_report
 from deliverability.runs.exit import exit_code
-from deliverability.runs.job import Job, Options, Sample
 from deliverability.runs.rehearse import edit_place, proposals_for
 from deliverability.runs.rules import load_rules
 from tests.dnsserver import DnsServer, Reply
@@ -97,10 +97,8 @@ RECEIVED = (
 )
 SIGNED = ("from", "to", "subject", "date", "message-id", "mime-version", "content-type")
 MESSAGE = RECEIVED + sign(MAIL, KEY, headers=(*SIGNED, "list-unsubscribe", "list-unsubscribe-post"))
-JOB = Job(
-    "example.com",
-    Sample("picnic.eml", data=MESSAGE),
-    Options(selectors=("s2",), purpose=Purpose.BULK, daily_volume=10_000),
+JOB = Subject(
+    "example.com", Sample("picnic.eml", data=MESSAGE), selectors=("s2",), purpose=Purpose.BULK, daily_volume=10_000
 )
 DEMO = Path(deliverability.demo.__file__).parent
 RULES = load_rules()
@@ -132,12 +130,12 @@ class ParkedResolver:
 
 
 # In the demo much is wrong: there a failure must not make anything look right either.
-WORLDS: dict[str, tuple[Callable[[], Resolver], Job]] = {
+WORLDS: dict[str, tuple[Callable[[], Resolver], Subject]] = {
     "complete": (lambda: StaticResolver(RECORDS), JOB),
-    "no message": (lambda: StaticResolver(RECORDS), Job("example.com")),
-    "demo": (demo, Job("sakura-shop.example", Sample("newsletter.eml", path=DEMO / "newsletter.eml"))),
-    "parked": (ParkedResolver, Job("parked.example", options=Options(purpose=Purpose.PARKED))),
-    "nothing there": (lambda: StaticResolver({}), Job("nowhere.example")),
+    "no message": (lambda: StaticResolver(RECORDS), Subject("example.com")),
+    "demo": (demo, Subject("sakura-shop.example", Sample("newsletter.eml", path=DEMO / "newsletter.eml"))),
+    "parked": (ParkedResolver, Subject("parked.example", purpose=Purpose.PARKED)),
+    "nothing there": (lambda: StaticResolver({}), Subject("nowhere.example")),
 }
 
 
@@ -174,7 +172,7 @@ class Result(Struct, frozen=True):
         return {(finding.rule, finding.item): finding.outcome for finding in self.report.findings}
 
 
-async def audit(resolver: Resolver, job: Job = JOB, seconds: float = 60.0, *, staged: bool = False) -> Result:
+async def audit(resolver: Resolver, job: Subject = JOB, seconds: float = 60.0, *, staged: bool = False) -> Result:
     world = Ports(resolver, FixedClock(ARRIVED), sources=("test",), budget=Budget(seconds))
     audited = await gather_facts(job, world, Extras(remedies=staged))
     return Result(audited, make_report(audited, RULES, Selection()))
@@ -456,7 +454,7 @@ def version(record: str) -> str:
     return re.split(r"[\s;]", record.lower())[0]
 
 
-async def advised(resolver: Resolver, job: Job) -> Report:
+async def advised(resolver: Resolver, job: Subject) -> Report:
     """The report with remedies."""
     audited = await gather_facts(
         job, Ports(resolver, FixedClock(ARRIVED), sources=("test",), budget=Budget(60.0)), Extras(remedies=True)
@@ -526,10 +524,10 @@ async def test_a_real_server_that_misbehaves_at_one_name(
 async def facts_where_every_name(behaviour: str | Reply) -> dict[str, Value]:
     """The facts that are found where a real server does that at every name that is asked."""
     watched = FaultyResolver(StaticResolver(RECORDS))
-    await audit(watched, Job("example.com"))
+    await audit(watched, Subject("example.com"))
     async with DnsServer(StaticResolver(RECORDS), {name: behaviour for name, _ in watched.asked}) as server:
         resolver = LiveResolver([server.server], timeout=0.2, retries=1)
-        facts = (await audit(resolver, Job("example.com"), seconds=5.0)).facts
+        facts = (await audit(resolver, Subject("example.com"), seconds=5.0)).facts
         await resolver.close()
     return facts
 
@@ -550,7 +548,7 @@ async def test_where_a_server_answers_beside_the_question_nothing_is_missing(beh
     reply = HOSTILE[behaviour]
     async with DnsServer(StaticResolver(RECORDS), {"*": reply}) as server:
         resolver = LiveResolver([server.server], timeout=5.0)
-        result = await audit(resolver, Job("example.com"), seconds=30.0)
+        result = await audit(resolver, Subject("example.com"), seconds=30.0)
         await resolver.close()
     for path in ("spf.present", "dmarc.present", "domain.mx", "dkim.keys"):
         assert isinstance(result.facts[path], Unknown), path

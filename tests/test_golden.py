@@ -16,6 +16,7 @@ import pytest
 from msgspec.structs import replace
 
 import deliverability.demo
+from deliverability.inputs import Sample, Subject
 from deliverability.judge.engine import Selection
 from deliverability.model.facts import Purpose, Reason
 from deliverability.model.placeholders import LANGUAGES
@@ -26,7 +27,6 @@ from deliverability.ports.open import PortSettings, open_ports
 from deliverability.ports.ports import Ports
 from deliverability.render.json import render_json
 from deliverability.runs.engine import Extras, report_on
-from deliverability.runs.job import Job, Options, Sample
 from deliverability.runs.rules import load_rules
 from tests import TESTS
 from tests.speaking import shipped, written
@@ -40,7 +40,7 @@ SUBJECTS = ("demo", "good", "broken", "domain", "faulty", "parked", "dead")
 CASES = (*(f"{subject}.{lang}.txt" for subject in SUBJECTS for lang in LANGUAGES), "demo.en.all.txt", "demo.json")
 
 
-async def _audit(job: Job, ports: Ports) -> Report:
+async def _audit(job: Subject, ports: Ports) -> Report:
     """As `deliv audit` does it, remedies included."""
     return (await report_on(job, ports, load_rules(), Selection(), Extras(remedies=True))).report
 
@@ -60,21 +60,21 @@ def audited(subject: str) -> Report:
 
     Of ``domain``, ``faulty``, ``parked`` and ``dead`` only DNS is looked at, and of the last there is no answer.
     """
-    declared = Options(purpose=Purpose.BULK, daily_volume=20_000)
+    declared = Subject(purpose=Purpose.BULK, daily_volume=20_000)
     domain, zone, mail, options = {
         "demo": ("sakura-shop.example", DEMO / "example.zone", DEMO / "newsletter.eml", declared),
         "good": ("good.example", GOLDEN / "good.zone", GOLDEN / "good.eml", declared),
         "broken": ("broken.example", GOLDEN / "broken.zone", GOLDEN / "broken.eml", declared),
-        "domain": ("good.example", GOLDEN / "good.zone", None, Options()),
-        "faulty": ("broken.example", GOLDEN / "broken.zone", None, Options()),
-        "parked": ("parked.example", GOLDEN / "parked.zone", None, Options()),
-        "dead": ("good.example", GOLDEN / "good.zone", None, Options()),
+        "domain": ("good.example", GOLDEN / "good.zone", None, Subject()),
+        "faulty": ("broken.example", GOLDEN / "broken.zone", None, Subject()),
+        "parked": ("parked.example", GOLDEN / "parked.zone", None, Subject()),
+        "dead": ("good.example", GOLDEN / "good.zone", None, Subject()),
     }[subject]
     ports = replace(open_ports(PortSettings(zones=[zone])), clock=FixedClock(NOW))
     if subject == "dead":
         ports = replace(ports, dns=Silent(), zones=None, sources=("dns",))
     sample = Sample(mail.name, path=mail) if mail else None
-    report = asyncio.run(_audit(Job(domain, sample, options), ports))
+    report = asyncio.run(_audit(replace(options, domain=domain, sample=sample), ports))
     # The digest of the rule files changes with every comment in them; what they judge is in the findings.
     return replace(report, run=replace(report.run, version="0.0.0"), rules_digest="0" * 64)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 import deliverability
-from deliverability.inputs import parse_domain, parse_ip, parse_mail_from, parse_selector
+from deliverability.inputs import Sample, Subject, parse_domain, parse_ip, parse_mail_from, parse_selector
 from deliverability.model.errors import InputError
+from deliverability.model.facts import Purpose
 from deliverability.ports.clock import SystemClock
 from deliverability.ports.static import StaticResolver
-from deliverability.runs.job import Job, Options
 
 DOMAINS = {
     "example.com": "example.com",
@@ -53,21 +53,36 @@ def test_selectors_addresses_and_senders() -> None:
     "wrong",
     [{"selectors": ("s1._domainkey",)}, {"sending_ips": ("192.0.2.0/24",)}, {"mail_from": "x"}, {"daily_volume": -1}],
 )
-def test_options_refuse_what_they_cannot_use(wrong: dict[str, object]) -> None:
+def test_a_subject_refuses_what_they_cannot_use(wrong: dict[str, object]) -> None:
     with pytest.raises(InputError):
-        Options(**wrong)  # type: ignore[arg-type]
+        Subject(**wrong)  # type: ignore[arg-type]
 
 
-def test_options_and_jobs_hold_one_spelling() -> None:
-    options = Options(selectors=("S1", "s1."), sending_ips=("2001:DB8::1",), mail_from="<a@b.example>", helo=" ")
-    assert (options.selectors, options.sending_ips) == (("s1",), ("2001:db8::1",))
-    assert (options.mail_from, options.helo) == ("a@b.example", None)
-    assert Job("Info@Example.COM.").domain == "example.com"
+def test_a_subject_holds_one_spelling() -> None:
+    subject = Subject(selectors=("S1", "s1."), sending_ips=("2001:DB8::1",), mail_from="<a@b.example>", helo=" ")
+    assert (subject.selectors, subject.sending_ips) == (("s1",), ("2001:db8::1",))
+    assert (subject.mail_from, subject.helo) == ("a@b.example", None)
 
 
 async def test_programs_may_give_what_the_command_line_takes() -> None:
     ports = deliverability.Ports(StaticResolver({}), SystemClock())
     report = await deliverability.audit("https://SAKURA-SHOP.example./", ports=ports)
     assert report.domain == "sakura-shop.example"
-    with pytest.raises(deliverability.InputError):
-        await deliverability.audit("sakura-shop", ports=ports)
+    report = await deliverability.audit(Subject("Info@Example.COM.", selectors=("S1",)), ports=ports)
+    assert (report.domain, report.inputs["selectors"]) == ("example.com", ("s1",))
+    for wrong in ("sakura-shop", Subject("sakura-shop")):
+        with pytest.raises(InputError):
+            await deliverability.audit(wrong, ports=ports)
+
+
+async def test_what_is_said_of_a_message_counts_before_what_is_said_of_its_domain() -> None:
+    raw = b"From: ann@example.com\r\n\r\nhello\r\n"
+    subject = Subject(sample=Sample("a.eml", data=raw, purpose=Purpose.BULK), purpose=Purpose.USERS)
+    report = await deliverability.audit(subject, ports=deliverability.Ports(StaticResolver({}), SystemClock()))
+    assert (report.domain, report.message, report.inputs["purpose"]) == ("example.com", "a.eml", "bulk")
+
+
+def test_a_subject_is_told_of_without_the_octets_of_its_message() -> None:
+    named = Subject(sample=Sample("a.eml", data=b"secret"))
+    assert "secret" not in f"{named!r} {named.sample!r}"
+    assert (named.name, Subject("example.com", named.sample).name) == ("a.eml", "example.com")

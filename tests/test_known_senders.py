@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from deliverability.inputs import Sample, Subject
 from deliverability.judge.engine import Selection
 from deliverability.knowledge import shipped
 from deliverability.model.codec import encode
@@ -31,7 +32,6 @@ from deliverability.ports.open import PortSettings, open_ports
 from deliverability.ports.zone import ZoneResolver
 from deliverability.runs.engine import Audited, gather_facts, make_report
 from deliverability.runs.exit import exit_code
-from deliverability.runs.job import Job, Options, Sample
 from deliverability.runs.rules import load_rules
 from tests import TESTS
 from tests.named_receivers import named_rules
@@ -213,10 +213,10 @@ def _mail(case: Sender) -> bytes:
 @cache
 def _audited(ident: str) -> Audited:
     case = next(each for each in CASES if each.id == ident)
-    options = Options(purpose=Purpose(case.purpose) if case.purpose else None, daily_volume=case.daily_volume)
+    options = Subject(purpose=Purpose(case.purpose) if case.purpose else None, daily_volume=case.daily_volume)
     sample = Sample(f"{ident}.eml", data=_mail(case)) if case.mail else None
     ports = replace(open_ports(PortSettings(offline=True)), dns=_zones(case), clock=FixedClock(NOW), sources=("zone",))
-    audited = asyncio.run(gather_facts(Job(case.domain, sample, options), ports))
+    audited = asyncio.run(gather_facts(replace(options, domain=case.domain, sample=sample), ports))
     assert audited.crashes == ()
     return audited
 

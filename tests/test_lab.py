@@ -14,6 +14,7 @@ import pytest
 
 from benchmarks.lab import GONE_VENDORS, Kind, Lab, write
 from benchmarks.nameserver import serving, wire_reply
+from deliverability.inputs import Subject
 from deliverability.model.facts import FactSet, Unknown, records_of
 from deliverability.ports.base import Failed, Found
 from deliverability.ports.dns import LiveResolver
@@ -23,7 +24,6 @@ from deliverability.ports.servers import parse_server
 from deliverability.ports.static import StaticResolver
 from deliverability.ports.wire import query, reply
 from deliverability.runs.engine import gather_facts
-from deliverability.runs.job import Job
 from deliverability.runs.rules import load_rules
 from tests.dnsserver import DnsServer
 
@@ -37,7 +37,7 @@ def of_kind(kind: Kind, count: int = 3) -> list[int]:
 
 
 async def facts_of(number: int) -> FactSet:
-    return (await gather_facts(Job(LAB.name(number)), Ports(LAB))).facts
+    return (await gather_facts(Subject(LAB.name(number)), Ports(LAB))).facts
 
 
 def test_the_same_seed_makes_the_same_domains_however_many_and_whatever_was_asked_before():

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from deliverability.auditors import catalogue
+from deliverability.inputs import Sample, Subject
 from deliverability.judge.engine import Selection
 from deliverability.model.facts import FactSet, Purpose, records_of
 from deliverability.model.report import Outcome, Report
@@ -19,7 +20,6 @@ from deliverability.ports.clock import FixedClock
 from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
 from deliverability.runs.engine import Audited, Extras, full_report, gather_facts
-from deliverability.runs.job import Job, Options, Sample
 from deliverability.runs.rules import load_rules
 from deliverability.words.sentences import sentences
 from tests.cli.test_cli import Deliv, deliv  # noqa: F401 - a fixture
@@ -55,7 +55,7 @@ def own(folder: Path, name: str, text: str) -> RuleSet:
 async def audit(rules: RuleSet, message: EmailMessage | None = None) -> tuple[Audited, Report]:
     sample = Sample("mail.eml", data=message.as_bytes()) if message else None
     ports = Ports(StaticResolver(RECORDS), FixedClock(NOW), sources=("static",))
-    got = await gather_facts(Job("example.com", sample), ports, Extras(remedies=True), rules.knowledge)
+    got = await gather_facts(Subject("example.com", sample), ports, Extras(remedies=True), rules.knowledge)
     assert got.crashes == ()
     return got, (await full_report(got, rules, Selection())).report
 
@@ -81,7 +81,7 @@ async def test_a_remedy_knows_a_sender_of_ones_own(tmp_path: Path) -> None:
     key = {("acme-own._domainkey.example.com", "TXT"): [published(ed25519_key())]}
     records = {name: values for name, values in RECORDS.items() if name != ("example.com", "TXT")}
     ports = Ports(StaticResolver(records | key), FixedClock(NOW), sources=("static",))
-    job = Job("example.com", None, Options(purpose=Purpose.USERS))
+    job = Subject("example.com", purpose=Purpose.USERS)
     got = await gather_facts(job, ports, Extras(remedies=True), rules.knowledge)
     report = (await full_report(got, rules, Selection())).report
     (remedy,) = (each for each in report.remedies if each.rule == "SPF-001")

@@ -14,8 +14,8 @@ import pytest
 import deliverability
 from deliverability import (
     InputError,
-    Options,
     StaticResolver,
+    Subject,
     discover_dmarc,
     evaluate_spf,
     load_rules,
@@ -186,7 +186,7 @@ async def test_audit_over_zone_files_with_what_is_known_of_the_mail_as_json(tmp_
     zone = tmp_path / "example.com.zone"
     zone.write_text('$ORIGIN example.com.\n@ 60 IN SOA ns h 1 1 1 1 1\n@ 60 IN NS ns\n@ 60 IN TXT "v=spf1 -all"\n')
     ports = deliverability.open_ports(deliverability.PortSettings(zones=[zone]))
-    report = await deliverability.audit("example.com", ports=ports, options=Options(sending_ips=("192.0.2.25",)))
+    report = await deliverability.audit(Subject("Example.com.", sending_ips=("192.0.2.25",)), ports=ports)
     assert report.facts.value("spf.result") == "fail"
     assert json.loads(deliverability.render_json(report))["subject"]["domain"] == "example.com"
 

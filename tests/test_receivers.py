@@ -18,6 +18,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from deliverability.auditors import catalogue
+from deliverability.inputs import Sample, Subject
 from deliverability.judge.engine import Selection, judge
 from deliverability.judge.grade import assess, assessed
 from deliverability.model.codec import decode
@@ -38,7 +39,6 @@ from deliverability.ports.clock import FixedClock
 from deliverability.ports.open import PortSettings, open_ports
 from deliverability.render.rulepage import rule_page
 from deliverability.runs.engine import gather_facts
-from deliverability.runs.job import Job, Sample
 from deliverability.runs.rules import load_rules
 from tests import TESTS
 from tests.named_receivers import DATA, KINDS, NAMED, named_rules
@@ -68,7 +68,7 @@ BY_NAME: dict[str, dict[str, list[dict[str, Any]]]] = DATA["by-name"]
 def in_order() -> FactSet:
     """The facts of a mail with everything in order; neither purpose nor volume is given."""
     ports = replace(open_ports(PortSettings(zones=[GOLDEN / "good.zone"])), clock=FixedClock(NOW))
-    return asyncio.run(gather_facts(Job("good.example", Sample("good.eml", path=GOLDEN / "good.eml")), ports)).facts
+    return asyncio.run(gather_facts(Subject("good.example", Sample("good.eml", path=GOLDEN / "good.eml")), ports)).facts
 
 
 def laid_over(given: Mapping[str, Any]) -> FactSet:

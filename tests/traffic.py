@@ -15,10 +15,11 @@ from msgspec.structs import replace
 
 from deliverability.auditors import auditors, catalogue
 from deliverability.auditors.base import gather
+from deliverability.inputs import Subject
 from deliverability.judge.engine import Selection, judge
 from deliverability.judge.gate import gate_of
 from deliverability.mail.reader import Message
-from deliverability.model.facts import FactSet, Subject
+from deliverability.model.facts import FactSet
 from deliverability.model.gate import GateAnswer
 from deliverability.model.observed import (
     Facet,

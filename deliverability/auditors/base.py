@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from deliverability.auditors import auditor_named
+from deliverability.inputs import Subject
 from deliverability.model.codes import ABOUT, VERBATIM, Code, verbatim
 from deliverability.model.evidence import (
     ALIAS,
@@ -40,7 +41,6 @@ from deliverability.model.facts import (
     FactSpec,
     FactType,
     Reason,
-    Subject,
     Unknown,
     Value,
 )

@@ -6,16 +6,18 @@ from collections import OrderedDict
 from functools import cache
 from typing import Any
 
+from msgspec.structs import replace
+
 from deliverability.auditors import catalogue
 from deliverability.capture.store import AuditSummary, CaughtMail
 from deliverability.capture.worker import RoomSettings
+from deliverability.inputs import Subject, parse_domain
 from deliverability.judge.files import load_guide
 from deliverability.model.placeholders import LANGUAGES
 from deliverability.ports.open import open_ports
 from deliverability.render.formats import FORMAT_OF, WriterOptions
 from deliverability.runs.engine import Extras, Reported, report_on
 from deliverability.runs.exit import exit_code
-from deliverability.runs.job import Job
 from deliverability.runs.rules import rule_folders
 from deliverability.runs.saved import document_of
 from deliverability.view.report import ReportView
@@ -44,7 +46,7 @@ class CaptureRoom:
     async def reported(self, mail: CaughtMail) -> Reported:
         """The report, made now where it is not at hand. Raises InputError where the message cannot be read."""
         if mail.capture.id not in self._reported:
-            made = await self._report_on(Job(self.settings.domain, mail.sample, self.settings.options))
+            made = await self._report_on(replace(self.settings.subject, sample=mail.sample))
             self._reported[mail.capture.id] = made
             while len(self._reported) > _MOST_REPORTS:
                 self._reported.popitem(last=False)
@@ -57,13 +59,14 @@ class CaptureRoom:
 
     async def domain_report(self, domain: str, ending: str, lang: str) -> str:
         """The report of a domain without a message. Raises InputError where it cannot be one."""
-        return self.written(await self._report_on(Job(domain, options=self.settings.options)), ending, lang)
+        subject = replace(self.settings.subject, domain=parse_domain(domain))
+        return self.written(await self._report_on(subject), ending, lang)
 
-    async def _report_on(self, job: Job) -> Reported:
+    async def _report_on(self, subject: Subject) -> Reported:
         ports = open_ports(self.settings.ports)
         try:
-            wanted = Extras(remedies=True, html=job.sample is not None)
-            return await report_on(job, ports, self.rules, self.selection, wanted)
+            wanted = Extras(remedies=True, html=subject.sample is not None)
+            return await report_on(subject, ports, self.rules, self.selection, wanted)
         finally:
             await ports.close()
 

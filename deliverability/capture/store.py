@@ -20,12 +20,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from deliverability._files import PRIVATE, PRIVATE_FOLDER, move, write_whole
+from deliverability.inputs import Sample
 from deliverability.mail.captured import META, RAW
 from deliverability.model.codec import decode_detail, encode, json_text
 from deliverability.model.codes import Detail
 from deliverability.model.envelope import SmtpEnvelope
 from deliverability.model.errors import set_aside
-from deliverability.runs.job import Sample
 
 FACTS = "facts.json"
 KEEP, KEEP_DAYS = 200, 30

@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct, field
 
+from deliverability.inputs import Subject
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
 from deliverability.model.rules import Severity
 from deliverability.ports.open import PortSettings
-from deliverability.runs.job import Options
 
 if TYPE_CHECKING:
     from deliverability.capture.room import CaptureRoom
@@ -50,8 +50,7 @@ class RoomSettings(Struct, frozen=True):
     """How messages are audited: what `deliv audit` would be told. All of it travels to another process.
 
     Attributes:
-        domain: to audit every message for; None: its own.
-        options: what the user said of the mail.
+        subject: what every message is audited for; without a domain: for its own.
         ports: where answers come from.
         folders: the rule folders of the user.
         judging: loads the rules and says which of them and which receivers count.
@@ -59,8 +58,7 @@ class RoomSettings(Struct, frozen=True):
 
     """
 
-    domain: str | None = None
-    options: Options = field(default_factory=Options)
+    subject: Subject = Subject()
     ports: PortSettings = field(default_factory=PortSettings)
     folders: tuple[Path, ...] = ()
     judging: Callable[[], tuple[RuleSet, Selection]] = shipped_rules

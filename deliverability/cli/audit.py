@@ -34,5 +34,5 @@ def command(no_remedies: bool, second_opinion: bool, **params: Any) -> int:
         with rule_problems():
             inputs = read_inputs(params)
             judging = Judging.of(params, inputs.settings)
-        outputs = judging.outputs(len(inputs.jobs))
+        outputs = judging.outputs(len(inputs.subjects))
         return write_reports(inputs, judging, outputs, remedies=not no_remedies, second_opinion=second_opinion)

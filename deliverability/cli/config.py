@@ -40,7 +40,7 @@ def command(check: bool, schema: bool, file: Path) -> int:
 
 def _checked(file: Path, say: Phrases) -> str:
     """What the file asks for, in one line. Raises ConfigError with all that is wrong, and judge.files.RuleError."""
-    from deliverability.cli.inputs import options_of
+    from deliverability.cli.inputs import subject_of_settings
     from deliverability.config import at_lines, load
     from deliverability.inputs import SecretError, parse_domain, secret
     from deliverability.model.codes import ABOUT
@@ -53,7 +53,7 @@ def _checked(file: Path, say: Phrases) -> str:
     if wrong:
         raise at_lines(file, file.read_text("utf-8"), wrong)
     folder = file.absolute().parent
-    planned = subjects(settings, folder, parse_domain, lambda domain: options_of(settings, domain))
+    planned = subjects(settings, folder, parse_domain, lambda domain: subject_of_settings(settings, domain))
     warnings = [
         detail_words(ABOUT(what=subject.domain, detail=each), say) for subject in planned for each in subject.problems
     ]

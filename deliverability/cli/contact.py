@@ -75,7 +75,7 @@ def command(
         if output is not None and output.suffix.lower() not in _FORMS:
             raise InputError(NOT_THIS_FORM(file=str(output), forms=_FORMS))
         inputs = read_inputs({**params, "history": url})
-        if len(inputs.jobs) != 1:
+        if len(inputs.subjects) != 1:
             raise InputError(ONE_DOMAIN())
         with rule_problems():
             speaker = speaker_of(rules or inputs.settings.rules, lang)

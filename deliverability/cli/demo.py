@@ -43,18 +43,18 @@ def command(save: Path | None, **params: Any) -> int:
                 wrote(save / name)
             click.echo(say("demo.try", command=COMMAND))
             return 0
+        from deliverability.inputs import Sample, Subject
         from deliverability.model.facts import Purpose
         from deliverability.ports.clock import FixedClock
         from deliverability.ports.open import PortSettings, open_ports
-        from deliverability.runs.job import Job, Options, Sample
 
         with rule_problems():
             judging = Judging.of(params, Settings())
         sample = Sample(MESSAGE, path=folder / MESSAGE)
-        job = Job(DOMAIN, sample, Options(purpose=Purpose(PURPOSE), daily_volume=VOLUME))
+        subject = Subject(DOMAIN, sample, purpose=Purpose(PURPOSE), daily_volume=VOLUME)
         # The demo stands still at the time its message arrived, so that it always says the same.
         ports = replace(open_ports(PortSettings(zones=[folder / ZONE], keep_zones=True)), clock=FixedClock(ARRIVED))
-        inputs = Inputs([job], ports, Settings())
+        inputs = Inputs([subject], ports, Settings())
         outputs = judging.outputs(1)
         click.echo(say("demo.assumes", n=f"{VOLUME:,}", zone=ZONE, message=MESSAGE), err=True)
         write_reports(inputs, judging, outputs)

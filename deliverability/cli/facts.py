@@ -40,7 +40,7 @@ def command(output: Path | None, **params: Any) -> int:
         with rule_problems():
             inputs = read_inputs(params)
             knowledge = load_knowledge(rule_folders(inputs.settings.rules))
-        pieces = JsonPieces(len(inputs.jobs))
+        pieces = JsonPieces(len(inputs.subjects))
         with writing(output) as write:
 
             def each(audited: Audited) -> bool:

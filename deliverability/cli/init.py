@@ -30,12 +30,11 @@ def command(domains: tuple[str, ...], lang: str, output: Path, force: bool, **pa
 
     from deliverability.cli.inputs import ports_of, set_apart
     from deliverability.config import Settings
-    from deliverability.inputs import parse_domain
+    from deliverability.inputs import Subject, parse_domain
 
     with plain_errors():
         from deliverability._files import write_whole
         from deliverability.runs.engine import gather_facts
-        from deliverability.runs.job import Job, Options
         from deliverability.runs.stream import stream
         from deliverability.runs.weekly.init import Known, known, settings_file
 
@@ -44,18 +43,18 @@ def command(domains: tuple[str, ...], lang: str, output: Path, force: bool, **pa
         if not to_stdout and output.exists() and not force:
             raise InputError(SETTINGS_THERE(file=str(output)))
         ports = ports_of(params, Settings())
-        jobs = [Job(name, None, Options()) for name in names]
+        subjects = [Subject(name) for name in names]
         unread: list[str] = []
 
-        def lost(job: Job, error: Exception) -> None:
+        def lost(subject: Subject, error: Exception) -> None:
             """One of several cannot be looked at: the settings are written for the others."""
-            if len(jobs) == 1:
+            if len(subjects) == 1:
                 raise error
-            unread.append(set_apart(str(job.domain), error))
+            unread.append(set_apart(subject.domain, error))
 
         async def ask() -> list[Known]:
             try:
-                found = stream(jobs, lambda job: gather_facts(job, ports), lost=lost)
+                found = stream(subjects, lambda subject: gather_facts(subject, ports), lost=lost)
                 return [known(each.subject.domain, each.facts, lang) async for _, each in found]
             finally:
                 await ports.close()

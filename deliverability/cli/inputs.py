@@ -1,4 +1,4 @@
-"""Turns the input options and the settings file into jobs and ports."""
+"""Turns the input options and the settings file into subjects and ports."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from msgspec.structs import replace
 from deliverability.cli.ending import error_text, visible
 from deliverability.cli.language import language
 from deliverability.cli.types import DEFAULT_FILE
-from deliverability.config import MailSettings, Settings, kind_and_place, load
-from deliverability.inputs import is_plain, parse_domain
+from deliverability.config import Settings, kind_and_place, load
+from deliverability.inputs import Sample, Subject, is_plain, parse_domain
 from deliverability.mail.captured import envelope_beside
 from deliverability.model.codes import Code
 from deliverability.model.errors import IS_FOLDER, NO_SUCH_FILE, InputError, file_error, reason_of, set_aside
@@ -26,8 +26,7 @@ from deliverability.model.lists import ListSums
 from deliverability.ports.budget import SECONDS
 from deliverability.ports.open import PortSettings, SettingError, open_ports
 from deliverability.ports.ports import Permissions, Ports
-from deliverability.runs.job import Job, Options, Sample, plan
-from deliverability.runs.samples import with_samples
+from deliverability.runs.samples import plan, with_samples
 
 if TYPE_CHECKING:
     from datetime import date
@@ -59,7 +58,7 @@ _OPTIONS = {
 class Inputs(Struct, frozen=True):
     """What a run works on."""
 
-    jobs: list[Job]
+    subjects: list[Subject]
     ports: Ports
     settings: Settings
     record: Path | None = None
@@ -123,20 +122,19 @@ def _read_inputs(params: dict[str, Any]) -> Inputs:
         names = list(settings.names)
     if not names and not messages:
         raise InputError(NOTHING_TO_AUDIT())
-    options = options_given(params, settings, "")
     domains = []
     given: dict[str, str] = {}
     for name in names:
         given.setdefault(parse_domain(name), name)
     for domain, name in given.items():
-        own = options_given(params, settings, domain)
-        domains.append((domain, own if is_plain(name, domain) else replace(own, taken_from=_shown(name))))
+        own = subject_given(params, settings, domain)
+        domains.append(own if is_plain(name, domain) else replace(own, taken_from=_shown(name)))
     lists = lists_of(params, settings, params.get("blocklists") or ())
     ports = ports_of(params, settings, lists)
-    jobs = with_samples(plan(domains, _samples_of(messages, lost), options))
+    subjects = with_samples(plan(domains, _samples_of(messages, lost), subject_given(params, settings)))
     if lists is not None:
-        jobs = [replace(job, options=replace(job.options, lists_wanted=lists.wanted)) for job in jobs]
-    return Inputs(jobs, ports, settings, params["record"], lost)
+        subjects = [replace(each, lists_wanted=lists.wanted) for each in subjects]
+    return Inputs(subjects, ports, settings, params["record"], lost)
 
 
 def lists_of(params: Mapping[str, Any], settings: Settings, names: Sequence[str]) -> ListSetup | None:
@@ -162,8 +160,7 @@ def observed_inputs(
     Raises InputError and ConfigError as `read_inputs` does, HistoryError where the store cannot be read.
     """
     inputs = _with_reports(_read_inputs({**params, "domains": ()} if every else params), params, days)
-    jobs = [replace(job, options=replace(job.options, gate_to=to)) for job in inputs.jobs]
-    return replace(inputs, jobs=jobs)
+    return replace(inputs, subjects=[replace(each, gate_to=to) for each in inputs.subjects])
 
 
 def _with_reports(inputs: Inputs, params: dict[str, Any], days: int | None) -> Inputs:
@@ -171,7 +168,8 @@ def _with_reports(inputs: Inputs, params: dict[str, Any], days: int | None) -> I
 
     folder = (params["config"] or Path(DEFAULT_FILE)).absolute().parent
     how = observing(inputs.settings, folder, days, history=params.get("history"))
-    return replace(inputs, jobs=list(with_observed(inputs.jobs, how, inputs.ports.clock.now(), _tell_left_out)))
+    observed = with_observed(inputs.subjects, how, inputs.ports.clock.now(), _tell_left_out)
+    return replace(inputs, subjects=list(observed))
 
 
 def _tell_left_out(error: Exception) -> None:
@@ -238,15 +236,30 @@ def _is_mail(path: Path) -> bool:
         return False
 
 
-def options_of(settings: Settings, domain: str) -> Options:
-    """What the settings file alone says about a domain's mail. Raises InputError."""
+def subject_of_settings(settings: Settings, domain: str) -> Subject:
+    """A domain with what the settings file alone says about its mail. Raises InputError."""
     unsaid = ("ip", "mail_from", "helo", "selector", "purpose", "daily_volume", "dns_provider")
-    return options_given(dict.fromkeys(unsaid), settings, domain)
+    return subject_given(dict.fromkeys(unsaid), settings, domain)
 
 
-def options_given(params: dict[str, Any], settings: Settings, domain: str) -> Options:
-    """What the options, else the settings file, say about a domain's mail; empty: of any. Raises InputError."""
-    return replace(_options(params, settings.of(domain)), waivers=settings.waivers)
+def subject_given(params: dict[str, Any], settings: Settings, domain: str = "") -> Subject:
+    """A domain with what the options, else the settings file, say about its mail; empty: any. Raises InputError."""
+    own = settings.of(domain)
+    purpose = params["purpose"] or own.purpose
+    return Subject(
+        domain,
+        selectors=tuple(params["selector"] or own.selectors),
+        sending_ips=tuple(params["ip"] or own.sending_ips),
+        mail_from=own.mail_from if params["mail_from"] is None else params["mail_from"],
+        helo=params["helo"] or own.helo,
+        purpose=Purpose(purpose) if purpose else None,
+        daily_volume=own.daily_volume if params["daily_volume"] is None else params["daily_volume"],
+        waivers=settings.waivers,
+        dns_provider=params["dns_provider"] or own.dns_provider,
+        rare=own.rare,
+        list_sums=_list_sums(own.list_check),
+        warm_up=_warm_up(own.warm_up),
+    )
 
 
 def _names_of(lines: Iterable[str], lost: list[str]) -> list[str]:
@@ -330,25 +343,6 @@ def _refuse_other(name: str, data: bytes) -> None:
         wrong = _OTHERS[kind](name=name)
     if wrong is not None:
         raise InputError(wrong)
-
-
-def _options(params: dict[str, Any], settings: MailSettings) -> Options:
-    mail_from = params["mail_from"] if params["mail_from"] is not None else settings.mail_from
-    helo = params["helo"] or settings.helo
-    purpose = params["purpose"] or settings.purpose
-    volume = params["daily_volume"] if params["daily_volume"] is not None else settings.daily_volume
-    return Options(
-        selectors=tuple(params["selector"] or settings.selectors),
-        sending_ips=tuple(params["ip"] or settings.sending_ips),
-        mail_from=mail_from,
-        helo=helo,
-        purpose=Purpose(purpose) if purpose else None,
-        daily_volume=volume,
-        dns_provider=params["dns_provider"] or settings.dns_provider,
-        rare=settings.rare,
-        list_sums=_list_sums(settings.list_check),
-        warm_up=_warm_up(settings.warm_up),
-    )
 
 
 def _list_sums(path: str | None) -> ListSums | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec.structs import replace
 
 from deliverability.cli.command import Command
 from deliverability.cli.language import language
@@ -185,18 +186,17 @@ def _room_settings(domain: str | None, settings: Settings, params: dict[str, Any
     from functools import partial
 
     from deliverability.capture.worker import RoomSettings
-    from deliverability.cli.inputs import in_our_words, options_given, port_settings
+    from deliverability.cli.inputs import in_our_words, port_settings, subject_given
     from deliverability.cli.judging import threshold
     from deliverability.inputs import parse_domain
     from deliverability.ports.open import PortSettings
 
-    name = parse_domain(domain) if domain else None
+    name = parse_domain(domain) if domain else ""
     folders = tuple(params["rules"]) or settings.rules
     with in_our_words():
         ports = PortSettings(**port_settings({**params, "timeout": None}, settings))
     return RoomSettings(
-        domain=name,
-        options=options_given(params, settings, name or ""),
+        subject=subject_given(params, settings, name),
         ports=ports,
         folders=folders,
         judging=partial(prepared, settings, folders, {each: params[each] for each in ("receiver", "select", "ignore")}),
@@ -245,17 +245,16 @@ def _once(domain: str | None, settings: Settings, where: ListenSettings, params:
     """Receive, then audit as `deliv audit` does what it is given as files."""
     from deliverability.capture.serve import caught
     from deliverability.capture.service import CaptureService
-    from deliverability.cli.inputs import Inputs, options_given, ports_of
+    from deliverability.cli.inputs import Inputs, ports_of, subject_given
     from deliverability.cli.judging import Judging
     from deliverability.cli.running import write_reports
     from deliverability.inputs import parse_domain
     from deliverability.runs.exit import worst_exit_code
-    from deliverability.runs.job import Job
 
     with rule_problems():
         judging = Judging.of(params, settings)
-    name = parse_domain(domain) if domain else None
-    options = options_given(params, settings, name or "")
+    name = parse_domain(domain) if domain else ""
+    subject = subject_given(params, settings, name)
     ports = ports_of({**params, "timeout": None}, settings)
     number, seconds = params["expect"] or 1, params["timeout"] or 60.0
     outputs = judging.outputs(number)
@@ -276,6 +275,6 @@ def _once(domain: str | None, settings: Settings, where: ListenSettings, params:
         )
     if not mails:
         return 3
-    inputs = Inputs([Job(name, each.sample, options) for each in mails], ports, settings)
+    inputs = Inputs([replace(subject, sample=each.sample) for each in mails], ports, settings)
     code = write_reports(inputs, judging, outputs)
     return worst_exit_code((code, 3 if len(mails) < number else 0))

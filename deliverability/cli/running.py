@@ -16,13 +16,13 @@ from deliverability.cli import ending
 from deliverability.cli.inputs import Inputs
 from deliverability.cli.language import language
 from deliverability.cli.progress import CLEAR, on_terminal, progress
+from deliverability.inputs import Subject
 from deliverability.judge.engine import Selection, judge_of
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError, set_aside
 from deliverability.model.report import Report
 from deliverability.runs.engine import Audited, Extras, Reported, gather_facts, report_on
 from deliverability.runs.exit import worst_exit_code
-from deliverability.runs.job import Job
 from deliverability.runs.stream import collecting_seldom, stream
 
 if TYPE_CHECKING:
@@ -105,11 +105,11 @@ async def _done_meanwhile(steps: Sequence[Callable[[], None]]) -> None:
             step()
 
 
-def _lost(inputs: Inputs) -> Callable[[Job, Exception], None]:
-    def lost(job: Job, error: Exception) -> None:
-        if len(inputs.jobs) == 1:
+def _lost(inputs: Inputs) -> Callable[[Subject, Exception], None]:
+    def lost(subject: Subject, error: Exception) -> None:
+        if len(inputs.subjects) == 1:
             raise error
-        inputs.set_apart(job.domain or (job.sample.name if job.sample else ""), error)
+        inputs.set_apart(subject.name, error)
 
     return lost
 
@@ -125,21 +125,21 @@ def _tell_crashes(audited: Audited) -> None:
 
 def _run(
     inputs: Inputs,
-    work: Callable[[Job], Coroutine[Any, Any, S]],
+    work: Callable[[Subject], Coroutine[Any, Any, S]],
     each: Callable[[S], T],
     meanwhile: Sequence[Callable[[], None]] = (),
 ) -> list[T]:
     results: list[T] = []
 
     async def go(tick: Callable[[], None]) -> None:
-        many = len(inputs.jobs) > 1
+        many = len(inputs.subjects) > 1
         done = asyncio.create_task(_done_meanwhile(meanwhile))
         try:
             with collecting_seldom() if many else nullcontext():
                 lost = _lost(inputs)
-                async for job, got in stream(inputs.jobs, work, lost=lost):
+                async for subject, got in stream(inputs.subjects, work, lost=lost):
                     # Where its report cannot be written at all, nothing of the others can be either.
-                    with set_aside(partial(lost, job), but=(InputError, OSError)):
+                    with set_aside(partial(lost, subject), but=(InputError, OSError)):
                         results.append(each(got))
                     tick()
         finally:
@@ -148,9 +148,8 @@ def _run(
 
     if not on_terminal():
         asyncio.run(go(lambda: None))
-    elif len(inputs.jobs) == 1:
-        job = inputs.jobs[0]
-        name = ending.visible(job.domain or (job.sample.name if job.sample else ""))
+    elif len(inputs.subjects) == 1:
+        name = ending.visible(inputs.subjects[0].name)
         label = language().say("cli.auditing-one", name=name)
         click.echo(label, err=True, nl=False)
         try:
@@ -158,7 +157,7 @@ def _run(
         finally:
             click.echo(CLEAR, err=True, nl=False)
     else:
-        with progress(len(inputs.jobs)) as shown:
+        with progress(len(inputs.subjects)) as shown:
             asyncio.run(go(lambda: shown.tick(time.monotonic())))
     if inputs.record is not None:
         from deliverability import __version__

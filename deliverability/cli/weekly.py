@@ -83,10 +83,10 @@ def command(**params: Any) -> int:
 
 def _plan(params: dict[str, Any], settings: Any, folder: Path, history: str) -> Plan:
     """Raises InputError and judge.files.RuleError."""
-    from deliverability.cli.inputs import lists_of, options_of, ports_of
+    from deliverability.cli.inputs import lists_of, ports_of, subject_of_settings
     from deliverability.cli.intake import intake_of
     from deliverability.cli.judging import selection_of, threshold
-    from deliverability.inputs import parse_domain
+    from deliverability.inputs import Subject, parse_domain
     from deliverability.runs.observing import observing
     from deliverability.runs.rules import load_rules
     from deliverability.runs.weekly.plan import DEFAULT_OUTPUT, subjects
@@ -97,10 +97,12 @@ def _plan(params: dict[str, Any], settings: Any, folder: Path, history: str) -> 
     wanted = lists.wanted if lists else None
     ports = ports_of(params, settings, lists)
     fail_on = params["fail_on"] or settings.fail_on
+
+    def asked(domain: str) -> Subject:
+        return replace(subject_of_settings(settings, domain), lists_wanted=wanted)
+
     return Plan(
-        subjects=subjects(
-            settings, folder, parse_domain, lambda domain: replace(options_of(settings, domain), lists_wanted=wanted)
-        ),
+        subjects=subjects(settings, folder, parse_domain, asked),
         ports=ports,
         rules=rules,
         selection=selection_of(settings, rules),

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import date
 from enum import StrEnum
 from typing import NamedTuple
 
 from msgspec import Struct, field
 
-from deliverability.model.blocklists import ListsWanted
 from deliverability.model.codes import NOT_COLLECTED, Detail
-from deliverability.model.deliveries import Deliveries
-from deliverability.model.envelope import SmtpEnvelope
-from deliverability.model.lists import ListSums
-from deliverability.model.observed import Observed, SourceWord
 from deliverability.model.paths import PATHS, FactPath
 
 
@@ -243,68 +237,6 @@ class SampleSeen(Struct, frozen=True):
     signs: tuple[str, ...] = ()
     address: str = ""
     signers: tuple[str, ...] = ()
-
-
-class Subject(Struct, frozen=True):
-    """What is audited, as the user gave it.
-
-    Attributes:
-        domain: A-label of the audited domain, lower case, no trailing dot.
-        message: raw bytes of a sample message, or None.
-        message_name: how the report names the message (file name or ``-``).
-        selectors: DKIM selectors to look up besides those of the message.
-        sending_ips: addresses that send for the domain.
-        mail_from: envelope sender given by option; the empty string is the null reverse-path; None: not given.
-        helo: HELO/EHLO name given by option, or None.
-        purpose: see Purpose; None: not given.
-        daily_volume: messages a day, or None.
-        waivers: findings that the user accepts.
-        keys_seen: DKIM keys of earlier runs, where a history is kept.
-        dns_provider: id of the DNS provider where its zone is kept, or None.
-        observed: what receivers reported about it, where reports are read.
-        deliveries: what became of its mail, where bounces, events, logs or numbers of receivers are read.
-        source_words: the user's words on sources.
-        rare: runs of mail that come seldom, each ``YYYY-MM-DD what``; None: not said, empty: there are none.
-        stage_seen: the DMARC stage that the newest earlier run saw, and since when, where a history is kept.
-        list_sums: what the last check of its list of recipients found; None: no list was checked.
-        warm_up: the steps of a warm-up plan, day and messages; empty: there is none.
-        rua_since: ISO date since when they have seen an address for reports.
-        gate_to: the DMARC policy that the user wants to go to: quarantine or reject; None: the next one.
-        taken_from: the web or mail address that the domain was taken out of; None: it was given by itself.
-        envelope: what our own SMTP server saw of the message; None: it did not come that way.
-        lists_wanted: the block lists to ask; None: none is.
-        samples: the messages of the domain in this run, its own among them; empty: there are not several.
-
-    """
-
-    domain: str
-    message: bytes | None = None
-    message_name: str = ""
-    selectors: tuple[str, ...] = ()
-    sending_ips: tuple[str, ...] = ()
-    mail_from: str | None = None
-    helo: str | None = None
-    purpose: Purpose | None = None
-    daily_volume: int | None = None
-    waivers: tuple[Waiver, ...] = ()
-    keys_seen: tuple[KeySeen, ...] = ()
-    dns_provider: str | None = None
-    observed: Observed | None = None
-    deliveries: Deliveries | None = None
-    source_words: tuple[SourceWord, ...] = ()
-    rare: tuple[str, ...] | None = None
-    list_sums: ListSums | None = None
-    warm_up: tuple[tuple[date, int], ...] = ()
-    stage_seen: StageSeen | None = None
-    rua_since: str | None = None
-    gate_to: str | None = None
-    taken_from: str | None = None
-    envelope: SmtpEnvelope | None = None
-    lists_wanted: ListsWanted | None = None
-    samples: tuple[SampleSeen, ...] = ()
-
-    def __repr__(self) -> str:  # asyncio writes out what a task returns: no octets of a message
-        return f"Subject({self.domain!r}, message_name={self.message_name!r})"
 
 
 class FactSet(Struct, frozen=True):

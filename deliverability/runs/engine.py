@@ -12,13 +12,13 @@ from msgspec.structs import replace
 
 from deliverability import __version__
 from deliverability.auditors import auditors, catalogue
+from deliverability.inputs import Sample, Subject, parse_domain
 from deliverability.model.answer import FindingId
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
-from deliverability.model.facts import FactSet, Subject, Value
+from deliverability.model.facts import FactSet, Value
 from deliverability.model.opinion import SecondOpinion
 from deliverability.model.report import SCHEMA_VERSION, Assessment, Finding, Note, Report, Run
-from deliverability.runs.job import Job, Options, Sample
 from deliverability.runs.notes import notes_on
 from deliverability.runs.rules import load_rules
 
@@ -82,7 +82,7 @@ class Audited(Struct, frozen=True):
 
 
 async def gather_facts(
-    job: Job, run_ports: Ports, extras: Extras = NOTHING_MORE, knowledge: Knowledge | None = None
+    subject: Subject, run_ports: Ports, extras: Extras = NOTHING_MORE, knowledge: Knowledge | None = None
 ) -> Audited:
     """Collect the facts of one subject; without `knowledge` things are looked up in what is shipped.
 
@@ -93,40 +93,17 @@ async def gather_facts(
 
     message: Message | None = None
     data: bytes | None = None
-    if job.sample is not None:
-        data = job.sample.read()
+    domain, purpose, sample = subject.domain, subject.purpose, subject.sample
+    if sample is not None:
+        data = sample.read()
         message = await asyncio.to_thread(_read, data)
-    domain = job.domain or (_own_domain(message) if message else None)
+        domain = domain or _own_domain(message) or ""
+        purpose = sample.purpose or purpose
     if domain and run_ports.zones is not None:
         run_ports.zones.check([domain])
-    options = job.options
-    subject = Subject(
-        domain=domain or "",
-        message=data,
-        message_name=job.sample.name if job.sample else "",
-        selectors=options.selectors,
-        sending_ips=options.sending_ips,
-        mail_from=options.mail_from,
-        helo=options.helo,
-        purpose=(job.sample.purpose if job.sample else None) or options.purpose,
-        daily_volume=options.daily_volume,
-        waivers=options.waivers,
-        keys_seen=options.keys_seen,
-        dns_provider=options.dns_provider and _known_provider(options.dns_provider, knowledge),
-        observed=options.observed,
-        deliveries=options.deliveries,
-        source_words=options.source_words,
-        rare=options.rare,
-        list_sums=options.list_sums,
-        warm_up=options.warm_up,
-        stage_seen=options.stage_seen,
-        rua_since=options.rua_since,
-        gate_to=options.gate_to,
-        taken_from=options.taken_from,
-        envelope=job.sample.envelope if job.sample else None,
-        lists_wanted=options.lists_wanted,
-        samples=options.samples,
-    )
+    if subject.dns_provider:
+        _check_provider(subject.dns_provider, knowledge)
+    subject = replace(subject, domain=domain, purpose=purpose)
     ports = run_ports.of_subject(domain) if domain else run_ports.without_domain()
     every = auditors()
     gathered = await gather(every, subject, ports, message, knowledge=knowledge)
@@ -144,14 +121,13 @@ async def gather_facts(
     return Audited(subject, gathered.facts, started, ports.sources, gathered.crashes, basis, opinion, html)
 
 
-def _known_provider(ident: str, knowledge: Knowledge | None) -> str:
+def _check_provider(ident: str, knowledge: Knowledge | None) -> None:
     """Raises InputError where the rule folders know no such DNS provider."""
     from deliverability.knowledge import shipped
 
     known = (knowledge or shipped()).dns_providers
     if ident not in known:
         raise InputError(NO_DNS_PROVIDER(name=ident, known=tuple(known)))
-    return ident
 
 
 def _read(data: bytes) -> Message:
@@ -277,10 +253,10 @@ async def _with_remedies(report: Report, basis: Basis, rules: RuleSet, selection
 
 
 async def report_on(
-    job: Job, ports: Ports, rules: RuleSet, selection: Selection, extras: Extras = NOTHING_MORE
+    subject: Subject, ports: Ports, rules: RuleSet, selection: Selection, extras: Extras = NOTHING_MORE
 ) -> Reported:
     """Gather, judge and rehearse. Raises InputError as `gather_facts` does."""
-    audited = await gather_facts(job, ports, extras, rules.knowledge)
+    audited = await gather_facts(subject, ports, extras, rules.knowledge)
     reported = await full_report(audited, rules, selection)
     if extras.basis:
         return Reported(replace(reported.audited, basis=audited.basis), reported.report)
@@ -288,17 +264,17 @@ async def report_on(
 
 
 async def audit(
-    domain: str | None = None,
+    subject: Subject | str = "",
     *,
     message: bytes | None = None,
     ports: Ports | None = None,
     rules: RuleSet | None = None,
-    options: Options | None = None,
     remedies: bool = True,
     second_opinion: bool = False,
 ) -> Report:
     """Audit one domain, one message, or both together: the public call for programs.
 
+    `subject`: the domain, or a Subject, which also holds what is known of its mail.
     Without `remedies` nothing is rehearsed, and the report has findings only. With `second_opinion` it lists where
     checkdmarc and dkimpy say something else on the same answers and octets.
 
@@ -307,13 +283,17 @@ async def audit(
     from deliverability.judge.engine import Selection
     from deliverability.ports.open import open_ports
 
-    if domain is None and message is None:
+    asked = Subject(subject) if isinstance(subject, str) else subject
+    if message is not None:
+        asked = replace(asked, sample=Sample("message", data=message))
+    if asked.domain:
+        asked = replace(asked, domain=parse_domain(asked.domain))
+    elif asked.sample is None:
         raise InputError(NO_SUBJECT())
-    job = Job(domain, Sample("message", data=message) if message is not None else None, options or Options())
     chosen = ports or open_ports()
     try:
         extras = Extras(remedies, second_opinion)
-        return (await report_on(job, chosen, rules or load_rules(), Selection(), extras)).report
+        return (await report_on(asked, chosen, rules or load_rules(), Selection(), extras)).report
     finally:
         if ports is None:
             await chosen.close()

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from deliverability.inputs import Subject
 from deliverability.model.blocklists import ListingSeen, ListsSeen
 from deliverability.model.facts import records_of, texts_of
-from deliverability.runs.job import Options
 
 if TYPE_CHECKING:
     from deliverability.history.store import History, Point
@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 _RUNS = 60  # earlier ones that are looked at
 
 
-def with_lists_seen(options: Options, domain: str, history: History, running: str = "") -> Options:
-    """The options with what earlier runs saw of blocklists, where any are asked.
+def with_lists_seen(subject: Subject, history: History, running: str = "") -> Subject:
+    """The subject with what earlier runs saw of blocklists, where any are asked.
 
     `running`: start of a run that is not over; what it keeps is not of before. Raises HistoryError.
     """
-    if options.lists_wanted is None:
-        return options
-    return replace(options, lists_wanted=replace(options.lists_wanted, seen=_lists_seen(history, domain, running)))
+    wanted = subject.lists_wanted
+    if wanted is None:
+        return subject
+    return replace(subject, lists_wanted=replace(wanted, seen=_lists_seen(history, subject.domain, running)))
 
 
 def _lists_seen(history: History, domain: str, running: str) -> ListsSeen | None:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
+from deliverability.inputs import Subject
 from deliverability.model.deliveries import CauseSeen, Deliveries
 from deliverability.model.errors import set_aside
 from deliverability.model.facts import StageSeen, texts_of
 from deliverability.model.observed import SourceWord
 from deliverability.protocols.dmarc.psl import registrable_domain
-from deliverability.runs.job import Job, Options
 from deliverability.runs.listed import with_lists_seen
 
 if TYPE_CHECKING:
@@ -81,33 +81,30 @@ def one_subject(lost: Callable[[Exception], None], *but: type[Exception]) -> Ite
 
 
 def with_observed(
-    jobs: Iterable[Job],
+    subjects: Iterable[Subject],
     how: Observing,
     now: datetime,
     lost: Callable[[Exception], None] = lambda error: None,
-) -> Iterator[Job]:
-    """The jobs with what the store knows of their domains; as they are where there is no store, or none of them in it.
+) -> Iterator[Subject]:
+    """The subjects with what the store knows of their domains; as they are where it is not there or knows none of them.
 
     `lost`: is told where what is kept of one cannot be read, which then goes without. Raises HistoryError where the
     store cannot be read.
     """
     from deliverability.history.store import History, missing_file
 
-    jobs = list(jobs)
+    subjects = list(subjects)
     if missing_file(how.url, folder=how.folder) is not None:
-        yield from (replace(job, options=replace(job.options, source_words=how.words)) for job in jobs)
+        yield from (replace(each, source_words=how.words) for each in subjects)
         return
     history = History.open(how.url, folder=how.folder)
     try:
         observer = Observer(history, how, now)
-        for job in jobs:
-            if job.domain is None:
-                yield job
-                continue
-            with one_subject(lost):
-                options = observer.observed(job.options, job.domain)
-                job = replace(job, options=with_lists_seen(options, job.domain, history))
-            yield job
+        for subject in subjects:
+            if subject.domain:
+                with one_subject(lost):
+                    subject = with_lists_seen(observer.observed(subject), history)
+            yield subject
     finally:
         history.close()
 
@@ -140,23 +137,23 @@ class Observer:
         home = registrable_domain(domain)
         return home in self._reported or home in self._fared or EVERY in self._fared
 
-    def observed(self, options: Options, domain: str) -> Options:
-        """The options with what is known of the domain. Raises HistoryError."""
+    def observed(self, subject: Subject) -> Subject:
+        """The subject with what is known of its domain. Raises HistoryError."""
         from deliverability.history.window import window
 
         how = self._how
-        words = replace(options, source_words=how.words)
-        if not self.knows(domain):
-            return words
-        home = registrable_domain(domain)
-        words = replace(words, deliveries=self._deliveries(home))
+        known = replace(subject, source_words=how.words)
+        if not self.knows(subject.domain):
+            return known
+        home = registrable_domain(subject.domain)
+        known = replace(known, deliveries=self._deliveries(home))
         if home not in self._reported:
-            return words
+            return known
         seen = window(self._history, home, how.days, how.trust, self._now)
         if seen.first_report is None:
-            return words
-        stage, rua = self._seen_before(domain)
-        return replace(words, observed=seen, stage_seen=stage, rua_since=rua)
+            return known
+        stage, rua = self._seen_before(subject.domain)
+        return replace(known, observed=seen, stage_seen=stage, rua_since=rua)
 
     def _deliveries(self, home: str) -> Deliveries | None:
         """What became of the mail of an organizational domain; None where nothing is kept of it."""

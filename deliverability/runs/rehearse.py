@@ -10,12 +10,13 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from deliverability.auditors.base import Auditor, Execution, gather
+from deliverability.inputs import Subject
 from deliverability.judge.engine import Selection, judge_of
 from deliverability.judge.gate import gate_of
 from deliverability.judge.grade import assess, holding
 from deliverability.judge.plan import ReceiverStates, receiver_states, taken_by_step, touches, without
 from deliverability.model.answer import FindingId, PlanStep
-from deliverability.model.facts import Catalogue, FactSet, Subject, Unknown
+from deliverability.model.facts import Catalogue, FactSet, Unknown
 from deliverability.model.report import (
     GRADES,
     Assessment,

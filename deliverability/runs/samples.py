@@ -1,4 +1,6 @@
-"""Reads what several messages of one domain tell of each other: which kinds of mail there are, and what sends each."""
+"""Pairs domains with messages, and reads what several messages of one domain tell of each other: which kinds of mail
+there are, and what sends each.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from deliverability.inputs import Sample, Subject
 from deliverability.model.errors import set_aside
 from deliverability.model.facts import Purpose, SampleSeen
-from deliverability.runs.job import Job, Sample
 
 if TYPE_CHECKING:
     from deliverability.mail.reader import Message
@@ -21,27 +23,50 @@ _MAX_SIGNERS = 10
 AUTO_GENERATED = "auto-generated"
 
 
-def with_samples(jobs: Sequence[Job]) -> list[Job]:
-    """The jobs, each told of all messages of its domain where there are several.
+def plan(domains: Sequence[Subject], samples: Sequence[Sample], other: Subject) -> list[Subject]:
+    """Pair domains and messages: one report each.
+
+    A single domain takes every message. Among several, a message goes to the domain that its author domain is or
+    lies below; one that fits none is audited for its own author domain, as `other` says.
+    """
+    if not domains:
+        return [replace(other, sample=sample) for sample in samples]
+    if len(domains) == 1:
+        return [replace(domains[0], sample=sample) for sample in samples] or [domains[0]]
+    from deliverability.mail.origin import domain_of_head
+
+    taken: dict[str, list[Sample]] = {each.domain: [] for each in domains}
+    strays: list[Sample] = []
+    for sample in samples:
+        author = domain_of_head(sample.read()) or ""
+        fitting = [domain for domain in taken if author == domain or author.endswith(f".{domain}")]
+        taken[max(fitting, key=len)].append(sample) if fitting else strays.append(sample)
+    paired = [replace(each, sample=sample) for each in domains for sample in (taken[each.domain] or (None,))]
+    return paired + [replace(other, sample=sample) for sample in strays]
+
+
+def with_samples(subjects: Sequence[Subject]) -> list[Subject]:
+    """The subjects, each told of all messages of its domain where there are several.
 
     A message that cannot be read tells nothing here; what is the matter with it is told where it is audited.
     """
-    every = list(jobs)
-    if sum(job.sample is not None for job in jobs) < 2:
+    every = list(subjects)
+    if sum(each.sample is not None for each in subjects) < 2:
         return every
     from deliverability.mail.origin import domain_of_head
 
     by_domain: defaultdict[str, list[tuple[int, SampleSeen]]] = defaultdict(list)
-    for place, job in enumerate(jobs):
-        if job.sample is not None:
+    for place, subject in enumerate(subjects):
+        if subject.sample is not None:
             with set_aside(lambda error: None):
-                domain = job.domain or domain_of_head(job.sample.read())
+                domain = subject.domain or domain_of_head(subject.sample.read())
                 if domain and len(by_domain[domain]) < MAX_SAMPLES:
-                    by_domain[domain].append((place, sample_seen(job.sample.name, job.sample, job.options.purpose)))
+                    seen = sample_seen(subject.sample.name, subject.sample, subject.purpose)
+                    by_domain[domain].append((place, seen))
     for found in by_domain.values():
-        seen = several([each for _, each in found])
+        together = several([each for _, each in found])
         for place, _ in found:
-            every[place] = replace(jobs[place], options=replace(jobs[place].options, samples=seen))
+            every[place] = replace(subjects[place], samples=together)
     return every
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from deliverability.inputs import Sample, Subject
 from deliverability.model.codec import decode_facts, encode_facts
-from deliverability.model.facts import FactSet, Subject, Unknown
+from deliverability.model.facts import FactSet, Unknown
 from deliverability.runs.engine import Audited
 
 
@@ -25,9 +26,10 @@ def audited_of(document: Any) -> Audited:
     facts = decode_facts(document)
     about = document.get("subject") if isinstance(document.get("subject"), dict) else {}
     domain = about.get("domain") or facts.value("subject.domain")
+    message = str(about.get("message") or "")
     sources = about.get("sources")
     return Audited(
-        Subject(str(domain) if isinstance(domain, str) else "", message_name=str(about.get("message") or "")),
+        Subject(domain if isinstance(domain, str) else "", Sample(message) if message else None),
         facts,
         str(about.get("started") or ""),
         tuple(str(each) for each in sources) if isinstance(sources, list) else (),

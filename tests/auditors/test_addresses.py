@@ -8,10 +8,11 @@ import pytest
 
 from deliverability.auditors import addresses
 from deliverability.auditors.base import gather
+from deliverability.inputs import Sample, Subject
 from deliverability.mail.addresses import to_a_label
 from deliverability.mail.reader import read
 from deliverability.mail.scripts import is_highly_restrictive, unicode_labels
-from deliverability.model.facts import FactSet, Reason, Subject, Unknown
+from deliverability.model.facts import FactSet, Reason, Unknown
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.ports import Ports
 from tests.auditors.test_message import DeadResolver
@@ -27,7 +28,7 @@ async def audit(raw: str | None, **given: Any) -> FactSet:
     octets = raw.encode() if raw is not None else None
     gathered = await gather(
         [stating(facts), addresses.audit],
-        Subject("example.com", message=octets),
+        Subject("example.com", sample=Sample("", data=octets)),
         Ports(DeadResolver(), FixedClock(NOW)),
         read(octets) if octets is not None else None,
     )

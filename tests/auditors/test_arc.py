@@ -13,9 +13,10 @@ import pytest
 from deliverability import verify_arc
 from deliverability.auditors import arc
 from deliverability.auditors.base import gather
+from deliverability.inputs import Subject
 from deliverability.mail.reader import read
 from deliverability.model.codes import ABOUT, VERBATIM, Detail
-from deliverability.model.facts import Reason, Subject, Unknown
+from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import Answer, Failed
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.ports import Ports

@@ -23,10 +23,11 @@ from deliverability.auditors.base import (
     gather,
     spec,
 )
+from deliverability.inputs import Subject
 from deliverability.judge.engine import Selection
 from deliverability.model.codes import ABOUT, VERBATIM, failed_question
 from deliverability.model.evidence import ALIAS, NO_NAME, NO_RECORD, failure
-from deliverability.model.facts import FactType, Reason, Subject, Unknown
+from deliverability.model.facts import FactType, Reason, Unknown
 from deliverability.ports.base import Absent, Failed, Found, unknown_from
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.ports import Ports

@@ -9,9 +9,10 @@ import pytest
 
 from deliverability.auditors import bimi, message
 from deliverability.auditors.base import gather
+from deliverability.inputs import Subject
 from deliverability.mail.reader import read
 from deliverability.model.codes import VERBATIM, Input, needs
-from deliverability.model.facts import Reason, Subject, Unknown
+from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import Fetched, NoPage, Page, Resolver
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.nobody import OFFLINE

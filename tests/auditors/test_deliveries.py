@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from deliverability.auditors import deliveries, gmail, snds
 from deliverability.auditors.base import gather
+from deliverability.inputs import Subject
 from deliverability.model.deliveries import (
     CauseDay,
     CauseSeen,
@@ -21,7 +22,7 @@ from deliverability.model.deliveries import (
     DeliveryResult,
     ValueDay,
 )
-from deliverability.model.facts import FactSet, Reason, Subject, Unknown, Value
+from deliverability.model.facts import FactSet, Reason, Unknown, Value
 from deliverability.ports.base import Resolver
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.ports import Ports

@@ -18,9 +18,10 @@ from deliverability.auditors.dkim import (
     PROVIDES,
     selector_date,
 )
+from deliverability.inputs import Sample, Subject
 from deliverability.knowledge import shipped
 from deliverability.mail.reader import read
-from deliverability.model.facts import FactType, KeySeen, Reason, Subject, Unknown, Value
+from deliverability.model.facts import FactType, KeySeen, Reason, Unknown, Value
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.ports import Ports
 from deliverability.protocols.dkim.tags import TAG_BASE64
@@ -49,7 +50,8 @@ async def run(
     async def stand_in(ctx: Context) -> None:
         ctx.put("message.from_domain", author if message is not None else Unknown(Reason.NO_MESSAGE))
 
-    subject = Subject(domain, message, "sample.eml" if message else "", selectors, keys_seen=keys_seen)
+    sample = Sample("sample.eml", data=message) if message else None
+    subject = Subject(domain, sample, selectors, keys_seen=keys_seen)
     gathered = await gather(
         [stand_in, under_test.audit],
         subject,

@@ -8,10 +8,11 @@ import pytest
 
 from deliverability.auditors import envelope, recorded, transport
 from deliverability.auditors.base import gather
+from deliverability.inputs import Sample, Subject
 from deliverability.mail.reader import read
 from deliverability.model.codes import SENT_TO_YOURSELF, Input, needed
 from deliverability.model.envelope import SmtpEnvelope
-from deliverability.model.facts import FactSet, Reason, Subject, Unknown
+from deliverability.model.facts import FactSet, Reason, Unknown
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.nobody import OFFLINE
 from deliverability.ports.ports import Ports
@@ -32,7 +33,9 @@ def smtp(*, public: bool, tls: str | None = None, mail_from: str = "bounce@examp
 
 
 async def facts_of(seen: SmtpEnvelope | None, ips: tuple[str, ...] = (), mail_from: str | None = None) -> FactSet:
-    subject = Subject("example.com", message=TRACED, sending_ips=ips, mail_from=mail_from, envelope=seen)
+    subject = Subject(
+        "example.com", sample=Sample("", data=TRACED, envelope=seen), sending_ips=ips, mail_from=mail_from
+    )
     auditors = [given({}), envelope.audit, recorded.audit, transport.audit]
     gathered = await gather(auditors, subject, Ports(OFFLINE, FixedClock(NOW)), read(TRACED))
     assert gathered.crashes == ()

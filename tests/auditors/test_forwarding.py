@@ -6,9 +6,10 @@ import pytest
 
 from deliverability.auditors import forwarding, message
 from deliverability.auditors.base import Context, auditor, gather
+from deliverability.inputs import Sample, Subject
 from deliverability.mail.reader import read
 from deliverability.mail.received import parse_return_path
-from deliverability.model.facts import FactSet, FactSpec, FactType, Reason, Subject, Unknown
+from deliverability.model.facts import FactSet, FactSpec, FactType, Reason, Unknown
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.ports import Ports
 from tests.auditors.test_message import DeadResolver
@@ -35,7 +36,10 @@ async def audit(raw: str | None, source: str = "received") -> FactSet:
 
     auditors = [message.audit, envelope, forwarding.audit]
     gathered = await gather(
-        auditors, Subject("example.jp", message=octets), Ports(DeadResolver(), FixedClock(NOW)), parsed
+        auditors,
+        Subject("example.jp", sample=Sample("", data=octets)),
+        Ports(DeadResolver(), FixedClock(NOW)),
+        parsed,
     )
     assert gathered.crashes == ()
     return gathered.facts

@@ -14,9 +14,10 @@ from deliverability.auditors import attachments, clients, envelope, html, japane
 from deliverability.auditors import format as form
 from deliverability.auditors.base import gather
 from deliverability.auditors.html import HTML_APART
+from deliverability.inputs import Sample, Subject
 from deliverability.mail.reader import read
 from deliverability.model.codes import Input, needs
-from deliverability.model.facts import FactSet, Reason, Subject, Unknown, Value
+from deliverability.model.facts import FactSet, Reason, Unknown, Value
 from deliverability.ports.base import Answer, Failed
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.ports import Ports
@@ -39,7 +40,7 @@ class DeadResolver:
 
 async def audit(raw: bytes | None, **given: object) -> FactSet:
     """All facts about a message, with every promised fact stated and no auditor crashed."""
-    subject = Subject("example.com", message=raw, **given)  # type: ignore[arg-type]
+    subject = Subject("example.com", sample=Sample("", data=raw), **given)  # type: ignore[arg-type]
     parsed = read(raw) if raw is not None else None
     gathered = await gather(
         AUDITORS, subject, Ports(DeadResolver(), FixedClock(datetime(2026, 11, 24, tzinfo=UTC))), parsed

@@ -10,8 +10,9 @@ import pytest
 
 from deliverability.auditors import catalogue, domain, mx
 from deliverability.auditors.base import Context
+from deliverability.inputs import Subject
 from deliverability.judge.engine import Selection, judge
-from deliverability.model.facts import Fact, FactSet, Reason, Subject, Unknown, Value, records_of
+from deliverability.model.facts import Fact, FactSet, Reason, Unknown, Value, records_of
 from deliverability.model.report import Outcome
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.ports import Ports

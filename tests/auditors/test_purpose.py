@@ -9,8 +9,9 @@ import pytest
 
 from deliverability.auditors import forwarding, message, purpose
 from deliverability.auditors.base import gather
+from deliverability.inputs import Sample, Subject
 from deliverability.mail.reader import read
-from deliverability.model.facts import FactSet, Purpose, Reason, Subject, Unknown
+from deliverability.model.facts import FactSet, Purpose, Reason, Unknown
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.ports import Ports
 from tests.auditors.test_message import DeadResolver
@@ -38,7 +39,7 @@ async def audit(raw: str | None = None, given: dict[str, Any] | None = None, **s
     octets = raw.encode() if raw is not None else None
     gathered = await gather(
         [stating(facts), message.audit, forwarding.audit, purpose.audit],
-        Subject("example.com", message=octets, **subject),
+        Subject("example.com", sample=Sample("", data=octets), **subject),
         Ports(DeadResolver(), FixedClock(datetime(2026, 11, 24, tzinfo=UTC))),
         read(octets) if octets is not None else None,
     )

@@ -11,9 +11,10 @@ import pytest
 
 from deliverability.auditors import recipients
 from deliverability.auditors.base import gather
+from deliverability.inputs import Subject
 from deliverability.lists.sums import read_sums
 from deliverability.model.errors import InputError
-from deliverability.model.facts import FactSet, Subject, Unknown
+from deliverability.model.facts import FactSet, Unknown
 from deliverability.model.lists import ListSums, Segment
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.ports import Ports

@@ -10,9 +10,10 @@ import pytest
 
 from deliverability.auditors import envelope, recorded
 from deliverability.auditors.base import Auditor, gather
+from deliverability.inputs import Sample, Subject
 from deliverability.mail.hop import delivery
 from deliverability.mail.reader import read
-from deliverability.model.facts import FactSet, Reason, Subject, Unknown, records_of
+from deliverability.model.facts import FactSet, Reason, Unknown, records_of
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.nobody import OFFLINE
 from deliverability.ports.ports import Ports
@@ -34,7 +35,7 @@ def given(facts: Mapping[str, Any]) -> Auditor:
 async def audit(message: bytes | None, ips: tuple[str, ...] = (), **facts: Any) -> FactSet:
     """The facts of envelope and recorded; `facts` are those of others, with __ for the dot."""
     stated = {path.replace("__", "."): value for path, value in facts.items()}
-    subject = Subject("example.com", message=message, sending_ips=ips)
+    subject = Subject("example.com", sample=Sample("", data=message), sending_ips=ips)
     auditors = [given(stated), envelope.audit, recorded.audit]
     gathered = await gather(auditors, subject, Ports(OFFLINE, FixedClock(NOW)), read(message) if message else None)
     assert gathered.crashes == ()
@@ -569,7 +570,12 @@ class TestCorpus:
         others = []
         for name, message in header_blocks(corpus()):
             facts = (
-                await gather([envelope.audit], Subject("", message=b""), Ports(OFFLINE, FixedClock(NOW)), message)
+                await gather(
+                    [envelope.audit],
+                    Subject("", sample=Sample("", data=b"")),
+                    Ports(OFFLINE, FixedClock(NOW)),
+                    message,
+                )
             ).facts
             ours = {"ip": facts.value("envelope.ip"), "spf_domain": facts.value("envelope.mail_from_domain")}
             if compare(message, {path: value for path, value in ours.items() if isinstance(value, str)}):

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from deliverability.auditors import spf
 from deliverability.auditors.base import Context
+from deliverability.inputs import Subject
 from deliverability.model.codes import Detail, Input, needs
 from deliverability.model.evidence import NO_NAME
-from deliverability.model.facts import Fact, FactSpec, FactType, Reason, Subject, Unknown, Value
+from deliverability.model.facts import Fact, FactSpec, FactType, Reason, Unknown, Value
 from deliverability.model.spf import SPF_AT
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.ports import Ports
@@ -276,7 +277,7 @@ async def test_the_trace_and_the_explanation_are_facts() -> None:
 async def test_hostile_envelopes_only_give_results(mail_from: str, helo: str) -> None:
     context = await audit(
         spf_at("v=spf1 exists:%{L}.%{S}.%{H}.%{d} -all"),
-        ips=("192.0.2.1", "not an address"),
+        ips=("192.0.2.1",),
         mail_from=mail_from,
         mail_from_domain=mail_from.rpartition("@")[2],
         helo=helo,

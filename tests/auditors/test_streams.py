@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 
 from deliverability.auditors import streams
 from deliverability.auditors.base import gather
+from deliverability.inputs import Subject
 from deliverability.mail.reader import read
 from deliverability.model.codes import Input, needed
-from deliverability.model.facts import FactSet, Purpose, Reason, SampleSeen, Subject, Unknown
+from deliverability.model.facts import FactSet, Purpose, Reason, SampleSeen, Unknown
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.ports import Ports
 from tests.auditors.test_message import DeadResolver

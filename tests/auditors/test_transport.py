@@ -11,9 +11,10 @@ import pytest
 from deliverability.auditors import envelope, transport
 from deliverability.auditors.base import gather
 from deliverability.auditors.transport import tls_version
+from deliverability.inputs import Subject
 from deliverability.mail.reader import read
 from deliverability.model.codes import VERBATIM, Input, needs
-from deliverability.model.facts import Reason, Subject, Unknown
+from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import Fetched, NoPage, Page, Resolver
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.nobody import OFFLINE

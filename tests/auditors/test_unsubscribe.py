@@ -11,11 +11,12 @@ import pytest
 
 from deliverability.auditors import unsubscribe
 from deliverability.auditors.base import Context, auditor, gather
+from deliverability.inputs import Sample, Subject
 from deliverability.mail.reader import read
 from deliverability.model.codec import decode
 from deliverability.model.codes import VERBATIM, Input, needs
 from deliverability.model.errors import InputError
-from deliverability.model.facts import FactSet, FactSpec, FactType, Reason, Subject, Unknown
+from deliverability.model.facts import FactSet, FactSpec, FactType, Reason, Unknown
 from deliverability.ports.base import Fetched, HttpFetcher, NoPage, Page, Resolver
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.nobody import OFFLINE
@@ -44,7 +45,7 @@ async def audit(
     octets = raw.encode()
     gathered = await gather(
         [signed, unsubscribe.audit],
-        Subject("example.com", message=octets),
+        Subject("example.com", sample=Sample("", data=octets)),
         Ports(
             DeadResolver(),
             FixedClock(datetime(2026, 11, 24, tzinfo=UTC)),

@@ -9,9 +9,10 @@ import pytest
 from deliverability.auditors import warm_up
 from deliverability.auditors.base import gather
 from deliverability.auditors.warm_up import PROVIDES
+from deliverability.inputs import Subject
 from deliverability.model.codes import NEEDS
 from deliverability.model.deliveries import Deliveries, DeliveryDay, DeliveryOrigin
-from deliverability.model.facts import Reason, Subject, Unknown, Value
+from deliverability.model.facts import Reason, Unknown, Value
 from deliverability.ports.ports import Ports
 from tests.auditors.test_message import DeadResolver
 

@@ -27,6 +27,7 @@ from deliverability.feedback.catalogue import load_replies
 from deliverability.feedback.explain import explain
 from deliverability.feedback.planned import read_plan
 from deliverability.history.store import History
+from deliverability.inputs import Sample, Subject
 from deliverability.judge.engine import Selection
 from deliverability.judge.load import load_rules as load_rule_files
 from deliverability.knowledge import load_knowledge
@@ -59,7 +60,6 @@ from deliverability.remedy.names import REMEDIES
 from deliverability.runs.engine import gather_facts, make_report
 from deliverability.runs.fleet.lists import FleetList
 from deliverability.runs.fleet.shards import file_digest, read_lines, read_rows, shard_file
-from deliverability.runs.job import Job, Sample
 from deliverability.runs.rules import load_rules, rule_folders
 from deliverability.runs.weekly.run import read_summary
 from deliverability.slim.message import slim
@@ -199,7 +199,7 @@ def key(octets: bytes) -> object:
 def mail(octets: bytes) -> object:
     """A whole audit of a message, offline, judged; an auditor that crashed is a crash."""
     ports = Ports(OFFLINE, FixedClock(NOW), sources=("offline",))
-    audited = run(gather_facts(Job(None, Sample("a.eml", data=octets)), ports))
+    audited = run(gather_facts(Subject(sample=Sample("a.eml", data=octets)), ports))
     if audited.crashes:
         raise AssertionError(audited.crashes[0])
     return make_report(audited, rules(), Selection())
@@ -210,7 +210,7 @@ def domain(octets: bytes) -> object:
     records = tuple(octets.decode("utf-8", "backslashreplace").split("\n"))[:20]
     names = ("", "_dmarc.", "_mta-sts.", "_smtp._tls.", "default._bimi.", "default._domainkey.")
     resolver = StaticResolver({(f"{name}example.com", "TXT"): list(records) for name in names})
-    audited = run(gather_facts(Job("example.com"), Ports(resolver, FixedClock(NOW), sources=("static",))))
+    audited = run(gather_facts(Subject("example.com"), Ports(resolver, FixedClock(NOW), sources=("static",))))
     if audited.crashes:
         raise AssertionError(audited.crashes[0])
     return make_report(audited, rules(), Selection())

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from msgspec.structs import replace
 
+from deliverability.inputs import Sample, Subject
 from deliverability.judge.engine import Selection
 from deliverability.judge.tasks import is_nobodys
 from deliverability.model.answer import (
@@ -35,7 +36,6 @@ from deliverability.ports.nobody import OFFLINE
 from deliverability.ports.open import PortSettings, open_ports
 from deliverability.ports.ports import Ports
 from deliverability.runs.engine import Extras, full_report, gather_facts
-from deliverability.runs.job import Job, Options, Sample
 from deliverability.runs.rules import load_rules
 from deliverability.words.steps import step_words
 from tests import TESTS
@@ -48,7 +48,7 @@ EXPECTED: dict[str, Any] = yaml.safe_load((TESTS / "known_senders" / "answers.ya
 UNKNOWN = (VerdictKind.CANNOT_TELL, VerdictKind.DNS_PARTLY)
 
 
-def judged(job: Job, ports: Ports, *, remedies: bool = True) -> Report:
+def judged(job: Subject, ports: Ports, *, remedies: bool = True) -> Report:
     async def run() -> Report:
         got = await gather_facts(job, ports, Extras(remedies=remedies), RULES.knowledge)
         made = await full_report(got, RULES, Selection())
@@ -63,11 +63,11 @@ def report(ident: str, *, dead: bool = False, waivers: tuple[Waiver, ...] = ()) 
     """A known sender's report; `dead`: no name server answers."""
     case = next(each for each in known.CASES if each.id == ident)
     purpose = Purpose(case.purpose) if case.purpose else None
-    options = Options(purpose=purpose, daily_volume=case.daily_volume, waivers=waivers)
+    options = Subject(purpose=purpose, daily_volume=case.daily_volume, waivers=waivers)
     sample = Sample(f"{ident}.eml", data=known._mail(case)) if case.mail else None
     dns = OFFLINE if dead else known._zones(case)
     ports = replace(open_ports(PortSettings(offline=True)), dns=dns, clock=FixedClock(known.NOW), sources=("zone",))
-    return judged(Job(case.domain, sample, options), ports)
+    return judged(replace(options, domain=case.domain, sample=sample), ports)
 
 
 # --- the known senders ------------------------------------------------------------------------------------------------
@@ -217,14 +217,14 @@ def test_every_known_sender(ident: str) -> None:
 
 @pytest.mark.parametrize("domain", senders()[::7])
 def test_domains_of_the_corpus(domain: str) -> None:
-    made = judged(Job(domain, None, Options()), zones())
+    made = judged(Subject(domain), zones())
     check(made)
     assert [each.topic for each in made.answer.tiles][:6] == list(TileTopic)[:6]
 
 
 @pytest.mark.parametrize("path", mails()[::35], ids=lambda path: path.name)
 def test_mails_of_the_corpus(path: Path) -> None:
-    check(judged(Job(None, Sample(path.name, path=path), Options(purpose=Purpose.BULK)), zones()))
+    check(judged(Subject(sample=Sample(path.name, path=path), purpose=Purpose.BULK), zones()))
 
 
 # --- parked, waived, without an answer --------------------------------------------------------------------------------
@@ -267,7 +267,7 @@ def test_what_the_user_waives_is_no_step_and_colours_no_tile() -> None:
 def test_without_remedies_every_step_is_a_task_and_the_rest_is_the_same_answer() -> None:
     case = next(each for each in known.CASES if each.id == "passes-nothing")
     ports = replace(open_ports(PortSettings(offline=True)), dns=known._zones(case), clock=FixedClock(known.NOW))
-    made = judged(Job(case.domain, Sample("m.eml", data=known._mail(case)), Options()), ports, remedies=False)
+    made = judged(Subject(case.domain, Sample("m.eml", data=known._mail(case))), ports, remedies=False)
     assert made.answer.plan
     assert all(each.task and not each.edits for each in made.answer.plan)
     check(made)
@@ -278,7 +278,7 @@ def test_what_is_wrong_with_the_return_path_of_a_service_is_for_its_owner() -> N
     path = {"return_path": "bounces+1@gone.wl.sendgrid.net"}
     mail = known._mail(replace(case, mail=[{**step, **(path if "receive" in step else {})} for step in case.mail]))
     ports = replace(open_ports(PortSettings(offline=True)), dns=known._zones(case), clock=FixedClock(known.NOW))
-    made = judged(Job(case.domain, Sample("mail.eml", data=mail), Options()), ports)
+    made = judged(Subject(case.domain, Sample("mail.eml", data=mail)), ports)
     (step,) = (each for each in made.answer.plan if each.task == "return-path-domain")
     assert (step.place, step.at) == (Place.ELSEWHERE, "gone.wl.sendgrid.net")
 

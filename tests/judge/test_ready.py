@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from deliverability.auditors import catalogue
+from deliverability.inputs import Subject
 from deliverability.judge.engine import Judge, Selection, judge_of
 from deliverability.model.facts import Fact, FactSet, Purpose, Reason, Unknown, Value
 from deliverability.model.rules import (
@@ -28,7 +29,6 @@ from deliverability.model.rules import (
     Any as AnyOf,
 )
 from deliverability.runs.engine import gather_facts
-from deliverability.runs.job import Job, Options
 from deliverability.runs.rules import load_rules
 from tests.judge.test_engine import CATALOGUE, GRADING, receiver, rule
 from tests.test_corpus_smoke import senders, zones
@@ -100,8 +100,8 @@ def test_judging_only_what_changed_finds_what_judging_all_finds(before: FactSet,
 
 @pytest.mark.parametrize("domain", senders()[::6])
 async def test_what_other_domains_left_behind_changes_nothing(domain: str) -> None:
-    options = Options(purpose=[None, *Purpose][len(domain) % 5], daily_volume=[None, 10, 9000][len(domain) % 3])
-    facts = (await gather_facts(Job(domain, None, options), zones())).facts
+    options = Subject(purpose=[None, *Purpose][len(domain) % 5], daily_volume=[None, 10, 9000][len(domain) % 3])
+    facts = (await gather_facts(replace(options, domain=domain), zones())).facts
     shared = judge_of(RULES, catalogue(), Selection())
     assert shared is judge_of(RULES, catalogue(), Selection())
     assert shared.findings(facts) == Judge(RULES, catalogue(), Selection()).findings(facts)

@@ -8,8 +8,9 @@ import pytest
 from msgspec.structs import replace
 
 from deliverability.auditors import catalogue
+from deliverability.inputs import Subject
 from deliverability.judge.engine import Selection
-from deliverability.model.facts import Fact, FactSet, Reason, Subject, Unknown, Value
+from deliverability.model.facts import Fact, FactSet, Reason, Unknown, Value
 from deliverability.model.report import Finding, Outcome, Report, VerdictKind
 from deliverability.model.rules import Severity
 from deliverability.runs.engine import Audited, make_report

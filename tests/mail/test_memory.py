@@ -22,12 +22,12 @@ from deliverability.auditors import format as form
 from deliverability.auditors import japanese
 from deliverability.auditors import message as identity
 from deliverability.auditors.base import gather
+from deliverability.inputs import Sample, Subject
 from deliverability.knowledge import shipped
 from deliverability.mail.links import near_links
 from deliverability.mail.reader import read
 from deliverability.mail.transfer import Body
 from deliverability.mail.words import check_octets, decode_base64, decode_octets, decode_pieces
-from deliverability.model.facts import Subject
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
@@ -93,7 +93,7 @@ class TestMemory:
     async def test_stating_the_facts_of_form(self, name: str) -> None:
         raw = MESSAGES[name]
         message = read(raw)
-        subject = Subject("example.com", message=raw)
+        subject = Subject("example.com", sample=Sample("", data=raw))
         knowledge = shipped()
         gc.collect()
         tracemalloc.start()
@@ -118,7 +118,8 @@ class TestMemory:
         raw = MESSAGES[name]
         message = read(raw)
         assert peak(lambda: repr(message)) < len(raw) / 10
-        assert peak(lambda: repr(Subject("example.com", message=raw))) < len(raw) / 10
+        sample = Sample("a.eml", data=raw)
+        assert peak(lambda: repr(Subject("example.com", sample)) + repr(sample)) < len(raw) / 10
 
 
 @pytest.mark.parametrize("name", [name for name in MESSAGES if name != "attachment"])

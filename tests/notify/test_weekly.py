@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deliverability.auditors import catalogue
 from deliverability.config import EmailSettings, NotifySettings, WebhookSettings
-from deliverability.inputs import VARIABLE_UNSET
+from deliverability.inputs import VARIABLE_UNSET, Subject
 from deliverability.model.answer import ReceiverEffect
 from deliverability.model.facts import Purpose
 from deliverability.model.history import Cause, ChangeKind, Comparison, FindingChange, RecordChange, VerdictChange
@@ -28,7 +28,6 @@ from deliverability.notify.textfile import weekly_metrics
 from deliverability.notify.webhook import document
 from deliverability.ports.open import PortSettings, open_ports
 from deliverability.runs.engine import audit
-from deliverability.runs.job import Options
 from deliverability.runs.rules import load_rules
 from tests.notify.test_outbox import Server, free_port
 
@@ -184,9 +183,9 @@ async def test_it_passes_our_own_audit(lang: str) -> None:
     """Of the message itself: who signs it and which address sends it is the mail server's part."""
     raw = compose(EMAIL, summary([entry("a.example", change())]), RULES, catalogue(), lang, NOW, Path("gone"))
     report = await audit(
+        Subject(purpose=Purpose.TRANSACTIONAL),
         message=raw.as_bytes(policy=policy.SMTP),
         ports=open_ports(PortSettings(offline=True)),
-        options=Options(purpose=Purpose.TRANSACTIONAL),
         remedies=False,
     )
     own = ("MSG", "SIZ", "HTM", "JPN", "CLI", "JA")

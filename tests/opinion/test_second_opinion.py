@@ -30,6 +30,7 @@ from msgspec.structs import replace
 from deliverability.auditors import dkim, dmarc, spf
 from deliverability.auditors.base import Auditor
 from deliverability.cli import deliv
+from deliverability.inputs import Sample, Subject
 from deliverability.judge.engine import Selection
 from deliverability.mail.reader import read
 from deliverability.model.opinion import SECTIONS, Difference, SecondOpinion, Unheard
@@ -43,7 +44,6 @@ from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
 from deliverability.render.json import SCHEMA, render_json
 from deliverability.runs.engine import Extras, gather_facts, make_report
-from deliverability.runs.job import Job, Options, Sample
 from deliverability.runs.rules import load_rules
 from deliverability.words.phrases import phrases
 from tests.corpus import corpus, suite
@@ -78,7 +78,7 @@ async def opinion(
     """The second opinion on a domain whose records are the good ones with these laid over."""
     ports = Ports(StaticResolver({**GOOD, **records}), FixedClock(NOW), sources=("static",))
     sample = Sample("message", data=message) if message else None
-    got = await gather_facts(Job(domain, sample, Options()), ports, Extras(second_opinion=True))
+    got = await gather_facts(Subject(domain, sample), ports, Extras(second_opinion=True))
     assert got.crashes == ()
     assert got.opinion is not None
     return got.opinion
@@ -227,10 +227,10 @@ async def test_every_question_goes_to_our_resolver_and_none_twice() -> None:
     """The explanation of SPF too, for which checkdmarc passes no resolver on: by itself it would ask the system's."""
     resolver = Asked({**GOOD, HERE: ["v=spf1 mx -all exp=why.example.com"], ("why.example.com", "TXT"): ["no"]})
     ports = Ports(resolver, FixedClock(NOW), sources=("static",))
-    await gather_facts(Job("example.com"), ports)
+    await gather_facts(Subject("example.com"), ports)
     ours = set(resolver.asked)
     resolver.asked.clear()
-    await gather_facts(Job("example.com"), ports, Extras(second_opinion=True))
+    await gather_facts(Subject("example.com"), ports, Extras(second_opinion=True))
     more = set(resolver.asked) - ours
     assert ("why.example.com", "TXT") in resolver.asked
     assert {rdtype for _, rdtype in more} <= {"TXT", "MX", "A", "AAAA"}
@@ -316,7 +316,7 @@ def test_nobody_waits_for_what_was_not_asked_for() -> None:
 def report_with(found: SecondOpinion) -> Any:
     async def made() -> Any:
         ports = Ports(StaticResolver(GOOD), FixedClock(NOW), sources=("static",))
-        return make_report(await gather_facts(Job("example.com"), ports), load_rules(), Selection())
+        return make_report(await gather_facts(Subject("example.com"), ports), load_rules(), Selection())
 
     return replace(asyncio.run(made()), second_opinion=found)
 
@@ -477,7 +477,7 @@ async def test_sender_zones() -> None:
     corpus("zones")
     found: list[tuple[str, ...]] = []
     for domain in senders():
-        got = await gather_facts(Job(domain), zones(), Extras(second_opinion=True))
+        got = await gather_facts(Subject(domain), zones(), Extras(second_opinion=True))
         assert got.opinion is not None
         found += told(got.opinion)
         assert {each.why for each in got.opinion.unheard} <= {"dns"}  # the zones end where the collection does
@@ -516,7 +516,7 @@ async def test_mails_are_read_without_a_crash() -> None:
     """One in eight of the corpus, signed or not, on the zones of the corpus."""
     corpus("mails")
     for path in mails()[::8]:
-        got = await gather_facts(Job(None, Sample(path.name, path=path)), zones(), Extras(second_opinion=True))
+        got = await gather_facts(Subject(sample=Sample(path.name, path=path)), zones(), Extras(second_opinion=True))
         if got.opinion is not None:
             assert told(got.opinion) == []
             assert {each.why for each in got.opinion.unheard} <= {"dns"}

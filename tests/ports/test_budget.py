@@ -18,6 +18,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from deliverability.auditors import catalogue
+from deliverability.inputs import Subject
 from deliverability.judge.engine import Selection
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import Absent, Answer, Failed, Fetched, Found, NoPage, Probed, Resolver
@@ -26,7 +27,6 @@ from deliverability.ports.clock import FixedClock
 from deliverability.ports.nobody import OFFLINE
 from deliverability.ports.ports import Permissions, Ports
 from deliverability.runs.engine import Extras, audit, gather_facts, make_report
-from deliverability.runs.job import Job, Options
 from deliverability.runs.rehearse import Rehearsal, remedies
 from deliverability.runs.rules import load_rules
 
@@ -227,7 +227,7 @@ def rules() -> Any:
 
 async def audited(shape: Resolver, rules: Any, **others: Any) -> Any:
     ports = Ports(shape, CLOCK, sources=("live",), budget=Budget(SECONDS), **others)
-    return await audit(DOMAIN, ports=ports, rules=rules, options=Options(sending_ips=("192.0.2.1",)))
+    return await audit(Subject(DOMAIN, sending_ips=("192.0.2.1",)), ports=ports, rules=rules)
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -276,7 +276,7 @@ def test_the_time_is_one_for_dns_the_web_and_mail_servers(allowed: Permissions, 
 def test_once_the_time_is_over_nothing_more_is_rehearsed(rules: Any) -> None:
     async def work() -> Any:
         ports = Ports(Shape(lambda *_: None), CLOCK, sources=("live",))
-        found = await gather_facts(Job(DOMAIN), ports, Extras(remedies=True))
+        found = await gather_facts(Subject(DOMAIN), ports, Extras(remedies=True))
         assert found.basis is not None
         report = make_report(found, rules, Selection())
         late = replace(found.basis, ports=replace(found.basis.ports, budget=Budget(0)))

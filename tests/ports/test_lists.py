@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from deliverability.inputs import Subject
 from deliverability.model.blocklists import ListKeys
-from deliverability.model.facts import Subject
 from deliverability.ports.base import Answer, Failed, Found
 from deliverability.ports.budget import Budget
 from deliverability.ports.journal import Journal

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from deliverability.inputs import Subject
 from deliverability.model.facts import FactSet, Reason, Unknown
 from deliverability.ports.base import Answer, Failed, Found
 from deliverability.ports.budget import Budget
@@ -20,7 +21,6 @@ from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
 from deliverability.runs import stream as streaming
 from deliverability.runs.engine import gather_facts
-from deliverability.runs.job import Job
 from deliverability.runs.stream import stream
 from tests.dnsserver import DnsServer
 
@@ -186,7 +186,7 @@ async def test_waiting_for_a_place_costs_a_domain_no_time() -> None:
 async def facts_alone(server: DnsServer, domain: str) -> FactSet:
     resolver = LiveResolver([server.server], clock=CLOCK)
     try:
-        return (await gather_facts(Job(domain), Ports(resolver, CLOCK, sources=("live",)))).facts
+        return (await gather_facts(Subject(domain), Ports(resolver, CLOCK, sources=("live",)))).facts
     finally:
         await resolver.close()
 
@@ -202,7 +202,7 @@ async def test_no_healthy_domain_is_left_unchecked_beside_silent_ones(
     monkeypatch.setattr(streaming, "_SHORTEST", 0.1)
     resolver = live(server, timeout=5.0)
     ports = Ports(resolver, CLOCK, sources=("live",))
-    jobs = [Job(domain) for domain in [*SILENT, *HEALTHY]]
+    jobs = [Subject(domain) for domain in [*SILENT, *HEALTHY]]
     found = {}
     async for job, audited in stream(jobs, lambda job: gather_facts(job, ports), ordered=ordered):
         found[job.domain] = audited.facts

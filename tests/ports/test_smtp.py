@@ -20,9 +20,10 @@ from cryptography.x509.oid import NameOID
 from deliverability.auditors import envelope, smtp, transport
 from deliverability.auditors.base import gather
 from deliverability.auditors.smtp import certificate_names
+from deliverability.inputs import Subject
 from deliverability.model.codes import VERBATIM, Input, needs
 from deliverability.model.errors import InputError
-from deliverability.model.facts import Reason, Subject, Unknown
+from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import MailHost, NoMailHost, Probed, Resolver
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.hosts import NOT_PUBLIC

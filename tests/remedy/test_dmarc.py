@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from deliverability.inputs import Sample, Subject
 from deliverability.judge.engine import Selection
 from deliverability.model.facts import FactSet, Purpose
 from deliverability.model.placeholders import placeholders
@@ -17,7 +18,6 @@ from deliverability.ports.static import StaticResolver
 from deliverability.remedy.dmarc import MAX_RECORD_OCTETS, Tags, drafts, recognised, repaired, usable_uris
 from deliverability.remedy.situation import Situation
 from deliverability.runs.engine import Extras, report_on
-from deliverability.runs.job import Job, Options, Sample
 from deliverability.runs.rules import load_rules
 from deliverability.words.sentences import phrases
 from tests.signing import published, rsa_key, sign
@@ -63,7 +63,7 @@ async def remedies(
     if dmarc:
         records["_dmarc.example.com", "TXT"] = list(dmarc)
     sample = Sample("picnic.eml", data=mail) if mail else None
-    job = Job(domain, sample, Options(purpose=purpose, daily_volume=volume))
+    job = Subject(domain, sample, purpose=purpose, daily_volume=volume)
     ports = Ports(StaticResolver(records), FixedClock(NOW), sources=("static",))
     got = await report_on(job, ports, RULES, Selection(), Extras(remedies=True))
     assert got.audited.crashes == ()

@@ -16,9 +16,10 @@ from msgspec.structs import replace
 from deliverability.auditors import catalogue
 from deliverability.auditors import spf as auditor
 from deliverability.auditors.base import Context
+from deliverability.inputs import Subject
 from deliverability.judge.engine import Selection, judge
 from deliverability.knowledge import shipped
-from deliverability.model.facts import Fact, FactSet, Reason, Subject, Unknown, Value, records_of
+from deliverability.model.facts import Fact, FactSet, Reason, Unknown, Value, records_of
 from deliverability.model.report import Care, Finding, Outcome, Remedy
 from deliverability.model.rules import RuleSet
 from deliverability.ports.base import Answer, Resolver

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from deliverability.inputs import Subject
 from deliverability.knowledge import shipped
 from deliverability.model.facts import Value, texts_of
 from deliverability.model.report import Remedy
@@ -23,8 +24,8 @@ from deliverability.remedy.spf import drafts
 from deliverability.remedy.spf_passing import Earlier, lost
 from deliverability.remedy.spf_terms import joined, minus
 from tests.remedy.test_spf import DOMAIN, Audited, Zone, after, audit, hash_of, lookups, shown, spf
-from tests.runs.test_rehearse import Job, Options, senders, with_it, zones
 from tests.runs.test_rehearse import audited as reported
+from tests.runs.test_rehearse import senders, with_it, zones
 
 OUTLOOK = "include:spf.protection.outlook.com"
 ADDRESSES = ("192.0.2.1", "192.0.2.77", "198.51.100.9", "203.0.113.5", "2001:db8::1", "2001:db8:1::9", "192.0.2.80")
@@ -324,10 +325,10 @@ async def test_of_the_same_include_twice_one_stays() -> None:
 @pytest.mark.parametrize("domain", senders())
 async def test_the_remedies_shown_for_real_zones_lose_nobody(domain: str) -> None:
     """As rehearsed, one published after the other: from the first record to the last."""
-    _, report = await reported(Job(domain, None, Options()), zones())
+    _, report = await reported(Subject(domain), zones())
     shown = [each for each in report.remedies if any(edit.name == domain for edit in each.edits) and "spf" in each.code]
     for number in range(len(shown)):
         edits = {(edit.name, edit.type): edit for each in shown[: number + 1] for edit in each.edits}
         last = replace(shown[number], edits=tuple(edits.values()))
-        _, again = await reported(Job(domain, None, Options()), with_it(zones(), last))
+        _, again = await reported(Subject(domain), with_it(zones(), last))
         assert not lost(report.facts, again.facts, shown[: number + 1])

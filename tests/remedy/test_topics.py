@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from deliverability.inputs import Sample, Subject
 from deliverability.judge.engine import Selection
 from deliverability.model.report import Remedy
 from deliverability.ports.clock import FixedClock
@@ -17,7 +18,6 @@ from deliverability.remedy.names import REMEDIES
 from deliverability.remedy.plan import BEGINNINGS
 from deliverability.remedy.transport import policy_text
 from deliverability.runs.engine import Extras, report_on
-from deliverability.runs.job import Job, Options, Sample
 from deliverability.runs.rules import load_rules
 from tests import ROOT
 from tests.signing import published, rsa_key, sign
@@ -55,7 +55,7 @@ async def remedies(
     more: Records, mail: bytes | None = None, without: tuple[tuple[str, str], ...] = (), **options: object
 ) -> dict[str, Remedy]:
     records = {key: value for key, value in {**WORLD, **more}.items() if key not in without}
-    job = Job("example.com", Sample("picnic.eml", data=mail) if mail else None, Options(**options))  # type: ignore[arg-type]
+    job = Subject("example.com", Sample("picnic.eml", data=mail) if mail else None, **options)  # type: ignore[arg-type]
     ports = Ports(StaticResolver(records), FixedClock(NOW), sources=("static",))
     got = await report_on(job, ports, RULES, Selection(), Extras(remedies=True))
     assert got.audited.crashes == ()
@@ -215,7 +215,7 @@ async def test_a_rule_of_the_users_own_gets_the_remedy_that_it_names(
     (tmp_path / "own.yaml").write_text(OWN.format(remedy=remedy, require=require), "utf-8")
     resolver = StaticResolver({**WORLD, **more})
     ports, selection = Ports(resolver, FixedClock(NOW), sources=("static",)), Selection(select=("OWN",))
-    got = await report_on(Job("example.com"), ports, load_rules([tmp_path]), selection, Extras(remedies=True))
+    got = await report_on(Subject("example.com"), ports, load_rules([tmp_path]), selection, Extras(remedies=True))
     report = got.report
     (found,) = report.remedies
     assert (found.rule, found.code, found.mends) == ("OWN-001", remedy, ("OWN-001",))

@@ -13,13 +13,13 @@ import pytest
 from jsonschema import Draft202012Validator
 from msgspec.structs import replace
 
+from deliverability.inputs import Subject
 from deliverability.model.facts import Purpose
 from deliverability.model.report import SCHEMA_VERSION, Report
 from deliverability.ports.nobody import OFFLINE
 from deliverability.ports.open import PortSettings, open_ports
 from deliverability.render.json import SCHEMA, render_json
 from deliverability.runs.engine import audit
-from deliverability.runs.job import Options
 from deliverability.runs.rules import load_rules
 from tests.corpus import corpus
 from tests.shown import CASES, with_remedies
@@ -77,8 +77,8 @@ def _zones() -> Any:
 
 
 def _audit(domain: str, ports: Any) -> Report:
-    options = Options(selectors=("s1",), mail_from="", helo="mx.example", purpose=Purpose.BULK, daily_volume=1)
-    return asyncio.run(audit(domain, ports=ports, rules=RULES, options=options))
+    options = Subject(selectors=("s1",), mail_from="", helo="mx.example", purpose=Purpose.BULK, daily_volume=1)
+    return asyncio.run(audit(replace(options, domain=domain), ports=ports, rules=RULES))
 
 
 @pytest.mark.parametrize("domain", senders()[::8])
@@ -117,8 +117,8 @@ def test_an_audit_that_could_look_at_nothing_fits() -> None:
 
 def test_a_parked_domain_has_an_answer_of_its_own_that_fits() -> None:
     ports = replace(open_ports(PortSettings(offline=True)), dns=OFFLINE)
-    options = Options(purpose=Purpose.PARKED)
-    data = as_json(asyncio.run(audit("example.com", ports=ports, rules=RULES, options=options)))
+    options = Subject(purpose=Purpose.PARKED)
+    data = as_json(asyncio.run(audit(replace(options, domain="example.com"), ports=ports, rules=RULES)))
     assert problems(data) == []
     assert ("verdicts" in data, data["closed"], data["open"]) == (False, None, []), "nothing could be looked at"
 

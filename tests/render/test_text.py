@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from deliverability.inputs import Subject
 from deliverability.judge.engine import Selection
 from deliverability.model.codes import VERBATIM
 from deliverability.model.facts import Purpose, Reason, Unknown
@@ -19,7 +20,6 @@ from deliverability.ports.static import StaticResolver
 from deliverability.render.wrap import width_of, wrap
 from deliverability.runs.engine import gather_facts
 from deliverability.runs.engine import make_report as make_real_report
-from deliverability.runs.job import Job, Options
 from deliverability.runs.rules import load_rules
 from deliverability.view.findings import effect_words, read_words
 from deliverability.view.report import ReportView
@@ -339,7 +339,7 @@ def test_an_unknown_note_is_shown_as_it_is():
 )
 async def test_where_sources_contradict_each_other_both_readings_are_told(receivers, readings):
     resolver = StaticResolver({("example.com", "MX"): ["10 mx.example.com"], ("mx.example.com", "A"): ["192.0.2.1"]})
-    job = Job("example.com", None, Options(purpose=Purpose.BULK, daily_volume=10_000))
+    job = Subject("example.com", purpose=Purpose.BULK, daily_volume=10_000)
     audited = await gather_facts(
         job, Ports(resolver, FixedClock(datetime(2026, 11, 24, tzinfo=UTC)), sources=("static",))
     )
@@ -355,7 +355,7 @@ async def test_where_sources_contradict_each_other_both_readings_are_told(receiv
 
 async def test_nothing_is_contested_by_a_receiver_that_is_not_judged():
     resolver = StaticResolver({("example.com", "MX"): ["10 mx.example.com"], ("mx.example.com", "A"): ["192.0.2.1"]})
-    job = Job("example.com", None, Options(purpose=Purpose.BULK, daily_volume=10_000))
+    job = Subject("example.com", purpose=Purpose.BULK, daily_volume=10_000)
     audited = await gather_facts(
         job, Ports(resolver, FixedClock(datetime(2026, 11, 24, tzinfo=UTC)), sources=("static",))
     )

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from deliverability.inputs import Sample, Subject
 from deliverability.judge.engine import Selection
 from deliverability.model.errors import InputError
 from deliverability.model.facts import Purpose, Reason, Unknown
@@ -24,8 +25,8 @@ from deliverability.ports.ports import Permissions, Ports
 from deliverability.ports.static import StaticResolver
 from deliverability.runs.engine import gather_facts, judge_facts, make_report
 from deliverability.runs.exit import exit_code, worst_exit_code
-from deliverability.runs.job import Job, Options, Sample, plan
 from deliverability.runs.rules import load_rules
+from deliverability.runs.samples import plan
 from deliverability.words.phrases import phrases
 from tests import TESTS
 
@@ -38,22 +39,22 @@ def mail(author: str) -> Sample:
     return Sample(f"{author}.eml", data=f"From: a@{author}\r\n\r\nhello\r\n".encode())
 
 
-def pairs(jobs: list[Job]) -> list[tuple[str | None, str | None]]:
-    return [(job.domain, job.sample.name if job.sample else None) for job in jobs]
+def pairs(jobs: list[Subject]) -> list[tuple[str, str]]:
+    return [(job.domain, job.message_name) for job in jobs]
 
 
 def static(**more: Any) -> Ports:
     return Ports(StaticResolver({("example.com", "A"): ["192.0.2.1"]}), FixedClock(NOW), sources=("static",), **more)
 
 
-async def report(domain: str | None, sample: Sample | None = None, ports: Ports | None = None) -> Report:
-    audited = await gather_facts(Job(domain, sample), ports or static())
+async def report(domain: str, sample: Sample | None = None, ports: Ports | None = None) -> Report:
+    audited = await gather_facts(Subject(domain, sample), ports or static())
     return make_report(audited, RULES, Selection())
 
 
 async def test_judging_alone_comes_to_what_the_report_says() -> None:
     """What a fleet calls, which needs no plan and no answer."""
-    audited = await gather_facts(Job("example.com", mail("example.com")), static())
+    audited = await gather_facts(Subject("example.com", mail("example.com")), static())
     whole, alone = make_report(audited, RULES, Selection()), judge_facts(audited.facts, RULES, Selection())
     assert (alone.findings, alone.assessment) == (whole.findings, whole.assessment)
 
@@ -62,34 +63,33 @@ async def test_judging_alone_comes_to_what_the_report_says() -> None:
 
 
 def test_a_single_domain_takes_every_message() -> None:
-    jobs = plan([("a.example", Options())], [mail("b.example"), mail("c.example")], Options())
+    jobs = plan([Subject("a.example")], [mail("b.example"), mail("c.example")], Subject())
     assert pairs(jobs) == [("a.example", "b.example.eml"), ("a.example", "c.example.eml")]
 
 
 def test_among_several_domains_the_author_decides() -> None:
-    domains = [("a.example", Options()), ("b.example", Options())]
-    jobs = plan(domains, [mail("news.b.example"), mail("other.example")], Options())
-    assert pairs(jobs) == [("a.example", None), ("b.example", "news.b.example.eml"), (None, "other.example.eml")]
+    domains = [Subject("a.example"), Subject("b.example")]
+    jobs = plan(domains, [mail("news.b.example"), mail("other.example")], Subject())
+    assert pairs(jobs) == [("a.example", ""), ("b.example", "news.b.example.eml"), ("", "other.example.eml")]
 
 
 def test_the_closest_of_nested_domains_takes_the_message() -> None:
-    domains = [("example.com", Options()), ("news.example.com", Options())]
-    jobs = plan(domains, [mail("x.news.example.com"), mail("news.example.com.evil.example")], Options())
+    domains = [Subject("example.com"), Subject("news.example.com")]
+    jobs = plan(domains, [mail("x.news.example.com"), mail("news.example.com.evil.example")], Subject())
     assert pairs(jobs) == [
-        ("example.com", None),
+        ("example.com", ""),
         ("news.example.com", "x.news.example.com.eml"),
-        (None, "news.example.com.evil.example.eml"),
+        ("", "news.example.com.evil.example.eml"),
     ]
 
 
 def test_messages_alone_are_audited_for_themselves() -> None:
-    assert pairs(plan([], [mail("a.example")], Options())) == [(None, "a.example.eml")]
+    assert pairs(plan([], [mail("a.example")], Subject())) == [("", "a.example.eml")]
 
 
-def test_each_domain_keeps_its_own_options() -> None:
-    bulk = Options(purpose=Purpose.BULK)
-    jobs = plan([("a.example", bulk), ("b.example", Options())], [], Options())
-    assert [job.options for job in jobs] == [bulk, Options()]
+def test_each_domain_keeps_what_is_said_of_it() -> None:
+    bulk = Subject("a.example", purpose=Purpose.BULK)
+    assert plan([bulk, Subject("b.example")], [], Subject()) == [bulk, Subject("b.example")]
 
 
 # --- Where answers come from -------------------------------------------------------------------------------------
@@ -127,9 +127,9 @@ async def test_a_wrong_file_of_a_folder_is_told_when_its_domain_is_audited(tmp_p
     (tmp_path / "bad.example.zone").write_text("nonsense in here\n")
     (tmp_path / "good.example.zone").write_bytes((GOLDEN / "good.zone").read_bytes())
     ports = open_ports(PortSettings(zones=[tmp_path]))
-    assert not (await gather_facts(Job("good.example"), ports)).crashes
+    assert not (await gather_facts(Subject("good.example"), ports)).crashes
     with pytest.raises(InputError, match=r"bad\.example\.zone:1: "):
-        await gather_facts(Job("bad.example"), ports)
+        await gather_facts(Subject("bad.example"), ports)
 
 
 async def test_every_subject_has_a_time_budget_of_its_own() -> None:
@@ -143,7 +143,7 @@ async def test_every_subject_has_a_time_budget_of_its_own() -> None:
 
     ports = Ports(Slow(), FixedClock(NOW), sources=("slow",), budget=Budget(0.05))
     for _ in range(2):
-        audited = await asyncio.wait_for(gather_facts(Job("example.com"), ports), 30)
+        audited = await asyncio.wait_for(gather_facts(Subject("example.com"), ports), 30)
         present = audited.facts.value("spf.present")
         assert isinstance(present, Unknown)
         assert present.reason is Reason.TIMEOUT
@@ -153,9 +153,9 @@ async def test_every_subject_has_a_time_budget_of_its_own() -> None:
 
 
 async def test_without_a_domain_the_message_names_it() -> None:
-    assert (await report(None, mail("example.com"))).domain == "example.com"
+    assert (await report("", mail("example.com"))).domain == "example.com"
     fallback = Sample("x", data=b"Return-Path: <b@bounce.example.com>\r\nSubject: x\r\n\r\n")
-    assert (await report(None, fallback)).domain == "bounce.example.com"
+    assert (await report("", fallback)).domain == "bounce.example.com"
 
 
 async def test_a_message_without_any_domain_is_audited_without_asking_anybody() -> None:
@@ -171,7 +171,7 @@ async def test_a_message_without_any_domain_is_audited_without_asking_anybody() 
             pass
 
     resolver = Watching()
-    got = await report(None, Sample("x", data=b"Subject: x\r\n\r\nhello"), Ports(resolver, FixedClock(NOW)))
+    got = await report("", Sample("x", data=b"Subject: x\r\n\r\nhello"), Ports(resolver, FixedClock(NOW)))
     assert (got.domain, resolver.asked, got.bugs) == ("", 0, ())
     assert [note.code for note in got.notes][:1] == ["no-author-domain"]
 
@@ -202,7 +202,7 @@ async def test_what_the_receiver_recorded_is_told_and_a_contradiction_with_its_l
 
 
 def test_a_sample_over_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deliverability.runs.job.MAX_MESSAGE_OCTETS", 10)
+    monkeypatch.setattr("deliverability.inputs.MAX_MESSAGE_OCTETS", 10)
     with pytest.raises(InputError, match="larger than"):
         Sample("x", data=b"x" * 11).read()
     assert Sample("x", data=b"x" * 10).read() == b"x" * 10

@@ -10,6 +10,7 @@ from itertools import product
 import pytest
 from msgspec.structs import replace
 
+from deliverability.inputs import Sample, Subject
 from deliverability.judge.engine import Selection
 from deliverability.model.answer import PlanStep
 from deliverability.model.facts import Purpose
@@ -22,7 +23,6 @@ from deliverability.ports.static import StaticResolver
 from deliverability.remedy.lowering import lowers
 from deliverability.remedy.spf_passing import lost
 from deliverability.runs.engine import Extras, gather_facts, make_report, report_on
-from deliverability.runs.job import Job, Options, Sample
 from deliverability.view.records import with_value
 from tests.corpus import corpus_root
 from tests.runs.test_rehearse import NOW, RULES, zones
@@ -64,13 +64,13 @@ def ports_of(records: dict[tuple[str, str], list[str | tuple[str, ...]]]) -> Por
     return Ports(StaticResolver(records), FixedClock(NOW), sources=("static",))
 
 
-async def planned(job: Job, ports: Ports) -> Report:
+async def planned(job: Subject, ports: Ports) -> Report:
     got = await report_on(job, ports, RULES, Selection(), Extras(remedies=True))
     assert got.audited.crashes == ()
     return got.report
 
 
-async def carried_out(job: Job, ports: Ports, steps: list[PlanStep]) -> Report:
+async def carried_out(job: Subject, ports: Ports, steps: list[PlanStep]) -> Report:
     """What an audit finds once the records of these steps are published, as `--with` lays them over."""
     final = {(edit.name, edit.type): edit.new for step in steps for edit in step.edits}
     texts = [f"{name} {kind} {with_value(kind, each)}" for (name, kind), values in final.items() for each in values]
@@ -84,7 +84,7 @@ def by_volume(verdict: Verdict) -> tuple[VerdictKind, VerdictKind]:
     return small, bulk
 
 
-async def assert_no_harm(job: Job, ports: Ports) -> Report:
+async def assert_no_harm(job: Subject, ports: Ports) -> Report:
     report = await planned(job, ports)
     before = report
     done: list[PlanStep] = []
@@ -133,7 +133,7 @@ async def test_a_domain_that_sends_nothing_has_a_plan(purpose: Purpose | None, m
         records |= {("example.com", "MX"): list(mx), ("mail.example.com", "A"): ["203.0.113.5"]}
     if key:
         records["default._domainkey.example.com", "TXT"] = [KEY_512]
-    report = await assert_no_harm(Job("example.com", None, Options(purpose=purpose)), ports_of(records))
+    report = await assert_no_harm(Subject("example.com", purpose=purpose), ports_of(records))
     assert "remedies-failed" not in {note.code for note in report.notes}
     codes = [each.code for each in report.answer.plan]
     # One that takes mail, or has a key to sign with, is meant to send: closing it would cost that mail.
@@ -143,7 +143,7 @@ async def test_a_domain_that_sends_nothing_has_a_plan(purpose: Purpose | None, m
 
 
 async def test_a_step_that_closes_the_domain_leaves_no_step_for_its_mail() -> None:
-    report = await planned(Job("example.com"), ports_of(SILENT))
+    report = await planned(Subject("example.com"), ports_of(SILENT))
     assert [each.code for each in report.answer.plan if not each.inbound] == ["dmarc-closed"]
     assert report.answer.plan[0].gains == ()
 
@@ -157,7 +157,7 @@ async def test_a_policy_is_lowered_last_and_for_nothing_else(bits: int, mail: by
     records = dict(USERS_AT_REJECT)
     if bits:
         records["default._domainkey.example.com", "TXT"] = [KEY_512]
-    job = Job("example.com", Sample("a.eml", data=mail) if mail else None, Options(purpose=Purpose.USERS))
+    job = Subject("example.com", Sample("a.eml", data=mail) if mail else None, purpose=Purpose.USERS)
     report = await assert_no_harm(job, ports_of(records))
     own = [each for each in report.answer.plan if not each.inbound]
     assert own[-1].remedy == "dmarc-below-reject"
@@ -183,7 +183,7 @@ async def test_an_include_that_goes_settles_nothing_about_its_service() -> None:
     hosts = {(f"h{n}.example.com", "A"): [f"203.0.113.{n}"] for n in range(10, 20)}
     words = " ".join(f"a:h{n}.example.com" for n in range(10, 20))
     records = SERVICES | hosts | {("example.com", "TXT"): [f"v=spf1 {words} include:servers.mcsv.net -all"]}
-    report = await assert_no_harm(Job("example.com", None, Options(purpose=Purpose.BULK)), ports_of(records))
+    report = await assert_no_harm(Subject("example.com", purpose=Purpose.BULK), ports_of(records))
     (removing,) = (each for each in report.answer.plan if each.remedy == "spf-drop-unneeded")
     (signing,) = (each for each in report.answer.plan if each.services == ("mailchimp",))
     assert not any(each.rule.startswith("SND-") for each in removing.findings)
@@ -197,7 +197,7 @@ async def test_of_two_includes_neither_goes_because_of_the_other() -> None:
     records = SERVICES | {
         ("example.com", "TXT"): ["v=spf1 mx include:spf.mandrillapp.com include:servers.mcsv.net -all"]
     }
-    report = await assert_no_harm(Job("example.com", None, Options(purpose=Purpose.BULK)), ports_of(records))
+    report = await assert_no_harm(Subject("example.com", purpose=Purpose.BULK), ports_of(records))
     assert {"SPF-023", "SND-002"} <= {each.rule for each in report.findings if each.outcome is Outcome.UNMET}
     named = [term for each in report.answer.plan for edit in each.edits for term in edit.new if "spf1" in term]
     assert named == []
@@ -238,7 +238,7 @@ async def test_one_key_is_one_step(bits: int, step: str, purpose: Purpose | None
     if bits:
         records["s1._domainkey.example.com", "TXT"] = [published(key)]
     mail = TRACE + sign(SIGNED_HEAD, key, domain="example.com", selector="s1")
-    job = Job("example.com", Sample("a.eml", data=mail), Options(purpose=purpose))
+    job = Subject("example.com", Sample("a.eml", data=mail), purpose=purpose)
     report = await assert_no_harm(job, ports_of(records))
     about_dkim = [
         each for each in report.answer.plan if any(rule.startswith(("DKIM-", "ALN-", "DMARC-0")) for rule in each.rules)
@@ -246,9 +246,7 @@ async def test_one_key_is_one_step(bits: int, step: str, purpose: Purpose | None
     own = [each for each in about_dkim if not each.remedy]
     assert [each.task for each in own] == [step]
     assert own[0].place is (Place.SERVER if bits else Place.DNS)
-    alone = await assert_no_harm(
-        Job("example.com", None, Options(purpose=purpose, selectors=("s1",))), ports_of(records)
-    )
+    alone = await assert_no_harm(Subject("example.com", purpose=purpose, selectors=("s1",)), ports_of(records))
     assert [each.task for each in alone.answer.plan if any(rule.startswith("DKIM-") for rule in each.rules)] == [step]
 
 
@@ -263,7 +261,7 @@ async def test_one_key_is_one_step(bits: int, step: str, purpose: Purpose | None
 async def test_an_own_host_is_no_service(
     records: dict[tuple[str, str], list[str | tuple[str, ...]]], place: Place
 ) -> None:
-    report = await planned(Job("example.com", Sample("a.eml", data=UNSIGNED), Options()), ports_of(records))
+    report = await planned(Subject("example.com", Sample("a.eml", data=UNSIGNED)), ports_of(records))
     (step,) = (each for each in report.answer.plan if each.task == "own-signing-domain")
     assert (step.place, step.at) == (place, "")
     assert "own-return-path" not in {each.task for each in report.answer.plan}, "the Return-Path is the domain's own"
@@ -288,7 +286,7 @@ async def test_a_smaller_message_satisfies_all_who_are_claimed(
 ) -> None:
     """The words of the step are those of the smallest limit among what it settles: au takes 3 MB, not 10."""
     mail = UNSIGNED + b"x" * 70 + b"\n" + (b"y" * 70 + b"\n") * (octets // 71)
-    job = Job("example.com", Sample("a.eml", data=mail), Options())
+    job = Subject("example.com", Sample("a.eml", data=mail))
     got = await report_on(job, ports_of(USERS_AT_REJECT), RULES, Selection(receivers=receivers), Extras(remedies=True))
     (step,) = (each for each in got.report.answer.plan if each.task == "smaller-message")
     assert step.rules[0] == rule
@@ -333,7 +331,7 @@ async def test_no_plan_for_broken_records_harms(first: int, second: int) -> None
     signed = TRACE + sign(SIGNED_HEAD, rsa_key(2048), domain=signer, selector="s1")
     sample = (None, Sample("a.eml", data=UNSIGNED), Sample("a.eml", data=signed))[(first * second) % 3]
     purpose = (None, *Purpose)[number % 5]
-    await assert_no_harm(Job("example.com", sample, Options(purpose=purpose)), ports_of(records))
+    await assert_no_harm(Subject("example.com", sample, purpose=purpose), ports_of(records))
 
 
 def _every_zone() -> tuple[str, ...]:
@@ -347,4 +345,4 @@ async def test_no_plan_of_a_zone_harms(domain: str) -> None:
     purposes = [None, *Purpose]
     of_senders = (None, purposes[1 + _every_zone().index(domain) % len(Purpose)])
     for purpose in of_senders if domain in senders() else (None,):
-        await assert_no_harm(Job(domain, None, Options(purpose=purpose)), zones())
+        await assert_no_harm(Subject(domain, purpose=purpose), zones())

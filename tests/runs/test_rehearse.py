@@ -14,6 +14,7 @@ from msgspec.structs import replace
 import deliverability.demo
 from deliverability.auditors import auditors, catalogue
 from deliverability.auditors.base import gather
+from deliverability.inputs import Sample, Subject
 from deliverability.judge.engine import Selection, judge
 from deliverability.model.facts import Purpose, Reason
 from deliverability.model.report import GRADES, Care, Finding, Outcome, RecordEdit, Remedy, Report
@@ -31,7 +32,6 @@ from deliverability.remedy.plan import drafts
 from deliverability.remedy.situation import Situation
 from deliverability.runs import rehearse
 from deliverability.runs.engine import Audited, Extras, full_report, gather_facts, make_report, report_on
-from deliverability.runs.job import Job, Options, Sample
 from deliverability.runs.rules import load_rules
 from deliverability.view.records import with_value
 from tests.corpus import corpus
@@ -49,7 +49,7 @@ def zones() -> Ports:
     return replace(open_ports(PortSettings(zones=[corpus("zones")])), clock=FixedClock(NOW))
 
 
-async def audited(job: Job, ports: Ports) -> tuple[Audited, Report]:
+async def audited(job: Subject, ports: Ports) -> tuple[Audited, Report]:
     got = await gather_facts(job, ports, Extras(remedies=True))
     assert got.crashes == ()
     report = (await full_report(got, RULES, Selection())).report
@@ -100,7 +100,7 @@ def assert_better(before: Report, after: Report, remedy: Remedy, opened: set[str
     assert newly <= opened
 
 
-async def assert_all_better(job: Job, ports: Ports) -> Report:
+async def assert_all_better(job: Subject, ports: Ports) -> Report:
     _, report = await audited(job, ports)
     assert [(e.rule, e.item, e.code) for e in report.remedies] == list(
         dict.fromkeys((e.rule, e.item, e.code) for e in report.remedies)
@@ -128,7 +128,7 @@ def assert_in_order(remedies: tuple[Remedy, ...]) -> None:
 @pytest.mark.parametrize("domain", senders())
 async def test_every_remedy_of_every_zone_helps_and_harms_nothing(domain: str) -> None:
     for purpose in (None, PURPOSES[senders().index(domain) % len(PURPOSES)]):
-        await assert_all_better(Job(domain, None, Options(purpose=purpose, daily_volume=10_000)), zones())
+        await assert_all_better(Subject(domain, purpose=purpose, daily_volume=10_000), zones())
 
 
 def _joined() -> Iterator[Path]:
@@ -148,7 +148,7 @@ async def test_every_remedy_for_mails_of_zones_helps_and_harms_nothing() -> None
     paths = list(_joined())[::4]
     assert paths
     for path in paths:
-        await assert_all_better(Job(None, Sample(path.name, path=path)), zones())
+        await assert_all_better(Subject(sample=Sample(path.name, path=path)), zones())
 
 
 def demo_ports(**changed: str) -> Ports:
@@ -156,9 +156,9 @@ def demo_ports(**changed: str) -> Ports:
     return replace(open_ports(PortSettings(zones=[zone])), clock=FixedClock(NOW))
 
 
-def demo_job(purpose: Purpose = Purpose.BULK) -> Job:
+def demo_job(purpose: Purpose = Purpose.BULK) -> Subject:
     path = Path(deliverability.demo.__file__).parent / "newsletter.eml"
-    return Job("sakura-shop.example", Sample(path.name, path=path), Options(purpose=purpose, daily_volume=20_000))
+    return Subject("sakura-shop.example", Sample(path.name, path=path), purpose=purpose, daily_volume=20_000)
 
 
 async def test_the_demo_has_remedies_that_change_verdicts() -> None:
@@ -166,15 +166,17 @@ async def test_the_demo_has_remedies_that_change_verdicts() -> None:
     report = await assert_all_better(demo_job(), demo_ports())
     assert report.remedies
     assert not any(remedy.gains for remedy in report.remedies if remedy.rule.startswith("SPF"))
-    alone = await assert_all_better(Job("sakura-shop.example"), demo_ports())
+    alone = await assert_all_better(Subject("sakura-shop.example"), demo_ports())
     assert any(remedy.gains for remedy in alone.remedies)
 
 
 # --- the short way gives what the long way gives ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("job", [*[Job(domain) for domain in senders()[::4]], demo_job()], ids=lambda job: job.domain)
-async def test_auditing_again_only_what_changed_finds_what_auditing_all_finds(job: Job) -> None:
+@pytest.mark.parametrize(
+    "job", [*[Subject(domain) for domain in senders()[::4]], demo_job()], ids=lambda job: job.domain
+)
+async def test_auditing_again_only_what_changed_finds_what_auditing_all_finds(job: Subject) -> None:
     ports = demo_ports() if job.sample else zones()
     got, report = await audited(job, ports)
     basis = got.basis
@@ -221,7 +223,7 @@ BROKEN: Mapping[tuple[str, str], list[str | tuple[str, ...]]] = {
     ("s1._domainkey.example.com", "TXT"): ["v=DKIM1; t=y; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="],
     ("_smtp._tls.example.com", "TXT"): ["v=TLSRPT; rua=tls@example.com"],
 }
-JOB = Job("example.com", None, Options(selectors=("s1",), purpose=Purpose.USERS))
+JOB = Subject("example.com", selectors=("s1",), purpose=Purpose.USERS)
 
 
 class Faulty:
@@ -407,7 +409,7 @@ async def test_reports_go_to_no_address_that_takes_none() -> None:
             ("x.example.net", "A"): ["192.0.2.1"],
         }
     )
-    report = (await audited(Job("example.com"), Ports(ports, FixedClock(NOW), sources=("static",))))[1]
+    report = (await audited(Subject("example.com"), Ports(ports, FixedClock(NOW), sources=("static",))))[1]
     assert cases(report)["DMARC-001", ""].outcome is Outcome.UNMET
     assert "dmarc-begin" not in {each.code for each in report.remedies}
 
@@ -437,7 +439,7 @@ async def test_no_zone_keeps_the_audit_busy() -> None:
     selectors = tuple(f"s{number}" for number in range(100))
     key = BROKEN["s1._domainkey.example.com", "TXT"]
     records = {**BROKEN, **{(f"{each}._domainkey.example.com", "TXT"): key for each in selectors}}
-    job = Job("example.com", None, Options(selectors=selectors))
+    job = Subject("example.com", selectors=selectors)
     _, report = await audited(job, Ports(StaticResolver(records), FixedClock(NOW), sources=("static",)))
     assert 10 < len(report.remedies) <= rehearse.MAX_REHEARSALS
 
@@ -456,7 +458,7 @@ async def test_nothing_is_published_beside_an_alias(alias: bool) -> None:
     if alias:
         records["news.example.com", "CNAME"] = ["shop.news.example"]
     ports = Ports(StaticResolver(records), FixedClock(NOW), sources=("static",))
-    _, report = await audited(Job("example.com", None, Options(purpose=Purpose.BULK)), ports)
+    _, report = await audited(Subject("example.com", purpose=Purpose.BULK), ports)
     names = {edit.name for remedy in report.remedies for edit in remedy.edits}
     assert ("news.example.com" in names) is not alias
 
@@ -464,6 +466,6 @@ async def test_nothing_is_published_beside_an_alias(alias: bool) -> None:
 async def test_a_domain_that_is_an_alias_gets_no_records_beside_it() -> None:
     records = {("www.example.com", "CNAME"): ["shop.example.net"], ("shop.example.net", "A"): ["192.0.2.1"]}
     ports = Ports(StaticResolver(records), FixedClock(NOW), sources=("static",))
-    _, report = await audited(Job("www.example.com", None, Options()), ports)
+    _, report = await audited(Subject("www.example.com"), ports)
     assert report.remedies or report.findings
     assert "www.example.com" not in {edit.name for remedy in report.remedies for edit in remedy.edits}

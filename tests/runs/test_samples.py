@@ -9,9 +9,9 @@ import pytest
 
 from deliverability.cli import main
 from deliverability.cli.inputs import sample_of
+from deliverability.inputs import Sample, Subject
 from deliverability.model.envelope import SmtpEnvelope
 from deliverability.model.facts import Purpose, SampleSeen
-from deliverability.runs.job import Job, Options, Sample
 from deliverability.runs.samples import sample_seen, several, with_samples
 from tests import TESTS
 
@@ -85,19 +85,19 @@ def test_samples_of_one_name_are_told_apart_and_one_alone_is_compared_with_nothi
 def test_messages_are_held_against_those_of_their_own_domain_alone() -> None:
     other = Sample("c.eml", data=b"From: x@other.example\r\n\r\nx")
     jobs = [
-        Job("example.com", sample(name="a.eml"), Options()),
-        Job(None, sample(name="b.eml"), Options()),
-        Job(None, other, Options()),
-        Job("example.com", None, Options()),
+        Subject("example.com", sample(name="a.eml")),
+        Subject(sample=sample(name="b.eml")),
+        Subject(sample=other),
+        Subject("example.com"),
     ]
     told = with_samples(jobs)
-    assert [[seen.name for seen in each.options.samples] for each in told] == [["a.eml", "b.eml"]] * 2 + [[], []]
+    assert [[seen.name for seen in each.samples] for each in told] == [["a.eml", "b.eml"]] * 2 + [[], []]
 
 
 def test_a_message_that_cannot_be_read_tells_nothing_and_stops_nobody(tmp_path: Path) -> None:
     samples = (sample(), Sample("gone", path=tmp_path / "gone"), sample())
-    jobs = [Job("example.com", each, Options()) for each in samples]
-    assert [len(each.options.samples) for each in with_samples(jobs)] == [2, 0, 2]
+    jobs = [Subject("example.com", each) for each in samples]
+    assert [len(each.samples) for each in with_samples(jobs)] == [2, 0, 2]
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ import pytest
 from msgspec.structs import replace
 
 from deliverability.history.store import History
+from deliverability.inputs import Subject
 from deliverability.model.blocklists import ListingSeen, ListsWanted
 from deliverability.model.facts import Purpose, Value, records_of
 from deliverability.model.history import ChangeKind
 from deliverability.protocols.dnsbl.private import read_private_list
-from deliverability.runs.job import Options
 from deliverability.runs.listed import with_lists_seen
 from tests.runs.test_weekly_stories import Life, news
 
@@ -29,10 +29,10 @@ def life(tmp_path: Path) -> Iterator[Life]:
     history.close()
 
 
-def listing(text: str) -> Options:
+def listing(text: str) -> Subject:
     """What the settings say of the mail, with a list of the user's own."""
     wanted = ListsWanted(files=(read_private_list("file:own", text, "own"),))
-    return Options(purpose=Purpose.USERS, selectors=("s1",), sending_ips=(IP,), lists_wanted=wanted)
+    return Subject(purpose=Purpose.USERS, selectors=("s1",), sending_ips=(IP,), lists_wanted=wanted)
 
 
 def kept(life: Life, path: str) -> Value:
@@ -67,7 +67,7 @@ async def test_a_run_that_asked_nobody_breaks_nothing_off(life: Life) -> None:
     asking = life.options
     life.options = replace(asking, lists_wanted=None)
     await life.week()
-    wanted = with_lists_seen(asking, "shop.example", life.history).lists_wanted
+    wanted = with_lists_seen(replace(asking, domain="shop.example"), life.history).lists_wanted
     assert wanted is not None
     assert wanted.seen is not None
     assert wanted.seen.listings == (ListingSeen("file:own", IP, "2026-10-05"),)
@@ -75,7 +75,7 @@ async def test_a_run_that_asked_nobody_breaks_nothing_off(life: Life) -> None:
 
 
 async def test_without_lists_or_runs_there_is_nothing_to_compare(life: Life) -> None:
-    assert with_lists_seen(Options(), "shop.example", life.history) == Options()
-    wanted = with_lists_seen(listing(IP), "shop.example", life.history).lists_wanted
+    assert with_lists_seen(Subject("shop.example"), life.history) == Subject("shop.example")
+    wanted = with_lists_seen(replace(listing(IP), domain="shop.example"), life.history).lists_wanted
     assert wanted is not None
     assert wanted.seen is None

@@ -12,12 +12,12 @@ import pytest
 
 from deliverability.capture.store import CaptureStore
 from deliverability.config import DomainSettings, Settings
+from deliverability.inputs import Subject
 from deliverability.mail.captured import envelope_beside
 from deliverability.model.codes import Detail
 from deliverability.model.envelope import SmtpEnvelope
 from deliverability.model.errors import InputError
 from deliverability.model.facts import Purpose
-from deliverability.runs.job import Options
 from deliverability.runs.weekly.messages import MESSAGES_ABSENT, MESSAGES_NO_MAIL, NoMessages, Picked, pick
 from deliverability.runs.weekly.plan import subjects
 
@@ -104,7 +104,7 @@ def test_hostile_files_are_passed_over(tmp_path: Path) -> None:
 
 
 def planned(settings: Settings, folder: Path) -> list[tuple[str, str, tuple[Detail, ...]]]:
-    made = subjects(settings, folder, lambda name: name.lower(), lambda domain: Options())
+    made = subjects(settings, folder, lambda name: name.lower(), Subject)
     return [(each.domain, each.source, each.problems) for each in made]
 
 
@@ -200,10 +200,10 @@ def test_the_word_before_a_place_says_what_kind_of_mail_it_is_and_the_history_go
 
 def test_messages_of_a_domain_are_told_of_each_other_by_their_places(mails: Path) -> None:
     table = DomainSettings(name="a.example", messages=(f"bulk:{mails / 'a.eml'}", f"transactional:{mails / '*.eml'}"))
-    planned = subjects(Settings(domain=(table,)), mails, str, lambda domain: Options())
+    planned = subjects(Settings(domain=(table,)), mails, str, Subject)
     assert len(planned) == 2
     for each in planned:
-        assert [(seen.name, seen.purpose) for seen in each.options.samples] == [
+        assert [(seen.name, seen.purpose) for seen in each.asked.samples] == [
             ("a.eml", Purpose.BULK),
             ("*.eml", Purpose.TRANSACTIONAL),
         ]

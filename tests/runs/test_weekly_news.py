@@ -12,11 +12,11 @@ import pytest
 from deliverability.auditors import catalogue
 from deliverability.config import EmailSettings
 from deliverability.history.store import History
+from deliverability.inputs import Subject
 from deliverability.model.facts import Purpose
 from deliverability.model.weekly import Summary
 from deliverability.notify.mail import compose
 from deliverability.ports.clock import FixedClock
-from deliverability.runs.job import Options
 from deliverability.view.weekly import RunView, run_view
 from deliverability.words.phrases import phrases
 from tests.runs.test_weekly_stories import FIRST, Life, shipped
@@ -30,7 +30,7 @@ DMARC = "v=DMARC1; p=reject; rua=mailto:r@shop.example"
 @pytest.fixture
 def life(tmp_path: Path) -> Iterator[Life]:
     history = History.open(f"sqlite:///{tmp_path / 'history.db'}")
-    options = Options(purpose=Purpose.BULK, daily_volume=20_000, selectors=("s1",))
+    options = Subject(purpose=Purpose.BULK, daily_volume=20_000, selectors=("s1",))
     yield Life(tmp_path, history, domains=("other.example", "shop.example"), options=options)
     history.close()
 

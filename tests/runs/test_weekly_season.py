@@ -18,6 +18,7 @@ from selectolax.lexbor import LexborHTMLParser
 
 from deliverability.auditors import catalogue
 from deliverability.history.store import History
+from deliverability.inputs import Subject
 from deliverability.judge.engine import Selection
 from deliverability.judge.files import load_guide
 from deliverability.model.codes import VERBATIM
@@ -30,7 +31,6 @@ from deliverability.ports.clock import FixedClock
 from deliverability.ports.open import PortSettings, open_ports
 from deliverability.render.weekly import HtmlPages
 from deliverability.runs.alone import only_one
-from deliverability.runs.job import Options
 from deliverability.runs.rules import load_rules, rule_folders
 from deliverability.runs.weekly.messages import Picked
 from deliverability.runs.weekly.run import Plan, WeeklySubject, weekly
@@ -117,10 +117,10 @@ class Season(Struct):
     def subjects(self) -> tuple[WeeklySubject, ...]:
         message = MESSAGE.format(expires=int((FIRST + timedelta(weeks=5, days=1)).timestamp()))
         picked = Picked("news.eml", "news.eml", data=message.replace("\n", "\r\n").encode())
-        options = Options(purpose=Purpose.BULK, daily_volume=100, selectors=("s1",))
+        asked = Subject("shop.example", purpose=Purpose.BULK, daily_volume=100, selectors=("s1",))
         return (
-            WeeklySubject("calm.example", Options(purpose=Purpose.PARKED)),
-            WeeklySubject("shop.example", options, picked),
+            WeeklySubject(Subject("calm.example", purpose=Purpose.PARKED)),
+            WeeklySubject(asked, picked),
         )
 
     def ports(self, world: World, number: int) -> Any:

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from deliverability._files import HALF_WRITTEN
 from deliverability.auditors import catalogue
 from deliverability.history.store import History
+from deliverability.inputs import Subject
 from deliverability.judge.engine import Selection
 from deliverability.model.codes import VERBATIM
 from deliverability.model.facts import Purpose, Reason, Unknown, Waiver, records_of
@@ -34,7 +35,6 @@ from deliverability.ports.open import PortSettings, open_ports
 from deliverability.ports.ports import Ports
 from deliverability.runs.alone import only_one
 from deliverability.runs.intake import IntakePlan
-from deliverability.runs.job import Options
 from deliverability.runs.observing import Observing
 from deliverability.runs.rules import load_rules
 from deliverability.runs.weekly import run as weekly_run
@@ -102,7 +102,7 @@ class Life(Struct):
     keys: dict[str, str] = field(default_factory=lambda: {"s1": KEY})
     other_key: str = NEXT_KEY
     domains: tuple[str, ...] = ("shop.example",)
-    options: Options = field(default_factory=lambda: Options(purpose=Purpose.USERS, selectors=("s1",)))
+    options: Subject = field(default_factory=lambda: Subject(purpose=Purpose.USERS, selectors=("s1",)))
     message: bytes | None = None
     selection: Selection = field(default_factory=Selection)
     rules: tuple[Path, ...] = ()
@@ -146,7 +146,7 @@ class Life(Struct):
         picked = Picked("Maildir", f"Maildir/{self.number}", data=self.message) if self.message else None
         if picked and self.unreadable:
             picked = replace(picked, data=None, path=self.folder / "is not there")
-        return WeeklySubject(domain, self.options, picked)
+        return WeeklySubject(replace(self.options, domain=domain), picked)
 
     def _zones(self) -> list[Path]:
         selectors = "\n".join(f'{name}._domainkey 300 IN TXT "{key}"' for name, key in self.keys.items())

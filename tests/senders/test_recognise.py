@@ -17,11 +17,12 @@ from msgspec.structs import replace
 from deliverability._resources import locate
 from deliverability.auditors import catalogue, dkim, envelope, message, mx, senders, spf
 from deliverability.auditors.base import gather
+from deliverability.inputs import Sample, Subject
 from deliverability.judge.engine import Selection, judge
 from deliverability.knowledge import shipped
 from deliverability.mail.reader import read
 from deliverability.model.codes import ASKED, SELECTOR
-from deliverability.model.facts import Fact, FactSet, Reason, Subject, Unknown
+from deliverability.model.facts import Fact, FactSet, Reason, Unknown
 from deliverability.model.report import Finding, Outcome
 from deliverability.model.rules import ServiceStep, Severity
 from deliverability.model.senders import ServiceKind
@@ -30,7 +31,6 @@ from deliverability.ports.open import PortSettings, open_ports
 from deliverability.ports.ports import Ports
 from deliverability.ports.static import Records, StaticResolver
 from deliverability.runs.engine import gather_facts
-from deliverability.runs.job import Job, Sample
 from deliverability.runs.rules import load_rules
 from deliverability.senders.catalogue import CatalogueError, load_senders
 from deliverability.senders.recognise import Key, MessageMarks, by_key, by_message, by_mx, by_return_mx, by_spf
@@ -358,7 +358,7 @@ def test_no_text_makes_recognition_fail(one: str, two: str) -> None:
 async def audit(
     records: Mapping[tuple[str, str], Records], eml: bytes | None = None, domain: str = "example.com"
 ) -> FactSet:
-    subject = Subject(domain, eml, "sample.eml" if eml else "")
+    subject = Subject(domain, Sample("sample.eml", data=eml) if eml else None)
     parsed = read(eml) if eml else None
     gathered = await gather(AUDITORS, subject, Ports(StaticResolver(records), FixedClock(NOW)), parsed)
     assert gathered.crashes == ()
@@ -793,7 +793,7 @@ def test_every_service_can_be_told_in_both_languages() -> None:
 
 async def domain_facts(domain: str) -> FactSet:
     ports = open_ports(PortSettings(zones=(corpus("zones"),)))
-    return (await gather_facts(Job(domain), ports)).facts
+    return (await gather_facts(Subject(domain), ports)).facts
 
 
 @pytest.mark.parametrize(
@@ -825,5 +825,5 @@ async def test_services_of_real_domains(domain: str, expected: dict[str, bool | 
 )
 async def test_services_of_real_mails(path: str, ident: str) -> None:
     ports = open_ports(PortSettings(offline=True))
-    audited = await gather_facts(Job(None, Sample(path, corpus("mails") / path)), ports)
+    audited = await gather_facts(Subject(sample=Sample(path, corpus("mails") / path)), ports)
     assert audited.facts.value("senders.message_service") == ident

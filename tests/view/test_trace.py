@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from deliverability import StaticResolver
+from deliverability.inputs import Sample, Subject
 from deliverability.judge.engine import Selection
 from deliverability.model.report import Report
 from deliverability.ports.clock import SystemClock
 from deliverability.ports.ports import Ports
 from deliverability.runs.engine import gather_facts, make_report
-from deliverability.runs.job import Job, Options, Sample
 from deliverability.runs.rules import load_rules
 from tests.speaking import shipped, written
 
@@ -31,7 +31,7 @@ MAIL = (
 async def report_for(ip: str, zone: dict[tuple[str, str], Any] = ZONE, data: bytes | None = None) -> Report:
     ports = Ports(StaticResolver(zone), SystemClock(), sources=("zone",))
     sample = Sample("x.eml", data=data) if data else None
-    audited = await gather_facts(Job("example.com", sample, Options(sending_ips=(ip,))), ports)
+    audited = await gather_facts(Subject("example.com", sample, sending_ips=(ip,)), ports)
     return make_report(audited, load_rules(), Selection())
 
 

@@ -59,17 +59,15 @@ def command(folder: Path, domain: str, **params: Any) -> int:
 def _reopened(
     fleet: FleetFolder, audited: Any, settings: Settings, judging: Judging, params: dict[str, Any]
 ) -> Reopened:
-    from deliverability.cli.fleet.run import options_of_subject
+    from deliverability.cli.fleet.run import subject_of
     from deliverability.runs.fleet.reopen import reopened
-    from deliverability.runs.job import Job
 
-    subject = fleet.subject(audited.subject.domain)
-    job = Job(subject.domain, options=options_of_subject(subject, settings))
+    subject = subject_of(fleet.subject(audited.subject.domain), settings)
     ports = _ports(fleet, settings, params)
 
     async def work() -> Reopened:
         try:
-            return await reopened(audited, job, ports, judging.rules, judging.selection)
+            return await reopened(audited, subject, ports, judging.rules, judging.selection)
         finally:
             if ports is not None:
                 await ports.close()

@@ -38,6 +38,7 @@ from deliverability.runs.fleet.manifest import FleetPart
 
 if TYPE_CHECKING:
     from deliverability.config import Settings
+    from deliverability.inputs import Subject
     from deliverability.model.blocklists import ListsWanted
     from deliverability.model.fleet import FleetStatus, FleetSubject
     from deliverability.runs.blocklists import ListSetup
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from deliverability.runs.fleet.lists import FleetList
     from deliverability.runs.fleet.run import FleetEnd, FleetJob, Stop
     from deliverability.runs.fleet.work import FleetPlan
-    from deliverability.runs.job import Options
 
 UNBOUND = Path(__file__).resolve().parents[2] / "data" / "unbound.conf"
 NO_PART = Code("option-no-part", ("option", "text"))
@@ -145,8 +145,8 @@ def _planned(domains: FleetList, out: Path, params: dict[str, Any]) -> tuple[Fle
 
     judged = judged_by(rules, selection)
     wanted = lists.wanted if lists else None
-    options_for = partial(options_of_subject, settings=settings, lists=wanted)
-    job = FleetJob(domains, out, _described(ports, settings, wanted), judged, options_for, **_wanted(params))
+    asked = partial(subject_of, settings=settings, lists=wanted)
+    job = FleetJob(domains, out, _described(ports, settings, wanted), judged, asked, **_wanted(params))
     rate = _RATE if params["rate"] is None else params["rate"]
     rate *= len(ports.servers) or 1
     return job, FleetPlan(ports, folders, selection, judged, rate, params["workers"] or default_workers())
@@ -172,16 +172,16 @@ def _lists(params: dict[str, Any], settings: Settings) -> ListSetup | None:
     return setup
 
 
-def options_of_subject(subject: FleetSubject, settings: Settings, lists: ListsWanted | None = None) -> Options:
+def subject_of(row: FleetSubject, settings: Settings, lists: ListsWanted | None = None) -> Subject:
     """What the table says of a domain's mail, filled up from the settings. Raises InputError."""
-    from deliverability.cli.inputs import options_of
+    from deliverability.cli.inputs import subject_of_settings
 
-    general = options_of(settings, subject.domain)
+    general = subject_of_settings(settings, row.domain)
     return replace(
         general,
-        selectors=subject.selectors or general.selectors,
-        purpose=subject.purpose or general.purpose,
-        daily_volume=general.daily_volume if subject.daily_volume is None else subject.daily_volume,
+        selectors=row.selectors or general.selectors,
+        purpose=row.purpose or general.purpose,
+        daily_volume=general.daily_volume if row.daily_volume is None else row.daily_volume,
         lists_wanted=lists,
     )
 

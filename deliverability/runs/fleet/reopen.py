@@ -6,12 +6,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from deliverability.history.records import Owner, changed_records
+from deliverability.inputs import Subject
 from deliverability.judge.engine import Selection
 from deliverability.model.report import Report
 from deliverability.model.rules import RuleSet
 from deliverability.ports.ports import Ports
 from deliverability.runs.engine import Audited, Extras, full_report, gather_facts
-from deliverability.runs.job import Job
 
 
 class Reopened(Struct, frozen=True):
@@ -25,11 +25,13 @@ class Reopened(Struct, frozen=True):
     changed: int | None
 
 
-async def reopened(stored: Audited, job: Job, ports: Ports | None, rules: RuleSet, selection: Selection) -> Reopened:
+async def reopened(
+    stored: Audited, subject: Subject, ports: Ports | None, rules: RuleSet, selection: Selection
+) -> Reopened:
     """Judge kept facts; where there are ports, with remedies."""
     changed, audited = None, stored
     if ports is not None:
-        now = await gather_facts(job, ports, Extras(remedies=True), rules.knowledge)
+        now = await gather_facts(subject, ports, Extras(remedies=True), rules.knowledge)
         changed = len(changed_records(stored.facts, now.facts, Owner(stored.subject.domain, stored.facts)))
         if not changed:
             audited = replace(stored, subject=now.subject, basis=now.basis)

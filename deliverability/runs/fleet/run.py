@@ -15,6 +15,7 @@ from typing import Protocol
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from deliverability.inputs import Subject
 from deliverability.model.codes import Code, Detail
 from deliverability.model.errors import InputError
 from deliverability.model.fleet import FleetStatus, FleetSubject
@@ -26,7 +27,6 @@ from deliverability.runs.fleet.lists import FleetList
 from deliverability.runs.fleet.manifest import FleetPart, Manifest, ShardState, parts_in
 from deliverability.runs.fleet.shards import FACTS, FINDINGS, read_packed
 from deliverability.runs.fleet.work import Mode, ShardTask
-from deliverability.runs.job import Options
 
 OTHER_SETTINGS = Code("fleet-other-settings", ("folder", "names"))
 OTHER_PARTS = Code("fleet-other-parts", ("folder",))
@@ -41,7 +41,7 @@ class FleetJob(Struct, frozen=True):
         folder: where everything is written.
         settings: what facts depend on beside DNS, by names that the user knows.
         judged: what judging depends on, see fleet.judging.judged_by.
-        options: what is said about the mail of a subject.
+        asked: what is to be audited for a row of the list.
         part: which shards; all of them where others have not done theirs.
         rejudge: shards that were judged by other rules are judged again.
         retry: domains with a look-up that failed are asked about again, once, at the end.
@@ -52,7 +52,7 @@ class FleetJob(Struct, frozen=True):
     folder: Path
     settings: Mapping[str, str]
     judged: str
-    options: Callable[[FleetSubject], Options]
+    asked: Callable[[FleetSubject], Subject]
     part: FleetPart = field(default_factory=FleetPart)
     rejudge: bool = False
     retry: bool = False
@@ -255,7 +255,7 @@ class _Run:
             yield number
 
     def _task(self, number: int, mode: Mode) -> ShardTask:
-        subjects = tuple((each, self._job.options(each)) for each in self._manifest.subjects(number))
+        subjects = tuple((each, self._job.asked(each)) for each in self._manifest.subjects(number))
         before = {}
         if mode is not Mode.GATHER:
             state = self._states[number]

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from deliverability._yamlstrict import FilesError
 from deliverability.history.known import filled
+from deliverability.inputs import Subject
 from deliverability.judge.engine import Selection
 from deliverability.model.codec import encode
 from deliverability.model.codes import Code
@@ -44,7 +45,6 @@ from deliverability.runs.fleet.shards import (
     lines_of,
     shard_digest,
 )
-from deliverability.runs.job import Job, Options
 from deliverability.runs.rules import load_rules
 from deliverability.runs.saved import audited_of, document_of
 from deliverability.runs.stream import Places
@@ -78,7 +78,7 @@ class ShardTask(Struct, frozen=True):
     """One shard to do. `before`: its files as they are, but for GATHER."""
 
     number: int
-    subjects: tuple[tuple[FleetSubject, Options], ...]
+    subjects: tuple[tuple[FleetSubject, Subject], ...]
     mode: Mode = Mode.GATHER
     before: Mapping[str, bytes] = field(default_factory=dict)
 
@@ -176,8 +176,8 @@ class Workshop:
             async with self._places.taken():
                 self._waiting -= 1
                 self._moved.set()
-                subject, options = task.subjects[place]
-                domain = await self._domain(subject, options, task.mode, before.get(subject.domain), crashes)
+                subject, asked = task.subjects[place]
+                domain = await self._domain(subject, asked, task.mode, before.get(subject.domain), crashes)
             digests[place] = domain.digest
             facts.put(place, domain.facts)
             findings.put(place, domain.findings)
@@ -201,15 +201,15 @@ class Workshop:
         return ShardDone(task.number, state, pieces, tuple(crashes))
 
     async def _domain(
-        self, subject: FleetSubject, options: Options, mode: Mode, before: _Before | None, crashes: list[str]
+        self, subject: FleetSubject, asked: Subject, mode: Mode, before: _Before | None, crashes: list[str]
     ) -> _Domain:
         """One domain, whatever becomes of it: an error of ours costs this domain only."""
         try:
             if before is None:
-                return await self._gathered(subject, options, None, crashes)
+                return await self._gathered(subject, asked, None, crashes)
             if mode is Mode.REJUDGE:
                 return self._judged_again(subject, *before)
-            return await self._gathered(subject, options, before, crashes) if before[1].failed else _Domain.of(*before)
+            return await self._gathered(subject, asked, before, crashes) if before[1].failed else _Domain.of(*before)
         except InputError as error:
             lost = error.detail
         except Exception as error:
@@ -222,16 +222,15 @@ class Workshop:
         return _Domain.of({"subject": about, "lost": encode(lost), "facts": {}, "evidence": []}, row)
 
     async def _gathered(
-        self, subject: FleetSubject, options: Options, before: _Before | None, crashes: list[str]
+        self, subject: FleetSubject, asked: Subject, before: _Before | None, crashes: list[str]
     ) -> _Domain:
-        asked = asyncio.create_task(self._name_servers(subject.domain))
+        asking = asyncio.create_task(self._name_servers(subject.domain))
         try:
             with self._pace.at_work(subject.domain) if self._pace else contextlib.nullcontext():
-                job = Job(subject.domain, options=options)
-                audited = await gather_facts(job, self._ports, knowledge=self._rules.knowledge)
-                servers = await asked
+                audited = await gather_facts(asked, self._ports, knowledge=self._rules.knowledge)
+                servers = await asking
         finally:
-            asked.cancel()
+            asking.cancel()
         crashes += (f"{subject.domain}:\n{each}" for each in audited.crashes)
         stale: tuple[str, ...] = ()
         if before is not None and before[0]["facts"]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from deliverability.config import kind_and_place
+from deliverability.inputs import Sample
 from deliverability.mail import kinds
 from deliverability.mail.captured import RAW, envelope_beside
 from deliverability.mail.dates import parse_date
@@ -22,7 +23,6 @@ from deliverability.model.codes import Code
 from deliverability.model.errors import InputError, set_aside
 from deliverability.model.facts import Purpose
 from deliverability.model.names import is_within
-from deliverability.runs.job import Sample
 
 MAX_LOOKED_AT = 20_000
 _OLDEST = datetime.min.replace(tzinfo=UTC)

@@ -8,10 +8,10 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from deliverability.config import Settings
+from deliverability.inputs import Subject
 from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.errors import InputError, reason_of, set_aside
 from deliverability.model.facts import Purpose, SampleSeen
-from deliverability.runs.job import Options
 from deliverability.runs.samples import MAX_SAMPLES, sample_seen, several
 from deliverability.runs.weekly.messages import NoMessages, Picked, pick
 from deliverability.runs.weekly.run import WeeklySubject
@@ -22,7 +22,7 @@ NO_DOMAINS = Code("no-domains")
 
 
 def subjects(
-    settings: Settings, folder: Path, domain_of: Callable[[str], str], options_of: Callable[[str], Options]
+    settings: Settings, folder: Path, domain_of: Callable[[str], str], subject_of: Callable[[str], Subject]
 ) -> tuple[WeeklySubject, ...]:
     """Every domain of the settings with each of its messages, or alone where it has none.
 
@@ -32,7 +32,7 @@ def subjects(
         settings: the file.
         folder: what places of messages are named from in the history.
         domain_of: a name as written -> A-label; may raise InputError.
-        options_of: A-label -> what is true of its mail; may raise InputError.
+        subject_of: A-label -> what is to be audited; may raise InputError.
 
     Raises:
         InputError: where there is no domain, or one is wrong.
@@ -49,11 +49,11 @@ def subjects(
         if domain in own:
             found, wrong = _pick(own[domain], [domain], folder)
             picked = found.get(domain, [])
-        options = options_of(domain)
-        options = replace(options, samples=_samples(picked, options.purpose))
+        subject = subject_of(domain)
+        subject = replace(subject, samples=_samples(picked, subject.purpose))
         if not picked:
-            planned.append(WeeklySubject(domain, options, problems=wrong))
-        planned += [WeeklySubject(domain, options, each, wrong) for each in picked]
+            planned.append(WeeklySubject(subject, problems=wrong))
+        planned += [WeeklySubject(subject, each, wrong) for each in picked]
     return tuple(planned)
 
 

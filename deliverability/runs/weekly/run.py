@@ -36,6 +36,7 @@ from deliverability.history.pieces import Packed, pack
 from deliverability.history.store import DamagedError, History, HistoryError, HistoryRun, SubjectDigest
 from deliverability.history.texts import named
 from deliverability.history.trend import certain_grade, measures_of, stage_of
+from deliverability.inputs import Sample, Subject
 from deliverability.judge.conditions import paths_of
 from deliverability.judge.engine import Selection, fingerprint, judge
 from deliverability.judge.grade import assess
@@ -43,7 +44,7 @@ from deliverability.model.answer import FindingId, ReceiverEffect
 from deliverability.model.codec import decode_detail, encode, json_text
 from deliverability.model.codes import ABOUT, Detail
 from deliverability.model.errors import InputError, reason_of, set_aside
-from deliverability.model.facts import FactSet, KeySeen, Subject, Value, texts_of
+from deliverability.model.facts import FactSet, KeySeen, Value, texts_of
 from deliverability.model.history import ChangeKind, Comparison, RecordChange, Snapshot, StoredFinding
 from deliverability.model.names import is_within
 from deliverability.model.pages import START, PageStems, page_name
@@ -64,7 +65,6 @@ from deliverability.ports.ports import Ports
 from deliverability.runs.engine import Audited, Extras, report_on
 from deliverability.runs.exit import exit_code, worst_exit_code
 from deliverability.runs.intake import IntakePlan, take_in
-from deliverability.runs.job import Job, Options, Sample
 from deliverability.runs.listed import with_lists_seen
 from deliverability.runs.observing import Observer, Observing, one_subject
 from deliverability.runs.stream import collecting_seldom, stream
@@ -93,12 +93,16 @@ class Pages(Protocol):
 
 
 class WeeklySubject(Struct, frozen=True):
-    """A domain of the settings with one of its messages, or without any."""
+    """A domain of the settings with one of its messages, or without any; `asked` has no message yet."""
 
-    domain: str
-    options: Options
+    asked: Subject
     picked: Picked | None = None
     problems: tuple[Detail, ...] = ()
+
+    @property
+    def domain(self) -> str:
+        """The domain that is audited."""
+        return self.asked.domain
 
     @property
     def source(self) -> str:
@@ -364,11 +368,10 @@ class _Subjects(Struct, frozen=True):
             lost: list[Exception] = []
             with one_subject(lost.append):  # what is kept of it is no condition for looking at it
                 if observer is not None and observer.knows(subject.domain):
-                    options = await asyncio.to_thread(observer.observed, subject.options, subject.domain)
-                    subject = replace(subject, options=options)
-                if subject.options.lists_wanted is not None:
-                    arguments = (subject.options, subject.domain, self.history, self.run.started)
-                    subject = replace(subject, options=await asyncio.to_thread(with_lists_seen, *arguments))
+                    subject = replace(subject, asked=await asyncio.to_thread(observer.observed, subject.asked))
+                if subject.asked.lists_wanted is not None:
+                    arguments = (subject.asked, self.history, self.run.started)
+                    subject = replace(subject, asked=await asyncio.to_thread(with_lists_seen, *arguments))
             return await _gathered(subject, self.plan, seen, tuple(map(reason_of, lost)))
 
         found = stream(waiting, gathered_of, ordered=False)
@@ -610,8 +613,8 @@ async def _gathered(
         problems[:] = [*lost, *(error.details if isinstance(error, InputError) else (reason_of(error),))]
 
     async def audited(sample: Sample | None) -> _Gathered:
-        job = Job(subject.domain, sample, replace(subject.options, keys_seen=seen))
-        found = await report_on(job, plan.ports, plan.rules, plan.selection, Extras(remedies=True, basis=True))
+        asked = replace(subject.asked, sample=sample, keys_seen=seen)
+        found = await report_on(asked, plan.ports, plan.rules, plan.selection, Extras(remedies=True, basis=True))
         return _Gathered(found.audited, found.report, tuple(problems))
 
     if subject.picked is not None:

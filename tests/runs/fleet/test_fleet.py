@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from deliverability.inputs import Subject
 from deliverability.judge.engine import Selection
 from deliverability.model.codec import encode
 from deliverability.model.errors import InputError
@@ -21,7 +22,6 @@ from deliverability.ports.open import PortSettings, open_ports
 from deliverability.runs.alone import only_one
 from deliverability.runs.engine import gather_facts, make_report
 from deliverability.runs.fleet.run import fleet_status
-from deliverability.runs.job import Job
 from deliverability.runs.rules import load_rules
 from deliverability.runs.saved import audited_of, document_of
 from tests.cli.test_cli import Deliv, Done, deliv  # noqa: F401 - a fixture
@@ -81,7 +81,7 @@ def test_the_facts_are_those_of_single_audits(fleet: Fleet, whole: Path) -> None
 
     async def single() -> list[dict]:
         return [
-            document_of(await gather_facts(Job(domain(number)), ports, knowledge=knowledge))
+            document_of(await gather_facts(Subject(domain(number)), ports, knowledge=knowledge))
             for number in range(DOMAINS)
         ]
 
