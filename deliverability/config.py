@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
@@ -10,6 +11,7 @@ from operator import or_
 from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
 
 from msgspec import NODEFAULT, Struct, convert
 from msgspec.structs import fields, replace
@@ -701,8 +703,6 @@ def _is_rare(text: str) -> bool:
 
 def _is_match(text: str) -> bool:
     """Whether it can name a source: an address, a range, or a mark with a name."""
-    import ipaddress
-
     mark, colon, name = text.partition(":")
     if colon and mark in ("ptr", "dkim", "service"):
         return re.fullmatch(r"[^\s:]+", name) is not None
@@ -723,16 +723,18 @@ def _is_address(text: str) -> bool:
 
 def _url_problem(text: str) -> str:
     """Why nothing can be posted to an address; empty: it can."""
-    import httpx
-
     try:
-        url = httpx.URL(text)
-        url.raw_host.decode("ascii").encode("idna")
-        port = url.port
-    except (httpx.InvalidURL, ValueError) as error:
+        url = urlsplit(text)
+        host, port = url.hostname or "", url.port
+        host.encode("idna")
+        if re.fullmatch(r"[0-9.]+", host):
+            ipaddress.ip_address(host)
+    except ValueError as error:
         return str(error) or "no address"
-    if not url.host:
+    if not host:
         return "no host"
+    if not text.isprintable():
+        return "a character that cannot be printed"
     return f"port {port}" if port is not None and not 0 < port < 65536 else ""
 
 

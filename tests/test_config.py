@@ -137,6 +137,8 @@ def test_an_empty_mail_from_is_the_null_sender_and_not_a_gap(toml: Path) -> None
         ('[notify.webhook]\nurl = "https://a.example:99999/"\n', 2, "url cannot be used: "),
         ('[notify.webhook]\nurl = "https://a.example/\\u0007"\n', 2, "url cannot be used: "),
         ('[notify.webhook]\nurl = "https://-..example/"\n', 2, "url cannot be used: "),
+        ('[notify.webhook]\nurl = "https://999.999.1.1/"\n', 2, "url cannot be used: "),
+        ('[notify.webhook]\nurl = "https://a.example:0/"\n', 2, "url cannot be used: port 0"),
         (
             '[notify.email]\nto = ["a@b.example", "nobody"]\nsender = "d@b.example"\n',
             2,

@@ -65,7 +65,7 @@ def prose_in_unknown(source: str) -> Iterator[str]:
                     yield ast.unparse(detail)
 
 
-OUTSIDE = re.compile(r"(socket|ssl|http|httpx|urllib\.request|dns\.\w*resolver)\b|deliverability\.ports(?!\.base\b)")
+OUTSIDE = re.compile(r"(socket|ssl|http|httpx2?|urllib\.request|dns\.\w*resolver)\b|deliverability\.ports(?!\.base\b)")
 
 
 def ways_out(source: str) -> Iterator[str]:

@@ -27,7 +27,7 @@ from deliverability.ports.clock import SystemClock
 from deliverability.ports.ports import Ports
 from tests.signing import MESSAGE, published, rsa_key, seal_arc, sign
 
-HEAVY = ("checkdmarc", "cryptography", "dkim", "dns", "httpx", "idna", "jinja2", "publicsuffixlist")
+HEAVY = ("checkdmarc", "cryptography", "dkim", "dns", "httpx", "httpx2", "idna", "jinja2", "publicsuffixlist")
 MAIL = Path(__file__).parent / "mails" / "japanese.eml"
 HEAVY += ("pydantic", "wcwidth", "yaml", "asyncio")
 

@@ -23,6 +23,7 @@ from deliverability.model.facts import Catalogue
 from deliverability.model.rules import RuleSet
 from deliverability.model.weekly import SUMMARY, Summary
 from deliverability.notify.outbox import Attempt, Notification
+from deliverability.ports.client import HttpClient, HttpError
 from deliverability.view.weekly import run_view
 from deliverability.words.sentences import phrases
 
@@ -78,14 +79,14 @@ class WebhookChannel(Struct, frozen=True):
 
     def send(self, notification: Notification, seconds: float) -> Attempt:
         """Try once."""
-        import httpx
-
         seconds = min(TOTAL_SECONDS, seconds)
         try:
             status = asyncio.run(self._post(notification, seconds))
         except TimeoutError:
             return Attempt(notification.to, problem=f"timed out (no answer within {seconds:g} s)")
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+        except HttpError as error:
+            return Attempt(notification.to, problem=f"{error.kind}: {error}")
+        except OSError as error:
             return Attempt(notification.to, problem=f"{type(error).__name__}: {error}")
         if 200 <= status < 300:
             return Attempt()
@@ -95,9 +96,7 @@ class WebhookChannel(Struct, frozen=True):
         return Attempt(notification.to, problem=problem)
 
     async def _post(self, notification: Notification, seconds: float) -> int:
-        """The status of the answer. Raises TimeoutError, and what httpx raises."""
-        import httpx
-
+        """The status of the answer. Raises TimeoutError and HttpError."""
         headers = {
             "Content-Type": "application/json",
             "Idempotency-Key": f'"{_key(notification)}"',
@@ -106,10 +105,10 @@ class WebhookChannel(Struct, frozen=True):
         # The answer's body is not read: it may be long, and slow to come.
         async with (
             asyncio.timeout(seconds),
-            httpx.AsyncClient(timeout=TIMEOUT_SECONDS, follow_redirects=False) as client,
-            client.stream("POST", self.settings.url, content=notification.body, headers=headers) as reply,
+            HttpClient(TIMEOUT_SECONDS, environment=True) as client,
+            client.exchange("POST", self.settings.url, headers, notification.body) as answer,
         ):
-            return reply.status_code
+            return answer.status
 
 
 def _key(notification: Notification) -> str:

@@ -12,17 +12,16 @@ from msgspec import Struct
 from deliverability.model.codes import Code
 from deliverability.model.facts import Reason
 from deliverability.ports.base import Clock, Fetched, NoPage, Page, Resolver
+from deliverability.ports.client import HttpClient, HttpError
 from deliverability.ports.clock import stamp
 from deliverability.ports.hosts import NO_USE, UNREACHABLE, NoAnswerError, address_of
 from deliverability.ports.public import is_public
-from deliverability.ports.streams import CONNECT_SHARE
 
 MAX_OCTETS = 64 * 1024  # of one file, as RFC 8461 section 3.3 suggests for a policy
 SECONDS = 8.0  # for one file, name look-up and redirects included
 _MAX_URL = 2000
 _MAX_DATE = 40  # RFC 9110 section 5.6.7 has 29
 _REDIRECTS = (301, 302, 303, 307, 308)
-_PIECE = 8192
 
 NO_PAGE_YET = Code("late", ("n",))  # seconds
 REDIRECTS = Code("redirects", ("host",))
@@ -114,47 +113,35 @@ class WebFetcher:
 
     async def _request(self, url: str, target: _Target, at: str, form: str | None = None) -> tuple[Page, str]:
         """One request, and where it redirects to: GET, or with a form POST, of whose answer the body is not read."""
-        import httpx
-
-        context = self._context or ssl.create_default_context()
         authority = f"[{target.address}]" if ":" in target.address else target.address
-        limits = httpx.Timeout(self._seconds + 1, connect=self._seconds * CONNECT_SHARE)
-        headers = {"host": target.host, "accept-encoding": "identity", "user-agent": "deliv", "accept": "*/*"}
+        headers = {"host": target.host}
         if form is not None:
             headers["content-type"] = "application/x-www-form-urlencoded"
+        method, where = "GET" if form is None else "POST", f"https://{authority}:{self._port}{target.path}"
         try:
             async with (
-                httpx.AsyncClient(verify=context, trust_env=False, timeout=limits) as client,
-                client.stream(
-                    "GET" if form is None else "POST",
-                    f"https://{authority}:{self._port}{target.path}",
-                    headers=headers,
-                    content=form,
-                    extensions={"sni_hostname": target.host},
-                ) as response,
+                HttpClient(self._seconds, context=self._context) as client,
+                client.exchange(method, where, headers, form, server=target.host) as answer,
             ):
-                kind = response.headers.get("content-type", "")[:200]
-                date = response.headers.get("date", "")[:_MAX_DATE]
-                location = response.headers.get("location", "")[:_MAX_URL]
+                kind = answer.header("content-type")[:200]
+                date = answer.header("date")[:_MAX_DATE]
+                location = answer.header("location")[:_MAX_URL]
                 if form is not None:
-                    return Page(url, response.status_code, kind, b"", at, target.address, date), location
-                if response.headers.get("content-encoding", "identity").lower() != "identity":
+                    return Page(url, answer.status, kind, b"", at, target.address, date), location
+                if answer.header("content-encoding", "identity").lower() != "identity":
                     raise NoAnswerError(Reason.REFUSED, PACKED(), certain=True)
-                body = bytearray()
-                async for piece in response.aiter_raw(_PIECE):
-                    body += piece
-                    if len(body) > MAX_OCTETS:
-                        raise NoAnswerError(Reason.LIMIT, TOO_LARGE(n=MAX_OCTETS // 1024), certain=True)
-                return Page(url, response.status_code, kind, bytes(body), at, target.address, date), location
-        except httpx.TimeoutException:
-            raise TimeoutError from None
-        except httpx.ConnectError as error:
-            if wrong := _certificate_error(error):
-                detail = CERTIFICATE(host=target.host, why=wrong)
+                body = await answer.body(MAX_OCTETS)
+                if body is None:
+                    raise NoAnswerError(Reason.LIMIT, TOO_LARGE(n=MAX_OCTETS // 1024), certain=True)
+                return Page(url, answer.status, kind, body, at, target.address, date), location
+        except HttpError as error:
+            if error.certificate:
+                detail = CERTIFICATE(host=target.host, why=error.certificate)
                 raise NoAnswerError(Reason.REFUSED, detail, certain=True) from None
-            raise NoAnswerError(Reason.REFUSED, UNREACHABLE(server=target.host, why=str(error))) from None
-        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, ValueError) as error:
-            raise NoAnswerError(Reason.REFUSED, NO_USE(host=target.host, why=str(error))) from None
+            why = NO_USE(host=target.host, why=str(error))
+            raise NoAnswerError(
+                Reason.REFUSED, why if error.connected else UNREACHABLE(server=target.host, why=str(error))
+            ) from None
 
 
 def _parts(url: str) -> tuple[str, str]:
@@ -172,13 +159,3 @@ def _parts(url: str) -> tuple[str, str]:
         raise NoAnswerError(Reason.REFUSED, URL_PORT(), certain=True)
     path = parts.path or "/"
     return parts.hostname.lower().rstrip("."), f"{path}?{parts.query}" if parts.query else path
-
-
-def _certificate_error(error: BaseException) -> str | None:
-    """Why the certificate was refused, where that is what went wrong."""
-    cause: BaseException | None = error
-    for _ in range(10):
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return cause.verify_message
-        cause = cause.__cause__ or cause.__context__ if cause else None
-    return None

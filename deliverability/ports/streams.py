@@ -10,21 +10,17 @@ from typing import TYPE_CHECKING
 from deliverability.model.codes import Code
 from deliverability.model.facts import Reason
 from deliverability.ports import wire
+from deliverability.ports.client import HttpClient, HttpError
 from deliverability.ports.hosts import LATE, UNREACHABLE, NoAnswerError
 from deliverability.ports.servers import Server
 
 if TYPE_CHECKING:
     import ssl
 
-    import httpx
-
 MAX_MESSAGE = 65535  # octets of one DNS message
 _LEAST_OPEN = 4
 _MOST_OPEN = 100
 _OTHER_FILES = 40  # files that a run has open besides: outputs, history, modules being loaded, sockets for UDP
-_HTTP_TIMEOUT_SLACK = 1.0  # seconds; our own time-out fires first
-CONNECT_SHARE = 0.9
-"""Of the time for an exchange, for connecting over HTTPS: httpx leaves a connection open that others broke off."""
 FIRST_WAIT = 0.02  # seconds until a file may have been closed; twice as long each time
 
 TRUNCATED = Code("server-truncated", ("server",))
@@ -59,7 +55,7 @@ class Streams:
         self.most_open = _open_files()
         self._open = asyncio.Semaphore(self.most_open)
         self._free: dict[Server, list[_Stream]] = {}
-        self._http: httpx.AsyncClient | None = None
+        self._http: HttpClient | None = None
         self._tls: ssl.SSLContext | None = None
 
     async def exchange(self, server: Server, query: wire.Query) -> wire.Response:
@@ -93,7 +89,7 @@ class Streams:
                 stream.close()
         self._free.clear()
         if self._http is not None:
-            await self._http.aclose()
+            await self._http.close()
             self._http = None
 
     async def _send(self, server: Server, query: wire.Query) -> wire.Response:
@@ -138,25 +134,19 @@ class Streams:
 
     async def _post(self, server: Server, message: bytes) -> bytes:
         """Ask over HTTPS (RFC 8484)."""
-        import httpx
-
         if self._http is None:
-            limits = httpx.Timeout(self._timeout + _HTTP_TIMEOUT_SLACK, connect=self._timeout * CONNECT_SHARE)
-            self._http = httpx.AsyncClient(http2=_has_http2(), verify=self._context(), timeout=limits)
+            # Proxies of the environment are used, as by everything else of the user that asks over HTTPS.
+            self._http = HttpClient(self._timeout, context=self._context(), environment=True, http2=True)
         headers = {"content-type": "application/dns-message", "accept": "application/dns-message"}
         try:
-            async with self._http.stream("POST", server.url, content=message, headers=headers) as response:
-                if response.status_code != 200:
-                    raise NoAnswerError(Reason.REFUSED, HTTP_ANSWER(server=str(server), n=response.status_code))
-                body = b""
-                async for part in response.aiter_bytes():
-                    body += part
-                    if len(body) > MAX_MESSAGE:
-                        raise NoAnswerError(Reason.SERVFAIL, TOO_MUCH(server=str(server)))
+            async with self._http.exchange("POST", server.url, headers, message) as answer:
+                if answer.status != 200:
+                    raise NoAnswerError(Reason.REFUSED, HTTP_ANSWER(server=str(server), n=answer.status))
+                body = await answer.body(MAX_MESSAGE)
+                if body is None:
+                    raise NoAnswerError(Reason.SERVFAIL, TOO_MUCH(server=str(server)))
                 return body
-        except httpx.TimeoutException:
-            raise TimeoutError from None
-        except httpx.HTTPError as error:
+        except HttpError as error:
             raise NoAnswerError(Reason.REFUSED, UNREACHABLE(server=str(server), why=str(error))) from None
 
     def _context(self) -> ssl.SSLContext:
@@ -187,12 +177,6 @@ def _open_files() -> int:
         return _MOST_OPEN
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _MOST_OPEN if limit == resource.RLIM_INFINITY else max(_LEAST_OPEN, min(_MOST_OPEN, limit - _OTHER_FILES))
-
-
-def _has_http2() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("h2") is not None
 
 
 class _Stream:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import uvicorn
 
 import deliverability
@@ -48,10 +48,10 @@ def listener(folder: Path | None = None, **settings: Any) -> CaptureService:
     return CaptureService(CaptureStore(folder), RoomHere(), **settings)
 
 
-def client(service: CaptureService, guard: GuardSettings | None = None, **settings: Any) -> httpx.AsyncClient:
+def client(service: CaptureService, guard: GuardSettings | None = None, **settings: Any) -> httpx2.AsyncClient:
     """A browser of the service without script: it keeps cookies, and sends no origin unless told."""
     app = create_app(service, guard or GuardSettings())
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=ORIGIN, **settings)
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=ORIGIN, **settings)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 
 from deliverability.capture.app import create_app
 from deliverability.capture.guard import GuardSettings
@@ -43,6 +43,6 @@ def service_at(folder: Path | None) -> CaptureService:
     return CaptureService(CaptureStore(folder), InlineWorker())
 
 
-def client_of(service: CaptureService, guard: GuardSettings | None = None, **headers: str) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(create_app(service, guard or GuardSettings()))
-    return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8025", headers=headers)
+def client_of(service: CaptureService, guard: GuardSettings | None = None, **headers: str) -> httpx2.AsyncClient:
+    transport = httpx2.ASGITransport(create_app(service, guard or GuardSettings()))
+    return httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8025", headers=headers)

@@ -7,7 +7,7 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from deliverability.capture.feed import CaptureChange, CaptureNews
@@ -296,6 +296,6 @@ async def test_assets_are_served(service: CaptureService) -> None:
         style, script = [await browser.get(f"/assets/listen.{each}") for each in ("css", "js")]
     assert style.headers["content-type"].startswith("text/css")
     assert script.headers["content-type"].startswith("text/javascript")
-    assert isinstance(style, httpx.Response)
+    assert isinstance(style, httpx2.Response)
     assert ".l-row" in style.text
     assert "EventSource" in script.text

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from PIL import Image
 
@@ -99,7 +99,7 @@ def window(chromium: str, trap: Trap, tmp_path_factory: pytest.TempPathFactory) 
 
 def sent(root: str, service: CaptureService, octets: bytes, name: str = "mail.eml") -> str:
     """The id of a message that was uploaded and audited."""
-    ident = httpx.post(f"{root}/api/messages", files={"message": (name, octets)}).json()["id"]
+    ident = httpx2.post(f"{root}/api/messages", files={"message": (name, octets)}).json()["id"]
     patiently(lambda: service.store.get(ident).summary, "the audit")  # type: ignore[union-attr]
     return str(ident)
 
@@ -178,7 +178,7 @@ def test_the_list_shows_what_comes_while_it_is_looked_at(window: Tab, root: str,
     window.wait_for("document.getElementById('live').textContent !== ''")
     ident = sent(root, service, LETTER.format("While you look", "<p>Hello</p>").encode())
     window.wait_for(f"document.querySelector('a[href=\"/messages/{ident}\"]')?.textContent === 'While you look'")
-    httpx.post(f"{root}/messages/{ident}/delete")
+    httpx2.post(f"{root}/messages/{ident}/delete")
     window.wait_for(f"!document.querySelector('a[href=\"/messages/{ident}\"]')")
 
 

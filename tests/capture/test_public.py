@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from msgspec import Struct
 
@@ -41,7 +41,7 @@ class Public(Struct):
 
     service: CaptureService
     smtp: int
-    web: httpx.AsyncClient
+    web: httpx2.AsyncClient
     trusted: ssl.SSLContext
 
     async def reserved(self) -> str:
@@ -85,7 +85,7 @@ async def public(folder: Path, web: str = "127.0.0.1") -> AsyncIterator[Public]:
         assert where.web is not None
         url = f"{'https' if where.tls else 'http'}://127.0.0.1:{where.web.port}"
         headers = {"authorization": f"Bearer {TOKEN}"}
-        async with httpx.AsyncClient(base_url=url, headers=headers, verify=trusted, timeout=60) as browser:
+        async with httpx2.AsyncClient(base_url=url, headers=headers, verify=trusted, timeout=60) as browser:
             yield Public(service, where.smtp.port, browser, trusted)
     finally:
         serving.cancel()
@@ -204,5 +204,5 @@ async def test_pages_that_others_reach_are_encrypted_and_ask_for_the_token(tmp_p
         assert (await found.web.get("/")).status_code == 200
         assert (await found.web.get("/", headers={"host": HOST})).status_code == 200
         assert (await found.web.get("/", headers={"host": "other.example"})).status_code == 421
-        with pytest.raises(httpx.RemoteProtocolError):
+        with pytest.raises(httpx2.RemoteProtocolError):
             await found.web.get(str(found.web.base_url).replace("https", "http"))

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-import httpx
+import httpx2
 import pytest
 from msgspec import Struct
 
@@ -58,8 +58,8 @@ class Started(Struct):
         with smtplib.SMTP("127.0.0.1", self.smtp, local_hostname="client.example.com") as client:
             client.sendmail(sender, ["b@example.com"], octets)
 
-    def get(self, path: str, **params: str) -> httpx.Response:
-        return httpx.get(f"http://127.0.0.1:{self.web}{path}", params=params, timeout=60)
+    def get(self, path: str, **params: str) -> httpx2.Response:
+        return httpx2.get(f"http://127.0.0.1:{self.web}{path}", params=params, timeout=60)
 
 
 @contextmanager
@@ -113,7 +113,7 @@ def test_a_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) -> Non
         client.mail("a@example.com")
         client.rcpt("b@example.com")
         client.docmd("DATA")
-        with httpx.stream("GET", f"http://127.0.0.1:{started.web}/api/events", timeout=30) as events:
+        with httpx2.stream("GET", f"http://127.0.0.1:{started.web}/api/events", timeout=30) as events:
             assert events.status_code == 200
             started.process.send_signal(number)
             out, err = started.process.communicate(timeout=30)
@@ -246,14 +246,14 @@ def test_a_public_listener_takes_mail_to_tests_alone(tmp_path: Path) -> None:
         with listening(*public) as started:
             assert started.get("/api/messages").status_code == 401
             url = f"http://127.0.0.1:{started.web}/api/tests"
-            test = httpx.post(url, headers={"Authorization": f"Bearer {token}"}).json()["address"]
+            test = httpx2.post(url, headers={"Authorization": f"Bearer {token}"}).json()["address"]
             with smtplib.SMTP("127.0.0.1", started.smtp) as client:
                 client.starttls()
                 with pytest.raises(smtplib.SMTPRecipientsRefused):
                     client.sendmail("bounce@good.example", ["victim@example.org"], MAIL)
                 client.sendmail("bounce@good.example", [test], MAIL)
             headers = {"Authorization": f"Bearer {token}"}
-            found = httpx.get(
+            found = httpx2.get(
                 f"http://127.0.0.1:{started.web}/api/wait", params={"match": test}, headers=headers, timeout=60
             ).json()
             assert (found["envelope"]["rcpt"], found["envelope"]["tls"]) == ([test], "TLSv1.3")
