@@ -28,6 +28,10 @@ from deliverability.notify.outbox import MAX_ATTEMPTS, Attempt, Notification, Ou
 from deliverability.notify.webhook import WebhookChannel, signature
 from deliverability.words.details import detail_words
 from deliverability.words.phrases import phrases
+from tests.ports.test_http import certificate  # noqa: F401 - a fixture
+from tests.ports.test_http import serving as site
+
+LOOPBACK = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
 
 
 def notification(
@@ -361,6 +365,23 @@ def test_each_attempt_to_post_a_document_carries_its_key(outbox: Outbox) -> None
 
 def test_without_a_key_nothing_is_signed() -> None:
     assert signature("", b"x", 1) == {}
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_a_webhook_is_posted_to_where_this_machine_trusts_the_certificate(
+    trusted: bool,
+    certificate: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda _host, port, *_, **__: [(*LOOPBACK, ("127.0.0.1", port))])
+    async with site(certificate, {"/hook": b"HTTP/1.1 204 No Content\r\n\r\n"}) as (server, _):
+        url = f"https://www.example.com:{server.port}/hook"
+        channel = WebhookChannel(WebhookSettings(url), "")
+        attempt = await asyncio.to_thread(channel.send, notification(kind="webhook", to=(url,), body=b"{}"), 10.0)
+    assert (attempt == Attempt(), len(server.requests)) == (trusted, int(trusted)), attempt
+    assert trusted or "CERTIFICATE_VERIFY_FAILED" in attempt.problem
 
 
 def test_a_webhook_that_is_not_there_is_tried_again(outbox: Outbox) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from deliverability.ports.static import StaticResolver
 from deliverability.runs.engine import gather_facts, judge_facts, make_report
 from deliverability.runs.exit import exit_code, worst_exit_code
 from deliverability.runs.rules import load_rules
-from deliverability.runs.samples import plan
+from deliverability.runs.samples import plan, with_samples
 from deliverability.words.phrases import phrases
 from tests import TESTS
 
@@ -57,6 +57,26 @@ async def test_judging_alone_comes_to_what_the_report_says() -> None:
     audited = await gather_facts(Subject("example.com", mail("example.com")), static())
     whole, alone = make_report(audited, RULES, Selection()), judge_facts(audited.facts, RULES, Selection())
     assert (alone.findings, alone.assessment) == (whole.findings, whole.assessment)
+
+
+async def test_what_is_known_of_a_subject_reaches_the_auditors_as_it_was_given() -> None:
+    """Nothing on the way names its fields, so that a new one cannot be forgotten there."""
+    given = Subject(
+        "example.com",
+        mail("example.com"),
+        selectors=("s1",),
+        daily_volume=10,
+        purpose=Purpose.USERS,
+        taken_from="https://example.com/",
+        rare=("2026-01-31 yearly letter",),
+        warm_up=((date(2026, 11, 24), 100),),
+        rua_since="2026-10-01",
+        gate_to="reject",
+    )
+    (same,) = with_samples(plan([replace(given, sample=None)], [mail("example.com")], Subject()))
+    audited = await gather_facts(same, static())
+    assert audited.subject == given
+    assert audited.facts.value("subject.daily_volume") == 10
 
 
 # --- Pairing -----------------------------------------------------------------------------------------------------
