@@ -107,6 +107,8 @@ class HttpClient:
             TimeoutError: it comes too late.
 
         """
+        from http.cookiejar import CookieJar, DefaultCookiePolicy
+
         import httpx2
 
         fields = {"accept-encoding": "identity", "user-agent": "deliv", "accept": "*/*", **headers}
@@ -116,6 +118,8 @@ class HttpClient:
                     verify=self._context or ssl.create_default_context(),
                     http2=self._http2,
                     trust_env=self._environment,
+                    # A resolver is not to know that two questions are of one user (RFC 8484 section 8.2).
+                    cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
                     timeout=httpx2.Timeout(self._seconds + _SLACK, connect=self._seconds * CONNECT_SHARE),
                 )
             asked = self._client.stream(

@@ -52,6 +52,16 @@ async def test_a_redirect_is_an_answer_and_not_followed() -> None:
         assert len(asked) == 1
 
 
+async def test_no_cookie_is_kept_for_the_next_question() -> None:
+    async with answering(answer("200 OK", b"hello", "Set-Cookie: user=1; Path=/")) as (url, asked):
+        async with HttpClient(5.0) as client:
+            for _ in range(2):
+                async with client.exchange("GET", url, {}) as found:
+                    assert found.header("set-cookie") == "user=1; Path=/"
+        assert len(asked) == 2
+        assert not any("cookie" in each for each in asked)
+
+
 async def test_nothing_packed_is_asked_for_and_what_comes_packed_is_not_unpacked() -> None:
     async with answering(answer("200 OK", PACKED, "Content-Encoding: gzip")) as (url, asked):
         assert await got(url) == (200, PACKED)
