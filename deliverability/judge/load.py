@@ -25,7 +25,6 @@ from deliverability._yamlstrict import (
     STEPS_DIFFER,
     TWICE,
     FileLine,
-    nearest,
 )
 from deliverability.judge import problems as wrong
 from deliverability.judge.conditions import comparisons_of, paths_of
@@ -37,6 +36,7 @@ from deliverability.model.errors import InputError
 from deliverability.model.facts import Catalogue, FactSpec, FactType, Purpose, Value
 from deliverability.model.placeholders import fill, placeholders
 from deliverability.model.report import GRADES, VerdictKind
+from deliverability.model.schema import nearest
 
 NOT_RULES = frozenset(
     {

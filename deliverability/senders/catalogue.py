@@ -22,10 +22,10 @@ from deliverability._yamlstrict import (
     NOT_ALLOWED,
     NOT_ONE_OF,
     TRUE_OR_FALSE,
-    nearest,
 )
 from deliverability.model.codes import Code, Detail
 from deliverability.model.rules import READ_AS, Confidence
+from deliverability.model.schema import nearest
 from deliverability.model.senders import Alignment, Dkim, Include, Pattern, Service, ServiceKind, ServiceSource
 
 FOLDER = "senders"
