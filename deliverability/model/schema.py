@@ -6,7 +6,6 @@ which raises InputError.
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -34,7 +33,7 @@ class What(StrEnum):
     """What is wrong with a value. The reader of each kind of file has its words for it."""
 
     MISSING = "missing"
-    UNKNOWN = "unknown"  # wanted: the keys that are known
+    UNKNOWN = "unknown"  # wanted: the keys that may still be given
     KIND = "kind"  # wanted: the type
     ONE_OF = "one-of"  # wanted: the values
     PATTERN = "pattern"
@@ -67,6 +66,7 @@ class Field(Struct, frozen=True):
         filled: a text or list cannot be empty.
         keys: a mapping has all of these, and no other.
         needed: the file has to say it, though the Struct has a default.
+        written: the type that the file has where it is not that of the value, which `after` makes of it.
         before: what is done to the value first: one item stands for a list of one.
         check: what else is wrong with a value that fits.
         after: what is made of a value that fits: names in lower case.
@@ -83,6 +83,7 @@ class Field(Struct, frozen=True):
     filled: bool = False
     keys: tuple[str, ...] = ()
     needed: bool = False
+    written: Any = None
     before: Callable[[Any], Any] | None = None
     check: Callable[[Any], Detail | None] | None = None
     after: Callable[[Any], Any] | None = None
@@ -91,6 +92,23 @@ class Field(Struct, frozen=True):
 
 
 OUTSIDE = Field(outside=True)
+Text = Annotated[str, Field(filled=True)]
+Words = Annotated[Mapping[str, Text], Field(keys=("en", "ja"))]
+"""Language -> text."""
+
+
+def lower(names: Iterable[str]) -> tuple[str, ...]:
+    """The names as they are compared."""
+    return tuple(name.lower() for name in names)
+
+
+def both(given: Any) -> Any:
+    """One text stands for both languages."""
+    return {"en": given, "ja": given} if isinstance(given, str) else given
+
+
+Either = Annotated[Mapping[str, Text], Field(keys=("en", "ja"), before=both)]
+"""The same, where one text may stand for both languages."""
 FAILED: Any = object()
 """What a reader of a field gives for a value that does not fit."""
 Reader = Callable[[Any, Place, Misfits], Any]
@@ -107,6 +125,8 @@ def read_as(kind: type[T], data: Any, misfits: Misfits, place: Place = ()) -> T 
 
 def nearest(detail: Detail, word: str, known: Iterable[str]) -> Detail:
     """What is wrong with a word, and which known one may be meant."""
+    import difflib
+
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return DID_YOU_MEAN(detail=detail, near=near[0]) if near else detail
 
@@ -253,7 +273,7 @@ def _limited(hint: Any) -> Reader:
     field = next((each for each in hint.__metadata__ if isinstance(each, Field)), Field())
     if field.read is not None:
         return field.read
-    inner, least, most = _reader(hint.__origin__), field.least, field.most
+    inner, least, most = _reader(field.written or hint.__origin__), field.least, field.most
     pattern = re.compile(field.pattern) if field.pattern else None
 
     def wrong(value: Any, place: Place) -> Misfit | None:
@@ -273,9 +293,12 @@ def _limited(hint: Any) -> Reader:
     def reader(data: Any, place: Place, misfits: Misfits) -> Any:
         data = field.before(data) if field.before else data
         complete = not field.keys or _has_keys(data, field.keys, place, misfits)
+        before = len(misfits)
         value = inner(data, place, misfits)
-        if value is FAILED or value is None or not complete:
-            return value if complete else FAILED
+        if value is FAILED or not complete:
+            return FAILED
+        if value is None or len(misfits) > before:  # a default may stand in it, which is not to be found fault with
+            return value
         if (misfit := wrong(value, place)) is not None:
             misfits.append(misfit)
             return FAILED
@@ -323,7 +346,9 @@ def _struct(kind: type[Struct]) -> Reader:
         before = len(misfits)
         values: dict[str, Any] = {}
         failed = False
-        misfits += [Misfit((*place, each), What.UNKNOWN, each, tuple(known())) for each in data if each not in known()]
+        if not data.keys() <= known().keys():
+            open_ones = tuple(name for name in known() if name not in data)
+            misfits += [Misfit((*place, each), What.UNKNOWN, each, open_ones) for each in data if each not in known()]
         for name, (field, read, bare, needed) in known().items():
             if name in data:
                 value = read(data[name], (*place, name), misfits)
