@@ -44,7 +44,7 @@ def read_sums(path: Path) -> ListSums:
         found = json.decode(path.read_bytes(), type=_Sums)
     except OSError as error:
         raise InputError(file_error(path, error)) from None
-    except (MsgspecError, UnicodeDecodeError):
+    except (MsgspecError, UnicodeDecodeError, RecursionError):
         raise InputError(ABOUT(what=str(path), detail=NO_LIST_SUMS())) from None
     return ListSums(
         name=found.list,
