@@ -8,7 +8,7 @@ import sys
 import types
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin
 
 from msgspec import Struct
 
@@ -17,6 +17,7 @@ from deliverability.cli import deliv
 from deliverability.cli.manual import manual
 from deliverability.config import Settings, meanings
 from deliverability.model.facts import FactSpec
+from deliverability.model.schema import fields_of
 from deliverability.runs.rules import load_rules
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,7 +51,7 @@ def setting_table() -> str:
 
 
 def _settings(table: type[Struct], before: str) -> Iterator[tuple[str, str, str]]:
-    hints = get_type_hints(table)
+    hints = {key: hint.__origin__ for key, (_, hint) in fields_of(table).items()}
     for key, setting in meanings(table).items():
         kinds = [kind for kind in get_args(hints[key]) or (hints[key],) if kind not in (type(None), ...)]
         inner = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Struct)), None)

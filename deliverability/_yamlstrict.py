@@ -1,6 +1,6 @@
 """A strict YAML reader for rule files: no surprises in types, no repeated keys, lines kept.
 
-`read` takes text; `read_file` and `shaped` are for those who read many files and want to tell all problems at once.
+`read` takes text; `read_file` and `read_shape` are for those who read many files and want to tell all problems at once.
 
 Only `true`, `false`, `null`, decimal integers and decimal fractions are special; `yes`, `on`, `12:30` and dates stay
 strings. Anchors, tags and several documents are refused.
@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import pathlib
 import re
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar, get_origin
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from deliverability._files import octets_of
-from deliverability.model.codes import ABOUT, VERBATIM, Code, Detail
+from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.errors import AT_LINE, InputError, file_error
-
-if TYPE_CHECKING:
-    import pydantic
+from deliverability.model.schema import Misfit, Misfits, What, nearest, read_as
 
 MAX_OCTETS = 1_000_000
 MAX_DEPTH = 40
@@ -39,7 +37,6 @@ NO_TAGS = Code("yaml-tags", ("tag",))
 PLAIN_KEYS = Code("yaml-plain-keys")
 KEY_TWICE = Code("yaml-key-twice", ("key",))
 NO_UTF8 = Code("file-no-utf8")
-DID_YOU_MEAN = Code("did-you-mean", ("detail", "near"))
 # What several readers say of their files.
 MISSING = Code("field-missing", ("name",))
 NO_SUCH_FIELD = Code("field-unknown")
@@ -53,6 +50,7 @@ TRUE_OR_FALSE = Code("value-true-or-false")
 EMPTY = Code("value-empty")
 AT_LEAST = Code("value-at-least", ("n",))
 AT_MOST = Code("value-at-most", ("n",))
+MORE_THAN = Code("value-more-than", ("n",))
 DEFINED = Code("already-defined", ("name", "place"))
 TWICE = Code("there-twice", ("name",))
 NO_RULE = Code("no-such-rule", ("rule",))
@@ -154,61 +152,43 @@ def read_file(path: pathlib.Path, problems: list[Detail]) -> Document | None:
     return None
 
 
-def shaped(document: Document, shape: pydantic.TypeAdapter[_Shape], problems: list[Detail]) -> _Shape | None:
-    """The data of `document` in `shape`; where it does not fit, `problems` gets what is wrong at each place."""
-    import pydantic
-
-    try:
-        return shape.validate_python(document.data)
-    except pydantic.ValidationError as error:
-        for each in error.errors():
-            path = each["loc"][:-1] if each["type"] == "missing" else each["loc"]
-            place, about = document.at(*path), ".".join(map(str, path))
-            problems += [place.problem(detail, about) for detail in _misfits(each)]
-    return None
-
-
-_WANTED = {
-    "string_type": TEXT,
-    "int_type": NUMBER,
-    "int_parsing": NUMBER,
-    "int_from_float": NUMBER,
-    "float_type": NUMBER,
-    "bool_type": TRUE_OR_FALSE,
-    "list_type": LIST,
-    "tuple_type": LIST,
-    "dict_type": FIELDS,
-    "model_type": FIELDS,
-    "model_attributes_type": FIELDS,
-    "extra_forbidden": NO_SUCH_FIELD,
-    "too_short": EMPTY,
-    "string_too_short": EMPTY,
-}
+def read_shape(document: Document, kind: type[_Shape], problems: list[Detail], *place: str | int) -> _Shape | None:
+    """What stands at that place, as `kind`; where it does not fit, `problems` gets what is wrong at each place."""
+    misfits: Misfits = []
+    data = document.data
+    for key in place:
+        data = data[key]
+    found = read_as(kind, data, misfits, place)
+    for each in misfits:
+        at = each.place[:-1] if each.what is What.MISSING else each.place
+        problems += [document.at(*at).problem(detail, ".".join(map(str, at))) for detail in _details(each)]
+    return None if misfits else found
 
 
-def _misfits(error: Any) -> tuple[Detail, ...]:
-    """What pydantic says of a value, in codes; where there is none, its own words."""
-    kind, given = error["type"], error.get("ctx", {})
-    if kind == "missing":
-        return (MISSING(name=str(error["loc"][-1])),)
-    if kind in ("enum", "literal_error"):
-        values = str(given["expected"]).replace(" or ", ", ").replace("'", "")
-        return (NOT_ONE_OF(value=str(error["input"]), values=tuple(values.split(", "))),)
-    if kind == "string_pattern_mismatch":
-        return (NOT_ALLOWED(value=str(error["input"])),)
-    if kind in ("greater_than_equal", "less_than_equal"):
-        return (AT_LEAST(n=given["ge"]) if "ge" in given else AT_MOST(n=given["le"]),)
-    if kind == "value_error" and isinstance(given["error"], InputError):
-        return given["error"].details
-    return (_WANTED[kind]() if kind in _WANTED else VERBATIM(text=str(error["msg"])),)
+_KINDS: Mapping[Any, Code] = {str: TEXT, int: NUMBER, float: NUMBER, bool: TRUE_OR_FALSE}
 
 
-def nearest(detail: Detail, word: str, known: Iterable[str]) -> Detail:
-    """What is wrong with a word, and which known one may be meant."""
-    import difflib
-
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return DID_YOU_MEAN(detail=detail, near=near[0]) if near else detail
+def _details(misfit: Misfit) -> tuple[Detail, ...]:
+    match misfit.what:
+        case What.RULE:
+            return tuple(misfit.wanted)
+        case What.MISSING:
+            return (MISSING(name=str(misfit.place[-1])),)
+        case What.UNKNOWN:
+            return (nearest(NO_SUCH_FIELD(), misfit.given, misfit.wanted),)
+        case What.ONE_OF:
+            return (NOT_ONE_OF(value=str(misfit.given), values=misfit.wanted),)
+        case What.PATTERN:
+            return (NOT_ALLOWED(value=str(misfit.given)),)
+        case What.EMPTY:
+            return (EMPTY(),)
+        case What.ABOVE:
+            return (MORE_THAN(n=misfit.wanted),)
+        case What.RANGE:
+            least, most = misfit.wanted
+            return (AT_MOST(n=most) if most is not None and misfit.given > most else AT_LEAST(n=least),)
+    listed = get_origin(misfit.wanted) in (tuple, frozenset)
+    return (LIST() if listed else _KINDS.get(misfit.wanted, FIELDS)(),)
 
 
 def _line(event: Any) -> int:

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
-from functools import cache, reduce
-from operator import or_
 from pathlib import Path
-from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
 
-from msgspec import NODEFAULT, Struct, convert
-from msgspec.structs import fields, replace
+from msgspec import Struct
+from msgspec.json import schema_components
+from msgspec.structs import replace
 
 from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.errors import AT_LINE, FILE_TOO_LARGE, InputError, file_error
 from deliverability.model.facts import Purpose, Waiver
 from deliverability.model.observed import SourceOwner, SourceWord
-
-if TYPE_CHECKING:
-    import pydantic
+from deliverability.model.schema import Field as Setting
+from deliverability.model.schema import Misfit, Misfits, What, fields_of, read_as
 
 MAX_OCTETS = 1_000_000
 MAX_SECONDS = 86_400.0  # a day
@@ -63,14 +60,6 @@ _MAIL_KINDS = (Purpose.USERS, Purpose.BULK, Purpose.TRANSACTIONAL)
 
 class ConfigError(InputError):
     """A settings file that cannot be used: all that is wrong with it, each with its line."""
-
-
-class Setting(Struct, frozen=True):
-    """A key of the file: its meaning (for docs/settings.md and the JSON Schema), and its range."""
-
-    doc: str
-    least: float | None = None
-    most: float | None = None
 
 
 class MailSettings(Struct, frozen=True):
@@ -239,8 +228,8 @@ class FeedbackSettings(Struct, frozen=True):
     mailbox: Annotated[tuple[MailboxSettings, ...], Setting("A mailbox that reports are sent to.")] = ()
 
 
-class SourceSettings(Struct, frozen=True):
-    """One ``[[source]]`` table: the user's word on who sends in the domain's name. `owner` is its key ``is``."""
+class SourceSettings(Struct, frozen=True, rename={"owner": "is"}):
+    """One ``[[source]]`` table: the user's word on who sends in the domain's name."""
 
     match: Annotated[
         tuple[str, ...],
@@ -393,8 +382,6 @@ def at_lines(path: Path, text: str, problems: Iterable[tuple[KeyPath, Detail]]) 
     lines = _lines(text)
 
     def line(place: KeyPath) -> int:
-        if place[:1] == ("source",):
-            place = tuple(_WRITTEN.get(part, part) if isinstance(part, str) else part for part in place)
         while place and place not in lines:
             place = place[:-1]
         return lines.get(place, 0)
@@ -410,25 +397,22 @@ def at_lines(path: Path, text: str, problems: Iterable[tuple[KeyPath, Detail]]) 
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of the file, for editors that complete and check TOML."""
-    made = _adapter().json_schema()
-    made = {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": "deliv.toml"}
+    _, defs = schema_components((Settings,), schema_hook=lambda kind: {"type": "string"}, ref_template="#/$defs/{name}")
     for kind in _tables(Settings):
-        shape = made if kind is Settings else made["$defs"][kind.__name__]
+        shape = defs[kind.__name__]
         shape.pop("description", None)
+        shape["additionalProperties"] = False
         for name, setting in meanings(kind).items():
             entry = shape["properties"][name]
             entry["description"] = setting.doc
-            if setting.least is not None:
-                entry["minimum"] = setting.least
-            if setting.most is not None:
-                entry["maximum"] = setting.most
-        shape["properties"] = {_WRITTEN.get(name, name): entry for name, entry in shape["properties"].items()}
-    return made
+            entry |= {key: at for key, at in (("minimum", setting.least), ("maximum", setting.most)) if at is not None}
+    made = {**defs.pop("Settings"), "title": "deliv.toml", "$defs": defs}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
 
 
 def meanings(table: type[Struct]) -> dict[str, Setting]:
     """What each key of a table means."""
-    return {name: get_args(hint)[1] for name, hint in get_type_hints(table, include_extras=True).items()}
+    return {name: hint.__metadata__[0] for name, (_, hint) in fields_of(table).items()}
 
 
 def _tables(table: type[Struct]) -> Iterator[type[Struct]]:
@@ -439,186 +423,57 @@ def _tables(table: type[Struct]) -> Iterator[type[Struct]]:
             yield from _tables(kind)
 
 
-def _adapter() -> pydantic.TypeAdapter[Any]:
-    import pydantic
-
-    return pydantic.TypeAdapter(_shape(Settings))
-
-
-@cache
-def _shape(table: type[Struct]) -> type:
-    """A table as a dataclass, which pydantic can read; only that takes the time to define one."""
-    from dataclasses import field, make_dataclass
-
-    def shaped(hint: Any) -> Any:
-        parts = get_args(hint)
-        if not parts or get_origin(hint) is Literal:
-            return _shape(hint) if _is_table(hint) else hint
-        if isinstance(hint, UnionType):
-            return reduce(or_, map(shaped, parts))
-        return get_origin(hint)[tuple(map(shaped, parts))]
-
-    hints = {name: shaped(hint) for name, hint in get_type_hints(table).items()}
-    keys = []
-    for each in fields(table):
-        if isinstance(each.default, Struct):
-            default = field(default_factory=hints[each.name])
-        elif each.default is NODEFAULT:
-            default = field(default_factory=each.default_factory)
-        else:
-            default = field(default=each.default)
-        keys.append((each.name, hints[each.name], default))
-    return make_dataclass(table.__name__, keys, namespace={"__pydantic_config__": {"extra": "forbid", "strict": True}})
-
-
 def _is_table(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, Struct)
 
 
 def _typed(path: Path, text: str, data: dict[str, Any]) -> Settings:
-    import json
-
-    import pydantic
-
     old = data.get("domain")
     if isinstance(old, dict):
         name = next(iter(old), "example.com")
         raise at_lines(path, text, [(("domain", name), WRITTEN(key="domain", form=f'[[domain]] name = "{name}"'))])
-    for table in data["source"] if isinstance(data.get("source"), list) else ():
-        if isinstance(table, dict):
-            for ours, written in _WRITTEN.items():
-                if written in table and ours not in table:
-                    table[ours] = table.pop(written)
-    wrong: dict[KeyPath, Detail] = {}
-    settings: Settings | None = None
-    for _ in range(2):  # once more without what is wrong, so that what the types cannot say is told as well
-        try:
-            # Through JSON, because only there lists are strict tuples, and tables strict dataclasses.
-            settings = convert(_adapter().validate_json(json.dumps(data, default=str)), Settings, from_attributes=True)
-            break
-        except pydantic.ValidationError as error:
-            for each in error.errors():
-                place = _place(each["loc"], data)
-                wrong.setdefault(place, _message(each, place))
-            for place in wrong:
-                _drop(data, place)
+    misfits: Misfits = []
+    settings = read_as(Settings, data, misfits) or Settings()
     further = [
         (place, detail)
-        for place, detail in (_contradictions(settings) if settings is not None else ())
-        if not any(other[: len(place)] == place for other in wrong)
+        for place, detail in _contradictions(settings)
+        if not any(each.place[: len(place)] == place for each in misfits)
     ]
-    if wrong or further or settings is None:
-        raise at_lines(path, text, [*wrong.items(), *further])
+    if misfits or further:
+        raise at_lines(path, text, [*((each.place, _message(each)) for each in misfits), *further])
     return settings
 
 
-def _drop(data: Any, place: KeyPath) -> None:
-    """Take out the key that is wrong, or in whose list a value is."""
-    while place and isinstance(place[-1], int):
-        place = place[:-1]
-    for part in place[:-1]:
-        try:
-            data = data[part]
-        except (LookupError, TypeError):
-            return
-    if place and isinstance(data, dict):
-        data.pop(place[-1], None)
-
-
-def _place(given: Sequence[str | int], data: Any) -> KeyPath:
-    """Where in the data pydantic's place is; a key may be called as one of its branches is."""
-    place: list[str | int] = []
-    for part in given:
-        there = part in data if isinstance(data, dict) else isinstance(data, list) and isinstance(part, int)
-        if there or not _branch(part):
-            place.append(part)
-            data = data[part] if there else None
-    return tuple(place)
-
-
-def _branch(part: str | int) -> bool:
-    """Whether a part of pydantic's place names a branch of a union and not a key."""
-    return isinstance(part, str) and (
-        part[:1].isupper() or "[" in part or part in ("str", "int", "float", "date", "none")
-    )
-
-
-_KINDS = {
-    "tuple_type": TEXTS,
-    "string_type": TEXT,
-    "int_type": WHOLE_NUMBER,
-    "float_type": NUMBER,
-    "bool_type": TRUE_OR_FALSE,
-    "date_type": DATE,
-    "date_from_datetime_parsing": DATE,
-    "date_parsing": DATE,
-    "path_type": TEXT,
-    "is_instance_of": TEXT,
-    "dataclass_type": TABLE,
-    "dataclass_exact_type": TABLE,
-    "finite_number": NUMBER,
-}
-
+_KINDS: Mapping[Any, Code] = {str: TEXT, Path: TEXT, int: WHOLE_NUMBER, float: NUMBER, bool: TRUE_OR_FALSE, date: DATE}
 _TABLES = {name: f"[[{name}]]" for name in ("domain", "waiver", "source")} | {"mailbox": "[[feedback.mailbox]]"}
-_WRITTEN = {"owner": "is"}
-"""Keys that are words of Python: as they are called here, and as they are written."""
 
 
-def _message(error: Any, place: KeyPath) -> Detail:
-    key = next((str(part) for part in reversed(place) if isinstance(part, str)), "")
-    key = _WRITTEN.get(key, key)
-    if error["type"] == "unexpected_keyword_argument":
-        import difflib
+def _message(misfit: Misfit) -> Detail:
+    import difflib
 
-        near = difflib.get_close_matches(key, _keys(place[:-1]), n=1)
-        return UNKNOWN_KEY_NEAR(key=key, near=near[0]) if near else UNKNOWN_KEY(key=key)
-    if error["type"] == "literal_error":
-        if key == "purpose" and error["input"] == "newsletter":
+    key = next((part for part in reversed(misfit.place) if isinstance(part, str)), "")
+    match misfit.what:
+        case What.UNKNOWN:
+            near = difflib.get_close_matches(key, misfit.wanted, n=1)
+            return UNKNOWN_KEY_NEAR(key=key, near=near[0]) if near else UNKNOWN_KEY(key=key)
+        case What.ONE_OF if key == "purpose" and misfit.given == "newsletter":
             return WRITTEN_AS(key=key, text="newsletter", value="bulk")
-        values = str(error["ctx"]["expected"]).replace(" or ", ", ").replace("'", "")
-        return ONE_OF(key=key, values=tuple(values.split(", ")))
-    kind = _KINDS.get(error["type"])
-    if key in _TABLES and kind is not TEXT:
+        case What.ONE_OF:
+            return ONE_OF(key=key, values=misfit.wanted)
+        case What.RANGE:
+            least, most = (f"{each:g}" if each is not None else "" for each in misfit.wanted)
+            return RANGE(key=key, least=least, most=most) if most else LEAST(key=key, least=least)
+    if key in _TABLES and misfit.wanted is not str:
         return WRITTEN(key=key, form=_TABLES[key])
-    if place and isinstance(place[-1], int):
+    if isinstance(misfit.place[-1], int) or get_origin(misfit.wanted) is tuple:
         return KIND(key=key, kind=TEXTS())
-    return KIND(key=key, kind=kind()) if kind else ABOUT(what=key, detail=str(error["msg"]))
-
-
-def _keys(place: KeyPath) -> list[str]:
-    """The keys that are known in the table at a place."""
-    kind: Any = Settings
-    for part in place:
-        if isinstance(part, int):
-            continue
-        hint = get_type_hints(kind).get(part)
-        kind = next(filter(_is_table, (hint, *get_args(hint))), None)
-        if kind is None:
-            return []
-    return list(kind.__struct_fields__)
+    return KIND(key=key, kind=_KINDS.get(misfit.wanted, TABLE)())
 
 
 def _contradictions(settings: Settings) -> list[tuple[KeyPath, Detail]]:
-    """What the types cannot say: ranges, and keys that a table cannot do without."""
+    """What the types cannot say, as keys that a table cannot do without."""
     found: list[tuple[KeyPath, Detail]] = []
 
-    def look(table: Any, place: KeyPath) -> None:
-        for name, setting in meanings(type(table)).items():
-            value, least, most = getattr(table, name), setting.least, setting.most
-            if isinstance(value, (int, float)) and not isinstance(value, bool):
-                inside = (least is None or value >= least) and (most is None or value <= most)
-                if not inside:
-                    bounds = {"key": name, "least": f"{least:g}"}
-                    outside = LEAST(**bounds) if most is None else RANGE(**bounds, most=f"{most:g}")
-                    found.append(((*place, name), outside))
-            elif isinstance(value, Struct):
-                look(value, (*place, name))
-            elif isinstance(value, tuple):
-                for number, item in enumerate(value):
-                    if isinstance(item, Struct):
-                        look(item, (*place, name, number))
-
-    look(settings, ())
     for number, own in enumerate(settings.domain):
         if not own.name.strip():
             found.append((("domain", number), NEEDS_KEY(table="[[domain]]", what='name = "example.com"')))

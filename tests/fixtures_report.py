@@ -180,7 +180,7 @@ EVIDENCE = (
 
 
 def worded(title: str, short: str, noun: str, met: str, unmet: str, why: str, fix: tuple[str, ...]) -> Texts:
-    return Texts(title, short, noun, met, (Sentence(None, unmet),), why, fix)
+    return Texts(title, short, noun, met, (Sentence(unmet),), why, fix)
 
 
 def texts(en: Texts, ja: Texts) -> Mapping[str, Texts]:
@@ -392,20 +392,20 @@ RULES = RuleSet(
     },
     sources={
         "rfc7208": Source(
-            "rfc7208",
-            "RFC 7208: SPF",
-            "https://www.rfc-editor.org/rfc/rfc7208",
-            "RFC Editor",
-            "2026-11-24",
-            "not re-read",
+            key="rfc7208",
+            title="RFC 7208: SPF",
+            url="https://www.rfc-editor.org/rfc/rfc7208",
+            publisher="RFC Editor",
+            checked="2026-11-24",
+            read_as="not re-read",
         ),
         "apple-postmaster": Source(
-            "apple-postmaster",
-            "Postmaster information for iCloud Mail",
-            "https://support.apple.com/en-us/102322",
-            "Apple",
-            "2026-11-24",
-            "archive 2026-03-02",
+            key="apple-postmaster",
+            title="Postmaster information for iCloud Mail",
+            url="https://support.apple.com/en-us/102322",
+            publisher="Apple",
+            checked="2026-11-24",
+            read_as="archive 2026-03-02",
         ),
     },
     digest="rules-digest-0123456789",

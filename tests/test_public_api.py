@@ -29,7 +29,7 @@ from tests.signing import MESSAGE, published, rsa_key, seal_arc, sign
 
 HEAVY = ("checkdmarc", "cryptography", "dkim", "dns", "httpx", "httpx2", "idna", "jinja2", "publicsuffixlist")
 MAIL = Path(__file__).parent / "mails" / "japanese.eml"
-HEAVY += ("pydantic", "wcwidth", "yaml", "asyncio")
+HEAVY += ("wcwidth", "yaml", "asyncio")
 
 KEY = rsa_key(1024)
 WORLD = StaticResolver(

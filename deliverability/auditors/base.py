@@ -138,7 +138,7 @@ class MissingFact(Exception):
 
 
 def _shipped() -> Knowledge:
-    from deliverability.knowledge import shipped  # it reads files with pydantic, which the catalogue has no need of
+    from deliverability.knowledge import shipped  # it reads files, which the catalogue has no need of
 
     return shipped()
 

@@ -113,7 +113,7 @@ def _mail_from(ctx: Context) -> Value:
     if "rewritten-sender" in texts_of(ctx.value("message.forward_signs")) or ctx.value("message.list_post") is True:
         return RECEIVING
     service = ctx.knowledge.services.get(text_of(ctx.value("senders.message_service")))
-    known = service is not None and any(each.fits(domain) for each in service.return_domains)
+    known = service is not None and any(each.fits(domain) for each in service.return_path.domains)
     return SERVICE if known else FOREIGN
 
 

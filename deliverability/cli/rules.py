@@ -26,8 +26,8 @@ from deliverability.model.errors import InputError
 
 if TYPE_CHECKING:
     from deliverability.model.blocklists import BlockList
+    from deliverability.model.cited import ServiceSource
     from deliverability.model.rules import Rule, RuleSet
-    from deliverability.model.senders import ServiceSource
 
 NO_RULE_ABOUT = Code("no-rule-about-it", ("text",))
 NO_RULE_ABOUT_NEAR = Code("no-rule-about", ("text", "near"))

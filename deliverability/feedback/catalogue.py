@@ -1,23 +1,23 @@
 """Reads rules/replies/*.yaml: what replies mean.
 
-The shape is checked by pydantic, names by the rules. Every problem is told with file and line.
+The shape is that of ReplyFile, names are checked by the rules. Every problem is told with file and line.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-import pydantic
+from msgspec.structs import replace
 
 from deliverability import _yamlstrict as yamlstrict
-from deliverability._yamlstrict import DEFINED, NO_RULE, NO_SOURCE, STEPS_DIFFER
+from deliverability._yamlstrict import DEFINED, NO_RULE, NO_SOURCE, STEPS_DIFFER, FileLine, read_shape
 from deliverability.feedback.match import fold, parse_code
 from deliverability.model.codes import ABOUT, Code, Detail
-from deliverability.model.replies import ANY, About, BouncingReceiver, Meaning, ReplyCatalogue, Retry
-from deliverability.model.rules import Confidence, RuleSet, SourceRef
+from deliverability.model.replies import ANY, BouncingReceiver, Meaning, ReplyCatalogue, ReplyFile
+from deliverability.model.rules import RuleSet
+from deliverability.model.schema import nearest
 
 FOLDER = "replies"
 MAX_SAYS = 300
@@ -34,60 +34,6 @@ class ReplyError(yamlstrict.FilesError):
     """Reply files that cannot be used."""
 
 
-class _Shape(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
-
-class _Ref(_Shape):
-    ref: str
-    section: str = ""
-
-
-class _Name(_Shape):
-    en: str = pydantic.Field(min_length=1)
-    ja: str = pydantic.Field(min_length=1)
-
-
-class _Words(_Shape):
-    means: str = pydantic.Field(min_length=1)
-    do: list[str] = pydantic.Field(min_length=1)
-
-
-class _Text(_Shape):
-    en: _Words
-    ja: _Words
-
-
-class _MeaningShape(_Shape):
-    id: str = pydantic.Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
-    codes: list[str] = []
-    says: list[str] = []
-    not_with: list[str] = []
-    sure_with: list[str] = []
-    example: str = pydantic.Field(min_length=1)
-    retry: Retry
-    about: About
-    rules: list[str] | None = None
-    confidence: Confidence = Confidence.HIGH
-    contested: bool = False
-    sources: list[_Ref] = pydantic.Field(min_length=1)
-    text: _Text
-
-
-class _FileShape(_Shape):
-    receiver: str = pydantic.Field(pattern=r"^[a-z0-9-]+$")
-    name: _Name | None = None
-    hosts: list[str] = []
-    domains: list[str] = []
-    marks: list[str] = []
-    codes: list[str] = []
-    falls_back: str = ""
-    replies: list[_MeaningShape] = []
-
-
-_FILE = pydantic.TypeAdapter(_FileShape)
-
-
 def load_replies(folders: Iterable[Path], rules: RuleSet) -> ReplyCatalogue:
     """Read ``replies/*.yaml`` of every folder; a later meaning or host of the same id replaces an earlier one.
 
@@ -100,22 +46,27 @@ def load_replies(folders: Iterable[Path], rules: RuleSet) -> ReplyCatalogue:
     meanings: dict[str, Meaning] = {}
     problems: list[Detail] = []
     for folder in folders:
-        taken: dict[str, yamlstrict.FileLine] = {}
+        taken: dict[str, FileLine] = {}
+        files: dict[str, FileLine] = {}
         for path in sorted((folder / FOLDER).glob("*.yaml")):
             document = yamlstrict.read_file(path, problems)
-            shape = yamlstrict.shaped(document, _FILE, problems) if document else None
-            if document is None or shape is None:
+            file = read_shape(document, ReplyFile, problems) if document else None
+            if document is None or file is None:
                 continue
-            _host(document.at(), shape, hosts, problems)
-            for index, each in enumerate(shape.replies):
+            at = document.at()
+            if file.id in files:
+                problems.append(at.problem(DEFINED(name=file.id, place=str(files[file.id]))))
+                continue
+            files[file.id] = at
+            _host(at, file, hosts, problems)
+            for index, each in enumerate(file.replies):
                 where = document.at("replies", index)
                 if each.id in taken:
                     problems.append(where.problem(DEFINED(name=each.id, place=str(taken[each.id]))))
                     continue
                 taken[each.id] = where
-                wrong = _troubles(each, rules)
-                problems.extend(where.problem(detail, each.id) for detail in wrong)
-                meanings[each.id] = _meaning(each, shape.receiver)
+                problems.extend(where.problem(detail, each.id) for detail in _troubles(each, rules))
+                meanings[each.id] = replace(each, receiver=file.id, says=tuple(map(fold, each.says)))
     problems.extend(
         ABOUT(what=each.id, detail=NO_FALL_BACK(receiver=each.falls_back))
         for each in hosts.values()
@@ -126,67 +77,40 @@ def load_replies(folders: Iterable[Path], rules: RuleSet) -> ReplyCatalogue:
     return ReplyCatalogue(hosts, tuple(meanings.values()))
 
 
-def _host(
-    at: yamlstrict.FileLine, shape: _FileShape, hosts: dict[str, BouncingReceiver], problems: list[Detail]
-) -> None:
-    if shape.receiver == ANY:
+def _host(at: FileLine, file: ReplyFile, hosts: dict[str, BouncingReceiver], problems: list[Detail]) -> None:
+    if file.id == ANY:
         return
-    problems.extend(at.problem(NO_CODE(code=code)) for code in shape.codes if parse_code(code) is None)
-    known = hosts.get(shape.receiver)
-    name: Mapping[str, str] | None = {"en": shape.name.en, "ja": shape.name.ja} if shape.name else None
-    if name is None and known is None:
-        problems.append(at.problem(NEEDS_NAME(receiver=shape.receiver)))
+    problems.extend(at.problem(NO_CODE(code=code)) for code in file.codes if parse_code(code) is None)
+    known = hosts.get(file.id)
+    if not file.name and known is None:
+        problems.append(at.problem(NEEDS_NAME(receiver=file.id)))
         return
-    hosts[shape.receiver] = BouncingReceiver(
-        id=shape.receiver,
-        name=name or (known.name if known else {}),
-        hosts=tuple(dict.fromkeys((*(known.hosts if known else ()), *_lower(shape.hosts)))),
-        domains=_lower(shape.domains),
-        marks=tuple(fold(mark) for mark in shape.marks),
-        codes=tuple(shape.codes),
-        falls_back=shape.falls_back,
+    hosts[file.id] = BouncingReceiver(
+        file.id,
+        file.name or (known.name if known else {}),
+        tuple(dict.fromkeys((*(known.hosts if known else ()), *file.hosts))),
+        file.domains,
+        tuple(map(fold, file.marks)),
+        file.codes,
+        file.falls_back,
     )
 
 
-def _lower(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(name.lower().strip(".") for name in names)
-
-
-def _troubles(shape: _MeaningShape, rules: RuleSet) -> Iterable[Detail]:
-    for code in (*shape.codes, *shape.not_with, *shape.sure_with):
+def _troubles(meaning: Meaning, rules: RuleSet) -> Iterable[Detail]:
+    for code in (*meaning.codes, *meaning.not_with, *meaning.sure_with):
         if parse_code(code) is None:
             yield NO_CODE(code=code)
-    for says in shape.says:
+    for says in meaning.says:
         if not re.search(r"\w\w", says) or len(says) > MAX_SAYS:
             yield SAYS_TOO_LITTLE(text=says, n=MAX_SAYS)
-    if not shape.codes and not shape.says:
+    if not meaning.codes and not meaning.says:
         yield NEEDS_CODES()
-    for rule in shape.rules or ():
+    for rule in meaning.rules or ():
         if rule not in rules.rules:
-            yield NO_RULE(rule=rule)
-    for ref in shape.sources:
-        if ref.ref not in rules.sources:
-            yield NO_SOURCE(name=ref.ref)
-    if len(shape.text.en.do) != len(shape.text.ja.do):
-        yield STEPS_DIFFER(en=len(shape.text.en.do), ja=len(shape.text.ja.do))
-
-
-def _meaning(shape: _MeaningShape, receiver: str) -> Meaning:
-    languages: tuple[tuple[str, Any], ...] = (("en", shape.text.en), ("ja", shape.text.ja))
-    return Meaning(
-        id=shape.id,
-        receiver=receiver,
-        codes=tuple(shape.codes),
-        says=tuple(fold(each) for each in shape.says),
-        not_with=tuple(shape.not_with),
-        sure_with=tuple(shape.sure_with),
-        example=shape.example,
-        retry=shape.retry,
-        about=shape.about,
-        rules=None if shape.rules is None else tuple(shape.rules),
-        meaning={lang: words.means for lang, words in languages},
-        steps={lang: tuple(words.do) for lang, words in languages},
-        confidence=shape.confidence,
-        contested=shape.contested,
-        sources=tuple(SourceRef(each.ref, each.section) for each in shape.sources),
-    )
+            yield nearest(NO_RULE(rule=rule), rule, rules.rules)
+    for source in meaning.sources:
+        if source.ref not in rules.sources:
+            yield nearest(NO_SOURCE(name=source.ref), source.ref, rules.sources)
+    en, ja = (len(meaning.text[lang].do) for lang in ("en", "ja"))
+    if en != ja:
+        yield STEPS_DIFFER(en=en, ja=ja)

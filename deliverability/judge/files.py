@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from msgspec import Struct, field
 
 from deliverability import _yamlstrict as yamlstrict
 from deliverability._cache import cached
+from deliverability._yamlstrict import TWICE, read_shape
 from deliverability.model.codes import Detail
-
-if TYPE_CHECKING:
-    import pydantic
 
 
 class RuleError(yamlstrict.FilesError):
@@ -29,29 +28,26 @@ def read_guide(folders: Sequence[Path]) -> tuple[Mapping[str, Any], ...]:
     for path in _guides(folders):
         problems: list[Detail] = []
         document = yamlstrict.read_file(path, problems)
-        if document is None or yamlstrict.shaped(document, _steps(), problems) is None:
+        if document is None or read_shape(document, tuple[_Step, ...], problems) is None:
             raise RuleError(*problems)
+        keys = [step["key"] for step in document.data]
+        if twice := [n for n, key in enumerate(keys) if key in keys[:n]]:
+            raise RuleError(*(document.at(n).problem(TWICE(name=keys[n])) for n in twice))
         return tuple(document.data)
     return ()
 
 
-@cache
-def _steps() -> pydantic.TypeAdapter[Any]:
-    """The shape of a guide."""
-    import pydantic
+class _Step(Struct, frozen=True, kw_only=True):
+    """The shape of a step."""
 
-    class Step(pydantic.BaseModel):
-        model_config = pydantic.ConfigDict(strict=True, extra="forbid")
-        key: str
-        checklist: str = ""
-        step: dict[str, str]
-        effect: dict[str, str] = {}
-        correction: dict[str, str] = {}
-        rules: list[str] = []
-        shown_by: list[str] = []
-        shown_with: dict[str, str] = {}
-
-    return pydantic.TypeAdapter(list[Step])
+    key: str
+    checklist: str = ""
+    step: Mapping[str, str]
+    effect: Mapping[str, str] = field(default_factory=dict)
+    correction: Mapping[str, str] = field(default_factory=dict)
+    rules: tuple[str, ...] = ()
+    shown_by: tuple[str, ...] = ()
+    shown_with: Mapping[str, str] = field(default_factory=dict)
 
 
 def _guides(folders: Sequence[Path]) -> list[Path]:

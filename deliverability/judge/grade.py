@@ -183,7 +183,7 @@ def _parked(findings: Sequence[Finding], bench: _Bench) -> Assessment:
     }
     lack = bench.lack("closed", grounds)
     ungraded = _ungraded(bool(ways) or lack is None, bench)
-    grade = bench.rules.grading.open if ways else bench.rules.grading.closed
+    grade = bench.rules.grading.parked.open if ways else bench.rules.grading.parked.closed
     return Assessment(
         (),
         "" if ungraded else grade,

@@ -1,4 +1,4 @@
-"""What can be wrong with rules, receivers, tasks and grades."""
+"""What can be wrong with rules, receivers, tasks and claims that their shape does not say (see model.rules)."""
 
 from __future__ import annotations
 
@@ -9,17 +9,12 @@ NO_RULE_FOLDER = Code("rule-no-folder", ("name",))
 
 NO_FACT = Code("rule-no-fact", ("name",))
 NO_FIELD = Code("rule-no-field", ("list", "name"))
-NO_OPERATOR = Code("rule-no-operator", ("name",))
 NO_LIMIT = Code("rule-no-limit", ("name",))
 NO_REMEDY = Code("rule-no-remedy", ("name",))
 NO_TASK = Code("rule-no-task", ("name",))
 NO_LIST = Code("rule-no-list", ("name",))
 NO_ALIGNED = Code("task-no-aligned", ("fact",))
-NO_PLACEHOLDER = Code("task-no-placeholder", ("name", "known"))
 
-CONDITION_SHAPE = Code("rule-condition")
-CONDITIONS = Code("rule-conditions", ("word",))
-COMPARISON_SHAPE = Code("rule-comparison")
 LIMIT_SHAPE = Code("rule-limit")
 ONLY_WITH_EACH = Code("rule-only-with-each", ("path",))
 EACH_OF = Code("rule-each-of", ("path", "type"))
@@ -43,7 +38,6 @@ ERROR_SCOPE = Code("rule-error-scope", ("scope",))
 
 SENTENCE_CASES = Code("rule-sentence-cases")
 OTHER_CASES = Code("rule-other-cases")
-OTHER_PLACEHOLDERS = Code("rule-other-placeholders", ("names",))
 TOO_WIDE = Code("rule-too-wide", ("n", "most"))
 HEADING_END = Code("rule-heading-end")
 NOUN_WITHOUT_FACTS = Code("rule-noun-without-facts")
@@ -51,12 +45,8 @@ NOUN_WITHOUT_FACTS = Code("rule-noun-without-facts")
 NO_STATEMENTS = Code("receiver-no-statements")
 NO_ERROR_OF = Code("receiver-no-error-of", ("rule", "scope"))
 RULE_WITHOUT_LIMIT = Code("receiver-no-limit", ("rule", "name"))
-NOT_ITS_OWN_WORD = Code("receiver-not-its-own-word")
 NO_OWN_PAGE = Code("receiver-no-own-page")
-QUOTE_TOO_LONG = Code("receiver-quote-too-long", ("most",))
-AT_MOST_A_WARNING = Code("receiver-at-most-warning", ("effect",))
 RECEIVER_NEEDS = Code("receiver-needs", ("fields",))
-COMBINES_NOBODY = Code("receiver-combines-nobody")
 COMBINES_TAKES = Code("receiver-combines-takes", ("fields",))
 COMBINES_COMBINED = Code("receiver-combines-combined", ("receiver", "other"))
 COMBINES_UNKNOWN = Code("receiver-combines-unknown", ("receiver", "other"))
@@ -64,6 +54,5 @@ COMBINES_UNKNOWN = Code("receiver-combines-unknown", ("receiver", "other"))
 GRADES_ORDER = Code("grades-order")
 LAST_GRADE = Code("grades-last")
 
-HOLDS_OR_MET = Code("claim-holds-or-met")
 NO_REQUIREMENT = Code("claim-no-requirement", ("name",))
 UNUSED_REQUIREMENT = Code("claim-unused-requirement", ("name",))

@@ -19,9 +19,9 @@ def task_of(finding: Finding, rule: Rule, tasks: Mapping[str, Task], facts: Fact
         task = tasks[task.otherwise]
     seen: set[str] = set()
     if item_of(finding, rule, facts).get("own") is not True:
-        while task is not None and task.owner and facts.at(task.owner) == _FOREIGN and task.code not in seen:
+        while task is not None and _owner(task, facts) == _FOREIGN and task.code not in seen:
             seen.add(task.code)
-            task = tasks.get(task.instead)
+            task = tasks.get(task.unless_own.task) if task.unless_own else None
     return task
 
 
@@ -38,7 +38,12 @@ def is_nobodys(finding: Finding, rule: Rule, tasks: Mapping[str, Task], facts: F
     if without_dns and done is not None and done.place is Place.DNS:
         return True
     task = tasks.get(rule.task)
-    return task is not None and bool(task.owner) and facts.at(task.owner) in _BEYOND
+    return task is not None and _owner(task, facts) in _BEYOND
+
+
+def _owner(task: Task, facts: FactSet) -> object:
+    """Whose the thing is that the task is about; None: it does not ask."""
+    return facts.at(task.unless_own.fact) if task.unless_own else None
 
 
 def item_of(finding: Finding, rule: Rule, facts: FactSet) -> Mapping[str, Value]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-import pydantic
 from msgspec import Struct, field
 
 from deliverability import _yamlstrict as yamlstrict
 from deliverability._cache import cached
+from deliverability._yamlstrict import read_shape
+from deliverability.model.cited import PlainSource
 from deliverability.model.codes import Detail
-from deliverability.model.rules import READ_AS
-from deliverability.model.senders import ServiceSource
 
 FOLDER = "lists"
 
@@ -46,52 +45,36 @@ class ListData(Struct, frozen=True):
     any_dots: frozenset[str] = frozenset()
     columns: Mapping[str, frozenset[str]] = field(default_factory=dict)
     no: frozenset[str] = frozenset()
-    sources: tuple[ServiceSource, ...] = ()
+    sources: tuple[PlainSource, ...] = ()
 
 
-class _Shape(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+class _Roles(Struct, frozen=True, tag_field="kind", tag="roles"):
+    sources: tuple[PlainSource, ...]
+    names: tuple[tuple[str, ...], ...]
 
 
-class _Source(_Shape):
-    url: str = pydantic.Field(pattern=r"^https?://")
-    checked: str = pydantic.Field(pattern=r"^\d{4}-\d\d-\d\d$")
-    read_as: str = pydantic.Field(pattern=READ_AS)
-
-
-class _File(_Shape):
-    sources: list[_Source]
-
-
-class _Roles(_File):
-    kind: Literal["roles"]
-    names: list[list[str]]
-
-
-class _Disposable(_File):
-    kind: Literal["disposable"]
+class _Disposable(Struct, frozen=True, tag_field="kind", tag="disposable"):
+    sources: tuple[PlainSource, ...]
     domains: str
 
 
-class _WellKnown(_File):
-    kind: Literal["well-known"]
-    domains: list[list[str]]
-    not_typos: list[str] = []
-    typos: dict[str, str] = {}
-    any_dots: list[str] = []
+class _WellKnown(Struct, frozen=True, tag_field="kind", tag="well-known"):
+    sources: tuple[PlainSource, ...]
+    domains: tuple[tuple[str, ...], ...]
+    not_typos: tuple[str, ...] = ()
+    typos: Mapping[str, str] = field(default_factory=dict)
+    any_dots: tuple[str, ...] = ()
 
 
-class _Columns(_File):
-    kind: Literal["columns"]
-    address: list[str] = []
-    confirmed: list[str] = []
-    active: list[str] = []
-    no: list[str] = []
+class _Columns(Struct, frozen=True, tag_field="kind", tag="columns"):
+    sources: tuple[PlainSource, ...]
+    address: tuple[str, ...] = ()
+    confirmed: tuple[str, ...] = ()
+    active: tuple[str, ...] = ()
+    no: tuple[str, ...] = ()
 
 
-_FILE: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(
-    Annotated[_Roles | _Disposable | _WellKnown | _Columns, pydantic.Field(discriminator="kind")]
-)
+_FILE: Any = _Roles | _Disposable | _WellKnown | _Columns
 
 
 def load_list_data(folders: Sequence[Path]) -> ListData:
@@ -110,12 +93,11 @@ def _read(files: Iterable[Path]) -> ListData:
     any_dots: set[str] = set()
     columns: dict[str, set[str]] = {"address": set(), "confirmed": set(), "active": set()}
     no: set[str] = set()
-    sources: dict[ServiceSource, None] = {}
+    sources: dict[PlainSource, None] = {}
     for path in files:
         document = yamlstrict.read_file(path, problems)
-        found = yamlstrict.shaped(document, _FILE, problems) if document else None
-        for each in found.sources if found else ():
-            sources[ServiceSource(each.url, each.checked, each.read_as)] = None
+        found = read_shape(document, _FILE, problems) if document else None
+        sources.update(dict.fromkeys(found.sources if found else ()))
         match found:
             case _Roles(names=groups):
                 roles.update(name for group in groups for name in group)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
+from typing import Annotated
 
-import pydantic
+from msgspec import Meta, MsgspecError, Struct, json
 
 from deliverability.model.codes import ABOUT, Code
 from deliverability.model.errors import FILE_TOO_LARGE, InputError, file_error
@@ -14,19 +17,22 @@ NO_LIST_SUMS = Code("list-no-sums")
 _MAX_OCTETS = 1_000_000
 
 
-class _Shape(pydantic.BaseModel):
+_Count = Annotated[int, Meta(ge=0)]
+
+
+class _Sums(Struct, frozen=True):
     """What is read of the file; later versions may say more."""
 
     list: str
-    checked: pydantic.AwareDatetime
-    entries: pydantic.NonNegativeInt
-    segments: dict[str, pydantic.NonNegativeInt]
-    domains: pydantic.NonNegativeInt
-    domains_not_checked: pydantic.NonNegativeInt
-    not_checked: pydantic.NonNegativeInt
-    columns: dict[str, tuple[str, ...]]
-    inactive_days: pydantic.PositiveInt | None
-    without_date: pydantic.NonNegativeInt
+    checked: Annotated[datetime, Meta(tz=True)]
+    entries: _Count
+    segments: Mapping[str, _Count]
+    domains: _Count
+    domains_not_checked: _Count
+    not_checked: _Count
+    columns: Mapping[str, tuple[str, ...]]
+    inactive_days: Annotated[int, Meta(ge=1)] | None
+    without_date: _Count
     suppressed_given: bool
 
 
@@ -35,10 +41,10 @@ def read_sums(path: Path) -> ListSums:
     try:
         if path.stat().st_size > _MAX_OCTETS:
             raise InputError(FILE_TOO_LARGE(file=str(path), n=_MAX_OCTETS // 1_000_000))
-        found = _Shape.model_validate_json(path.read_bytes())
+        found = json.decode(path.read_bytes(), type=_Sums)
     except OSError as error:
         raise InputError(file_error(path, error)) from None
-    except pydantic.ValidationError:
+    except (MsgspecError, UnicodeDecodeError, RecursionError):
         raise InputError(ABOUT(what=str(path), detail=NO_LIST_SUMS())) from None
     return ListSums(
         name=found.list,

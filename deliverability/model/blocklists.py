@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from ipaddress import ip_address
+from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Struct, field
 
-if TYPE_CHECKING:
-    from deliverability.model.senders import ServiceSource  # which imports rules, and these the facts
+from deliverability.model.cited import PlainSource
+from deliverability.model.codes import Code, Detail
+from deliverability.model.schema import Either, Field, Text
+
+NO_ANSWERS = Code("blocklist-no-answers")
+NO_BITS = Code("blocklist-no-bits")
+REMOVAL_STEPS = Code("blocklist-removal-steps")
+KEYED_ZONE = Code("blocklist-keyed-zone")
+KEY_MISSING = Code("blocklist-key-missing")
+KIND_ASKS = Code("blocklist-kind-asks")
 
 
 class ListedKind(StrEnum):
@@ -50,12 +59,28 @@ class ListAccess(StrEnum):
     REGISTERED = "registered"
 
 
+_NAME = "[a-z0-9]+(-[a-z0-9]+)*"
+
+
 class ListCode(Struct, frozen=True):
     """What an answer of a list means: a stable name, its weight, and by language a few words."""
 
-    key: str
+    key: Annotated[str, Field(pattern=_NAME)]
     weight: ListWeight
-    text: Mapping[str, str]
+    text: Either
+
+
+TEST_ENTRIES = {
+    ListedKind.IP4: ("2.0.0.127", "1.0.0.127"),
+    ListedKind.IP6: tuple(
+        ip_address(each).reverse_pointer.removesuffix(".ip6.arpa") for each in ("::ffff:7f00:2", "::ffff:7f00:1")
+    ),
+    ListedKind.NAME: ("test", "invalid"),
+}
+"""What stands before the zone for the entry that every list has, and for that which none has (RFC 5782 section 5)."""
+
+_Answer = Annotated[str, Field(pattern=r"127(\.[0-9]{1,3}){3}")]
+_ZONE = r"(\{key\}\.)?([a-z0-9_-]{1,63}\.)+[a-z0-9-]{2,63}"
 
 
 class BlockList(Struct, frozen=True):
@@ -74,7 +99,8 @@ class BlockList(Struct, frozen=True):
         codes: answers (127.0.0.2) and what they mean.
         bits: where the last octet is a set of bits, what each of them means.
         refusals: answers that say that it does not answer, never listings.
-        test_listed, test_unlisted: what stands before the zone for the entries of RFC 5782 section 5.
+        test_listed, test_unlisted: what stands before the zone for the entries of RFC 5782 section 5; empty in the
+            file: as TEST_ENTRIES has it.
         registrable: it lists names as they are registered, without the hosts below them.
         dead: why it must not be asked, by language; None: it is alive.
         terms: on whose terms it may be asked, by language.
@@ -85,27 +111,46 @@ class BlockList(Struct, frozen=True):
 
     """
 
-    id: str
-    name: str
-    operator: str
-    zone: str
+    id: Annotated[str, Field(pattern=_NAME)]
+    name: Text
+    operator: Annotated[str, Field(pattern=_NAME)]
+    zone: Annotated[str, Field(pattern=_ZONE)]
     kind: ListedKind = ListedKind.IP4
     asks: tuple[ListedRole, ...] = (ListedRole.SENDING_IP,)
     access: ListAccess = ListAccess.OWN
-    keyed_zone: str = ""
-    key: str = ""
-    codes: Mapping[str, ListCode] = field(default_factory=dict)
+    keyed_zone: Annotated[str, Field(pattern=f"({_ZONE})?")] = ""
+    key: Annotated[str, Field(pattern=f"({_NAME})?")] = ""
+    codes: Mapping[_Answer, ListCode] = field(default_factory=dict)
     bits: Mapping[int, ListCode] = field(default_factory=dict)
-    refusals: tuple[str, ...] = ()
+    refusals: tuple[_Answer, ...] = ()
     test_listed: str = ""
     test_unlisted: str = ""
     registrable: bool = False
-    dead: Mapping[str, str] | None = None
-    terms: Mapping[str, str] | None = None
-    remove_url: str = ""
-    remove: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    named_by: Mapping[str, tuple[ServiceSource, ...]] = field(default_factory=dict)
-    sources: tuple[ServiceSource, ...] = ()
+    dead: Either | None = None
+    terms: Either | None = None
+    remove_url: Annotated[str, Field(pattern="(https?://.*)?")] = ""
+    remove: Annotated[Mapping[str, tuple[Text, ...]], Field(written=Mapping[Literal["en", "ja"], tuple[Text, ...]])] = (
+        field(default_factory=dict)
+    )
+    named_by: Mapping[str, tuple[PlainSource, ...]] = field(default_factory=dict)
+    sources: Annotated[tuple[PlainSource, ...], Field(filled=True, needed=True)] = ()
+
+    def cannot_be_asked(self) -> Detail | None:
+        """Of a list that is alive answers are known, and what to do about them in both languages."""
+        if self.dead is not None:
+            return None
+        if not self.codes and not self.bits:
+            return NO_ANSWERS()
+        if any(bit not in (1 << n for n in range(8)) for bit in self.bits):
+            return NO_BITS()
+        if len(self.remove) != 2 or len(self.remove["en"]) != len(self.remove["ja"]):
+            return REMOVAL_STEPS()
+        if bool(self.keyed_zone) != bool(self.key) or self.keyed_zone.startswith("{key}") != bool(self.keyed_zone):
+            return KEYED_ZONE()
+        if self.access is ListAccess.KEY and not self.key:
+            return KEY_MISSING()
+        addresses = set(self.asks) <= {ListedRole.SENDING_IP}
+        return KIND_ASKS() if addresses is (self.kind is ListedKind.NAME) or not self.asks else None
 
 
 class PrivateEntry(NamedTuple):

@@ -6,16 +6,19 @@ what is unknown, left out, not applicable or not asked for never adds up to one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import Annotated
 
 from msgspec import Struct, field
 
+from deliverability.model.codes import Code
+from deliverability.model.errors import InputError
 from deliverability.model.facts import FactSpec, FactType, Unknown
+from deliverability.model.rules import Perhaps
+from deliverability.model.schema import OUTSIDE, Field, Words
 
-if TYPE_CHECKING:
-    from deliverability.model.rules import Condition
+HOLDS_OR_MET = Code("claim-holds-or-met")
 
 
 class About(StrEnum):
@@ -50,15 +53,25 @@ class Requirement(Struct, frozen=True):
 
     """
 
-    key: str
-    text: Mapping[str, str]
-    holds: Condition | None = None
+    text: Words
+    holds: Perhaps = None
     each: str = ""
     met: tuple[str, ...] = ()
-    instead: Mapping[str, str] = field(default_factory=dict)
+    instead: Words = field(default_factory=dict)
+    key: Annotated[str, OUTSIDE] = ""
+
+    def __post_init__(self) -> None:
+        """It rests on a condition or on rules; one that only names another has neither yet."""
+        if self.text and (self.holds is None) is not bool(self.met):
+            raise InputError(HOLDS_OR_MET())
 
 
-class Claim(Struct, frozen=True):
+def _named(names: Iterable[str]) -> tuple[Requirement, ...]:
+    """Requirements by name; the reader of the file puts those in their places that it knows."""
+    return tuple(Requirement({}, key=name) for name in names)
+
+
+class Claim(Struct, frozen=True, rename={"key": "claim"}):
     """One positive statement.
 
     Attributes:
@@ -70,11 +83,18 @@ class Claim(Struct, frozen=True):
 
     """
 
-    key: str
+    key: Annotated[str, Field(pattern="[a-z0-9]+(-[a-z0-9]+)*")]
     about: About
-    requires: tuple[Requirement, ...]
+    requires: Annotated[tuple[Requirement, ...], Field(written=tuple[str, ...], filled=True, after=_named)]
     words: tuple[str, ...]
-    text: Mapping[str, str]
+    text: Words
+
+
+class Claims(Struct, frozen=True):
+    """The file: what claims rest on, by name, and the claims."""
+
+    requirements: Mapping[str, Requirement]
+    claims: tuple[Claim, ...]
 
 
 class Lack(Struct, frozen=True):

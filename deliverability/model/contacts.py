@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from deliverability.model.report import Finding
 from deliverability.model.rules import Confidence, SourceRef
+from deliverability.model.schema import Field, Text, Words, lower
 
 PACK_SCHEMA = "1.0"
 
@@ -57,16 +59,16 @@ class Contact(Struct, frozen=True):
 
     """
 
-    receiver: str
+    receiver: Annotated[str, Field(pattern="[a-z0-9-]+")]
     channel: ContactChannel
-    address: str
-    language: str
-    asks: tuple[AskedFor, ...]
-    conditions: tuple[str, ...]
-    scope: tuple[str, ...]
-    note: Mapping[str, str]
-    recipients: Mapping[str, str]
-    sources: tuple[SourceRef, ...]
+    address: Text
+    language: Literal["en", "ja"]
+    note: Words
+    sources: Annotated[tuple[SourceRef, ...], Field(filled=True)]
+    asks: tuple[AskedFor, ...] = ()
+    conditions: tuple[str, ...] = ()
+    scope: Annotated[tuple[str, ...], Field(after=lower)] = ()
+    recipients: Words = field(default_factory=dict)
     confidence: Confidence = Confidence.HIGH
 
 

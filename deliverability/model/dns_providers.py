@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from enum import StrEnum
+from typing import Annotated
 
 from msgspec import Struct
 
-from deliverability.model.senders import Pattern, ServiceSource
+from deliverability.model.cited import Sources
+from deliverability.model.schema import Either, Field, Text
+from deliverability.model.senders import Pattern, hosts
 
 
 class HostField(StrEnum):
@@ -31,6 +34,13 @@ class LongText(StrEnum):
     STRINGS = "strings"
 
 
+class FieldNames(Struct, frozen=True):
+    """By language, how the fields for a record's name and value are called."""
+
+    name: Either
+    value: Either
+
+
 class DnsProvider(Struct, frozen=True):
     """One DNS provider. What could not be found out is empty or None.
 
@@ -41,7 +51,7 @@ class DnsProvider(Struct, frozen=True):
         console: by language, where records are added.
         host: see HostField.
         apex: what stands in the field for the name of the zone itself; empty: the field is left empty.
-        name_field, value_field: by language, how the fields are called there.
+        fields: see FieldNames.
         quotes: see Quotes.
         long: see LongText.
         longest: characters that a TXT value may have.
@@ -51,20 +61,19 @@ class DnsProvider(Struct, frozen=True):
 
     """
 
-    id: str
-    name: Mapping[str, str]
-    name_servers: tuple[Pattern, ...]
-    console: Mapping[str, str]
+    id: Annotated[str, Field(pattern="[a-z0-9]+(-[a-z0-9]+)*")]
+    name: Either
+    name_servers: Annotated[tuple[Pattern, ...], Field(written=tuple[Text, ...], filled=True, after=hosts)]
+    console: Either
     host: HostField = HostField.RELATIVE
     apex: str = "@"
-    name_field: Mapping[str, str] | None = None
-    value_field: Mapping[str, str] | None = None
+    fields: FieldNames | None = None
     quotes: Quotes | None = None
     long: LongText | None = None
-    longest: int | None = None
-    ttl: Mapping[str, str] | None = None
-    note: Mapping[str, str] | None = None
-    sources: tuple[ServiceSource, ...] = ()
+    longest: Annotated[int | None, Field(least=255)] = None
+    ttl: Either | None = None
+    note: Either | None = None
+    sources: Sources = ()
 
     def host_of(self, name: str, zone: str) -> str:
         """What to enter for a name of the zone; empty: nothing."""

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Iterable, Mapping
+from ipaddress import ip_network
+from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Struct, field
+
+from deliverability.model.codes import VERBATIM, Code, Detail
+from deliverability.model.schema import Field
 
 if TYPE_CHECKING:
     from deliverability.model.blocklists import BlockList
@@ -13,6 +18,26 @@ if TYPE_CHECKING:
     from deliverability.model.reporters import Reporter
     from deliverability.model.senders import Service  # which imports rules, and these the knowledge
     from deliverability.model.warm_up import WarmUpNumbers
+
+
+NO_NETWORK = Code("measures-no-network", ("text",))
+NO_EXPRESSION = Code("words-no-expression", ("why",))
+
+
+def _network_problem(text: str) -> Detail | None:
+    try:
+        ip_network(text)
+    except ValueError:
+        return NO_NETWORK(text=text)
+    return None
+
+
+def _networks(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(str(ip_network(text)) for text in texts)
+
+
+_Network = Annotated[str, Field(check=_network_problem)]
+_Needed = Annotated[tuple[str, ...], Field(needed=True)]
 
 
 class Measures(Struct, frozen=True):
@@ -27,12 +52,21 @@ class Measures(Struct, frozen=True):
 
     """
 
-    wide_ip4: int = 0
-    wide_ip6: int = 0
-    sending_ranges: tuple[str, ...] = ()
-    signed_fields: tuple[str, ...] = ()
-    signed_core: tuple[str, ...] = ()
-    signed_one_click: tuple[str, ...] = ()
+    wide_ip4: Annotated[int, Field(least=0, most=32, needed=True)] = 0
+    wide_ip6: Annotated[int, Field(least=0, most=128, needed=True)] = 0
+    sending_ranges: Annotated[tuple[_Network, ...], Field(after=_networks)] = ()
+    signed_fields: _Needed = ()
+    signed_core: _Needed = ()
+    signed_one_click: _Needed = ()
+
+
+class _Resolver(Struct, frozen=True):
+    name: str
+    address: str
+
+
+def _addresses(resolvers: Iterable[_Resolver]) -> Mapping[str, str]:
+    return {each.name: each.address for each in resolvers}
 
 
 class Outside(Struct, frozen=True):
@@ -48,12 +82,25 @@ class Outside(Struct, frozen=True):
 
     """
 
-    resolvers: Mapping[str, str] = field(default_factory=dict)
-    mail_domains: tuple[str, ...] = ()
-    no_names_below: tuple[str, ...] = ()
-    clocks: tuple[str, ...] = ()
-    clock_seconds: int = 0
+    resolvers: Annotated[Mapping[str, str], Field(written=tuple[_Resolver, ...], after=_addresses, needed=True)] = (
+        field(default_factory=dict)
+    )
+    mail_domains: Annotated[tuple[str, ...], Field(filled=True, needed=True)] = ()
+    no_names_below: Annotated[tuple[str, ...], Field(filled=True, needed=True)] = ()
+    clocks: _Needed = ()
+    clock_seconds: Annotated[int, Field(least=1, needed=True)] = 0
     public_resolvers: tuple[str, ...] = ()
+
+
+def _expression_problem(text: str) -> Detail | None:
+    try:
+        re.compile(text)
+    except re.error as error:
+        return NO_EXPRESSION(why=VERBATIM(text=str(error)))
+    return None
+
+
+_Expression = Annotated[str, Field(filled=True, check=_expression_problem)]
 
 
 class UnsubscribeWords(Struct, frozen=True):
@@ -66,9 +113,15 @@ class UnsubscribeWords(Struct, frozen=True):
 
     """
 
-    in_link: tuple[str, ...] = ()
-    beside_link: tuple[str, ...] = ()
-    in_address: tuple[str, ...] = ()
+    in_link: tuple[_Expression, ...] = ()
+    beside_link: tuple[_Expression, ...] = ()
+    in_address: tuple[_Expression, ...] = ()
+
+    def __add__(self, other: UnsubscribeWords) -> UnsubscribeWords:
+        """All of both."""
+        return UnsubscribeWords(
+            self.in_link + other.in_link, self.beside_link + other.beside_link, self.in_address + other.in_address
+        )
 
 
 class Knowledge(Struct, frozen=True):

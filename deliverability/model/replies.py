@@ -5,12 +5,14 @@ Codes and values only; the words in two languages are those of the catalogue (ru
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from typing import Annotated
 
 from msgspec import Struct, field
 
 from deliverability.model.rules import Confidence, SourceRef
+from deliverability.model.schema import OUTSIDE, Field, Text, Words
 
 EXPLANATION_SCHEMA = "1.0"
 ANY = "any"
@@ -100,6 +102,13 @@ class Reply(Struct, frozen=True):
         )
 
 
+class ReplyWords(Struct, frozen=True):
+    """What a reply means and what to do about it, in one language."""
+
+    means: Text
+    do: Annotated[tuple[str, ...], Field(filled=True)]
+
+
 class Meaning(Struct, frozen=True):
     """An entry of the catalogue: what a reply means.
 
@@ -115,31 +124,44 @@ class Meaning(Struct, frozen=True):
         retry: see Retry.
         about: see About.
         rules: rule ids behind it; None: those whose receiver overlay lists the code.
-        meaning, steps: language -> words.
+        text: language -> words.
         confidence: in the meaning.
         contested: sources contradict each other; the meaning gives both readings.
         sources: where it is from.
 
     """
 
-    id: str
-    receiver: str
-    codes: tuple[str, ...]
-    says: tuple[str, ...]
-    example: str
+    id: Annotated[str, Field(pattern="[a-z0-9]+(-[a-z0-9]+)*")]
+    example: Text
     retry: Retry
     about: About
-    rules: tuple[str, ...] | None
-    meaning: Mapping[str, str]
-    steps: Mapping[str, tuple[str, ...]]
-    confidence: Confidence
-    sources: tuple[SourceRef, ...]
+    text: Annotated[Mapping[str, ReplyWords], Field(keys=("en", "ja"))]
+    sources: Annotated[tuple[SourceRef, ...], Field(filled=True)]
+    codes: tuple[str, ...] = ()
+    says: tuple[str, ...] = ()
+    rules: tuple[str, ...] | None = None
+    confidence: Confidence = Confidence.HIGH
     contested: bool = False
     not_with: tuple[str, ...] = ()
     sure_with: tuple[str, ...] = ()
+    receiver: Annotated[str, OUTSIDE] = ""
+
+    @property
+    def meaning(self) -> Mapping[str, str]:
+        """Language -> what it means."""
+        return {lang: words.means for lang, words in self.text.items()}
+
+    @property
+    def steps(self) -> Mapping[str, tuple[str, ...]]:
+        """Language -> what to do."""
+        return {lang: words.do for lang, words in self.text.items()}
 
 
-class BouncingReceiver(Struct, frozen=True):
+def _names(given: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name.lower().strip(".") for name in given)
+
+
+class BouncingReceiver(Struct, frozen=True, rename={"id": "receiver"}):
     """A receiver by the ways in which a bounce shows it.
 
     Attributes:
@@ -153,13 +175,19 @@ class BouncingReceiver(Struct, frozen=True):
 
     """
 
-    id: str
-    name: Mapping[str, str]
-    hosts: tuple[str, ...] = ()
-    domains: tuple[str, ...] = ()
+    id: Annotated[str, Field(pattern="[a-z0-9-]+")]
+    name: Words = field(default_factory=dict)
+    hosts: Annotated[tuple[str, ...], Field(after=_names)] = ()
+    domains: Annotated[tuple[str, ...], Field(after=_names)] = ()
     marks: tuple[str, ...] = ()
     codes: tuple[str, ...] = ()
     falls_back: str = ""
+
+
+class ReplyFile(BouncingReceiver, frozen=True):
+    """A file of replies: by what its receiver is known, and what the receiver's replies mean."""
+
+    replies: tuple[Meaning, ...] = ()
 
 
 class ReplyCatalogue(Struct, frozen=True):

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Annotated
 
 from msgspec import Struct
 
+from deliverability.model.cited import Sources
 from deliverability.model.names import is_within
-from deliverability.model.senders import ServiceSource
+from deliverability.model.schema import Field, Text, lower
+
+
+def _folded(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name.casefold() for name in names)
 
 
 class Reporter(Struct, frozen=True):
@@ -22,11 +28,11 @@ class Reporter(Struct, frozen=True):
 
     """
 
-    id: str
-    names: tuple[str, ...]
-    domains: tuple[str, ...]
-    receiver: str
-    sources: tuple[ServiceSource, ...]
+    id: Annotated[str, Field(pattern="[a-z0-9]+(-[a-z0-9]+)*")]
+    names: Annotated[tuple[Text, ...], Field(filled=True, after=_folded)]
+    domains: Annotated[tuple[str, ...], Field(filled=True, after=lower)]
+    receiver: str = ""
+    sources: Sources = ()
 
     def sends_from(self, domain: str) -> bool:
         """Whether its reports may come from that domain (A-label, lower case)."""

@@ -4,13 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+from typing import Any as Any_
 
 from msgspec import Struct, field
 
-from deliverability.model.claims import Claim
-from deliverability.model.codes import Detail
+from deliverability.model.cited import DAY, READ_AS
+from deliverability.model.codes import ABOUT, Code, Detail
+from deliverability.model.errors import InputError
 from deliverability.model.facts import Purpose, Value
 from deliverability.model.knowledge import Knowledge
+from deliverability.model.placeholders import placeholders
+from deliverability.model.schema import FAILED, OUTSIDE, Field, Misfit, Misfits, Text, What, Words, lower, nearest
+from deliverability.model.schema import Place as Where
+
+if TYPE_CHECKING:
+    from deliverability.model.claims import Claim
+
+NO_OPERATOR = Code("rule-no-operator", ("name",))
+CONDITION_SHAPE = Code("rule-condition")
+CONDITIONS = Code("rule-conditions", ("word",))
+COMPARISON_SHAPE = Code("rule-comparison")
+OTHER_PLACEHOLDERS = Code("rule-other-placeholders", ("names",))
+NO_PLACEHOLDER = Code("task-no-placeholder", ("name", "known"))
+NOT_ITS_OWN_WORD = Code("receiver-not-its-own-word")
+QUOTE_TOO_LONG = Code("receiver-quote-too-long", ("most",))
+AT_MOST_A_WARNING = Code("receiver-at-most-warning", ("effect",))
+COMBINES_NOBODY = Code("receiver-combines-nobody")
 
 
 class Severity(StrEnum):
@@ -117,8 +137,58 @@ class Not(Struct, frozen=True):
 Condition = Compare | All | Any | Not
 
 
-READ_AS = r"(original|archive ([0-9]{4}(-[0-9]{2}){0,2}|undated)|draft .+|third party|not re-read)"
-"""The forms in which a source was read (see Source), as a regular expression for the whole text."""
+_OPS = {op.value: op for op in Op}
+
+
+def condition(data: Any_, place: Where, misfits: Misfits) -> Condition:
+    """A condition as files write it; whether its facts exist is for the reader of the file to see."""
+
+    def wrong(detail: Detail, *path: str) -> Any_:
+        misfits.append(Misfit((*place, *path), What.RULE, wanted=(detail,)))
+        return FAILED
+
+    if not isinstance(data, dict) or not data:
+        return wrong(CONDITION_SHAPE())  # type: ignore[no-any-return]
+    if len(data) == 1 and (word := next(iter(data))) in ("all", "any"):
+        inner = data[word]
+        if not isinstance(inner, list) or not inner:
+            return wrong(CONDITIONS(word=word), word)  # type: ignore[no-any-return]
+        parts = tuple(condition(each, (*place, word, n), misfits) for n, each in enumerate(inner))
+        return All(parts) if word == "all" else Any(parts)
+    if set(data) == {"not"}:
+        return Not(condition(data["not"], (*place, "not"), misfits))
+    operators = [word for word in data if word != "fact"]
+    if len(operators) != 1 or not isinstance(data.get("fact"), str):
+        return wrong(COMPARISON_SHAPE())  # type: ignore[no-any-return]
+    if (word := operators[0]) not in _OPS:
+        return wrong(nearest(NO_OPERATOR(name=word), word, _OPS))  # type: ignore[no-any-return]
+    operand = data[word]
+    is_limit = isinstance(operand, str) and operand.startswith("$")
+    return Compare(data["fact"], _OPS[word], LimitRef(operand[1:]) if is_limit else _plain(operand))
+
+
+def _perhaps(data: Any_, place: Where, misfits: Misfits) -> Condition | None:
+    return None if data is None else condition(data, place, misfits)
+
+
+def _plain(data: Any_) -> Value:
+    """Lists as tuples, as facts have them."""
+    if isinstance(data, list):
+        return tuple(_plain(each) for each in data)
+    return {key: _plain(each) for key, each in data.items()} if isinstance(data, dict) else data
+
+
+def _limits(data: Any_, place: Where, misfits: Misfits) -> Mapping[str, Value]:
+    if not isinstance(data, dict):
+        misfits.append(Misfit(place, What.KIND, data, dict))
+        return {}
+    return {name: _plain(each) for name, each in data.items()}
+
+
+Required = Annotated[Condition, Field(read=condition)]
+Perhaps = Annotated[Condition | None, Field(read=_perhaps)]
+"""A condition that may be left out."""
+Limits = Annotated[Mapping[str, Value], Field(read=_limits)]
 
 
 class Source(Struct, frozen=True):
@@ -133,13 +203,13 @@ class Source(Struct, frozen=True):
 
     """
 
-    key: str
     title: str
-    url: str
+    url: Annotated[str, Field(pattern="(https?://.*)?")]
     publisher: str
-    checked: str
-    read_as: str
-    dated: str = ""
+    checked: Annotated[str, Field(pattern=DAY)]
+    read_as: Annotated[str, Field(pattern=READ_AS)]
+    dated: Annotated[str, Field(pattern="([0-9]{4}(-[0-9]{2}){0,2})?")] = ""
+    key: Annotated[str, OUTSIDE] = ""
 
 
 class SourceRef(Struct, frozen=True):
@@ -152,8 +222,13 @@ class SourceRef(Struct, frozen=True):
 class Sentence(Struct, frozen=True):
     """One sentence of several, for the cases in which `when` holds; None: for all that are left."""
 
-    when: Condition | None
-    text: str
+    text: Text
+    when: Perhaps = None
+
+
+def _sentences(given: Any_) -> Any_:
+    """A text alone stands for all cases."""
+    return [{"text": given}] if isinstance(given, str) else given
 
 
 class Texts(Struct, frozen=True):
@@ -170,13 +245,13 @@ class Texts(Struct, frozen=True):
 
     """
 
-    title: str
-    short: str
-    noun: str
-    met: str
-    unmet: tuple[Sentence, ...]
-    why: str
-    fix: tuple[str, ...]
+    title: Text
+    short: Text
+    noun: Text
+    met: Text
+    unmet: Annotated[tuple[Sentence, ...], Field(filled=True, before=_sentences)]
+    why: Text
+    fix: Annotated[tuple[str, ...], Field(filled=True)]
 
 
 class Scope(StrEnum):
@@ -267,6 +342,18 @@ class TaskTexts(Struct, frozen=True):
     who: str = ""
 
 
+class UnlessOwn(Struct, frozen=True):
+    """The fact that says whose the thing is that a task is about. Where that is not the user's, nor that of a service,
+    another task takes its place.
+    """
+
+    fact: str
+    task: str
+
+
+_Steps = Annotated[Mapping[str, Annotated[tuple[str, ...], Field(filled=True)]], Field(keys=("en", "ja"))]
+
+
 class Task(Struct, frozen=True):
     """One act that settles findings where no record is written for it; rules name it by its code.
 
@@ -282,16 +369,18 @@ class Task(Struct, frozen=True):
         lowers: it lets through what is stopped today, so it comes last.
         least: a limit of its rules. Of several findings that with the smallest comes first, for whoever keeps that one
             keeps all; the words of the step are its.
-        owner: the fact that says whose the thing is that it is about. Where that is not the user's, nor that of a
-            service, the task `instead` takes its place.
+        unless_own: see UnlessOwn.
         fields: header fields as they are to stand, each a line, with the placeholders of TASK_WORDS.
-        text: language -> words.
+        what, how, hand_over, who: see TaskTexts, by language.
 
     """
 
-    code: str
+    code: Annotated[str, Field(pattern="[a-z0-9]+(-[a-z0-9]+)*")]
     place: Place
-    text: Mapping[str, TaskTexts]
+    what: Words
+    how: _Steps = field(default_factory=dict)
+    hand_over: Words = field(default_factory=dict)
+    who: Words = field(default_factory=dict)
     gate: Gate | None = None
     inbound: bool = False
     cause: tuple[str, ...] = ()
@@ -301,9 +390,28 @@ class Task(Struct, frozen=True):
     takes: str = ""
     lowers: bool = False
     least: str = ""
-    owner: str = ""
-    instead: str = ""
+    unless_own: UnlessOwn | None = None
     fields: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Both languages name the same, and nothing that no step has."""
+        for part, words in (("what", self.what), ("hand_over", self.hand_over), ("who", self.who)):
+            if words and placeholders(words["en"]) != placeholders(words["ja"]):
+                differ = tuple(sorted(placeholders(words["en"]) ^ placeholders(words["ja"])))
+                raise InputError(ABOUT(what=part, detail=OTHER_PLACEHOLDERS(names=differ)))
+        steps = [step for each in self.how.values() for step in each]
+        others = [words["en"] for words in (self.what, self.hand_over, self.who) if words]
+        named = frozenset().union(*map(placeholders, (*others, *self.fields, *steps)))
+        if odd := sorted(named - TASK_WORDS):
+            raise InputError(NO_PLACEHOLDER(name=odd[0], known=tuple(sorted(TASK_WORDS))))
+
+    @property
+    def text(self) -> Mapping[str, TaskTexts]:
+        """Language -> words."""
+        return {
+            lang: TaskTexts(what, self.how.get(lang, ()), self.hand_over.get(lang, ""), self.who.get(lang, ""))
+            for lang, what in self.what.items()
+        }
 
 
 class GuideEntry(Struct, frozen=True):
@@ -372,23 +480,22 @@ class Rule(Struct, frozen=True):
 
     """
 
-    id: str
-    name: str
-    topic: str
+    id: Annotated[str, Field(pattern="[A-Z][A-Z0-9]*-[0-9]{3}")]
+    name: Annotated[str, Field(pattern="[a-z0-9]+(-[a-z0-9]+)*")]
     since: str
     scope: Scope
     severity: Severity
     level: Level
     effort: Effort
     confidence: Confidence
-    require: Condition
-    sources: tuple[SourceRef, ...]
-    text: Mapping[str, Texts]
+    require: Required
+    sources: Annotated[tuple[SourceRef, ...], Field(filled=True)]
+    text: Annotated[Mapping[str, Texts], Field(keys=("en", "ja"))]
     status: Status = Status.STABLE
-    when: Condition | None = None
+    when: Perhaps = None
     each: str | None = None
     used: str = ""
-    limits: Mapping[str, Value] = field(default_factory=dict)
+    limits: Limits = field(default_factory=dict)
     purpose: tuple[Purpose, ...] = ()
     guide: tuple[str, ...] = ()
     show: tuple[str, ...] = ()
@@ -397,9 +504,10 @@ class Rule(Struct, frozen=True):
     remedy: str = ""
     task: str = ""
     service: ServiceStep | None = None
-    reads: tuple[str, ...] = ()
-    file: str = ""
-    line: int = 0
+    topic: Annotated[str, OUTSIDE] = ""
+    reads: Annotated[tuple[str, ...], OUTSIDE] = ()
+    file: Annotated[str, OUTSIDE] = ""
+    line: Annotated[int, OUTSIDE] = 0
 
     @property
     def tells_dates(self) -> bool:
@@ -417,6 +525,11 @@ class Word(StrEnum):
     OWN = "own"
     QUOTED = "quoted"
     SECONDARY = "secondary"
+
+
+QUOTE_WORDS = 25
+_QUOTE_CHARACTERS = 200
+"""Of somebody else's page; the second for languages that do not part words."""
 
 
 class Statement(Struct, frozen=True):
@@ -442,24 +555,54 @@ class Statement(Struct, frozen=True):
 
     severity: Severity
     effect: Effect
-    sources: tuple[SourceRef, ...]
+    sources: Annotated[tuple[SourceRef, ...], Field(filled=True)]
     volume: VolumeClass = VolumeClass.ANY
-    when: Condition | None = None
-    limits: Mapping[str, Value] = field(default_factory=dict)
+    when: Perhaps = None
+    limits: Limits = field(default_factory=dict)
     since: str = ""
     codes: tuple[str, ...] = ()
     confidence: Confidence = Confidence.HIGH
     contested: bool = False
     word: Word = Word.OWN
     quote: str = ""
-    note: Mapping[str, str] = field(default_factory=dict)
+    note: Words = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """An error means that mail is stopped, delayed or marked; what somebody else says of a receiver is never
+        certain, and a quote stays a quote.
+        """
+        if self.severity is Severity.ERROR and not self.effect.hinders:
+            raise InputError(AT_MOST_A_WARNING(effect=self.effect.value))
+        if self.word is Word.SECONDARY and self.effect.hinders and not self.contested:
+            raise InputError(NOT_ITS_OWN_WORD())
+        if len(self.quote.split()) > QUOTE_WORDS or len(self.quote) > _QUOTE_CHARACTERS:
+            raise InputError(QUOTE_TOO_LONG(most=QUOTE_WORDS))
 
 
-class ForSenders(Struct, frozen=True):
+class ForSenders(Struct, frozen=True, rename={"source": "ref"}):
     """Where a receiver shows senders what no audit can see, by the key of its source, and what it offers there."""
 
     source: str
-    text: Mapping[str, str]
+    text: Words
+
+
+def _listed(given: Any_) -> Any_:
+    """One statement stands for a list of one, so that what is wrong with it is told once and by its own field."""
+    return given if isinstance(given, list) else [given]
+
+
+EVERY = ("*",)
+"""Combines every provider."""
+
+
+def _combined(data: Any_, place: Where, misfits: Misfits) -> tuple[str, ...]:
+    if not data:
+        misfits.append(Misfit(place[:-1], What.RULE, wanted=(COMBINES_NOBODY(),)))
+    elif data != "all" and not (isinstance(data, list) and all(isinstance(each, str) for each in data)):
+        misfits.append(Misfit(place, What.KIND, data, tuple[str, ...]))
+    else:
+        return EVERY if data == "all" else tuple(data)
+    return ()
 
 
 class Receiver(Struct, frozen=True):
@@ -470,6 +613,7 @@ class Receiver(Struct, frozen=True):
     Attributes:
         name: language -> display name.
         mx_suffixes: MX host suffixes by which a recipient domain is recognised.
+        pages: sources of its own, by key.
         bulk_from: messages a day from which a sender counts as bulk, or None where no number is published.
         rules: rule id -> its statements; the first that counts for the mail is the one.
         combines: ids of the receivers whose hardest statement counts each time; empty for a provider of its own.
@@ -481,19 +625,20 @@ class Receiver(Struct, frozen=True):
 
     """
 
-    id: str
-    name: Mapping[str, str]
-    mx_suffixes: tuple[str, ...]
-    sources: tuple[SourceRef, ...]
-    rules: Mapping[str, tuple[Statement, ...]]
+    id: Annotated[str, Field(pattern="[a-z0-9-]+")]
+    name: Words
+    mx_suffixes: Annotated[tuple[str, ...], Field(after=lower)] = ()
+    sources: tuple[SourceRef, ...] = ()
+    rules: Mapping[str, Annotated[tuple[Statement, ...], Field(before=_listed)]] = field(default_factory=dict)
     bulk_from: int | None = None
-    file: str = ""
-    combines: tuple[str, ...] = ()
-    about: Mapping[str, str] = field(default_factory=dict)
+    file: Annotated[str, OUTSIDE] = ""
+    combines: Annotated[tuple[str, ...], Field(read=_combined)] = ()
+    about: Words = field(default_factory=dict)
     order: int = 1000
     default: bool = True
-    short: Mapping[str, str] = field(default_factory=dict)
+    short: Words = field(default_factory=dict)
     for_senders: ForSenders | None = None
+    pages: Mapping[str, Source] = field(default_factory=dict)
 
     def called(self, lang: str) -> str:
         """Its short name, or where it has none its name."""
@@ -534,20 +679,26 @@ class GradeRow(Struct, frozen=True):
     unmet: Severity | None = None
 
 
-class Grading(Struct, frozen=True):
+class ParkedGrades(Struct, frozen=True):
+    """Grades of a domain that sends nothing, where somebody could pass as it (open), and where nobody can (closed)."""
+
+    open: str = ""
+    closed: str = ""
+
+
+class Grading(Struct, frozen=True, rename={"rows": "grades"}):
     """What verdicts and grades rest on beside rules and receivers.
 
     Attributes:
         bulk_from: messages a day that make a bulk sender where a receiver names no number.
         rows: the first of which something holds gives the grade; the last has no condition.
-        open, closed: grades of a domain that sends nothing, where somebody could pass as it, and where nobody can.
+        parked: see ParkedGrades.
 
     """
 
-    bulk_from: int | None = None
+    bulk_from: Annotated[int | None, Field(least=1, needed=True)] = None
     rows: tuple[GradeRow, ...] = ()
-    open: str = ""
-    closed: str = ""
+    parked: ParkedGrades = ParkedGrades()
 
 
 class RuleSet(Struct, frozen=True):

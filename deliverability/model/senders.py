@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 from enum import StrEnum
 from functools import cache
+from typing import Annotated, Literal
 
 from msgspec import Struct
 
+from deliverability.model.cited import ServiceSource
 from deliverability.model.rules import Confidence
+from deliverability.model.schema import OUTSIDE, Field, Words, lower
 
 
 class ServiceKind(StrEnum):
@@ -65,18 +68,35 @@ class Pattern(Struct, frozen=True):
         return name == self.text or (self.suffix and name.endswith(f".{self.text}"))
 
 
+def pattern(text: str, *, suffix: bool) -> Pattern:
+    """The pattern that a text of lower case stands for."""
+    if "#" not in text and "*" not in text:
+        return Pattern(text, suffix)
+    pieces = {"#": "[0-9]", "*": "[a-z0-9_-]*"}
+    return Pattern(text, suffix, "".join(pieces.get(char) or re.escape(char) for char in text))
+
+
+def hosts(texts: Iterable[str]) -> tuple[Pattern, ...]:
+    """The patterns of hosts, with the names below them."""
+    return tuple(pattern(each.lower(), suffix=True) for each in texts)
+
+
 @cache
 def _compiled(expression: str) -> re.Pattern[str]:
     """Compiled when a name is first held against it; most patterns never are."""
     return re.compile(expression)
 
 
-class ServiceSource(Struct, frozen=True):
-    """Where something was read, on which day (ISO 8601), and in which form (rules.READ_AS)."""
+def _labels(texts: Iterable[str]) -> tuple[Pattern, ...]:
+    return tuple(pattern(each.lower(), suffix=False) for each in texts)
 
-    url: str
-    checked: str
-    read_as: str
+
+_HOST = r"(?=.{1,253}\Z)[a-z0-9_#*-]{1,63}(\.[a-z0-9_#*-]{1,63})+"
+_LABEL = "[a-z0-9_#*-]{1,63}"
+_FIELD = "[!-9;-~]{1,76}"
+Hosts = Annotated[tuple[Pattern, ...], Field(written=tuple[Annotated[str, Field(pattern=_HOST)], ...], after=hosts)]
+Labels = Annotated[tuple[Pattern, ...], Field(written=tuple[Annotated[str, Field(pattern=_LABEL)], ...], after=_labels)]
+Fields = Annotated[tuple[Annotated[str, Field(pattern=_FIELD)], ...], Field(after=lower)]
 
 
 class Dkim(Struct, frozen=True):
@@ -93,12 +113,12 @@ class Dkim(Struct, frozen=True):
 
     """
 
-    selectors: tuple[Pattern, ...] = ()
-    older: tuple[Pattern, ...] = ()
-    own: tuple[Pattern, ...] = ()
+    selectors: Labels = ()
+    older: Labels = ()
+    own: Labels = ()
     fixed: bool = False
-    record: str = ""
-    targets: tuple[Pattern, ...] = ()
+    record: Annotated[str, Field(written=Literal["cname", "txt"])] = ""
+    targets: Hosts = ()
     fixed_fields: bool = False
 
     @property
@@ -107,7 +127,22 @@ class Dkim(Struct, frozen=True):
         return tuple(each.text for each in (*self.selectors, *self.older) if not each.expression)
 
 
-class Service(Struct, frozen=True):
+class ReturnPath(Struct, frozen=True):
+    """By what the Return-Path of a service's mail is known.
+
+    Attributes:
+        domains: domains of its own that it uses as MAIL FROM.
+        labels: first labels of the subdomains that it uses as MAIL FROM in its users' domains.
+        mx: MX hosts of such subdomains.
+
+    """
+
+    domains: Hosts = ()
+    labels: Labels = ()
+    mx: Hosts = ()
+
+
+class Service(Struct, frozen=True, rename={"feedback_ids": "feedback_id"}):
     """One sending service. What could not be found out is empty or None.
 
     Attributes:
@@ -119,9 +154,7 @@ class Service(Struct, frozen=True):
         mx: hosts that take mail for its users' domains.
         dkim: see Dkim.
         signs_as: domains that it signs with as itself (d=).
-        return_domains: domains of its own that it uses as MAIL FROM.
-        return_labels: first labels of the subdomains that it uses as MAIL FROM in its users' domains.
-        return_mx: MX hosts of such subdomains.
+        return_path: see ReturnPath.
         headers: header fields that only it adds, in lower case.
         feedback_ids: last parts of its Feedback-ID fields, in lower case.
         helo: hosts that hand its mail over.
@@ -133,22 +166,20 @@ class Service(Struct, frozen=True):
 
     """
 
-    id: str
-    name: Mapping[str, str]
+    id: Annotated[str, Field(pattern="[a-z0-9]+(-[a-z0-9]+)*")]
+    name: Words
     kind: ServiceKind
     confidence: Confidence
-    spf: tuple[Pattern, ...] = ()
-    mx: tuple[Pattern, ...] = ()
+    spf: Hosts = ()
+    mx: Hosts = ()
     dkim: Dkim = Dkim()
-    signs_as: tuple[Pattern, ...] = ()
-    return_domains: tuple[Pattern, ...] = ()
-    return_labels: tuple[Pattern, ...] = ()
-    return_mx: tuple[Pattern, ...] = ()
-    headers: tuple[str, ...] = ()
-    feedback_ids: tuple[str, ...] = ()
-    helo: tuple[Pattern, ...] = ()
+    signs_as: Hosts = ()
+    return_path: ReturnPath = ReturnPath()
+    headers: Fields = ()
+    feedback_ids: Fields = ()
+    helo: Hosts = ()
     include: Include | None = None
     alignment: Alignment | None = None
-    console: Mapping[str, str] | None = None
+    console: Words | None = None
     sources: tuple[ServiceSource, ...] = ()
-    file: str = ""
+    file: Annotated[str, OUTSIDE] = ""

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
+from typing import Annotated, Literal
 
 from msgspec import Struct
 
 from deliverability.model.rules import SourceRef
+from deliverability.model.schema import Field
 
 WARM_UP_SCHEMA = "1.0"
+
+
+_Percent = Annotated[float, Field(above=0, most=100)]
 
 
 class StopRule(Struct, frozen=True):
     """From how many percent on the volume is held, and from how many it goes back by a step."""
 
-    hold: float
-    back: float
+    hold: _Percent
+    back: _Percent
 
 
 class WarmUpNumbers(Struct, frozen=True):
@@ -32,12 +37,12 @@ class WarmUpNumbers(Struct, frozen=True):
 
     """
 
-    least: int
-    days: int
-    factors: Mapping[str, float]
-    most: float
-    stops: Mapping[str, StopRule]
-    sources: tuple[SourceRef, ...]
+    least: Annotated[int, Field(least=1)]
+    days: Annotated[int, Field(least=7, most=366)]
+    factors: Annotated[Mapping[str, Annotated[float, Field(above=1, most=2)]], Field(keys=("day", "week"))]
+    most: Annotated[float, Field(least=1)]
+    stops: Mapping[Literal["spam", "hard", "deferred"], StopRule]
+    sources: Annotated[tuple[SourceRef, ...], Field(filled=True)]
 
 
 class WarmUpStep(Struct, frozen=True):

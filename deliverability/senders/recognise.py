@@ -75,7 +75,7 @@ def by_mx(host: str, catalogue: ServiceCatalogue) -> Service | None:
 
 def by_return_mx(host: str, service: Service) -> bool:
     """Whether an MX host is that of a Return-Path subdomain of the service."""
-    return _fits(host, service.return_mx)
+    return _fits(host, service.return_path.mx)
 
 
 def by_key(key: Key, catalogue: ServiceCatalogue) -> Service | None:
@@ -168,8 +168,8 @@ _SPF: _Patterns = attrgetter("spf")
 _MX: _Patterns = attrgetter("mx")
 _TARGETS: _Patterns = attrgetter("dkim.targets")
 _OWN_SELECTORS: _Patterns = attrgetter("dkim.own")
-_RETURN_DOMAINS: _Patterns = attrgetter("return_domains")
-_RETURN_LABELS: _Patterns = attrgetter("return_labels")
+_RETURN_DOMAINS: _Patterns = attrgetter("return_path.domains")
+_RETURN_LABELS: _Patterns = attrgetter("return_path.labels")
 _SIGNS_AS: _Patterns = attrgetter("signs_as")
 _HELO: _Patterns = attrgetter("helo")
 

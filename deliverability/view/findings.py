@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from msgspec import Struct
 
 from deliverability.model.answer import FindingId
+from deliverability.model.cited import ServiceSource
 from deliverability.model.facts import Reason
 from deliverability.model.report import Finding, Judgement, Outcome, Remedy, Report
 from deliverability.model.rules import Effect, Rule, RuleSet, Severity, Source, Statement
-from deliverability.model.senders import ServiceSource
 from deliverability.view.records import rdata
 from deliverability.words.details import detail_words
 from deliverability.words.sentences import FindingWords, Phrases, sentences, shortened, visible

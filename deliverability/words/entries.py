@@ -49,13 +49,13 @@ def _there(step: PlanStep, provider: DnsProvider, zone: str, speaker: Speaker, *
     say, lang = speaker.say, speaker.lang
     if whole:
         yield say("entry.console", console=provider.console[lang])
-    field = provider.name_field[lang] if provider.name_field else say("entry.name-field")
+    field = provider.fields.name[lang] if provider.fields else say("entry.name-field")
     for name in _names(step):
         host = provider.host_of(name, zone)
         yield say("entry.host" if host else "entry.host-empty", field=field, host=visible(host))
     texts = _texts(step)
     if whole and texts and provider.quotes is not None:
-        value = provider.value_field[lang] if provider.value_field else say("entry.value-field")
+        value = provider.fields.value[lang] if provider.fields else say("entry.value-field")
         yield say(f"entry.quotes-{provider.quotes.value}", field=value)
     longest = max((len(text.encode()) for text in texts), default=0)
     if longest > _ONE_STRING and provider.long is not None:

@@ -5,30 +5,27 @@ The wording test holds all texts to the preferred forms, and finds the forms tha
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from deliverability import _yamlstrict as yamlstrict
 from deliverability._cache import cached
-from deliverability._yamlstrict import NO_SUCH_FIELD, NOT_ALLOWED, TWICE
+from deliverability._yamlstrict import TWICE, read_shape
 from deliverability.judge.files import RuleError
-from deliverability.model.codes import ABOUT, Code, Detail
+from deliverability.model.codes import Code, Detail
 from deliverability.model.placeholders import LANGUAGES
+from deliverability.model.schema import Field, Text, Words
 
-TERMS_LIST = Code("glossary-list")
-TERM_FIELDS = Code("glossary-fields")
-TERM_BOTH = Code("glossary-both", ("id", "key"))
-TERM_AVOID = Code("glossary-avoid", ("id",))
-TERM_SEE = Code("glossary-see", ("id",))
 TERM_SEE_UNKNOWN = Code("glossary-see-unknown", ("id", "name"))
 TERM_SAME_FORM = Code("glossary-same-form", ("one", "other", "form"))
 TERM_AVOIDS = Code("glossary-avoids", ("one", "other", "form"))
-_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
-_KEYS = frozenset({"id", "term", "text", "avoid", "see"})
+
+
+def _of_both(forms: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
+    return {lang: forms.get(lang, ()) for lang in LANGUAGES}
 
 
 class GlossaryTerm(Struct, frozen=True):
@@ -43,11 +40,14 @@ class GlossaryTerm(Struct, frozen=True):
 
     """
 
-    id: str
-    term: Mapping[str, str]
-    text: Mapping[str, str]
-    avoid: Mapping[str, tuple[str, ...]]
-    see: tuple[str, ...] = ()
+    id: Annotated[str, Field(pattern="[a-z0-9]+(-[a-z0-9]+)*")]
+    term: Words
+    text: Words
+    avoid: Annotated[
+        Mapping[str, tuple[str, ...]],
+        Field(written=Mapping[Literal["en", "ja"], tuple[Text, ...]], after=_of_both),
+    ] = field(default_factory=lambda: _of_both({}))
+    see: tuple[Text, ...] = ()
 
 
 def load_glossary(folders: Sequence[Path]) -> tuple[GlossaryTerm, ...]:
@@ -76,50 +76,14 @@ def _file(path: Path, problems: list[Detail]) -> dict[str, GlossaryTerm]:
     document = yamlstrict.read_file(path, problems)
     if document is None:
         return {}
-    if not isinstance(document.data, list):
-        problems.append(document.at().problem(TERMS_LIST()))
-        return {}
     terms: dict[str, GlossaryTerm] = {}
-    for index, entry in enumerate(document.data):
-        trouble = _trouble(entry)
-        if trouble is None and entry["id"] in terms:
-            trouble = TWICE(name=entry["id"])
-        if trouble is not None:
-            problems.append(document.at(index).problem(trouble))
-            continue
-        avoid = entry.get("avoid") or {}
-        terms[entry["id"]] = GlossaryTerm(
-            id=entry["id"],
-            term=dict(entry["term"]),
-            text=dict(entry["text"]),
-            avoid={lang: tuple(avoid.get(lang, ())) for lang in LANGUAGES},
-            see=tuple(entry.get("see") or ()),
-        )
+    for index in range(len(read_shape(document, tuple[Any, ...], problems) or ())):
+        term = read_shape(document, GlossaryTerm, problems, index)
+        if term is not None and term.id in terms:
+            problems.append(document.at(index).problem(TWICE(name=term.id)))
+        elif term is not None:
+            terms[term.id] = term
     return terms
-
-
-def _trouble(entry: Any) -> Detail | None:
-    """What is wrong with the shape of one entry."""
-    if not isinstance(entry, dict) or not {"id", "term", "text"} <= set(entry):
-        return TERM_FIELDS()
-    if odd := set(entry) - _KEYS:
-        return ABOUT(what=str(sorted(odd)[0]), detail=NO_SUCH_FIELD())
-    if not isinstance(entry["id"], str) or not _ID.match(entry["id"]):
-        return ABOUT(what="id", detail=NOT_ALLOWED(value=str(entry["id"])))
-    ident = entry["id"]
-    for key in ("term", "text"):
-        words = entry[key]
-        both = isinstance(words, dict) and set(words) == set(LANGUAGES)
-        if not both or not all(isinstance(each, str) and each.strip() for each in words.values()):
-            return TERM_BOTH(id=ident, key=key)
-    avoid = entry.get("avoid") or {}
-    if not isinstance(avoid, dict) or not set(avoid) <= set(LANGUAGES) or not all(map(_words, avoid.values())):
-        return TERM_AVOID(id=ident)
-    return None if _words(entry.get("see") or []) else TERM_SEE(id=ident)
-
-
-def _words(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(each, str) and each for each in value)
 
 
 def _doubled(terms: Mapping[str, GlossaryTerm]) -> list[Detail]:

@@ -231,7 +231,7 @@ def test_a_phrase_that_takes_much_of_a_line_is_broken_between_its_words():
     ],
 )
 def test_a_source_is_cited_as_it_was_read(read_as, en, ja):
-    source = Source("key", "Title", "", "", "2026-11-24", read_as)
+    source = Source(key="key", title="Title", url="", publisher="", checked="2026-11-24", read_as=read_as)
     assert (read_words(source, phrases("en")), read_words(source, phrases("ja"))) == (en, ja)
 
 

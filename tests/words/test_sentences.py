@@ -67,9 +67,9 @@ def test_a_heading_begins_with_a_capital_unless_a_value_or_a_tag_does(text, head
 
 def test_the_first_sentence_that_holds_is_told():
     several = (
-        Sentence(Compare("item.bits", Op.EXISTS, False), "There is no key."),
-        Sentence(Compare("item.bits", Op.LT, LimitRef("least")), "{item.bits} bits."),
-        Sentence(None, "A key of {item.bits}."),
+        Sentence("There is no key.", Compare("item.bits", Op.EXISTS, False)),
+        Sentence("{item.bits} bits.", Compare("item.bits", Op.LT, LimitRef("least"))),
+        Sentence("A key of {item.bits}."),
     )
     rule = replace(DKIM_BITS, text={lang: replace(each, unmet=several) for lang, each in DKIM_BITS.text.items()})
 
@@ -87,9 +87,7 @@ def test_the_first_sentence_that_holds_is_told():
 def test_a_code_of_a_closed_list_is_told_in_words():
     path = "dkim.signatures[].reason"
     catalogue = {path: FactSpec(path, FactType.STR, "", values=("body-changed", "new-code"))}
-    text = {
-        lang: replace(each, unmet=(Sentence(None, "Fails: {item.reason}."),)) for lang, each in DKIM_BITS.text.items()
-    }
+    text = {lang: replace(each, unmet=(Sentence("Fails: {item.reason}."),)) for lang, each in DKIM_BITS.text.items()}
     rule = replace(DKIM_BITS, each="dkim.signatures", text=text)
 
     def says(value, lang):
