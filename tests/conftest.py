@@ -60,8 +60,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.line(f"{len(without)} tests were left out: {NO_CORPUS}.")
 
 
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def no_network() -> Iterator[None]:
     """Refuse every connection and datagram that would leave this machine."""
 
     def guarded(original: Any) -> Any:
@@ -78,15 +78,19 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
         return call
 
-    for name in ("connect", "connect_ex", "sendto"):
-        monkeypatch.setattr(socket.socket, name, guarded(getattr(socket.socket, name)))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex", "sendto"):
+            patch.setattr(socket.socket, name, guarded(getattr(socket.socket, name)))
+        yield
 
 
-@pytest.fixture(autouse=True)
-def english(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def english() -> Iterator[None]:
     """Whatever the language of this machine is."""
-    monkeypatch.setenv("LC_ALL", "C.UTF-8")
-    monkeypatch.delenv("DELIV_LANG", raising=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LC_ALL", "C.UTF-8")
+        patch.delenv("DELIV_LANG", raising=False)
+        yield
 
 
 @pytest.fixture(scope="session")
