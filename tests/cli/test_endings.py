@@ -48,13 +48,19 @@ class Done(Struct, frozen=True):
 
 
 @pytest.fixture
-def folder(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where a user works; what the program keeps for itself, as the key of its cache, is elsewhere."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
     monkeypatch.setenv("PYTHONPATH", str(Path(deliverability.__file__).parents[1]))
     (tmp_path / "deliv.toml").write_text(f'domains = ["{DOMAIN}"]\nhistory = "sqlite:///h.db"\n')
     return tmp_path
+
+
+@pytest.fixture
+def nothing_kept(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program runs for the first time: what it keeps from run to run is not there yet."""
+    for each in ("XDG_STATE_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(each, str(tmp_path_factory.mktemp("empty")))
 
 
 def deliv(*words: str, before: Callable[[], None] | None = None, shell: str = "") -> Done:
@@ -118,6 +124,11 @@ def test_a_full_disk_leaves_the_old_file_or_none(folder: Path, words: tuple[str,
     assert sorted(each.name for each in folder.iterdir()) == sorted(("deliv.toml", words[1]))
 
 
+@pytest.mark.usefixtures("nothing_kept")
+def test_a_disk_that_is_full_at_the_first_run_leaves_the_old_file(folder: Path) -> None:
+    test_a_full_disk_leaves_the_old_file_or_none(folder, ("-o", "r.html"), 5000)
+
+
 # --- Machines with little ---
 
 COMMANDS = (
@@ -146,6 +157,7 @@ def test_a_limit_that_may_be_raised_is_raised(folder: Path) -> None:
     assert "files" not in done.err
 
 
+@pytest.mark.usefixtures("nothing_kept")
 @pytest.mark.parametrize("megabytes", [40, 80, 120])
 def test_too_little_memory_is_told(folder: Path, megabytes: int) -> None:
     octets = megabytes << 20
