@@ -38,6 +38,8 @@ from tests import test_known_senders as known
 from tests.speaking import shipped
 from tests.test_corpus_smoke import senders, zones
 
+pytestmark = pytest.mark.long
+
 RULES = load_rules()
 GOLDEN = TESTS / "golden"
 SENDERS = (

@@ -448,7 +448,7 @@ def test_damaged_messages_are_read_as_dnspython_reads_them(
 
 
 @pytest.mark.slow
-@settings(differential, max_examples=2000)
+@settings(differential, max_examples=600)
 @given(responses(COMMON), edits)
 def test_many_damaged_messages_are_read_as_dnspython_reads_them(
     given: tuple[bytes, wire.Query], edits: list[tuple[str, int, bytes]]
