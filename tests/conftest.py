@@ -11,7 +11,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import hypothesis
@@ -35,10 +35,13 @@ sys.dont_write_bytecode = False
 time.tzset()
 
 
+gc.disable()  # while tests are collected there is none
+
+
 def pytest_collection_finish() -> None:
-    """Leave the tests themselves out of every later search for garbage: they are more than what any test makes."""
-    gc.collect()
+    """Leave the tests themselves out of every search for garbage: they are more than what any test makes."""
     gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -60,8 +63,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.line(f"{len(without)} tests were left out: {NO_CORPUS}.")
 
 
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def no_network() -> Iterator[None]:
     """Refuse every connection and datagram that would leave this machine."""
 
     def guarded(original: Any) -> Any:
@@ -78,15 +81,28 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
         return call
 
-    for name in ("connect", "connect_ex", "sendto"):
-        monkeypatch.setattr(socket.socket, name, guarded(getattr(socket.socket, name)))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex", "sendto"):
+            patch.setattr(socket.socket, name, guarded(getattr(socket.socket, name)))
+        yield
 
 
-@pytest.fixture(autouse=True)
-def english(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def english() -> Iterator[None]:
     """Whatever the language of this machine is."""
-    monkeypatch.setenv("LC_ALL", "C.UTF-8")
-    monkeypatch.delenv("DELIV_LANG", raising=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LC_ALL", "C.UTF-8")
+        patch.delenv("DELIV_LANG", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def counted_frozen() -> Iterator[Callable[[], int]]:
+    """To count a million frozen objects takes longer than most of what asks whether there are any. Gives who counts."""
+    counted = gc.get_freeze_count
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gc, "get_freeze_count", lambda: 1)
+        yield counted
 
 
 @pytest.fixture(scope="session")

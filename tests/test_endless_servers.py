@@ -34,6 +34,8 @@ from tests.notify.test_outbox import notification
 from tests.ports.test_dns import certified  # noqa: F401
 from tests.speaking import english
 
+pytestmark = pytest.mark.long
+
 DEADLINE, PATIENCE = 0.8, 0.4
 HOSTS = StaticResolver({("host.example", "A"): ["127.0.0.1"]})
 NEVER_TLS = b"\x16\x03\x03\x3f\xff"  # a record of 16 KB begins, and never ends

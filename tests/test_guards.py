@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import re
+import socket
 import tokenize
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -164,3 +165,14 @@ def test_tests_mirror_the_package() -> None:
     """A folder of tests is named for the package that it tests."""
     rooms = {path.parent.relative_to(TESTS).as_posix() for path in TESTS.rglob("test_*.py")} - {"."}
     assert {room for room in rooms if not (PACKAGE / room).is_dir()} == set()
+
+
+# --- no test leaves this machine ---
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "example.com"])
+def test_a_test_reaches_no_other_machine(address: str) -> None:
+    with socket.socket() as one, pytest.raises(AssertionError, match=f"a test tried to reach {address}"):
+        one.connect((address, 25))
+    with socket.socket(type=socket.SOCK_DGRAM) as one, pytest.raises(AssertionError, match=address):
+        one.sendto(b"x", (address, 53))

@@ -145,7 +145,17 @@ def within_limits(work: Callable[[], int]) -> int:
     return in_child(limited)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+ONE_OF_EACH = {
+    *("a pipe", "a device without end", "a link to itself", "a folder", "nothing in it", "a number"),
+    *("a list of nothing", "deep lists", "many keys", "a file of 10 GB with nothing in it", "a billion laughs"),
+    *("a tag that would run", "several documents", "NUL"),
+}
+"""Kinds that `make test` tries; those that are much like one of them are left to `make test-slow`."""
+
+
+@pytest.mark.parametrize(
+    "kind", [each if each in ONE_OF_EACH else pytest.param(each, marks=pytest.mark.slow) for each in KINDS]
+)
 def test_whatever_stands_there_is_told_or_does_nothing(tmp_path: Path, kind: str) -> None:
     load_rules()  # what is shipped, once for all
 

@@ -44,6 +44,8 @@ from tests.poison import every_way, poisoned, some_ways
 from tests.runs.test_weekly_stories import Life
 from tests.signing import TableResolver
 
+pytestmark = pytest.mark.long
+
 __all__ = ["deliv"]
 
 POISON = "poison.example"

@@ -43,6 +43,7 @@ from deliverability.runs.rules import load_rules
 from tests import TESTS
 from tests.named_receivers import DATA, KINDS, NAMED, named_rules
 from tests.test_rules import cases as rule_cases
+from tests.together import together
 
 GOLDEN = TESTS / "golden"
 NOW = datetime(2026, 11, 25, 0, 0, 4, tzinfo=UTC)
@@ -108,23 +109,29 @@ def statements() -> Iterator[tuple[Receiver, str, int, Statement]]:
                 yield receiver, rule_id, place, each
 
 
-STATEMENTS = [
-    pytest.param(receiver, each, id=f"{receiver.id}-{rule_id}-{place}")
-    for receiver, rule_id, place, each in statements()
-]
+def test_every_statement_is_explained_and_sure_enough_for_its_effect() -> None:
+    with together() as case:
+        for receiver, rule_id, place, statement in statements():
+            with case(f"{receiver.id} {rule_id} {place}"):
+                assert statement.note["en"], "each statement is told in the receiver's terms"
+                assert statement.note["ja"], "each statement is told in the receiver's terms"
+                assert statement.sources
+                assert statement.severity is not Severity.NONE
+                if statement.effect is Effect.REJECT and not statement.contested:
+                    assert statement.severity is Severity.ERROR, "refused mail is an error"
+                    assert statement.confidence is not Confidence.LOW, "nobody is said to refuse mail on hearsay"
+                if statement.volume is not VolumeClass.ANY and receiver.id in NAMED:
+                    publish_them = ("icloud", "gmail", "yahoo", "outlook")
+                    assert receiver.id in publish_them, "the others publish no bulk requirements"
 
 
-@pytest.mark.parametrize(("receiver", "statement"), STATEMENTS)
-def test_every_statement_is_explained_and_sure_enough_for_its_effect(receiver: Receiver, statement: Statement) -> None:
-    assert statement.note["en"], "each statement is told in the receiver's terms"
-    assert statement.note["ja"], "each statement is told in the receiver's terms"
-    assert statement.sources
-    assert statement.severity is not Severity.NONE
-    if statement.effect is Effect.REJECT and not statement.contested:
-        assert statement.severity is Severity.ERROR, "refused mail is an error"
-        assert statement.confidence is not Confidence.LOW, "nobody is said to refuse mail on hearsay"
-    if statement.volume is not VolumeClass.ANY and receiver.id in NAMED:
-        assert receiver.id in ("icloud", "gmail", "yahoo", "outlook"), "the others publish no bulk requirements"
+def hinders(ident: str) -> list[tuple[str, int, Statement]]:
+    """What a receiver states by which it stops, delays or marks mail."""
+    return [
+        (rule_id, place, each)
+        for receiver, rule_id, place, each in statements()
+        if receiver.id == ident and each.effect.hinders
+    ]
 
 
 def test_of_several_statements_none_is_out_of_reach() -> None:
@@ -240,40 +247,40 @@ def deciding(verdict: Verdict) -> list[str]:
     return sorted({each.rule for each in verdict.deciding})
 
 
-@pytest.mark.parametrize(
-    ("case", "ident", "kind", "by"),
-    [pytest.param(case, *told, id=f"{case}-{told[0]}") for case in MAILS for told in expected(case)],
-)
-def test_verdicts(case: str, ident: str, kind: str, by: Any) -> None:
-    (verdict,) = judged(case, (ident,))[1].verdicts
-    assert verdict.verdict.value == kind, verdict.effects
-    if kind == "depends":
-        assert verdict.if_small is not None
-        assert verdict.if_bulk is not None
-        assert (verdict.if_small.verdict.value, verdict.if_bulk.verdict.value) == (by["small"], by["bulk"])
-        by = by["by"]
-    assert deciding(verdict) == by
-    if ident in MAILS[case].get("codes", {}):
-        assert sorted(verdict.codes) == sorted(MAILS[case]["codes"][ident])
+@pytest.mark.parametrize("mail", MAILS)
+def test_verdicts(mail: str) -> None:
+    with together() as case:
+        for ident, kind, by in expected(mail):
+            with case(ident):
+                (verdict,) = judged(mail, (ident,))[1].verdicts
+                assert verdict.verdict.value == kind, verdict.effects
+                if kind == "depends":
+                    assert verdict.if_small is not None
+                    assert verdict.if_bulk is not None
+                    assert (verdict.if_small.verdict.value, verdict.if_bulk.verdict.value) == (by["small"], by["bulk"])
+                assert deciding(verdict) == (by["by"] if kind == "depends" else by)
+                if ident in MAILS[mail].get("codes", {}):
+                    assert sorted(verdict.codes) == sorted(MAILS[mail]["codes"][ident])
 
 
-@pytest.mark.parametrize(
-    ("case", "ident"),
-    [(case, ident) for case, mail in MAILS.items() if "by-name" in mail for ident in BY_NAME],
-)
-def test_verdicts_of_those_who_are_asked_for_by_name(case: str, ident: str) -> None:
-    by_name = {"others": "accepted", **MAILS[case]["by-name"]}
+@pytest.mark.parametrize("mail", [name for name, mail in MAILS.items() if "by-name" in mail])
+def test_verdicts_of_those_who_are_asked_for_by_name(mail: str) -> None:
+    by_name = {"others": "accepted", **MAILS[mail]["by-name"]}
     others = by_name.pop("others")
     told = {each: (kind, by) for kind, several in by_name.items() for each, by in several.items()}
-    kind, by = told.get(ident, (others, []))
-    verdict = verdicts_of_all(case)[ident]
-    assert (verdict.verdict.value, deciding(verdict)) == (kind, by), verdict.effects
+    with together() as case:
+        for ident in BY_NAME:
+            with case(ident):
+                verdict = verdicts_of_all(mail)[ident]
+                found = (verdict.verdict.value, deciding(verdict))
+                assert found == told.get(ident, (others, [])), verdict.effects
 
 
-@pytest.mark.parametrize("ident", PROVIDERS)
-def test_a_mail_with_everything_in_order_is_accepted(ident: str) -> None:
-    verdict = verdicts_of_all("everything-right")[ident]
-    assert verdict.verdict is VerdictKind.ACCEPTED, verdict.effects
+def test_a_mail_with_everything_in_order_is_accepted() -> None:
+    verdicts = verdicts_of_all("everything-right")
+    assert {
+        ident: verdicts[ident].effects for ident in PROVIDERS if verdicts[ident].verdict is not VerdictKind.ACCEPTED
+    } == {}
 
 
 @pytest.mark.parametrize("case", MAILS)
@@ -345,6 +352,10 @@ class Case(Struct, frozen=True):
     item: Mapping[str, Any]
     expected: Mapping[str, Deed]
 
+    @property
+    def name(self) -> str:
+        return f"{self.rule}-{self.number}-{self.volume.value}"
+
 
 def statement_cases() -> Iterator[Case]:
     for names, several in DATA["statements"].items():
@@ -365,6 +376,7 @@ def statement_cases() -> Iterator[Case]:
 
 
 CASES = list(statement_cases())
+RULES_WITH_CASES = tuple(dict.fromkeys(each.rule for each in CASES))
 
 
 def unmet_facts(case: Case) -> FactSet:
@@ -393,49 +405,53 @@ def found(index: int, receivers: tuple[str, ...]) -> tuple[bool, dict[str, Deed]
     return any(each.outcome is Outcome.UNMET for each in findings), deeds
 
 
-BY_CASE = [pytest.param(index, id=f"{case.rule}-{case.number}-{case.volume.value}") for index, case in enumerate(CASES)]
+CASES_OF = {rule_id: [n for n, each in enumerate(CASES) if each.rule == rule_id] for rule_id in RULES_WITH_CASES}
 
 
-@pytest.mark.parametrize("index", BY_CASE)
-def test_every_receiver_that_minds_does_what_it_says_and_no_other(index: int) -> None:
-    unmet, deeds = found(index, PROVIDERS)
-    deeds = {ident: deed for ident, deed in deeds.items() if ident in NAMED}
-    assert deeds == CASES[index].expected
-    rule = rules().rules[CASES[index].rule]
-    silent = rule.severity is Severity.NONE and not deeds
-    assert unmet or silent or rule.purpose, "the case shows nothing"
+@pytest.mark.parametrize("rule_id", RULES_WITH_CASES)
+def test_every_receiver_that_minds_does_what_it_says_and_no_other(rule_id: str) -> None:
+    rule = rules().rules[rule_id]
+    with together() as case:
+        for index in CASES_OF[rule_id]:
+            with case(CASES[index].name):
+                unmet, deeds = found(index, PROVIDERS)
+                deeds = {ident: deed for ident, deed in deeds.items() if ident in NAMED}
+                assert deeds == CASES[index].expected
+                silent = rule.severity is Severity.NONE and not deeds
+                assert unmet or silent or rule.purpose, "the case shows nothing"
 
 
-@pytest.mark.parametrize("index", [each for each in BY_CASE if each.id.endswith("-bulk")])
-def test_strict_does_the_hardest_of_what_they_all_do(index: int) -> None:
-    _, deeds = found(index, ("strict",))
-    hardest = max(CASES[index].expected.values(), default=None)
-    if hardest is None:
-        assert deeds == {}
-    else:
-        assert (deeds["strict"].certain, deeds["strict"].effect) == (hardest.certain, hardest.effect)
+@pytest.mark.parametrize("rule_id", RULES_WITH_CASES)
+def test_strict_does_the_hardest_of_what_they_all_do(rule_id: str) -> None:
+    with together() as case:
+        for index in CASES_OF[rule_id]:
+            if CASES[index].volume is not VolumeClass.BULK:
+                continue
+            with case(CASES[index].name):
+                _, deeds = found(index, ("strict",))
+                hardest = max(CASES[index].expected.values(), default=None)
+                if hardest is None:
+                    assert deeds == {}
+                else:
+                    assert (deeds["strict"].certain, deeds["strict"].effect) == (hardest.certain, hardest.effect)
 
 
-HINDERING = [
-    pytest.param(receiver.id, rule_id, place, each, id=f"{receiver.id}-{rule_id}-{place}")
-    for receiver, rule_id, place, each in statements()
-    if each.effect.hinders and receiver.id not in BY_NAME
-]
-
-
-@pytest.mark.parametrize(("ident", "rule_id", "place", "statement"), HINDERING)
-def test_every_statement_that_hinders_mail_has_a_case_that_shows_it_and_one_where_it_does_not_apply(
-    ident: str, rule_id: str, place: int, statement: Statement
-) -> None:
-    deed = Deed.of(statement.effect, statement.contested, statement.codes)
-    about = [index for index, case in enumerate(CASES) if case.rule == rule_id]
-    told = {index: (CASES[index].expected if ident in NAMED else found(index, PROVIDERS)[1]) for index in about}
-    shown = [CASES[index] for index in about if told[index].get(ident) == deed]
-    assert [each for each in shown if statement.volume in (VolumeClass.ANY, each.volume)], "no case shows it"
-    if ident in NAMED and (place or statement.when is not None or statement.volume is not VolumeClass.ANY):
-        assert len(shown) < len(about), "no case where the rule is unmet and this statement does not count"
-    # One for everybody never applies where the rule is met, as it is in the mail with everything in order.
-    assert rule_id not in deciding_at_all("everything-right", ident)
+@pytest.mark.parametrize("ident", [each for each in PROVIDERS if each not in BY_NAME and hinders(each)])
+def test_every_statement_that_hinders_mail_has_a_case_that_shows_it_and_one_where_it_does_not_apply(ident: str) -> None:
+    with together() as case:
+        for rule_id, place, statement in hinders(ident):
+            with case(f"{rule_id} {place}"):
+                deed = Deed.of(statement.effect, statement.contested, statement.codes)
+                about = CASES_OF.get(rule_id, [])
+                told = {n: (CASES[n].expected if ident in NAMED else found(n, PROVIDERS)[1]) for n in about}
+                shown = [CASES[index] for index in about if told[index].get(ident) == deed]
+                assert [each for each in shown if statement.volume in (VolumeClass.ANY, each.volume)], (
+                    "no case shows it"
+                )
+                if ident in NAMED and (place or statement.when is not None or statement.volume is not VolumeClass.ANY):
+                    assert len(shown) < len(about), "no case where the rule is unmet and this statement does not count"
+                # One for everybody never applies where the rule is met, as in the mail with everything in order.
+                assert rule_id not in deciding_at_all("everything-right", ident)
 
 
 def asked_by_name() -> Iterator[tuple[str, Case]]:
@@ -454,10 +470,8 @@ def asked_by_name() -> Iterator[tuple[str, Case]]:
 ASKED = list(asked_by_name())
 
 
-@cache
-def found_by_name(index: int) -> dict[str, Deed]:
+def found_by_name(ident: str, case: Case) -> dict[str, Deed]:
     """What the receiver of a case does where it alone is asked for."""
-    ident, case = ASKED[index]
     selection = Selection(select=(case.rule,), receivers=(ident,))
     findings = judge(unmet_facts(case), rules(), catalogue(), selection)
     return {
@@ -468,22 +482,20 @@ def found_by_name(index: int) -> dict[str, Deed]:
     }
 
 
-@pytest.mark.parametrize(
-    "index", [pytest.param(n, id=f"{ident}-{c.rule}-{c.number}-{c.volume.value}") for n, (ident, c) in enumerate(ASKED)]
-)
-def test_a_receiver_that_is_asked_for_by_name_does_what_its_pages_say(index: int) -> None:
-    assert found_by_name(index) == ASKED[index][1].expected
+@pytest.mark.parametrize("ident", dict.fromkeys(ident for ident, _ in ASKED))
+def test_a_receiver_that_is_asked_for_by_name_does_what_its_pages_say(ident: str) -> None:
+    with together() as case:
+        for each, asked in ASKED:
+            if each == ident:
+                with case(asked.name):
+                    assert found_by_name(ident, asked) == asked.expected
 
 
 @pytest.mark.parametrize("ident", BY_NAME)
 def test_every_statement_by_which_it_hinders_mail_has_its_case(ident: str) -> None:
     assert ident not in NAMED
     shown = {(case.rule, deed) for each, case in ASKED if each == ident for deed in case.expected.values()}
-    said = {
-        (rule_id, Deed.of(each.effect, each.contested, each.codes))
-        for receiver, rule_id, _, each in statements()
-        if receiver.id == ident and each.effect.hinders
-    }
+    said = {(rule_id, Deed.of(each.effect, each.contested, each.codes)) for rule_id, _, each in hinders(ident)}
     assert shown == said
     assert not {rule_id for rule_id, _ in said} & deciding_at_all("everything-right", ident)
 

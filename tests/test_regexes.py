@@ -27,6 +27,7 @@ MADE_AT_RUN_TIME = {
 }
 
 
+@pytest.mark.long
 def test_no_two_repeats_divide_a_text_among_them() -> None:
     found, unread = expressions(PACKAGE)
     assert len(found) > 250
@@ -40,6 +41,7 @@ def test_nor_do_those_of_the_words_for_unsubscribing() -> None:
         assert divided(Expression("", text, 0)) == [], text
 
 
+@pytest.mark.long
 def test_twice_the_text_takes_twice_the_steps_by_the_methods_that_are_called() -> None:
     found, _ = expressions(PACKAGE)
     grown = {each.place: slowest(each, each.methods) for each in found}

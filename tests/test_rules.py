@@ -19,6 +19,7 @@ from deliverability.model.report import Outcome
 from deliverability.model.rules import Effect, Receiver, RuleSet, Severity, Statement
 from deliverability.runs.rules import load_rules
 from tests import ROOT, TESTS
+from tests.together import together
 
 CASES = TESTS / "rules"
 
@@ -28,6 +29,7 @@ def rules() -> RuleSet:
     return load_rules()
 
 
+@cache
 def cases() -> dict[str, dict[str, list[dict[str, Any]]]]:
     """rule id -> outcome -> fact maps."""
     found: dict[str, dict[str, list[dict[str, Any]]]] = {}
@@ -36,14 +38,6 @@ def cases() -> dict[str, dict[str, list[dict[str, Any]]]]:
             assert rule_id not in found, f"{rule_id} has cases in two files"
             found[rule_id] = {outcome: maps if isinstance(maps, list) else [maps] for outcome, maps in outcomes.items()}
     return found
-
-
-ALL = [
-    pytest.param(rule_id, outcome, facts, id=f"{rule_id}-{outcome}-{number}")
-    for rule_id, outcomes in cases().items()
-    for outcome, maps in outcomes.items()
-    for number, facts in enumerate(maps, 1)
-]
 
 
 def fact_set(facts: dict[str, Any]) -> FactSet:
@@ -62,13 +56,19 @@ def raised(rule_id: str) -> RuleSet:
     return replace(rules(), receivers={"strict": receiver})
 
 
-@pytest.mark.parametrize(("rule_id", "outcome", "facts"), ALL)
-def test_outcome(rule_id: str, outcome: str, facts: dict[str, Any]) -> None:
-    """The facts of a case give the outcome under which it is listed, for each item of an `each` rule."""
-    findings = judge(fact_set(facts), raised(rule_id), catalogue(), Selection(select=(rule_id,)))
-    assert findings, f"{rule_id} was not judged"
-    base = [finding.outcome for finding in findings]
-    assert base == [Outcome(outcome)] * len(findings), [(f.item, f.outcome, f.unknown) for f in findings]
+@pytest.mark.parametrize("rule_id", cases())
+def test_outcomes(rule_id: str) -> None:
+    """The facts of each case give the outcome under which it is listed, for each item of an `each` rule."""
+    among = raised(rule_id)
+    with together() as case:
+        for outcome, maps in cases()[rule_id].items():
+            for number, facts in enumerate(maps, 1):
+                with case(f"{outcome} {number}"):
+                    findings = judge(fact_set(facts), among, catalogue(), Selection(select=(rule_id,)))
+                    assert findings, f"{rule_id} was not judged"
+                    base = [finding.outcome for finding in findings]
+                    expected = [Outcome(outcome)] * len(findings)
+                    assert base == expected, [(each.item, each.outcome, each.unknown) for each in findings]
 
 
 def test_every_rule_has_a_met_an_unmet_and_an_unknown_case() -> None:

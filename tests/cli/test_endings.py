@@ -1,6 +1,6 @@
 """How commands end, whatever the machine does: one sentence, an exit code of the design, no traceback.
 
-Most run as a process of their own, for streams, limits and signals are a process's.
+Streams, limits and signals are a process's: tests of them run one of their own.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from msgspec import Struct
 
 import deliverability.demo
 from deliverability.auditors import catalogue
 from deliverability.cli import judging, main, options
 from deliverability.runs.engine import Audited
+from tests.cli.test_cli import Deliv, Done
 from tests.dripping import dripping
 from tests.killed import some_or_every
 
@@ -41,20 +41,26 @@ DOMAIN = "sakura-shop.example"
 LONG = ".".join(["a" * 63] * 3 + ["b" * 56, "co"])
 
 
-class Done(Struct, frozen=True):
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
-def folder(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where a user works; what the program keeps for itself, as the key of its cache, is elsewhere."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
     monkeypatch.setenv("PYTHONPATH", str(Path(deliverability.__file__).parents[1]))
     (tmp_path / "deliv.toml").write_text(f'domains = ["{DOMAIN}"]\nhistory = "sqlite:///h.db"\n')
     return tmp_path
+
+
+@pytest.fixture
+def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Deliv:
+    """The command line in this process, for what is no matter of streams, limits and signals."""
+    return Deliv(monkeypatch)
+
+
+@pytest.fixture
+def nothing_kept(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program runs for the first time: what it keeps from run to run is not there yet."""
+    for each in ("XDG_STATE_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(each, str(tmp_path_factory.mktemp("empty")))
 
 
 def deliv(*words: str, before: Callable[[], None] | None = None, shell: str = "") -> Done:
@@ -118,6 +124,11 @@ def test_a_full_disk_leaves_the_old_file_or_none(folder: Path, words: tuple[str,
     assert sorted(each.name for each in folder.iterdir()) == sorted(("deliv.toml", words[1]))
 
 
+@pytest.mark.usefixtures("nothing_kept")
+def test_a_disk_that_is_full_at_the_first_run_leaves_the_old_file(folder: Path) -> None:
+    test_a_full_disk_leaves_the_old_file_or_none(folder, ("-o", "r.html"), 5000)
+
+
 # --- Machines with little ---
 
 COMMANDS = (
@@ -146,6 +157,7 @@ def test_a_limit_that_may_be_raised_is_raised(folder: Path) -> None:
     assert "files" not in done.err
 
 
+@pytest.mark.usefixtures("nothing_kept")
 @pytest.mark.parametrize("megabytes", [40, 80, 120])
 def test_too_little_memory_is_told(folder: Path, megabytes: int) -> None:
     octets = megabytes << 20
@@ -160,30 +172,30 @@ def test_too_little_memory_is_told(folder: Path, megabytes: int) -> None:
 # --- Histories ---
 
 
-def test_a_port_that_is_no_number_is_told_without_the_password(folder: Path) -> None:
+def test_a_port_that_is_no_number_is_told_without_the_password(here: Deliv) -> None:
     for url in (
         "postgresql+psycopg://u:s3cret@h:port/x",
         "postgresql+psycopg://u:s3cr@t@h:99999999/x",
         "//u:s3cret@:x",
     ):
-        said = one_sentence(deliv("history", "--history", url))
+        said = one_sentence(here("history", "--history", url))
         assert "s3cr" not in said
 
 
-def test_a_password_in_the_options_of_an_address_is_not_told(folder: Path) -> None:
-    said = one_sentence(deliv("history", "--history", "postgresql+psycopg://u@127.0.0.1:1/x?password=s3cret"))
+def test_a_password_in_the_options_of_an_address_is_not_told(here: Deliv) -> None:
+    said = one_sentence(here("history", "--history", "postgresql+psycopg://u@127.0.0.1:1/x?password=s3cret"))
     assert "s3cret" not in said
 
 
-def weekly(folder: Path) -> Done:
-    return deliv("weekly", "--zone", ZONE)
+def weekly(here: Deliv) -> Done:
+    return here("weekly", "--zone", ZONE)
 
 
-def test_a_newer_history_is_told(folder: Path) -> None:
-    assert weekly(folder).code == 1
+def test_a_newer_history_is_told(folder: Path, here: Deliv) -> None:
+    assert weekly(here).code == 1
     with sqlite3.connect(folder / "h.db") as connection:
         connection.execute("UPDATE deliv_schema SET version_num = '9999'")
-    for done in (weekly(folder), deliv("history"), deliv("history", "--export")):
+    for done in (weekly(here), here("history"), here("history", "--export")):
         assert "newer version of deliv" in one_sentence(done)
 
 
@@ -196,10 +208,10 @@ def test_a_newer_history_is_told(folder: Path) -> None:
         "(SELECT data FROM blobs LIMIT 1)",
     ],
 )
-def test_a_damaged_history_costs_neither_the_run_nor_the_other_subjects(folder: Path, damage: str) -> None:
+def test_a_damaged_history_costs_neither_the_run_nor_the_other_subjects(folder: Path, here: Deliv, damage: str) -> None:
     settings = f'domains = ["{DOMAIN}", "other.example"]\nhistory = "sqlite:///h.db"\n'
     (folder / "deliv.toml").write_text(settings)
-    assert weekly(folder).code in (1, 3)
+    assert weekly(here).code in (1, 3)
     with sqlite3.connect(folder / "h.db") as connection:
         pieces = {}
         for domain, digest, data in connection.execute(
@@ -208,19 +220,19 @@ def test_a_damaged_history_costs_neither_the_run_nor_the_other_subjects(folder: 
             pieces[domain] = {digest, *json.loads(zlib.decompress(data)).values()}
         for digest in pieces[DOMAIN] - pieces["other.example"]:
             connection.execute(f"UPDATE blobs SET data = {damage} WHERE digest = ?", (digest,))
-    shown = deliv("history")
+    shown = here("history")
     assert shown.code == 3
     assert f"left out: what the history kept of {DOMAIN} is damaged" in shown.err
     assert "other.example" in shown.out
     (folder / "deliv.toml").write_text(f'selectors = ["other"]\n{settings}')  # so that the weeks have to be compared
-    done = weekly(folder)
+    done = weekly(here)
     assert "Traceback" not in done.err
     summary = json.loads((folder / "deliv-reports" / "latest" / "summary.json").read_text())
     first, other = summary["subjects"]
     assert [each["code"] for each in first["problems"]] == ["history-damaged"]
     assert first["verdicts"], "it was audited all the same"
     assert other["problems"] == []
-    assert weekly(folder).code in (1, 3)
+    assert weekly(here).code in (1, 3)
     summary = json.loads((folder / "deliv-reports" / "latest" / "summary.json").read_text())
     assert [each["problems"] for each in summary["subjects"]] == [[], []], "what was seen again is mended"
 
@@ -267,23 +279,22 @@ def test_odd_facts_of_one_subject_do_not_stop_the_others(
 
 
 @pytest.mark.parametrize("command", ["audit", "fix", "facts", "weekly"])
-def test_a_domain_of_251_characters(folder: Path, command: str) -> None:
+def test_a_domain_of_251_characters(folder: Path, here: Deliv, command: str) -> None:
     """Before, its pages had names that no file system takes, and the run of all domains ended there."""
     (folder / "deliv.toml").write_text(f'domains = ["{LONG}", "{DOMAIN}"]\nhistory = "sqlite:///h.db"\n')
-    done = deliv(command, "--zone", ZONE, *(() if command == "weekly" else (LONG, DOMAIN, "--selector", "s1")))
+    done = here(command, "--zone", ZONE, *(() if command == "weekly" else (LONG, DOMAIN, "--selector", "s1")))
     assert done.code in (0, 1, 3)
     assert "Traceback" not in done.err
     assert "internal error" not in done.err
 
 
 @pytest.mark.parametrize("command", ["audit", "fix", "facts"])
-def test_a_message_that_cannot_be_read_does_not_stop_the_others(folder: Path, command: str) -> None:
+def test_a_message_that_cannot_be_read_does_not_stop_the_others(folder: Path, here: Deliv, command: str) -> None:
     (folder / "big.eml").write_bytes(b"Subject: x\n\n")
     with (folder / "big.eml").open("r+b") as file:
         file.truncate(200_000_000)
-    done = deliv(command, "--zone", ZONE, "--eml", "big.eml", "--eml", EML, "--fail-on", "never")
-    if command != "audit":
-        done = deliv(command, "--zone", ZONE, "--eml", "big.eml", "--eml", EML)
+    more = ("--fail-on", "never") if command == "audit" else ()
+    done = here(command, "--zone", ZONE, "--eml", "big.eml", "--eml", EML, *more)
     assert "not audited: big.eml: " in done.err
     assert done.code == 3
     assert DOMAIN in done.out

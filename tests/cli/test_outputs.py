@@ -42,6 +42,8 @@ SUBJECTS = {
     "one": BROKEN,
     "several": ("good.example", "broken.example", *BOTH),
 }
+CODES = {"nothing wrong": 0, "one": 1, "several": 1}
+"""How the command leaves for each, whatever it writes."""
 
 
 def read_as(style: str, text: str) -> object:
@@ -54,9 +56,8 @@ def read_as(style: str, text: str) -> object:
 def test_every_format_is_readable_and_leaves_the_exit_code_alone(
     deliv: Deliv, style: str, subjects: str, lang: str
 ) -> None:
-    plain = deliv("audit", *SUBJECTS[subjects], "--fail-on", "error")
     done = deliv("audit", *SUBJECTS[subjects], "--format", style, "--lang", lang)
-    assert done.code == plain.code
+    assert done.code == CODES[subjects]
     assert done.err == ""
     assert read_as(style, done.out)
     for name in SUBJECTS[subjects][:2]:

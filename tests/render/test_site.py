@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections import Counter
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,10 +33,19 @@ pytestmark = pytest.mark.long
 RULES = load_rules()
 TERMS = load_glossary(rule_folders())
 REPLIES = load_replies(rule_folders(), RULES)
-GUIDE = guide_pages(ROOT / "docs")
-SITE = dict(pages(Content(RULES, TERMS, REPLIES, GUIDE), __version__))
-PARSED = {name: HTMLParser(text) for name, text in SITE.items() if name.endswith(".html")}
 LANGUAGES = ("en", "ja")
+
+
+@cache
+def site() -> dict[str, str]:
+    """Every file of the site by its name."""
+    return dict(pages(Content(RULES, TERMS, REPLIES, guide_pages(ROOT / "docs")), __version__))
+
+
+@cache
+def parsed() -> dict[str, HTMLParser]:
+    """Every page of it."""
+    return {name: HTMLParser(text) for name, text in site().items() if name.endswith(".html")}
 
 
 def target(page: str, href: str) -> tuple[str, str]:
@@ -53,7 +63,7 @@ def target(page: str, href: str) -> tuple[str, str]:
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_every_rule_receiver_reply_and_page_of_the_guide_has_its_page(lang: str) -> None:
-    names = {name for name in SITE if name.startswith(f"{lang}/")}
+    names = {name for name in site() if name.startswith(f"{lang}/")}
     lists = ("index", "glossary", "verdicts", "services", "a-z", "receivers/index", "replies/index", "guide/index")
     wanted = {f"{lang}/rules/{ident}.html" for ident in RULES.rules}
     wanted |= {f"{lang}/receivers/{ident}.html" for ident in RULES.receivers}
@@ -65,13 +75,13 @@ def test_every_rule_receiver_reply_and_page_of_the_guide_has_its_page(lang: str)
 
 def found_by(lang: str) -> list[list[Any]]:
     """What the index of the search holds."""
-    rows: list[list[Any]] = json.loads(SITE[f"{lang}/{INDEX}"].partition("=")[2].strip().removesuffix(";"))
+    rows: list[list[Any]] = json.loads(site()[f"{lang}/{INDEX}"].partition("=")[2].strip().removesuffix(";"))
     return rows
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_every_service_is_told_with_how_its_sources_were_read(lang: str) -> None:
-    page = PARSED[f"{lang}/services.html"]
+    page = parsed()[f"{lang}/services.html"]
     assert {node.attributes["id"] for node in page.css("section[id]")} == set(shipped().services)
     forms = {
         "sendgrid": {"en": "undated copy, read 2026-11-25", "ja": "日付のない写し、2026-11-25に確認"},
@@ -84,8 +94,8 @@ def test_every_service_is_told_with_how_its_sources_were_read(lang: str) -> None
 
 
 def test_every_link_leads_somewhere() -> None:
-    ids = {name: {node.attributes["id"] for node in page.css("[id]")} for name, page in PARSED.items()}
-    for name, page in PARSED.items():
+    ids = {name: {node.attributes["id"] for node in page.css("[id]")} for name, page in parsed().items()}
+    for name, page in parsed().items():
         for node in page.css("a[href], link[href], script[src]"):
             href = node.attributes.get("href") or node.attributes.get("src") or ""
             if urlsplit(href).scheme:
@@ -93,12 +103,12 @@ def test_every_link_leads_somewhere() -> None:
                 continue
             assert not href.startswith("/"), (name, href)
             file, anchor = target(name, href)
-            assert file in SITE, f"{name} links to {href}"
+            assert file in site(), f"{name} links to {href}"
             assert not anchor or anchor in ids[file], f"{name} links to {href}"
     for lang in LANGUAGES:
         for _, _, href, *_ in found_by(lang):
             file, anchor = target(f"{lang}/index.html", href)
-            assert file in SITE, f"the search links to {href}"
+            assert file in site(), f"the search links to {href}"
             assert not anchor or anchor in ids[file], f"the search links to {href}"
 
 
@@ -106,17 +116,17 @@ def test_every_page_can_be_reached() -> None:
     seen, left = {"index.html"}, ["index.html"]
     while left:
         name = left.pop()
-        for node in PARSED[name].css("a[href]"):
+        for node in parsed()[name].css("a[href]"):
             href = node.attributes["href"] or ""
-            if not urlsplit(href).scheme and (file := target(name, href)[0]) in PARSED and file not in seen:
+            if not urlsplit(href).scheme and (file := target(name, href)[0]) in parsed() and file not in seen:
                 seen.add(file)
                 left.append(file)
-    assert seen == set(PARSED)
+    assert seen == set(parsed())
 
 
 def test_every_page_says_its_language_and_title_and_repeats_no_id() -> None:
     titles = Counter()
-    for name, page in PARSED.items():
+    for name, page in parsed().items():
         lang = name.split("/")[0] if "/" in name else "en"
         root = page.css_first("html")
         assert root is not None
@@ -132,7 +142,7 @@ def test_every_page_says_its_language_and_title_and_repeats_no_id() -> None:
 
 
 def test_the_languages_lead_to_each_other() -> None:
-    for name, page in PARSED.items():
+    for name, page in parsed().items():
         lang, _, rest = name.partition("/")
         if rest:
             other = "ja" if lang == "en" else "en"
@@ -142,7 +152,7 @@ def test_the_languages_lead_to_each_other() -> None:
 
 
 def test_no_page_loads_anything_but_its_style_and_the_script_of_the_search() -> None:
-    for name, page in PARSED.items():
+    for name, page in parsed().items():
         assert page.css("img, iframe, object, form, [onclick]") == [], name
         (sheet,) = page.css("link[rel=stylesheet]")
         assert (sheet.attributes["href"] or "").endswith("style.css")
@@ -152,13 +162,13 @@ def test_no_page_loads_anything_but_its_style_and_the_script_of_the_search() -> 
         policy = page.css_first("meta[http-equiv=Content-Security-Policy]")
         assert policy is not None
         assert (policy.attributes["content"] or "").startswith("default-src 'none'; script-src 'self'; ")
-    assert "url(" not in SITE["style.css"]
-    assert "@import" not in SITE["style.css"]
+    assert "url(" not in site()["style.css"]
+    assert "@import" not in site()["style.css"]
 
 
 def test_without_script_the_search_is_hidden_and_all_of_it_stands_from_a_to_z() -> None:
     for lang in LANGUAGES:
-        page = PARSED[f"{lang}/a-z.html"]
+        page = parsed()[f"{lang}/a-z.html"]
         assert page.css("#search[hidden]")
         listed = {node.attributes["href"] for node in page.css("main a")}
         assert listed == {href for _, _, href, *_ in found_by(lang)}
@@ -169,17 +179,17 @@ def test_without_script_the_search_is_hidden_and_all_of_it_stands_from_a_to_z() 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_no_page_shows_the_path_of_a_fact_in_its_words(lang: str) -> None:
     """Conditions are code and name facts; sentences do not."""
-    for name, page in PARSED.items():
+    for name, page in parsed().items():
         if name.startswith(f"{lang}/"):
             assert [node.text() for node in page.css("var") if re.search("[._]", node.text())] == [], name
-    assert PARSED[f"{lang}/rules/SPF-003.html"].css("var")
-    assert not re.search("[‹›]", "".join(page.text() for page in PARSED.values()))
+    assert parsed()[f"{lang}/rules/SPF-003.html"].css("var")
+    assert not re.search("[‹›]", "".join(page.text() for page in parsed().values()))
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_a_rule_page_says_what_the_rule_says(lang: str) -> None:
     rule = RULES.rules["SPF-003"]
-    text = PARSED[f"{lang}/rules/SPF-003.html"].text()
+    text = parsed()[f"{lang}/rules/SPF-003.html"].text()
     flat = " ".join(text.split())
     assert "item.lookups le 10" in flat
     assert " ".join(rule.text[lang].why.split())[:40] in flat
@@ -190,7 +200,7 @@ def test_a_rule_page_says_what_the_rule_says(lang: str) -> None:
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_a_receiver_page_is_its_checklist_in_its_order_with_the_dates_of_its_sources(lang: str) -> None:
     for ident, receiver in RULES.receivers.items():
-        items = PARSED[f"{lang}/receivers/{ident}.html"].css(".treats > li")
+        items = parsed()[f"{lang}/receivers/{ident}.html"].css(".treats > li")
         said = [(rule, statement) for rule, several in receiver.rules.items() for statement in several]
         assert [node.css_first(".rule").text() for node in items] == [rule for rule, _ in said]
         for node, (_, statement) in zip(items, said, strict=True):
@@ -201,21 +211,21 @@ def test_a_receiver_page_is_its_checklist_in_its_order_with_the_dates_of_its_sou
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_a_reply_says_what_it_means_and_which_rules_stand_behind_it(lang: str) -> None:
     meaning = next(each for each in REPLIES.meanings if each.id == "gmail-unauthenticated")
-    section = PARSED[f"{lang}/replies/gmail.html"].css_first("#gmail-unauthenticated")
+    section = parsed()[f"{lang}/replies/gmail.html"].css_first("#gmail-unauthenticated")
     assert meaning.meaning[lang] in section.text()
     assert meaning.example in section.text()
     assert {node.text() for node in section.css("a.rule")} == set(meaning.rules or ())
 
 
 def test_the_guide_keeps_its_tables_code_and_links() -> None:
-    page = PARSED["en/guide/formats.html"]
+    page = parsed()["en/guide/formats.html"]
     assert "SARIF 2.1.0" in page.css_first("table").text()
     assert page.css_first(".scroll[tabindex][aria-label]")
-    links = {node.attributes["href"] for node in PARSED["en/guide/auditing.html"].css("article a")}
+    links = {node.attributes["href"] for node in parsed()["en/guide/auditing.html"].css("article a")}
     assert "settings.html" in links
     assert "rules/README.md" not in "".join(str(each) for each in links)
-    assert PARSED["en/guide/reading.html"].css("pre")
-    assert "<!--" not in SITE["en/guide/reading.html"]
+    assert parsed()["en/guide/reading.html"].css("pre")
+    assert "<!--" not in site()["en/guide/reading.html"]
 
 
 def test_a_page_of_the_guide_brings_no_html_along(tmp_path: Path) -> None:
@@ -229,7 +239,7 @@ def test_a_page_of_the_guide_brings_no_html_along(tmp_path: Path) -> None:
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_a_receiver_page_shows_codes_dates_and_both_readings(lang: str) -> None:
     for ident, receiver in RULES.receivers.items():
-        page = PARSED[f"{lang}/receivers/{ident}.html"]
+        page = parsed()[f"{lang}/receivers/{ident}.html"]
         text = page.text()
         said = [each for several in receiver.rules.values() for each in several]
         assert len(page.css(".treats > li")) == len(said)
@@ -246,7 +256,7 @@ def test_a_receiver_page_shows_codes_dates_and_both_readings(lang: str) -> None:
 def test_a_statement_says_for_whom_and_under_which_condition_it_counts(lang: str, small: str, condition: str) -> None:
     """Gmail asks small senders for alignment only where no DMARC record says what to do without it."""
     treated = [
-        node.text() for node in PARSED[f"{lang}/rules/ALN-001.html"].css(".treats > li") if "Gmail" in node.text()
+        node.text() for node in parsed()[f"{lang}/rules/ALN-001.html"].css(".treats > li") if "Gmail" in node.text()
     ]
     said = (small, condition, "alignment.policy_record exists false")
     assert any(all(each in text for each in said) for text in treated)
@@ -255,16 +265,16 @@ def test_a_statement_says_for_whom_and_under_which_condition_it_counts(lang: str
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_a_combination_names_its_members_and_no_statements_of_its_own(lang: str) -> None:
     strict = RULES.receivers["strict"]
-    page = PARSED[f"{lang}/receivers/strict.html"]
+    page = parsed()[f"{lang}/receivers/strict.html"]
     assert all(RULES.receivers[each].name[lang] in page.text() for each in strict.combines)
     assert page.css(".treats") == []
-    listed = {node.css_first("a").text(): node for node in PARSED[f"{lang}/receivers/index.html"].css(".choose li")}
+    listed = {node.css_first("a").text(): node for node in parsed()[f"{lang}/receivers/index.html"].css(".choose li")}
     assert listed[strict.name[lang]].css("small") == []
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_the_index_filters_by_topic_without_script(lang: str) -> None:
-    page = PARSED[f"{lang}/index.html"]
+    page = parsed()[f"{lang}/index.html"]
     topics = {rule.topic for rule in RULES.rules.values()}
     assert len(page.css("fieldset input[type=radio]")) == len(topics) + 1
     assert len(page.css("section.topic")) == len(topics)
@@ -276,7 +286,7 @@ def test_the_command_writes_it_with_the_rules_of_a_user(tmp_path: Path) -> None:
     done = CliRunner().invoke(command, ["-o", str(tmp_path / "new" / "site")], standalone_mode=False)
     assert done.exception is None
     written = {path.relative_to(tmp_path / "new/site").as_posix() for path in tmp_path.rglob("*") if path.is_file()}
-    assert written == set(SITE)
+    assert written == set(site())
 
 
 def test_without_a_reader_of_markdown_the_site_says_that_the_guide_is_left_out(
@@ -291,7 +301,7 @@ def test_without_a_reader_of_markdown_the_site_says_that_the_guide_is_left_out(
 
 def test_the_command_prints_the_schema() -> None:
     done = CliRunner().invoke(command, ["--schema"], standalone_mode=False)
-    assert done.output == SCHEMA.read_text("utf-8") == SITE[SCHEMA.name]
+    assert done.output == SCHEMA.read_text("utf-8") == site()[SCHEMA.name]
 
 
 @pytest.mark.parametrize("args", [[], ["--schema", "-o", "x"]])
@@ -334,10 +344,10 @@ def test_the_search_finds_from_a_folder(tmp_path: Path, page: str, question: str
     lang = page.partition("/")[0]
     for name in ("style.css", SCRIPT, f"{lang}/{INDEX}", page):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(SITE[name], "utf-8")
+        (tmp_path / name).write_text(site()[name], "utf-8")
     (tmp_path / "driver.js").write_text(DRIVER.replace("QUESTION", json.dumps(question)), "utf-8")
     driver = f'<script src="{"../" * page.count("/")}driver.js"></script></head>'
-    (tmp_path / page).write_text(SITE[page].replace("</head>", driver), "utf-8")
+    (tmp_path / page).write_text(site()[page].replace("</head>", driver), "utf-8")
     shown = HTMLParser(browse(find_chromium(), tmp_path, tmp_path / page, "--dump-dom"))
     box = shown.css_first("#search")
     assert "hidden" not in box.attributes
@@ -347,7 +357,7 @@ def test_the_search_finds_from_a_folder(tmp_path: Path, page: str, question: str
         assert "0" in box.css_first("[role=status]").text()
         return
     assert any(first in href for href in links[:3]), links[:5]
-    assert target(page, links[0])[0] in SITE
+    assert target(page, links[0])[0] in site()
 
 
 @pytest.mark.system
@@ -357,7 +367,7 @@ def test_a_browser_takes_the_style_from_a_folder(tmp_path: Path, page: str) -> N
 
     for name in ("style.css", page):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(SITE[name], "utf-8")
+        (tmp_path / name).write_text(site()[name], "utf-8")
     picture = tmp_path / "page.png"
     browse(find_chromium(), tmp_path, tmp_path / page, f"--screenshot={picture}", "--window-size=800,600")
     with Image.open(picture) as image:

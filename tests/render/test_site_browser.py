@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.render.test_browser import DESKTOP, PHONE, accessibility, axe, chromium, measured  # fixtures among them
-from tests.render.test_site import LANGUAGES, SITE
+from tests.render.test_site import LANGUAGES, site
 
 __all__ = ["axe", "chromium"]
 
@@ -34,10 +34,10 @@ KINDS = (
 def page_of(name: str) -> str:
     """A page with its style in it, and the box of the search open, as the script shows it."""
     linked = f'<link rel="stylesheet" href="{"../" * name.count("/")}style.css">'
-    assert linked in SITE[name]
+    assert linked in site()[name]
     return (
-        SITE[name]
-        .replace(linked, f"<style>{SITE['style.css']}</style>")
+        site()[name]
+        .replace(linked, f"<style>{site()['style.css']}</style>")
         .replace('role="search" hidden', 'role="search"')
     )
 

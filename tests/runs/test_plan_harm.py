@@ -29,6 +29,8 @@ from tests.runs.test_rehearse import NOW, RULES, zones
 from tests.signing import published, rsa_key, sign
 from tests.test_corpus_smoke import senders
 
+pytestmark = pytest.mark.long
+
 KEY_512 = (
     "v=DKIM1; k=rsa; p=MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAL6wE7d/SZE69fzFQfTq0XLDsp+c51VP"
     "P0Z1ZU43HsfyygU2xgyeiy9SPtSQhzV+cntoIH1ba8rTZQkvoPdwZ/ECAwEAAQ=="

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Callable
 
 import pytest
 
@@ -101,8 +102,11 @@ async def test_jobs_that_only_wait_leave_room_for_others(ordered: bool, monkeypa
 
 
 @pytest.mark.parametrize("frozen", [True, False])
-def test_the_collector_works_as_before_when_all_is_done(*, frozen: bool) -> None:
+def test_the_collector_works_as_before_when_all_is_done(
+    monkeypatch: pytest.MonkeyPatch, counted_frozen: Callable[[], int], *, frozen: bool
+) -> None:
     """Who froze what there was before, as the program does with its modules, finds it frozen."""
+    monkeypatch.setattr(gc, "get_freeze_count", counted_frozen)
     before = gc.get_threshold()
     (gc.freeze if frozen else gc.unfreeze)()
     with collecting_seldom():

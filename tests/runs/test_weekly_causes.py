@@ -15,6 +15,8 @@ from deliverability.view.weekly import run_view
 from deliverability.words.phrases import phrases
 from tests.runs.test_weekly_stories import KEY, MENDED, NEXT_KEY, Life, gains, mail, news, shipped
 
+pytestmark = pytest.mark.long
+
 REPORTED = "v=DMARC1; p=reject; rua=mailto:r@shop.example"
 ELSEWHERE = "v=DMARC1; p=reject; rua=mailto:other@shop.example"
 SOUND = "v=spf1 mx include:spf.vendor.example -all"
