@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from deliverability.model.codes import Code
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import Resolver, SigningResolver
-from deliverability.ports.nobody import NOT_ASKED
 from deliverability.protocols.dnssec import DELEGATED, State, Verdict, ZoneSigning
+
+NO_SIGNATURES = Code("dnssec-no-signatures")
 
 
 async def protection(name: str, rdtype: str, zone: ZoneSigning, resolver: Resolver, now: datetime) -> Verdict:
@@ -26,7 +28,7 @@ async def protection(name: str, rdtype: str, zone: ZoneSigning, resolver: Resolv
     if not zone.signed:
         return Verdict(State.INSECURE, DELEGATED(zone=zone.proof[0].name if zone.proof else name))
     if not isinstance(resolver, SigningResolver):
-        return Verdict(State.INDETERMINATE, NOT_ASKED(), Reason.OFFLINE)
+        return Verdict(State.INDETERMINATE, NO_SIGNATURES(), Reason.OFFLINE)
     # Loads dnspython and cryptography, which most audits need for nothing else.
     from deliverability.protocols.validation import Validator
 

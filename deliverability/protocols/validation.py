@@ -35,7 +35,6 @@ from msgspec import Struct
 from deliverability.model.codes import Code, Detail
 from deliverability.model.facts import Reason
 from deliverability.ports.base import Failed, Signed
-from deliverability.ports.names import dns_name_text
 from deliverability.protocols.dnssec import DELEGATED, State, Verdict
 
 ANCHORS = Path(__file__).resolve().parents[1] / "data" / "root-anchors.txt"
@@ -129,7 +128,7 @@ class Validator:
         return _worst(so_far, Verdict(State.INDETERMINATE, UNREADABLE(name=name, type=rdtype)))
 
     async def _reply(self, name: dns.name.Name, kind: RdataType) -> dns.message.Message | Verdict:
-        text, rdtype = dns_name_text(name), dns.rdatatype.to_text(kind)
+        text, rdtype = _text(name), dns.rdatatype.to_text(kind)
         answer = await self._ask(text, rdtype)
         if isinstance(answer, Failed):
             return Verdict(State.INDETERMINATE, answer.question, answer.reason)
@@ -167,9 +166,9 @@ class Validator:
             if verdict.state is State.SECURE:
                 cut = _is_cut(reply.authority, name)
                 verdict = (
-                    Verdict(State.INSECURE, DELEGATED(zone=dns_name_text(name)))
+                    Verdict(State.INSECURE, DELEGATED(zone=_text(name)))
                     if cut
-                    else Verdict(State.BOGUS, NO_KEY(zone=dns_name_text(name)))
+                    else Verdict(State.BOGUS, NO_KEY(zone=_text(name)))
                 )
             return _Zone(name, verdict)
         verdict = await self._records(reply, records)
@@ -177,7 +176,7 @@ class Validator:
 
     async def _keys(self, name: dns.name.Name, delegation: dns.rdataset.Rdataset) -> _Zone:
         """The keys of a zone, where one of those that its DS records name signs them."""
-        zone = dns_name_text(name)
+        zone = _text(name)
         usable = _usable(delegation)
         if not usable:
             return _Zone(name, Verdict(State.INSECURE, UNKNOWN_ALGORITHM(zone=zone)))
@@ -220,10 +219,10 @@ class Validator:
             if verdict.state is not State.SECURE:
                 return verdict
             if _is_cut(reply.authority, below):
-                return Verdict(State.INSECURE, DELEGATED(zone=dns_name_text(below)))
+                return Verdict(State.INSECURE, DELEGATED(zone=_text(below)))
         if zone.verdict.state is not State.SECURE:
             return zone.verdict
-        return Verdict(State.BOGUS, UNSIGNED(name=dns_name_text(name), type=dns.rdatatype.to_text(kind)))
+        return Verdict(State.BOGUS, UNSIGNED(name=_text(name), type=dns.rdatatype.to_text(kind)))
 
     # --- records ---------------------------------------------------------------------------------------------------
 
@@ -249,7 +248,7 @@ class Validator:
         self, records: dns.rrset.RRset, signatures: Sequence[Any], keys: Any, signer: dns.name.Name
     ) -> Detail | None:
         """Why no signature of that zone over these records is valid; None where one is."""
-        name, rdtype = dns_name_text(records.name), dns.rdatatype.to_text(records.rdtype)
+        name, rdtype = _text(records.name), dns.rdatatype.to_text(records.rdtype)
         problem = UNSIGNED(name=name, type=rdtype)
         for each in [each for each in signatures if each.signer == signer][:_MAX_SIGNATURES]:
             if each.expiration < self._now:
@@ -260,7 +259,7 @@ class Validator:
                 continue
             self._left -= 1
             if self._left < 0:
-                return TOO_MANY(zone=dns_name_text(signer))
+                return TOO_MANY(zone=_text(signer))
             try:
                 dns.dnssec.validate_rrsig(records, each, keys, now=self._now)
             except Exception:  # whatever hostile octets trigger in dnspython: the signature is not valid
@@ -278,7 +277,7 @@ class Validator:
         denials = [each for each in reply.authority if each.rdtype in (NSEC, NSEC3) and each.rdclass == IN]
         signer = _signer(_signatures(reply, denials[0]), name, kind) if denials else None
         if signer is None:
-            missing = UNSIGNED(name=dns_name_text(name), type=dns.rdatatype.to_text(kind))
+            missing = UNSIGNED(name=_text(name), type=dns.rdatatype.to_text(kind))
             return Verdict(State.BOGUS, missing) if walked else await self._unsigned(name, kind)
         zone = await self._zone(signer)
         if zone.verdict.state is not State.SECURE:
@@ -291,7 +290,7 @@ class Validator:
         proven = proof.iterated or (
             proof.no_name(name) if reply.rcode() == dns.rcode.NXDOMAIN else proof.no_data(name, kind)
         )
-        unproven = NO_PROOF(name=dns_name_text(name), type=dns.rdatatype.to_text(kind))
+        unproven = NO_PROOF(name=_text(name), type=dns.rdatatype.to_text(kind))
         return proven or Verdict(State.BOGUS, unproven)
 
     def _expanded(self, reply: dns.message.Message, zone: _Zone, records: dns.rrset.RRset, labels: int) -> Verdict:
@@ -303,7 +302,7 @@ class Validator:
                 return Verdict(State.BOGUS, wrong)
         proof = _Proof(denials, zone.name)
         proven = proof.iterated or proof.nothing_closer(records.name, labels + 1)
-        name, rdtype = dns_name_text(records.name), dns.rdatatype.to_text(records.rdtype)
+        name, rdtype = _text(records.name), dns.rdatatype.to_text(records.rdtype)
         return proven or Verdict(State.BOGUS, NO_PROOF(name=name, type=rdtype))
 
 
@@ -320,9 +319,9 @@ class _Proof:
         most = max((data.iterations for _, data in self._hashed), default=0)
         self.iterated: Verdict | None = None
         if most > MAX_ITERATIONS:
-            self.iterated = Verdict(State.INSECURE, ITERATIONS(zone=dns_name_text(zone), n=most))
+            self.iterated = Verdict(State.INSECURE, ITERATIONS(zone=_text(zone), n=most))
         elif hashed and not known and not self._plain:
-            self.iterated = Verdict(State.INSECURE, UNKNOWN_ALGORITHM(zone=dns_name_text(zone)))
+            self.iterated = Verdict(State.INSECURE, UNKNOWN_ALGORITHM(zone=_text(zone)))
 
     def no_name(self, name: dns.name.Name) -> Verdict | None:
         """Secure where it is proven that the name does not exist, and no wildcard stands in for it."""
@@ -359,7 +358,7 @@ class _Proof:
             cover = self._covering_hash(name.split(labels + 1)[1])
             if cover is None:
                 return None
-            return Verdict(State.INSECURE, OPTED_OUT(name=dns_name_text(name))) if cover.flags & _OPT_OUT else SECURE
+            return Verdict(State.INSECURE, OPTED_OUT(name=_text(name))) if cover.flags & _OPT_OUT else SECURE
         return SECURE if self._covering(name) is not None else None
 
     # --- NSEC ------------------------------------------------------------------------------------------------------
@@ -423,7 +422,7 @@ class _Proof:
         if self._covering_hash(dns.name.Name([b"*"]) + above) is None:
             return None
         if cover.flags & _OPT_OUT:
-            return Verdict(State.INSECURE, OPTED_OUT(name=dns_name_text(name)))
+            return Verdict(State.INSECURE, OPTED_OUT(name=_text(name)))
         return SECURE
 
     def _no_data_hashed(self, name: dns.name.Name, kind: RdataType) -> Verdict | None:
@@ -441,7 +440,7 @@ class _Proof:
         if there is not None and not cover.flags & _OPT_OUT:
             return SECURE
         if cover.flags & _OPT_OUT:  # only unsigned delegations may be left out there
-            return Verdict(State.INSECURE, OPTED_OUT(name=dns_name_text(name)))
+            return Verdict(State.INSECURE, OPTED_OUT(name=_text(name)))
         return None
 
 
@@ -536,6 +535,11 @@ def _source(reply: dns.message.Message, alias: dns.rrset.RRset) -> dns.rrset.RRs
             if made == alias[0].target:
                 return each
     return alias
+
+
+def _text(name: dns.name.Name) -> str:
+    """A name as answers spell it."""
+    return name.to_text(omit_final_dot=True).lower()
 
 
 def _worst(*verdicts: Verdict) -> Verdict:
