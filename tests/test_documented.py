@@ -160,7 +160,7 @@ def test_every_auditor_is_registered_and_named_as_its_module() -> None:
 
 
 # Modules that protocols share, and that are none by themselves.
-SHARED = {"dnssec", "mx", "text_record"}
+SHARED = {"dnssec", "mx", "text_record", "protection", "validation"}
 
 
 def test_every_protocol_has_a_public_call() -> None:

@@ -20,6 +20,7 @@ from deliverability.protocols.dkim.fields import value_on_the_wire
 from deliverability.protocols.dkim.key import KeyRecord, choose_key
 from deliverability.protocols.dkim.signature import Signature, parse_signature
 from deliverability.protocols.dkim.verify import DkimResult, DkimStatus, verify_message
+from deliverability.protocols.dkim.weak import Weakness, weakness
 from deliverability.protocols.dmarc.evaluate import Result, discover_homes
 
 SIGNATURES_FIRST = Code("signatures-first", ("n", "all"))
@@ -182,6 +183,13 @@ PROVIDES = (
     spec("dkim.keys[].valid", FactType.BOOL, "The key record can be read.", optional=True),
     spec("dkim.keys[].type", FactType.STR, "Key type.", optional=True),
     spec("dkim.keys[].bits", FactType.INT, "Key size.", unit="bits", optional=True),
+    spec("dkim.keys[].exponent", FactType.INT, "Public exponent of an RSA key.", optional=True),
+    spec(
+        "dkim.keys[].breakable",
+        FactType.LIST_DETAIL,
+        "What lets anybody sign with it, however long it is: the private key can be worked out, or is public.",
+    ),
+    spec("dkim.keys[].weaknesses", FactType.LIST_DETAIL, "What else is weak or odd about the key itself."),
     spec("dkim.keys[].testing", FactType.BOOL, "t=y.", optional=True),
     spec("dkim.keys[].revoked", FactType.BOOL, "Empty p=.", optional=True),
     spec("dkim.keys[].sha1_only", FactType.BOOL, "h= allows nothing but SHA-1.", optional=True),
@@ -545,6 +553,7 @@ def _state_no_keys(ctx: Context, guesses: Sequence[Asked], stray: Answer) -> Non
 
 _LOST_WITH_KEY = (
     *("present", "record_count", "record", "valid", "type", "bits"),
+    *("exponent", "breakable", "weaknesses"),
     *("testing", "revoked", "sha1_only", "errors", "alias"),
     *("fingerprint", "first_seen", "known_since", "age_days", "same_as"),
 )
@@ -615,6 +624,7 @@ def _key(asked: Asked, ctx: Context, today: date) -> dict[str, Value]:
     earlier = [each for each in ctx.subject.keys_seen if (each.domain, each.selector, each.fingerprint) == this]
     first = earlier[0].first_seen[:10] if earlier else None
     known, age = _known_since(dated, first, today)
+    weak = weakness(key.type, key.material) if key else Weakness()
     return {
         **item,
         "fingerprint": fingerprint,
@@ -627,6 +637,10 @@ def _key(asked: Asked, ctx: Context, today: date) -> dict[str, Value]:
         "valid": key.valid if key else None,
         "type": key.type if key else None,
         "bits": key.bits if key else None,
+        # An exponent beyond what facts hold as a number is told by its length.
+        "exponent": weak.exponent if weak.exponent is not None and weak.exponent < 1 << 53 else None,
+        "breakable": weak.breakable,
+        "weaknesses": weak.others,
         "testing": key.testing if key else None,
         "revoked": key.revoked if key else None,
         "sha1_only": key.sha1_only if key else None,

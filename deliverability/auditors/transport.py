@@ -15,8 +15,9 @@ from deliverability.model.facts import FactType, Reason, Unknown, Value, texts_o
 from deliverability.ports.base import Answer
 from deliverability.protocols.dane import DaneHost, discover_dane
 from deliverability.protocols.dmarc.psl import known_registrable_domain
-from deliverability.protocols.dnssec import zone_signing
+from deliverability.protocols.dnssec import Verdict, zone_signing
 from deliverability.protocols.mta_sts import MtaStsPolicy, discover_mta_sts
+from deliverability.protocols.protection import protection
 from deliverability.protocols.tls_rpt import discover_tls_rpt
 
 MAX_HOPS = 100
@@ -35,7 +36,24 @@ PROVIDES = (
         optional=True,
         values=["SSLv2", "SSLv3", "TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3"],
     ),
-    spec("dnssec.signed", FactType.BOOL, "The zone of the domain is signed with DNSSEC."),
+    spec("dnssec.signed", FactType.BOOL, "The zone of the domain is signed with DNSSEC: the zone above says so."),
+    spec(
+        "dnssec.state",
+        FactType.STR,
+        "What validating the domain's MX records, or their absence, comes to, from the root's keys on (RFC 4033); "
+        "unknown where it is indeterminate.",
+        values=["secure", "insecure", "bogus"],
+    ),
+    spec(
+        "dnssec.validated",
+        FactType.LIST_RECORD,
+        "Of signed zones, the answers whose signatures were checked.",
+        key=["name", "type"],
+    ),
+    spec("dnssec.validated[].name", FactType.STR, "Name."),
+    spec("dnssec.validated[].type", FactType.STR, "Type of the records."),
+    spec("dnssec.validated[].state", FactType.STR, "As dnssec.state.", values=["secure", "insecure", "bogus"]),
+    spec("dnssec.validated[].why", FactType.LIST_DETAIL, "Why it is not secure."),
     spec("mta_sts.present", FactType.BOOL, "An MTA-STS record (RFC 8461) is published, valid or not."),
     spec("mta_sts.record", FactType.STR, "That record (the first one).", optional=True),
     spec("mta_sts.errors", FactType.LIST_DETAIL, "What is wrong with it, one each."),
@@ -60,7 +78,13 @@ PROVIDES = (
     spec("dane.hosts[].host", FactType.STR, "MX host."),
     spec("dane.hosts[].name", FactType.STR, "Name of the TLSA records."),
     spec("dane.hosts[].records", FactType.LIST_STR, "TLSA records."),
-    spec("dane.hosts[].signed", FactType.BOOL, "They are protected by DNSSEC, without which senders ignore them."),
+    spec(
+        "dane.hosts[].signed",
+        FactType.BOOL,
+        "Their signatures are valid from the root on; without that senders do not use them.",
+    ),
+    spec("dane.hosts[].state", FactType.STR, "As dnssec.state.", values=["secure", "insecure", "bogus"]),
+    spec("dane.hosts[].why", FactType.LIST_DETAIL, "Why they are not secure."),
     spec("dane.hosts[].errors", FactType.LIST_DETAIL, "Records that senders of mail cannot use, one each."),
     spec("dane.hosts[].evidence", FactType.LIST_STR, "Ids of the evidence for this host."),
     spec("dane.unchecked_hosts", FactType.LIST_STR, "MX hosts whose TLSA records could not be asked for."),
@@ -75,7 +99,16 @@ _CIPHER_FAMILY = re.compile(r"TLSv1/SSLv3", re.IGNORECASE)
 async def audit(ctx: Context) -> None:
     """State the hops of the message; ask for the records of the domain at once, then for those of its MX hosts."""
     _hops(ctx)
-    await asyncio.gather(_mta_sts(ctx), _tls_rpt(ctx), _dane(ctx), _dnssec(ctx))
+    _, _, hosts, domain = await asyncio.gather(_mta_sts(ctx), _tls_rpt(ctx), _dane(ctx), _dnssec(ctx))
+    checked = {("MX", ctx.subject.domain): domain} | {
+        ("TLSA", each.name): each.verdict for each in hosts if each.zone.signed is True
+    }
+    listed = tuple(
+        {"name": name, "type": rdtype, **_validated(verdict)}
+        for (rdtype, name), verdict in checked.items()
+        if verdict is not None
+    )
+    ctx.put("dnssec.validated", listed)
 
 
 # --- the message ---------------------------------------------------------------------------------------------------
@@ -185,33 +218,46 @@ async def _tls_rpt(ctx: Context) -> None:
     )
 
 
-async def _dane(ctx: Context) -> None:
-    found = await discover_dane(ctx.subject.domain, ctx.ports.dns)
+async def _dane(ctx: Context) -> tuple[DaneHost, ...]:
+    found = await discover_dane(ctx.subject.domain, ctx.ports.dns, ctx.now)
     ids = _cited(ctx, found.answers)
     hosts = found.hosts
     ctx.put("dane.hosts", hosts if isinstance(hosts, Unknown) else tuple(_dane_host(ctx, each) for each in hosts), *ids)
     ctx.put("dane.unchecked_hosts", found.unchecked, *ids)
+    return () if isinstance(hosts, Unknown) else hosts
 
 
 def _dane_host(ctx: Context, host: DaneHost) -> dict[str, Value]:
-    proof: list[str] = []
-    if host.zone:
-        _cited(ctx, host.zone.answers)
-        proof = _cited(ctx, host.zone.proof)
+    _cited(ctx, host.zone.answers)
+    proof = _cited(ctx, host.zone.proof)
     return {
         "host": host.host,
         "name": host.name,
         "records": tuple(record.text for record in host.records),
         "signed": host.signed,
+        **_validated(host.verdict),
         "errors": host.errors,
         "evidence": (dns_id(host.name, "TLSA"), *proof),
     }
 
 
-async def _dnssec(ctx: Context) -> None:
+async def _dnssec(ctx: Context) -> Verdict | None:
+    """State it; gives the verdict where the zone is signed, so that there was something to validate."""
     zone = await zone_signing(ctx.subject.domain, ctx.ports.dns)
     _cited(ctx, zone.answers)
-    ctx.put("dnssec.signed", zone.signed, *_cited(ctx, zone.proof))
+    proof = _cited(ctx, zone.proof)
+    ctx.put("dnssec.signed", zone.signed, *proof)
+    verdict = await protection(ctx.subject.domain, "MX", zone, ctx.ports.dns, ctx.now)
+    ctx.put("dnssec.state", _validated(verdict)["state"], *proof)
+    return verdict if zone.signed is True else None
+
+
+def _validated(verdict: Verdict) -> dict[str, Value]:
+    known = verdict.protects
+    return {
+        "state": known if isinstance(known, Unknown) else verdict.state.value,
+        "why": (verdict.why,) if verdict.why is not None else (),
+    }
 
 
 def _cited(ctx: Context, answers: Iterable[Answer]) -> list[str]:

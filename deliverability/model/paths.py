@@ -163,6 +163,8 @@ FactPath = Literal[
     "transport.hops",
     "transport.delivery_tls_version",
     "dnssec.signed",
+    "dnssec.state",
+    "dnssec.validated",
     "mta_sts.present",
     "mta_sts.record",
     "mta_sts.errors",

@@ -75,6 +75,25 @@ class Failed(Struct, frozen=True):
 Answer = Found | Absent | Failed
 
 
+class Signed(Struct, frozen=True):
+    """A reply with the signatures in it, as it came: nobody has validated it.
+
+    Attributes:
+        name: the name asked, lower case, no trailing dot.
+        rdtype: the type asked, upper case.
+        octets: the whole DNS message.
+        at: when it was answered, ISO 8601 in UTC.
+        server: who answered.
+
+    """
+
+    name: str
+    rdtype: str
+    octets: bytes
+    at: str = ""
+    server: str = ""
+
+
 def unknown_from(answer: Failed) -> Unknown:
     """The Unknown a failed DNS answer leads to, naming the question."""
     return Unknown(answer.reason, answer.question)
@@ -89,6 +108,15 @@ class Resolver(Protocol):
 
     async def close(self) -> None:
         """Release sockets. The resolver is not used afterwards."""
+        ...
+
+
+@runtime_checkable
+class SigningResolver(Protocol):
+    """A resolver that also gives replies with their signatures (DO), whether or not they are valid (CD)."""
+
+    async def signed(self, name: str, rdtype: str) -> Signed | Failed:
+        """Ask for `rdtype` records at `name` with what DNSSEC adds to them."""
         ...
 
 
@@ -235,6 +263,17 @@ class DnsQuestion(Struct, frozen=True):
     rdtype: str
 
     def lost(self, reason: Reason, detail: Detail) -> Answer:
+        """Nobody could say."""
+        return Failed(self.name, self.rdtype, reason, detail)
+
+
+class SignedQuestion(Struct, frozen=True):
+    """The records of a type at a name with their signatures, both in the spelling of answers."""
+
+    name: str
+    rdtype: str
+
+    def lost(self, reason: Reason, detail: Detail) -> Signed | Failed:
         """Nobody could say."""
         return Failed(self.name, self.rdtype, reason, detail)
 

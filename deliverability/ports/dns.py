@@ -18,7 +18,7 @@ from msgspec import Struct
 from deliverability.model.codes import Code, Detail
 from deliverability.model.facts import Reason
 from deliverability.ports import wire
-from deliverability.ports.base import Absent, Answer, Clock, DnsQuestion, Failed, Found
+from deliverability.ports.base import Absent, Answer, Clock, DnsQuestion, Failed, Found, Signed
 from deliverability.ports.budget import Budget
 from deliverability.ports.clock import SystemClock, stamp
 from deliverability.ports.hosts import NoAnswerError
@@ -31,14 +31,16 @@ from deliverability.ports.names import (
     is_plain,
     labels_of,
     name_text,
+    signed_type,
 )
 from deliverability.ports.servers import Server, system_servers
-from deliverability.ports.streams import Streams  # not later: then there may be no file left to open
+from deliverability.ports.streams import MALFORMED, Streams  # not later: then there may be no file left to open
 from deliverability.ports.udp import Sent, UdpServer
 from deliverability.ports.window import Window
 
 MAX_TTL = 86400  # seconds a positive or negative answer is kept at most
 FAILED_TTL = 5  # seconds a failure is kept, so that one run does not ask a dead server again and again
+SIGNED_TTL = 600  # seconds a reply with signatures is kept; those of the root and of TLDs are asked for again and again
 NO_SOA_TTL = 60  # seconds an absence without SOA is kept
 SILENT_TTL = 30  # seconds a server that kept silent is asked only after the others; so long silence is remembered
 ENOUGH = 8
@@ -114,6 +116,8 @@ class LiveResolver:
         self._cache: OrderedDict[tuple[str, str], tuple[float, Answer]] = OrderedDict()
         self._cache_size = cache_size
         self._flights: dict[tuple[str, str], _Flight] = {}
+        self._signed: OrderedDict[tuple[str, str], tuple[float, Signed | Failed]] = OrderedDict()
+        self._signing: dict[tuple[str, str], asyncio.Task[Signed | Failed]] = {}
         self._clock: Clock = clock or SystemClock()
         self._monotonic = monotonic
         self._sent: OrderedDict[_Flight, Sent] = OrderedDict()  # over UDP
@@ -135,6 +139,48 @@ class LiveResolver:
             return impossible(name, rdtype, self.now())
         return self.cached(key) or await self.ask(key, self._own) or _lost(key, self._own.budget)
 
+    async def signed(self, name: str, rdtype: str) -> Signed | Failed:
+        """The reply with its signatures; always over a stream, as it is long, and seldom asked for."""
+        key = _key(name, rdtype)
+        if key is None:
+            return Failed(name, rdtype, Reason.NOT_FOUND, at=self.now())
+        known = self._signed.get(key)
+        if known is not None and self._monotonic() < known[0]:
+            return known[1]
+        task = self._signing.get(key)
+        if task is None:
+            task = self._signing[key] = asyncio.ensure_future(self._ask_signed(key))
+            task.add_done_callback(lambda _: self._signing.pop(key, None))
+        # Several subjects may wait for it: one that has no time left takes it from none of the others.
+        return await asyncio.shield(task)
+
+    async def _ask_signed(self, key: tuple[str, str]) -> Signed | Failed:
+        if self._peers is None:
+            self._peers = self._reached()
+        if self._streams is None:
+            self._streams = Streams(self._timeout)
+        query = wire.query(labels_of(key[0]) or (), key[1], edns=True, signed=True)
+        broken = NoAnswerError(Reason.REFUSED, NO_SERVER())
+        answer: Signed | Failed | None = None
+        for peer in self._in_order(self._peers):
+            try:
+                octets = await self._streams.octets(peer.server, query)
+            except NoAnswerError as error:
+                broken = error
+                continue
+            if wire.answers(octets, query):
+                answer = Signed(*key, octets, self.now(), peer.name)
+                break
+            broken = NoAnswerError(Reason.SERVFAIL, MALFORMED(server=peer.name))
+        ttl = SIGNED_TTL
+        if answer is None:
+            answer, ttl = self._failed(*key, broken.reason, broken.detail), FAILED_TTL
+        if self._cache_size:
+            self._signed[key] = (self._monotonic() + ttl, answer)
+            if len(self._signed) > self._cache_size:
+                self._signed.popitem(last=False)
+        return answer
+
     @property
     def servers(self) -> int:
         """How many servers there are to ask."""
@@ -143,7 +189,12 @@ class LiveResolver:
     def knows(self, name: str, rdtype: str) -> bool:
         """Whether the answer is kept, or on its way: then nobody is asked for it. Both as answers spell them."""
         key = (name, rdtype)
-        return key in self._flights or self.cached(key) is not None
+        if key in self._flights or self.cached(key) is not None:
+            return True
+        if not rdtype.endswith(signed_type("")):
+            return False
+        key = (name, rdtype.removesuffix(signed_type("")))
+        return key in self._signing or (key in self._signed and self._monotonic() < self._signed[key][0])
 
     def now(self) -> str:
         """The time for answers. It is the same text for a second."""
@@ -158,9 +209,10 @@ class LiveResolver:
         for flight in self._flights.values():
             flight.cancel()
         self._flights.clear()
-        for task in self._tasks:
+        tasks = [*self._tasks, *self._signing.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -632,6 +684,13 @@ class Share:
             return _lost(key, self.budget)
         known = self._resolver.cached(key)
         return known or await self.budget.answer(self._resolver.ask(key, self)) or _lost(key, self.budget)
+
+    async def signed(self, name: str, rdtype: str) -> Signed | Failed:
+        """As `query`, with the signatures."""
+        lost = Failed(name, rdtype, Reason.TIMEOUT, self.budget.used_up)
+        if self.budget.spent:
+            return lost
+        return await self.budget.within(self._resolver.signed(name, rdtype)) or lost
 
     async def close(self) -> None:
         """The resolver is not this subject's to close."""

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from deliverability.model.codes import Code
 from deliverability.model.facts import Reason
-from deliverability.ports.base import DnsQuestion, Get, PortQuestion, Post, Probe
+from deliverability.ports.base import DnsQuestion, Get, PortQuestion, Post, Probe, SignedQuestion
 
 NOT_RECORDED = Code("not-recorded")
 IN_REHEARSAL = Code("rehearsal")
@@ -42,7 +42,7 @@ class Journal:
 
     def close(self) -> None:
         """From now on nobody is asked: what is not here was not recorded."""
-        self._closed = (DnsQuestion, Get, Post, Probe)
+        self._closed = (DnsQuestion, SignedQuestion, Get, Post, Probe)
         self._missing = (Reason.OFFLINE, NOT_RECORDED())
 
     def close_to_servers(self) -> None:

@@ -86,6 +86,11 @@ def is_plain(name: str) -> bool:
     return len(name) <= MAX_TEXT and _PLAIN.fullmatch(name) is not None
 
 
+def signed_type(rdtype: str) -> str:
+    """How a question for records with their signatures is kept apart from one for the records alone."""
+    return f"{rdtype}+RRSIG"
+
+
 def canonical(name: str) -> str:
     """The spelling under which a name is kept in answers, caches and recordings."""
     if is_plain(name):
@@ -133,6 +138,14 @@ def value_text(rdata: dns.rdata.Rdata) -> tuple[str, tuple[int, ...]]:
         numbers = " ".join(str(getattr(data, field)) for field in ("serial", "refresh", "retry", "expire", "minimum"))
         return f"{dns_name_text(getattr(data, 'mname'))} {dns_name_text(getattr(data, 'rname'))} {numbers}", ()  # noqa: B009
     return rdata.to_text(), ()
+
+
+class ZoneRecords(Struct):
+    """The records of one type at one name of a master file."""
+
+    values: tuple[str, ...]
+    ttl: int
+    string_octets: tuple[tuple[int, ...], ...]
 
 
 class Alias(Struct, frozen=True):

@@ -8,7 +8,19 @@ from msgspec import Struct
 
 from deliverability.model.codes import Code, Detail
 from deliverability.model.facts import Reason
-from deliverability.ports.base import Answer, DnsQuestion, Fetched, Get, Post, Probe, Probed, Resolver
+from deliverability.ports.base import (
+    Answer,
+    DnsQuestion,
+    Failed,
+    Fetched,
+    Get,
+    Post,
+    Probe,
+    Probed,
+    Resolver,
+    Signed,
+    SignedQuestion,
+)
 from deliverability.ports.names import canonical
 
 NOT_ASKED = Code("offline")
@@ -24,6 +36,10 @@ class Nobody(Struct, frozen=True):
     async def query(self, name: str, rdtype: str) -> Answer:
         """No look-up."""
         return DnsQuestion(canonical(name), rdtype.upper()).lost(self.reason, self.detail)
+
+    async def signed(self, name: str, rdtype: str) -> Signed | Failed:
+        """No look-up."""
+        return SignedQuestion(canonical(name), rdtype.upper()).lost(self.reason, self.detail)
 
     async def fetch(self, url: str, resolver: Resolver, *, redirects: int = 0) -> Fetched:
         """No file."""

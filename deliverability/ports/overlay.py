@@ -13,8 +13,9 @@ from msgspec.structs import replace
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
 from deliverability.model.facts import Reason
-from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver
+from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver, Signed, SignedQuestion, SigningResolver
 from deliverability.ports.names import CNAME_LOOP, CNAME_MANY, MAX_CHAIN, canonical, impossible, labels_of, octets_text
+from deliverability.ports.nobody import NOT_ASKED
 
 NO_PROPOSAL = Code("no-proposal", ("text",))
 NO_NAME = Code("no-dns-name", ("text",))
@@ -166,6 +167,12 @@ class OverlayResolver:
         if labels_of(name) is None:
             return impossible(name, rdtype)
         return await self._answer(canonical(name), rdtype.upper(), ())
+
+    async def signed(self, name: str, rdtype: str) -> Signed | Failed:
+        """What the base has signed: what is proposed nobody has signed yet."""
+        if isinstance(self._base, SigningResolver):
+            return await self._base.signed(name, rdtype)
+        return SignedQuestion(canonical(name), rdtype.upper()).lost(Reason.OFFLINE, NOT_ASKED())
 
     def reaches(self, name: str, answer: Answer) -> bool:
         """Whether a question for `name` may be answered otherwise than the base, or another overlay of it, does.

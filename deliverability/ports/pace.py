@@ -17,8 +17,9 @@ from weakref import WeakValueDictionary
 from msgspec import Struct, field
 
 from deliverability.model.facts import Reason
-from deliverability.ports.base import A, DnsQuestion, Failed, Get, PortQuestion, Post, Probe
+from deliverability.ports.base import A, DnsQuestion, Failed, Get, PortQuestion, Post, Probe, SignedQuestion
 from deliverability.ports.budget import Budget
+from deliverability.ports.names import signed_type
 
 OWN_RATE = 20.0
 """Questions a second toward one registered domain, once those of OWN_BURST are put."""
@@ -179,9 +180,10 @@ class Pace:
         """Held while a web or mail server is spoken to: one connection at a time."""
         return self._hosts.setdefault(name, asyncio.Lock())
 
-    def knows(self, question: DnsQuestion) -> bool:
+    def knows(self, question: DnsQuestion | SignedQuestion) -> bool:
         """Whether the answer costs no question."""
-        return self._known.knows(question.name, question.rdtype)
+        rdtype = question.rdtype if isinstance(question, DnsQuestion) else signed_type(question.rdtype)
+        return self._known.knows(question.name, rdtype)
 
 
 def _below_underscores(name: str) -> str:
@@ -199,7 +201,7 @@ class _Paced(Struct, frozen=True):
 
     async def ask(self, question: PortQuestion[A], below: Callable[[], Awaitable[A]]) -> A:
         """The answer of `below`, when it is this question's turn."""
-        if not isinstance(question, DnsQuestion):
+        if not isinstance(question, DnsQuestion | SignedQuestion):
             return await self._visit(question, below)
         if self.budget.spent or self.pace.knows(question):
             return await below()

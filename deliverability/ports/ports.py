@@ -16,6 +16,7 @@ from deliverability.ports.base import (
     Between,
     Clock,
     DnsQuestion,
+    Failed,
     Fetched,
     Get,
     HttpFetcher,
@@ -25,13 +26,16 @@ from deliverability.ports.base import (
     Probed,
     Resolver,
     SharedResolver,
+    Signed,
+    SignedQuestion,
+    SigningResolver,
     SmtpProber,
 )
 from deliverability.ports.budget import Budget
 from deliverability.ports.clock import FixedClock, SystemClock
 from deliverability.ports.journal import Journal
 from deliverability.ports.names import canonical
-from deliverability.ports.nobody import NO_DOMAIN, OFFLINE
+from deliverability.ports.nobody import NO_DOMAIN, NOT_ASKED, OFFLINE
 
 if TYPE_CHECKING:
     from deliverability.ports.overlay import Proposal
@@ -161,6 +165,16 @@ class _Layer(Struct, frozen=True):
         if isinstance(below, _Layer):
             return self.between.ask(question, lambda: below.answer(question, name))
         return self.between.ask(question, lambda: below.query(name, question.rdtype))
+
+    async def signed(self, name: str, rdtype: str) -> Signed | Failed:
+        question, below = SignedQuestion(canonical(name), rdtype.upper()), self.dns
+
+        async def ask() -> Signed | Failed:
+            if isinstance(below, SigningResolver):
+                return await below.signed(name, rdtype)
+            return question.lost(Reason.OFFLINE, NOT_ASKED())
+
+        return await self.between.ask(question, ask)
 
     async def fetch(self, url: str, resolver: Resolver, *, redirects: int = 0) -> Fetched:
         return await self.between.ask(Get(url), lambda: self.http.fetch(url, resolver, redirects=redirects))

@@ -29,6 +29,8 @@ from deliverability.ports.base import (
     Post,
     Probe,
     Probed,
+    Signed,
+    SignedQuestion,
 )
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.journal import Journal
@@ -58,6 +60,7 @@ def write_recording(path: Path, ports: Ports, made_by: str) -> None:
 
     """
     dns: dict[str, dict[str, Any]] = {}
+    signed: dict[str, dict[str, Any]] = {}
     pages: dict[str, Any] = {}
     posts: dict[str, Any] = {}
     hosts: dict[str, Any] = {}
@@ -65,6 +68,8 @@ def write_recording(path: Path, ports: Ports, made_by: str) -> None:
         match question:
             case DnsQuestion(name, rdtype):
                 dns.setdefault(name, {})[rdtype] = _to_json(answer)
+            case SignedQuestion(name, rdtype):
+                signed.setdefault(name, {})[rdtype] = _signed_to_json(answer)
             case Get(url):
                 pages[url] = _page_to_json(answer)
             case Post(url):
@@ -79,6 +84,7 @@ def write_recording(path: Path, ports: Ports, made_by: str) -> None:
         "sources": list(ports.sources),
         "asked": sorted(name for flag, name in _ASKED.items() if getattr(ports.permissions, flag)),
         "dns": dns,
+        "dnssec": signed,
         "http": pages,
         "http_post": posts,
         "smtp": hosts,
@@ -108,6 +114,9 @@ def replaying(path: Path) -> Ports:
         for name, entries in document["dns"].items():
             for rdtype, entry in entries.items():
                 journal.keep(DnsQuestion(name, rdtype), _from_json(name, rdtype, entry))
+        for name, entries in document.get("dnssec", {}).items():
+            for rdtype, entry in entries.items():
+                journal.keep(SignedQuestion(name, rdtype), _signed_from_json(name, rdtype, entry))
         for url, entry in document.get("http", {}).items():
             journal.keep(Get(url), _page_from_json(url, entry))
         for url, entry in document.get("http_post", {}).items():
@@ -241,6 +250,24 @@ def _from_json(name: str, rdtype: str, entry: dict[str, Any]) -> Answer:
     if octets and len(octets) != len(values):
         raise ValueError(f"{name} {rdtype}: string_octets does not match the values")
     return Found(name, rdtype, values, ttl, chain, octets, at, server, entry.get("authenticated") is True)
+
+
+def _signed_to_json(answer: Signed | Failed) -> dict[str, Any]:
+    if isinstance(answer, Failed):
+        return _to_json(answer)
+    octets = base64.b64encode(answer.octets).decode("ascii")
+    return {"at": answer.at, "octets": octets, "server": answer.server, "status": "signed"}
+
+
+def _signed_from_json(name: str, rdtype: str, entry: dict[str, Any]) -> Signed | Failed:
+    at, server = _text(entry["at"]), _text(entry["server"])
+    if entry["status"] == "failed":
+        return Failed(name, rdtype, Reason(entry["reason"]), decode_detail(entry["detail"]), at, server)
+    try:
+        octets = base64.b64decode(_text(entry["octets"]), validate=True)
+    except binascii.Error:
+        raise ValueError(f"{name} {rdtype}: the signed reply is not base64") from None
+    return Signed(name, rdtype, octets, at, server)
 
 
 def _why(value: object) -> Detail:

@@ -59,7 +59,14 @@ class Streams:
         self._tls: ssl.SSLContext | None = None
 
     async def exchange(self, server: Server, query: wire.Query) -> wire.Response:
-        """What the server says: over TCP where its transport is UDP.
+        """What the server says: over TCP where its transport is UDP. Raises NoAnswerError."""
+        reply = wire.reply(await self.octets(server, query), query)
+        if reply is None:
+            raise NoAnswerError(Reason.SERVFAIL, MALFORMED(server=str(server)))
+        return reply
+
+    async def octets(self, server: Server, query: wire.Query) -> bytes:
+        """The message that the server sends, unread.
 
         Where this machine lets us open no more files, wait for others to be closed. Raises NoAnswerError.
         """
@@ -92,17 +99,12 @@ class Streams:
             await self._http.close()
             self._http = None
 
-    async def _send(self, server: Server, query: wire.Query) -> wire.Response:
+    async def _send(self, server: Server, query: wire.Query) -> bytes:
         if server.transport == "https":
-            octets = await self._post(server, query.wire)
-        elif server.transport == "tls":
-            octets = await self._over_tls(server, query.wire)
-        else:
-            octets = await _over_tcp(server, query.wire)
-        reply = wire.reply(octets, query)
-        if reply is None:
-            raise NoAnswerError(Reason.SERVFAIL, MALFORMED(server=str(server)))
-        return reply
+            return await self._post(server, query.wire)
+        if server.transport == "tls":
+            return await self._over_tls(server, query.wire)
+        return await _over_tcp(server, query.wire)
 
     async def _over_tls(self, server: Server, message: bytes) -> bytes:
         """Ask over TLS (RFC 7858) on a connection that is free, else on a new one."""

@@ -30,7 +30,10 @@ _A, _NS, _CNAME, _SOA, _PTR, _MX, _TXT, _AAAA, _OPT = 1, 2, 5, 6, 12, 15, 16, 28
 _READ = {_A: "A", _NS: "NS", _CNAME: "CNAME", _SOA: "SOA", _PTR: "PTR", _MX: "MX", _TXT: "TXT", _AAAA: "AAAA"}
 _ASKED = {text: number for number, text in _READ.items()} | {"DS": 43, "TLSA": 52}
 _IN = 1
-_QR, _OPCODE, _AA, _TC, _RD, _RA, _AD, _RCODE = 0x8000, 0x7800, 0x0400, 0x0200, 0x0100, 0x0080, 0x0020, 0x000F
+_QR, _OPCODE, _AA, _TC, _RD, _RA, _AD, _CD, _RCODE = (
+    *(0x8000, 0x7800, 0x0400, 0x0200, 0x0100, 0x0080),
+    *(0x0020, 0x0010, 0x000F),
+)
 _HEADER = struct.Struct("!HHHHHH")  # id, flags, and how many questions, answers, authority and additional records
 _QUESTION = struct.Struct("!HH")  # type, class
 _RECORD = struct.Struct("!HHIH")  # type, class, TTL, length of what follows
@@ -38,6 +41,7 @@ _LENGTHS = [bytes((length,)) for length in range(MAX_LABEL + 1)]
 _TO_ASKED = b"\xc0\x0c"  # the pointer to the name in the question section
 _SOA_NUMBERS = struct.Struct("!IIIII")
 _EDNS = b"\0" + _RECORD.pack(_OPT, EDNS_PAYLOAD, 0, 0)
+_EDNS_DO = b"\0" + _RECORD.pack(_OPT, EDNS_PAYLOAD, 0x8000, 0)
 _MAX_POINTERS = 10  # in one name; writers need one
 _MAX_RECORDS = 500  # in one message
 _MAX_TTL = 0x7FFFFFFF  # seconds; more counts as 0, RFC 2181 section 8
@@ -102,7 +106,7 @@ class Response(Struct):
     errors: tuple[int, ...] = ()
 
 
-def query(labels: Labels, rdtype: str, *, edns: bool, ident: int | None = None) -> Query:
+def query(labels: Labels, rdtype: str, *, edns: bool, ident: int | None = None, signed: bool = False) -> Query:
     """Write a question for a recursive resolver.
 
     Args:
@@ -110,6 +114,7 @@ def query(labels: Labels, rdtype: str, *, edns: bool, ident: int | None = None) 
         rdtype: the type, upper case.
         edns: whether to offer EDNS (RFC 6891), and with it replies of EDNS_PAYLOAD octets.
         ident: its id, random where none is given.
+        signed: whether to ask for signatures (DO), and for them even where the resolver finds them wrong (CD).
 
     Raises:
         ValueError: there is no such type.
@@ -121,8 +126,20 @@ def query(labels: Labels, rdtype: str, *, edns: bool, ident: int | None = None) 
     name = b"".join([_LENGTHS[len(label)] + label for label in labels])
     asked = b"%b\0%b" % (name, _QUESTION.pack(kind, _IN))
     # AD asks a validating resolver to say whether the answer is authenticated (RFC 6840 section 5.7).
+    if signed:
+        header = _HEADER.pack(ident, _RD | _CD, 1, 0, 0, 1)
+        return Query(header + asked + _EDNS_DO, ident, asked, labels, kind)
     header = _HEADER.pack(ident, _RD | _AD, 1, 0, 0, 1 if edns else 0)
     return Query(header + asked + (_EDNS if edns else b""), ident, asked, labels, kind)
+
+
+def answers(wire: bytes, to: Query) -> bool:
+    """Whether octets are a response to a question: its id, the response bit, and the question itself, in any case."""
+    asked = wire[_HEADER.size : _HEADER.size + len(to.asked)]
+    if len(wire) < _HEADER.size or asked.lower() != to.asked.lower():
+        return False
+    ident, flags = struct.unpack_from("!HH", wire)
+    return bool(ident == to.ident and flags & _QR and not flags & _OPCODE)
 
 
 def _type_number(rdtype: str) -> int:

@@ -14,9 +14,10 @@ from deliverability._cache import cached
 from deliverability.model.codes import Code, Detail
 from deliverability.model.errors import AT_LINE, FILE_TOO_LARGE, InputError, file_error
 from deliverability.model.facts import Reason
-from deliverability.ports.base import Absent, Answer, Failed, Found
+from deliverability.ports.base import Absent, Answer, Failed, Found, Signed
 from deliverability.ports.names import (
     Alias,
+    ZoneRecords,
     canonical,
     chase,
     dns_name_text,
@@ -43,6 +44,7 @@ _LONE_OCTET = re.compile("[\udc80-\udcff]")
 
 ZONE_ABOVE = Code("zone-above", ("name",))
 ZONE_OUTSIDE = Code("zone-outside", ("name",))
+ZONE_UNCLEAR = Code("zone-unclear", ("name",))
 ZONE_DELEGATED = Code("zone-delegated", ("name",))
 DNAME_LONG = Code("dname-long", ("name",))
 ZONE_TWICE = Code("zone-twice", ("zone", "one", "other"))
@@ -55,16 +57,8 @@ class ZoneError(InputError):
     """A master file cannot be used."""
 
 
-class _Records(Struct):
-    """The records of one type at one name."""
-
-    values: tuple[str, ...]
-    ttl: int
-    string_octets: tuple[tuple[int, ...], ...]
-
-
 # name -> type -> records. Names without records of their own but with names below them have an empty mapping.
-_Nodes = dict[str, dict[str, _Records]]
+_Nodes = dict[str, dict[str, ZoneRecords]]
 
 
 class _File(Struct):
@@ -152,6 +146,31 @@ class ZoneResolver:
             return impossible(name, rdtype)
         return chase(canonical(name), rdtype.upper(), self._look_up)
 
+    async def signed(self, name: str, rdtype: str) -> Signed | Failed:
+        """The records of the zones with their signatures, and what proves that there are no others.
+
+        As a resolver would answer that does not validate. Where an answer leads through several zones, each gives its
+        part; what lies outside them all is Failed(offline).
+        """
+        if labels_of(name) is None:
+            return Failed(name, rdtype, Reason.NOT_FOUND)
+        asked, rdtype = canonical(name), rdtype.upper()
+        answer = chase(asked, rdtype, self._look_up)
+        if isinstance(answer, Failed):
+            return answer
+        # Loads dnspython, which most runs over zone files need only once to parse them.
+        from deliverability.ports.zonesigned import message
+
+        def zone_of(owner: str) -> tuple[str, _Nodes]:
+            above = _ancestors(owner)[1] if rdtype == "DS" and owner != "." else owner
+            apex = self._apex(above) or above
+            return apex, self._load(self._zones[apex])
+
+        octets = message((asked, *answer.chain), rdtype, answer, zone_of)
+        if octets is None:
+            return Failed(asked, rdtype, Reason.OFFLINE, ZONE_UNCLEAR(name=asked))
+        return Signed(asked, rdtype, octets, server=answer.server)
+
     async def close(self) -> None:
         """Nothing to release."""
 
@@ -207,7 +226,7 @@ class ZoneResolver:
         return Found(name, rdtype, records.values, records.ttl, string_octets=records.string_octets, server=server)
 
 
-def _redirected(name: str, rdtype: str, owner: str, dname: _Records, server: str) -> Alias | Failed:
+def _redirected(name: str, rdtype: str, owner: str, dname: ZoneRecords, server: str) -> Alias | Failed:
     """The CNAME that a DNAME at `owner` makes of a name below it (RFC 6672 section 2.2)."""
     prefix = name[: -len(owner)].removesuffix(".")
     target = dname.values[0]
@@ -217,7 +236,7 @@ def _redirected(name: str, rdtype: str, owner: str, dname: _Records, server: str
     return Alias(new, dname.ttl)
 
 
-def _negative_ttl(apex: dict[str, _Records]) -> int:
+def _negative_ttl(apex: dict[str, ZoneRecords]) -> int:
     """How long "there is none" may be kept: the lesser of the SOA's TTL and its MINIMUM (RFC 2308 section 5)."""
     soa = apex.get("SOA")
     return min(soa.ttl, int(soa.values[0].rsplit(" ", 1)[1])) if soa else 0
@@ -394,5 +413,5 @@ def _parse(zone_file: _File) -> _Nodes:
         texts = [value_text(rdata) for rdata in records]
         rdtype = dns.rdatatype.to_text(dns.rdatatype.RdataType.make(kind))
         octets = tuple(lengths for _, lengths in texts) if rdtype == "TXT" else ()
-        nodes[name][rdtype] = _Records(tuple(value for value, _ in texts), ttl, octets)
+        nodes[name][rdtype] = ZoneRecords(tuple(value for value, _ in texts), ttl, octets)
     return nodes

@@ -6,14 +6,16 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from msgspec import Struct
 
 from deliverability.model.codes import Code, Detail
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import Answer, Failed, Found, Resolver, unknown_from
-from deliverability.protocols.dnssec import ZoneSigning, zone_signing
+from deliverability.protocols.dnssec import Verdict, ZoneSigning, zone_signing
 from deliverability.protocols.mx import MAX_HOSTS, is_literal, mx_names
+from deliverability.protocols.protection import protection
 
 MAX_ERRORS = 20
 
@@ -51,19 +53,21 @@ class DaneHost(Struct, frozen=True):
         host: its name.
         name: name of the TLSA records.
         records: all of them.
-        zone: whether the host's zone is signed; None where the resolver validated the records itself.
+        zone: whether the host's zone is signed.
+        verdict: what the validation of the records comes to.
 
     """
 
     host: str
     name: str
     records: tuple[TlsaRecord, ...]
-    zone: ZoneSigning | None
+    zone: ZoneSigning
+    verdict: Verdict
 
     @property
     def signed(self) -> bool | Unknown:
         """DNSSEC protects the records; senders ignore them otherwise (RFC 7672 section 2.2)."""
-        return self.zone.signed if self.zone else True
+        return self.verdict.protects
 
     @property
     def errors(self) -> tuple[Detail, ...]:
@@ -89,8 +93,16 @@ class DaneDiscovery(Struct, frozen=True):
     answers: tuple[Answer, ...]
 
 
-async def discover_dane(domain: str, resolver: Resolver) -> DaneDiscovery:
-    """Find the TLSA records for mail to a domain (an A-label). Never raises for what DNS can hold."""
+async def discover_dane(domain: str, resolver: Resolver, now: datetime | None = None) -> DaneDiscovery:
+    """Find the TLSA records for mail to a domain (an A-label) and validate them. Never raises for what DNS can hold.
+
+    Args:
+        domain: the domain.
+        resolver: answers, and gives the signatures where it can.
+        now: the moment at which signatures must be valid; None: this one.
+
+    """
+    now = now or datetime.now(UTC)
     domain = domain.rstrip(".").lower()
     mx = await resolver.query(domain, "MX")
     if isinstance(mx, Failed):
@@ -100,7 +112,7 @@ async def discover_dane(domain: str, resolver: Resolver) -> DaneDiscovery:
     answers = await asyncio.gather(*(resolver.query(f"_25._tcp.{host}", "TLSA") for host in names))
     asked = list(zip(names, answers, strict=True))
     hosts = await asyncio.gather(
-        *(_host(host, answer, resolver) for host, answer in asked if isinstance(answer, Found))
+        *(_host(host, answer, resolver, now) for host, answer in asked if isinstance(answer, Found))
     )
     failed = next((answer for answer in answers if isinstance(answer, Failed)), None)
     return DaneDiscovery(
@@ -111,9 +123,10 @@ async def discover_dane(domain: str, resolver: Resolver) -> DaneDiscovery:
     )
 
 
-async def _host(host: str, answer: Found, resolver: Resolver) -> DaneHost:
-    zone = None if answer.authenticated else await zone_signing(host, resolver)
-    return DaneHost(host, f"_25._tcp.{host}", tuple(map(parse_tlsa, answer.values)), zone)
+async def _host(host: str, answer: Found, resolver: Resolver, now: datetime) -> DaneHost:
+    zone = await zone_signing(host, resolver)
+    verdict = await protection(answer.name, "TLSA", zone, resolver, now)
+    return DaneHost(host, answer.name, tuple(map(parse_tlsa, answer.values)), zone, verdict)
 
 
 def parse_tlsa(text: str) -> TlsaRecord:

@@ -1,15 +1,46 @@
-"""Whether a zone is signed with DNSSEC, as far as that shows without checking signatures (RFC 4035)."""
+"""What DNSSEC comes to (RFC 4033 section 5), and whether a zone is signed at all, which shows without any signature."""
 
 from __future__ import annotations
 
 import asyncio
+from enum import StrEnum
 
 from msgspec import Struct
 
-from deliverability.model.facts import Unknown
+from deliverability.model.codes import Code, Detail
+from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import Answer, Failed, Found, Resolver, unknown_from
 
+DELEGATED = Code("dnssec-no-ds", ("zone",))
+
 _MAX_ZONES = 4
+
+
+class State(StrEnum):
+    """What validation comes to."""
+
+    SECURE = "secure"
+    INSECURE = "insecure"
+    """There is no chain of trust: nothing is signed, or not in a way that anybody could check."""
+    BOGUS = "bogus"
+    """There should be a valid signature, and there is none: validating resolvers answer SERVFAIL."""
+    INDETERMINATE = "indeterminate"
+    """Something that decides it could not be asked for."""
+
+
+class Verdict(Struct, frozen=True):
+    """The state of an answer; why it is not secure, and of an indeterminate one how the question failed."""
+
+    state: State
+    why: Detail | None = None
+    reason: Reason | None = None
+
+    @property
+    def protects(self) -> bool | Unknown:
+        """Whether DNSSEC protects the answer."""
+        if self.state is State.INDETERMINATE:
+            return Unknown(self.reason or Reason.SERVFAIL, self.why)
+        return self.state is State.SECURE
 
 
 class ZoneSigning(Struct, frozen=True):
@@ -30,7 +61,7 @@ class ZoneSigning(Struct, frozen=True):
 async def zone_signing(name: str, resolver: Resolver) -> ZoneSigning:
     """Whether the zone of a name is signed: its apex, the closest name with a SOA record, has DS in the zone above.
 
-    Signatures are not checked. A resolver that validated the SOA answer (AD) proves as much by itself.
+    Signatures are not checked, and what a resolver says of its own checks (AD) counts for nothing.
     """
     labels = name.split(".")
     zones = [".".join(labels[start:]) for start in range(len(labels) - 1)][-_MAX_ZONES:] or [name]
@@ -40,7 +71,7 @@ async def zone_signing(name: str, resolver: Resolver) -> ZoneSigning:
     )
     answers = (*soas, *delegations)
     for soa, ds in zip(soas, delegations, strict=True):
-        if isinstance(ds, Found) or (isinstance(soa, Found) and soa.authenticated):
+        if isinstance(ds, Found):
             return ZoneSigning(True, (soa, ds), answers)
         if isinstance(soa, Failed):
             return ZoneSigning(unknown_from(soa), (soa, ds), answers)

@@ -80,6 +80,15 @@ async def test_without_a_message_keys_are_still_probed() -> None:
     assert value(gathered, "dkim.wildcard") is False
 
 
+async def test_a_weak_key_is_told_however_long_it_is() -> None:
+    known = "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
+    gathered = await run({KEY: GOOD, "google._domainkey.example.com": known}, selectors=("s1",))
+    healthy, weak = value(gathered, "dkim.keys")
+    assert (healthy["breakable"], healthy["weaknesses"], healthy["exponent"]) == ((), (), 65537)
+    assert [each.code for each in weak["breakable"]] == ["key-known"]
+    assert (weak["weaknesses"], weak["exponent"]) == ((), None)
+
+
 async def test_every_promised_field_is_stated_and_no_other() -> None:
     gathered = await run({KEY: GOOD, "google._domainkey.example.com": Reason.TIMEOUT}, sign(MESSAGE, rsa_key(1024)))
     for listed in ("dkim.signatures", "dkim.keys"):

@@ -22,8 +22,10 @@ from deliverability.ports.open import PortSettings, open_ports
 from deliverability.ports.ports import Permissions, Ports
 from deliverability.ports.static import StaticResolver
 from deliverability.ports.zone import ZoneResolver
+from deliverability.protocols import validation
 from deliverability.protocols.dane import TLSA_UNUSABLE
 from tests.protocols.test_dane import Validating
+from tests.signedzones import Plan, mail_world, moment
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 URL = "https://mta-sts.example.com/.well-known/mta-sts.txt"
@@ -52,14 +54,18 @@ def page(body: bytes = POLICY, status: int = 200, kind: str = "text/plain; chars
 
 
 async def of(
-    records: dict[tuple[str, str], Any] | Resolver, *, message: bytes | None = None, web: Web | None = None
+    records: dict[tuple[str, str], Any] | Resolver,
+    *,
+    message: bytes | None = None,
+    web: Web | None = None,
+    now: datetime = NOW,
 ) -> dict[str, Any]:
     resolver = StaticResolver(records) if isinstance(records, dict) else records
     parsed = read(message) if message is not None else None
     gathered = await gather(
         [envelope.audit, transport.audit],
         Subject("example.com"),
-        Ports(resolver, FixedClock(NOW), http=web or OFFLINE, permissions=Permissions(fetch=web is not None)),
+        Ports(resolver, FixedClock(now), http=web or OFFLINE, permissions=Permissions(fetch=web is not None)),
         parsed,
     )
     assert gathered.crashes == ()
@@ -220,15 +226,47 @@ DANE: dict[tuple[str, str], Any] = {
 async def test_tlsa_records_need_a_signed_zone() -> None:
     (host,) = (await of(DANE))["dane.hosts"]
     assert (host["host"], host["records"], host["signed"], host["errors"]) == ("mx.example.net", (TLSA,), False, ())
+    assert (host["state"], [each.code for each in host["why"]]) == ("insecure", ["dnssec-no-ds"])
     (host,) = (await of(DANE | {("example.net", "DS"): ["1 13 2 ab"]}))["dane.hosts"]
-    assert host["signed"] is True
+    assert isinstance(host["signed"], Unknown)  # nobody gives the signatures
     (host,) = (await of(DANE | {("example.net", "DS"): "servfail"}))["dane.hosts"]
     assert isinstance(host["signed"], Unknown)
 
 
-async def test_a_resolver_that_validated_the_answer_is_believed() -> None:
+async def test_a_resolver_that_says_it_validated_is_not_believed() -> None:
     (host,) = (await of(Validating(DANE)))["dane.hosts"]
-    assert host["signed"] is True
+    assert host["signed"] is False
+
+
+@pytest.mark.parametrize(
+    ("own", "host", "state", "validated"),
+    [
+        (Plan(), Plan(), "secure", [("MX", "secure"), ("TLSA", "secure")]),
+        (Plan(window=(-30, -10)), Plan(), "bogus", [("MX", "bogus"), ("TLSA", "secure")]),
+        (Plan(ds="unknown-algorithm"), Plan(), "insecure", [("MX", "insecure"), ("TLSA", "secure")]),
+        (Plan(), Plan(ds="wrong"), "secure", [("MX", "secure"), ("TLSA", "bogus")]),
+        (Plan(signed=False, ds="none"), Plan(signed=False, ds="none"), "insecure", []),
+    ],
+)
+async def test_what_is_signed_is_validated(
+    own: Plan, host: Plan, state: str, validated: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = mail_world(own, host=host)
+    monkeypatch.setattr(validation, "root_anchors", lambda: world.anchors)
+    facts = await of(world, now=moment())
+    assert facts["dnssec.state"] == state
+    assert [(each["type"], each["state"]) for each in facts["dnssec.validated"]] == validated
+    assert all(bool(each["why"]) == (each["state"] != "secure") for each in facts["dnssec.validated"])
+    if not validated:
+        assert world.asked == []
+
+
+async def test_a_chain_that_cannot_be_asked_for_is_open_and_said() -> None:
+    facts = await of({("example.com", "SOA"): SOA, ("example.com", "DS"): ["1 13 2 ab"]})
+    assert isinstance(facts["dnssec.state"], Unknown)
+    (listed,) = facts["dnssec.validated"]
+    assert isinstance(listed["state"], Unknown)
+    assert len(listed["why"]) == 1
 
 
 async def test_one_usable_record_is_enough() -> None:

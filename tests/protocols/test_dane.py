@@ -16,8 +16,10 @@ from deliverability import discover_dane, verify_dane
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import Answer, Found
 from deliverability.ports.static import StaticResolver
+from deliverability.protocols import validation
 from deliverability.protocols.dane import TLSA_ODD, TLSA_UNUSABLE, TLSA_USAGE, parse_tlsa
-from deliverability.protocols.dnssec import zone_signing
+from deliverability.protocols.dnssec import State, zone_signing
+from tests.signedzones import Plan, mail_world, moment
 
 SOA = ["ns.example.com h.example.com 1 2 3 4 5"]
 TLSA = "3 1 1 " + "ab" * 32
@@ -45,10 +47,16 @@ def certificate() -> tuple[bytes, bytes]:
 # --- from a program's view -----------------------------------------------------------------------------------------
 
 
-async def test_hosts_with_tlsa_records_in_a_signed_zone(certificate: tuple[bytes, bytes]) -> None:
+async def test_hosts_with_tlsa_records_in_a_signed_zone(
+    certificate: tuple[bytes, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
     der, spki = certificate
     record = f"3 1 1 {hashlib.sha256(spki).hexdigest()}"
-    found = await discover_dane("Example.COM.", StaticResolver(ZONE | {("_25._tcp.mx.example.net", "TLSA"): [record]}))
+    world = mail_world(
+        Plan(records=("@ MX 20 plain.example.net.",)), host=Plan(records=(f"_25._tcp.mx TLSA {record}",))
+    )
+    monkeypatch.setattr(validation, "root_anchors", lambda: world.anchors)
+    found = await discover_dane("Example.COM.", world, moment())
     assert (found.domain, found.unchecked) == ("example.com", ())
     assert not isinstance(found.hosts, Unknown)
     (host,) = found.hosts
@@ -88,10 +96,48 @@ class Validating(StaticResolver):
         return answer
 
 
-async def test_a_resolver_that_validated_the_answer_is_believed() -> None:
+async def test_a_resolver_that_says_it_validated_is_not_believed() -> None:
     found = await discover_dane("example.com", Validating(ZONE | {("example.net", "DS"): []}))
     assert not isinstance(found.hosts, Unknown)
-    assert [(host.signed, host.zone) for host in found.hosts] == [(True, None)]
+    assert [(host.signed, host.verdict.state) for host in found.hosts] == [(False, State.INSECURE)]
+
+
+async def test_without_signatures_at_hand_it_is_open_whether_they_protect() -> None:
+    found = await discover_dane("example.com", StaticResolver(ZONE))
+    assert not isinstance(found.hosts, Unknown)
+    assert [host.verdict.state for host in found.hosts] == [State.INDETERMINATE]
+    assert isinstance(found.hosts[0].signed, Unknown)
+
+
+@pytest.mark.parametrize(
+    ("host", "state"),
+    [
+        (Plan(), State.SECURE),
+        (Plan(deny="nsec3"), State.SECURE),
+        (Plan(ds="none"), State.INSECURE),
+        (Plan(signed=False, ds="none"), State.INSECURE),
+        (Plan(ds="unknown-algorithm"), State.INSECURE),
+        (Plan(ds="wrong"), State.BOGUS),
+        (Plan(window=(-30, -10)), State.BOGUS),
+        (Plan(corrupt=(("_25._tcp.mx", "TLSA"),)), State.BOGUS),
+        (Plan(strip=(("_25._tcp.mx", "TLSA"),)), State.BOGUS),
+    ],
+)
+async def test_tlsa_records_count_where_their_signatures_are_valid_from_the_root_on(
+    host: Plan, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = mail_world(Plan(), host=host)
+    monkeypatch.setattr(validation, "root_anchors", lambda: world.anchors)
+    found = await discover_dane("example.com", world, moment())
+    assert not isinstance(found.hosts, Unknown)
+    assert [(each.verdict.state, each.signed) for each in found.hosts] == [(state, state is State.SECURE)]
+
+
+async def test_nobody_asks_for_signatures_where_nothing_is_signed() -> None:
+    world = mail_world(Plan(signed=False, ds="none"), host=Plan(signed=False, ds="none"))
+    found = await discover_dane("example.com", world, moment())
+    assert not isinstance(found.hosts, Unknown)
+    assert world.asked == []
 
 
 # --- zones ---------------------------------------------------------------------------------------------------------
