@@ -12,13 +12,13 @@ from typing import Any, Literal, get_args, get_origin
 
 from msgspec import Struct
 
-from deliverability.auditors import catalogue
 from deliverability.cli import deliv
-from deliverability.cli.manual import manual
-from deliverability.config import Settings, meanings
-from deliverability.model.facts import FactSpec
-from deliverability.model.schema import fields_of
-from deliverability.runs.rules import load_rules
+from deliverability.console.settings import Settings, meanings
+from deliverability.core.facts.base import FactSpec
+from deliverability.core.model.schema import fields_of
+from deliverability.engine.auditors import catalogue
+from deliverability.engine.rules import load_rules
+from deliverability.site.command import manual
 
 ROOT = Path(__file__).resolve().parent.parent
 

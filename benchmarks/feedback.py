@@ -107,11 +107,11 @@ def ours(folder: Path, history_file: Path) -> dict[str, float]:
     """An intake of the folder."""
     import asyncio
 
-    from deliverability.history.observations import Observations
-    from deliverability.history.store import History
-    from deliverability.ports.nobody import OFFLINE
-    from deliverability.ports.ports import Ports
-    from deliverability.runs.intake import IntakePlan, take_in
+    from deliverability.core.net.ports import Ports
+    from deliverability.core.net.static import OFFLINE
+    from deliverability.core.store.observations import Observations
+    from deliverability.core.store.store import History
+    from deliverability.intake.run import IntakePlan, take_in
 
     history = History.open(f"sqlite:///{history_file}")
     store = Observations(history)
@@ -143,7 +143,7 @@ def child(which: str, folder: Path) -> dict[str, float] | None:
     with tempfile.TemporaryDirectory() as name:
         file = Path(name, "h.db")
         if which == "ours":
-            from deliverability.history.store import History
+            from deliverability.core.store.store import History
 
             History.open(f"sqlite:///{file}").close()  # makes its tables, as only the first run ever does
         command = [sys.executable, __file__, "--child", which, str(folder), str(file)]

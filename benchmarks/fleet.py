@@ -37,22 +37,24 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.lab import SEED, Kind, Lab  # noqa: E402
 from benchmarks.nameserver import Load, Serving, serving  # noqa: E402
-from deliverability.inputs import Subject  # noqa: E402
-from deliverability.judge.engine import Selection  # noqa: E402
-from deliverability.model.facts import Reason  # noqa: E402
-from deliverability.model.rules import RuleSet  # noqa: E402
-from deliverability.ports.base import Answer, DnsQuestion, Failed  # noqa: E402
-from deliverability.ports.dns import LiveResolver  # noqa: E402
-from deliverability.ports.journal import Journal  # noqa: E402
-from deliverability.ports.open import PortSettings, open_ports  # noqa: E402
-from deliverability.ports.ports import Ports  # noqa: E402
-from deliverability.ports.servers import parse_server  # noqa: E402
-from deliverability.runs.engine import gather_facts  # noqa: E402
-from deliverability.runs.fleet.judging import row_of  # noqa: E402
-from deliverability.runs.fleet.shards import Lines, compact, facts_line  # noqa: E402
-from deliverability.runs.rules import load_rules  # noqa: E402
-from deliverability.runs.saved import document_of  # noqa: E402
-from deliverability.runs.stream import collecting_seldom  # noqa: E402
+from deliverability.core.facts.base import Reason  # noqa: E402
+from deliverability.core.inputs import Subject  # noqa: E402
+from deliverability.core.model.rules import RuleSet  # noqa: E402
+from deliverability.core.net.base import Answer, DnsQuestion, Failed  # noqa: E402
+from deliverability.core.net.dns import LiveResolver  # noqa: E402
+from deliverability.core.net.journal import Journal  # noqa: E402
+from deliverability.core.net.open import PortSettings, open_ports  # noqa: E402
+from deliverability.core.net.ports import Ports  # noqa: E402
+from deliverability.core.net.servers import parse_server  # noqa: E402
+from deliverability.core.rules.judge import Selection  # noqa: E402
+from deliverability.engine.audit import (
+    document_of,
+    gather_facts,
+)
+from deliverability.engine.rules import load_rules  # noqa: E402
+from deliverability.engine.stream import collecting_seldom  # noqa: E402
+from deliverability.fleet.judging import row_of  # noqa: E402
+from deliverability.fleet.shards import Lines, compact, facts_line  # noqa: E402
 
 DELAY = 0.020
 THREADS = 32

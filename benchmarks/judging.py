@@ -25,18 +25,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from deliverability.auditors import catalogue  # noqa: E402
-from deliverability.inputs import Subject  # noqa: E402
-from deliverability.judge.engine import Selection  # noqa: E402
-from deliverability.model.report import Report  # noqa: E402
-from deliverability.model.rules import RuleSet, Severity  # noqa: E402
-from deliverability.ports.ports import Ports  # noqa: E402
-from deliverability.ports.zone import ZoneResolver  # noqa: E402
-from deliverability.render.formats import PRINTED, WriterOptions  # noqa: E402
-from deliverability.runs.engine import Extras, full_report, gather_facts, judge_facts, make_report  # noqa: E402
-from deliverability.runs.rules import load_rules  # noqa: E402
-from deliverability.view.report import ReportView  # noqa: E402
-from deliverability.words.speaker import Speaker  # noqa: E402
+from deliverability.core.inputs import Subject  # noqa: E402
+from deliverability.core.model.report import Report  # noqa: E402
+from deliverability.core.model.rules import RuleSet, Severity  # noqa: E402
+from deliverability.core.net.ports import Ports  # noqa: E402
+from deliverability.core.net.zone import ZoneResolver  # noqa: E402
+from deliverability.core.report.formats.table import PRINTED, WriterOptions  # noqa: E402
+from deliverability.core.report.report import ReportView  # noqa: E402
+from deliverability.core.rules.judge import Selection  # noqa: E402
+from deliverability.core.words.speaker import Speaker  # noqa: E402
+from deliverability.engine.audit import Extras, full_report, gather_facts, judge_facts, make_report  # noqa: E402
+from deliverability.engine.auditors import catalogue  # noqa: E402
+from deliverability.engine.rules import load_rules  # noqa: E402
 from tests.corpus import corpus_root  # noqa: E402
 
 SHARE, OCTETS = 0.25, 60_000

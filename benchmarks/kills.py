@@ -28,8 +28,8 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.lab import SEED, Kind, Lab  # noqa: E402
 from benchmarks.nameserver import serving  # noqa: E402
-from deliverability.model.errors import InputError  # noqa: E402
-from deliverability.runs.fleet.run import fleet_status  # noqa: E402
+from deliverability.core.errors import InputError  # noqa: E402
+from deliverability.fleet.run import fleet_status  # noqa: E402
 
 
 class Command:

@@ -30,9 +30,9 @@ from msgspec import Struct, to_builtins
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from deliverability.model.facts import Reason
-from deliverability.ports.base import Absent, Answer, Failed, Found
-from deliverability.ports.names import Alias, canonical, chase, impossible, labels_of
+from deliverability.core.facts.base import Reason
+from deliverability.core.net.base import Absent, Answer, Failed, Found
+from deliverability.core.net.names import Alias, canonical, chase, impossible, labels_of
 
 DOMAINS = 50_000
 MOST = 1 << 24

@@ -157,18 +157,18 @@ async def run_dkimpy(path: Path, record: str) -> None:
 
 
 async def run_verify(path: Path, record: str) -> None:
-    from deliverability.ports.static import StaticResolver
-    from deliverability.protocols.dkim.verify import verify_dkim
+    from deliverability.core.net.static import StaticResolver
+    from deliverability.core.protocols.dkim.verify import verify_dkim
 
     (found,) = await verify_dkim(octets(path), StaticResolver({(KEY_NAME, "TXT"): [record]}))
     assert found.result == "pass", found.details
 
 
 async def run_audit(path: Path, record: str) -> None:
-    from deliverability.inputs import Sample, Subject
-    from deliverability.ports.ports import Ports
-    from deliverability.ports.static import StaticResolver
-    from deliverability.runs.engine import gather_facts
+    from deliverability.core.inputs import Sample, Subject
+    from deliverability.core.net.ports import Ports
+    from deliverability.core.net.static import StaticResolver
+    from deliverability.engine.audit import gather_facts
 
     dns = StaticResolver({(KEY_NAME, "TXT"): [record]} if record else {})
     job = Subject("example.com", Sample("message.eml", path=path))

@@ -30,8 +30,8 @@ from msgspec import Struct
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from deliverability.model.facts import Reason
-from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver
+from deliverability.core.facts.base import Reason
+from deliverability.core.net.base import Absent, Answer, Failed, Found, Resolver
 
 _MOST_REMEMBERED = 200_000
 _PLAIN_PAYLOAD = 512  # octets, without EDNS

@@ -24,21 +24,21 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.nameserver import serving  # noqa: E402
-from deliverability.auditors import catalogue  # noqa: E402
-from deliverability.inputs import Subject  # noqa: E402
-from deliverability.judge.engine import Selection  # noqa: E402
-from deliverability.model.facts import FactSet, records_of  # noqa: E402
-from deliverability.model.rules import RuleSet, Severity  # noqa: E402
-from deliverability.model.spf import SpfTree, spf_tree  # noqa: E402
-from deliverability.ports.dns import LiveResolver  # noqa: E402
-from deliverability.ports.ports import Ports  # noqa: E402
-from deliverability.ports.servers import parse_server  # noqa: E402
-from deliverability.ports.zone import ZoneResolver  # noqa: E402
-from deliverability.render.formats import PRINTED, WriterOptions  # noqa: E402
-from deliverability.runs.engine import Extras, gather_facts, report_on  # noqa: E402
-from deliverability.runs.rules import load_rules  # noqa: E402
-from deliverability.view.report import ReportView  # noqa: E402
-from deliverability.words.speaker import Speaker  # noqa: E402
+from deliverability.core.facts.base import FactSet, records_of  # noqa: E402
+from deliverability.core.inputs import Subject  # noqa: E402
+from deliverability.core.model.rules import RuleSet, Severity  # noqa: E402
+from deliverability.core.model.spf import SpfTree, spf_tree  # noqa: E402
+from deliverability.core.net.dns import LiveResolver  # noqa: E402
+from deliverability.core.net.ports import Ports  # noqa: E402
+from deliverability.core.net.servers import parse_server  # noqa: E402
+from deliverability.core.net.zone import ZoneResolver  # noqa: E402
+from deliverability.core.report.formats.table import PRINTED, WriterOptions  # noqa: E402
+from deliverability.core.report.report import ReportView  # noqa: E402
+from deliverability.core.rules.judge import Selection  # noqa: E402
+from deliverability.core.words.speaker import Speaker  # noqa: E402
+from deliverability.engine.audit import Extras, gather_facts, report_on  # noqa: E402
+from deliverability.engine.auditors import catalogue  # noqa: E402
+from deliverability.engine.rules import load_rules  # noqa: E402
 from tests.corpus import corpus_root  # noqa: E402
 
 DELAY = 0.020

@@ -31,17 +31,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.lab import Kind, Lab
 from benchmarks.nameserver import serving
-from deliverability.auditors.base import _Listening
-from deliverability.inputs import Subject
-from deliverability.model.facts import Reason, Unknown
-from deliverability.ports.base import Answer, Failed
-from deliverability.ports.dns import LiveResolver
-from deliverability.ports.names import labels_of
-from deliverability.ports.ports import Ports
-from deliverability.ports.servers import parse_server
-from deliverability.ports.wire import query
-from deliverability.runs.engine import Audited, gather_facts
-from deliverability.runs.stream import collecting_seldom, stream
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.inputs import Subject
+from deliverability.core.net.base import Answer, Failed
+from deliverability.core.net.dns import LiveResolver
+from deliverability.core.net.names import labels_of
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.servers import parse_server
+from deliverability.core.net.wire import query
+from deliverability.engine.audit import Audited, gather_facts
+from deliverability.engine.base import _Listening
+from deliverability.engine.stream import collecting_seldom, stream
 
 ROUNDS = 5
 EVERY = 20

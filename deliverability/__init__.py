@@ -16,26 +16,26 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from deliverability.inputs import Subject
-    from deliverability.judge.files import RuleError
-    from deliverability.model.errors import InputError
-    from deliverability.model.report import Report
-    from deliverability.ports.open import PortSettings, open_ports
-    from deliverability.ports.ports import Permissions, Ports
-    from deliverability.ports.static import StaticResolver
-    from deliverability.protocols.bimi.discover import BimiDiscovery, discover_bimi
-    from deliverability.protocols.dane import DaneDiscovery, discover_dane, verify_dane
-    from deliverability.protocols.dkim.arc import ArcResult, verify_arc
-    from deliverability.protocols.dkim.verify import DkimResult, verify_dkim
-    from deliverability.protocols.dmarc.discover import Discovery, discover_dmarc
-    from deliverability.protocols.dmarc.evaluate import DmarcEvaluation, evaluate_dmarc
-    from deliverability.protocols.dnsbl.ask import ListAnswers, ask_list
-    from deliverability.protocols.mta_sts import MtaStsDiscovery, discover_mta_sts
-    from deliverability.protocols.spf.evaluate import SpfEvaluation, evaluate_spf
-    from deliverability.protocols.tls_rpt import TlsRptDiscovery, discover_tls_rpt
-    from deliverability.render.json import render_json
-    from deliverability.runs.engine import audit
-    from deliverability.runs.rules import load_rules
+    from deliverability.core.errors import InputError
+    from deliverability.core.inputs import Subject
+    from deliverability.core.model.report import Report
+    from deliverability.core.net.open import PortSettings, open_ports
+    from deliverability.core.net.ports import Permissions, Ports
+    from deliverability.core.net.static import StaticResolver
+    from deliverability.core.protocols.bimi import BimiDiscovery, discover_bimi
+    from deliverability.core.protocols.dane import DaneDiscovery, discover_dane, verify_dane
+    from deliverability.core.protocols.dkim.arc import ArcResult, verify_arc
+    from deliverability.core.protocols.dkim.verify import DkimResult, verify_dkim
+    from deliverability.core.protocols.dmarc.discover import Discovery, discover_dmarc
+    from deliverability.core.protocols.dmarc.evaluate import DmarcEvaluation, evaluate_dmarc
+    from deliverability.core.protocols.dnsbl import ListAnswers, ask_list
+    from deliverability.core.protocols.mta_sts import MtaStsDiscovery, discover_mta_sts
+    from deliverability.core.protocols.spf.evaluate import SpfEvaluation, evaluate_spf
+    from deliverability.core.protocols.tls_rpt import TlsRptDiscovery, discover_tls_rpt
+    from deliverability.core.report.formats.json import render_json
+    from deliverability.core.rules.problems import RuleError
+    from deliverability.engine.audit import audit
+    from deliverability.engine.rules import load_rules
 
 _HOME = {
     "audit": "runs.engine",

@@ -24,8 +24,8 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
-from deliverability.ports.base import Absent, Failed, Found, Resolver
-from deliverability.ports.servers import Server
+from deliverability.core.net.base import Absent, Failed, Found, Resolver
+from deliverability.core.net.servers import Server
 
 Reply = Callable[[dns.message.Message, dns.message.Message, str], list[bytes]]
 """What a server of its own kind sends: of the question, the honest answer, and the transport (udp, tcp or https)."""

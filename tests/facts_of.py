@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from deliverability.auditors.base import Auditor, Context, auditor, gather
-from deliverability.inputs import Subject
-from deliverability.mail.reader import Message
-from deliverability.model.codec import decode
-from deliverability.model.facts import FactSet, FactSpec, FactType
-from deliverability.ports.base import Resolver
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.ports import Ports
+from deliverability.core.codec import decode
+from deliverability.core.facts.base import FactSet, FactSpec, FactType
+from deliverability.core.inputs import Subject
+from deliverability.core.mail.reader import Message
+from deliverability.core.net.base import Resolver
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.ports import Ports
+from deliverability.engine.base import Auditor, Context, auditor, gather
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 

@@ -11,14 +11,15 @@ import zlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from deliverability.auditors import attachments, images, pdf, weight
-from deliverability.auditors import format as form
-from deliverability.auditors.base import gather
-from deliverability.inputs import Sample, Subject
-from deliverability.mail.reader import read
-from deliverability.model.facts import FactSet, Value
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.ports import Ports
+from deliverability.core.facts.base import FactSet, Value
+from deliverability.core.inputs import Sample, Subject
+from deliverability.core.mail.reader import read
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.ports import Ports
+from deliverability.engine.auditors import attachments, images, weight
+from deliverability.engine.auditors import attachments as pdf
+from deliverability.engine.auditors import format as form
+from deliverability.engine.base import gather
 from tests.auditors.test_message import DeadResolver
 
 AUDITORS = (form.audit, attachments.audit, weight.audit, images.audit, pdf.audit)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from deliverability.judge import plan
-from deliverability.judge.answer import answer
-from deliverability.model.answer import (
+from deliverability.core.codes import ASKED, Input, needs
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.model.answer import (
     Assumed,
     Because,
     Chip,
@@ -25,10 +25,10 @@ from deliverability.model.answer import (
     Unanswered,
     Waits,
 )
-from deliverability.model.codes import ASKED, Input, needs
-from deliverability.model.facts import Reason, Unknown
-from deliverability.model.report import Care, FactChange, RecordEdit, Report, VerdictKind
-from deliverability.model.rules import Effect, Place, RuleSet, Scope, Severity
+from deliverability.core.model.report import Care, FactChange, RecordEdit, Report, VerdictKind
+from deliverability.core.model.rules import Effect, Place, RuleSet, Scope, Severity
+from deliverability.core.rules import plan
+from deliverability.core.rules.answering import answer
 from tests.fixtures_report import RULES
 
 _OLD = "v=spf1 a mx include:_spf.mailer.example include:_spf.crm.example include:_spf.oldvendor.example ?all"

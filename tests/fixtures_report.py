@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from deliverability.model.codes import ASKED, Input, needs
-from deliverability.model.facts import (
+from deliverability.core.codes import ASKED, Input, needs
+from deliverability.core.facts.base import (
     Catalogue,
     Evidence,
     EvidenceKind,
@@ -19,7 +19,7 @@ from deliverability.model.facts import (
     Unknown,
     Value,
 )
-from deliverability.model.report import (
+from deliverability.core.model.report import (
     SCHEMA_VERSION,
     Assessment,
     Care,
@@ -38,7 +38,7 @@ from deliverability.model.report import (
     Verdict,
     VerdictKind,
 )
-from deliverability.model.rules import (
+from deliverability.core.model.rules import (
     Compare,
     Confidence,
     Effect,
@@ -56,8 +56,8 @@ from deliverability.model.rules import (
     Statement,
     Texts,
 )
-from deliverability.model.spf import SpfStatus, SpfTerm, SpfTree, plain
-from deliverability.words.speaker import Speaker
+from deliverability.core.model.spf import SpfStatus, SpfTerm, SpfTree, plain
+from deliverability.core.words.speaker import Speaker
 
 CATALOGUE: Catalogue = {
     spec.path: spec

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from msgspec import Struct
 
-from deliverability.feedback.imap import ImapAccess
+from deliverability.intake.imap import ImapAccess
 
 USER, PASSWORD = "dmarc@example.com", "s3cret påss"
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from deliverability._yamlstrict import read
-from deliverability.model.rules import RuleSet
-from deliverability.runs.rules import load_rules
+from deliverability.core.model.rules import RuleSet
+from deliverability.core.yaml import read
+from deliverability.engine.rules import load_rules
 from tests import TESTS
 
 DATA: dict[str, Any] = read((TESTS / "receivers.yaml").read_text("utf-8")).data

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from deliverability.history.facets import read_facets
-from deliverability.history.key import OCTETS, key_file
-from deliverability.history.store import History
-from deliverability.history.tables import (
+from deliverability.core.store.facets import OCTETS, key_file, read_facets
+from deliverability.core.store.store import History
+from deliverability.core.store.tables import (
     obs_causes,
     obs_days,
     obs_events,

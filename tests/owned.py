@@ -8,15 +8,15 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from deliverability.inputs import Sample, Subject
-from deliverability.judge.engine import Selection
-from deliverability.model.facts import Value
-from deliverability.model.report import Outcome, Report
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.open import PortSettings, open_ports
-from deliverability.ports.zone import ZoneResolver
-from deliverability.runs.engine import Extras, full_report, gather_facts
-from deliverability.runs.rules import load_rules
+from deliverability.core.facts.base import Value
+from deliverability.core.inputs import Sample, Subject
+from deliverability.core.model.report import Outcome, Report
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.open import PortSettings, open_ports
+from deliverability.core.net.zone import ZoneResolver
+from deliverability.core.rules.judge import Selection
+from deliverability.engine.audit import Extras, full_report, gather_facts
+from deliverability.engine.rules import load_rules
 from tests.speaking import shipped, written
 
 RULES = load_rules()

@@ -10,9 +10,14 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from deliverability.auditors.recorded import meaning, read_recorded
-from deliverability.mail.reader import Message, read
-from deliverability.mail.received import client_ip_of, is_internal, parse_authentication_results, parse_received_spf
+from deliverability.core.mail.reader import Message, read
+from deliverability.core.mail.received import (
+    client_ip_of,
+    is_internal,
+    parse_authentication_results,
+    parse_received_spf,
+)
+from deliverability.engine.auditors.recorded import meaning, read_recorded
 from tests import TESTS
 
 SAMPLES = TESTS / "mails" / "recorded"

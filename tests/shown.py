@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from deliverability.model.codes import VERBATIM
-from deliverability.model.facts import Reason, Unknown, Waiver
-from deliverability.model.report import (
+from deliverability.core.codes import VERBATIM
+from deliverability.core.facts.base import Reason, Unknown, Waiver
+from deliverability.core.model.report import (
     Care,
     FactChange,
     Gain,

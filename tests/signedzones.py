@@ -33,10 +33,10 @@ from dns.dnssectypes import Algorithm
 from dns.rdatatype import CNAME, DNAME, DNSKEY, DS, NS, NSEC, NSEC3, RRSIG, SOA, RdataType
 from dns.rdtypes.util import Bitmap
 
-from deliverability.model.codes import VERBATIM
-from deliverability.model.facts import Reason
-from deliverability.ports.base import Absent, Answer, Failed, Found, Signed
-from deliverability.ports.names import canonical, dns_name_text, value_text
+from deliverability.core.codes import VERBATIM
+from deliverability.core.facts.base import Reason
+from deliverability.core.net.base import Absent, Answer, Failed, Found, Signed
+from deliverability.core.net.names import canonical, dns_name_text, value_text
 
 DAY = 86400
 STARTED = int(time.time())

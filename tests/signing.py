@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from dkim.canonicalization import Relaxed
 
-from deliverability.model.codes import VERBATIM
-from deliverability.model.facts import Reason
-from deliverability.ports.base import Absent, Answer, Failed, Found
+from deliverability.core.codes import VERBATIM
+from deliverability.core.facts.base import Reason
+from deliverability.core.net.base import Absent, Answer, Failed, Found
 
 Rule = str | Sequence[str] | Reason
 

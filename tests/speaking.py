@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from deliverability.auditors import catalogue
-from deliverability.judge.files import load_guide
-from deliverability.model.codes import Detail
-from deliverability.model.report import Report
-from deliverability.model.rules import Severity
-from deliverability.render.formats import PRINTED, WriterOptions
-from deliverability.runs.rules import load_rules, rule_folders
-from deliverability.view.report import ReportView
-from deliverability.words.details import detail_words
-from deliverability.words.phrases import phrases
-from deliverability.words.speaker import Speaker
+from deliverability.core.codes import Detail
+from deliverability.core.model.report import Report
+from deliverability.core.model.rules import Severity
+from deliverability.core.phrases import detail_words, phrases
+from deliverability.core.report.formats.table import PRINTED, WriterOptions
+from deliverability.core.report.report import ReportView
+from deliverability.core.rules.problems import load_guide
+from deliverability.core.words.speaker import Speaker
+from deliverability.engine.auditors import catalogue
+from deliverability.engine.rules import load_rules, rule_folders
 
 
 @cache

@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 
 import deliverability
-from deliverability import _cache
-from deliverability.judge.files import RuleError, load_guide, read_guide
-from deliverability.model.placeholders import LANGUAGES
-from deliverability.runs.rules import load_rules, read_rules, rule_folders
-from deliverability.words.glossary import load_glossary
-from deliverability.words.phrases import help_words, phrases
+from deliverability.core import cache as _cache
+from deliverability.core.phrases import LANGUAGES, help_words, phrases
+from deliverability.core.rules.problems import RuleError, load_guide, read_guide
+from deliverability.core.words.glossary import load_glossary
+from deliverability.engine.rules import load_rules, read_rules, rule_folders
 from tests.cli.test_cli import Deliv, deliv  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.long
@@ -117,7 +116,7 @@ def test_the_check_of_rules_reads_them_whatever_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     load_rules()
-    monkeypatch.setattr("deliverability.runs.rules.cached", lambda *_: pytest.fail("it was asked of the cache"))
+    monkeypatch.setattr("deliverability.engine.rules.cached", lambda *_: pytest.fail("it was asked of the cache"))
     assert deliv("rules", "--check").code == 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deliverability._charrefs import unescape
+from deliverability.core.mail.html.markup import unescape
 
 
 @pytest.mark.parametrize(

@@ -11,21 +11,21 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from msgspec.structs import replace
 
-from deliverability.inputs import Sample, Subject
-from deliverability.judge.engine import Selection
-from deliverability.model.answer import Because
-from deliverability.model.codes import Input
-from deliverability.model.facts import Purpose
-from deliverability.model.report import Report, Requirements, Verdict, VerdictKind
-from deliverability.model.rules import Effect
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.open import PortSettings, open_ports
-from deliverability.ports.static import StaticResolver
-from deliverability.runs.engine import audit, gather_facts, make_report
-from deliverability.runs.rules import load_rules
-from deliverability.view.findings import effect_words
-from deliverability.view.report import ReportView
-from deliverability.words.phrases import phrases
+from deliverability.core.codes import Input
+from deliverability.core.facts.base import Purpose
+from deliverability.core.inputs import Sample, Subject
+from deliverability.core.model.answer import Because
+from deliverability.core.model.report import Report, Requirements, Verdict, VerdictKind
+from deliverability.core.model.rules import Effect
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.open import PortSettings, open_ports
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.phrases import phrases
+from deliverability.core.report.findings import effect_words
+from deliverability.core.report.report import ReportView
+from deliverability.core.rules.judge import Selection
+from deliverability.engine.audit import audit, gather_facts, make_report
+from deliverability.engine.rules import load_rules
 from tests import TESTS
 from tests.signing import published
 from tests.speaking import shipped

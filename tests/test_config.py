@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.config import (
+from deliverability.console.settings import (
     MAX_OCTETS,
     ConfigError,
     DomainSettings,
@@ -19,7 +19,7 @@ from deliverability.config import (
     load,
     schema,
 )
-from deliverability.model.observed import SourceOwner, SourceWord
+from deliverability.core.model.observed import SourceOwner, SourceWord
 
 
 @pytest.fixture

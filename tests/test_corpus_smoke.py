@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.inputs import Sample, Subject
-from deliverability.judge.engine import Selection
-from deliverability.model.report import Report
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.nobody import OFFLINE
-from deliverability.ports.open import PortSettings, open_ports
-from deliverability.ports.ports import Ports
-from deliverability.render.json import JsonWriter
-from deliverability.runs.engine import gather_facts, make_report
-from deliverability.runs.rules import load_rules
+from deliverability.core.inputs import Sample, Subject
+from deliverability.core.model.report import Report
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.open import PortSettings, open_ports
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.static import OFFLINE
+from deliverability.core.report.formats.json import JsonWriter
+from deliverability.core.rules.judge import Selection
+from deliverability.engine.audit import gather_facts, make_report
+from deliverability.engine.rules import load_rules
 from tests.corpus import corpus, corpus_root
 from tests.speaking import shipped, written
 

@@ -18,21 +18,21 @@ import pytest
 from click.testing import CliRunner
 from msgspec import Struct
 
-import deliverability.auditors
+import deliverability.engine.auditors
 import deliverability.protocols
 import deliverability.render
-from deliverability.auditors import AUDITORS
-from deliverability.auditors.base import Auditor, gather
 from deliverability.cli import COMMANDS
-from deliverability.config import Settings
-from deliverability.inputs import Sample, Subject
-from deliverability.mail.reader import read
-from deliverability.model.facts import Unknown
-from deliverability.ports.clock import SystemClock
-from deliverability.ports.ports import Ports
-from deliverability.ports.static import StaticResolver
-from deliverability.render.formats import FORMATS, WriterOptions
-from deliverability.view.report import ReportView
+from deliverability.console.settings import Settings
+from deliverability.core.facts.base import Unknown
+from deliverability.core.inputs import Sample, Subject
+from deliverability.core.mail.reader import read
+from deliverability.core.net.clock import SystemClock
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.report.formats.table import FORMATS, WriterOptions
+from deliverability.core.report.report import ReportView
+from deliverability.engine.auditors import AUDITORS
+from deliverability.engine.base import Auditor, gather
 from tests import ROOT
 from tests.fixtures_report import make_report, speaker
 
@@ -147,11 +147,11 @@ def test_every_setting_is_documented(key: str) -> None:
 
 def test_every_auditor_is_registered_and_named_as_its_module() -> None:
     """A module that holds none is one that auditors share."""
-    modules = [found.name for found in pkgutil.iter_modules(deliverability.auditors.__path__)]
+    modules = [found.name for found in pkgutil.iter_modules(deliverability.engine.auditors.__path__)]
     held = {
         name: [
             each.name
-            for each in vars(importlib.import_module(f"deliverability.auditors.{name}")).values()
+            for each in vars(importlib.import_module(f"deliverability.engine.auditors.{name}")).values()
             if isinstance(each, Auditor)
         ]
         for name in modules

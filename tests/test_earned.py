@@ -16,23 +16,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from deliverability.auditors import catalogue
 from deliverability.cli import main
-from deliverability.inputs import Sample, Subject
-from deliverability.judge.engine import Selection, judge
-from deliverability.judge.gate import gate_of
-from deliverability.judge.grade import assess
-from deliverability.model.answer import GuideState, TileState
-from deliverability.model.facts import Fact, FactSet, Reason, Unknown, Value, number_of
-from deliverability.model.gate import GateKind
-from deliverability.model.report import FINE, GRADES, Finding, Outcome, Report
-from deliverability.model.rules import Severity
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.open import PortSettings, open_ports
-from deliverability.runs.engine import Audited, gather_facts, make_report
-from deliverability.runs.exit import exit_code
-from deliverability.runs.rules import load_rules
-from deliverability.view.report import ReportView
+from deliverability.core.facts.base import Fact, FactSet, Reason, Unknown, Value, number_of
+from deliverability.core.inputs import Sample, Subject
+from deliverability.core.model.answer import GuideState, TileState
+from deliverability.core.model.report import FINE, GRADES, Finding, GateKind, Outcome, Report
+from deliverability.core.model.rules import Severity
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.open import PortSettings, open_ports
+from deliverability.core.report.report import ReportView
+from deliverability.core.rules.gate import gate_of
+from deliverability.core.rules.grade import assess
+from deliverability.core.rules.judge import Selection, judge
+from deliverability.engine.audit import Audited, gather_facts, make_report
+from deliverability.engine.auditors import catalogue
+from deliverability.engine.rules import exit_code, load_rules
 from tests import TESTS, traffic
 from tests import test_known_senders as known
 from tests.speaking import shipped

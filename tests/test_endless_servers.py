@@ -13,22 +13,23 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.config import EmailSettings, WebhookSettings
-from deliverability.feedback import imap as mailbox
-from deliverability.feedback.imap import ImapAccess, ImapError, ImapFolder
-from deliverability.model.facts import Reason
-from deliverability.notify import mail, webhook
-from deliverability.notify.mail import SmtpChannel
-from deliverability.notify.outbox import Attempt, Channel, Notification, Outbox
-from deliverability.notify.webhook import WebhookChannel
-from deliverability.ports.base import Failed, NoMailHost, NoPage
-from deliverability.ports.clock import SystemClock
-from deliverability.ports.dns import LiveResolver
-from deliverability.ports.exchange import Exchange, ExchangeError, LineReader
-from deliverability.ports.http import WebFetcher
-from deliverability.ports.servers import Server
-from deliverability.ports.smtp import LiveProber
-from deliverability.ports.static import StaticResolver
+from deliverability.console.settings import EmailSettings, WebhookSettings
+from deliverability.core.facts.base import Reason
+from deliverability.core.net.base import Failed, NoMailHost, NoPage
+from deliverability.core.net.clock import SystemClock
+from deliverability.core.net.dns import LiveResolver
+from deliverability.core.net.exchange import Exchange, ExchangeError, LineReader
+from deliverability.core.net.http import WebFetcher
+from deliverability.core.net.servers import Server
+from deliverability.core.net.smtp import LiveProber
+from deliverability.core.net.static import StaticResolver
+from deliverability.intake import imap as mailbox
+from deliverability.intake.imap import ImapAccess, ImapError, ImapFolder
+from deliverability.weekly.notify import machines as webhook
+from deliverability.weekly.notify import mail
+from deliverability.weekly.notify.machines import WebhookChannel
+from deliverability.weekly.notify.mail import SmtpChannel
+from deliverability.weekly.notify.outbox import Attempt, Channel, Notification, Outbox
 from tests.dripping import after, dripping, imap
 from tests.notify.test_outbox import notification
 from tests.ports.test_dns import certified  # noqa: F401

@@ -13,29 +13,28 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 import deliverability.demo
-from deliverability.auditors import catalogue
-from deliverability.auditors.base import gather
-from deliverability.inputs import Sample, Subject
-from deliverability.judge.engine import Selection
-from deliverability.knowledge import shipped
-from deliverability.model.codes import VERBATIM
-from deliverability.model.facts import FactType, Purpose, Reason, Unknown, Value
-from deliverability.model.report import Outcome, Report, VerdictKind
-from deliverability.model.rules import Severity
-from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver
-from deliverability.ports.budget import Budget
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.dns import LiveResolver
-from deliverability.ports.names import canonical
-from deliverability.ports.overlay import OverlayResolver, Proposal
-from deliverability.ports.ports import Ports
-from deliverability.ports.static import StaticResolver
-from deliverability.ports.zone import ZoneResolver
-from deliverability.protocols.dmarc.psl import is_public_suffix
-from deliverability.runs.engine import Audited, Extras, full_report, gather_facts, make_report
-from deliverability.runs.exit import exit_code
-from deliverability.runs.rehearse import edit_place, proposals_for
-from deliverability.runs.rules import load_rules
+from deliverability.core.codes import VERBATIM
+from deliverability.core.facts.base import FactType, Purpose, Reason, Unknown, Value
+from deliverability.core.inputs import Sample, Subject
+from deliverability.core.model.report import Outcome, Report, VerdictKind
+from deliverability.core.model.rules import Severity
+from deliverability.core.net.base import Absent, Answer, Failed, Found, Resolver
+from deliverability.core.net.budget import Budget
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.dns import LiveResolver
+from deliverability.core.net.names import canonical
+from deliverability.core.net.overlay import OverlayResolver, Proposal
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.net.zone import ZoneResolver
+from deliverability.core.protocols.psl import is_public_suffix
+from deliverability.core.rules.judge import Selection
+from deliverability.core.rules.knowledge import shipped
+from deliverability.engine.audit import Audited, Extras, full_report, gather_facts, make_report
+from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import gather
+from deliverability.engine.rehearse import edit_place, proposals_for
+from deliverability.engine.rules import exit_code, load_rules
 from tests.dnsserver import DnsServer, Reply
 from tests.hostiledns import HOSTILE
 from tests.signing import published, rsa_key, sign

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deliverability._files import HALF_WRITTEN, WholeFile, move, write_whole
+from deliverability.core.files import HALF_WRITTEN, WholeFile, move, write_whole
 from tests.killed import WRITES, Step, in_child, killed_at_every, stepping, with_full_disk
 
 OLD, NEW = b"old\n", b"new\n" * 50_000

@@ -16,18 +16,18 @@ import pytest
 from msgspec.structs import replace
 
 import deliverability.demo
-from deliverability.inputs import Sample, Subject
-from deliverability.judge.engine import Selection
-from deliverability.model.facts import Purpose, Reason
-from deliverability.model.placeholders import LANGUAGES
-from deliverability.model.report import Report
-from deliverability.ports.base import Answer, Failed
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.open import PortSettings, open_ports
-from deliverability.ports.ports import Ports
-from deliverability.render.json import render_json
-from deliverability.runs.engine import Extras, report_on
-from deliverability.runs.rules import load_rules
+from deliverability.core.facts.base import Purpose, Reason
+from deliverability.core.inputs import Sample, Subject
+from deliverability.core.model.report import Report
+from deliverability.core.net.base import Answer, Failed
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.open import PortSettings, open_ports
+from deliverability.core.net.ports import Ports
+from deliverability.core.phrases import LANGUAGES
+from deliverability.core.report.formats.json import render_json
+from deliverability.core.rules.judge import Selection
+from deliverability.engine.audit import Extras, report_on
+from deliverability.engine.rules import load_rules
 from tests import TESTS
 from tests.speaking import shipped, written
 

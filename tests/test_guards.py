@@ -14,9 +14,8 @@ from pathlib import Path
 import pytest
 
 import deliverability
-from deliverability.model.placeholders import LANGUAGES
-from deliverability.runs.rules import load_rules
-from deliverability.words.phrases import phrases
+from deliverability.core.phrases import LANGUAGES, phrases
+from deliverability.engine.rules import load_rules
 from tests import TESTS
 
 PACKAGE = Path(deliverability.__file__).parent
@@ -145,9 +144,13 @@ def test_the_package_is_clean(guard: Guard) -> None:
         (prose_in_unknown, 'x = Unknown(Reason.TIMEOUT, detail="no answer")', ["'no answer'"]),
         (prose_in_unknown, "x = Unknown(Reason.TIMEOUT, SILENT(name=name)), Unknown(reason), Known(1, 'a b')", []),
         (ways_out, "import socket, re", ["socket"]),
-        (ways_out, "from deliverability.ports.dns import LiveResolver", ["deliverability.ports.dns.LiveResolver"]),
+        (
+            ways_out,
+            "from deliverability.core.net.dns import LiveResolver",
+            ["deliverability.core.net.dns.LiveResolver"],
+        ),
         (ways_out, "def f():\n    from dns.asyncresolver import Resolver", ["dns.asyncresolver.Resolver"]),
-        (ways_out, "from deliverability.ports.base import Found, Resolver\nimport dns.rdatatype, sslx", []),
+        (ways_out, "from deliverability.core.net.base import Found, Resolver\nimport dns.rdatatype, sslx", []),
         (parsed_sentences, 'if "could not be checked" in text: pass', ["could not be checked"]),
         (
             parsed_sentences,

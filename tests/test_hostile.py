@@ -16,33 +16,34 @@ from contextlib import nullcontext
 import pytest
 from msgspec import Struct
 
-from deliverability.auditors import identity, transport, unsubscribe
-from deliverability.feedback.match import fold
-from deliverability.feedback.notice import find
-from deliverability.feedback.text import accepted, field_reply, replies_in
-from deliverability.mail import addresses, dates, received, words
-from deliverability.mail.html import css, minify
-from deliverability.mail.html.accounting import HtmlAccount, link_host, shown_hosts
-from deliverability.mail.parameters import parse_parameters
-from deliverability.mail.reader import read
-from deliverability.mail.scripts import unicode_labels
-from deliverability.ports.base import Found, Page
-from deliverability.ports.names import labels_of
-from deliverability.protocols.bimi.logo import logo_errors
-from deliverability.protocols.bimi.record import parse_bimi
-from deliverability.protocols.dane import parse_tlsa
-from deliverability.protocols.dkim import key, signature
-from deliverability.protocols.dkim.fields import empty_b, relaxed_field, signed_data
-from deliverability.protocols.dmarc.record import parse as parse_dmarc
-from deliverability.protocols.dmarc.record import split
-from deliverability.protocols.mta_sts import parse_mta_sts, parse_mta_sts_policy
-from deliverability.protocols.mx import mx_entries
-from deliverability.protocols.spf import record as spf
-from deliverability.protocols.spf.repair import repair
-from deliverability.protocols.tls_rpt import parse_tls_rpt
-from deliverability.slim.references import References
-from deliverability.view.preview import preview
-from deliverability.view.segments import segments
+from deliverability.core.mail import addresses, received, words
+from deliverability.core.mail import fields as dates
+from deliverability.core.mail.fields import parse_parameters
+from deliverability.core.mail.html import markup as css
+from deliverability.core.mail.html import minify
+from deliverability.core.mail.html.accounting import HtmlAccount, link_host, shown_hosts
+from deliverability.core.mail.reader import read
+from deliverability.core.net.base import Found, Page
+from deliverability.core.net.names import labels_of
+from deliverability.core.protocols.bimi import logo_errors, parse_bimi
+from deliverability.core.protocols.dane import parse_tlsa
+from deliverability.core.protocols.dkim import key, signature
+from deliverability.core.protocols.dkim.fields import empty_b, relaxed_field, signed_data
+from deliverability.core.protocols.dmarc.record import parse as parse_dmarc
+from deliverability.core.protocols.dmarc.record import split
+from deliverability.core.protocols.mta_sts import parse_mta_sts, parse_mta_sts_policy
+from deliverability.core.protocols.mx import mx_entries
+from deliverability.core.protocols.spf import record as spf
+from deliverability.core.protocols.spf.repair import repair
+from deliverability.core.protocols.tls_rpt import parse_tls_rpt
+from deliverability.core.replies.match import fold
+from deliverability.core.replies.notice import find
+from deliverability.core.replies.text import accepted, field_reply, replies_in
+from deliverability.core.report.parts import segments
+from deliverability.core.report.preview import preview
+from deliverability.engine.auditors import identity, transport, unsubscribe
+from deliverability.engine.auditors.addresses import unicode_labels
+from deliverability.slim.message import References
 from tests.growth import LONGEST, Text, assert_at_most, assert_linear, repeated, seconds
 
 pytestmark = pytest.mark.long

@@ -15,18 +15,18 @@ from pathlib import Path
 
 import pytest
 
-from deliverability._cache import cached
-from deliverability.auditors import catalogue
 from deliverability.cli import main
-from deliverability.feedback.catalogue import load_replies
-from deliverability.feedback.contacts import load_contacts
-from deliverability.judge.files import read_guide
-from deliverability.judge.load import load_rules as load
-from deliverability.knowledge import load_knowledge
+from deliverability.contact.sources import load_contacts
+from deliverability.core.cache import cached
+from deliverability.core.errors import InputError
+from deliverability.core.replies.catalogue import load_replies
+from deliverability.core.rules.knowledge import load_knowledge
+from deliverability.core.rules.load import load_rules as load
+from deliverability.core.rules.problems import read_guide
+from deliverability.engine.auditors import catalogue
+from deliverability.engine.remedies.records import REMEDIES
+from deliverability.engine.rules import load_rules
 from deliverability.lists.catalogue import load_list_data
-from deliverability.model.errors import InputError
-from deliverability.remedy.names import REMEDIES
-from deliverability.runs.rules import load_rules
 from tests.killed import in_child
 
 pytestmark = pytest.mark.long

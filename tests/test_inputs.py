@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 import deliverability
-from deliverability.inputs import Sample, Subject, parse_domain, parse_ip, parse_mail_from, parse_selector
-from deliverability.model.errors import InputError
-from deliverability.model.facts import Purpose
-from deliverability.ports.clock import SystemClock
-from deliverability.ports.static import StaticResolver
+from deliverability.core.errors import InputError
+from deliverability.core.facts.base import Purpose
+from deliverability.core.inputs import Sample, Subject, parse_domain, parse_ip, parse_mail_from, parse_selector
+from deliverability.core.net.clock import SystemClock
+from deliverability.core.net.static import StaticResolver
 
 DOMAINS = {
     "example.com": "example.com",

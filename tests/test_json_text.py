@@ -12,7 +12,7 @@ import pytest
 
 import deliverability
 from deliverability.cli import main
-from deliverability.model.codec import json_text
+from deliverability.core.codec import json_text
 
 
 def test_every_control_and_format_character_is_escaped_and_comes_back() -> None:

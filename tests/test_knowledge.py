@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from deliverability._resources import locate
-from deliverability.feedback.catalogue import ReplyError, load_replies
-from deliverability.feedback.contacts import ContactError, load_contacts
-from deliverability.judge.files import RuleError, read_guide
-from deliverability.knowledge import load_knowledge
+from deliverability.contact.sources import ContactError, load_contacts
+from deliverability.core.replies.catalogue import ReplyError, load_replies
+from deliverability.core.resources import locate
+from deliverability.core.rules.knowledge import load_knowledge
+from deliverability.core.rules.problems import RuleError, read_guide
+from deliverability.core.senders.catalogue import CatalogueError
+from deliverability.engine.rules import load_rules
 from deliverability.lists.catalogue import ListDataError, load_list_data
-from deliverability.runs.rules import load_rules
-from deliverability.senders.catalogue import CatalogueError
 
 SOURCE = 'sources: [{url: "https://a.example/", checked: "2026-11-29", read_as: original}]'
 REPORTER = f"- id: acme\n  names: [Acme]\n  domains: [Acme.example]\n  {SOURCE}\n"

@@ -20,19 +20,18 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from deliverability.inputs import Sample, Subject
-from deliverability.judge.engine import Selection
-from deliverability.knowledge import shipped
-from deliverability.model.codec import encode
-from deliverability.model.facts import Purpose
-from deliverability.model.report import Case, Consequence, Outcome, Report, Verdict, VerdictKind
-from deliverability.model.rules import Scope, Severity
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.open import PortSettings, open_ports
-from deliverability.ports.zone import ZoneResolver
-from deliverability.runs.engine import Audited, gather_facts, make_report
-from deliverability.runs.exit import exit_code
-from deliverability.runs.rules import load_rules
+from deliverability.core.codec import encode
+from deliverability.core.facts.base import Purpose
+from deliverability.core.inputs import Sample, Subject
+from deliverability.core.model.report import Case, Consequence, Outcome, Report, Verdict, VerdictKind
+from deliverability.core.model.rules import Scope, Severity
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.open import PortSettings, open_ports
+from deliverability.core.net.zone import ZoneResolver
+from deliverability.core.rules.judge import Selection
+from deliverability.core.rules.knowledge import shipped
+from deliverability.engine.audit import Audited, gather_facts, make_report
+from deliverability.engine.rules import exit_code, load_rules
 from tests import TESTS
 from tests.named_receivers import named_rules
 from tests.signing import published, seal_arc

@@ -14,17 +14,17 @@ import pytest
 
 from benchmarks.lab import GONE_VENDORS, Kind, Lab, write
 from benchmarks.nameserver import serving, wire_reply
-from deliverability.inputs import Subject
-from deliverability.model.facts import FactSet, Unknown, records_of
-from deliverability.ports.base import Failed, Found
-from deliverability.ports.dns import LiveResolver
-from deliverability.ports.names import labels_of
-from deliverability.ports.ports import Ports
-from deliverability.ports.servers import parse_server
-from deliverability.ports.static import StaticResolver
-from deliverability.ports.wire import query, reply
-from deliverability.runs.engine import gather_facts
-from deliverability.runs.rules import load_rules
+from deliverability.core.facts.base import FactSet, Unknown, records_of
+from deliverability.core.inputs import Subject
+from deliverability.core.net.base import Failed, Found
+from deliverability.core.net.dns import LiveResolver
+from deliverability.core.net.names import labels_of
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.servers import parse_server
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.net.wire import query, reply
+from deliverability.engine.audit import gather_facts
+from deliverability.engine.rules import load_rules
 from tests.dnsserver import DnsServer
 
 pytestmark = pytest.mark.long

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from deliverability._yamlstrict import read
-from deliverability.auditors import catalogue
-from deliverability.judge.engine import Selection, judge
-from deliverability.judge.load import load_rules
-from deliverability.model.report import Outcome
-from deliverability.remedy.names import REMEDIES
+from deliverability.core.model.report import Outcome
+from deliverability.core.rules.judge import Selection, judge
+from deliverability.core.rules.load import load_rules
+from deliverability.core.yaml import read
+from deliverability.engine.auditors import catalogue
+from deliverability.engine.remedies.records import REMEDIES
 from tests import ROOT
 from tests.test_rules import fact_set, unfinished
 

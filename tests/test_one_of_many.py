@@ -14,29 +14,33 @@ from typing import Any
 
 import pytest
 
-from deliverability.capture import service as capture_service
-from deliverability.cli import judging, show_report
-from deliverability.feedback import events, exchange, logs, quoting
-from deliverability.feedback import explain as explaining
-from deliverability.feedback.catalogue import load_replies
-from deliverability.feedback.exchange import tracking_events
-from deliverability.feedback.logs import log_events
-from deliverability.feedback.outcomes import Outcomes
-from deliverability.feedback.readings import FoundEvents, feedback_in
-from deliverability.history.store import DamagedError, History
+from deliverability import observing
+from deliverability.console import judging
+from deliverability.contact import sources as quoting
+from deliverability.core.codes import VERBATIM
+from deliverability.core.errors import InputError, each_of, reason_of, set_aside, until_lost
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.ports import Ports
+from deliverability.core.protocols import mx as mailable
+from deliverability.core.protocols.mx import takes_no_mail
+from deliverability.core.replies import explain as explaining
+from deliverability.core.replies.catalogue import load_replies
+from deliverability.core.replies.outcomes import Outcomes
+from deliverability.core.store.store import DamagedError, History
+from deliverability.engine import audit as engine
+from deliverability.engine import samples
+from deliverability.engine.rules import load_rules, rule_folders
+from deliverability.fleet import lists
+from deliverability.fleet.shards import FleetSubject
+from deliverability.intake import events, logs, show_report
+from deliverability.intake import logs as exchange
+from deliverability.intake.logs import log_events, tracking_events
+from deliverability.intake.readings import FoundEvents, feedback_in
+from deliverability.listen import service as capture_service
 from deliverability.lists.check import Addresses
-from deliverability.model.codes import VERBATIM
-from deliverability.model.errors import InputError, each_of, reason_of, set_aside, until_lost
-from deliverability.model.fleet import FleetSubject
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.ports import Ports
-from deliverability.runs import engine, mailable, observing, samples
-from deliverability.runs.fleet import lists
-from deliverability.runs.mailable import takes_no_mail
-from deliverability.runs.rules import load_rules, rule_folders
-from deliverability.runs.weekly import messages
-from deliverability.runs.weekly import run as weekly_run
-from deliverability.runs.weekly.messages import pick
+from deliverability.weekly import messages
+from deliverability.weekly import run as weekly_run
+from deliverability.weekly.messages import pick
 from tests.capture.rooms import service_at
 from tests.cli.test_cli import BOTH, BROKEN_MAIL, GOOD_MAIL, Deliv, deliv
 from tests.feedback.reports import NOW, metadata, record, report
@@ -103,8 +107,7 @@ class TestMechanism:
 
     @every_way
     def test_the_reason_is_a_sentence_in_both_languages(self, error: Exception) -> None:
-        from deliverability.words.details import detail_words
-        from deliverability.words.phrases import phrases
+        from deliverability.core.phrases import detail_words, phrases
 
         for lang in ("en", "ja"):
             said = detail_words(reason_of(error), phrases(lang))

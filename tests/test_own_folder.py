@@ -9,19 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.auditors import catalogue
-from deliverability.inputs import Sample, Subject
-from deliverability.judge.engine import Selection
-from deliverability.model.facts import FactSet, Purpose, records_of
-from deliverability.model.report import Outcome, Report
-from deliverability.model.reporters import reporter_named
-from deliverability.model.rules import RuleSet
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.ports import Ports
-from deliverability.ports.static import StaticResolver
-from deliverability.runs.engine import Audited, Extras, full_report, gather_facts
-from deliverability.runs.rules import load_rules
-from deliverability.words.sentences import sentences
+from deliverability.core.facts.base import FactSet, Purpose, records_of
+from deliverability.core.inputs import Sample, Subject
+from deliverability.core.model.report import Outcome, Report
+from deliverability.core.model.rules import RuleSet
+from deliverability.core.model.services import reporter_named
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.rules.judge import Selection
+from deliverability.core.words.sentences import sentences
+from deliverability.engine.audit import Audited, Extras, full_report, gather_facts
+from deliverability.engine.auditors import catalogue
+from deliverability.engine.rules import load_rules
 from tests.cli.test_cli import Deliv, deliv  # noqa: F401 - a fixture
 from tests.signing import ed25519_key, published
 

@@ -22,9 +22,9 @@ from deliverability import (
     verify_arc,
     verify_dkim,
 )
-from deliverability.model.report import VerdictKind
-from deliverability.ports.clock import SystemClock
-from deliverability.ports.ports import Ports
+from deliverability.core.model.report import VerdictKind
+from deliverability.core.net.clock import SystemClock
+from deliverability.core.net.ports import Ports
 from tests.signing import MESSAGE, published, rsa_key, seal_arc, sign
 
 HEAVY = ("checkdmarc", "cryptography", "dkim", "dns", "httpx", "httpx2", "idna", "jinja2", "publicsuffixlist")
@@ -84,7 +84,7 @@ def test_a_report_loads_nothing_heavy_but_what_it_needs() -> None:
         *("asyncio", "ssl"),  # which asyncio loads
         "publicsuffixlist",
     }
-    assert "deliverability.judge.load" not in loaded_by(REPORT, whole=True)
+    assert "deliverability.core.rules.load" not in loaded_by(REPORT, whole=True)
 
 
 DEMO = """
@@ -103,8 +103,8 @@ def test_the_demo_loads_cryptography_alone_beside() -> None:
 # What an audit of a small mail has no need of, and what would be back with one import at the top of a module.
 SPARED = {
     *("tomllib", "difflib", "statistics", "html", "dataclasses", "importlib.metadata", "email"),
-    *("deliverability.auditors.reported", "deliverability.render.evidence"),
-    *("deliverability.mail.files.pdf", "deliverability.mail.files.images"),
+    *("deliverability.dmarc_reports.reported", "deliverability.core.report.formats.text"),
+    *("deliverability.core.mail.files.documents", "deliverability.core.mail.files.images"),
 }
 
 
@@ -117,8 +117,18 @@ def test_an_audit_of_a_small_mail_loads_nothing_that_it_has_no_use_for(tmp_path:
 
 
 OF_MAIL = {
-    *("deliverability.auditors.html", "deliverability.mail.html.accounting", "deliverability.protocols.dkim.arc"),
-    *("deliverability.mail.reader", "deliverability.mail.received", "deliverability.mail.hop", "cryptography", "html"),
+    *(
+        "deliverability.engine.auditors.html",
+        "deliverability.core.mail.html.accounting",
+        "deliverability.core.protocols.dkim.arc",
+    ),
+    *(
+        "deliverability.core.mail.reader",
+        "deliverability.core.mail.received",
+        "deliverability.core.mail.hop",
+        "cryptography",
+        "html",
+    ),
 }
 
 
@@ -135,7 +145,7 @@ def test_help_that_was_read_before_loads_no_reader() -> None:
 
 
 def test_the_fact_catalogue_is_light() -> None:
-    loaded = loaded_by("from deliverability.auditors import catalogue\ncatalogue()")
+    loaded = loaded_by("from deliverability.engine.auditors import catalogue\ncatalogue()")
     assert loaded & (set(HEAVY) - {"asyncio"}) == set()
 
 

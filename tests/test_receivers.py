@@ -17,14 +17,11 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
-from deliverability.auditors import catalogue
-from deliverability.inputs import Sample, Subject
-from deliverability.judge.engine import Selection, judge
-from deliverability.judge.grade import assess, assessed
-from deliverability.model.codec import decode
-from deliverability.model.facts import Fact, FactSet, Value
-from deliverability.model.report import Assessment, Finding, Outcome, Verdict, VerdictKind
-from deliverability.model.rules import (
+from deliverability.core.codec import decode
+from deliverability.core.facts.base import Fact, FactSet, Value
+from deliverability.core.inputs import Sample, Subject
+from deliverability.core.model.report import Assessment, Finding, Outcome, Verdict, VerdictKind
+from deliverability.core.model.rules import (
     Compare,
     Confidence,
     Effect,
@@ -35,11 +32,14 @@ from deliverability.model.rules import (
     Statement,
     VolumeClass,
 )
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.open import PortSettings, open_ports
-from deliverability.render.rulepage import rule_page
-from deliverability.runs.engine import gather_facts
-from deliverability.runs.rules import load_rules
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.open import PortSettings, open_ports
+from deliverability.core.rules.grade import assess, assessed
+from deliverability.core.rules.judge import Selection, judge
+from deliverability.engine.audit import gather_facts
+from deliverability.engine.auditors import catalogue
+from deliverability.engine.rules import load_rules
+from deliverability.rulebook import rule_page
 from tests import TESTS
 from tests.named_receivers import DATA, KINDS, NAMED, named_rules
 from tests.test_rules import cases as rule_cases

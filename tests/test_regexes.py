@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import deliverability
-from deliverability.knowledge import shipped
+from deliverability.core.rules.knowledge import shipped
 from tests.backtracking import GROWTH, slowest
 from tests.regexes import Expression, divided, expressions
 

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from deliverability._yamlstrict import read
-from deliverability.auditors import catalogue
-from deliverability.judge.engine import Selection, judge
-from deliverability.model.codec import decode
-from deliverability.model.facts import Fact, FactSet
-from deliverability.model.report import Outcome
-from deliverability.model.rules import Effect, Receiver, RuleSet, Severity, Statement
-from deliverability.runs.rules import load_rules
+from deliverability.core.codec import decode
+from deliverability.core.facts.base import Fact, FactSet
+from deliverability.core.model.report import Outcome
+from deliverability.core.model.rules import Effect, Receiver, RuleSet, Severity, Statement
+from deliverability.core.rules.judge import Selection, judge
+from deliverability.core.yaml import read
+from deliverability.engine.auditors import catalogue
+from deliverability.engine.rules import load_rules
 from tests import ROOT, TESTS
 from tests.together import together
 

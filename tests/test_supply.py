@@ -15,8 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from deliverability.cli import COMMANDS, deliv
-from deliverability.runs.weekly.schedule import When, cron_line, github_workflow, systemd_units
-from deliverability.runs.weekly.source import GitSource, WheelSource
+from deliverability.weekly.schedule import GitSource, WheelSource, When, cron_line, github_workflow, systemd_units
 from tests import ROOT
 from tests.corpus import SUITES
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deliverability._yamlstrict import YamlError, read
+from deliverability.core.yaml import YamlError, read
 
 
 def test_only_true_false_null_and_numbers_are_special() -> None:

@@ -13,15 +13,10 @@ from typing import Any
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from deliverability.auditors import auditors, catalogue
-from deliverability.auditors.base import gather
-from deliverability.inputs import Subject
-from deliverability.judge.engine import Selection, judge
-from deliverability.judge.gate import gate_of
-from deliverability.mail.reader import Message
-from deliverability.model.facts import FactSet
-from deliverability.model.gate import GateAnswer
-from deliverability.model.observed import (
+from deliverability.core.facts.base import FactSet
+from deliverability.core.inputs import Subject
+from deliverability.core.mail.reader import Message
+from deliverability.core.model.observed import (
     Facet,
     Observed,
     ObservedReport,
@@ -30,11 +25,15 @@ from deliverability.model.observed import (
     SignatureSeen,
     Trust,
 )
-from deliverability.model.report import Finding
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.ports import Ports
-from deliverability.ports.static import StaticResolver
-from deliverability.runs.rules import load_rules
+from deliverability.core.model.report import Finding, GateAnswer
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.rules.gate import gate_of
+from deliverability.core.rules.judge import Selection, judge
+from deliverability.engine.auditors import auditors, catalogue
+from deliverability.engine.base import gather
+from deliverability.engine.rules import load_rules
 
 DOMAIN = "example.com"
 END = date(2026, 11, 23)

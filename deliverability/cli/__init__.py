@@ -11,13 +11,12 @@ import click
 from click.shell_completion import CompletionItem
 
 from deliverability import __version__
-from deliverability.cli.command import WithHelp, usage_errors
-from deliverability.cli.ending import DEBUG, ended, forget_output
-from deliverability.cli.helping import commands_of
-from deliverability.cli.language import Language
-from deliverability.cli.options import speaking_option
-from deliverability.model.codes import Code
-from deliverability.model.errors import InputError
+from deliverability.console.command import WithHelp, commands_of, usage_errors
+from deliverability.console.ending import DEBUG, ended, forget_output
+from deliverability.console.language import Language
+from deliverability.console.options import speaking_option
+from deliverability.core.codes import Code
+from deliverability.core.errors import InputError
 
 COMMANDS = (
     "demo",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from deliverability.cli.command import Command
-from deliverability.cli.options import speaking_option
-from deliverability.cli.types import OneOf
+from deliverability.console.command import Command
+from deliverability.console.options import speaking_option
+from deliverability.console.types import OneOf
 
 SHELLS = ("bash", "zsh", "fish")
 

@@ -1,1 +1,3 @@
-"""Lists of recipients: read as they are exported, and each address put into a segment."""
+"""`deliv list-check`: what a list of recipients holds, without sending anything."""
+
+from __future__ import annotations

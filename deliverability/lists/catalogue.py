@@ -8,11 +8,11 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from deliverability import _yamlstrict as yamlstrict
-from deliverability._cache import cached
-from deliverability._yamlstrict import read_shape
-from deliverability.model.cited import PlainSource
-from deliverability.model.codes import Detail
+from deliverability.core import yaml as yamlstrict
+from deliverability.core.cache import cached
+from deliverability.core.codes import Detail
+from deliverability.core.model.cited import PlainSource
+from deliverability.core.yaml import read_shape
 
 FOLDER = "lists"
 

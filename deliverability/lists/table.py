@@ -17,9 +17,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from deliverability.core.codes import Code
+from deliverability.core.errors import AT_LINE, InputError, file_error
 from deliverability.lists.catalogue import ListData
-from deliverability.model.codes import Code
-from deliverability.model.errors import AT_LINE, InputError, file_error
 
 EMPTY_LIST = Code("list-empty", ("name",))
 NO_COLUMN = Code("list-no-column", ("name", "column", "heads"))

@@ -1,1 +1,3 @@
-"""A lighter copy of a message: images and HTML saved smaller, nothing lost."""
+"""`deliv slim`: a lighter copy of a message, images and HTML saved smaller, nothing lost."""
+
+from __future__ import annotations

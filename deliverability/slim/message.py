@@ -1,27 +1,146 @@
-"""Message octets -> the octets of a lighter copy, with the saving of each part.
-
-The copy is the original with the bodies of some parts exchanged in place: every other octet stays where it is. What
-comes out is read again and compared with the original before anybody gets it.
-"""
+"""Message octets to the octets of a lighter copy, with the saving of each part."""
 
 from __future__ import annotations
 
+import binascii
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from urllib.parse import unquote
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
-from deliverability.mail.files.images import JPEG_QUALITY, measure, recompress, sniff
-from deliverability.mail.html.minify import minify
-from deliverability.mail.reader import HeaderField, Message, Part, read
-from deliverability.mail.structure import leaves
-from deliverability.mail.transfer import BASE64, QUOTED_PRINTABLE
-from deliverability.mail.words import codec_of
-from deliverability.slim.encode import base64_body, text_body
-from deliverability.slim.references import References
+from deliverability.core.mail.files.images import JPEG_QUALITY, measure, recompress, sniff
+from deliverability.core.mail.html.markup import Attribute, TokenKind, tokens, unescape
+from deliverability.core.mail.html.minify import minify
+from deliverability.core.mail.parts import leaves
+from deliverability.core.mail.reader import HeaderField, Message, Part, read
+from deliverability.core.mail.transfer import BASE64, QUOTED_PRINTABLE, Body
+from deliverability.core.mail.words import codec_of
 from deliverability.slim.savings import PartChange, PartSaving, Slimmed, Unchanged
+
+_PIXELS = re.compile(r"\s*+(\d{1,5})(?:\.\d{0,9})?\s*+(?:px)?\s*+")
+_DECLARATION = re.compile(r"(?:^|;)\s{0,99}(width|max-width)\s{0,99}:([^;]{0,99})", re.IGNORECASE)
+_CID = re.compile(r"cid:([^\s\"'()<>]{1,998})", re.IGNORECASE)
+
+
+class References(Struct):
+    """What the HTML parts refer to.
+
+    Attributes:
+        content_ids: Content-IDs named anywhere by ``cid:``.
+        widths: Content-ID -> the largest width in CSS pixels at which it is shown; None where that is not certain.
+
+    """
+
+    content_ids: set[str] = field(default_factory=set)
+    widths: dict[str, int | None] = field(default_factory=dict)
+    _sources: set[str] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, pages: Iterable[str]) -> References:
+        """Read the references of all pages."""
+        found = cls()
+        for page in pages:
+            found._read(page)
+        return found
+
+    def names(self, filename: str) -> bool:
+        """Whether a page names a file as such, without Content-ID."""
+        return filename in self._sources
+
+    def _read(self, page: str) -> None:
+        shown: dict[str, int] = {}
+        for match in _CID.finditer(page):
+            name = _content_id(match[0])
+            shown[name] = shown.get(name, 0) + 1
+        for token in tokens(page):
+            if token.kind is not TokenKind.START:
+                continue
+            given = {each.name: each for each in reversed(token.attributes)}
+            for name in ("src", "background", "href"):
+                if name in given:
+                    self._sources.add(unquote(unescape(given[name].value)).strip())
+            source = unescape(given["src"].value).strip() if token.name == "img" and "src" in given else ""
+            if source[:4].lower() == "cid:":
+                name = _content_id(source)
+                shown[name] = shown.get(name, 1) - 1
+                self._shown(name, _width(given))
+        for name, elsewhere in shown.items():
+            self.content_ids.add(name)
+            if elsewhere > 0:  # in CSS, in VML for Outlook, as a background: stretched to who knows what
+                self.widths[name] = None
+
+    def _shown(self, name: str, width: int | None) -> None:
+        self.content_ids.add(name)
+        before = self.widths.get(name, 0)
+        self.widths[name] = None if width is None or before is None else max(before, width)
+
+
+def _content_id(source: str) -> str:
+    return unquote(unescape(source)[4:]).strip().strip("<>")
+
+
+def _width(given: dict[str, Attribute]) -> int | None:
+    """The width of an <img> in pixels; None where its own attributes do not fix it."""
+    style = unescape(given["style"].value) if "style" in given else ""
+    css = {match[1].lower(): match[2] for match in _DECLARATION.finditer(style[:10_000])}
+    for value in (css.get("max-width"), css.get("width")):
+        pixels = _pixels(value.replace("!important", "")) if value is not None else None
+        if pixels:
+            return pixels
+    if "width" in css and css["width"].strip().lower() != "auto":
+        return None
+    return _pixels(given["width"].value) if "width" in given and "width" not in css else None
+
+
+def _pixels(value: str) -> int | None:
+    match = _PIXELS.fullmatch(value)
+    return int(match[1]) or None if match else None
+
+
+MAX_LINE = 998
+"""Octets of a line without its end, at most (RFC 5322 section 2.1.1)."""
+
+_COLUMNS = 76
+_OCTETS_A_LINE = _COLUMNS // 4 * 3
+
+
+def base64_body(octets: bytes, line_end: bytes) -> bytes:
+    """`octets` in base64, 76 columns, the lines separated by `line_end`."""
+    return line_end.join(
+        binascii.b2a_base64(octets[at : at + _OCTETS_A_LINE], newline=False)
+        for at in range(0, len(octets), _OCTETS_A_LINE)
+    )
+
+
+def text_body(octets: bytes, encoding: str, line_end: bytes) -> tuple[bytes, str]:
+    """Text in the shortest body that gives back its very octets, and the transfer encoding of that.
+
+    7bit and 8bit stay where they were declared (`encoding`) and the lines allow it; then they are the shortest.
+    """
+    if encoding in ("7bit", "8bit") and _is_plain(octets, eight_bit=encoding == "8bit"):
+        return octets.replace(b"\r\n", line_end), encoding
+    candidates = [(base64_body(octets, line_end), BASE64), (_quoted_printable(octets, line_end), QUOTED_PRINTABLE)]
+    # Of two equal ones that which a person can read.
+    candidates.sort(key=lambda each: (len(each[0]), each[1] == BASE64))
+    return next(each for each in candidates if Body(each[0], 0, len(each[0]), each[1]).decode() == octets)
+
+
+def _is_plain(octets: bytes, *, eight_bit: bool) -> bool:
+    """Whether the octets can be sent as they are: whole lines that are short enough, no NUL."""
+    lone = octets.replace(b"\r\n", b"")
+    if b"\n" in lone or b"\r" in lone or b"\0" in lone or not (eight_bit or octets.isascii()):
+        return False
+    return max(map(len, octets.split(b"\r\n"))) <= MAX_LINE
+
+
+def _quoted_printable(octets: bytes, line_end: bytes) -> bytes:
+    """Quoted-printable that keeps CRLF as line ends; any other CR or LF is data."""
+    lines = (binascii.b2a_qp(line, istext=False).replace(b"=\n", b"=\r\n") for line in octets.split(b"\r\n"))
+    return b"\r\n".join(lines).replace(b"\r\n", line_end)
+
 
 MAX_HTML = 10 << 20
 """Octets of an HTML part that is read; larger ones are no mail."""
@@ -174,8 +293,8 @@ class _Work:
             return _unchanged(part, Unchanged.SMALL_GAIN)
         after = measure(octets, savings=False)
         saving = _saving(part, PartChange.IMAGE)
-        saving = replace(saving, pixels_before=_pixels(facts.width, facts.height))
-        saving = replace(saving, pixels_after=_pixels(after.width, after.height) if after else None)
+        saving = replace(saving, pixels_before=_message_pixels(facts.width, facts.height))
+        saving = replace(saving, pixels_after=_message_pixels(after.width, after.height) if after else None)
         fields: tuple[tuple[HeaderField, bytes], ...] = ()
         if new_kind != kind:
             fields = _renamed(part, new_kind) or ()
@@ -219,7 +338,7 @@ def _saving(part: Part, change: PartChange) -> PartSaving:
     return PartSaving(part.path, part.media_type, part.filename, size, size, change, new_type=part.media_type)
 
 
-def _pixels(width: int | None, height: int | None) -> tuple[int, int] | None:
+def _message_pixels(width: int | None, height: int | None) -> tuple[int, int] | None:
     return (width, height) if width is not None and height is not None else None
 
 

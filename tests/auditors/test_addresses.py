@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from deliverability.auditors import addresses
-from deliverability.auditors.base import gather
-from deliverability.inputs import Sample, Subject
-from deliverability.mail.addresses import to_a_label
-from deliverability.mail.reader import read
-from deliverability.mail.scripts import is_highly_restrictive, unicode_labels
-from deliverability.model.facts import FactSet, Reason, Unknown
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.ports import Ports
+from deliverability.core.facts.base import FactSet, Reason, Unknown
+from deliverability.core.inputs import Sample, Subject
+from deliverability.core.mail.addresses import to_a_label
+from deliverability.core.mail.reader import read
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.ports import Ports
+from deliverability.engine.auditors import addresses
+from deliverability.engine.auditors.addresses import is_highly_restrictive, unicode_labels
+from deliverability.engine.base import gather
 from tests.auditors.test_message import DeadResolver
 from tests.facts_of import NOW, stating
 

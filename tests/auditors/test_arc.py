@@ -11,16 +11,14 @@ import dkim
 import pytest
 
 from deliverability import verify_arc
-from deliverability.auditors import arc
-from deliverability.auditors.base import gather
-from deliverability.inputs import Subject
-from deliverability.mail.reader import read
-from deliverability.model.codes import ABOUT, VERBATIM, Detail
-from deliverability.model.facts import Reason, Unknown
-from deliverability.ports.base import Answer, Failed
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.ports import Ports
-from deliverability.protocols.dkim.arc import (
+from deliverability.core.codes import ABOUT, VERBATIM, Detail
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.inputs import Subject
+from deliverability.core.mail.reader import read
+from deliverability.core.net.base import Answer, Failed
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.ports import Ports
+from deliverability.core.protocols.dkim.arc import (
     BROKEN,
     CV_UNREADABLE,
     IN_SET,
@@ -33,8 +31,10 @@ from deliverability.protocols.dkim.arc import (
     STRAY_TAG,
     ArcResult,
 )
-from deliverability.protocols.dkim.verify import BODY, HEADER
-from deliverability.protocols.text_record import TAG_VALUE
+from deliverability.core.protocols.dkim.verify import BODY, HEADER
+from deliverability.core.protocols.text_record import TAG_VALUE
+from deliverability.engine.auditors import arc
+from deliverability.engine.base import gather
 from tests.corpus import corpus_root, suite
 from tests.signing import MESSAGE, Rule, TableResolver, published, rsa_key, seal_arc, sign
 

@@ -15,13 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.mail.files import archives
-from deliverability.mail.files.archives import open_archive
-from deliverability.mail.files.listing import MAX_ENTRIES, TooManyEntriesError
-from deliverability.mail.files.office import read_ole, read_ooxml
-from deliverability.mail.files.pdf import weigh
-from deliverability.mail.files.types import identify
-from deliverability.model.facts import Reason, Unknown
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.mail.files import archives
+from deliverability.core.mail.files.archives import open_archive
+from deliverability.core.mail.files.documents import read_ole, read_ooxml, weigh
+from deliverability.core.mail.files.listing import MAX_ENTRIES, TooManyEntriesError
+from deliverability.core.mail.files.types import identify
 from tests.corpus import corpus_root
 from tests.files import (
     AES_7Z,

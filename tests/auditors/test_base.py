@@ -9,8 +9,17 @@ from datetime import UTC, datetime
 import pytest
 from msgspec.structs import replace
 
-from deliverability.auditors import auditors, catalogue
-from deliverability.auditors.base import (
+from deliverability.core.codes import ABOUT, VERBATIM, failed_question
+from deliverability.core.facts.base import ALIAS, NO_NAME, NO_RECORD, FactType, Reason, Unknown, failure
+from deliverability.core.inputs import Subject
+from deliverability.core.net.base import Absent, Failed, Found, unknown_from
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.rules.judge import Selection
+from deliverability.engine.audit import Audited, make_report
+from deliverability.engine.auditors import auditors, catalogue
+from deliverability.engine.base import (
     NOT_STATED,
     AuditFunction,
     Auditor,
@@ -23,18 +32,7 @@ from deliverability.auditors.base import (
     gather,
     spec,
 )
-from deliverability.inputs import Subject
-from deliverability.judge.engine import Selection
-from deliverability.model.codes import ABOUT, VERBATIM, failed_question
-from deliverability.model.evidence import ALIAS, NO_NAME, NO_RECORD, failure
-from deliverability.model.facts import FactType, Reason, Unknown
-from deliverability.ports.base import Absent, Failed, Found, unknown_from
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.ports import Ports
-from deliverability.ports.static import StaticResolver
-from deliverability.runs.engine import Audited, make_report
-from deliverability.runs.exit import exit_code
-from deliverability.runs.rules import load_rules
+from deliverability.engine.rules import exit_code, load_rules
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 

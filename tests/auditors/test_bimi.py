@@ -7,17 +7,16 @@ from typing import Any
 
 import pytest
 
-from deliverability.auditors import bimi, message
-from deliverability.auditors.base import gather
-from deliverability.inputs import Subject
-from deliverability.mail.reader import read
-from deliverability.model.codes import VERBATIM, Input, needs
-from deliverability.model.facts import Reason, Unknown
-from deliverability.ports.base import Fetched, NoPage, Page, Resolver
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.nobody import OFFLINE
-from deliverability.ports.ports import Permissions, Ports
-from deliverability.ports.static import StaticResolver
+from deliverability.core.codes import VERBATIM, Input, needs
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.inputs import Subject
+from deliverability.core.mail.reader import read
+from deliverability.core.net.base import Fetched, NoPage, Page, Resolver
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.ports import Permissions, Ports
+from deliverability.core.net.static import OFFLINE, StaticResolver
+from deliverability.engine.auditors import bimi, message
+from deliverability.engine.base import gather
 from tests.protocols.test_bimi import LOGO, PEM, RECORD, SVG
 
 

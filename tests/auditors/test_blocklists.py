@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from deliverability.auditors import blocklists
-from deliverability.auditors.blocklists import MAX_ADDRESSES, MAX_NAMES, PRIVATE
-from deliverability.model.blocklists import ListingSeen, ListsSeen, ListsWanted
-from deliverability.model.facts import FactSet, Unknown, records_of
-from deliverability.ports.static import StaticResolver
-from deliverability.protocols.dnsbl.private import read_private_list
+from deliverability.blocklists import facts as blocklists
+from deliverability.blocklists.facts import MAX_ADDRESSES, MAX_NAMES, PRIVATE
+from deliverability.core.facts.base import FactSet, Unknown, records_of
+from deliverability.core.model.blocklists import ListingSeen, ListsSeen, ListsWanted
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.protocols.dnsbl import read_private_list
 from tests.facts_of import facts_of
 
 ZEN = "zen.spamhaus.org"

@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from deliverability.auditors import deliveries, gmail, snds
-from deliverability.auditors.base import gather
-from deliverability.inputs import Subject
-from deliverability.model.deliveries import (
+from deliverability.core.facts.base import FactSet, Reason, Unknown, Value
+from deliverability.core.inputs import Subject
+from deliverability.core.model.deliveries import (
     CauseDay,
     CauseSeen,
     Deliveries,
@@ -22,10 +21,13 @@ from deliverability.model.deliveries import (
     DeliveryResult,
     ValueDay,
 )
-from deliverability.model.facts import FactSet, Reason, Unknown, Value
-from deliverability.ports.base import Resolver
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.ports import Ports
+from deliverability.core.net.base import Resolver
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.ports import Ports
+from deliverability.deliveries import facts as deliveries
+from deliverability.deliveries import providers as gmail
+from deliverability.deliveries import providers as snds
+from deliverability.engine.base import gather
 from tests.signing import TableResolver
 
 BEGIN, END = date(2025, 10, 27), date(2025, 11, 23)

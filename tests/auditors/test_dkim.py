@@ -8,9 +8,16 @@ from typing import Any
 
 import pytest
 
-from deliverability.auditors import dkim as under_test
-from deliverability.auditors.base import Context, Execution, Gathered, auditor, gather, spec
-from deliverability.auditors.dkim import (
+from deliverability.core.facts.base import FactType, KeySeen, Reason, Unknown, Value
+from deliverability.core.inputs import Sample, Subject
+from deliverability.core.mail.reader import read
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.ports import Ports
+from deliverability.core.protocols.dkim.verify import MAX_SIGNATURES
+from deliverability.core.protocols.text_record import TAG_BASE64
+from deliverability.core.rules.knowledge import shipped
+from deliverability.engine.auditors import dkim as under_test
+from deliverability.engine.auditors.dkim import (
     MAX_LISTED,
     NO_NAME_BELOW,
     PROBES_FAILED,
@@ -18,14 +25,7 @@ from deliverability.auditors.dkim import (
     PROVIDES,
     selector_date,
 )
-from deliverability.inputs import Sample, Subject
-from deliverability.knowledge import shipped
-from deliverability.mail.reader import read
-from deliverability.model.facts import FactType, KeySeen, Reason, Unknown, Value
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.ports import Ports
-from deliverability.protocols.dkim.tags import TAG_BASE64
-from deliverability.protocols.dkim.verify import MAX_SIGNATURES
+from deliverability.engine.base import Context, Execution, Gathered, auditor, gather, spec
 from tests.signing import MESSAGE, Rule, TableResolver, ed25519_key, published, rsa_key, sign
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -98,7 +98,7 @@ async def test_every_promised_field_is_stated_and_no_other() -> None:
 
 
 async def test_closed_sets_of_values_are_kept() -> None:
-    from deliverability.protocols.dkim.verify import DkimReason, DkimStatus
+    from deliverability.core.protocols.dkim.verify import DkimReason, DkimStatus
 
     values = {each.path: set(each.values) for each in PROVIDES}
     assert values["dkim.signatures[].reason"] == {reason.value for reason in DkimReason}

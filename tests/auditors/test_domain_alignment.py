@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from deliverability.auditors import alignment, domain
-from deliverability.mail.reader import read
-from deliverability.model.codec import encode
-from deliverability.model.codes import Input, failed_question, needs
-from deliverability.model.facts import Reason, Unknown, Value, records_of
-from deliverability.ports.static import StaticResolver
+from deliverability.core.codec import encode
+from deliverability.core.codes import Input, failed_question, needs
+from deliverability.core.facts.base import Reason, Unknown, Value, records_of
+from deliverability.core.mail.reader import read
+from deliverability.core.net.static import StaticResolver
+from deliverability.engine.auditors import alignment, domain
 from tests.facts_of import facts_of
 
 NO_MESSAGE = {"unknown": "no-message"}

@@ -6,17 +6,17 @@ from datetime import UTC, datetime
 
 import pytest
 
-from deliverability.auditors import envelope, recorded, transport
-from deliverability.auditors.base import gather
-from deliverability.inputs import Sample, Subject
-from deliverability.mail.reader import read
-from deliverability.model.codes import SENT_TO_YOURSELF, Input, needed
-from deliverability.model.envelope import SmtpEnvelope
-from deliverability.model.facts import FactSet, Reason, Unknown
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.nobody import OFFLINE
-from deliverability.ports.ports import Ports
-from deliverability.runs.notes import notes_on
+from deliverability.core.codes import SENT_TO_YOURSELF, Input, needed
+from deliverability.core.facts.base import FactSet, Reason, Unknown
+from deliverability.core.inputs import Sample, Subject
+from deliverability.core.mail.reader import read
+from deliverability.core.model.envelope import SmtpEnvelope
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.static import OFFLINE
+from deliverability.engine.audit import notes_on
+from deliverability.engine.auditors import envelope, recorded, transport
+from deliverability.engine.base import gather
 from tests.auditors.test_recorded import given
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

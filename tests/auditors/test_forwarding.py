@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from deliverability.auditors import forwarding, message
-from deliverability.auditors.base import Context, auditor, gather
-from deliverability.inputs import Sample, Subject
-from deliverability.mail.reader import read
-from deliverability.mail.received import parse_return_path
-from deliverability.model.facts import FactSet, FactSpec, FactType, Reason, Unknown
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.ports import Ports
+from deliverability.core.facts.base import FactSet, FactSpec, FactType, Reason, Unknown
+from deliverability.core.inputs import Sample, Subject
+from deliverability.core.mail.reader import read
+from deliverability.core.mail.received import parse_return_path
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.ports import Ports
+from deliverability.engine.auditors import forwarding, message
+from deliverability.engine.base import Context, auditor, gather
 from tests.auditors.test_message import DeadResolver
 from tests.facts_of import NOW
 

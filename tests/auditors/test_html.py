@@ -9,15 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.auditors import auditor_named
-from deliverability.auditors.clients import Uses, collect
-from deliverability.auditors.html import similarity
-from deliverability.mail.html.accounting import HtmlAccount
-from deliverability.mail.html.css import Declaration, Prelude, read_attribute, read_sheet
-from deliverability.mail.html.markup import Token, tokens
-from deliverability.mail.reader import read
-from deliverability.model.facts import Unknown, Value
-from deliverability.ports.static import StaticResolver
+from deliverability.core.facts.base import Unknown, Value
+from deliverability.core.mail.html.accounting import HtmlAccount
+from deliverability.core.mail.html.markup import Declaration, Prelude, Token, read_attribute, read_sheet, tokens
+from deliverability.core.mail.reader import read
+from deliverability.core.net.static import StaticResolver
+from deliverability.engine.auditors import auditor_named
+from deliverability.engine.auditors.clients import Uses, collect
+from deliverability.engine.auditors.html import similarity
 from tests import ROOT
 from tests.auditors.test_message import audit
 from tests.corpus import corpus_root
@@ -70,7 +69,7 @@ async def test_the_html_is_cut_once_for_all_auditors(monkeypatch: pytest.MonkeyP
 
     for module in ("pages", "accounting", "minify"):
         monkeypatch.setattr(f"deliverability.mail.html.{module}.tokens", counted)
-    monkeypatch.setattr("deliverability.auditors.clients.tokens", counted)
+    monkeypatch.setattr("deliverability.engine.auditors.clients.tokens", counted)
     message = read(mail('<p style="gap:1px"><!-- x --><a href="https://example.com/u">Unsubscribe</a>'))
     three = (auditor_named("html"), auditor_named("clients"), auditor_named("unsubscribe"))
     facts = await facts_of(three, StaticResolver({}), {}, message=message)

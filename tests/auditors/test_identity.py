@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from deliverability.auditors import chain, identity, mx
-from deliverability.auditors.identity import looks_generic
-from deliverability.model.facts import Reason, Unknown
-from deliverability.ports.static import StaticResolver
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.net.static import StaticResolver
+from deliverability.engine.auditors import chain, identity, mx
+from deliverability.engine.auditors.identity import looks_generic
 from tests.facts_of import facts_of
 
 IP, REVERSE = "192.0.2.7", "7.2.0.192.in-addr.arpa"

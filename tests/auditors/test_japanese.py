@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from deliverability.model.facts import Value
+from deliverability.core.facts.base import Value
 from tests.auditors.test_message import audit
 
 HELLO = "こんにちは、山田です。"

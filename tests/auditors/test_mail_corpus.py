@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.model.facts import Reason, Unknown
+from deliverability.core.facts.base import Reason, Unknown
 from tests.auditors.test_message import audit
 from tests.corpus import corpus, corpus_root
 

@@ -10,17 +10,17 @@ from datetime import UTC, datetime
 
 import pytest
 
-from deliverability.auditors import attachments, clients, envelope, html, japanese, message, weight
-from deliverability.auditors import format as form
-from deliverability.auditors.base import gather
-from deliverability.auditors.html import HTML_APART
-from deliverability.inputs import Sample, Subject
-from deliverability.mail.reader import read
-from deliverability.model.codes import Input, needs
-from deliverability.model.facts import FactSet, Reason, Unknown, Value
-from deliverability.ports.base import Answer, Failed
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.ports import Ports
+from deliverability.core.codes import Input, needs
+from deliverability.core.facts.base import FactSet, Reason, Unknown, Value
+from deliverability.core.inputs import Sample, Subject
+from deliverability.core.mail.reader import read
+from deliverability.core.net.base import Answer, Failed
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.ports import Ports
+from deliverability.engine.auditors import attachments, clients, envelope, html, japanese, message, weight
+from deliverability.engine.auditors import format as form
+from deliverability.engine.auditors.html import HTML_APART
+from deliverability.engine.base import gather
 from tests import TESTS
 from tests.corpus import corpus
 

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from deliverability.auditors import catalogue, domain, mx
-from deliverability.auditors.base import Context
-from deliverability.inputs import Subject
-from deliverability.judge.engine import Selection, judge
-from deliverability.model.facts import Fact, FactSet, Reason, Unknown, Value, records_of
-from deliverability.model.report import Outcome
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.ports import Ports
-from deliverability.ports.static import StaticResolver
-from deliverability.runs.rules import load_rules
+from deliverability.core.facts.base import Fact, FactSet, Reason, Unknown, Value, records_of
+from deliverability.core.inputs import Subject
+from deliverability.core.model.report import Outcome
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.rules.judge import Selection, judge
+from deliverability.engine.auditors import catalogue, domain, mx
+from deliverability.engine.base import Context
+from deliverability.engine.rules import load_rules
 
 Zone = Mapping[tuple[str, str], Any]
 NOWHERE = [

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from deliverability.model.facts import Unknown
-from deliverability.model.rules import Severity
-from deliverability.runs.exit import exit_code
+from deliverability.core.facts.base import Unknown
+from deliverability.core.model.rules import Severity
+from deliverability.engine.rules import exit_code
 from tests.owned import audit, mail
 
 SPF = '@ IN TXT "v=spf1 ip4:192.0.2.25 -all"\n@ IN MX 10 mail\nmail IN A 192.0.2.25\n'

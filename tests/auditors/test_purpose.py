@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from deliverability.auditors import forwarding, message, purpose
-from deliverability.auditors.base import gather
-from deliverability.inputs import Sample, Subject
-from deliverability.mail.reader import read
-from deliverability.model.facts import FactSet, Purpose, Reason, Unknown
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.ports import Ports
+from deliverability.core.facts.base import FactSet, Purpose, Reason, Unknown
+from deliverability.core.inputs import Sample, Subject
+from deliverability.core.mail.reader import read
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.ports import Ports
+from deliverability.engine.auditors import forwarding, message, purpose
+from deliverability.engine.base import gather
 from tests.auditors.test_message import DeadResolver
 from tests.facts_of import stating
 

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from deliverability.auditors import recipients
-from deliverability.auditors.base import gather
-from deliverability.inputs import Subject
-from deliverability.lists.sums import read_sums
-from deliverability.model.errors import InputError
-from deliverability.model.facts import FactSet, Unknown
-from deliverability.model.lists import ListSums, Segment
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.ports import Ports
-from deliverability.render.lists import list_json
+from deliverability.core.errors import InputError
+from deliverability.core.facts.base import FactSet, Unknown
+from deliverability.core.inputs import Subject
+from deliverability.core.model.observed import ListSums, Segment
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.ports import Ports
+from deliverability.engine.base import gather
+from deliverability.lists import facts as recipients
+from deliverability.lists.facts import read_sums
+from deliverability.lists.report import list_json
 from tests.auditors.test_message import DeadResolver
 
 SEGMENTS = {Segment.GOOD: 150, Segment.SYNTAX: 3, Segment.TAKES_NO_MAIL: 4, Segment.INACTIVE: 40, Segment.SUPPRESSED: 3}

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from deliverability.auditors import envelope, recorded
-from deliverability.auditors.base import Auditor, gather
-from deliverability.inputs import Sample, Subject
-from deliverability.mail.hop import delivery
-from deliverability.mail.reader import read
-from deliverability.model.facts import FactSet, Reason, Unknown, records_of
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.nobody import OFFLINE
-from deliverability.ports.ports import Ports
-from deliverability.protocols.dmarc.psl import known_registrable_domain
+from deliverability.core.facts.base import FactSet, Reason, Unknown, records_of
+from deliverability.core.inputs import Sample, Subject
+from deliverability.core.mail.hop import delivery
+from deliverability.core.mail.reader import read
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.static import OFFLINE
+from deliverability.core.protocols.psl import known_registrable_domain
+from deliverability.engine.auditors import envelope, recorded
+from deliverability.engine.base import Auditor, gather
 from tests.corpus import corpus
 from tests.facts_of import stating
 from tests.recorded_mails import SAMPLES, compare, header_blocks, topmost_address

@@ -9,17 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deliverability.auditors import spf
-from deliverability.auditors.base import Context
-from deliverability.inputs import Subject
-from deliverability.model.codes import Detail, Input, needs
-from deliverability.model.evidence import NO_NAME
-from deliverability.model.facts import Fact, FactSpec, FactType, Reason, Unknown, Value
-from deliverability.model.spf import SPF_AT
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.ports import Ports
-from deliverability.ports.static import StaticResolver
-from deliverability.ports.zone import ZoneResolver
+from deliverability.core.codes import Detail, Input, needs
+from deliverability.core.facts.base import NO_NAME, Fact, FactSpec, FactType, Reason, Unknown, Value
+from deliverability.core.inputs import Subject
+from deliverability.core.model.spf import SPF_AT
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.net.zone import ZoneResolver
+from deliverability.engine.auditors import spf
+from deliverability.engine.base import Context
 from tests.corpus import corpus
 
 Zone = dict[tuple[str, str], Any]

@@ -13,17 +13,17 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
-from deliverability.auditors import catalogue, spf
-from deliverability.judge.engine import Selection, judge
-from deliverability.model.addresses import is_unreachable
-from deliverability.model.codes import Input, failed_question, needs
-from deliverability.model.facts import Fact, FactSet, Reason, Unknown, Value, records_of, texts_of
-from deliverability.model.report import Finding, Outcome
-from deliverability.model.rules import Effect, Receiver, RuleSet, Severity, Statement
-from deliverability.ports.static import StaticResolver
-from deliverability.protocols.spf.record import Mechanism, parse
-from deliverability.runs.rules import load_rules
-from deliverability.words.sentences import sentences
+from deliverability.core.codes import Input, failed_question, needs
+from deliverability.core.facts.base import Fact, FactSet, Reason, Unknown, Value, records_of, texts_of
+from deliverability.core.model.report import Finding, Outcome
+from deliverability.core.model.rules import Effect, Receiver, RuleSet, Severity, Statement
+from deliverability.core.names import is_unreachable
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.protocols.spf.record import Mechanism, parse
+from deliverability.core.rules.judge import Selection, judge
+from deliverability.core.words.sentences import sentences
+from deliverability.engine.auditors import catalogue, spf
+from deliverability.engine.rules import load_rules
 from tests.facts_of import facts_of
 
 Zone = dict[tuple[str, str], Any]
@@ -436,8 +436,8 @@ def test_a_range_is_special_where_all_of_it_is(term: str, special: bool) -> None
 
 
 def test_every_rule_of_the_file_has_a_scope_and_errors_are_about_delivery() -> None:
-    from deliverability import _yamlstrict
-    from deliverability._resources import locate
+    from deliverability.core import yaml as _yamlstrict
+    from deliverability.core.resources import locate
 
     written = _yamlstrict.read((locate("rules") / "spf.yaml").read_text("utf-8")).data
     scopes = {rule["id"]: rule.get("scope") for rule in written}

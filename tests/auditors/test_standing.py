@@ -10,8 +10,8 @@ from datetime import date, timedelta
 import pytest
 from msgspec import Struct
 
-from deliverability.model.facts import Unknown, records_of
-from deliverability.model.observed import SourceOwner, SourceWord
+from deliverability.core.facts.base import Unknown, records_of
+from deliverability.core.model.observed import SourceOwner, SourceWord
 from tests import traffic
 from tests.traffic import END, FORGED, SIGNED, UNSIGNED, Mail, World, facet, facts_for, named, signature, stream
 

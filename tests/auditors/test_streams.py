@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from deliverability.auditors import streams
-from deliverability.auditors.base import gather
-from deliverability.inputs import Subject
-from deliverability.mail.reader import read
-from deliverability.model.codes import Input, needed
-from deliverability.model.facts import FactSet, Purpose, Reason, SampleSeen, Unknown
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.ports import Ports
+from deliverability.core.codes import Input, needed
+from deliverability.core.facts.base import FactSet, Purpose, Reason, SampleSeen, Unknown
+from deliverability.core.inputs import Subject
+from deliverability.core.mail.reader import read
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.ports import Ports
+from deliverability.engine.auditors import streams
+from deliverability.engine.base import gather
 from tests.auditors.test_message import DeadResolver
 
 NEWS = SampleSeen("news", Purpose.BULK, False, ("list-id",), "192.0.2.1", ("news.example.com", "esp.example"))

@@ -8,22 +8,21 @@ from typing import Any
 
 import pytest
 
-from deliverability.auditors import envelope, transport
-from deliverability.auditors.base import gather
-from deliverability.auditors.transport import tls_version
-from deliverability.inputs import Subject
-from deliverability.mail.reader import read
-from deliverability.model.codes import VERBATIM, Input, needs
-from deliverability.model.facts import Reason, Unknown
-from deliverability.ports.base import Fetched, NoPage, Page, Resolver
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.nobody import OFFLINE
-from deliverability.ports.open import PortSettings, open_ports
-from deliverability.ports.ports import Permissions, Ports
-from deliverability.ports.static import StaticResolver
-from deliverability.ports.zone import ZoneResolver
-from deliverability.protocols import validation
-from deliverability.protocols.dane import TLSA_UNUSABLE
+from deliverability.core.codes import VERBATIM, Input, needs
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.inputs import Subject
+from deliverability.core.mail.reader import read
+from deliverability.core.net.base import Fetched, NoPage, Page, Resolver
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.open import PortSettings, open_ports
+from deliverability.core.net.ports import Permissions, Ports
+from deliverability.core.net.static import OFFLINE, StaticResolver
+from deliverability.core.net.zone import ZoneResolver
+from deliverability.core.protocols import validation
+from deliverability.core.protocols.dane import TLSA_UNUSABLE
+from deliverability.engine.auditors import envelope, transport
+from deliverability.engine.auditors.transport import tls_version
+from deliverability.engine.base import gather
 from tests.protocols.test_dane import Validating
 from tests.signedzones import Plan, mail_world, moment
 
@@ -277,7 +276,7 @@ async def test_one_usable_record_is_enough() -> None:
 
 
 def test_fetching_is_refused_where_nothing_may_be_asked(tmp_path: Path) -> None:
-    from deliverability.model.errors import InputError
+    from deliverability.core.errors import InputError
 
     zone = tmp_path / "example.com.zone"
     zone.write_text("$ORIGIN example.com.\n@ 60 IN SOA ns h 1 2 3 4 5\n")

@@ -9,19 +9,19 @@ from typing import Any
 
 import pytest
 
-from deliverability.auditors import unsubscribe
-from deliverability.auditors.base import Context, auditor, gather
-from deliverability.inputs import Sample, Subject
-from deliverability.mail.reader import read
-from deliverability.model.codec import decode
-from deliverability.model.codes import VERBATIM, Input, needs
-from deliverability.model.errors import InputError
-from deliverability.model.facts import FactSet, FactSpec, FactType, Reason, Unknown
-from deliverability.ports.base import Fetched, HttpFetcher, NoPage, Page, Resolver
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.nobody import OFFLINE
-from deliverability.ports.open import PortSettings
-from deliverability.ports.ports import Permissions, Ports
+from deliverability.core.codec import decode
+from deliverability.core.codes import VERBATIM, Input, needs
+from deliverability.core.errors import InputError
+from deliverability.core.facts.base import FactSet, FactSpec, FactType, Reason, Unknown
+from deliverability.core.inputs import Sample, Subject
+from deliverability.core.mail.reader import read
+from deliverability.core.net.base import Fetched, HttpFetcher, NoPage, Page, Resolver
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.open import PortSettings
+from deliverability.core.net.ports import Permissions, Ports
+from deliverability.core.net.static import OFFLINE
+from deliverability.engine.auditors import unsubscribe
+from deliverability.engine.base import Context, auditor, gather
 from tests.auditors.test_message import DeadResolver
 
 BOTH = ["from", "list-unsubscribe", "list-unsubscribe-post"]

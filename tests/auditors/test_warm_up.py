@@ -6,14 +6,14 @@ from datetime import date, timedelta
 
 import pytest
 
-from deliverability.auditors import warm_up
-from deliverability.auditors.base import gather
-from deliverability.auditors.warm_up import PROVIDES
-from deliverability.inputs import Subject
-from deliverability.model.codes import NEEDS
-from deliverability.model.deliveries import Deliveries, DeliveryDay, DeliveryOrigin
-from deliverability.model.facts import Reason, Unknown, Value
-from deliverability.ports.ports import Ports
+from deliverability.core.codes import NEEDS
+from deliverability.core.facts.base import Reason, Unknown, Value
+from deliverability.core.inputs import Subject
+from deliverability.core.model.deliveries import Deliveries, DeliveryDay, DeliveryOrigin
+from deliverability.core.net.ports import Ports
+from deliverability.engine.base import gather
+from deliverability.warm_up import facts as warm_up
+from deliverability.warm_up.facts import PROVIDES
 from tests.auditors.test_message import DeadResolver
 
 END = date(2026, 11, 24)

@@ -13,13 +13,12 @@ import httpx2
 import uvicorn
 
 import deliverability
-from deliverability.capture.app import create_app
-from deliverability.capture.guard import GuardSettings
-from deliverability.capture.room import CaptureRoom
-from deliverability.capture.service import CaptureService
-from deliverability.capture.store import CaptureStore
-from deliverability.capture.worker import RoomSettings
-from deliverability.ports.open import PortSettings
+from deliverability.core.net.open import PortSettings
+from deliverability.listen.guard import GuardSettings
+from deliverability.listen.serve import create_app
+from deliverability.listen.service import CaptureService
+from deliverability.listen.store import CaptureStore
+from deliverability.listen.worker import CaptureRoom, RoomSettings
 from tests.devtools import patiently
 
 DEMO = Path(deliverability.__file__).parent / "demo"

@@ -9,13 +9,12 @@ from typing import Any
 
 import httpx2
 
-from deliverability.capture.app import create_app
-from deliverability.capture.guard import GuardSettings
-from deliverability.capture.room import CaptureRoom
-from deliverability.capture.service import CaptureService
-from deliverability.capture.store import CaptureStore
-from deliverability.capture.worker import RoomSettings
-from deliverability.ports.open import PortSettings
+from deliverability.core.net.open import PortSettings
+from deliverability.listen.guard import GuardSettings
+from deliverability.listen.serve import create_app
+from deliverability.listen.service import CaptureService
+from deliverability.listen.store import CaptureStore
+from deliverability.listen.worker import CaptureRoom, RoomSettings
 
 OFFLINE_ROOM = RoomSettings(ports=PortSettings(offline=True))
 

@@ -12,10 +12,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from deliverability._resources import locate
-from deliverability.capture.api import DESCRIPTION, MEDIA_TYPES, api_routes
-from deliverability.capture.guard import GuardSettings
-from deliverability.model.envelope import SmtpEnvelope
+from deliverability.core.model.envelope import SmtpEnvelope
+from deliverability.core.resources import locate
+from deliverability.listen.api import DESCRIPTION, MEDIA_TYPES, api_routes
+from deliverability.listen.guard import GuardSettings
 from tests.capture.rooms import client_of, service_at
 
 MAIL = b"From: A <a@example.com>\r\nSubject: =?utf-8?q?h=C3=A9llo?=\r\n\r\nhi\r\n"
@@ -106,7 +106,7 @@ async def test_a_message_that_cannot_be_written_is_told(tmp_path: Path, monkeypa
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("deliverability.capture.store.write_whole", full)
+    monkeypatch.setattr("deliverability.listen.store.write_whole", full)
     async with client_of(service_at(tmp_path)) as client:
         answer = await client.post("/api/messages", content=MAIL)
         page = await client.post("/messages", files={"message": ("a.eml", MAIL)})

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.capture import serve
-from deliverability.capture.door import DoorLimits
-from deliverability.capture.serve import ListenAddress, ListenSettings, PublicListener
+from deliverability.listen import serve
+from deliverability.listen.guard import DoorLimits
+from deliverability.listen.serve import ListenAddress, ListenSettings, PublicListener
 from tests.capture.rooms import client_of, service_at
 from tests.capture.test_public import HOST, TOKEN
 from tests.ports.test_receive import certificate

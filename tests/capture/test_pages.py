@@ -10,16 +10,14 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from deliverability.capture.feed import CaptureChange, CaptureNews
-from deliverability.capture.pages import ImagePermits
-from deliverability.capture.reserve import Reservations
-from deliverability.capture.service import CaptureService
-from deliverability.capture.store import CaughtMail
-from deliverability.mail.reader import read
-from deliverability.model.codes import VERBATIM
-from deliverability.model.errors import InputError
-from deliverability.words.phrases import phrases
-from deliverability.words.sentences import octets as octets_words
+from deliverability.core.codes import VERBATIM
+from deliverability.core.errors import InputError
+from deliverability.core.mail.reader import read
+from deliverability.core.phrases import phrases
+from deliverability.core.words.sentences import octets as octets_words
+from deliverability.listen.pages import ImagePermits
+from deliverability.listen.service import CaptureChange, CaptureNews, CaptureService
+from deliverability.listen.store import CaughtMail, Reservations
 from tests.capture.listening import DEMO, ORIGIN, client, listener
 
 MAIL = (DEMO / "newsletter.eml").read_bytes()

@@ -17,9 +17,9 @@ import httpx2
 import pytest
 from PIL import Image
 
-from deliverability.capture.service import CaptureService
-from deliverability.ports.browser import take_screenshot
-from deliverability.view.preview import ColourScheme, Showing, preview
+from deliverability.core.net.browser import take_screenshot
+from deliverability.core.report.preview import ColourScheme, Showing, preview
+from deliverability.listen.service import CaptureService
 from tests.browser import find_axe, find_chromium
 from tests.capture.listening import DEMO, listener, serving
 from tests.devtools import Tab, patiently, tab

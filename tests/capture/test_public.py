@@ -18,12 +18,11 @@ import httpx2
 import pytest
 from msgspec import Struct
 
-from deliverability.capture.reserve import LIFE, Reservations
-from deliverability.capture.serve import A_MINUTE, ListenAddress, Listening, ListenSettings, PublicListener, listen
-from deliverability.capture.service import CaptureService
-from deliverability.capture.store import CaptureStore
-from deliverability.capture.worker import RoomSettings
-from deliverability.ports.open import PortSettings
+from deliverability.core.net.open import PortSettings
+from deliverability.listen.serve import A_MINUTE, ListenAddress, Listening, ListenSettings, PublicListener, listen
+from deliverability.listen.service import CaptureService
+from deliverability.listen.store import LIFE, CaptureStore, Reservations
+from deliverability.listen.worker import RoomSettings
 from tests.capture.listening import RoomHere
 from tests.cli.test_cli import GOLDEN
 from tests.ports.test_receive import certificate
@@ -95,7 +94,7 @@ async def public(folder: Path, web: str = "127.0.0.1") -> AsyncIterator[Public]:
 @pytest.fixture
 def come_from(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     def patch(address: str) -> None:
-        monkeypatch.setattr("deliverability.ports.receive._peer", lambda transport: address)
+        monkeypatch.setattr("deliverability.listen.receive._peer", lambda transport: address)
 
     return patch
 

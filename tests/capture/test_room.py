@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.capture.room import CaptureRoom
-from deliverability.capture.store import CaptureStore
-from deliverability.capture.worker import RoomSettings
-from deliverability.model.envelope import SmtpEnvelope
-from deliverability.ports.open import PortSettings
+from deliverability.core.model.envelope import SmtpEnvelope
+from deliverability.core.net.open import PortSettings
+from deliverability.listen.store import CaptureStore
+from deliverability.listen.worker import CaptureRoom, RoomSettings
 from tests.cli.test_cli import GOLDEN, Deliv
 
 pytestmark = pytest.mark.long

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.capture.store import AuditSummary, CaptureStore
-from deliverability.model.codes import VERBATIM
-from deliverability.model.envelope import SmtpEnvelope
+from deliverability.core.codes import VERBATIM
+from deliverability.core.model.envelope import SmtpEnvelope
+from deliverability.listen.store import AuditSummary, CaptureStore
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 ENVELOPE = SmtpEnvelope("192.0.2.1", "c.example.com", "a@example.com", ("b@example.com",), "TLSv1.3", True)
@@ -127,7 +127,7 @@ def test_a_message_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeyp
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("deliverability.capture.store.write_whole", full)
+    monkeypatch.setattr("deliverability.listen.store.write_whole", full)
     with pytest.raises(OSError, match="No space"):
         store.add(b"x", None, NOW)
     assert list(tmp_path.iterdir()) == []

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from deliverability.capture.room import CaptureRoom
-from deliverability.capture.worker import SECONDS, TOOK_TOO_LONG, WORKER_DIED, ProcessWorker
-from deliverability.model.codes import Detail
-from deliverability.model.errors import InputError
+from deliverability.core.codes import Detail
+from deliverability.core.errors import InputError
+from deliverability.listen.worker import SECONDS, TOOK_TOO_LONG, WORKER_DIED, CaptureRoom, ProcessWorker
 from tests.capture.rooms import OFFLINE_ROOM
 
 pytestmark = pytest.mark.long

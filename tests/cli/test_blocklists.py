@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deliverability.config import ConfigError, load
+from deliverability.console.settings import ConfigError, load
 from tests.cli.test_cli import Deliv, Done, deliv, outcomes
 
 pytestmark = pytest.mark.long

@@ -11,17 +11,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 from deliverability.cli import deliv
-from deliverability.feedback.catalogue import load_replies
-from deliverability.feedback.contacts import load_contacts
-from deliverability.feedback.quoting import RepliesQuoted
-from deliverability.model.contacts import AskedFor, Company, ContactChannel
-from deliverability.model.placeholders import LANGUAGES
-from deliverability.render.contact import contact_text
-from deliverability.render.paper import Paper
-from deliverability.runs.contact import contact_pack
-from deliverability.runs.rules import load_rules, rule_folders
-from deliverability.view.contact import contact_view
-from deliverability.view.report import ReportView
+from deliverability.contact.gather import contact_pack
+from deliverability.contact.report import contact_text, contact_view
+from deliverability.contact.sources import RepliesQuoted, load_contacts
+from deliverability.contact.values import AskedFor, Company, ContactChannel
+from deliverability.core.phrases import LANGUAGES
+from deliverability.core.replies.catalogue import load_replies
+from deliverability.core.report.paper import Paper
+from deliverability.core.report.report import ReportView
+from deliverability.engine.rules import load_rules, rule_folders
 from tests.feedback.reports import metadata, record
 from tests.feedback.reports import report as aggregate
 from tests.speaking import shipped

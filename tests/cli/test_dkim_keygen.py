@@ -13,10 +13,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from deliverability.cli import deliv
-from deliverability.mail.reader import read
-from deliverability.protocols.dkim.generate import generate_ed25519, generate_rsa
-from deliverability.protocols.dkim.key import parse_key
-from deliverability.protocols.dkim.verify import verify_message
+from deliverability.core.mail.reader import read
+from deliverability.core.protocols.dkim.key import parse_key
+from deliverability.core.protocols.dkim.verify import verify_message
+from deliverability.keys import generate_ed25519, generate_rsa
 from tests.signing import TableResolver
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

@@ -25,9 +25,10 @@ from pathlib import Path
 import pytest
 
 import deliverability.demo
-from deliverability.auditors import catalogue
-from deliverability.cli import judging, main, options
-from deliverability.runs.engine import Audited
+from deliverability.cli import main
+from deliverability.console import judging, options
+from deliverability.engine.audit import Audited
+from deliverability.engine.auditors import catalogue
 from tests.cli.test_cli import Deliv, Done
 from tests.dripping import dripping
 from tests.killed import some_or_every
@@ -307,7 +308,7 @@ def test_a_fault_of_ours_is_told_in_one_sentence_and_shown_on_demand(
         raise ZeroDivisionError("a\x1b[31m\u202e fault")
 
     monkeypatch.setattr(options, "plain_errors", burst)
-    monkeypatch.setattr("deliverability.cli.judge.plain_errors", burst)
+    monkeypatch.setattr("deliverability.audit.judge.plain_errors", burst)
     for words in ([], ["--debug"]):
         with pytest.raises(SystemExit) as left:
             main(["judge", "x.json", *words])

@@ -11,8 +11,8 @@ from click.testing import CliRunner, Result
 
 import deliverability.demo
 from deliverability.cli import deliv
-from deliverability.cli.options import RefusedError
-from deliverability.words.sentences import phrases
+from deliverability.console.options import RefusedError
+from deliverability.core.phrases import phrases
 
 pytestmark = pytest.mark.long
 

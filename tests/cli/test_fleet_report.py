@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.model.fleet import FleetRow, Unchecked
-from deliverability.runs.fleet import tables
+from deliverability.fleet import tables
+from deliverability.fleet.shards import FleetRow, Unchecked
 from tests.cli.test_cli import Deliv, deliv  # noqa: F401 - a fixture
 from tests.runs.fleet.rows import row, write_fleet
 

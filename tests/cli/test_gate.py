@@ -11,13 +11,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from deliverability.cli import deliv
-from deliverability.history.observations import Observations
-from deliverability.history.store import History
-from deliverability.knowledge import shipped
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.ports import Ports
-from deliverability.ports.static import StaticResolver
-from deliverability.runs.intake import IntakePlan, take_in
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.rules.knowledge import shipped
+from deliverability.core.store.observations import Observations
+from deliverability.core.store.store import History
+from deliverability.intake.run import IntakePlan, take_in
 from tests.feedback.reports import metadata, record, report
 from tests.traffic import KEY
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.history.store import History
+from deliverability.core.store.store import History
 from tests.cli.test_cli import Deliv, deliv  # noqa: F401 - a fixture
 from tests.feedback.reports import metadata, record, report
 from tests.imapserver import PASSWORD, USER, dovecot

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.capture.store import AuditSummary, CaptureStore
 from deliverability.cli import main
-from deliverability.history.addresses import AddressFile
-from deliverability.model.suppression import AddressEvent, SuppressClass
+from deliverability.core.model.deliveries import AddressEvent, SuppressClass
+from deliverability.intake.addresses import AddressFile
+from deliverability.listen.store import AuditSummary, CaptureStore
 from tests.killed import WRITES, Step, in_child, killed_at_every, some_or_every, stepping
 
 pytestmark = pytest.mark.long

@@ -11,11 +11,10 @@ import pytest
 
 from deliverability.cli import COMMANDS
 from deliverability.cli import deliv as program
-from deliverability.cli.fleet import COMMANDS as FLEET
-from deliverability.cli.language import Language
-from deliverability.cli.types import called
-from deliverability.model.placeholders import LANGUAGES, placeholders
-from deliverability.words.phrases import help_words
+from deliverability.console.language import Language
+from deliverability.console.types import called
+from deliverability.core.phrases import LANGUAGES, help_words, placeholders
+from deliverability.fleet.command import COMMANDS as FLEET
 from tests.cli.test_cli import BROKEN, GOOD, Deliv, deliv  # noqa: F401 - a fixture
 
 JAPANESE = re.compile(r"[぀-ヿ㐀-鿿]")

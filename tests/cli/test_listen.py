@@ -21,8 +21,8 @@ import httpx2
 import pytest
 from msgspec import Struct
 
-from deliverability.cli.types import HostPort, Size
-from deliverability.model.errors import InputError
+from deliverability.console.types import HostPort, Size
+from deliverability.core.errors import InputError
 from tests.browser import require
 from tests.cli.test_cli import GOLDEN, Deliv
 from tests.ports.test_receive import certificate
@@ -384,7 +384,7 @@ def test_addresses_to_listen_at() -> None:
 
 
 def test_without_its_extra_it_says_how_to_get_it(deliv: Deliv, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "deliverability.capture.serve", raising=False)
+    monkeypatch.delitem(sys.modules, "deliverability.listen.serve", raising=False)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     done = deliv("listen", "--lang", "en")
     assert done.code == 2

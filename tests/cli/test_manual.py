@@ -13,10 +13,10 @@ import pytest
 from deliverability.cli import COMMANDS
 from deliverability.cli import deliv as program
 from deliverability.cli.completion import SHELLS
-from deliverability.cli.fleet import COMMANDS as OF_FLEET
-from deliverability.cli.fleet import command as fleet
-from deliverability.cli.language import Language
-from deliverability.cli.manual import _text, manual
+from deliverability.console.language import Language
+from deliverability.fleet.command import COMMANDS as OF_FLEET
+from deliverability.fleet.command import command as fleet
+from deliverability.site.command import _text, manual
 from tests import ROOT
 from tests.cli.test_cli import Deliv, deliv  # noqa: F401 - a fixture
 

@@ -16,10 +16,10 @@ from xml.etree import ElementTree
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from deliverability._files import WholeFile
-from deliverability.cli.output import Outputs, Target
-from deliverability.model.errors import InputError
-from deliverability.render.formats import FORMAT_OF, FORMATS, PRINTED
+from deliverability.console.output import Outputs, Target
+from deliverability.core.errors import InputError
+from deliverability.core.files import WholeFile
+from deliverability.core.report.formats.table import FORMAT_OF, FORMATS, PRINTED
 from tests.cli.test_cli import BOTH, BROKEN, GOOD, GOOD_MAIL, Deliv, deliv
 from tests.fixtures_report import speaker
 from tests.shown import CASES

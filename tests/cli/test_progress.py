@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deliverability.cli.progress import Progress
+from deliverability.console.running import Progress
 
 
 def lines(total: int, done: int, seconds: float) -> str:

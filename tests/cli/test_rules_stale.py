@@ -7,8 +7,8 @@ from datetime import date
 import pytest
 from msgspec.structs import replace
 
-from deliverability.runs.rules import load_rules
-from deliverability.view.freshness import aged_statements
+from deliverability.engine.rules import load_rules
+from deliverability.rulebook import aged_statements
 from tests.cli.test_cli import Deliv, deliv  # noqa: F401
 
 TODAY = date(2026, 11, 28)

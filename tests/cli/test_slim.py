@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from deliverability.cli import main
-from deliverability.mail.reader import read
+from deliverability.core.mail.reader import read
 from tests.slim_mails import image_part, newsletter, photo_jpeg, text_part
 
 

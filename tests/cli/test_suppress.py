@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.history.addresses import AddressFile
-from deliverability.model.suppression import AddressEvent, SuppressClass
+from deliverability.core.model.deliveries import AddressEvent, SuppressClass
+from deliverability.intake.addresses import AddressFile
 from tests.cli.test_cli import Deliv, deliv, one_line_saying
 
 pytestmark = pytest.mark.long

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from msgspec import Struct
 
 from deliverability.cli import deliv
-from deliverability.notify import webhook
+from deliverability.weekly.notify import machines as webhook
 from tests.dripping import dripping
 from tests.feedback.reports import metadata, record, report
 from tests.notify.test_outbox import Server, free_port, web

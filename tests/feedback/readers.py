@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from deliverability.feedback.catalogue import load_replies
-from deliverability.feedback.limits import NotReadError
-from deliverability.feedback.outcomes import Outcomes
-from deliverability.feedback.readings import FoundEvents, FoundReport, FoundValues, UnusedPart, feedback_in
-from deliverability.model.deliveries import DeliveryEvent, PublishedValue
-from deliverability.model.observed import AggregateRow
-from deliverability.model.replies import ReplyCatalogue
-from deliverability.model.rules import RuleSet
-from deliverability.runs.rules import load_rules, rule_folders
+from deliverability.core.model.deliveries import DeliveryEvent, PublishedValue
+from deliverability.core.model.observed import AggregateRow
+from deliverability.core.model.replies import ReplyCatalogue
+from deliverability.core.model.rules import RuleSet
+from deliverability.core.replies.catalogue import load_replies
+from deliverability.core.replies.limits import NotReadError
+from deliverability.core.replies.outcomes import Outcomes
+from deliverability.engine.rules import load_rules, rule_folders
+from deliverability.intake.readings import FoundEvents, FoundReport, FoundValues, UnusedPart, feedback_in
 
 NOW = 1_764_072_000  # 2025-11-25 12:00 UTC
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from deliverability.feedback.records import SeenRecords
-from deliverability.feedback.rua import read_aggregate
-from deliverability.model.observed import AggregateReport, AggregateRow
+from deliverability.core.model.observed import AggregateReport, AggregateRow
+from deliverability.intake.records import SeenRecords
+from deliverability.intake.reports import read_aggregate
 
 NOW = 1_764_000_000  # 2025-11-24
 BEGIN = 1_763_856_000  # 2025-11-23

@@ -7,13 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from deliverability.feedback.jsons import json_values
-from deliverability.feedback.limits import NotReadError
-from deliverability.feedback.rua import read_aggregate
-from deliverability.feedback.ruf import failure_report
-from deliverability.feedback.tlsrpt import tls_report
-from deliverability.feedback.unpack import DocumentKind, Unreadable, documents
-from deliverability.model.observed import AggregateReport
+from deliverability.core.model.observed import AggregateReport
+from deliverability.core.replies.limits import NotReadError
+from deliverability.intake.events import json_values
+from deliverability.intake.reports import failure_report, read_aggregate, tls_report
+from deliverability.intake.unpack import DocumentKind, Unreadable, documents
 from tests.corpus import corpus
 from tests.feedback.reports import NOW, Rows
 

@@ -13,10 +13,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deliverability.feedback.readings import FoundEvents, FoundReport, UnusedPart
-from deliverability.model.deliveries import DeliveryEvent, PublishedValue
-from deliverability.model.observed import FailureReport
-from deliverability.model.suppression import SuppressClass
+from deliverability.core.model.deliveries import DeliveryEvent, PublishedValue, SuppressClass
+from deliverability.core.model.observed import FailureReport
+from deliverability.intake.readings import FoundEvents, FoundReport, UnusedPart
 from tests import TESTS
 from tests.corpus import corpus
 from tests.feedback.readers import events, found, values

@@ -11,20 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deliverability.cli import main
-from deliverability.feedback.catalogue import ReplyError, load_replies
-from deliverability.feedback.explain import explain
-from deliverability.feedback.match import fold, parse_code, says
-from deliverability.feedback.notice import MAX_MESSAGES, find
-from deliverability.model.replies import (
-    ANY,
-    Explained,
-    Explanation,
-    Fit,
-    Reply,
-    ReplyKind,
-)
-from deliverability.runs.rules import rule_folders
-from deliverability.words.sentences import phrases
+from deliverability.core.model.replies import ANY, Explained, Explanation, Fit, Reply, ReplyKind
+from deliverability.core.phrases import phrases
+from deliverability.core.replies.catalogue import ReplyError, load_replies
+from deliverability.core.replies.explain import explain
+from deliverability.core.replies.match import fold, parse_code, says
+from deliverability.core.replies.notice import MAX_MESSAGES, find
+from deliverability.engine.rules import rule_folders
 from tests import ROOT
 from tests.corpus import corpus
 from tests.feedback.readers import catalogue, rules

@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from deliverability.feedback import imap
-from deliverability.feedback.imap import ImapAccess
-from deliverability.history.observations import Observations
-from deliverability.history.store import History
-from deliverability.history.tables import obs_reports
-from deliverability.model.intake import IntakeResult
-from deliverability.runs.intake import IntakeMailbox, IntakePlan, take_in
+from deliverability.core.store.observations import Observations
+from deliverability.core.store.store import History
+from deliverability.core.store.tables import obs_reports
+from deliverability.intake import imap
+from deliverability.intake.imap import ImapAccess
+from deliverability.intake.run import IntakeMailbox, IntakePlan, IntakeResult, take_in
 from tests.lyingimap import Box, Lie, serving
 from tests.runs.test_intake import carried, made, opened, ports
 

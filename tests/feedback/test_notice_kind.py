@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.feedback.notice import NoticeKind, notice_kind
-from deliverability.mail.reader import read
+from deliverability.core.mail.reader import read
+from deliverability.core.replies.notice import NoticeKind, notice_kind
 from tests.corpus import corpus
 
 BACK = "Return-Path: <>\n"

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from deliverability.feedback.readings import UnusedPart, reports_in
-from deliverability.feedback.rua import read_aggregate
-from deliverability.model.observed import AggregateReport, TlsReport
+from deliverability.core.model.observed import AggregateReport, TlsReport
+from deliverability.intake.readings import UnusedPart, reports_in
+from deliverability.intake.reports import read_aggregate
 from tests.corpus import corpus
 from tests.feedback.reports import NOW, Rows
 

@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deliverability.feedback.catalogue import load_replies
-from deliverability.feedback.contacts import ContactError, load_contacts
-from deliverability.feedback.explain import explain
-from deliverability.feedback.quoting import RepliesQuoted, masked
-from deliverability.runs.rules import load_rules, rule_folders
+from deliverability.contact.sources import ContactError, RepliesQuoted, load_contacts, masked
+from deliverability.core.replies.catalogue import load_replies
+from deliverability.core.replies.explain import explain
+from deliverability.engine.rules import load_rules, rule_folders
 from tests.corpus import corpus
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)

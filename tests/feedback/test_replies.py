@@ -13,13 +13,13 @@ from typing import NamedTuple
 
 import pytest
 
-from deliverability.feedback.catalogue import ReplyError, load_replies
-from deliverability.feedback.explain import explain
-from deliverability.feedback.match import says
-from deliverability.feedback.text import replies_in
-from deliverability.model.replies import ANY, Explained, Explanation, Retry
-from deliverability.model.rules import Confidence
-from deliverability.runs.rules import rule_folders
+from deliverability.core.model.replies import ANY, Explained, Explanation, Retry
+from deliverability.core.model.rules import Confidence
+from deliverability.core.replies.catalogue import ReplyError, load_replies
+from deliverability.core.replies.explain import explain
+from deliverability.core.replies.match import says
+from deliverability.core.replies.text import replies_in
+from deliverability.engine.rules import rule_folders
 from tests.corpus import corpus
 from tests.feedback.readers import catalogue, rules
 from tests.growth import assert_linear, repeated

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deliverability.feedback import limits
-from deliverability.feedback.limits import NotReadError
-from deliverability.feedback.records import SeenRecords
-from deliverability.model.observed import Facet, SignatureSeen
+from deliverability.core.model.observed import Facet, SignatureSeen
+from deliverability.core.replies import limits
+from deliverability.core.replies.limits import NotReadError
+from deliverability.intake.records import SeenRecords
 from tests.feedback.reports import BEGIN, NOW, metadata, read, record, report
 from tests.growth import assert_linear, repeated
 

@@ -9,9 +9,9 @@ import json
 
 import pytest
 
-from deliverability.feedback.explain import explain
-from deliverability.feedback.suppress import class_of, decide
-from deliverability.model.suppression import AddressRecord, Decision, SuppressClass
+from deliverability.core.model.deliveries import AddressRecord, Decision, SuppressClass
+from deliverability.core.replies.explain import explain
+from deliverability.core.replies.outcomes import class_of, decide
 from tests.corpus import corpus
 from tests.feedback.readers import catalogue, rules
 

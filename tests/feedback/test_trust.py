@@ -6,7 +6,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from deliverability.feedback.trust import (
+from deliverability.core.codes import Detail
+from deliverability.core.facts.base import Reason
+from deliverability.core.mail.reader import read
+from deliverability.core.model.observed import Trust
+from deliverability.core.rules.knowledge import shipped
+from deliverability.intake.trust import (
     ANOTHERS_MAIL,
     KEY_GONE,
     NO_AUTHOR,
@@ -18,11 +23,6 @@ from deliverability.feedback.trust import (
     reporter_key,
     trust_of,
 )
-from deliverability.knowledge import shipped
-from deliverability.mail.reader import read
-from deliverability.model.codes import Detail
-from deliverability.model.facts import Reason
-from deliverability.model.observed import Trust
 from tests.signing import Rule, TableResolver, ed25519_key, published, sign
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deliverability.feedback import limits
-from deliverability.feedback.limits import NotReadError
-from deliverability.feedback.unpack import DocumentKind, Enclosed, Unreadable, documents
+from deliverability.core.replies import limits
+from deliverability.core.replies.limits import NotReadError
+from deliverability.intake.unpack import DocumentKind, Enclosed, Unreadable, documents
 from tests.feedback.reports import record, report
 
 REPORT = report(record())

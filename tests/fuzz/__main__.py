@@ -23,7 +23,7 @@ from random import Random
 
 from msgspec import Struct
 
-from deliverability.model.codes import Detail
+from deliverability.core.codes import Detail
 from tests.fuzz.targets import Target, targets
 
 HANG = 2.0  # seconds of processor time for one input, and as many more for each megabyte of it

@@ -20,49 +20,47 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from deliverability.auditors import catalogue
-from deliverability.capture.store import Capture
-from deliverability.config import load as load_settings
-from deliverability.feedback.catalogue import load_replies
-from deliverability.feedback.explain import explain
-from deliverability.feedback.planned import read_plan
-from deliverability.history.store import History
-from deliverability.inputs import Sample, Subject
-from deliverability.judge.engine import Selection
-from deliverability.judge.load import load_rules as load_rule_files
-from deliverability.knowledge import load_knowledge
+from deliverability.console.settings import load as load_settings
+from deliverability.core.codec import decode_facts
+from deliverability.core.errors import InputError
+from deliverability.core.inputs import Sample, Subject
+from deliverability.core.mail.files.archives import open_archive
+from deliverability.core.mail.files.documents import is_encrypted, is_pdf, read_ole, read_ooxml, weigh
+from deliverability.core.mail.files.images import measure
+from deliverability.core.mail.files.types import identify
+from deliverability.core.model.spf import plain
+from deliverability.core.net import wire
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.overlay import parse_proposal
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.recording import RecordingError, replaying
+from deliverability.core.net.static import OFFLINE, StaticResolver
+from deliverability.core.net.zone import ZoneError, ZoneResolver
+from deliverability.core.protocols.dkim.arc import verify_arc
+from deliverability.core.protocols.dkim.key import Check, check, parse_key
+from deliverability.core.protocols.dkim.verify import verify_dkim
+from deliverability.core.protocols.dnsbl import load_private_list
+from deliverability.core.protocols.spf.evaluate import evaluate_spf
+from deliverability.core.protocols.spf.tree import walk_tree
+from deliverability.core.replies.catalogue import load_replies
+from deliverability.core.replies.explain import explain
+from deliverability.core.rules.judge import Selection
+from deliverability.core.rules.knowledge import load_knowledge
+from deliverability.core.rules.load import load_rules as load_rule_files
+from deliverability.core.store.store import History
+from deliverability.engine.audit import gather_facts, make_report
+from deliverability.engine.auditors import catalogue
+from deliverability.engine.remedies.records import REMEDIES
+from deliverability.engine.rules import load_rules, rule_folders
+from deliverability.fleet.lists import FleetList
+from deliverability.fleet.shards import file_digest, read_lines, read_rows, shard_file
+from deliverability.listen.store import Capture
 from deliverability.lists.catalogue import load_list_data
 from deliverability.lists.table import open_list
-from deliverability.mail.files.archives import open_archive
-from deliverability.mail.files.images import measure
-from deliverability.mail.files.office import read_ole, read_ooxml
-from deliverability.mail.files.pdf import is_encrypted, is_pdf, weigh
-from deliverability.mail.files.types import identify
-from deliverability.model.codec import decode_facts
-from deliverability.model.errors import InputError
-from deliverability.model.spf import plain
-from deliverability.notify.outbox import Outbox
-from deliverability.ports import wire
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.nobody import OFFLINE
-from deliverability.ports.overlay import parse_proposal
-from deliverability.ports.ports import Ports
-from deliverability.ports.recording import RecordingError, replaying
-from deliverability.ports.static import StaticResolver
-from deliverability.ports.zone import ZoneError, ZoneResolver
-from deliverability.protocols.dkim.arc import verify_arc
-from deliverability.protocols.dkim.key import Check, check, parse_key
-from deliverability.protocols.dkim.verify import verify_dkim
-from deliverability.protocols.dnsbl.private import load_private_list
-from deliverability.protocols.spf.evaluate import evaluate_spf
-from deliverability.protocols.spf.tree import walk_tree
-from deliverability.remedy.names import REMEDIES
-from deliverability.runs.engine import gather_facts, make_report
-from deliverability.runs.fleet.lists import FleetList
-from deliverability.runs.fleet.shards import file_digest, read_lines, read_rows, shard_file
-from deliverability.runs.rules import load_rules, rule_folders
-from deliverability.runs.weekly.run import read_summary
 from deliverability.slim.message import slim
+from deliverability.warm_up.facts import read_plan
+from deliverability.weekly.notify.outbox import Outbox
+from deliverability.weekly.run import read_summary
 from tests import TESTS
 from tests.corpus import corpus_root
 from tests.feedback import readers

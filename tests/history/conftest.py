@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.history.store import History
+from deliverability.core.store.store import History
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.system)])

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.feedback.suppress import plain_address
-from deliverability.history.addresses import AddressFile
-from deliverability.model.errors import InputError
-from deliverability.model.suppression import AddressEvent, SuppressClass
+from deliverability.core.errors import InputError
+from deliverability.core.model.deliveries import AddressEvent, SuppressClass
+from deliverability.core.replies.outcomes import plain_address
+from deliverability.intake.addresses import AddressFile
 
 ADDRESS, COMPLAINT, FULL = SuppressClass.ADDRESS, SuppressClass.COMPLAINT, SuppressClass.FULL
 

@@ -9,11 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.history.deliveries import CountedEvents, deliveries_of
-from deliverability.history.observations import Observations
-from deliverability.history.reports import DAY
-from deliverability.history.store import History
-from deliverability.model.deliveries import (
+from deliverability.core.model.deliveries import (
     CauseDay,
     Deliveries,
     DeliveryDay,
@@ -23,6 +19,10 @@ from deliverability.model.deliveries import (
     PublishedValue,
     ValueDay,
 )
+from deliverability.core.store.deliveries import CountedEvents, deliveries_of
+from deliverability.core.store.observations import Observations
+from deliverability.core.store.reports import DAY
+from deliverability.core.store.store import History
 from tests.observations import digest, with_known_key
 
 pytestmark = pytest.mark.long

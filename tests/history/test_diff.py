@@ -7,11 +7,21 @@ from collections.abc import Mapping
 import pytest
 from msgspec.structs import replace
 
-from deliverability.history.causes import Judged
-from deliverability.history.diff import compare
-from deliverability.model.evidence import ALIAS, NO_NAME, NO_RECORD, failure
-from deliverability.model.facts import Evidence, EvidenceKind, EvidenceLine, Fact, FactSet, Reason, Unknown, Value
-from deliverability.model.history import (
+from deliverability.core.facts.base import (
+    ALIAS,
+    NO_NAME,
+    NO_RECORD,
+    Evidence,
+    EvidenceKind,
+    EvidenceLine,
+    Fact,
+    FactSet,
+    Reason,
+    Unknown,
+    Value,
+    failure,
+)
+from deliverability.core.model.history import (
     Cause,
     ChangeKind,
     Comparison,
@@ -21,8 +31,10 @@ from deliverability.model.history import (
     State,
     StoredFinding,
 )
-from deliverability.model.report import Assessment, Finding, Outcome, Verdict, VerdictKind
-from deliverability.model.rules import Severity
+from deliverability.core.model.report import Assessment, Finding, Outcome, Verdict, VerdictKind
+from deliverability.core.model.rules import Severity
+from deliverability.core.store.causes import Judged
+from deliverability.core.store.diff import compare
 
 OLD, NEW = "2026-11-16T06:00:00Z", "2026-11-23T06:00:00Z"
 MET, UNMET, UNKNOWN = Outcome.MET, Outcome.UNMET, Outcome.UNKNOWN

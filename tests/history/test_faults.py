@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from deliverability.history import store
-from deliverability.history.pieces import pack
-from deliverability.history.store import History, HistoryError
-from deliverability.model.report import Outcome
+from deliverability.core.model.report import Outcome
+from deliverability.core.store import store
+from deliverability.core.store.pieces import pack
+from deliverability.core.store.store import History, HistoryError
 from tests.databases import empty, postgresql_server
 from tests.history.test_store import WEEKS, snapshot
 from tests.killed import Step, in_child, killed_at_every, some_or_every, stepping, with_full_disk
@@ -88,7 +88,7 @@ def test_killed_at_any_statement_of_a_later_run_nothing_of_the_earlier_is_lost(u
 
 
 def test_two_processes_that_open_a_new_history_at_once_both_can(url: str) -> None:
-    code = "import sys; from deliverability.history.store import History; History.open(sys.argv[1]).close()"
+    code = "import sys; from deliverability.core.store.store import History; History.open(sys.argv[1]).close()"
     both = [subprocess.Popen([sys.executable, "-c", code, url]) for _ in range(3)]
     assert [each.wait(60) for each in both] == [0, 0, 0]
 

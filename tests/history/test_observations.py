@@ -11,13 +11,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from deliverability.history.observations import Observations, Taken
-from deliverability.history.reports import DAY
-from deliverability.history.store import History
-from deliverability.history.window import OVERLAP, window
-from deliverability.knowledge import shipped
-from deliverability.model.codes import Code
-from deliverability.model.observed import (
+from deliverability.core.codes import Code
+from deliverability.core.model.observed import (
     AggregateReport,
     AggregateRow,
     Facet,
@@ -30,6 +25,11 @@ from deliverability.model.observed import (
     TlsReport,
     Trust,
 )
+from deliverability.core.rules.knowledge import shipped
+from deliverability.core.store.observations import Observations, Taken
+from deliverability.core.store.reports import DAY
+from deliverability.core.store.store import History
+from deliverability.core.store.window import OVERLAP, window
 from tests.observations import contents, digest
 
 pytestmark = pytest.mark.long

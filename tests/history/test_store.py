@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from deliverability.history.pieces import pack
-from deliverability.history.store import History, HistoryError, default_url
-from deliverability.model.codes import ASKED
-from deliverability.model.facts import Evidence, EvidenceKind, Fact, FactSet, KeySeen, Reason, Unknown
-from deliverability.model.history import Snapshot, State, StoredFinding
-from deliverability.model.report import Assessment, Consequence, Outcome, Verdict, VerdictKind
-from deliverability.model.rules import Effect, Severity
+from deliverability.core.codes import ASKED
+from deliverability.core.facts.base import Evidence, EvidenceKind, Fact, FactSet, KeySeen, Reason, Unknown
+from deliverability.core.model.history import Snapshot, State, StoredFinding
+from deliverability.core.model.report import Assessment, Consequence, Outcome, Verdict, VerdictKind
+from deliverability.core.model.rules import Effect, Severity
+from deliverability.core.store.pieces import pack
+from deliverability.core.store.store import History, HistoryError, default_url
 
 WEEKS = tuple(f"2026-11-{day:02d}T06:00:00Z" for day in (2, 9, 16, 23))
 KEY = {"domain": "example.com", "selector": "s1", "fingerprint": "aa"}
@@ -176,7 +176,7 @@ def test_the_steps_lead_to_the_tables_that_the_code_knows(history: History) -> N
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
-    from deliverability.history.tables import metadata
+    from deliverability.core.store.tables import metadata
 
     with history._engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": "deliv_schema"})
@@ -254,7 +254,7 @@ def test_the_newest_tables_are_known_without_what_changes_them(tmp_path: Path) -
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
-    from deliverability.history import store
+    from deliverability.core.store import store
 
     config = Config()
     config.set_main_option("script_location", str(Path(store.__file__).parent / "migrations"))
@@ -262,7 +262,7 @@ def test_the_newest_tables_are_known_without_what_changes_them(tmp_path: Path) -
     assert ScriptDirectory.from_config(config).get_heads() == [store._newest()]
     History.open(f"sqlite:///{tmp_path / 'h.db'}").close()
     code = f"""import sys
-from deliverability.history.store import History
+from deliverability.core.store.store import History
 History.open("sqlite:///{tmp_path / "h.db"}").close()
 print("alembic" in sys.modules)"""
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"False\n"

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.auditors import catalogue
-from deliverability.history.store import History, HistoryError
-from deliverability.history.texts import TEXTS, hidden
-from deliverability.model.facts import FactType
+from deliverability.core.facts.base import FactType
+from deliverability.core.store.store import History, HistoryError
+from deliverability.core.store.texts import TEXTS, hidden
+from deliverability.engine.auditors import catalogue
 from tests.files import zip_of
 from tests.runs.test_weekly_stories import Life
 

@@ -12,10 +12,9 @@ import pytest
 import yaml
 from msgspec.structs import replace
 
-from deliverability.inputs import Sample, Subject
-from deliverability.judge.engine import Selection
-from deliverability.judge.tasks import is_nobodys
-from deliverability.model.answer import (
+from deliverability.core.facts.base import Purpose, Reason, Waiver, records_of, texts_of
+from deliverability.core.inputs import Sample, Subject
+from deliverability.core.model.answer import (
     Because,
     Chip,
     FindingId,
@@ -28,16 +27,17 @@ from deliverability.model.answer import (
     TileState,
     TileTopic,
 )
-from deliverability.model.facts import Purpose, Reason, Waiver, records_of, texts_of
-from deliverability.model.report import Outcome, Report, VerdictKind
-from deliverability.model.rules import Place, Scope, Severity
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.nobody import OFFLINE
-from deliverability.ports.open import PortSettings, open_ports
-from deliverability.ports.ports import Ports
-from deliverability.runs.engine import Extras, full_report, gather_facts
-from deliverability.runs.rules import load_rules
-from deliverability.words.steps import step_words
+from deliverability.core.model.report import Outcome, Report, VerdictKind
+from deliverability.core.model.rules import Place, Scope, Severity
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.open import PortSettings, open_ports
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.static import OFFLINE
+from deliverability.core.rules.judge import Selection
+from deliverability.core.rules.tasks import is_nobodys
+from deliverability.core.words.steps import step_words
+from deliverability.engine.audit import Extras, full_report, gather_facts
+from deliverability.engine.rules import load_rules
 from tests import TESTS
 from tests import test_known_senders as known
 from tests.speaking import shipped

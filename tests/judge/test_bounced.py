@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from deliverability.auditors import catalogue
-from deliverability.judge.engine import Selection, judge
-from deliverability.model.facts import Value
-from deliverability.model.report import Finding, Outcome
-from deliverability.runs.rules import load_rules
+from deliverability.core.facts.base import Value
+from deliverability.core.model.report import Finding, Outcome
+from deliverability.core.rules.judge import Selection, judge
+from deliverability.engine.auditors import catalogue
+from deliverability.engine.rules import load_rules
 from tests.test_rules import fact_set
 
 BOUNCE: dict[str, Value] = {

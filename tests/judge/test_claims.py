@@ -8,14 +8,14 @@ from itertools import chain
 
 import pytest
 
-from deliverability.judge.claims import NOT_LISTED, Claims, Outcomes, claims_of
-from deliverability.judge.conditions import evaluate, paths_of
-from deliverability.model.claims import GROUNDS, JUDGED, About, Claim, Lack, Requirement
-from deliverability.model.facts import Fact, FactSet, Reason, Unknown, Value
-from deliverability.model.report import Outcome
-from deliverability.model.rules import All, Any, Compare, Condition, Not, Op
-from deliverability.runs.rules import load_rules
-from deliverability.words.phrases import phrases
+from deliverability.core.facts.base import Fact, FactSet, Reason, Unknown, Value
+from deliverability.core.model.claims import GROUNDS, JUDGED, About, Claim, Lack, Requirement
+from deliverability.core.model.report import Outcome
+from deliverability.core.model.rules import All, Any, Compare, Condition, Not, Op
+from deliverability.core.phrases import phrases
+from deliverability.core.rules.claims import NOT_LISTED, Claims, Outcomes, claims_of
+from deliverability.core.rules.conditions import evaluate, paths_of
+from deliverability.engine.rules import load_rules
 
 RULES = load_rules()
 CLAIMS = claims_of(RULES)

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from deliverability.judge.conditions import evaluate
-from deliverability.model.codes import ASKED
-from deliverability.model.facts import Reason, Unknown, Value
-from deliverability.model.rules import All, Compare, Condition, LimitRef, Not, Op
-from deliverability.model.rules import Any as AnyOf
+from deliverability.core.codes import ASKED
+from deliverability.core.facts.base import Reason, Unknown, Value
+from deliverability.core.model.rules import All, Compare, Condition, LimitRef, Not, Op
+from deliverability.core.model.rules import Any as AnyOf
+from deliverability.core.rules.conditions import evaluate
 
 TIMEOUT = Unknown(Reason.TIMEOUT, ASKED(type="TXT", name="example.com"))
 WAITING = Unknown(Reason.NO_MESSAGE)

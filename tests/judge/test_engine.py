@@ -9,12 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from deliverability.judge.engine import Selection, judge
-from deliverability.judge.grade import assess, assessed
-from deliverability.model.codec import decode
-from deliverability.model.facts import Fact, FactSet, FactSpec, FactType, Purpose, Reason, Unknown
-from deliverability.model.report import Assessment, Finding, Judgement, Outcome, VerdictKind
-from deliverability.model.rules import (
+from deliverability.core.codec import decode
+from deliverability.core.facts.base import Fact, FactSet, FactSpec, FactType, Purpose, Reason, Unknown
+from deliverability.core.model.report import Assessment, Finding, Judgement, Outcome, VerdictKind
+from deliverability.core.model.rules import (
     Compare,
     Condition,
     Confidence,
@@ -33,7 +31,9 @@ from deliverability.model.rules import (
     Texts,
     VolumeClass,
 )
-from deliverability.runs.rules import load_rules
+from deliverability.core.rules.grade import assess, assessed
+from deliverability.core.rules.judge import Selection, judge
+from deliverability.engine.rules import load_rules
 
 CATALOGUE = {
     spec.path: spec

@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import Struct, field
 
-from deliverability.judge.gate import earliest
-from deliverability.model.facts import Purpose, StageSeen
-from deliverability.model.gate import GateKind
-from deliverability.model.observed import Observed, SourceOwner, SourceWord
+from deliverability.core.facts.base import Purpose, StageSeen
+from deliverability.core.model.observed import Observed, SourceOwner, SourceWord
+from deliverability.core.model.report import GateKind
+from deliverability.core.rules.gate import earliest
 from tests import traffic
 from tests.traffic import (
     DOMAIN,

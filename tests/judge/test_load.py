@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.auditors import catalogue
-from deliverability.judge.files import RuleError
-from deliverability.judge.load import load_rules
-from deliverability.model.rules import Compare, Op
-from deliverability.remedy.names import REMEDIES
-from deliverability.words.details import detail_words
-from deliverability.words.phrases import phrases
+from deliverability.core.model.rules import Compare, Op
+from deliverability.core.phrases import detail_words, phrases
+from deliverability.core.rules.load import load_rules
+from deliverability.core.rules.problems import RuleError
+from deliverability.engine.auditors import catalogue
+from deliverability.engine.remedies.records import REMEDIES
 
 SOURCES = """\
 rfc7208:

@@ -9,11 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from deliverability.auditors import catalogue
-from deliverability.inputs import Subject
-from deliverability.judge.engine import Judge, Selection, judge_of
-from deliverability.model.facts import Fact, FactSet, Purpose, Reason, Unknown, Value
-from deliverability.model.rules import (
+from deliverability.core.facts.base import Fact, FactSet, Purpose, Reason, Unknown, Value
+from deliverability.core.inputs import Subject
+from deliverability.core.model.rules import (
     All,
     Compare,
     Effect,
@@ -25,11 +23,11 @@ from deliverability.model.rules import (
     Statement,
     VolumeClass,
 )
-from deliverability.model.rules import (
-    Any as AnyOf,
-)
-from deliverability.runs.engine import gather_facts
-from deliverability.runs.rules import load_rules
+from deliverability.core.model.rules import Any as AnyOf
+from deliverability.core.rules.judge import Judge, Selection, judge_of
+from deliverability.engine.audit import gather_facts
+from deliverability.engine.auditors import catalogue
+from deliverability.engine.rules import load_rules
 from tests.judge.test_engine import CATALOGUE, GRADING, receiver, rule
 from tests.test_corpus_smoke import senders, zones
 
@@ -108,8 +106,8 @@ async def test_what_other_domains_left_behind_changes_nothing(domain: str) -> No
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deliverability.judge.ready._MAX_DECISIONS", 4)
-    monkeypatch.setattr("deliverability.judge.ready._MAX_TOKENS", 4)
+    monkeypatch.setattr("deliverability.core.rules.ready._MAX_DECISIONS", 4)
+    monkeypatch.setattr("deliverability.core.rules.ready._MAX_TOKENS", 4)
     rules = _rules()
     shared = Judge(rules, CATALOGUE, Selection(receivers=("one",)))
     for number in range(40):

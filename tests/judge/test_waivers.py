@@ -7,15 +7,14 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from deliverability.auditors import catalogue
-from deliverability.inputs import Subject
-from deliverability.judge.engine import Selection
-from deliverability.model.facts import Fact, FactSet, Reason, Unknown, Value
-from deliverability.model.report import Finding, Outcome, Report, VerdictKind
-from deliverability.model.rules import Severity
-from deliverability.runs.engine import Audited, make_report
-from deliverability.runs.exit import exit_code
-from deliverability.runs.rules import load_rules
+from deliverability.core.facts.base import Fact, FactSet, Reason, Unknown, Value
+from deliverability.core.inputs import Subject
+from deliverability.core.model.report import Finding, Outcome, Report, VerdictKind
+from deliverability.core.model.rules import Severity
+from deliverability.core.rules.judge import Selection
+from deliverability.engine.audit import Audited, make_report
+from deliverability.engine.auditors import catalogue
+from deliverability.engine.rules import exit_code, load_rules
 
 RULES = load_rules()
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deliverability.judge.warm_up import warm_up_plan
-from deliverability.knowledge import shipped
-from deliverability.model.warm_up import WarmUpNumbers, WarmUpPlan
-from deliverability.runs.rules import load_rules
+from deliverability.core.model.warm_up import WarmUpNumbers, WarmUpPlan
+from deliverability.core.rules.knowledge import shipped
+from deliverability.engine.rules import load_rules
+from deliverability.warm_up.plan import warm_up_plan
 
 START = date(2026, 12, 1)
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from deliverability.lists.sums import read_sums
-from deliverability.model.errors import InputError
-from deliverability.model.lists import Segment
+from deliverability.core.errors import InputError
+from deliverability.core.model.observed import Segment
+from deliverability.lists.facts import read_sums
 
 SUMS: dict[str, Any] = {
     "list": "users.csv",

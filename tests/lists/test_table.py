@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from deliverability.core.errors import InputError
 from deliverability.lists.table import ListTable, folded_head, open_list
-from deliverability.model.errors import InputError
 from tests.lists.test_check import data
 
 TEXT = (

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from deliverability.mail.files.archives import open_archive
-from deliverability.mail.files.office import read_ole
-from deliverability.mail.files.pdf import is_encrypted
-from deliverability.mail.files.rar import read_rar
-from deliverability.mail.files.sevenzip import read_7z
+from deliverability.core.mail.files.archives import open_archive
+from deliverability.core.mail.files.documents import is_encrypted, read_ole
+from deliverability.core.mail.files.rar import read_rar
+from deliverability.core.mail.files.sevenzip import read_7z
 from tests.corpus import corpus, corpus_root
 from tests.files import (
     AES_7Z,

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from deliverability.mail.files import images
-from deliverability.mail.files.images import measure, recompress, sniff
-from deliverability.model.facts import Reason, Unknown, Value
+from deliverability.core.facts.base import Reason, Unknown, Value
+from deliverability.core.mail.files import images
+from deliverability.core.mail.files.images import measure, recompress, sniff
 from tests.files import audit, drawing, encoded_image, mail, photograph
 
 
@@ -171,7 +171,7 @@ class TestFacts:
         assert lost.reason is Reason.LIMIT
 
     async def test_work_for_one_message_is_bounded(self) -> None:
-        from deliverability.auditors import images as auditor
+        from deliverability.engine.auditors import images as auditor
 
         files = [(f"{number}.png", "image/png", drawing(20, 20)) for number in range(auditor._MAX_IMAGES + 5)]
         records = await _records(mail(*files))

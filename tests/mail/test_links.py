@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deliverability.mail.links import LINES_NEAR, LONGEST_LINE, near_links
+from deliverability.engine.auditors.unsubscribe import LINES_NEAR, LONGEST_LINE, near_links
 
 LINK = "https://example.com/"
 

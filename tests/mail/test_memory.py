@@ -18,20 +18,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deliverability.auditors import format as form
-from deliverability.auditors import japanese
-from deliverability.auditors import message as identity
-from deliverability.auditors.base import gather
-from deliverability.inputs import Sample, Subject
-from deliverability.knowledge import shipped
-from deliverability.mail.links import near_links
-from deliverability.mail.reader import read
-from deliverability.mail.transfer import Body
-from deliverability.mail.words import check_octets, decode_base64, decode_octets, decode_pieces
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.ports import Ports
-from deliverability.ports.static import StaticResolver
-from deliverability.protocols.dkim.body import hash_body
+from deliverability.core.inputs import Sample, Subject
+from deliverability.core.mail.reader import read
+from deliverability.core.mail.transfer import Body
+from deliverability.core.mail.words import check_octets, decode_base64, decode_octets, decode_pieces
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.protocols.dkim.body import hash_body
+from deliverability.core.rules.knowledge import shipped
+from deliverability.engine.auditors import format as form
+from deliverability.engine.auditors import japanese
+from deliverability.engine.auditors import message as identity
+from deliverability.engine.auditors.unsubscribe import near_links
+from deliverability.engine.base import gather
 from deliverability.slim.message import slim
 from tests.shapes import SHAPES
 
@@ -158,7 +158,7 @@ class TestPieces:
         part = Body(b"xx" + body + b"yy", 2, 2 + len(body), encoding)
         whole = part.decode(whole_problems)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("deliverability.mail.transfer._PIECE", size)
+            patch.setattr("deliverability.core.mail.transfer._PIECE", size)
             assert part.decode(piece_problems) == whole
             assert part.measure() == (len(whole), tuple(whole_problems))
         assert piece_problems == whole_problems
@@ -172,7 +172,7 @@ class TestPieces:
         part = Body(body, 0, len(body), encoding)
         whole = io.BytesIO(part.decode())
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("deliverability.mail.transfer._PIECE", 7)
+            patch.setattr("deliverability.core.mail.transfer._PIECE", 7)
             file = io.BufferedReader(part.open(), 16)
             for place, count in reads:
                 assert file.seek(place) == whole.seek(place)

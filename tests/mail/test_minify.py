@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from deliverability.mail.html.markup import tokens
-from deliverability.mail.html.minify import minify, minify_css
+from deliverability.core.mail.html.markup import tokens
+from deliverability.core.mail.html.minify import minify, minify_css
 from tests.corpus import corpus_root
 
 

@@ -6,20 +6,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deliverability.mail.addresses import addresses_in_text, parse_addresses, to_a_label
-from deliverability.mail.dates import parse_date
-from deliverability.mail.html.accounting import Category, HtmlAccount
-from deliverability.mail.parameters import parse_parameters
-from deliverability.mail.reader import MAX_FIELDS, MAX_PARTS, Message, Part, read, read_head
-from deliverability.mail.received import (
+from deliverability.core.mail.addresses import addresses_in_text, parse_addresses, to_a_label
+from deliverability.core.mail.fields import parse_date, parse_parameters
+from deliverability.core.mail.html.accounting import Category, HtmlAccount
+from deliverability.core.mail.parts import leaves
+from deliverability.core.mail.reader import MAX_FIELDS, MAX_PARTS, Message, Part, read, read_head
+from deliverability.core.mail.received import (
     client_ip_of,
     parse_authentication_results,
     parse_received,
     parse_received_spf,
     parse_return_path,
 )
-from deliverability.mail.structure import leaves
-from deliverability.mail.words import decode_base64, decode_octets, decode_words
+from deliverability.core.mail.words import decode_base64, decode_octets, decode_words
 from tests import TESTS
 
 MAILS = TESTS / "mails"
@@ -547,7 +546,7 @@ class TestLines:
     def test_lines_are_counted_as_they_are(self, body: bytes) -> None:
         raw = b"A: b\r\n" + body
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("deliverability.mail.reader._CHUNK", 16)
+            patch.setattr("deliverability.core.mail.reader._CHUNK", 16)
             message = read(raw)
         crlf = raw.count(b"\r\n")
         lone = raw.count(b"\n") - crlf

@@ -9,15 +9,13 @@ from functools import cache
 import pytest
 
 import deliverability
-from deliverability.model.codec import decode, encode
-from deliverability.model.codes import ABOUT, ASKED, NEEDS, VERBATIM, Code, Detail, Input, needs
-from deliverability.model.facts import Reason, Unknown
-from deliverability.model.placeholders import LANGUAGES, placeholders
-from deliverability.model.spf import SPF_AT
-from deliverability.protocols.spf.evaluate import FOUND_MORE, NO_SPF, SYNTAX, TOO_MANY_LOOKUPS
-from deliverability.protocols.spf.record import parse
-from deliverability.words.details import detail_words
-from deliverability.words.phrases import phrases
+from deliverability.core.codec import decode, encode
+from deliverability.core.codes import ABOUT, ASKED, NEEDS, VERBATIM, Code, Detail, Input, needs
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.model.spf import SPF_AT
+from deliverability.core.phrases import LANGUAGES, detail_words, phrases, placeholders
+from deliverability.core.protocols.spf.evaluate import FOUND_MORE, NO_SPF, SYNTAX, TOO_MANY_LOOKUPS
+from deliverability.core.protocols.spf.record import parse
 from tests.together import together
 
 

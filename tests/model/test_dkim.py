@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from deliverability.auditors import catalogue
-from deliverability.model.codes import ASKED, VERBATIM
-from deliverability.model.dkim import DkimKey, keys_of, signatures_of
-from deliverability.model.facts import Reason, Unknown, Value
+from deliverability.core.codes import ASKED, VERBATIM
+from deliverability.core.facts.base import Reason, Unknown, Value
+from deliverability.core.model.dkim import DkimKey, keys_of, signatures_of
+from deliverability.engine.auditors import catalogue
 
 LOST = Unknown(Reason.TIMEOUT, ASKED(type="TXT", name="s1._domainkey.example.com"))
 SIGNATURE: Mapping[str, Value] = {

@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-from deliverability.model.codes import VERBATIM
-from deliverability.model.evidence import (
-    ALIAS,
-    NO_RECORD,
-    aliases,
-    failure,
-    is_absence,
-    is_failure,
-    texts,
-)
-from deliverability.model.facts import Reason
+from deliverability.core.codes import VERBATIM
+from deliverability.core.facts.base import ALIAS, NO_RECORD, Reason, aliases, failure, is_absence, is_failure, texts
 
 
 def test_what_lines_say() -> None:

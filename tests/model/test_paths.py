@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from deliverability.auditors import catalogue
-from deliverability.model.codes import NOT_COLLECTED
-from deliverability.model.facts import Fact, FactSet, Reason, Unknown
-from deliverability.model.paths import PATHS
+from deliverability.core.codes import NOT_COLLECTED
+from deliverability.core.facts.base import Fact, FactSet, Reason, Unknown
+from deliverability.core.facts.paths import PATHS
+from deliverability.engine.auditors import catalogue
 
 
 def test_the_type_of_paths_has_those_of_the_catalogue() -> None:

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 import pytest
 from msgspec import Struct, field
 
-from deliverability.model.codes import Code, Detail
-from deliverability.model.errors import InputError
-from deliverability.model.schema import OUTSIDE, Field, Misfit, Misfits, Place, What, fields_of, nearest, read_as
+from deliverability.core.codes import Code, Detail
+from deliverability.core.errors import InputError
+from deliverability.core.model.schema import OUTSIDE, Field, Misfit, Misfits, Place, What, fields_of, nearest, read_as
 
 ODD = Code("odd")
 

@@ -20,14 +20,13 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 
-from deliverability.config import EmailSettings, WebhookSettings
-from deliverability.inputs import VARIABLE_UNSET, SecretError, secret
-from deliverability.notify import mail
-from deliverability.notify.mail import SmtpChannel
-from deliverability.notify.outbox import MAX_ATTEMPTS, Attempt, Notification, Outbox
-from deliverability.notify.webhook import WebhookChannel, signature
-from deliverability.words.details import detail_words
-from deliverability.words.phrases import phrases
+from deliverability.console.settings import EmailSettings, WebhookSettings
+from deliverability.core.inputs import VARIABLE_UNSET, SecretError, secret
+from deliverability.core.phrases import detail_words, phrases
+from deliverability.weekly.notify import mail
+from deliverability.weekly.notify.machines import WebhookChannel, signature
+from deliverability.weekly.notify.mail import SmtpChannel
+from deliverability.weekly.notify.outbox import MAX_ATTEMPTS, Attempt, Notification, Outbox
 from tests.ports.test_http import certificate  # noqa: F401 - a fixture
 from tests.ports.test_http import serving as site
 
@@ -258,7 +257,7 @@ def test_on_a_full_disk_a_notification_stands_as_it_stood_and_the_others_are_tri
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("deliverability.notify.outbox.write_whole", full)
+    monkeypatch.setattr("deliverability.weekly.notify.outbox.write_whole", full)
     with serving(server) as channel:
         (_, first), (_, second) = outbox.flush({"email": channel})
     assert "No space left on device" in first.problem

@@ -15,10 +15,10 @@ import pytest
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from deliverability.config import EmailSettings
-from deliverability.notify import mail
-from deliverability.notify.mail import SmtpChannel
-from deliverability.notify.outbox import Notification, Outbox
+from deliverability.console.settings import EmailSettings
+from deliverability.weekly.notify import mail
+from deliverability.weekly.notify.mail import SmtpChannel
+from deliverability.weekly.notify.outbox import Notification, Outbox
 from tests.notify.test_outbox import notification
 
 CLOSE, SILENCE, DRIP = "close", "silence", "drip"

@@ -13,22 +13,21 @@ import pytest
 from aiosmtpd.controller import Controller
 from prometheus_client.parser import text_string_to_metric_families
 
-from deliverability.auditors import catalogue
-from deliverability.config import EmailSettings, NotifySettings, WebhookSettings
-from deliverability.inputs import VARIABLE_UNSET, Subject
-from deliverability.model.answer import ReceiverEffect
-from deliverability.model.facts import Purpose
-from deliverability.model.history import Cause, ChangeKind, Comparison, FindingChange, RecordChange, VerdictChange
-from deliverability.model.report import FactChange, Outcome, VerdictKind
-from deliverability.model.rules import Effect, Severity
-from deliverability.model.weekly import FindingText, ReceiverVerdict, Summary, WeeklyEntry, from_json, to_json
-from deliverability.notify.mail import MAX_OCTETS, compose
-from deliverability.notify.notifier import NOT_TAKEN, WAITS, Notifier
-from deliverability.notify.textfile import weekly_metrics
-from deliverability.notify.webhook import document
-from deliverability.ports.open import PortSettings, open_ports
-from deliverability.runs.engine import audit
-from deliverability.runs.rules import load_rules
+from deliverability.console.settings import EmailSettings, NotifySettings, WebhookSettings
+from deliverability.core.facts.base import Purpose
+from deliverability.core.inputs import VARIABLE_UNSET, Subject
+from deliverability.core.model.answer import ReceiverEffect
+from deliverability.core.model.history import Cause, ChangeKind, Comparison, FindingChange, RecordChange, VerdictChange
+from deliverability.core.model.report import FactChange, Outcome, VerdictKind
+from deliverability.core.model.rules import Effect, Severity
+from deliverability.core.net.open import PortSettings, open_ports
+from deliverability.engine.audit import audit
+from deliverability.engine.auditors import catalogue
+from deliverability.engine.rules import load_rules
+from deliverability.weekly.notify.machines import document, weekly_metrics
+from deliverability.weekly.notify.mail import MAX_OCTETS, compose
+from deliverability.weekly.notify.notifier import NOT_TAKEN, WAITS, Notifier
+from deliverability.weekly.values import FindingText, ReceiverVerdict, Summary, WeeklyEntry, from_json, to_json
 from tests.notify.test_outbox import Server, free_port
 
 NOW = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)

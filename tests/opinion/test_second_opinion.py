@@ -27,25 +27,25 @@ from dkim.canonicalization import Relaxed
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from deliverability.auditors import dkim, dmarc, spf
-from deliverability.auditors.base import Auditor
 from deliverability.cli import deliv
-from deliverability.inputs import Sample, Subject
-from deliverability.judge.engine import Selection
-from deliverability.mail.reader import read
-from deliverability.model.opinion import SECTIONS, Difference, SecondOpinion, Unheard
-from deliverability.opinion.ask import second_opinion
-from deliverability.opinion.bridge import MAX_TEXT
-from deliverability.ports.base import Absent, Answer, Found, Resolver
-from deliverability.ports.budget import Budget
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.names import labels_of
-from deliverability.ports.ports import Ports
-from deliverability.ports.static import StaticResolver
-from deliverability.render.json import SCHEMA, render_json
-from deliverability.runs.engine import Extras, gather_facts, make_report
-from deliverability.runs.rules import load_rules
-from deliverability.words.phrases import phrases
+from deliverability.core.inputs import Sample, Subject
+from deliverability.core.mail.reader import read
+from deliverability.core.model.report import SECTIONS, Difference, SecondOpinion, Unheard
+from deliverability.core.net.base import Absent, Answer, Found, Resolver
+from deliverability.core.net.budget import Budget
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.names import labels_of
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.phrases import phrases
+from deliverability.core.report.formats.json import SCHEMA, render_json
+from deliverability.core.rules.judge import Selection
+from deliverability.engine.audit import Extras, gather_facts, make_report
+from deliverability.engine.auditors import dkim, dmarc, spf
+from deliverability.engine.base import Auditor
+from deliverability.engine.rules import load_rules
+from deliverability.engine.second_opinion.ask import second_opinion
+from deliverability.engine.second_opinion.bridge import MAX_TEXT
 from tests.corpus import corpus, suite
 from tests.facts_of import facts_of
 from tests.protocols.test_dkim_verify import vectors, zone

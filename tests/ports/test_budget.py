@@ -17,18 +17,18 @@ import pytest
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from deliverability.auditors import catalogue
-from deliverability.inputs import Subject
-from deliverability.judge.engine import Selection
-from deliverability.model.facts import Reason, Unknown
-from deliverability.ports.base import Absent, Answer, Failed, Fetched, Found, NoPage, Probed, Resolver
-from deliverability.ports.budget import USED_UP, Budget
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.nobody import OFFLINE
-from deliverability.ports.ports import Permissions, Ports
-from deliverability.runs.engine import Extras, audit, gather_facts, make_report
-from deliverability.runs.rehearse import Rehearsal, remedies
-from deliverability.runs.rules import load_rules
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.inputs import Subject
+from deliverability.core.net.base import Absent, Answer, Failed, Fetched, Found, NoPage, Probed, Resolver
+from deliverability.core.net.budget import USED_UP, Budget
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.ports import Permissions, Ports
+from deliverability.core.net.static import OFFLINE
+from deliverability.core.rules.judge import Selection
+from deliverability.engine.audit import Extras, audit, gather_facts, make_report
+from deliverability.engine.auditors import catalogue
+from deliverability.engine.rehearse import Rehearsal, remedies
+from deliverability.engine.rules import load_rules
 
 pytestmark = pytest.mark.long
 

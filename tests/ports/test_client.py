@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import deliverability
-from deliverability.ports.client import HttpClient, HttpError
+from deliverability.core.net.client import HttpClient, HttpError
 
 LIBRARIES = {"httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3", "aiohttp", "http"}
 PACKED = gzip.compress(b"a" * 100_000)

@@ -24,17 +24,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from deliverability.model.facts import Reason
-from deliverability.ports import udp, wire
-from deliverability.ports.base import Absent, Answer, Failed, Found
-from deliverability.ports.budget import Budget
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.dns import LiveResolver, _read
-from deliverability.ports.nobody import NOT_ASKED, OFFLINE
-from deliverability.ports.ports import Ports
-from deliverability.ports.servers import Server, parse_server, system_servers
-from deliverability.ports.static import StaticResolver
-from deliverability.ports.udp import SOCKETS
+from deliverability.core.facts.base import Reason
+from deliverability.core.net import udp, wire
+from deliverability.core.net.base import Absent, Answer, Failed, Found
+from deliverability.core.net.budget import Budget
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.dns import LiveResolver, _read
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.servers import Server, parse_server, system_servers
+from deliverability.core.net.static import NOT_ASKED, OFFLINE, StaticResolver
+from deliverability.core.net.udp import SOCKETS
 from tests.dnsserver import DnsServer
 from tests.speaking import english
 

@@ -13,15 +13,15 @@ import dns.rcode
 import dns.rrset
 import pytest
 
-from deliverability.model.facts import Reason
-from deliverability.ports.base import Absent, Answer, Failed, Found
-from deliverability.ports.clock import SystemClock
-from deliverability.ports.dns import LiveResolver
-from deliverability.ports.journal import Journal
-from deliverability.ports.ports import Ports
-from deliverability.ports.recording import replaying, write_recording
-from deliverability.ports.servers import Server
-from deliverability.ports.static import StaticResolver
+from deliverability.core.facts.base import Reason
+from deliverability.core.net.base import Absent, Answer, Failed, Found
+from deliverability.core.net.clock import SystemClock
+from deliverability.core.net.dns import LiveResolver
+from deliverability.core.net.journal import Journal
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.recording import replaying, write_recording
+from deliverability.core.net.servers import Server
+from deliverability.core.net.static import StaticResolver
 from tests.dnsserver import DnsServer, Reply
 from tests.hostiledns import HOSTILE, SOA
 from tests.ports.test_dns import certified  # noqa: F401

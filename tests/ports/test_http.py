@@ -19,17 +19,16 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from deliverability.model.codes import VERBATIM
-from deliverability.model.facts import Reason
-from deliverability.ports.base import Fetched, NoPage, Page
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.hosts import NoAnswerError, address_of, has_route
-from deliverability.ports.http import MAX_OCTETS, WebFetcher
-from deliverability.ports.journal import NOT_RECORDED, Journal
-from deliverability.ports.ports import Permissions, Ports
-from deliverability.ports.public import CLOUDS, CloudAddress, is_public
-from deliverability.ports.recording import replaying, write_recording
-from deliverability.ports.static import StaticResolver
+from deliverability.core.codes import VERBATIM
+from deliverability.core.facts.base import Reason
+from deliverability.core.net.base import Fetched, NoPage, Page
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.http import MAX_OCTETS, WebFetcher
+from deliverability.core.net.journal import NOT_RECORDED, Journal
+from deliverability.core.net.ports import Permissions, Ports
+from deliverability.core.net.public import CLOUDS, CloudAddress, NoAnswerError, address_of, has_route, is_public
+from deliverability.core.net.recording import replaying, write_recording
+from deliverability.core.net.static import StaticResolver
 from tests.speaking import english
 
 CLOCK = FixedClock(datetime(2026, 11, 24, 12, 0, tzinfo=UTC))

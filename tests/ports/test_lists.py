@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from deliverability.inputs import Subject
-from deliverability.model.blocklists import ListKeys
-from deliverability.ports.base import Answer, Failed, Found
-from deliverability.ports.budget import Budget
-from deliverability.ports.journal import Journal
-from deliverability.ports.lists import LIST_RATE, ListResolver
-from deliverability.ports.open import PortSettings, open_ports
-from deliverability.ports.ports import Ports
-from deliverability.ports.static import StaticResolver
+from deliverability.core.inputs import Subject
+from deliverability.core.model.blocklists import ListKeys
+from deliverability.core.net.base import Answer, Failed, Found
+from deliverability.core.net.budget import Budget
+from deliverability.core.net.journal import Journal
+from deliverability.core.net.open import PortSettings, open_ports
+from deliverability.core.net.pace import LIST_RATE, ListResolver
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.static import StaticResolver
 
 KEY = "aBcDeFgHiJkLmNoP"
 KEYS = ListKeys((("spamhaus", KEY),))

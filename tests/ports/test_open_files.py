@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 import deliverability
-from deliverability.ports import udp
-from deliverability.ports.base import Found
-from deliverability.ports.dns import LiveResolver
-from deliverability.ports.static import StaticResolver
-from deliverability.ports.streams import Streams
+from deliverability.core.net import udp
+from deliverability.core.net.base import Found
+from deliverability.core.net.dns import LiveResolver
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.net.streams import Streams
 from tests.dnsserver import DnsServer
 from tests.speaking import english
 
@@ -98,7 +98,7 @@ async def test_connections_that_find_no_file_are_made_later_and_fewer_at_a_time(
             return await send(*args)
 
         monkeypatch.setattr(streams, "_send", scarce)
-        monkeypatch.setattr("deliverability.ports.dns.Streams", lambda _: streams)
+        monkeypatch.setattr("deliverability.core.net.dns.Streams", lambda _: streams)
         resolver = LiveResolver([server.server])
         answers = await asyncio.gather(*(resolver.query(name, "TXT") for name in NAMES))
         await resolver.close()

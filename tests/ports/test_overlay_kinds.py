@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from deliverability.model.facts import Reason
-from deliverability.ports.base import Answer, Failed, Found
-from deliverability.ports.overlay import OverlayResolver, parse_proposal
-from deliverability.ports.static import StaticResolver
+from deliverability.core.facts.base import Reason
+from deliverability.core.net.base import Answer, Failed, Found
+from deliverability.core.net.overlay import OverlayResolver, parse_proposal
+from deliverability.core.net.static import StaticResolver
 
 PAIRS = {
     "spf": ("v=spf1 a -all", "v=spf1 -all"),

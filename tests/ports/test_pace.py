@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from deliverability.model.facts import Reason
-from deliverability.ports.base import DnsQuestion, Failed, Found, Get
-from deliverability.ports.budget import Budget
-from deliverability.ports.pace import _LEAST_RATE, LOOK_BACK, OWN_BURST, OWN_RATE, SLOW_START, Pace, Turns
+from deliverability.core.facts.base import Reason
+from deliverability.core.net.base import DnsQuestion, Failed, Found, Get
+from deliverability.core.net.budget import Budget
+from deliverability.core.net.pace import _LEAST_RATE, LOOK_BACK, OWN_BURST, OWN_RATE, SLOW_START, Pace, Turns
 
 
 class Known:

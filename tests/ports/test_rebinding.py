@@ -12,12 +12,12 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from deliverability.model.facts import Reason
-from deliverability.ports.base import Absent, Answer, Found, MailHost, NoMailHost, NoPage, Page
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.dns import LiveResolver
-from deliverability.ports.http import WebFetcher
-from deliverability.ports.smtp import LiveProber
+from deliverability.core.facts.base import Reason
+from deliverability.core.net.base import Absent, Answer, Found, MailHost, NoMailHost, NoPage, Page
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.dns import LiveResolver
+from deliverability.core.net.http import WebFetcher
+from deliverability.core.net.smtp import LiveProber
 from tests.dnsserver import DnsServer
 from tests.ports.test_http import OK, Site, certificate  # noqa: F401 - a fixture
 from tests.ports.test_smtp import Server

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from deliverability.ports.receive import NoMailError, ReceivedMail, ReceiveLimits, SmtpReceiver
+from deliverability.listen.receive import NoMailError, ReceivedMail, ReceiveLimits, SmtpReceiver
 
 HOST = "127.0.0.1"
 MESSAGE = b"From: a@example.com\r\nSubject: x\r\n\r\nhello\r\n"

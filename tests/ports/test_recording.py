@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from deliverability.model.facts import Reason
-from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.journal import NOT_RECORDED, Journal
-from deliverability.ports.open import PortSettings, open_ports
-from deliverability.ports.ports import Ports
-from deliverability.ports.recording import RecordingError, replaying, write_recording
-from deliverability.ports.static import StaticResolver
+from deliverability.core.facts.base import Reason
+from deliverability.core.net.base import Absent, Answer, Failed, Found, Resolver
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.journal import NOT_RECORDED, Journal
+from deliverability.core.net.open import PortSettings, open_ports
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.recording import RecordingError, replaying, write_recording
+from deliverability.core.net.static import StaticResolver
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 WORLD = StaticResolver(

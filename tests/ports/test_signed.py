@@ -8,20 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.model.facts import Reason
-from deliverability.ports.base import Failed, Signed
-from deliverability.ports.budget import Budget
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.dns import LiveResolver
-from deliverability.ports.journal import Journal
-from deliverability.ports.nobody import OFFLINE
-from deliverability.ports.ports import Ports
-from deliverability.ports.recording import replaying, write_recording
-from deliverability.ports.servers import Server
-from deliverability.ports.static import StaticResolver
-from deliverability.ports.zone import ZoneResolver
-from deliverability.protocols.dnssec import State
-from deliverability.protocols.validation import Validator
+from deliverability.core.facts.base import Reason
+from deliverability.core.net.base import Failed, Signed
+from deliverability.core.net.budget import Budget
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.dns import LiveResolver
+from deliverability.core.net.journal import Journal
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.recording import replaying, write_recording
+from deliverability.core.net.servers import Server
+from deliverability.core.net.static import OFFLINE, StaticResolver
+from deliverability.core.net.zone import ZoneResolver
+from deliverability.core.protocols.dnssec import State
+from deliverability.core.protocols.validation import Validator
 from tests.signedzones import Plan, Serving, World, Zone, moment
 
 

@@ -11,17 +11,17 @@ from datetime import UTC, datetime
 
 import pytest
 
-from deliverability.inputs import Subject
-from deliverability.model.facts import FactSet, Reason, Unknown
-from deliverability.ports.base import Answer, Failed, Found
-from deliverability.ports.budget import Budget
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.dns import ENOUGH, LiveResolver
-from deliverability.ports.ports import Ports
-from deliverability.ports.static import StaticResolver
-from deliverability.runs import stream as streaming
-from deliverability.runs.engine import gather_facts
-from deliverability.runs.stream import stream
+from deliverability.core.facts.base import FactSet, Reason, Unknown
+from deliverability.core.inputs import Subject
+from deliverability.core.net.base import Answer, Failed, Found
+from deliverability.core.net.budget import Budget
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.dns import ENOUGH, LiveResolver
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.static import StaticResolver
+from deliverability.engine import stream as streaming
+from deliverability.engine.audit import gather_facts
+from deliverability.engine.stream import stream
 from tests.dnsserver import DnsServer
 
 pytestmark = pytest.mark.long

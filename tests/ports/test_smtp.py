@@ -17,23 +17,22 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from deliverability.auditors import envelope, smtp, transport
-from deliverability.auditors.base import gather
-from deliverability.auditors.smtp import certificate_names
-from deliverability.inputs import Subject
-from deliverability.model.codes import VERBATIM, Input, needs
-from deliverability.model.errors import InputError
-from deliverability.model.facts import Reason, Unknown
-from deliverability.ports.base import MailHost, NoMailHost, Probed, Resolver
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.hosts import NOT_PUBLIC
-from deliverability.ports.journal import Journal
-from deliverability.ports.nobody import OFFLINE
-from deliverability.ports.open import PortSettings
-from deliverability.ports.ports import Permissions, Ports
-from deliverability.ports.recording import replaying, write_recording
-from deliverability.ports.smtp import LiveProber
-from deliverability.ports.static import StaticResolver
+from deliverability.core.codes import VERBATIM, Input, needs
+from deliverability.core.errors import InputError
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.inputs import Subject
+from deliverability.core.net.base import MailHost, NoMailHost, Probed, Resolver
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.journal import Journal
+from deliverability.core.net.open import PortSettings
+from deliverability.core.net.ports import Permissions, Ports
+from deliverability.core.net.public import NOT_PUBLIC
+from deliverability.core.net.recording import replaying, write_recording
+from deliverability.core.net.smtp import LiveProber
+from deliverability.core.net.static import OFFLINE, StaticResolver
+from deliverability.engine.auditors import envelope, smtp, transport
+from deliverability.engine.auditors.smtp import certificate_names
+from deliverability.engine.base import gather
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 HOST = "mx.example.com"

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from msgspec import Struct, field
 
-from deliverability.ports import window as under_test
-from deliverability.ports.window import Window
+from deliverability.core.net import window as under_test
+from deliverability.core.net.window import Window
 
 
 class Asker(Struct):

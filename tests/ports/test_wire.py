@@ -20,8 +20,8 @@ from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from deliverability.ports import wire
-from deliverability.ports.names import MAX_NAME
+from deliverability.core.net import wire
+from deliverability.core.net.names import MAX_NAME
 
 pytestmark = pytest.mark.long
 

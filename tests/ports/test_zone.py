@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deliverability.model.facts import Reason
-from deliverability.ports.base import Absent, Answer, Failed, Found
-from deliverability.ports.names import canonical, labels_of
-from deliverability.ports.overlay import OverlayResolver, Proposal, parse_proposal
-from deliverability.ports.static import StaticResolver
-from deliverability.ports.zone import ZoneError, ZoneResolver
+from deliverability.core.facts.base import Reason
+from deliverability.core.net.base import Absent, Answer, Failed, Found
+from deliverability.core.net.names import canonical, labels_of
+from deliverability.core.net.overlay import OverlayResolver, Proposal, parse_proposal
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.net.zone import ZoneError, ZoneResolver
 from tests import TESTS
 from tests.corpus import corpus
 from tests.speaking import english
@@ -223,7 +223,7 @@ async def test_what_is_to_be_kept_is_parsed_once(tmp_path: Path, monkeypatch: py
     file = tmp_path / "example.com.zone"
     file.write_text("@ A 192.0.2.1\n")
     first = await ZoneResolver.load([file], keep=True).query("example.com", "A")
-    monkeypatch.setattr("deliverability.ports.zone._parse", None)
+    monkeypatch.setattr("deliverability.core.net.zone._parse", None)
     assert await ZoneResolver.load([file], keep=True).query("example.com", "A") == first
     monkeypatch.undo()
     file.write_text("@ A 192.0.2.2\n")

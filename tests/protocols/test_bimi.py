@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 
 from deliverability import discover_bimi
-from deliverability.model.codes import ABOUT, VERBATIM, Detail, Input, needs
-from deliverability.model.facts import Reason, Unknown
-from deliverability.ports.base import Fetched, NoPage, Page, Resolver
-from deliverability.ports.static import StaticResolver
-from deliverability.protocols.bimi.discover import HTTP_STATUS, BimiLogo
-from deliverability.protocols.bimi.logo import (
+from deliverability.core.codes import ABOUT, VERBATIM, Detail, Input, needs
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.net.base import Fetched, NoPage, Page, Resolver
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.protocols.bimi import (
+    HTTP_STATUS,
     MAX_LOGO_OCTETS,
+    NOT_HTTPS,
+    NOT_SVG,
     SVG_ATTRIBUTE,
     SVG_DOCTYPE,
     SVG_ELEMENT,
@@ -27,11 +29,13 @@ from deliverability.protocols.bimi.logo import (
     SVG_TITLE,
     SVG_VERSION,
     SVG_XML,
+    BimiLogo,
+    BimiRecord,
     logo_errors,
+    parse_bimi,
 )
-from deliverability.protocols.bimi.record import NOT_HTTPS, NOT_SVG, BimiRecord, parse_bimi
-from deliverability.protocols.mta_sts import NOT_200
-from deliverability.protocols.text_record import RECORDS_MANY, TAG_MISSING, TAG_TWICE, VERSION_FIRST
+from deliverability.core.protocols.mta_sts import NOT_200
+from deliverability.core.protocols.text_record import RECORDS_MANY, TAG_MISSING, TAG_TWICE, VERSION_FIRST
 
 LOGO, PEM = "https://brand.example/logo.svg", "https://brand.example/vmc.pem"
 RECORD = f"v=BIMI1; l={LOGO}; a={PEM}"

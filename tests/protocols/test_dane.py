@@ -13,12 +13,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from deliverability import discover_dane, verify_dane
-from deliverability.model.facts import Reason, Unknown
-from deliverability.ports.base import Answer, Found
-from deliverability.ports.static import StaticResolver
-from deliverability.protocols import validation
-from deliverability.protocols.dane import TLSA_ODD, TLSA_UNUSABLE, TLSA_USAGE, parse_tlsa
-from deliverability.protocols.dnssec import State, zone_signing
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.net.base import Answer, Found
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.protocols import validation
+from deliverability.core.protocols.dane import TLSA_ODD, TLSA_UNUSABLE, TLSA_USAGE, parse_tlsa
+from deliverability.core.protocols.dnssec import State, zone_signing
 from tests.signedzones import Plan, mail_world, moment
 
 SOA = ["ns.example.com h.example.com 1 2 3 4 5"]

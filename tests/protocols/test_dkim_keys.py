@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deliverability.model.codes import Detail
-from deliverability.protocols.dkim.key import (
+from deliverability.core.codes import Detail
+from deliverability.core.protocols.dkim.key import (
     KEY_NOT_RSA,
     KEY_OCTETS,
     KEY_OTHER_TYPE,
@@ -29,7 +29,7 @@ from deliverability.protocols.dkim.key import (
     choose_key,
     parse_key,
 )
-from deliverability.protocols.dkim.signature import (
+from deliverability.core.protocols.dkim.signature import (
     EXPIRES_EARLY,
     FIELD_LONG,
     IDENTITY_OUTSIDE,
@@ -37,14 +37,17 @@ from deliverability.protocols.dkim.signature import (
     TAG_EMPTY,
     parse_signature,
 )
-from deliverability.protocols.dkim.tags import (
+from deliverability.core.protocols.text_record import (
     MAX_TAGS,
     TAG_BASE64,
+    TAG_BETWEEN,
+    TAG_MISSING,
     TAG_ODD,
+    TAG_TWICE,
+    TAG_VALUE,
     TAGS_MANY,
     parse_tags,
 )
-from deliverability.protocols.text_record import TAG_BETWEEN, TAG_MISSING, TAG_TWICE, TAG_VALUE
 from tests.corpus import suite
 from tests.signing import ed25519_key, published, rsa_key
 

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deliverability.model.codes import Code, Detail
-from deliverability.protocols.dkim.key import parse_key
-from deliverability.protocols.dkim.weak import (
+from deliverability.core.codes import Code, Detail
+from deliverability.core.protocols.dkim.key import parse_key
+from deliverability.core.protocols.dkim.weak import (
     KEY_CLOSE_PRIMES,
     KEY_DAMAGED,
     KEY_EVEN,

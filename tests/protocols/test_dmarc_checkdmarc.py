@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from deliverability.protocols.dmarc.record import DmarcRecord, is_dmarc, parse
+from deliverability.core.protocols.dmarc.record import DmarcRecord, is_dmarc, parse
 from tests.corpus import corpus
 
 # Where checkdmarc refuses the record, and why we do not: receivers ignore what they cannot read and go on.

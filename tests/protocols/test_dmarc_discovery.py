@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from deliverability.auditors import alignment, dmarc
-from deliverability.model.facts import Reason, Unknown
-from deliverability.ports.static import StaticResolver
-from deliverability.protocols.dmarc.discover import discover_dmarc, organizational_domain, walk_names
-from deliverability.protocols.dmarc.psl import is_public_suffix, registrable_domain
-from deliverability.protocols.dmarc.record import VALUE, parse
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.protocols.dmarc.discover import discover_dmarc, organizational_domain, walk_names
+from deliverability.core.protocols.dmarc.record import VALUE, parse
+from deliverability.core.protocols.psl import is_public_suffix, registrable_domain
+from deliverability.engine.auditors import alignment, dmarc
 from tests.corpus import suite
 from tests.facts_of import facts_of
 

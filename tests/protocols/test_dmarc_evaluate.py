@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 import deliverability
-from deliverability.model.facts import Reason, Unknown
-from deliverability.ports.static import StaticResolver
-from deliverability.protocols.dmarc.evaluate import DmarcEvaluation
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.protocols.dmarc.evaluate import DmarcEvaluation
 
 REJECT = {("_dmarc.example.com", "TXT"): ["v=DMARC1; p=reject"]}
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import pytest
 
-from deliverability.ports.base import Found
-from deliverability.protocols.dmarc.discover import Step
-from deliverability.protocols.dmarc.record import parse, split
-from deliverability.remedy.dmarc import recognised, repaired, usable_uris
+from deliverability.core.net.base import Found
+from deliverability.core.protocols.dmarc.discover import Step
+from deliverability.core.protocols.dmarc.record import parse, split
+from deliverability.engine.remedies.dmarc import recognised, repaired, usable_uris
 from tests.growth import assert_linear, repeated
 
 HOSTILE = {

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deliverability.model.codes import Detail
-from deliverability.protocols.dmarc.record import ODD, TWICE, VALUE, is_dmarc, parse, split
+from deliverability.core.codes import Detail
+from deliverability.core.protocols.dmarc.record import ODD, TWICE, VALUE, is_dmarc, parse, split
 
 
 @pytest.mark.parametrize(

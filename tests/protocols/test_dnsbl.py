@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from deliverability.knowledge import load_knowledge, shipped
-from deliverability.model.blocklists import BlockList, ListAccess, ListCode, ListedKind, ListWeight, key_label
-from deliverability.model.facts import Reason, Unknown
-from deliverability.ports.base import Answer
-from deliverability.ports.static import StaticResolver
-from deliverability.protocols.dnsbl.ask import (
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.model.blocklists import BlockList, ListAccess, ListCode, ListedKind, ListWeight, key_label
+from deliverability.core.net.base import Answer
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.protocols.dnsbl import (
     MAX_SILENT,
     ListAnswers,
     ListEntry,
@@ -25,7 +24,8 @@ from deliverability.protocols.dnsbl.ask import (
     question,
     zone_of,
 )
-from deliverability.senders.catalogue import CatalogueError
+from deliverability.core.rules.knowledge import load_knowledge, shipped
+from deliverability.core.senders.catalogue import CatalogueError
 
 ZONE = "bl.example.net"
 DAY = "2026-11-26"
@@ -230,7 +230,7 @@ async def test_every_list_of_the_catalogue_can_be_asked(ident: str) -> None:
 
 def test_whoever_is_said_to_name_a_list_is_a_receiver_that_says_what_it_does_about_it() -> None:
     """And nobody else minds a listing: the catalogue and the receivers say the same."""
-    from deliverability.runs.rules import load_rules
+    from deliverability.engine.rules import load_rules
 
     receivers = load_rules().receivers
     by_name = {ListedKind.IP4: "REP-001", ListedKind.NAME: "REP-003"}
@@ -275,7 +275,7 @@ def test_a_folder_of_ones_own_adds_and_replaces(tmp_path: Any) -> None:
     (tmp_path / "blocklists").mkdir()
     text = ENTRY_YAML.format(more="")
     (tmp_path / "blocklists" / "own.yaml").write_text(text + text.replace("id: acme", "id: spamcop"))
-    from deliverability.runs.rules import load_rules
+    from deliverability.engine.rules import load_rules
 
     known = load_rules([tmp_path]).knowledge.blocklists
     assert (known["acme"].zone, known["spamcop"].name) == ("bl.acme.example", "Acme")

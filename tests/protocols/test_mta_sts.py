@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from deliverability import discover_mta_sts
-from deliverability.model.codes import ABOUT, VERBATIM, Detail, Input, needs
-from deliverability.model.facts import Reason, Unknown
-from deliverability.ports.base import Fetched, NoPage, Page, Resolver
-from deliverability.ports.static import StaticResolver
-from deliverability.protocols.mta_sts import (
+from deliverability.core.codes import ABOUT, VERBATIM, Detail, Input, needs
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.net.base import Fetched, NoPage, Page, Resolver
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.protocols.mta_sts import (
     CONTENT_TYPE,
     CONTENT_TYPE_MISSING,
     FIELD_VALUE,
@@ -26,7 +26,7 @@ from deliverability.protocols.mta_sts import (
     parse_mta_sts,
     parse_mta_sts_policy,
 )
-from deliverability.protocols.text_record import (
+from deliverability.core.protocols.text_record import (
     FIELD_ODD,
     FIELDS_MANY,
     MAX_FIELDS,

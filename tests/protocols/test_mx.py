@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from deliverability.ports.base import Found
-from deliverability.protocols.mx import mx_entries
+from deliverability.core.net.base import Found
+from deliverability.core.protocols.mx import mx_entries
 
 
 @pytest.mark.parametrize(

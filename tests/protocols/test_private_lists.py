@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deliverability.model.blocklists import PrivateList
-from deliverability.model.errors import InputError
-from deliverability.protocols.dnsbl.private import MAX_LISTED_TEXT, load_private_list, read_private_list
+from deliverability.core.errors import InputError
+from deliverability.core.model.blocklists import PrivateList
+from deliverability.core.protocols.dnsbl import MAX_LISTED_TEXT, load_private_list, read_private_list
 
 
 def read(text: str) -> PrivateList:

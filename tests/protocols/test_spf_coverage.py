@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from deliverability.model.codes import Input, needs
-from deliverability.model.facts import Reason, Unknown
-from deliverability.ports.static import StaticResolver
-from deliverability.protocols.spf.coverage import MAX_RANGES, Coverage, measure
-from deliverability.protocols.spf.tree import walk_tree
+from deliverability.core.codes import Input, needs
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.protocols.spf.coverage import MAX_RANGES, Coverage, measure
+from deliverability.core.protocols.spf.tree import walk_tree
 from tests.auditors.test_spf import audit, facts, spf_at
 
 

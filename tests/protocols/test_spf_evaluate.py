@@ -9,13 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deliverability.model.codec import decode, encode
-from deliverability.model.codes import ABOUT, ASKED
-from deliverability.model.evidence import NO_NAME
-from deliverability.model.facts import Reason, Value
-from deliverability.model.spf import SPF_AT, SpfResult, StepOutcome, decided_by, plain, spf_trace
-from deliverability.ports.static import StaticResolver
-from deliverability.protocols.spf.evaluate import (
+from deliverability.core.codec import decode, encode
+from deliverability.core.codes import ABOUT, ASKED
+from deliverability.core.facts.base import NO_NAME, Reason, Value
+from deliverability.core.model.spf import SPF_AT, SpfResult, StepOutcome, decided_by, plain, spf_trace
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.protocols.spf.evaluate import (
     FOUND,
     NO_DOMAIN,
     OF_HOST,

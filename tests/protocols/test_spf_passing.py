@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.knowledge import shipped
-from deliverability.model.addresses import ranges_of
-from deliverability.model.facts import Reason, Unknown
-from deliverability.ports.base import Answer, Failed, Found
-from deliverability.ports.static import StaticResolver
-from deliverability.ports.zone import ZoneResolver
-from deliverability.protocols.spf import passing
-from deliverability.protocols.spf.passing import Allowed, describe_passing, who_passes
-from deliverability.protocols.spf.tree import walk_tree
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.names import ranges_of
+from deliverability.core.net.base import Answer, Failed, Found
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.net.zone import ZoneResolver
+from deliverability.core.protocols.spf import passing
+from deliverability.core.protocols.spf.passing import Allowed, describe_passing, who_passes
+from deliverability.core.protocols.spf.tree import walk_tree
+from deliverability.core.rules.knowledge import shipped
 from tests.corpus import corpus
 
 EVERYBODY = 2**31

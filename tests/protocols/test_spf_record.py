@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deliverability.model.codes import ABOUT
-from deliverability.protocols.spf.record import (
+from deliverability.core.codes import ABOUT
+from deliverability.core.protocols.spf.record import (
     NO_MECHANISM_BUT,
     TOO_MANY_TERMS,
     BadTerm,

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from deliverability.ports.static import StaticResolver
-from deliverability.protocols.spf.evaluate import SpfEvaluation, evaluate_spf
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.protocols.spf.evaluate import SpfEvaluation, evaluate_spf
 from tests.corpus import suite
 
 TYPES = ("A", "AAAA", "MX", "PTR", "TXT", "CNAME")

@@ -12,16 +12,23 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from deliverability.model.codec import decode, encode
-from deliverability.model.codes import ABOUT, ASKED
-from deliverability.model.facts import Reason, Unknown, Value, records_of
-from deliverability.model.spf import SpfStatus, SpfTerm, SpfTree, plain, spf_tree
-from deliverability.ports.base import Answer, Failed, Found, Resolver
-from deliverability.ports.static import StaticResolver
-from deliverability.ports.zone import ZoneResolver
-from deliverability.protocols.spf.evaluate import evaluate_spf
-from deliverability.protocols.spf.record import BAD_PREFIX, MAX_TERMS, NO_MECHANISM_BUT
-from deliverability.protocols.spf.tree import MAX_QUESTIONS, MAX_RECORDS, MAX_TERMS_IN_ALL, TOO_BIG, Tree, walk_tree
+from deliverability.core.codec import decode, encode
+from deliverability.core.codes import ABOUT, ASKED
+from deliverability.core.facts.base import Reason, Unknown, Value, records_of
+from deliverability.core.model.spf import SpfStatus, SpfTerm, SpfTree, plain, spf_tree
+from deliverability.core.net.base import Answer, Failed, Found, Resolver
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.net.zone import ZoneResolver
+from deliverability.core.protocols.spf.evaluate import evaluate_spf
+from deliverability.core.protocols.spf.record import BAD_PREFIX, MAX_TERMS, NO_MECHANISM_BUT
+from deliverability.core.protocols.spf.tree import (
+    MAX_QUESTIONS,
+    MAX_RECORDS,
+    MAX_TERMS_IN_ALL,
+    TOO_BIG,
+    Tree,
+    walk_tree,
+)
 from tests.corpus import corpus
 
 Zone = dict[tuple[str, str], Any]

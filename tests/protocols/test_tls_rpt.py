@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from deliverability import discover_tls_rpt
-from deliverability.model.codes import Detail
-from deliverability.model.facts import Reason, Unknown
-from deliverability.ports.static import StaticResolver
-from deliverability.protocols.text_record import TAG_MISSING, TAG_VALUE, VERSION_FIRST
-from deliverability.protocols.tls_rpt import TlsRptRecord, parse_tls_rpt
+from deliverability.core.codes import Detail
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.protocols.text_record import TAG_MISSING, TAG_VALUE, VERSION_FIRST
+from deliverability.core.protocols.tls_rpt import TlsRptRecord, parse_tls_rpt
 
 NAME = ("_smtp._tls.example.com", "TXT")
 

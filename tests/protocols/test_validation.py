@@ -23,11 +23,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deliverability.model.codes import ASKED, Detail
-from deliverability.model.facts import Reason, Unknown
-from deliverability.ports.base import Failed, Signed
-from deliverability.protocols.dnssec import DELEGATED, State, Verdict
-from deliverability.protocols.validation import (
+from deliverability.core.codes import ASKED, Detail
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.net.base import Failed, Signed
+from deliverability.core.protocols.dnssec import DELEGATED, State, Verdict
+from deliverability.core.protocols.validation import (
     EXPIRED,
     NO_KEY,
     NO_PROOF,

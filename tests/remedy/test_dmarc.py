@@ -7,19 +7,18 @@ from datetime import UTC, datetime
 
 import pytest
 
-from deliverability.inputs import Sample, Subject
-from deliverability.judge.engine import Selection
-from deliverability.model.facts import FactSet, Purpose
-from deliverability.model.placeholders import placeholders
-from deliverability.model.report import Care, Remedy
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.ports import Ports
-from deliverability.ports.static import StaticResolver
-from deliverability.remedy.dmarc import MAX_RECORD_OCTETS, Tags, drafts, recognised, repaired, usable_uris
-from deliverability.remedy.situation import Situation
-from deliverability.runs.engine import Extras, report_on
-from deliverability.runs.rules import load_rules
-from deliverability.words.sentences import phrases
+from deliverability.core.facts.base import FactSet, Purpose
+from deliverability.core.inputs import Sample, Subject
+from deliverability.core.model.report import Care, Remedy
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.phrases import phrases, placeholders
+from deliverability.core.rules.judge import Selection
+from deliverability.engine.audit import Extras, report_on
+from deliverability.engine.remedies.dmarc import MAX_RECORD_OCTETS, Tags, drafts, recognised, repaired, usable_uris
+from deliverability.engine.remedies.situation import Situation
+from deliverability.engine.rules import load_rules
 from tests.signing import published, rsa_key, sign
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from deliverability.model.report import RecordEdit
-from deliverability.remedy.lowering import lowers
+from deliverability.core.model.report import RecordEdit
+from deliverability.engine.remedies.lowering import lowers
 
 KEY = "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
 

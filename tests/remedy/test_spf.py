@@ -13,29 +13,29 @@ from hypothesis import strategies as st
 from msgspec import Struct
 from msgspec.structs import replace
 
-from deliverability.auditors import catalogue
-from deliverability.auditors import spf as auditor
-from deliverability.auditors.base import Context
-from deliverability.inputs import Subject
-from deliverability.judge.engine import Selection, judge
-from deliverability.knowledge import shipped
-from deliverability.model.facts import Fact, FactSet, Reason, Unknown, Value, records_of
-from deliverability.model.report import Care, Finding, Outcome, Remedy
-from deliverability.model.rules import RuleSet
-from deliverability.ports.base import Answer, Resolver
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.overlay import OverlayResolver, parse_proposal
-from deliverability.ports.ports import Ports
-from deliverability.ports.static import StaticResolver
-from deliverability.ports.zone import ZoneResolver
-from deliverability.protocols.spf.coverage import Coverage, measure
-from deliverability.protocols.spf.record import parse, select
-from deliverability.protocols.spf.repair import repair
-from deliverability.protocols.spf.tree import Tree, walk_tree
-from deliverability.remedy.situation import Situation
-from deliverability.remedy.spf import drafts
-from deliverability.runs.rules import load_rules
-from deliverability.words.sentences import phrases
+from deliverability.core.facts.base import Fact, FactSet, Reason, Unknown, Value, records_of
+from deliverability.core.inputs import Subject
+from deliverability.core.model.report import Care, Finding, Outcome, Remedy
+from deliverability.core.model.rules import RuleSet
+from deliverability.core.net.base import Answer, Resolver
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.overlay import OverlayResolver, parse_proposal
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.net.zone import ZoneResolver
+from deliverability.core.phrases import phrases
+from deliverability.core.protocols.spf.coverage import Coverage, measure
+from deliverability.core.protocols.spf.record import parse, select
+from deliverability.core.protocols.spf.repair import repair
+from deliverability.core.protocols.spf.tree import Tree, walk_tree
+from deliverability.core.rules.judge import Selection, judge
+from deliverability.core.rules.knowledge import shipped
+from deliverability.engine.auditors import catalogue
+from deliverability.engine.auditors import spf as auditor
+from deliverability.engine.base import Context
+from deliverability.engine.remedies.situation import Situation
+from deliverability.engine.remedies.spf import drafts
+from deliverability.engine.rules import load_rules
 from tests.corpus import NO_CORPUS, corpus, corpus_root
 
 Zone = dict[tuple[str, str], Any]
@@ -643,7 +643,7 @@ async def check(audited: Audited) -> int:
 
 def covers(new: Coverage, old: Coverage) -> bool:
     """Every address that passed before passes now."""
-    from deliverability.protocols.spf.coverage import _all_within, _span
+    from deliverability.core.protocols.spf.coverage import _all_within, _span
 
     before = [_span(each) for _, each in old.ranges if each.prefixlen]
     return _all_within(before, [_span(each) for _, each in new.ranges])

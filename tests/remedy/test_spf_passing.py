@@ -15,14 +15,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from deliverability.inputs import Subject
-from deliverability.knowledge import shipped
-from deliverability.model.facts import Value, texts_of
-from deliverability.model.report import Remedy
-from deliverability.remedy.situation import Situation
-from deliverability.remedy.spf import drafts
-from deliverability.remedy.spf_passing import Earlier, lost
-from deliverability.remedy.spf_terms import joined, minus
+from deliverability.core.facts.base import Value, texts_of
+from deliverability.core.inputs import Subject
+from deliverability.core.model.report import Remedy
+from deliverability.core.rules.knowledge import shipped
+from deliverability.engine.remedies.situation import Situation
+from deliverability.engine.remedies.spf import drafts
+from deliverability.engine.remedies.spf_passing import Earlier, lost
+from deliverability.engine.remedies.spf_terms import joined, minus
 from tests.remedy.test_spf import DOMAIN, Audited, Zone, after, audit, hash_of, lookups, shown, spf
 from tests.runs.test_rehearse import audited as reported
 from tests.runs.test_rehearse import senders, with_it, zones

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.inputs import Sample, Subject
-from deliverability.judge.engine import Selection
-from deliverability.model.report import Remedy
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.ports import Ports
-from deliverability.ports.static import StaticResolver
-from deliverability.remedy.names import REMEDIES
-from deliverability.remedy.plan import BEGINNINGS
-from deliverability.remedy.transport import policy_text
-from deliverability.runs.engine import Extras, report_on
-from deliverability.runs.rules import load_rules
+from deliverability.core.inputs import Sample, Subject
+from deliverability.core.model.report import Remedy
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.rules.judge import Selection
+from deliverability.engine.audit import Extras, report_on
+from deliverability.engine.remedies.plan import BEGINNINGS
+from deliverability.engine.remedies.records import REMEDIES
+from deliverability.engine.remedies.transport import policy_text
+from deliverability.engine.rules import load_rules
 from tests import ROOT
 from tests.signing import published, rsa_key, sign
 

@@ -24,10 +24,10 @@ import pytest
 from msgspec.structs import replace
 from pypdf import PdfReader
 
-from deliverability.mail.reader import read
-from deliverability.mail.structure import body_texts
-from deliverability.render.html import render_handout
-from deliverability.view.report import ReportView
+from deliverability.core.mail.parts import body_texts
+from deliverability.core.mail.reader import read
+from deliverability.core.report.formats.html import render_handout
+from deliverability.core.report.report import ReportView
 from tests.browser import DARK, browse, find_axe, find_chromium, screenshot
 from tests.speaking import shipped, written
 from tests.test_golden import DEMO

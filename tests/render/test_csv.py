@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from deliverability.render.csv import COLUMNS
+from deliverability.core.report.formats.csv import COLUMNS
 from tests.fixtures_report import make_report, speaker
 from tests.shown import CASES, waived, with_remedies
 from tests.speaking import written

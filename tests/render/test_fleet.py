@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.auditors import catalogue
-from deliverability.model.causes import FleetCauses
-from deliverability.model.fleet import FleetRow, Unchecked
-from deliverability.model.report import GRADES, VerdictKind
-from deliverability.model.rules import RuleSet
-from deliverability.render.fleet import FORMATS, html
-from deliverability.runs.fleet.causes import causes
-from deliverability.runs.rules import load_rules
-from deliverability.words.speaker import Speaker
+from deliverability.core.model.report import GRADES, VerdictKind
+from deliverability.core.model.rules import RuleSet
+from deliverability.core.words.speaker import Speaker
+from deliverability.engine.auditors import catalogue
+from deliverability.engine.rules import load_rules
+from deliverability.fleet.causes import causes
+from deliverability.fleet.report import FORMATS, html
+from deliverability.fleet.shards import FleetRow, Unchecked
+from deliverability.fleet.tally import FleetCauses
 from tests.render.test_browser import accessibility, axe, chromium, measured  # noqa: F401 - two are fixtures
 from tests.runs.fleet.rows import row
 

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from msgspec.structs import asdict
 
 from deliverability.cli import deliv
-from deliverability.render.handout import Handout, handout_text, load_handout
-from deliverability.render.html import render_handout
+from deliverability.core.report.formats.html import render_handout
+from deliverability.core.report.handout import Handout, handout_text, load_handout
 from tests.fixtures_report import make_report, speaker
 from tests.speaking import written
 

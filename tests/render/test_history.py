@@ -9,13 +9,11 @@ from contextlib import closing
 
 import pytest
 
-from deliverability.history.rows import run_rows, subject_rows
-from deliverability.history.store import History
-from deliverability.render.history import history_text
-from deliverability.render.paper import Paper
-from deliverability.render.wrap import width_of
-from deliverability.view.history import TableView, run_table, subject_table
-from deliverability.words.phrases import phrases
+from deliverability.core.phrases import phrases
+from deliverability.core.report.paper import Paper, TableView, history_text, width_of
+from deliverability.core.store.store import History
+from deliverability.weekly.history import run_table, subject_table
+from deliverability.weekly.rows import run_rows, subject_rows
 from tests.runs.test_weekly_stories import NEXT_KEY, Life
 
 pytestmark = pytest.mark.long

@@ -10,13 +10,13 @@ from html.parser import HTMLParser
 import pytest
 from msgspec.structs import replace
 
-from deliverability.model.codes import VERBATIM
-from deliverability.model.facts import Evidence, EvidenceKind, Reason, Unknown
-from deliverability.model.placeholders import LANGUAGES
-from deliverability.model.report import Note, Outcome, RecordEdit
-from deliverability.model.spf import SpfTerm, SpfTree, plain
-from deliverability.view.diagrams import diagrams
-from deliverability.view.segments import segments
+from deliverability.core.codes import VERBATIM
+from deliverability.core.facts.base import Evidence, EvidenceKind, Reason, Unknown
+from deliverability.core.model.report import Note, Outcome, RecordEdit
+from deliverability.core.model.spf import SpfTerm, SpfTree, plain
+from deliverability.core.phrases import LANGUAGES
+from deliverability.core.report.diagrams import diagrams
+from deliverability.core.report.parts import segments
 from tests.fixtures_answer import example_answer, example_parked, example_posture, example_unreached
 from tests.fixtures_report import FACTS, GUIDE, assessed, facts, finding, make_report, speaker
 from tests.speaking import shipped, written
@@ -440,5 +440,5 @@ def test_a_page_is_the_same_whatever_pages_were_made_before(monkeypatch: pytest.
     first = [written("html", report_of("demo"), shipped(lang)) for lang in LANGUAGES]
     written("html", report_of("broken"), shipped("en"))
     assert [written("html", report_of("demo"), shipped(lang)) for lang in LANGUAGES] == first
-    monkeypatch.setattr("deliverability.render.templates._MOST_PIECES", 3)
+    monkeypatch.setattr("deliverability.core.report.templates._MOST_PIECES", 3)
     assert [written("html", report_of("demo"), shipped(lang)) for lang in LANGUAGES] == first

@@ -6,10 +6,10 @@ import json
 
 from msgspec.structs import replace
 
-from deliverability.model.codes import ASKED
-from deliverability.model.facts import Reason, Unknown
-from deliverability.model.report import Outcome
-from deliverability.render.json import render_json
+from deliverability.core.codes import ASKED
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.model.report import Outcome
+from deliverability.core.report.formats.json import render_json
 from tests.fixtures_report import finding, make_report
 from tests.shown import with_remedies
 

@@ -8,10 +8,10 @@ from xml.etree import ElementTree
 import pytest
 from msgspec.structs import replace
 
-from deliverability.model.facts import Reason, Unknown
-from deliverability.model.report import Outcome, Report
-from deliverability.model.rules import Severity
-from deliverability.runs.exit import exit_code
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.model.report import Outcome, Report
+from deliverability.core.model.rules import Severity
+from deliverability.engine.rules import exit_code
 from tests.fixtures_report import finding, make_report, speaker
 from tests.shown import CASES, waived
 from tests.speaking import written

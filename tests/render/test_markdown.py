@@ -10,9 +10,9 @@ from markdown_it import MarkdownIt
 from selectolax.lexbor import LexborHTMLParser as HTMLParser
 from selectolax.lexbor import LexborNode as Node
 
-from deliverability.model.placeholders import LANGUAGES
-from deliverability.model.report import Report
-from deliverability.render.markdown import block, code, plain
+from deliverability.core.model.report import Report
+from deliverability.core.phrases import LANGUAGES
+from deliverability.core.report.formats.markdown import block, code, plain
 from tests.fixtures_answer import answered
 from tests.fixtures_report import speaker
 from tests.shown import CASES, HOSTILE

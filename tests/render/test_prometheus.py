@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from deliverability.model.facts import Reason, Unknown
-from deliverability.model.report import Report
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.model.report import Report
 from tests.fixtures_report import FACTS, facts, make_report, speaker
 from tests.shown import CASES, HOSTILE, waived
 from tests.speaking import written

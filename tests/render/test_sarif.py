@@ -9,8 +9,8 @@ import pytest
 from jsonschema import Draft4Validator
 from msgspec.structs import replace
 
-from deliverability.model.report import Outcome, Report
-from deliverability.model.rules import Severity
+from deliverability.core.model.report import Outcome, Report
+from deliverability.core.model.rules import Severity
 from tests import TESTS
 from tests.fixtures_report import FINDINGS, make_report, speaker
 from tests.shown import CASES, waived, with_remedies

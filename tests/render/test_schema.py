@@ -13,14 +13,14 @@ import pytest
 from jsonschema import Draft202012Validator
 from msgspec.structs import replace
 
-from deliverability.inputs import Subject
-from deliverability.model.facts import Purpose
-from deliverability.model.report import SCHEMA_VERSION, Report
-from deliverability.ports.nobody import OFFLINE
-from deliverability.ports.open import PortSettings, open_ports
-from deliverability.render.json import SCHEMA, render_json
-from deliverability.runs.engine import audit
-from deliverability.runs.rules import load_rules
+from deliverability.core.facts.base import Purpose
+from deliverability.core.inputs import Subject
+from deliverability.core.model.report import SCHEMA_VERSION, Report
+from deliverability.core.net.open import PortSettings, open_ports
+from deliverability.core.net.static import OFFLINE
+from deliverability.core.report.formats.json import SCHEMA, render_json
+from deliverability.engine.audit import audit
+from deliverability.engine.rules import load_rules
 from tests.corpus import corpus
 from tests.shown import CASES, with_remedies
 from tests.test_corpus_smoke import mails, senders

@@ -16,15 +16,13 @@ from click.testing import CliRunner
 from selectolax.lexbor import LexborHTMLParser as HTMLParser
 
 from deliverability import __version__
-from deliverability.cli.docs import command
-from deliverability.feedback.catalogue import load_replies
-from deliverability.knowledge import shipped
-from deliverability.render.guide import guide_pages
-from deliverability.render.json import SCHEMA
-from deliverability.render.search import INDEX
-from deliverability.render.site import SCRIPT, Content, pages
-from deliverability.runs.rules import load_rules, rule_folders
-from deliverability.words.glossary import load_glossary
+from deliverability.core.replies.catalogue import load_replies
+from deliverability.core.report.formats.json import SCHEMA
+from deliverability.core.rules.knowledge import shipped
+from deliverability.core.words.glossary import load_glossary
+from deliverability.engine.rules import load_rules, rule_folders
+from deliverability.site.command import command
+from deliverability.site.pages import INDEX, SCRIPT, Content, guide_pages, pages
 from tests import ROOT
 from tests.browser import browse, find_chromium
 

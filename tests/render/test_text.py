@@ -7,23 +7,23 @@ from datetime import UTC, datetime
 
 import pytest
 
-from deliverability.inputs import Subject
-from deliverability.judge.engine import Selection
-from deliverability.model.codes import VERBATIM
-from deliverability.model.facts import Purpose, Reason, Unknown
-from deliverability.model.placeholders import LANGUAGES
-from deliverability.model.report import Note, Outcome
-from deliverability.model.rules import Effect, Source
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.ports import Ports
-from deliverability.ports.static import StaticResolver
-from deliverability.render.wrap import width_of, wrap
-from deliverability.runs.engine import gather_facts
-from deliverability.runs.engine import make_report as make_real_report
-from deliverability.runs.rules import load_rules
-from deliverability.view.findings import effect_words, read_words
-from deliverability.view.report import ReportView
-from deliverability.words.sentences import FindingWords, phrases
+from deliverability.core.codes import VERBATIM
+from deliverability.core.facts.base import Purpose, Reason, Unknown
+from deliverability.core.inputs import Subject
+from deliverability.core.model.report import Note, Outcome
+from deliverability.core.model.rules import Effect, Source
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.phrases import LANGUAGES, phrases
+from deliverability.core.report.findings import effect_words, read_words
+from deliverability.core.report.paper import width_of, wrap
+from deliverability.core.report.report import ReportView
+from deliverability.core.rules.judge import Selection
+from deliverability.core.words.sentences import FindingWords
+from deliverability.engine.audit import gather_facts
+from deliverability.engine.audit import make_report as make_real_report
+from deliverability.engine.rules import load_rules
 from tests.fixtures_answer import answered
 from tests.fixtures_report import GUIDE, RULES, assessed, finding, make_report, speaker
 from tests.speaking import shipped, written

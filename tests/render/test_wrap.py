@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wcwidth import wcwidth
 
-from deliverability.render import wrap
-from deliverability.render.paper import _SYMBOLS
+from deliverability.core.report import paper as wrap
+from deliverability.core.report.paper import _SYMBOLS
 
 
 @pytest.mark.parametrize("char", sorted(wrap._NARROW))

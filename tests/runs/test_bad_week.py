@@ -28,13 +28,13 @@ import pytest
 from msgspec import Struct, field
 
 from deliverability.cli import main
-from deliverability.feedback import imap
-from deliverability.model.codes import VERBATIM
-from deliverability.model.facts import Reason
-from deliverability.notify.outbox import Outbox
-from deliverability.ports.base import Answer, Failed
-from deliverability.ports.clock import SystemClock
-from deliverability.ports.zone import ZoneResolver
+from deliverability.core.codes import VERBATIM
+from deliverability.core.facts.base import Reason
+from deliverability.core.net.base import Answer, Failed
+from deliverability.core.net.clock import SystemClock
+from deliverability.core.net.zone import ZoneResolver
+from deliverability.intake import imap
+from deliverability.weekly.notify.outbox import Outbox
 from tests.feedback.reports import metadata, record, report
 from tests.killed import in_child, stepping
 from tests.lyingimap import Box

@@ -7,19 +7,19 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from deliverability.config import ReputationKey, ReputationSettings
-from deliverability.knowledge import shipped
-from deliverability.model.blocklists import BlockList, ListAccess, ListCode, ListsWanted, ListWeight
-from deliverability.model.errors import InputError
-from deliverability.ports.base import Found
-from deliverability.ports.dns import LiveResolver
-from deliverability.ports.lists import ListResolver
-from deliverability.ports.open import PortSettings, open_ports
-from deliverability.ports.ports import Ports
-from deliverability.ports.servers import parse_server
-from deliverability.ports.static import StaticResolver
-from deliverability.protocols.dnsbl.ask import ListHealth
-from deliverability.runs.blocklists import free_lists, is_shared, list_setup, states_of
+from deliverability.blocklists.setup import free_lists, is_shared, list_setup, states_of
+from deliverability.console.settings import ReputationKey, ReputationSettings
+from deliverability.core.errors import InputError
+from deliverability.core.model.blocklists import BlockList, ListAccess, ListCode, ListsWanted, ListWeight
+from deliverability.core.net.base import Found
+from deliverability.core.net.dns import LiveResolver
+from deliverability.core.net.open import PortSettings, open_ports
+from deliverability.core.net.pace import ListResolver
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.servers import parse_server
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.protocols.dnsbl import ListHealth
+from deliverability.core.rules.knowledge import shipped
 from tests.dnsserver import DnsServer
 
 NONE = ReputationSettings()

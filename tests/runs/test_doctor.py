@@ -13,23 +13,20 @@ from click.testing import CliRunner
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from deliverability import doctor
 from deliverability.cli import deliv
-from deliverability.cli.doctor import check_pdf
-from deliverability.history.store import History
-from deliverability.model.doctor import CheckState, MachineCheck
-from deliverability.model.facts import Reason
-from deliverability.model.knowledge import Outside
-from deliverability.ports.base import Fetched, MailHost, NoMailHost, NoPage, Page, Probed, Resolver
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.hosts import LATE
-from deliverability.ports.http import NO_PAGE_YET
-from deliverability.ports.nobody import OFFLINE
-from deliverability.ports.ports import Ports
-from deliverability.ports.static import Records, StaticResolver
-from deliverability.render.doctor import check_text
-from deliverability.runs import doctor
-from deliverability.runs.rules import load_rules
-from deliverability.words.phrases import phrases
+from deliverability.core.facts.base import Reason
+from deliverability.core.model.knowledge import Outside
+from deliverability.core.net.base import Fetched, MailHost, NoMailHost, NoPage, Page, Probed, Resolver
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.http import NO_PAGE_YET
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.public import LATE
+from deliverability.core.net.static import OFFLINE, Records, StaticResolver
+from deliverability.core.phrases import phrases
+from deliverability.core.store.store import History
+from deliverability.doctor import CheckState, MachineCheck, check_pdf, check_text
+from deliverability.engine.rules import load_rules
 from tests.notify.test_smtp_faults import CLOSE, Script, serving
 from tests.speaking import english
 
@@ -234,7 +231,7 @@ def outside_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, 
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("DELIV_CHROMIUM", "/gone")
     monkeypatch.delenv("DELIV_LANG", raising=False)
-    monkeypatch.setattr("deliverability.cli.doctor.open_doors", lambda resolvers: held["ports"])
+    monkeypatch.setattr("deliverability.doctor.open_doors", lambda resolvers: held["ports"])
     return held
 
 

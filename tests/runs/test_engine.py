@@ -10,24 +10,22 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from deliverability.inputs import Sample, Subject
-from deliverability.judge.engine import Selection
-from deliverability.model.errors import InputError
-from deliverability.model.facts import Purpose, Reason, Unknown
-from deliverability.model.placeholders import LANGUAGES
-from deliverability.model.report import Finding, Outcome, Report
-from deliverability.model.rules import Severity
-from deliverability.ports.base import Answer
-from deliverability.ports.budget import Budget
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.open import PortSettings, open_ports
-from deliverability.ports.ports import Permissions, Ports
-from deliverability.ports.static import StaticResolver
-from deliverability.runs.engine import gather_facts, judge_facts, make_report
-from deliverability.runs.exit import exit_code, worst_exit_code
-from deliverability.runs.rules import load_rules
-from deliverability.runs.samples import plan, with_samples
-from deliverability.words.phrases import phrases
+from deliverability.core.errors import InputError
+from deliverability.core.facts.base import Purpose, Reason, Unknown
+from deliverability.core.inputs import Sample, Subject
+from deliverability.core.model.report import Finding, Outcome, Report
+from deliverability.core.model.rules import Severity
+from deliverability.core.net.base import Answer
+from deliverability.core.net.budget import Budget
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.open import PortSettings, open_ports
+from deliverability.core.net.ports import Permissions, Ports
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.phrases import LANGUAGES, phrases
+from deliverability.core.rules.judge import Selection
+from deliverability.engine.audit import gather_facts, judge_facts, make_report
+from deliverability.engine.rules import exit_code, load_rules, worst_exit_code
+from deliverability.engine.samples import plan, with_samples
 from tests import TESTS
 
 GOLDEN = TESTS / "golden"
@@ -222,7 +220,7 @@ async def test_what_the_receiver_recorded_is_told_and_a_contradiction_with_its_l
 
 
 def test_a_sample_over_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deliverability.inputs.MAX_MESSAGE_OCTETS", 10)
+    monkeypatch.setattr("deliverability.core.inputs.MAX_MESSAGE_OCTETS", 10)
     with pytest.raises(InputError, match="larger than"):
         Sample("x", data=b"x" * 11).read()
     assert Sample("x", data=b"x" * 10).read() == b"x" * 10

@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from deliverability.cli import deliv
-from deliverability.config import load
-from deliverability.model.facts import Fact, FactSet, Reason, Unknown, Value
-from deliverability.runs.weekly.init import known
+from deliverability.console.settings import load
+from deliverability.core.facts.base import Fact, FactSet, Reason, Unknown, Value
+from deliverability.weekly.init import known
 
 ZONE = """$ORIGIN shop.example.
 @ 300 IN SOA ns.shop.example. h.shop.example. 1 2 3 4 5

@@ -20,17 +20,18 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from deliverability.feedback import limits, places, readings, unpack
-from deliverability.feedback.trust import ANOTHERS_MAIL, KEY_GONE, NOT_AUTHENTICATED, NOT_VERIFIED_NOW
-from deliverability.history.observations import Batch, Observations
-from deliverability.history.store import History, HistoryError
-from deliverability.history.window import window
-from deliverability.knowledge import shipped
-from deliverability.model.facts import Reason
-from deliverability.model.observed import FeedbackKind, Observed
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.ports import Ports
-from deliverability.runs.intake import IntakePlan, IntakeResult, take_in
+from deliverability.core.facts.base import Reason
+from deliverability.core.model.observed import FeedbackKind, Observed
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.ports import Ports
+from deliverability.core.replies import limits
+from deliverability.core.rules.knowledge import shipped
+from deliverability.core.store.observations import Batch, Observations
+from deliverability.core.store.store import History, HistoryError
+from deliverability.core.store.window import window
+from deliverability.intake import places, readings, unpack
+from deliverability.intake.run import IntakePlan, IntakeResult, take_in
+from deliverability.intake.trust import ANOTHERS_MAIL, KEY_GONE, NOT_AUTHENTICATED, NOT_VERIFIED_NOW
 from tests.corpus import corpus
 from tests.feedback.reports import BEGIN, NOW, metadata, record, report
 from tests.killed import Step, killed_at_every, some_or_every, stepping
@@ -129,7 +130,7 @@ def test_every_kind_of_place_is_read(history: History, tmp_path: Path) -> None:
 def _stored(history: History) -> Sequence[Any]:
     from sqlalchemy import select
 
-    from deliverability.history.tables import obs_reports
+    from deliverability.core.store.tables import obs_reports
 
     with history.reading() as connection:
         return connection.execute(select(obs_reports)).all()

@@ -11,16 +11,15 @@ from typing import Any
 
 import pytest
 
-from deliverability.feedback import limits
-from deliverability.history.deliveries import deliveries_of
-from deliverability.history.observations import Observations
-from deliverability.history.store import History
-from deliverability.model.deliveries import Deliveries, DeliveryEvent, DeliveryResult
-from deliverability.model.observed import FeedbackKind
-from deliverability.model.suppression import SuppressClass
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.ports import Ports
-from deliverability.runs.intake import NO_DOMAIN, IntakePlan, IntakeResult, take_in
+from deliverability.core.model.deliveries import Deliveries, DeliveryEvent, DeliveryResult, SuppressClass
+from deliverability.core.model.observed import FeedbackKind
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.ports import Ports
+from deliverability.core.replies import limits
+from deliverability.core.store.deliveries import deliveries_of
+from deliverability.core.store.observations import Observations
+from deliverability.core.store.store import History
+from deliverability.intake.run import NO_DOMAIN, IntakePlan, IntakeResult, take_in
 from tests import TESTS
 from tests.feedback.readers import NOW, outcomes
 from tests.feedback.test_deliveries import ARF, bounced, sendgrid, ses

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from deliverability.feedback.imap import ImapAccess, ImapError, ImapFolder
-from deliverability.history.observations import Observations
-from deliverability.history.store import History
-from deliverability.model.facts import Reason
-from deliverability.model.observed import FeedbackKind
-from deliverability.runs.intake import IntakeMailbox, IntakePlan, IntakeResult, take_in
+from deliverability.core.facts.base import Reason
+from deliverability.core.model.observed import FeedbackKind
+from deliverability.core.store.observations import Observations
+from deliverability.core.store.store import History
+from deliverability.intake.imap import ImapAccess, ImapError, ImapFolder
+from deliverability.intake.run import IntakeMailbox, IntakePlan, IntakeResult, take_in
 from tests.imapserver import ImapServer, dovecot
 from tests.killed import Step, killed_at_every, some_or_every, stepping
 from tests.runs.test_intake import KEYS, carried, codes, made, opened, ports, seen, trusted
@@ -78,7 +78,7 @@ def test_what_was_read_is_moved_and_all_else_left_alone(server: ImapServer, hist
 
 
 def imap_name(name: str) -> str:
-    from deliverability.feedback.imap import _folder_name
+    from deliverability.intake.imap import _folder_name
 
     return _folder_name(name)
 

@@ -10,20 +10,20 @@ from itertools import product
 import pytest
 from msgspec.structs import replace
 
-from deliverability.inputs import Sample, Subject
-from deliverability.judge.engine import Selection
-from deliverability.model.answer import PlanStep
-from deliverability.model.facts import Purpose
-from deliverability.model.report import Outcome, Report, Verdict, VerdictKind
-from deliverability.model.rules import Place
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.overlay import parse_proposal
-from deliverability.ports.ports import Ports
-from deliverability.ports.static import StaticResolver
-from deliverability.remedy.lowering import lowers
-from deliverability.remedy.spf_passing import lost
-from deliverability.runs.engine import Extras, gather_facts, make_report, report_on
-from deliverability.view.records import with_value
+from deliverability.core.facts.base import Purpose
+from deliverability.core.inputs import Sample, Subject
+from deliverability.core.model.answer import PlanStep
+from deliverability.core.model.report import Outcome, Report, Verdict, VerdictKind
+from deliverability.core.model.rules import Place
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.overlay import parse_proposal
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.report.records import with_value
+from deliverability.core.rules.judge import Selection
+from deliverability.engine.audit import Extras, gather_facts, make_report, report_on
+from deliverability.engine.remedies.lowering import lowers
+from deliverability.engine.remedies.spf_passing import lost
 from tests.corpus import corpus_root
 from tests.runs.test_rehearse import NOW, RULES, zones
 from tests.signing import published, rsa_key, sign

@@ -12,28 +12,28 @@ import pytest
 from msgspec.structs import replace
 
 import deliverability.demo
-from deliverability.auditors import auditors, catalogue
-from deliverability.auditors.base import gather
-from deliverability.inputs import Sample, Subject
-from deliverability.judge.engine import Selection, judge
-from deliverability.model.facts import Purpose, Reason
-from deliverability.model.report import GRADES, Care, Finding, Outcome, RecordEdit, Remedy, Report
-from deliverability.model.rules import Severity
-from deliverability.ports.base import Answer, Failed, Fetched, MailHost, Page, Probed, Resolver
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.journal import Journal
-from deliverability.ports.names import canonical
-from deliverability.ports.open import PortSettings, open_ports
-from deliverability.ports.overlay import OverlayResolver, parse_proposal
-from deliverability.ports.ports import Permissions, Ports
-from deliverability.ports.recording import write_recording
-from deliverability.ports.static import StaticResolver
-from deliverability.remedy.plan import drafts
-from deliverability.remedy.situation import Situation
-from deliverability.runs import rehearse
-from deliverability.runs.engine import Audited, Extras, full_report, gather_facts, make_report, report_on
-from deliverability.runs.rules import load_rules
-from deliverability.view.records import with_value
+from deliverability.core.facts.base import Purpose, Reason
+from deliverability.core.inputs import Sample, Subject
+from deliverability.core.model.report import GRADES, Care, Finding, Outcome, RecordEdit, Remedy, Report
+from deliverability.core.model.rules import Severity
+from deliverability.core.net.base import Answer, Failed, Fetched, MailHost, Page, Probed, Resolver
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.journal import Journal
+from deliverability.core.net.names import canonical
+from deliverability.core.net.open import PortSettings, open_ports
+from deliverability.core.net.overlay import OverlayResolver, parse_proposal
+from deliverability.core.net.ports import Permissions, Ports
+from deliverability.core.net.recording import write_recording
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.report.records import with_value
+from deliverability.core.rules.judge import Selection, judge
+from deliverability.engine import rehearse
+from deliverability.engine.audit import Audited, Extras, full_report, gather_facts, make_report, report_on
+from deliverability.engine.auditors import auditors, catalogue
+from deliverability.engine.base import gather
+from deliverability.engine.remedies.plan import drafts
+from deliverability.engine.remedies.situation import Situation
+from deliverability.engine.rules import load_rules
 from tests.corpus import corpus
 from tests.test_corpus_smoke import mails, senders
 
@@ -137,8 +137,8 @@ def _joined() -> Iterator[Path]:
     names = {line.split("\t")[0] for line in (root / "index.tsv").read_text("utf-8").splitlines()}
     for path in mails():
         if path.stat().st_size < 200_000:
-            from deliverability.mail.origin import own_domain
-            from deliverability.mail.reader import read
+            from deliverability.core.mail.kinds import own_domain
+            from deliverability.core.mail.reader import read
 
             if own_domain(read(path.read_bytes())) in names:
                 yield path
@@ -274,7 +274,7 @@ async def test_offline_there_are_no_remedies() -> None:
 
 
 async def test_a_recorded_run_and_its_replay_have_the_same_remedies(tmp_path: Path) -> None:
-    from deliverability.render.json import render_json
+    from deliverability.core.report.formats.json import render_json
 
     ports = Ports(StaticResolver(BROKEN), FixedClock(NOW), sources=("static",), journal=Journal())
     first = (await audited(JOB, ports))[1]
@@ -313,7 +313,7 @@ class Hosts:
 async def test_a_recording_with_web_and_mail_hosts_is_replayed_byte_by_byte(
     where: str, told: bool, tmp_path: Path
 ) -> None:
-    from deliverability.render.json import render_json
+    from deliverability.core.report.formats.json import render_json
 
     dns, job = (demo_ports().dns, demo_job()) if where == "demo" else (StaticResolver(BROKEN), JOB)
     allowed = Permissions(fetch=True, probe_smtp=True, one_click=True)

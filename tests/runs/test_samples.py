@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from deliverability.cli import main
-from deliverability.cli.inputs import sample_of
-from deliverability.inputs import Sample, Subject
-from deliverability.model.envelope import SmtpEnvelope
-from deliverability.model.facts import Purpose, SampleSeen
-from deliverability.runs.samples import sample_seen, several, with_samples
+from deliverability.console.inputs import sample_of
+from deliverability.core.facts.base import Purpose, SampleSeen
+from deliverability.core.inputs import Sample, Subject
+from deliverability.core.model.envelope import SmtpEnvelope
+from deliverability.engine.samples import sample_seen, several, with_samples
 from tests import TESTS
 
 GOLDEN = TESTS / "golden"

@@ -16,20 +16,24 @@ from click.testing import CliRunner
 from crontab import CronTab
 
 from deliverability.cli import deliv
-from deliverability.model.errors import InputError
-from deliverability.runs.weekly import source
-from deliverability.runs.weekly.schedule import (
+from deliverability.core.errors import InputError
+from deliverability.weekly import schedule as source
+from deliverability.weekly.schedule import (
+    LOCKS,
     MARK,
+    GitSource,
     ScheduleError,
+    WheelSource,
     When,
     command_of,
     cron_line,
+    examples,
     github_workflow,
     install,
+    parse_source,
     remove,
     systemd_units,
 )
-from deliverability.runs.weekly.source import LOCKS, GitSource, WheelSource, examples, parse_source
 from tests import ROOT
 from tests.browser import require
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from deliverability.runs import stream as under_test
-from deliverability.runs.stream import IN_FLIGHT, collecting_seldom, stream
+from deliverability.engine import stream as under_test
+from deliverability.engine.stream import IN_FLIGHT, collecting_seldom, stream
 
 JOBS = list(range(2 * IN_FLIGHT + 5))
 

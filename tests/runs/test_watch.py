@@ -15,18 +15,26 @@ from click.testing import CliRunner
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from deliverability import watch
+from deliverability import watch as command
 from deliverability.cli import deliv
-from deliverability.cli import watch as command
-from deliverability.model.watch import Look, Sight, SightState, WatchedServer, Zone
-from deliverability.ports.base import Answer, Resolver
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.dns import LiveResolver
-from deliverability.ports.overlay import Proposal, parse_record
-from deliverability.ports.static import Records, StaticResolver
-from deliverability.render.watch import sight_line
-from deliverability.runs import watch
-from deliverability.runs.watch import UndelegatedError, Watch, find_zone
-from deliverability.words.phrases import phrases
+from deliverability.core.net.base import Answer, Resolver
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.dns import LiveResolver
+from deliverability.core.net.overlay import Proposal, parse_record
+from deliverability.core.net.static import Records, StaticResolver
+from deliverability.core.phrases import phrases
+from deliverability.watch import (
+    Look,
+    Sight,
+    SightState,
+    UndelegatedError,
+    Watch,
+    WatchedServer,
+    Zone,
+    find_zone,
+    sight_line,
+)
 from tests.dnsserver import DnsServer
 from tests.speaking import english
 
@@ -290,7 +298,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Callable[..., tuple[i
             async def close(self) -> None:
                 pass
 
-        monkeypatch.setattr("deliverability.cli.inputs.open_ports", lambda settings: Found())
+        monkeypatch.setattr("deliverability.console.inputs.open_ports", lambda settings: Found())
         monkeypatch.setattr(command, "ask", lambda address: source or Published(NEW))
         done = CliRunner().invoke(deliv, ["watch", *args], standalone_mode=False)
         if done.exception is not None:

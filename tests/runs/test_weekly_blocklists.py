@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from deliverability.history.store import History
-from deliverability.inputs import Subject
-from deliverability.model.blocklists import ListingSeen, ListsWanted
-from deliverability.model.facts import Purpose, Value, records_of
-from deliverability.model.history import ChangeKind
-from deliverability.protocols.dnsbl.private import read_private_list
-from deliverability.runs.listed import with_lists_seen
+from deliverability.core.facts.base import Purpose, Value, records_of
+from deliverability.core.inputs import Subject
+from deliverability.core.model.blocklists import ListingSeen, ListsWanted
+from deliverability.core.model.history import ChangeKind
+from deliverability.core.protocols.dnsbl import read_private_list
+from deliverability.core.store.store import History
+from deliverability.observing import with_lists_seen
 from tests.runs.test_weekly_stories import Life, news
 
 pytestmark = pytest.mark.long

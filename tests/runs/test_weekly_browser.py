@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.auditors import catalogue
-from deliverability.config import EmailSettings
-from deliverability.history.store import History
-from deliverability.judge.files import load_guide
-from deliverability.notify.notifier import compose
-from deliverability.render.weekly import HtmlPages
-from deliverability.runs.rules import rule_folders
+from deliverability.console.settings import EmailSettings
+from deliverability.core.rules.problems import load_guide
+from deliverability.core.store.store import History
+from deliverability.engine.auditors import catalogue
+from deliverability.engine.rules import rule_folders
+from deliverability.weekly.notify.mail import compose
+from deliverability.weekly.pages import HtmlPages
 from tests.render.test_browser import (  # fixtures among them
     DESKTOP,
     PHONE,

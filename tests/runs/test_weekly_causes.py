@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.auditors import catalogue
-from deliverability.history.store import History
-from deliverability.model.history import Cause, FindingChange, RecordChange
-from deliverability.model.weekly import Summary
-from deliverability.view.weekly import run_view
-from deliverability.words.phrases import phrases
+from deliverability.core.model.history import Cause, FindingChange, RecordChange
+from deliverability.core.phrases import phrases
+from deliverability.core.store.store import History
+from deliverability.engine.auditors import catalogue
+from deliverability.weekly.values import Summary
+from deliverability.weekly.view import run_view
 from tests.runs.test_weekly_stories import KEY, MENDED, NEXT_KEY, Life, gains, mail, news, shipped
 
 pytestmark = pytest.mark.long

@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 
 import deliverability.demo
-from deliverability.history.store import History, HistoryError
-from deliverability.model.errors import InputError
-from deliverability.model.weekly import Summary
-from deliverability.notify.outbox import Notification, Outbox
-from deliverability.runs.alone import Busy, only_one
+from deliverability.core.errors import InputError
+from deliverability.core.store.store import History, HistoryError
+from deliverability.engine.stream import Busy, only_one
+from deliverability.weekly.notify.outbox import Notification, Outbox
+from deliverability.weekly.values import Summary
 from tests.databases import postgresql_server
 from tests.killed import Step, in_child, killed_at_every, some_or_every, stepping, with_full_disk
 from tests.observations import with_known_key

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from deliverability.capture.store import CaptureStore
-from deliverability.config import DomainSettings, Settings
-from deliverability.inputs import Subject
-from deliverability.mail.captured import envelope_beside
-from deliverability.model.codes import Detail
-from deliverability.model.envelope import SmtpEnvelope
-from deliverability.model.errors import InputError
-from deliverability.model.facts import Purpose
-from deliverability.runs.weekly.messages import MESSAGES_ABSENT, MESSAGES_NO_MAIL, NoMessages, Picked, pick
-from deliverability.runs.weekly.plan import subjects
+from deliverability.console.settings import DomainSettings, Settings
+from deliverability.core.codes import Detail
+from deliverability.core.errors import InputError
+from deliverability.core.facts.base import Purpose
+from deliverability.core.inputs import Subject
+from deliverability.core.mail.kinds import envelope_beside
+from deliverability.core.model.envelope import SmtpEnvelope
+from deliverability.listen.store import CaptureStore
+from deliverability.weekly.messages import MESSAGES_ABSENT, MESSAGES_NO_MAIL, NoMessages, Picked, pick
+from deliverability.weekly.plan import subjects
 
 pytestmark = pytest.mark.long
 

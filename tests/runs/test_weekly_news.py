@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.auditors import catalogue
-from deliverability.config import EmailSettings
-from deliverability.history.store import History
-from deliverability.inputs import Subject
-from deliverability.model.facts import Purpose
-from deliverability.model.weekly import Summary
-from deliverability.notify.mail import compose
-from deliverability.ports.clock import FixedClock
-from deliverability.view.weekly import RunView, run_view
-from deliverability.words.phrases import phrases
+from deliverability.console.settings import EmailSettings
+from deliverability.core.facts.base import Purpose
+from deliverability.core.inputs import Subject
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.phrases import phrases
+from deliverability.core.store.store import History
+from deliverability.engine.auditors import catalogue
+from deliverability.weekly.notify.mail import compose
+from deliverability.weekly.values import Summary
+from deliverability.weekly.view import RunView, run_view
 from tests.runs.test_weekly_stories import FIRST, Life, shipped
 
 pytestmark = pytest.mark.long

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from deliverability.auditors import catalogue
-from deliverability.history.pieces import pack
-from deliverability.history.store import History
-from deliverability.judge.files import load_guide
-from deliverability.model.history import ChangeKind
-from deliverability.model.report import Report
-from deliverability.model.weekly import Summary, WeeklyEntry
-from deliverability.render.weekly import HtmlPages
-from deliverability.runs.rules import rule_folders
-from deliverability.runs.weekly import run as weekly_run
+from deliverability.core.model.history import ChangeKind
+from deliverability.core.model.report import Report
+from deliverability.core.rules.problems import load_guide
+from deliverability.core.store.pieces import pack
+from deliverability.core.store.store import History
+from deliverability.engine.auditors import catalogue
+from deliverability.engine.rules import rule_folders
+from deliverability.weekly import run as weekly_run
+from deliverability.weekly.pages import HtmlPages
+from deliverability.weekly.values import Summary, WeeklyEntry
 from tests.runs.test_weekly_stories import Life, changes, mail, news, shipped
 
 pytestmark = pytest.mark.long

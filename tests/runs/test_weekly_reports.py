@@ -18,23 +18,21 @@ import pytest
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
-from deliverability.auditors import catalogue
-from deliverability.config import EmailSettings
-from deliverability.history.store import History
-from deliverability.judge.files import load_guide
-from deliverability.model.gate import GateKind
-from deliverability.model.history import Cause, ChangeKind
-from deliverability.model.observed import SourceOwner, SourceWord
-from deliverability.model.placeholders import LANGUAGES
-from deliverability.model.traffic import GateWeek, TrafficWeek
-from deliverability.model.weekly import Summary, WeeklyEntry, from_json, to_json
-from deliverability.notify.mail import compose
-from deliverability.notify.textfile import weekly_metrics
-from deliverability.render.weekly import HtmlPages
-from deliverability.runs.rules import rule_folders
-from deliverability.runs.weekly import run as weekly_run
-from deliverability.view.weekly import run_view
-from deliverability.words.sentences import phrases
+from deliverability.console.settings import EmailSettings
+from deliverability.core.model.history import Cause, ChangeKind
+from deliverability.core.model.observed import SourceOwner, SourceWord
+from deliverability.core.model.report import GateKind
+from deliverability.core.phrases import LANGUAGES, phrases
+from deliverability.core.rules.problems import load_guide
+from deliverability.core.store.store import History
+from deliverability.engine.auditors import catalogue
+from deliverability.engine.rules import rule_folders
+from deliverability.weekly import run as weekly_run
+from deliverability.weekly.notify.machines import weekly_metrics
+from deliverability.weekly.notify.mail import compose
+from deliverability.weekly.pages import HtmlPages
+from deliverability.weekly.values import GateWeek, Summary, TrafficWeek, WeeklyEntry, from_json, to_json
+from deliverability.weekly.view import run_view
 from tests import TESTS
 from tests.feedback.reports import metadata, record, report
 from tests.killed import Step, killed_at_every, some_or_every, stepping

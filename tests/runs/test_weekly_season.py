@@ -16,25 +16,25 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 from selectolax.lexbor import LexborHTMLParser
 
-from deliverability.auditors import catalogue
-from deliverability.history.store import History
-from deliverability.inputs import Subject
-from deliverability.judge.engine import Selection
-from deliverability.judge.files import load_guide
-from deliverability.model.codes import VERBATIM
-from deliverability.model.facts import Purpose, Reason
-from deliverability.model.history import Cause, ChangeKind, FindingChange
-from deliverability.model.rules import RuleSet
-from deliverability.model.weekly import Summary
-from deliverability.ports.base import Answer, Failed
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.open import PortSettings, open_ports
-from deliverability.render.weekly import HtmlPages
-from deliverability.runs.alone import only_one
-from deliverability.runs.rules import load_rules, rule_folders
-from deliverability.runs.weekly.messages import Picked
-from deliverability.runs.weekly.run import Plan, WeeklySubject, weekly
-from deliverability.words.sentences import phrases
+from deliverability.core.codes import VERBATIM
+from deliverability.core.facts.base import Purpose, Reason
+from deliverability.core.inputs import Subject
+from deliverability.core.model.history import Cause, ChangeKind, FindingChange
+from deliverability.core.model.rules import RuleSet
+from deliverability.core.net.base import Answer, Failed
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.open import PortSettings, open_ports
+from deliverability.core.phrases import phrases
+from deliverability.core.rules.judge import Selection
+from deliverability.core.rules.problems import load_guide
+from deliverability.core.store.store import History
+from deliverability.engine.auditors import catalogue
+from deliverability.engine.rules import load_rules, rule_folders
+from deliverability.engine.stream import only_one
+from deliverability.weekly.messages import Picked
+from deliverability.weekly.pages import HtmlPages
+from deliverability.weekly.run import Plan, WeeklySubject, weekly
+from deliverability.weekly.values import Summary
 from tests.runs.test_weekly_stories import NoPages
 
 pytestmark = pytest.mark.long

@@ -17,31 +17,31 @@ import pytest
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from deliverability._files import HALF_WRITTEN
-from deliverability.auditors import catalogue
-from deliverability.history.store import History
-from deliverability.inputs import Subject
-from deliverability.judge.engine import Selection
-from deliverability.model.codes import VERBATIM
-from deliverability.model.facts import Purpose, Reason, Unknown, Waiver, records_of
-from deliverability.model.history import Cause, ChangeKind, Comparison, FindingChange, VerdictChange
-from deliverability.model.observed import SourceWord
-from deliverability.model.report import Outcome, VerdictKind
-from deliverability.model.rules import RuleSet, Severity
-from deliverability.model.weekly import Summary, WeeklyEntry
-from deliverability.ports.base import Answer, Failed, Resolver
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.open import PortSettings, open_ports
-from deliverability.ports.ports import Ports
-from deliverability.runs.alone import only_one
-from deliverability.runs.intake import IntakePlan
-from deliverability.runs.observing import Observing
-from deliverability.runs.rules import load_rules
-from deliverability.runs.weekly import run as weekly_run
-from deliverability.runs.weekly.messages import Picked
-from deliverability.runs.weekly.run import Plan, WeeklySubject, weekly
-from deliverability.view.weekly import entry_view
-from deliverability.words.sentences import phrases
+from deliverability.core.codes import VERBATIM
+from deliverability.core.facts.base import Purpose, Reason, Unknown, Waiver, records_of
+from deliverability.core.files import HALF_WRITTEN
+from deliverability.core.inputs import Subject
+from deliverability.core.model.history import Cause, ChangeKind, Comparison, FindingChange, VerdictChange
+from deliverability.core.model.observed import SourceWord
+from deliverability.core.model.report import Outcome, VerdictKind
+from deliverability.core.model.rules import RuleSet, Severity
+from deliverability.core.net.base import Answer, Failed, Resolver
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.open import PortSettings, open_ports
+from deliverability.core.net.ports import Ports
+from deliverability.core.phrases import phrases
+from deliverability.core.rules.judge import Selection
+from deliverability.core.store.store import History
+from deliverability.engine.auditors import catalogue
+from deliverability.engine.rules import load_rules
+from deliverability.engine.stream import only_one
+from deliverability.intake.run import IntakePlan
+from deliverability.observing import Observing
+from deliverability.weekly import run as weekly_run
+from deliverability.weekly.messages import Picked
+from deliverability.weekly.run import Plan, WeeklySubject, weekly
+from deliverability.weekly.values import Summary, WeeklyEntry
+from deliverability.weekly.view import entry_view
 
 pytestmark = pytest.mark.long
 

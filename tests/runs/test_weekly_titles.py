@@ -10,22 +10,22 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.auditors import catalogue
-from deliverability.config import EmailSettings, WebhookSettings
-from deliverability.history.store import History
-from deliverability.judge.engine import Selection, judge
-from deliverability.model.facts import FactSet
-from deliverability.model.history import Cause, ChangeKind, Comparison, FindingChange, RecordChange, RecordKind
-from deliverability.model.placeholders import LANGUAGES
-from deliverability.model.report import Outcome
-from deliverability.model.rules import RuleSet, Severity
-from deliverability.model.weekly import Summary, WeeklyEntry, from_json, to_json
-from deliverability.notify.mail import compose
-from deliverability.notify.webhook import document
-from deliverability.render.weekly import HtmlPages
-from deliverability.runs.rules import load_rules
-from deliverability.view.weekly import entry_view
-from deliverability.words.sentences import phrases, sentences
+from deliverability.console.settings import EmailSettings, WebhookSettings
+from deliverability.core.facts.base import FactSet
+from deliverability.core.model.history import Cause, ChangeKind, Comparison, FindingChange, RecordChange, RecordKind
+from deliverability.core.model.report import Outcome
+from deliverability.core.model.rules import RuleSet, Severity
+from deliverability.core.phrases import LANGUAGES, phrases
+from deliverability.core.rules.judge import Selection, judge
+from deliverability.core.store.store import History
+from deliverability.core.words.sentences import sentences
+from deliverability.engine.auditors import catalogue
+from deliverability.engine.rules import load_rules
+from deliverability.weekly.notify.machines import document
+from deliverability.weekly.notify.mail import compose
+from deliverability.weekly.pages import HtmlPages
+from deliverability.weekly.values import Summary, WeeklyEntry, from_json, to_json
+from deliverability.weekly.view import entry_view
 
 pytestmark = pytest.mark.long
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.auditors import catalogue
-from deliverability.history.store import History
-from deliverability.model.facts import Reason
-from deliverability.model.weekly import Summary
-from deliverability.view.weekly import RunView, run_view
-from deliverability.words.phrases import phrases
+from deliverability.core.facts.base import Reason
+from deliverability.core.phrases import phrases
+from deliverability.core.store.store import History
+from deliverability.engine.auditors import catalogue
+from deliverability.weekly.values import Summary
+from deliverability.weekly.view import RunView, run_view
 from tests.runs.test_weekly_news import lines, mail
 from tests.runs.test_weekly_stories import Life, shipped
 

@@ -15,28 +15,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from deliverability._resources import locate
-from deliverability.auditors import catalogue, dkim, envelope, message, mx, senders, spf
-from deliverability.auditors.base import gather
-from deliverability.inputs import Sample, Subject
-from deliverability.judge.engine import Selection, judge
-from deliverability.knowledge import shipped
-from deliverability.mail.reader import read
-from deliverability.model.codes import ASKED, SELECTOR
-from deliverability.model.facts import Fact, FactSet, Reason, Unknown
-from deliverability.model.report import Finding, Outcome
-from deliverability.model.rules import ServiceStep, Severity
-from deliverability.model.senders import ServiceKind
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.open import PortSettings, open_ports
-from deliverability.ports.ports import Ports
-from deliverability.ports.static import Records, StaticResolver
-from deliverability.runs.engine import gather_facts
-from deliverability.runs.rules import load_rules
-from deliverability.senders.catalogue import CatalogueError, load_senders
-from deliverability.senders.recognise import Key, MessageMarks, by_key, by_message, by_mx, by_return_mx, by_spf
-from deliverability.words.sentences import phrases, sentences
-from deliverability.words.services import ServiceSteps, services_of, steps_for
+from deliverability.core.codes import ASKED, SELECTOR
+from deliverability.core.facts.base import Fact, FactSet, Reason, Unknown
+from deliverability.core.inputs import Sample, Subject
+from deliverability.core.mail.reader import read
+from deliverability.core.model.report import Finding, Outcome
+from deliverability.core.model.rules import ServiceStep, Severity
+from deliverability.core.model.services import ServiceKind
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.open import PortSettings, open_ports
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.static import Records, StaticResolver
+from deliverability.core.phrases import phrases
+from deliverability.core.resources import locate
+from deliverability.core.rules.judge import Selection, judge
+from deliverability.core.rules.knowledge import shipped
+from deliverability.core.senders.catalogue import CatalogueError, load_senders
+from deliverability.core.senders.recognise import Key, MessageMarks, by_key, by_message, by_mx, by_return_mx, by_spf
+from deliverability.core.words.sentences import sentences
+from deliverability.core.words.services import ServiceSteps, services_of, steps_for
+from deliverability.engine.audit import gather_facts
+from deliverability.engine.auditors import catalogue, dkim, envelope, message, mx, senders, spf
+from deliverability.engine.base import gather
+from deliverability.engine.rules import load_rules
 from tests.corpus import corpus
 from tests.signing import published, rsa_key
 
@@ -775,7 +776,7 @@ def test_steps_are_words_of_the_report_in_both_languages() -> None:
 
 
 def test_every_step_has_words_and_a_rule() -> None:
-    from deliverability.words.services import _STEPS
+    from deliverability.core.words.services import _STEPS
 
     assert set(_STEPS) == set(ServiceStep) == {rule.service for rule in RULES.rules.values() if rule.service}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
-from deliverability.mail.reader import read
+from deliverability.core.mail.reader import read
 from deliverability.slim.message import slim
 from tests.browser import find_chromium, screenshot
 from tests.corpus import NO_CORPUS, corpus_root

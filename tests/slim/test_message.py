@@ -13,11 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 from selectolax.lexbor import LexborHTMLParser
 
-from deliverability.mail.reader import Message, Part, read
-from deliverability.mail.transfer import Body
-from deliverability.slim.encode import base64_body, text_body
-from deliverability.slim.message import Wish, slim
-from deliverability.slim.references import References
+from deliverability.core.mail.reader import Message, Part, read
+from deliverability.core.mail.transfer import Body
+from deliverability.slim.message import References, Wish, base64_body, slim, text_body
 from deliverability.slim.savings import PartChange, Slimmed, Unchanged
 from tests.corpus import corpus_root
 from tests.slim_mails import HTML, TOP, image_part, multipart, newsletter, photo, photo_jpeg, saved, text_part

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from deliverability.model.codec import decode
-from deliverability.model.facts import Fact, FactSet
-from deliverability.model.report import Report
-from deliverability.ports.clock import SystemClock
-from deliverability.ports.nobody import OFFLINE
-from deliverability.ports.ports import Ports
-from deliverability.runs.engine import audit
-from deliverability.view.savings import SavingsView, changes, savings
-from deliverability.words.sentences import phrases
+from deliverability.core.codec import decode
+from deliverability.core.facts.base import Fact, FactSet
+from deliverability.core.model.report import Report
+from deliverability.core.net.clock import SystemClock
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.static import OFFLINE
+from deliverability.core.phrases import phrases
+from deliverability.core.report.savings import SavingsView, changes, savings
+from deliverability.engine.audit import audit
 from tests.files import mail
 from tests.slim_mails import HTML, image_part, newsletter, photo_jpeg, text_part
 from tests.speaking import shipped, written

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from deliverability.model.codes import VERBATIM
-from deliverability.view.captures import CaptureRow, capture_row
-from deliverability.words.phrases import phrases
+from deliverability.core.codes import VERBATIM
+from deliverability.core.phrases import phrases
+from deliverability.listen.contents import CaptureRow, capture_row
 
 
 def row(**given: object) -> CaptureRow:

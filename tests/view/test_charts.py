@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.view.charts import line, spark
+from deliverability.weekly.sends import line, spark
 
 DATES = ("2026-11-02", "2026-11-09", "2026-11-16", "2026-11-23")
 
@@ -59,7 +59,7 @@ def test_a_chart_is_drawn_whatever_else_is_installed(tmp_path: Path) -> None:
     (lxml / "__init__.py").touch()
     (lxml / "etree.py").write_text("def __getattr__(name): raise RuntimeError('lxml was asked for ' + name)\n")
     drawing = """
-from deliverability.view.charts import line, spark
+from deliverability.weekly.sends import line, spark
 print(line("ab", (1, 2), name="x", write=str), spark((1, 2), top=2))
 """
     paths = os.pathsep.join((str(tmp_path), *filter(None, sys.path)))
@@ -73,7 +73,7 @@ def test_the_first_charts_may_be_drawn_side_by_side() -> None:
     drawing = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from deliverability.view.charts import line
+from deliverability.weekly.sends import line
 sys.setswitchinterval(1e-5)
 with ThreadPoolExecutor(8) as pool:
     for svg in pool.map(lambda _: line("ab", (1, 2), name="x", write=str), range(8)):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from deliverability.view.comparison import ComparisonView, LineDiff, comparison_view
-from deliverability.view.diff import Piece, PieceKind
-from deliverability.view.look import MessageContents
-from deliverability.view.report import ReportView
+from deliverability.core.report.records import Piece, PieceKind
+from deliverability.core.report.report import ReportView
+from deliverability.listen.comparison import ComparisonView, LineDiff, comparison_view
+from deliverability.listen.look import MessageContents
 from tests.speaking import shipped
 from tests.test_golden import audited as report_of
 

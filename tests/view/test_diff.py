@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deliverability.view.diff import diff
+from deliverability.core.report.records import diff
 
 
 def shown(old: str, new: str) -> str:

@@ -11,18 +11,18 @@ import pytest
 from msgspec.structs import replace
 from selectolax.lexbor import LexborHTMLParser
 
-from deliverability.auditors import catalogue
-from deliverability.judge.engine import Selection, judge
-from deliverability.model.facts import FactSet
-from deliverability.model.placeholders import LANGUAGES
-from deliverability.model.report import Care, Finding, Outcome
-from deliverability.model.rules import RuleSet, Severity
-from deliverability.render.fix import fix_text
-from deliverability.render.formats import PRINTED, WriterOptions
-from deliverability.render.paper import Paper
-from deliverability.view.report import ReportView
-from deliverability.words.sentences import FindingWords, sentences
-from deliverability.words.speaker import Speaker
+from deliverability.audit.fixes import fix_text
+from deliverability.core.facts.base import FactSet
+from deliverability.core.model.report import Care, Finding, Outcome
+from deliverability.core.model.rules import RuleSet, Severity
+from deliverability.core.phrases import LANGUAGES
+from deliverability.core.report.formats.table import PRINTED, WriterOptions
+from deliverability.core.report.paper import Paper
+from deliverability.core.report.report import ReportView
+from deliverability.core.rules.judge import Selection, judge
+from deliverability.core.words.sentences import FindingWords, sentences
+from deliverability.core.words.speaker import Speaker
+from deliverability.engine.auditors import catalogue
 from tests.fixtures_answer import answered
 from tests.fixtures_report import make_report
 from tests.test_rules import cases, fact_set, raised, rules

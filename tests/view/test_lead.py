@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from deliverability.model.answer import FindingId, Reach, ReceiverEffect, ReceiverGroup, ReportAnswer, Unanswered
-from deliverability.model.codes import Code
-from deliverability.model.facts import Reason, Unknown
-from deliverability.model.report import Outcome, VerdictKind
-from deliverability.model.rules import Effect
-from deliverability.view.answer import group_tone
-from deliverability.view.report import ReportView
+from deliverability.core.codes import Code
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.model.answer import FindingId, Reach, ReceiverEffect, ReceiverGroup, ReportAnswer, Unanswered
+from deliverability.core.model.report import Outcome, VerdictKind
+from deliverability.core.model.rules import Effect
+from deliverability.core.report.answer import group_tone
+from deliverability.core.report.report import ReportView
 from tests import speaking
 from tests.fixtures_answer import example_answer
 from tests.fixtures_report import make_report

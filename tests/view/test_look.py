@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from deliverability.view.look import LighterCopy, LookView, MessageContents, look_view, message_preview
-from deliverability.view.preview import ColourScheme
-from deliverability.view.report import ReportView
+from deliverability.core.report.preview import ColourScheme
+from deliverability.core.report.report import ReportView
+from deliverability.listen.look import LighterCopy, LookView, MessageContents, look_view, message_preview
 from tests.speaking import shipped
 from tests.test_golden import audited as report_of
 

@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from deliverability.auditors import catalogue
-from deliverability.model.answer import ReceiverEffect
-from deliverability.model.codes import VERBATIM
-from deliverability.model.evidence import NO_NAME
-from deliverability.model.history import (
+from deliverability.core.codes import VERBATIM
+from deliverability.core.facts.base import NO_NAME
+from deliverability.core.model.answer import ReceiverEffect
+from deliverability.core.model.history import (
     Cause,
     ChangeKind,
     Comparison,
@@ -22,13 +21,14 @@ from deliverability.model.history import (
     RecordKind,
     VerdictChange,
 )
-from deliverability.model.report import FactChange, Outcome, VerdictKind
-from deliverability.model.rules import Effect, RuleSet, Severity
-from deliverability.model.weekly import FindingText, ReceiverVerdict, Summary, WeeklyEntry
-from deliverability.runs.rules import load_rules
-from deliverability.view.news import RunNews, run_news
-from deliverability.view.weekly import run_view
-from deliverability.words.phrases import phrases
+from deliverability.core.model.report import FactChange, Outcome, VerdictKind
+from deliverability.core.model.rules import Effect, RuleSet, Severity
+from deliverability.core.phrases import phrases
+from deliverability.engine.auditors import catalogue
+from deliverability.engine.rules import load_rules
+from deliverability.weekly.news import RunNews, run_news
+from deliverability.weekly.values import FindingText, ReceiverVerdict, Summary, WeeklyEntry
+from deliverability.weekly.view import run_view
 
 AT, BEFORE = "2026-11-25T00:00:00Z", "2026-11-18T00:00:00Z"
 REJECTED, AT_RISK, FINE, OPEN = (

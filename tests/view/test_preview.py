@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deliverability.cli import deliv
-from deliverability.view.preview import MAX_OCTETS, POLICY, ColourScheme, Showing, preview
+from deliverability.core.report.preview import MAX_OCTETS, POLICY, ColourScheme, Showing, preview
 
 
 def body(html: str) -> str:

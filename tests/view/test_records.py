@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deliverability.model.report import RecordEdit
-from deliverability.ports.overlay import parse_proposal
-from deliverability.view.records import (
+from deliverability.core.model.report import RecordEdit
+from deliverability.core.net.overlay import parse_proposal
+from deliverability.core.report.records import (
     RecordSet,
     cloudflare,
     rdata,

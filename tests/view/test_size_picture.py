@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from deliverability.model.report import Report
-from deliverability.ports.clock import SystemClock
-from deliverability.ports.nobody import OFFLINE
-from deliverability.ports.ports import Ports
-from deliverability.runs.engine import audit
-from deliverability.view.diagrams import BarView, diagrams
+from deliverability.core.model.report import Report
+from deliverability.core.net.clock import SystemClock
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.static import OFFLINE
+from deliverability.core.report.diagrams import BarView, diagrams
+from deliverability.engine.audit import audit
 from tests.files import mail
 from tests.speaking import shipped
 

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from deliverability import StaticResolver
-from deliverability.inputs import Sample, Subject
-from deliverability.judge.engine import Selection
-from deliverability.model.report import Report
-from deliverability.ports.clock import SystemClock
-from deliverability.ports.ports import Ports
-from deliverability.runs.engine import gather_facts, make_report
-from deliverability.runs.rules import load_rules
+from deliverability.core.inputs import Sample, Subject
+from deliverability.core.model.report import Report
+from deliverability.core.net.clock import SystemClock
+from deliverability.core.net.ports import Ports
+from deliverability.core.rules.judge import Selection
+from deliverability.engine.audit import gather_facts, make_report
+from deliverability.engine.rules import load_rules
 from tests.speaking import shipped, written
 
 ZONE: dict[tuple[str, str], Any] = {

@@ -9,16 +9,16 @@ import pytest
 import yaml
 from msgspec.structs import replace
 
-from deliverability.knowledge import shipped
-from deliverability.model.answer import FindingId, PlanStep, ReportAnswer
-from deliverability.model.dns_providers import HostField, provider_of
-from deliverability.model.facts import Value
-from deliverability.model.placeholders import LANGUAGES
-from deliverability.model.report import Care, RecordEdit
-from deliverability.model.rules import Place, Scope, Severity
-from deliverability.view.findings import FindingIndex
-from deliverability.view.plan import plan_view
-from deliverability.words.steps import StepWords, step_words
+from deliverability.core.facts.base import Value
+from deliverability.core.model.answer import FindingId, PlanStep, ReportAnswer
+from deliverability.core.model.report import Care, RecordEdit
+from deliverability.core.model.rules import Place, Scope, Severity
+from deliverability.core.model.services import HostField, provider_of
+from deliverability.core.phrases import LANGUAGES
+from deliverability.core.report.findings import FindingIndex
+from deliverability.core.report.plan import plan_view
+from deliverability.core.rules.knowledge import shipped
+from deliverability.core.words.steps import StepWords, step_words
 from tests import speaking
 from tests.fixtures_report import facts, make_report
 

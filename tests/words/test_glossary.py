@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from msgspec import Struct
 
-from deliverability import _yamlstrict as yamlstrict
-from deliverability._resources import locate
-from deliverability.judge.files import RuleError
-from deliverability.words.glossary import load_glossary
+from deliverability.core import yaml as yamlstrict
+from deliverability.core.resources import locate
+from deliverability.core.rules.problems import RuleError
+from deliverability.core.words.glossary import load_glossary
 
 RULES, REPORTS = locate("rules"), locate("reports")
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 import deliverability
-from deliverability.auditors import catalogue
-from deliverability.runs.rules import load_rules
-from deliverability.words.phrases import phrases
+from deliverability.core.phrases import phrases
+from deliverability.engine.auditors import catalogue
+from deliverability.engine.rules import load_rules
 
 PACKAGE = Path(deliverability.__file__).parent
 REPORTS = PACKAGE.parent / "reports"

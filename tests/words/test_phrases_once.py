@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from deliverability import _yamlstrict as yamlstrict
-from deliverability._resources import locate
+from deliverability.core import yaml as yamlstrict
+from deliverability.core.resources import locate
 
 
 @pytest.mark.parametrize("name", ["strings.en", "strings.ja", "help.en", "help.ja", "handout.en", "handout.ja"])

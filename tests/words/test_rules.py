@@ -6,10 +6,9 @@ import re
 
 import pytest
 
-from deliverability.model.placeholders import placeholders
-from deliverability.runs.rules import load_rules
-from deliverability.words.phrases import phrases
-from deliverability.words.rules import filled, filled_texts, rule_title
+from deliverability.core.phrases import phrases, placeholders
+from deliverability.core.words.rules import filled, filled_texts, rule_title
+from deliverability.engine.rules import load_rules
 
 RULES = load_rules().rules
 

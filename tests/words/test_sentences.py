@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from deliverability.model.codes import ASKED
-from deliverability.model.facts import FactSpec, FactType, Reason, Unknown
-from deliverability.model.placeholders import LANGUAGES, placeholders
-from deliverability.model.report import Outcome
-from deliverability.model.rules import Compare, LimitRef, Op, RuleSet, Sentence
-from deliverability.words.sentences import capital, duration, format_value, octets, phrases, sentences, visible
+from deliverability.core.codes import ASKED
+from deliverability.core.facts.base import FactSpec, FactType, Reason, Unknown
+from deliverability.core.model.report import Outcome
+from deliverability.core.model.rules import Compare, LimitRef, Op, RuleSet, Sentence
+from deliverability.core.phrases import LANGUAGES, phrases, placeholders
+from deliverability.core.words.sentences import capital, duration, format_value, octets, sentences, visible
 from tests.fixtures_report import CATALOGUE, DKIM_BITS, SIZE, SPF_LIMIT, facts, finding
 
 EN, JA = phrases("en"), phrases("ja")

@@ -14,10 +14,9 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from deliverability.model.fleet import FleetRow
-from deliverability.runs.fleet.folder import opened
-from deliverability.runs.fleet.run import fleet_status
-from deliverability.runs.fleet.shards import FACTS, read_lines
+from deliverability.fleet.folder import opened
+from deliverability.fleet.run import fleet_status
+from deliverability.fleet.shards import FACTS, FleetRow, read_lines
 from tests import ROOT
 
 SMALL = 4
@@ -116,7 +115,7 @@ def done_in(out: Path) -> int:
     """How many domains are done, as far as that can be told yet."""
     from sqlite3 import Error
 
-    from deliverability.model.errors import InputError
+    from deliverability.core.errors import InputError
 
     try:
         return fleet_status(out).done

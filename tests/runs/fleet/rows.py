@@ -7,9 +7,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from deliverability.model.fleet import FleetFinding, FleetRow, FleetSubject
-from deliverability.runs.fleet.manifest import FleetPart, ListLine, Manifest, ShardState
-from deliverability.runs.fleet.shards import FACTS, FINDINGS, SHARD, Lines, file_digest, write_shard
+from deliverability.fleet.manifest import FleetPart, ListLine, Manifest, ShardState
+from deliverability.fleet.shards import (
+    FACTS,
+    FINDINGS,
+    SHARD,
+    FleetFinding,
+    FleetRow,
+    FleetSubject,
+    Lines,
+    file_digest,
+    write_shard,
+)
 
 
 def row(

@@ -10,7 +10,7 @@ import os
 import signal
 from pathlib import Path
 
-from deliverability.runs.fleet import manifest, work
+from deliverability.fleet import manifest, work
 from tests.runs.fleet.fleets import SMALL
 
 manifest.SHARD = SMALL  # type: ignore[misc]

@@ -9,13 +9,12 @@ from collections.abc import Iterable
 import pytest
 
 from benchmarks.lab import Kind, Lab
-from deliverability.model.causes import CauseKind, FleetCauses
-from deliverability.model.fleet import FleetFinding, FleetRow, Unchecked
-from deliverability.model.rules import RuleSet
-from deliverability.protocols.spf.tree import walk_tree
-from deliverability.runs.fleet.causes import causes
-from deliverability.runs.fleet.tally import WORST, Tally
-from deliverability.runs.rules import load_rules
+from deliverability.core.model.rules import RuleSet
+from deliverability.core.protocols.spf.tree import walk_tree
+from deliverability.engine.rules import load_rules
+from deliverability.fleet.causes import causes
+from deliverability.fleet.shards import FleetFinding, FleetRow, Unchecked
+from deliverability.fleet.tally import WORST, CauseKind, FleetCauses, Tally
 from tests.runs.fleet.rows import row
 
 pytestmark = pytest.mark.long

@@ -14,16 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.inputs import Subject
-from deliverability.judge.engine import Selection
-from deliverability.model.codec import encode
-from deliverability.model.errors import InputError
-from deliverability.ports.open import PortSettings, open_ports
-from deliverability.runs.alone import only_one
-from deliverability.runs.engine import gather_facts, make_report
-from deliverability.runs.fleet.run import fleet_status
-from deliverability.runs.rules import load_rules
-from deliverability.runs.saved import audited_of, document_of
+from deliverability.core.codec import encode
+from deliverability.core.errors import InputError
+from deliverability.core.inputs import Subject
+from deliverability.core.net.open import PortSettings, open_ports
+from deliverability.core.rules.judge import Selection
+from deliverability.engine.audit import audited_of, document_of, gather_facts, make_report
+from deliverability.engine.rules import load_rules
+from deliverability.engine.stream import only_one
+from deliverability.fleet.run import fleet_status
 from tests.cli.test_cli import Deliv, Done, deliv  # noqa: F401 - a fixture
 from tests.runs.fleet.fleets import (
     SMALL,

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.model.codes import Detail
-from deliverability.model.errors import InputError
-from deliverability.model.facts import Purpose
-from deliverability.model.fleet import FleetSubject
-from deliverability.runs.fleet.lists import FleetList
-from deliverability.runs.fleet.manifest import FleetPart, ListLine, Manifest
+from deliverability.core.codes import Detail
+from deliverability.core.errors import InputError
+from deliverability.core.facts.base import Purpose
+from deliverability.fleet.lists import FleetList
+from deliverability.fleet.manifest import FleetPart, ListLine, Manifest
+from deliverability.fleet.shards import FleetSubject
 
 pytestmark = pytest.mark.long
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.ports.static import StaticResolver
-from deliverability.runs.fleet.run import fleet_status
+from deliverability.core.net.static import StaticResolver
+from deliverability.fleet.run import fleet_status
 from tests.dnsserver import DnsServer
 from tests.runs.fleet.fleets import Fleet, domain, read_facts, read_findings
 

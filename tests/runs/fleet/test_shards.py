@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from deliverability.runs.fleet.shards import compact
+from deliverability.fleet.shards import compact
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""What commands share: options, types, language, inputs, output, progress, endings."""

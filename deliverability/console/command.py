@@ -1,0 +1,206 @@
+"""What every command does alike: mistakes in how it is called, and its help, in the language of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+from msgspec import Struct
+
+from deliverability.console.language import Language, columns, language
+from deliverability.console.options import plain_errors, rule_problems
+from deliverability.console.types import called
+from deliverability.core.codes import Code
+from deliverability.core.errors import InputError
+from deliverability.core.phrases import Phrases, fill, help_words
+from deliverability.core.report.formats.table import ENDINGS
+from deliverability.core.report.paper import pad, width_of, wrap
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+_LEFT = 30
+
+
+class HelpPage(Struct, frozen=True):
+    """The help of one command.
+
+    Attributes:
+        name: as it is typed, with `deliv` before it.
+        usage: what may follow the name.
+        short: what it does, in one line.
+        paragraphs: of its text; one that is indented is to be shown as it is.
+        commands: name and meaning of each command below it.
+        options: spelling and meaning of each option.
+
+    """
+
+    name: str
+    usage: str
+    short: str
+    paragraphs: tuple[str, ...]
+    commands: tuple[tuple[str, str], ...]
+    options: tuple[tuple[str, str], ...]
+
+
+def page_of(ctx: click.Context, lang: str | None = None) -> HelpPage:
+    """The help of the command of a context."""
+    command = ctx.command
+    words = help_words(lang or language().people)
+    key = command.name or ""
+    return HelpPage(
+        name=ctx.command_path,
+        usage=" ".join(command.collect_usage_pieces(ctx)),
+        short=words(f"{key}.short"),
+        paragraphs=tuple(part.rstrip("\n") for part in words(f"{key}.text").strip("\n").split("\n\n")),
+        commands=commands_of(ctx, lang),
+        options=tuple(
+            (_spelling(each, ctx), _meaning(each, key, words))
+            for each in command.get_params(ctx)
+            if isinstance(each, click.Option)
+        ),
+    )
+
+
+def commands_of(ctx: click.Context, lang: str | None = None) -> tuple[tuple[str, str], ...]:
+    """Name and meaning of each command below that of a context; none of them is imported."""
+    if not isinstance(ctx.command, click.Group):
+        return ()
+    words = help_words(lang or language().people)
+    above = f"{ctx.command.name}-" if ctx.parent is not None else ""
+    return tuple((name, words(f"{above}{name}.short")) for name in ctx.command.list_commands(ctx))
+
+
+def meanings(ctx: click.Context) -> dict[str, str]:
+    """What each option of a command means, by each of its names."""
+    key, words = ctx.command.name or "", help_words(language().people)
+    options = [each for each in ctx.command.get_params(ctx) if isinstance(each, click.Option)]
+    return {name: _meaning(each, key, words) for each in options for name in each.opts}
+
+
+def _spelling(option: click.Option, ctx: click.Context) -> str:
+    if option.name == "help":
+        return "-h, --help"
+    flag = option.is_flag or option.count
+    names = sorted(option.opts, key=lambda each: each.startswith("--"))
+    return ", ".join(names) + ("" if flag else f" {option.make_metavar(ctx)}")
+
+
+_VALUES: Mapping[str, str] = {"endings": ", ".join(ENDINGS)}
+
+
+def _meaning(option: click.Option, command: str, words: Phrases) -> str:
+    """Under ``COMMAND.options.NAME``, else ``common.NAME``."""
+    name = called(option).removeprefix("--")
+    own = f"{command}.options.{name}"
+    text = fill(words(own if own in words else f"common.{name}"), _VALUES)
+    if option.show_default:
+        text += words("page.default", value=str(option.default))
+    return text
+
+
+def help_text(page: HelpPage) -> str:
+    """A page of help for a terminal."""
+    words = help_words(language().people)
+    width = max(40, min(columns(), 100))
+    lines = [f"{words('page.usage')}{page.name} {page.usage}"]
+    for part in page.paragraphs:
+        lines.append("")
+        if part.startswith(" "):
+            lines += [f"  {line}" for line in part.splitlines()]
+        else:
+            lines += [f"  {line}" for line in wrap(" ".join(part.split()), width - 2)]
+    for heading, rows in (("commands", page.commands), ("options", page.options)):
+        if rows:
+            lines += ["", words(f"page.{heading}")]
+            left = min(_LEFT, 2 + max(width_of(term) for term, _ in rows))
+            for term, meaning in rows:
+                lines += _row(term, meaning, left, width - 2)
+    return "\n".join(lines)
+
+
+def _row(term: str, meaning: str, left: int, width: int) -> list[str]:
+    """A term and what it means beside it, or below it where it is too long."""
+    words = wrap(meaning, width - left)
+    head = [f"  {term}"] if width_of(term) + 2 > left else []
+    beside = words if head else words[1:]
+    first = [] if head else [f"  {pad(term, left)}{words[0]}"]
+    return [*head, *first, *(f"  {' ' * left}{line}" for line in beside)]
+
+
+NO_OPTION = Code("no-such-option", ("option", "command"))
+NO_OPTION_NEAR = Code("no-such-option-near", ("option", "command", "near"))
+NEEDS_VALUE = Code("option-needs-value", ("option", "command"))
+TAKES_NO_VALUE = Code("option-takes-no-value", ("option", "command"))
+MISSING = Code("argument-missing", ("name", "command"))
+TOO_MANY = Code("arguments-too-many", ("text", "command"))
+
+
+class WithHelp(click.Command):
+    """A command, or a group of them, whose help is in reports/help.*.yaml; no other is imported for it."""
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """What it does, in one line: shells show it where they complete commands."""
+        from deliverability.core.phrases import help_words
+
+        return help_words(language().people)(f"{self.name}.short")
+
+    def get_help(self, ctx: click.Context) -> str:
+        """The help text for a terminal."""
+        return help_text(page_of(ctx))
+
+
+class Command(WithHelp):
+    """A command whose help stands in reports/help.*.yaml, under its name."""
+
+    allow_extra_args = True
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """As click does; mistakes in the arguments are told in the words of the run."""
+        if parent is None:
+            extra.setdefault("obj", Language(args))
+        with plain_errors():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does. Raises InputError where it does not know how to go on."""
+        with usage_errors(ctx):
+            rest = super().parse_args(ctx, args)
+        if rest and not ctx.resilient_parsing:
+            raise InputError(TOO_MANY(text=" ".join(rest), command=ctx.command_path))
+        return rest
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does; what the user can mend is told in the words of the run."""
+        with plain_errors(), rule_problems():
+            return super().invoke(ctx)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """As click does, with what each option means."""
+        items, means = super().shell_complete(ctx, incomplete), meanings(ctx)
+        for item in items:
+            item.help = means.get(str(item.value), item.help)
+        return items
+
+
+@contextmanager
+def usage_errors(ctx: click.Context) -> Iterator[None]:
+    """Turn what click says of the arguments into InputError."""
+    command = ctx.command_path
+    try:
+        yield
+    except click.NoSuchOption as error:
+        name = error.option_name
+        if error.possibilities:
+            raise InputError(NO_OPTION_NEAR(option=name, command=command, near=error.possibilities[0])) from None
+        raise InputError(NO_OPTION(option=name, command=command)) from None
+    except click.BadOptionUsage as error:
+        option = next((each for each in ctx.command.params if error.option_name in each.opts), None)
+        flag = isinstance(option, click.Option) and option.is_flag
+        raise InputError((TAKES_NO_VALUE if flag else NEEDS_VALUE)(option=error.option_name, command=command)) from None
+    except click.MissingParameter as error:
+        raise InputError(MISSING(name=called(error.param), command=command)) from None

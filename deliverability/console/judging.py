@@ -1,0 +1,148 @@
+"""What `audit`, `judge` and `demo` share: rules, selection, output and exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from deliverability.console.language import BOTH, language
+from deliverability.console.output import Outputs, Target, targets
+from deliverability.console.settings import KeyPath, Settings
+from deliverability.core.codes import Code, Detail
+from deliverability.core.errors import InputError
+from deliverability.core.model.report import Report
+from deliverability.core.model.rules import RuleSet, Severity
+from deliverability.core.rules.judge import Selection
+from deliverability.core.rules.problems import load_guide
+from deliverability.core.words.speaker import Speaker
+from deliverability.engine.audit import Audited, make_report
+from deliverability.engine.auditors import catalogue
+from deliverability.engine.rules import exit_code, load_rules, rule_folders
+
+_CHOSEN = {"receivers": "receiver", "select": "select", "ignore": "ignore"}
+EVERY = "all"
+"""In place of a receiver: every one."""
+UNKNOWN_RECEIVER = Code("unknown-receiver", ("where", "name", "known"))
+NO_RULE_BEGINS = Code("no-rule-begins", ("where", "text"))
+UNKNOWN_RULE = Code("waiver-unknown-rule", ("name",))
+UNKNOWN_RULE_NEAR = Code("waiver-unknown-rule-near", ("name", "near"))
+
+
+class Judging(Struct, frozen=True):
+    """Everything after the facts. `fail_on` None: findings never give exit code 1."""
+
+    rules: RuleSet
+    selection: Selection
+    where: list[Target]
+    lang: str
+    fail_on: Severity | None
+    folders: tuple[Path, ...]
+    trace: bool
+    whole: bool
+
+    @classmethod
+    def of(cls, params: dict[str, Any], settings: Settings) -> Judging:
+        """From options, then the settings file. Raises InputError and judge.files.RuleError."""
+        folders = tuple(params["rules"]) or settings.rules
+        rules = load_rules(folders)
+        return cls(
+            rules=rules,
+            selection=selection_of(settings, rules, params),
+            where=targets(params["style"], params["output"], both=params["lang"] == BOTH),
+            lang=language().people,
+            fail_on=threshold(params["fail_on"] or settings.fail_on),
+            folders=folders,
+            trace=params["trace"],
+            whole=params["whole"],
+        )
+
+    @property
+    def speaker(self) -> Speaker:
+        """What reports are put into words with; the guide has the user's folders merged over ours."""
+        return Speaker(self.rules, catalogue(), self.lang, load_guide(rule_folders(self.folders)))
+
+    def outputs(self, subjects: int) -> Outputs:
+        """Everything that is to be written, for that many subjects."""
+        shown = {"trace": self.trace, "whole": self.whole}
+        return Outputs(self.where, subjects, self.speaker, fail_on=self.fail_on, **shown)
+
+    def take(self, audited: Audited, outputs: Outputs) -> int:
+        """Judge saved facts of one subject, write its report and give its exit code; nothing of it is kept.
+
+        No record can be rehearsed on them, so the plan is not that of an audit and shows no numbers.
+        """
+        report = make_report(audited, self.rules, self.selection)
+        return self.write(audited, replace(report, answer=replace(report.answer, numbered=False)), outputs)
+
+    def write(self, audited: Audited, report: Report, outputs: Outputs) -> int:
+        """Write the report of one subject and give its exit code."""
+        outputs.report(report, audited.html)
+        return exit_code(report, self.fail_on)
+
+
+def speaker_of(folders: tuple[Path, ...], lang: str) -> Speaker:
+    """What reports are put into words with, the user's folders merged over ours. Raises judge.load.RuleError."""
+    return Speaker(load_rules(folders), catalogue(), lang, load_guide(rule_folders(folders)))
+
+
+def threshold(fail_on: str | None) -> Severity | None:
+    """From which severity on findings give exit code 1; None: never. Where only news count, it is that of errors."""
+    if fail_on == "never":
+        return None
+    return Severity.ERROR if fail_on in (None, "new") else Severity(fail_on)
+
+
+def selection_of(settings: Settings, rules: RuleSet, params: Mapping[str, Any] = MappingProxyType({})) -> Selection:
+    """Which rules and receivers count: from options, then the settings file. Its waivers are looked at as well.
+
+    Raises InputError where one names a rule or receiver that does not exist.
+    """
+    given = {key: tuple(params.get(option, ())) for key, option in _CHOSEN.items()}
+    chosen = replace(
+        settings,
+        receivers=given["receivers"] or settings.receivers,
+        select=given["select"] or settings.select,
+        ignore=given["ignore"] or settings.ignore,
+    )
+    wrong = selection_problems(chosen, rules, {key: f"--{_CHOSEN[key]}" for key, values in given.items() if values})
+    if wrong:
+        raise InputError(*(detail for _, detail in wrong))
+    select, ignore = (tuple(each.upper() for each in prefixes) for prefixes in (chosen.select, chosen.ignore))
+    return Selection(select, ignore, _each_of(chosen.receivers, rules))
+
+
+def _each_of(receivers: tuple[str, ...], rules: RuleSet) -> tuple[str, ...]:
+    """The receivers that are named; `all` stands for every one that is no combination of others."""
+    if EVERY not in receivers:
+        return receivers
+    every = [each.id for each in rules.receivers.values() if not each.combines]
+    return tuple(dict.fromkeys((*every, *(each for each in receivers if each != EVERY))))
+
+
+def selection_problems(
+    settings: Settings, rules: RuleSet, called: Mapping[str, str] = MappingProxyType({})
+) -> list[tuple[KeyPath, Detail]]:
+    """What settings name that the rules do not have, with its place; `called` are other names of their keys."""
+    found: list[tuple[KeyPath, Detail]] = []
+    for name in settings.receivers:
+        if name != EVERY and name not in rules.receivers:
+            where = called.get("receivers", "receivers")
+            known = (EVERY, *rules.receivers)
+            found.append((("receivers",), UNKNOWN_RECEIVER(where=where, name=name, known=known)))
+    for key, prefixes in (("select", settings.select), ("ignore", settings.ignore)):
+        for prefix in prefixes:
+            if not any(rule_id.startswith(prefix.upper()) for rule_id in rules.rules):
+                found.append(((key,), NO_RULE_BEGINS(where=called.get(key, key), text=prefix)))
+    for number, waiver in enumerate(settings.waiver):
+        if waiver.rule not in rules.rules:
+            import difflib
+
+            near = difflib.get_close_matches(waiver.rule, rules.rules, n=1)
+            problem = UNKNOWN_RULE_NEAR(name=waiver.rule, near=near[0]) if near else UNKNOWN_RULE(name=waiver.rule)
+            found.append((("waiver", number, "rule"), problem))
+    return found

@@ -1,0 +1,678 @@
+"""deliv.toml -> typed settings; an unknown key is an error with a suggestion."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+from msgspec.json import schema_components
+from msgspec.structs import replace
+
+from deliverability.core.codes import ABOUT, Code, Detail
+from deliverability.core.errors import AT_LINE, FILE_TOO_LARGE, InputError, file_error
+from deliverability.core.facts.base import Purpose, Waiver
+from deliverability.core.model.observed import SourceOwner, SourceWord
+from deliverability.core.model.schema import Field as Setting
+from deliverability.core.model.schema import Misfit, Misfits, What, fields_of, read_as
+
+MAX_OCTETS = 1_000_000
+MAX_SECONDS = 86_400.0  # a day
+
+NO_SETTINGS = Code("no-settings", ("file",))
+UNKNOWN_KEY = Code("config-unknown-key", ("key",))
+UNKNOWN_KEY_NEAR = Code("config-unknown-key-near", ("key", "near"))
+ONE_OF = Code("config-one-of", ("key", "values"))
+WRITTEN_AS = Code("config-said-as", ("key", "text", "value"))
+KIND = Code("config-kind", ("key", "kind"))
+TEXTS = Code("config-texts")
+TEXT = Code("config-text")
+WHOLE_NUMBER = Code("config-whole-number")
+NUMBER = Code("config-number")
+TRUE_OR_FALSE = Code("config-true-or-false")
+DATE = Code("config-date")
+TABLE = Code("config-table")
+WRITTEN = Code("config-written", ("key", "form"))
+LEAST = Code("config-least", ("key", "least"))
+RANGE = Code("config-range", ("key", "least", "most"))
+NEEDS_KEY = Code("config-needs-key", ("table", "what"))
+NEEDS_ONE_OF = Code("config-needs-one-of", ("table", "key", "values"))
+NOT_BOTH = Code("config-not-both", ("one", "other"))
+NO_MAIL_ADDRESS = Code("config-no-mail-address", ("key", "text"))
+NO_URL = Code("config-no-url", ("why",))
+NEEDS_ONE_OF_KEYS = Code("config-needs-one-of-keys", ("table", "keys"))
+TWICE = Code("config-twice", ("key", "text"))
+NO_MATCH = Code("config-no-match", ("text",))
+NO_RARE = Code("config-no-rare", ("text",))
+
+KeyPath = tuple[str | int, ...]
+"""Where something stands in the file: keys of tables, and numbers in arrays of tables."""
+
+LIST_FILE = "file:"
+"""Begins the name of a list of the user's own."""
+_MAIL_KINDS = (Purpose.USERS, Purpose.BULK, Purpose.TRANSACTIONAL)
+
+
+class ConfigError(InputError):
+    """A settings file that cannot be used: all that is wrong with it, each with its line."""
+
+
+class MailSettings(Struct, frozen=True):
+    """What is true of a domain's mail; None or empty: not said."""
+
+    selectors: Annotated[tuple[str, ...], Setting("DKIM selectors to look up.")] = ()
+    sending_ips: Annotated[tuple[str, ...], Setting("Addresses that send for the domain.")] = ()
+    mail_from: Annotated[str | None, Setting("Envelope sender (Return-Path); empty: the null sender.")] = None
+    helo: Annotated[str | None, Setting("HELO/EHLO name of the sending host.")] = None
+    purpose: Annotated[
+        Literal["users", "bulk", "transactional", "parked"] | None,
+        Setting("What the domain sends; decides which requirements apply."),
+    ] = None
+    daily_volume: Annotated[int | None, Setting("Messages a day.", least=0)] = None
+    dns_provider: Annotated[
+        str | None, Setting("Where its DNS records are edited (cloudflare, route53, xserver, ...).")
+    ] = None
+    rare: Annotated[
+        tuple[str, ...] | None,
+        Setting('Mail that is sent seldom, each as "YYYY-MM-DD what"; an empty list: there is none.'),
+    ] = None
+    list_check: Annotated[
+        str | None,
+        Setting(
+            "The JSON of `deliv list-check` for the list of recipients: "
+            "evidence on bounces and sign-ups in the reports."
+        ),
+    ] = None
+    warm_up: Annotated[
+        str | None,
+        Setting(
+            "The plan of `deliv warm-up` (.csv): what is sent is held against it, by the logs and events that are read."
+        ),
+    ] = None
+    messages: Annotated[
+        tuple[str, ...],
+        Setting(
+            "Sample messages: files, globs, a Maildir or an mbox (the newest message of the domain is taken). "
+            "Before the place may stand what kind of mail it is: users:, bulk: or transactional:."
+        ),
+    ] = ()
+
+
+class DomainSettings(MailSettings, frozen=True):
+    """One ``[[domain]]`` table."""
+
+    name: Annotated[str, Setting("The domain.")] = ""
+
+
+class WaiverSettings(Struct, frozen=True):
+    """One ``[[waiver]]`` table: a finding that is accepted, why, and until when."""
+
+    rule: Annotated[str, Setting("Rule id, as `deliv rules` lists them.")] = ""
+    reason: Annotated[
+        Literal["accepted-risk", "handled-elsewhere", "not-applicable", "false-positive"] | None,
+        Setting("Why the finding is accepted."),
+    ] = None
+    domain: Annotated[str, Setting("Only for this domain; empty: for all.")] = ""
+    item: Annotated[str, Setting("Only for this item of the rule, for example example.com/s1; empty: for all.")] = ""
+    note: Annotated[str, Setting("A remark for those who read the report.")] = ""
+    until: Annotated[
+        date | None, Setting("The last day on which it counts (a TOML date); without it, it never ends.")
+    ] = None
+
+
+class EmailSettings(Struct, frozen=True):
+    """``[notify.email]``: the weekly mail."""
+
+    to: Annotated[tuple[str, ...], Setting("Who gets the weekly mail.")] = ()
+    sender: Annotated[str, Setting("Its From address.")] = ""
+    host: Annotated[str, Setting("The submission server.")] = "localhost"
+    port: Annotated[
+        int | None, Setting("Its port; without it 587 (starttls), 465 (tls) or 25 (none).", least=1, most=65535)
+    ] = None
+    security: Annotated[Literal["starttls", "tls", "none"], Setting("How the connection is protected.")] = "starttls"
+    username: Annotated[str, Setting("Name to log in with; empty: no login.")] = ""
+    password_env: Annotated[str, Setting("Environment variable that holds the password.")] = ""
+    password_file: Annotated[str, Setting("File that holds the password.")] = ""
+    lang: Annotated[Literal["en", "ja"] | None, Setting("Language of the mail; without it that of the file.")] = None
+    attach: Annotated[bool, Setting("Attach the HTML report.")] = False
+    pages: Annotated[
+        str, Setting("The address under which the pages are published, for a link; without it the path is told.")
+    ] = ""
+
+
+class WebhookSettings(Struct, frozen=True):
+    """``[notify.webhook]``: a summary as JSON, posted to an address."""
+
+    url: Annotated[str, Setting("The https address to post to.")] = ""
+    style: Annotated[
+        Literal["generic", "slack"], Setting("generic: the JSON summary; slack: a message for Slack and alike.")
+    ] = "generic"
+    secret_env: Annotated[str, Setting("Environment variable that holds the key of the HMAC signature.")] = ""
+    secret_file: Annotated[str, Setting("File that holds the key of the HMAC signature.")] = ""
+
+
+class NotifySettings(Struct, frozen=True):
+    """``[notify.*]``: who is told about a weekly run."""
+
+    email: Annotated[EmailSettings | None, Setting("The weekly mail.")] = None
+    webhook: Annotated[WebhookSettings | None, Setting("A JSON summary posted to an address.")] = None
+    prometheus: Annotated[str, Setting("Textfile for the Prometheus node exporter.")] = ""
+
+
+class MailboxSettings(Struct, frozen=True):
+    """One ``[[feedback.mailbox]]`` table: a mailbox that reports are sent to."""
+
+    name: Annotated[str, Setting("What it is called in what `deliv intake` tells.")] = ""
+    host: Annotated[str, Setting("The IMAP server.")] = ""
+    port: Annotated[
+        int | None, Setting("Its port; without it 993 (tls) or 143 (starttls, none).", least=1, most=65535)
+    ] = None
+    security: Annotated[
+        Literal["tls", "starttls", "none"],
+        Setting("How the connection is protected; none is for a server on this machine."),
+    ] = "tls"
+    username: Annotated[str, Setting("Name to log in with.")] = ""
+    password_env: Annotated[str, Setting("Environment variable that holds the password.")] = ""
+    password_file: Annotated[str, Setting("File that holds the password.")] = ""
+    token_command: Annotated[
+        tuple[str, ...],
+        Setting("Command that prints an OAuth 2 access token (XOAUTH2), for Microsoft 365 and Google Workspace."),
+    ] = ()
+    folder: Annotated[str, Setting("The folder that is read.")] = "INBOX"
+    done: Annotated[
+        str,
+        Setting(
+            "What becomes of mails whose reports are kept: keep, delete, or move:FOLDER. Other mail is left alone."
+        ),
+    ] = "keep"
+    failed: Annotated[
+        str, Setting("What becomes of mails with a report that cannot be used: keep, or move:FOLDER.")
+    ] = "keep"
+    most: Annotated[int, Setting("Mails a run.", least=1)] = 2000
+
+
+class FeedbackSettings(Struct, frozen=True):
+    """``[feedback]``: where the reports of receivers are, and how far they are trusted."""
+
+    places: Annotated[tuple[str, ...], Setting("Files, folders, globs, Maildirs and mbox files with reports.")] = ()
+    days: Annotated[int, Setting("How many days of reports the sources and the gate rest on.", least=1, most=366)] = 28
+    keep_days: Annotated[
+        int, Setting("How many days reports are kept; after 90 of them as sums of weeks.", least=30, most=3660)
+    ] = 400
+    trust: Annotated[
+        Literal["verified", "authenticated", "any"],
+        Setting(
+            "Which reports count. verified: whose mail passes DMARC for the reporter; authenticated: or a host of "
+            "`authserv` says so; any: whoever sent them."
+        ),
+    ] = "verified"
+    authserv: Annotated[
+        tuple[str, ...],
+        Setting(
+            "Hosts whose Authentication-Results are believed: those of your own mail servers, "
+            "if they remove forged ones."
+        ),
+    ] = ()
+    addresses: Annotated[
+        Path | None,
+        Setting(
+            "File in which `deliv intake` keeps the addresses that bounced or complained, for `deliv suppress`; "
+            "without it none is kept."
+        ),
+    ] = None
+    mailbox: Annotated[tuple[MailboxSettings, ...], Setting("A mailbox that reports are sent to.")] = ()
+
+
+class SourceSettings(Struct, frozen=True, rename={"owner": "is"}):
+    """One ``[[source]]`` table: the user's word on who sends in the domain's name."""
+
+    match: Annotated[
+        tuple[str, ...],
+        Setting("Addresses, ranges (198.51.100.0/24), or ptr:NAME, dkim:NAME, service:ID; any of them."),
+    ] = ()
+    owner: Annotated[Literal["ours", "forwarder", "not-ours"] | None, Setting("Whose it is.")] = None
+    name: Annotated[str, Setting("What it is called in reports; empty: as it would be called anyway.")] = ""
+    domain: Annotated[str, Setting("Only for this domain; empty: for all.")] = ""
+    until: Annotated[
+        date | None, Setting("The last day on which it counts (a TOML date); without it, it never ends.")
+    ] = None
+
+
+class ReputationKey(Struct, frozen=True):
+    """Where the key of a block list is."""
+
+    env: Annotated[
+        str, Setting("Environment variable that holds the key; the key itself never stands in this file.")
+    ] = ""
+
+
+class ReputationSettings(Struct, frozen=True):
+    """``[reputation]``: which block lists weekly runs ask, and how."""
+
+    lists: Annotated[
+        tuple[str, ...],
+        Setting(
+            "Blocklists that weekly runs ask, and an audit that is asked for those of the settings: ids, or file:PATH."
+        ),
+    ] = ()
+    keys: Annotated[
+        Mapping[str, ReputationKey], Setting('Keys of blocklists, as in keys = {spamhaus = {env = "DQS_KEY"}}.')
+    ] = {}
+    resolver: Annotated[str, Setting("Name server that is asked about blocklists; without it those of the rest.")] = ""
+
+
+class SenderSettings(Struct, frozen=True):
+    """``[sender]``: who writes to a receiver's postmaster."""
+
+    company: Annotated[str, Setting("Name of the company.")] = ""
+    contact: Annotated[str, Setting("Name and address of the person to answer to.")] = ""
+    phone: Annotated[str, Setting("Telephone number.")] = ""
+
+
+class Settings(MailSettings, frozen=True):
+    """The whole file. Options on the command line win over it, a domain's own table over the common values."""
+
+    domains: Annotated[tuple[str, ...], Setting("Domains to audit that need no table of their own.")] = ()
+    receivers: Annotated[tuple[str, ...], Setting("Judge for these receivers only (icloud, gmail, ...).")] = ()
+    rules: Annotated[tuple[Path, ...], Setting("Folders of rule files to merge over the shipped ones.")] = ()
+    select: Annotated[tuple[str, ...], Setting("Judge only these rules (ids or prefixes).")] = ()
+    ignore: Annotated[tuple[str, ...], Setting("Leave these rules out.")] = ()
+    resolvers: Annotated[tuple[str, ...], Setting("Name servers to ask instead of the system's.")] = ()
+    lang: Annotated[Literal["en", "ja"] | None, Setting("Language of reports and mails.")] = None
+    fail_on: Annotated[
+        Literal["error", "warning", "never", "new"] | None,
+        Setting("From which severity on findings give exit code 1; new (weekly runs): only what is new does."),
+    ] = None
+    timeout: Annotated[float | None, Setting("Seconds for a domain.", least=0.1, most=MAX_SECONDS)] = None
+    history: Annotated[str, Setting("Where weekly runs are kept: sqlite:///FILE or postgresql+psycopg://...")] = ""
+    output: Annotated[Path | None, Setting("Folder for the weekly pages.")] = None
+    keep: Annotated[int | None, Setting("How many weekly runs to keep as pages; without it all.", least=1)] = None
+    public: Annotated[
+        bool,
+        Setting(
+            "Whether every user of this machine may read the weekly pages, as a web server needs it; else only you."
+        ),
+    ] = False
+    notify: Annotated[NotifySettings, Setting("Who is told about a weekly run.")] = NotifySettings()
+    domain: Annotated[tuple[DomainSettings, ...], Setting("A domain with what is true of its mail.")] = ()
+    waiver: Annotated[tuple[WaiverSettings, ...], Setting("A finding that is accepted.")] = ()
+    feedback: Annotated[FeedbackSettings, Setting("Where the reports of receivers are.")] = FeedbackSettings()
+    sender: Annotated[SenderSettings, Setting("Who writes to a receiver's postmaster.")] = SenderSettings()
+    source: Annotated[tuple[SourceSettings, ...], Setting("Your word on who sends in your name.")] = ()
+    reputation: Annotated[ReputationSettings, Setting("Which blocklists weekly runs ask, and how.")] = (
+        ReputationSettings()
+    )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All domains of the file, as written, in its order."""
+        return tuple(dict.fromkeys((*self.domains, *(each.name for each in self.domain))))
+
+    @property
+    def waivers(self) -> tuple[Waiver, ...]:
+        """The findings that are accepted; `domain` in lower case, without the final dot."""
+        return tuple(
+            Waiver(
+                each.rule,
+                each.reason or "",
+                _plain(each.domain),
+                each.item,
+                each.note,
+                each.until.isoformat() if each.until else "",
+            )
+            for each in self.waiver
+        )
+
+    @property
+    def source_words(self) -> tuple[SourceWord, ...]:
+        """The user's word on sources; `domain` in lower case, without the final dot."""
+        return tuple(
+            SourceWord(
+                each.match,
+                SourceOwner(each.owner),
+                each.name,
+                _plain(each.domain),
+                each.until.isoformat() if each.until else "",
+            )
+            for each in self.source
+            if each.owner is not None
+        )
+
+    def of(self, domain: str) -> MailSettings:
+        """What is true of a domain's mail (A-label): its own table, filled up from the common values."""
+        own = next((each for each in self.domain if _plain(each.name) == domain), None)
+        merged = {name: getattr(self, name) for name in MailSettings.__struct_fields__}
+        if own is not None:
+            given = {name: getattr(own, name) for name in MailSettings.__struct_fields__}
+            merged |= {
+                key: value for key, value in given.items() if value is not None and (value != () or key == "rare")
+            }
+        return MailSettings(**merged)
+
+
+def load(path: Path) -> Settings:
+    """Read a settings file; paths in it are meant from its folder. Raises ConfigError."""
+    import tomllib
+
+    try:
+        if path.stat().st_size > MAX_OCTETS:
+            raise ConfigError(FILE_TOO_LARGE(file=str(path), n=MAX_OCTETS // 1_000_000))
+        text = path.read_text("utf-8")
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        place = re.search(r" \(at line (\d+), column \d+\)$", str(error))
+        if place is None:
+            raise ConfigError(file_error(path, error)) from None
+        raise ConfigError(AT_LINE(file=str(path), line=int(place[1]), detail=str(error)[: place.start()])) from None
+    except FileNotFoundError:
+        raise ConfigError(NO_SETTINGS(file=str(path))) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(file_error(path, error)) from None
+    settings = _typed(path, text, data)
+    return _from_folder(settings, path.parent)
+
+
+def at_lines(path: Path, text: str, problems: Iterable[tuple[KeyPath, Detail]]) -> ConfigError:
+    """What is wrong with the file, each problem with its line and in their order."""
+    lines = _lines(text)
+
+    def line(place: KeyPath) -> int:
+        while place and place not in lines:
+            place = place[:-1]
+        return lines.get(place, 0)
+
+    found = sorted(((line(place), detail) for place, detail in problems), key=lambda each: each[0])
+    return ConfigError(
+        *dict.fromkeys(
+            AT_LINE(file=str(path), line=number, detail=detail) if number else ABOUT(what=str(path), detail=detail)
+            for number, detail in found
+        )
+    )
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of the file, for editors that complete and check TOML."""
+    _, defs = schema_components((Settings,), schema_hook=lambda kind: {"type": "string"}, ref_template="#/$defs/{name}")
+    for kind in _tables(Settings):
+        shape = defs[kind.__name__]
+        shape.pop("description", None)
+        shape["additionalProperties"] = False
+        for name, setting in meanings(kind).items():
+            entry = shape["properties"][name]
+            entry["description"] = setting.doc
+            entry |= {key: at for key, at in (("minimum", setting.least), ("maximum", setting.most)) if at is not None}
+    made = {**defs.pop("Settings"), "title": "deliv.toml", "$defs": defs}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
+
+
+def meanings(table: type[Struct]) -> dict[str, Setting]:
+    """What each key of a table means."""
+    return {name: hint.__metadata__[0] for name, (_, hint) in fields_of(table).items()}
+
+
+def _tables(table: type[Struct]) -> Iterator[type[Struct]]:
+    """A table of the file, and all that stand in it."""
+    yield table
+    for hint in get_type_hints(table).values():
+        for kind in filter(_is_table, (hint, *get_args(hint))):
+            yield from _tables(kind)
+
+
+def _is_table(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Struct)
+
+
+def _typed(path: Path, text: str, data: dict[str, Any]) -> Settings:
+    old = data.get("domain")
+    if isinstance(old, dict):
+        name = next(iter(old), "example.com")
+        raise at_lines(path, text, [(("domain", name), WRITTEN(key="domain", form=f'[[domain]] name = "{name}"'))])
+    misfits: Misfits = []
+    settings = read_as(Settings, data, misfits) or Settings()
+    further = [
+        (place, detail)
+        for place, detail in _contradictions(settings)
+        if not any(each.place[: len(place)] == place for each in misfits)
+    ]
+    if misfits or further:
+        raise at_lines(path, text, [*((each.place, _message(each)) for each in misfits), *further])
+    return settings
+
+
+_KINDS: Mapping[Any, Code] = {str: TEXT, Path: TEXT, int: WHOLE_NUMBER, float: NUMBER, bool: TRUE_OR_FALSE, date: DATE}
+_TABLES = {name: f"[[{name}]]" for name in ("domain", "waiver", "source")} | {"mailbox": "[[feedback.mailbox]]"}
+
+
+def _message(misfit: Misfit) -> Detail:
+    import difflib
+
+    key = next((part for part in reversed(misfit.place) if isinstance(part, str)), "")
+    match misfit.what:
+        case What.UNKNOWN:
+            near = difflib.get_close_matches(key, misfit.wanted, n=1)
+            return UNKNOWN_KEY_NEAR(key=key, near=near[0]) if near else UNKNOWN_KEY(key=key)
+        case What.ONE_OF if key == "purpose" and misfit.given == "newsletter":
+            return WRITTEN_AS(key=key, text="newsletter", value="bulk")
+        case What.ONE_OF:
+            return ONE_OF(key=key, values=misfit.wanted)
+        case What.RANGE:
+            least, most = (f"{each:g}" if each is not None else "" for each in misfit.wanted)
+            return RANGE(key=key, least=least, most=most) if most else LEAST(key=key, least=least)
+    if key in _TABLES and misfit.wanted is not str:
+        return WRITTEN(key=key, form=_TABLES[key])
+    if isinstance(misfit.place[-1], int) or get_origin(misfit.wanted) is tuple:
+        return KIND(key=key, kind=TEXTS())
+    return KIND(key=key, kind=_KINDS.get(misfit.wanted, TABLE)())
+
+
+def _contradictions(settings: Settings) -> list[tuple[KeyPath, Detail]]:
+    """What the types cannot say, as keys that a table cannot do without."""
+    found: list[tuple[KeyPath, Detail]] = []
+
+    for number, own in enumerate(settings.domain):
+        if not own.name.strip():
+            found.append((("domain", number), NEEDS_KEY(table="[[domain]]", what='name = "example.com"')))
+    for number, waiver in enumerate(settings.waiver):
+        if not waiver.rule.strip():
+            found.append((("waiver", number), NEEDS_KEY(table="[[waiver]]", what='rule = "ID"')))
+        if waiver.reason is None:
+            reasons = get_args(get_args(get_type_hints(WaiverSettings)["reason"])[0])
+            found.append((("waiver", number), NEEDS_ONE_OF(table="[[waiver]]", key="reason", values=reasons)))
+    rare: list[tuple[KeyPath, tuple[str, ...] | None]] = [(("rare",), settings.rare)]
+    rare += [(("domain", number, "rare"), own.rare) for number, own in enumerate(settings.domain)]
+    for where, runs in rare:
+        bad_run = next((each for each in runs or () if not _is_rare(each)), None)
+        if bad_run is not None:
+            found.append((where, NO_RARE(text=bad_run)))
+    found += _feedback_problems(settings)
+    for name, held in settings.reputation.keys.items():
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", held.env):
+            found.append((("reputation", "keys", name), NEEDS_KEY(table=f"keys.{name}", what='env = "VARIABLE"')))
+    email, webhook = settings.notify.email, settings.notify.webhook
+    if email is not None and not (email.to and email.sender):
+        what = ("to = [...]", 'sender = "..."')
+        found.append((("notify", "email"), NEEDS_KEY(table="[notify.email]", what=what)))
+    if email is not None and email.password_env and email.password_file:
+        found.append((("notify", "email", "password_file"), NOT_BOTH(one="password_env", other="password_file")))
+    if email is not None:
+        for key, addresses in (("to", email.to), ("sender", (email.sender,))):
+            bad = next((each for each in addresses if each and not _is_address(each)), None)
+            if bad is not None:
+                found.append((("notify", "email", key), NO_MAIL_ADDRESS(key=key, text=bad)))
+    if webhook is not None and not re.match(r"https?://[^/\s]+", webhook.url):
+        found.append((("notify", "webhook"), NEEDS_KEY(table="[notify.webhook]", what='url = "https://..."')))
+    elif webhook is not None and (problem := _url_problem(webhook.url)):
+        found.append((("notify", "webhook", "url"), NO_URL(why=problem)))
+    return found
+
+
+def _feedback_problems(settings: Settings) -> list[tuple[KeyPath, Detail]]:
+    """What is wrong with mailboxes and with the user's word on sources."""
+    found: list[tuple[KeyPath, Detail]] = []
+    names: set[str] = set()
+    for number, box in enumerate(settings.feedback.mailbox):
+        place: KeyPath = ("feedback", "mailbox", number)
+        for key in ("name", "host", "username"):
+            if not getattr(box, key).strip():
+                found.append((place, NEEDS_KEY(table="[[feedback.mailbox]]", what=f'{key} = "..."')))
+        secrets = [key for key in ("password_env", "password_file", "token_command") if getattr(box, key)]
+        if not secrets:
+            wanted = ("password_env", "password_file", "token_command")
+            found.append((place, NEEDS_ONE_OF_KEYS(table="[[feedback.mailbox]]", keys=wanted)))
+        elif len(secrets) > 1:
+            found.append(((*place, secrets[1]), NOT_BOTH(one=secrets[0], other=secrets[1])))
+        for key, known in (("done", ("keep", "delete", "move:FOLDER")), ("failed", ("keep", "move:FOLDER"))):
+            wish = getattr(box, key)
+            if wish not in known[:-1] and not re.fullmatch(r"move:\S.*", wish):
+                found.append(((*place, key), ONE_OF(key=key, values=known)))
+        if box.name in names:
+            found.append(((*place, "name"), TWICE(key="name", text=box.name)))
+        names.add(box.name)
+    for number, source in enumerate(settings.source):
+        here: KeyPath = ("source", number)
+        if not source.match:
+            found.append((here, NEEDS_KEY(table="[[source]]", what='match = ["198.51.100.7"]')))
+        if source.owner is None:
+            owners = get_args(get_args(get_type_hints(SourceSettings)["owner"])[0])
+            found.append((here, NEEDS_ONE_OF(table="[[source]]", key="is", values=owners)))
+        bad = next((each for each in source.match if not _is_match(each)), None)
+        if bad is not None:
+            found.append(((*here, "match"), NO_MATCH(text=bad)))
+    return found
+
+
+def _is_rare(text: str) -> bool:
+    """Whether it names a run of mail: its day, and what is sent."""
+    day, _, what = text.partition(" ")
+    try:
+        date.fromisoformat(day)
+    except ValueError:
+        return False
+    return len(day) == 10 and bool(what.strip())
+
+
+def _is_match(text: str) -> bool:
+    """Whether it can name a source: an address, a range, or a mark with a name."""
+    mark, colon, name = text.partition(":")
+    if colon and mark in ("ptr", "dkim", "service"):
+        return re.fullmatch(r"[^\s:]+", name) is not None
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_address(text: str) -> bool:
+    """Whether a header field and an envelope can carry it: ``a@b`` or ``Name <a@b>``."""
+    from email.utils import parseaddr
+
+    local, at, domain = parseaddr(text)[1].rpartition("@")
+    return bool(local and at and domain) and text.isprintable()
+
+
+def _url_problem(text: str) -> str:
+    """Why nothing can be posted to an address; empty: it can."""
+    try:
+        url = urlsplit(text)
+        host, port = url.hostname or "", url.port
+        host.encode("idna")
+        if re.fullmatch(r"[0-9.]+", host):
+            ipaddress.ip_address(host)
+    except ValueError as error:
+        return str(error) or "no address"
+    if not host:
+        return "no host"
+    if not text.isprintable():
+        return "a character that cannot be printed"
+    return f"port {port}" if port is not None and not 0 < port < 65536 else ""
+
+
+def _from_folder(settings: Settings, folder: Path) -> Settings:
+    """Paths as meant from the folder of the file; ``~`` is the user's home."""
+
+    def place(path: Path | str) -> Path:
+        try:
+            return folder / Path(path).expanduser()
+        except RuntimeError:  # no such user: then it is a name like any other
+            return folder / path
+
+    def messages(table: Any) -> tuple[str, ...]:
+        named = map(kind_and_place, table.messages)
+        return tuple(f"{kind.value}:{place(path)}" if kind else str(place(path)) for kind, path in named)
+
+    def named(path: str | None) -> str | None:
+        return str(place(path)) if path else None
+
+    return replace(
+        settings,
+        list_check=named(settings.list_check),
+        warm_up=named(settings.warm_up),
+        rules=tuple(place(each) for each in settings.rules),
+        output=place(settings.output) if settings.output else None,
+        messages=messages(settings),
+        reputation=replace(
+            settings.reputation,
+            lists=tuple(
+                f"{LIST_FILE}{place(each.removeprefix(LIST_FILE))}" if each.startswith(LIST_FILE) else each
+                for each in settings.reputation.lists
+            ),
+        ),
+        feedback=replace(
+            settings.feedback,
+            places=tuple(str(place(each)) for each in settings.feedback.places),
+            addresses=place(settings.feedback.addresses) if settings.feedback.addresses else None,
+        ),
+        domain=tuple(
+            replace(each, messages=messages(each), list_check=named(each.list_check), warm_up=named(each.warm_up))
+            for each in settings.domain
+        ),
+    )
+
+
+def kind_and_place(text: str) -> tuple[Purpose | None, str]:
+    """What kind of mail a message is, where that stands before its place (``bulk:news.eml``), and the place."""
+    for kind in _MAIL_KINDS:
+        if text.startswith(f"{kind.value}:"):
+            return kind, text.removeprefix(f"{kind.value}:")
+    return None, text
+
+
+def _plain(name: str) -> str:
+    return name.strip().rstrip(".").lower()
+
+
+_HEAD = re.compile(r"\s*+(\[\[?)([^\]]++)\]")
+_KEY = re.compile(
+    r"""\s*+((?:[A-Za-z0-9_-]++|"[^"]*"|'[^']*')(?:\s*+\.\s*+(?:[A-Za-z0-9_-]++|"[^"]*"|'[^']*'))*+)\s*+="""
+)
+_PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
+
+
+def _lines(text: str) -> Mapping[KeyPath, int]:
+    """Where each table and key begins, by its place; a table of an array by its number."""
+    lines: dict[KeyPath, int] = {}
+    counts: dict[KeyPath, int] = {}
+    table: KeyPath = ()
+    for number, row in enumerate(text.splitlines(), 1):
+        if head := _HEAD.match(row):
+            table = _parts(head[2])
+            if head[1] == "[[":
+                counts[table] = counts.get(table, -1) + 1
+                lines.setdefault(table, number)
+                table = (*table, counts[table])
+            elif table[:-1] in counts:
+                table = (*table[:-1], counts[table[:-1]], table[-1])
+            lines.setdefault(table, number)
+        elif key := _KEY.match(row):
+            lines.setdefault((*table, *_parts(key[1])), number)
+    return lines
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(part.strip("\"'") for part in _PART.findall(text))

@@ -1,0 +1,1 @@
+"""What every feature stands on. Nothing here knows of a feature, of the command line or of the user's settings."""

@@ -1,0 +1,135 @@
+"""What was given and cannot be used; and how one item of many that cannot be used never costs the others."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
+
+from deliverability.core.codes import ABOUT, VERBATIM, Code, Detail
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+NO_SUCH_FILE = Code("no-such-file", ("name",))
+NO_SUCH_FOLDER = Code("no-such-folder", ("name",))
+FILE_EXISTS = Code("file-exists", ("file",))
+IS_FOLDER = Code("is-folder", ("name",))
+FILE_TOO_LARGE = Code("file-too-large", ("file", "n"))
+AT_LINE = Code("at-line", ("file", "line", "detail"))
+NO_MEMORY = Code("no-memory")
+UNEXPECTED = Code("run-internal", ("kind", "text"))
+_SHOWN = 300  # characters of what an unexpected error says
+
+
+class InputError(ValueError):
+    """What was given cannot be used; each of its details says what to give instead.
+
+    As text it speaks English, for programs that show what they caught.
+    """
+
+    def __init__(self, *details: Detail) -> None:
+        super().__init__(*details)
+        self.details = details
+
+    @property
+    def detail(self) -> Detail:
+        """The first of them."""
+        return self.details[0]
+
+    def __str__(self) -> str:
+        """A line for each detail."""
+        from deliverability.core.phrases import detail_words, phrases
+
+        return "\n".join(detail_words(each, phrases("en")) for each in self.details)
+
+
+class DetailError(Exception):
+    """What a module says to its callers: something cannot be done or used, and `detail` says why."""
+
+    def __init__(self, detail: Detail) -> None:
+        super().__init__(detail.code)
+        self.detail = detail
+
+
+def not_written(name: object, error: OSError) -> Detail:
+    """Why a file cannot be written."""
+    return NO_SUCH_FOLDER(name=str(name)) if isinstance(error, FileNotFoundError) else file_error(name, error)
+
+
+def file_error(name: object, error: OSError | ValueError) -> Detail:
+    """What the system says about a file, or what is wrong with what it holds."""
+    if isinstance(error, FileNotFoundError):
+        return NO_SUCH_FILE(name=str(name))
+    return ABOUT(what=str(name), detail=getattr(error, "strerror", None) or str(error))
+
+
+# --- One of many ---
+
+
+def reason_of(error: Exception) -> Detail:
+    """Why something cannot be used, from whatever was raised: what that says, or that it is an error of ours."""
+    if isinstance(error, DetailError | InputError) and isinstance(error.detail, Detail):
+        return error.detail
+    if isinstance(error, OSError):
+        return VERBATIM(text=error.strerror or str(error) or type(error).__name__)
+    if isinstance(error, MemoryError):
+        return NO_MEMORY()
+    return UNEXPECTED(kind=type(error).__name__, text=str(error)[:_SHOWN])
+
+
+def is_interrupt(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind an error: Python itself makes another of it while a class is being made."""
+    return error is not None and (
+        isinstance(error, KeyboardInterrupt) or is_interrupt(error.__cause__) or is_interrupt(error.__context__)
+    )
+
+
+@contextlib.contextmanager
+def set_aside(lost: Callable[[Exception], None], *, but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Around the work on one item of many: whatever is raised goes to `lost`, and the loop takes the next item.
+
+    `but`: errors of what all items share, as a history that is gone, which end the loop.
+    """
+    try:
+        yield
+    except but:
+        raise
+    except Exception as error:
+        if is_interrupt(error):
+            raise
+        lost(error)
+
+
+def each_of(items: Iterable[T], work: Callable[[T], Iterable[U]]) -> Iterator[U]:
+    """All that `work` gives for each item; one that it fails at costs no other, for its error is raised at the end.
+
+    Where there are several of these, the first is.
+    """
+    lost: list[Exception] = []
+    for item in items:
+        found: Iterable[U] = ()
+        with set_aside(lost.append):
+            found = work(item)
+        yield from until_lost(found, lost.append)
+        del lost[1:]
+    if lost:
+        raise lost[0]
+
+
+def until_lost(
+    items: Iterable[T], lost: Callable[[Exception], None], *, but: tuple[type[Exception], ...] = ()
+) -> Iterator[T]:
+    """The items of what makes them one after another; where it breaks, `lost` is told why and they end.
+
+    What is raised by the work on an item does not come by here.
+    """
+    source = iter(items)
+    while True:
+        found: list[T] = []
+        with set_aside(lost, but=but):
+            found.extend(islice(source, 1))
+        if not found:
+            return
+        yield found[0]

@@ -1,0 +1,1 @@
+"""What auditors state: facts with evidence, and the catalogue that names them."""

@@ -1,0 +1,304 @@
+"""What auditors state: facts with evidence, and the catalogue that names them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+from msgspec import Struct, field
+
+from deliverability.core.codes import ABOUT, NOT_COLLECTED, Code, Detail
+from deliverability.core.facts.paths import PATHS, FactPath
+
+
+class Reason(StrEnum):
+    """Why a fact could not be established. None of them ever means "missing".
+
+    NOT_FOUND: nothing under the names that could be tried, for only the user knows the right one (a DKIM selector).
+    """
+
+    TIMEOUT = "timeout"
+    SERVFAIL = "servfail"
+    REFUSED = "refused"
+    OFFLINE = "offline"
+    NO_MESSAGE = "no-message"
+    NOT_CONFIGURED = "not-configured"
+    NOT_FOUND = "not-found"
+    LIMIT = "limit"
+    BUG = "bug"
+
+    @property
+    def waits_for_input(self) -> bool:
+        """True where the user did not give what the fact needs; False where a look-up failed."""
+        return self in _WAITS
+
+
+_WAITS = (Reason.NO_MESSAGE, Reason.NOT_CONFIGURED, Reason.NOT_FOUND)
+
+
+class Unknown(Struct, frozen=True):
+    """The value of a fact that could not be established, with the reason and what was seen."""
+
+    reason: Reason
+    detail: Detail | None = None
+
+
+# JSON-like values, with Unknown and details allowed at every depth; None means: looked, there is none.
+Value = None | bool | int | float | str | Detail | Unknown | tuple["Value", ...] | Mapping[str, "Value"]
+
+
+def text_of(value: Value) -> str:
+    """A value that is text; empty where it is unknown, absent or something else."""
+    return value if isinstance(value, str) else ""
+
+
+def texts_of(value: Value) -> tuple[str, ...]:
+    """The texts of a list; empty where it is unknown or absent."""
+    return tuple(each for each in value if isinstance(each, str)) if isinstance(value, tuple) else ()
+
+
+def number_of(value: Value) -> int:
+    """A whole number; 0 where it is unknown, absent or something else."""
+    return value if isinstance(value, int) else 0
+
+
+def records_of(value: Value) -> tuple[Mapping[str, Value], ...]:
+    """The records of a list; empty where it is unknown or absent."""
+    return tuple(each for each in value if isinstance(each, Mapping)) if isinstance(value, tuple) else ()
+
+
+class EvidenceKind(StrEnum):
+    """Where a piece of evidence comes from."""
+
+    DNS = "dns"
+    HTTP = "http"
+    SMTP = "smtp"
+    HEADER = "header"
+    MIME = "mime"
+    REPORT = "report"
+
+
+EvidenceLine = str | Detail
+"""One line of evidence: text as it was seen, or what is ours to say (see model.evidence)."""
+
+
+class Evidence(Struct, frozen=True):
+    """One raw observation, unescaped; renderers escape it.
+
+    Attributes:
+        id: stable within a report and readable, for example ``dns:TXT:example.com``.
+        kind: where it comes from.
+        asked: the question, for example ``TXT example.com``.
+        got: the answer: records and header lines as they were seen; what is ours to say is a detail.
+        at: when it was seen, ISO 8601 in UTC, or None where time plays no part.
+        ttl: seconds the answer may be kept, or None.
+
+    """
+
+    id: str
+    kind: EvidenceKind
+    asked: str
+    got: tuple[EvidenceLine, ...] = ()
+    at: str | None = None
+    ttl: int | None = None
+
+
+class Fact(Struct, frozen=True):
+    """One established (or unknown) value under a path of the catalogue."""
+
+    path: str
+    value: Value
+    evidence: tuple[str, ...] = ()
+
+
+class FactType(StrEnum):
+    """The type of a fact's value. A record is a mapping of named fields; a tree nests records freely.
+
+    A detail is a code with arguments (model.codes); rules compare it by its code.
+    """
+
+    BOOL = "bool"
+    INT = "int"
+    FLOAT = "float"
+    STR = "str"
+    LIST_STR = "list of str"
+    LIST_INT = "list of int"
+    LIST_RECORD = "list of record"
+    RECORD = "record"
+    TREE = "tree"
+    DETAIL = "detail"
+    LIST_DETAIL = "list of detail"
+
+    @property
+    def is_list(self) -> bool:
+        """True where rules may use `each` or `contains`."""
+        return self in (FactType.LIST_STR, FactType.LIST_INT, FactType.LIST_RECORD, FactType.LIST_DETAIL)
+
+
+class FactSpec(Struct, frozen=True):
+    """One entry of the catalogue: the contract between auditors and rule files.
+
+    Attributes:
+        path: public name. Fields of a list's items are written ``dkim.signatures[].bits``.
+        type: see FactType.
+        doc: meaning, one English sentence.
+        unit: ``octets``, ``bits``, ``seconds`` (a span), ``moment`` (seconds since 1970), ``lookups`` ..., or empty.
+        optional: True where None ("looked, there is none") is a regular value.
+        values: for a str with a closed set of values, these.
+        key: for a list of records, the fields that name an item.
+
+    """
+
+    path: str
+    type: FactType
+    doc: str
+    unit: str = ""
+    optional: bool = False
+    values: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
+
+
+Catalogue = Mapping[str, FactSpec]
+
+
+class Purpose(StrEnum):
+    """What the audited domain sends; decides which requirements apply."""
+
+    USERS = "users"
+    BULK = "bulk"
+    TRANSACTIONAL = "transactional"
+    PARKED = "parked"
+
+
+class Waiver(Struct, frozen=True):
+    """A finding that the user accepts.
+
+    Attributes:
+        rule: rule id.
+        reason: ``accepted-risk``, ``handled-elsewhere``, ``not-applicable`` or ``false-positive``.
+        domain: A-label it counts for; empty: every domain.
+        item: item of the rule it counts for; empty: every item.
+        note: a remark of the user.
+        until: ISO date of the last day on which it counts; empty: it never ends.
+
+    """
+
+    rule: str
+    reason: str
+    domain: str = ""
+    item: str = ""
+    note: str = ""
+    until: str = ""
+
+
+class KeySeen(Struct, frozen=True):
+    """One DKIM key as earlier runs saw it.
+
+    Attributes:
+        domain: A-label.
+        selector: selector.
+        fingerprint: SHA-256 (hex) of the key itself, the decoded p=.
+        first_seen: start of the first run that saw it, ISO 8601 in UTC.
+        last_seen: start of the newest run that saw it.
+
+    """
+
+    domain: str
+    selector: str
+    fingerprint: str
+    first_seen: str
+    last_seen: str
+
+
+class StageSeen(NamedTuple):
+    """A DMARC stage, and the ISO date since when runs have seen it without a break."""
+
+    stage: str
+    since: str
+
+
+class SampleSeen(Struct, frozen=True):
+    """A message of the domain beside others of the same run: what kind of mail it is, and what sent it.
+
+    Attributes:
+        name: as the report names it; another one for each message of the run.
+        purpose: what kind of mail it is: users, bulk or transactional; None: nobody said so, and its marks do not tell.
+        by_user: the user says so.
+        signs: the marks that tell where the user does not.
+        address: the address that its receiver took it from; empty: it does not tell.
+        signers: domains of its signatures (d=), A-labels.
+
+    """
+
+    name: str
+    purpose: Purpose | None = None
+    by_user: bool = False
+    signs: tuple[str, ...] = ()
+    address: str = ""
+    signers: tuple[str, ...] = ()
+
+
+class FactSet(Struct, frozen=True):
+    """All facts of one subject by path, and the evidence they point to by id."""
+
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+    evidence: Mapping[str, Evidence] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Fact]:
+        return iter(self.facts.values())
+
+    def value(self, path: FactPath) -> Value:
+        """The value under `path`; Unknown(not-configured) where nothing collected it."""
+        return self.at(path)
+
+    def at(self, path: str) -> Value:
+        """As `value`, for a path of a rule, or one put together. Raises KeyError where there is no such fact."""
+        if (fact := self.facts.get(path)) is not None:
+            return fact.value
+        if path not in PATHS:
+            raise KeyError(path)
+        return Unknown(Reason.NOT_CONFIGURED, NOT_COLLECTED(path=path))
+
+
+ALIAS = Code("seen-alias", ("name",))
+NO_NAME = Code("seen-no-name")
+NO_RECORD = Code("seen-no-record", ("type",))
+FAILED = Code("seen-failed", ("reason",))
+PAGE = Code("seen-page", ("n", "type", "size"))
+ANSWERED = Code("seen-answered", ("n", "type"))
+NO_TYPE = Code("seen-no-type")
+REFUSES = Code("seen-refuses", ("address",))
+GREETING = Code("seen-greeting", ("address", "text"))
+STARTTLS = Code("seen-starttls", ("tls",))
+NO_STARTTLS = Code("seen-no-starttls")
+NO_TLS = Code("seen-no-tls")
+CERTIFICATE_VALID = Code("seen-certificate-valid")
+CERTIFICATE_INVALID = Code("seen-certificate-invalid", ("why",))
+
+
+def failure(reason: Reason, detail: Detail | None = None) -> Detail:
+    """The line of what could not be seen."""
+    failed = FAILED(reason=reason.value)
+    return failed if detail is None else ABOUT(what=failed, detail=detail)
+
+
+def is_failure(got: Sequence[EvidenceLine]) -> bool:
+    """Whether evidence says that nothing could be seen."""
+    first = got[0] if got else None
+    return isinstance(first, Detail) and FAILED.matches(first.arg("what") if ABOUT.matches(first) else first)
+
+
+def aliases(got: Sequence[EvidenceLine]) -> list[str]:
+    """The names that a DNS answer was reached through."""
+    return [str(line.arg("name")) for line in got if isinstance(line, Detail) and ALIAS.matches(line)]
+
+
+def is_absence(got: Sequence[EvidenceLine]) -> bool:
+    """Whether a DNS answer is that there is nothing."""
+    return any(NO_NAME.matches(line) or NO_RECORD.matches(line) for line in got)
+
+
+def texts(got: Sequence[EvidenceLine]) -> list[str]:
+    """What was seen word for word: the records of a DNS answer."""
+    return [line for line in got if isinstance(line, str)]

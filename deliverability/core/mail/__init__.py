@@ -1,0 +1,1 @@
+"""Messages read from their octets: header fields, MIME parts, words, trace fields."""

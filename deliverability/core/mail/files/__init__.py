@@ -1,0 +1,1 @@
+"""What attached files hold: octets in, what is known about them out."""

@@ -1,0 +1,222 @@
+"""What a file is by its content, and whether its declared type and ending agree.
+
+A table of our own: it names exactly the types whose confusion matters in mail. Libraries of file signatures give
+several candidates for the same first octets (a Windows program is a dozen things to them), which is no ground for
+saying that a name is wrong.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from deliverability.core.mail.files.archives import COMPRESSED, ending, is_tar
+from deliverability.core.mail.files.documents import OLE, Office, is_pdf, read_ole, read_ooxml
+from deliverability.core.mail.files.images import sniff
+from deliverability.core.mail.files.listing import TooManyEntriesError
+from deliverability.core.mail.files.rar import SIGNATURE_4, SIGNATURE_5
+from deliverability.core.mail.files.sevenzip import SIGNATURE as SIGNATURE_7Z
+from deliverability.core.mail.files.zips import looks_like_zip, read_directory
+
+HEAD_OCTETS = 0x8800  # enough for every signature of the table; that of an ISO image comes last
+
+_OPEN_XML = "application/vnd.openxmlformats-officedocument"
+
+
+class _Kind(Struct, frozen=True):
+    """A kind of content: its types (the first is stated) and its endings."""
+
+    types: tuple[str, ...]
+    endings: tuple[str, ...]
+
+
+_KINDS = {
+    "jpeg": _Kind(("image/jpeg", "image/jpg", "image/pjpeg"), ("jpg", "jpeg", "jpe", "jfif")),
+    "png": _Kind(("image/png", "image/x-png", "image/apng"), ("png", "apng")),
+    "gif": _Kind(("image/gif",), ("gif",)),
+    "webp": _Kind(("image/webp",), ("webp",)),
+    "bmp": _Kind(("image/bmp", "image/x-ms-bmp", "image/x-bmp"), ("bmp", "dib")),
+    "tiff": _Kind(("image/tiff", "image/x-tiff"), ("tif", "tiff", "dng")),
+    "avif": _Kind(("image/avif",), ("avif",)),
+    "heic": _Kind(("image/heic", "image/heif"), ("heic", "heif")),
+    "ico": _Kind(("image/vnd.microsoft.icon", "image/x-icon", "image/ico"), ("ico",)),
+    "pdf": _Kind(("application/pdf", "application/x-pdf"), ("pdf", "ai")),
+    "postscript": _Kind(("application/postscript",), ("ps", "eps", "ai")),
+    "rtf": _Kind(("application/rtf", "text/rtf", "text/richtext"), ("rtf", "doc")),
+    "docx": _Kind((f"{_OPEN_XML}.wordprocessingml.document",), ("docx", "docm", "dotx", "dotm")),
+    "xlsx": _Kind((f"{_OPEN_XML}.spreadsheetml.sheet",), ("xlsx", "xlsm", "xltx", "xltm", "xlsb", "xlam")),
+    "pptx": _Kind(
+        (f"{_OPEN_XML}.presentationml.presentation",), ("pptx", "pptm", "ppsx", "ppsm", "potx", "potm", "ppam", "sldx")
+    ),
+    "ooxml-encrypted": _Kind(
+        ("application/encrypted",), ("docx", "docm", "dotx", "xlsx", "xlsm", "xltx", "xlsb", "pptx", "pptm", "ppsx")
+    ),
+    "doc": _Kind(("application/msword",), ("doc", "dot", "wbk")),
+    "xls": _Kind(("application/vnd.ms-excel", "application/msexcel"), ("xls", "xlt", "xla", "xlw")),
+    "ppt": _Kind(("application/vnd.ms-powerpoint", "application/mspowerpoint"), ("ppt", "pps", "pot", "ppa")),
+    "msg": _Kind(("application/vnd.ms-outlook",), ("msg", "oft")),
+    "ole": _Kind(("application/x-ole-storage",), ("doc", "xls", "ppt", "msg", "vsd", "mpp", "pub", "jtd", "db", "one")),
+    "odf": _Kind(
+        ("application/vnd.oasis.opendocument",), ("odt", "ods", "odp", "odg", "odf", "ott", "ots", "otp", "odc")
+    ),
+    "zip": _Kind(("application/zip", "application/x-zip-compressed", "application/x-zip"), ("zip",)),
+    "jar": _Kind(("application/java-archive", "application/x-java-archive"), ("jar", "war", "ear")),
+    "apk": _Kind(("application/vnd.android.package-archive",), ("apk",)),
+    "7z": _Kind(("application/x-7z-compressed",), ("7z",)),
+    "rar": _Kind(("application/vnd.rar", "application/x-rar-compressed", "application/x-rar"), ("rar", "cbr")),
+    "gzip": _Kind(("application/gzip", "application/x-gzip"), ("gz", "tgz", "svgz")),
+    "bzip2": _Kind(("application/x-bzip2", "application/x-bzip"), ("bz2", "tbz2")),
+    "xz": _Kind(("application/x-xz",), ("xz", "txz")),
+    "tar": _Kind(("application/x-tar", "application/tar"), ("tar",)),
+    "cab": _Kind(("application/vnd.ms-cab-compressed", "application/x-cab"), ("cab",)),
+    "iso": _Kind(("application/x-iso9660-image", "application/x-cd-image"), ("iso", "img")),
+    "exe": _Kind(
+        ("application/vnd.microsoft.portable-executable", "application/x-msdownload", "application/x-dosexec"),
+        ("exe", "dll", "scr", "sys", "cpl", "com", "ocx"),
+    ),
+    "elf": _Kind(("application/x-elf", "application/x-executable", "application/x-sharedlib"), ("so", "elf", "bin")),
+    "lnk": _Kind(("application/x-ms-shortcut",), ("lnk",)),
+    "chm": _Kind(("application/vnd.ms-htmlhelp",), ("chm",)),
+    "msi": _Kind(("application/x-msi",), ("msi", "msp", "mst")),
+    "tnef": _Kind(("application/ms-tnef", "application/vnd.ms-tnef"), ("dat",)),
+    "mp4": _Kind(
+        ("video/mp4", "audio/mp4", "video/quicktime", "video/x-m4v"), ("mp4", "m4a", "m4v", "mov", "qt", "3gp")
+    ),
+    "wav": _Kind(("audio/wav", "audio/x-wav", "audio/vnd.wave", "audio/wave"), ("wav",)),
+    "mp3": _Kind(("audio/mpeg", "audio/mp3"), ("mp3",)),
+}
+
+_STARTS = (
+    (b"%!PS", "postscript"),
+    (b"{\\rtf", "rtf"),
+    (b"7z\xbc\xaf\x27\x1c", "7z"),
+    (b"Rar!\x1a\x07", "rar"),
+    (b"\x1f\x8b\x08", "gzip"),
+    (b"\xfd7zXZ\0", "xz"),
+    (b"MSCF\0\0\0\0", "cab"),
+    (b"\x7fELF", "elf"),
+    (b"L\0\0\0\x01\x14\x02\0\0\0\0\0\xc0\0\0\0\0\0\0F", "lnk"),
+    (b"ITSF\x03\0\0\0", "chm"),
+    (b"\x78\x9f\x3e\x22", "tnef"),
+    (b"ID3", "mp3"),
+    (b"\0\0\x01\0", "ico"),
+)
+# Types that are named for anything, and so contradict nothing.
+_GENERIC_TYPES = (
+    "application/octet-stream", "application/x-octet-stream", "application/binary", "application/unknown",
+    "application/force-download", "application/download", "application/x-download", "application/save",
+)  # fmt: skip
+_OFFICE = {"docx", "xlsx", "pptx", "doc", "xls", "ppt", "rtf", "ooxml-encrypted"}
+_BY_ENDING: dict[str, set[str]] = {}
+_BY_TYPE: dict[str, set[str]] = {}
+for _name, _kind in _KINDS.items():
+    for _ending in _kind.endings:
+        _BY_ENDING.setdefault(_ending, set()).add(_name)
+    for _type in _kind.types:
+        _BY_TYPE.setdefault(_type, set()).add(_name)
+
+
+MACRO_ENDINGS = frozenset("docm dotm xlsm xltm xlam xla pptm potm ppsm ppam ppa sldm".split())  # noqa: SIM905
+
+
+class FileType(Struct, frozen=True):
+    """What a file is by its content.
+
+    Attributes:
+        kind: jpeg, pdf, docx, zip, exe ..., or None where the content does not tell (text, formats not known here).
+        media_type: of that kind, or None.
+        office: where it is an Office file.
+
+    """
+
+    kind: str | None
+    media_type: str | None
+    office: Office | None
+
+
+def identify(octets: bytes) -> FileType:
+    """What the octets are. Never raises."""
+    kind, office = _identify(octets)
+    known = _KINDS.get(kind or "")
+    return FileType(kind, known.types[0] if known else None, office)
+
+
+def begins_as_container(head: bytes) -> bool:
+    """Whether a file that begins so (its first `HEAD_OCTETS` suffice) may hold others or be encrypted.
+
+    Only such a file has to be read whole: archives, Office files and PDFs.
+    """
+    starts = (OLE, SIGNATURE_7Z, SIGNATURE_4, SIGNATURE_5, *COMPRESSED)
+    return looks_like_zip(head) or head.startswith(starts) or is_tar(head) or is_pdf(head)
+
+
+def contradicts(octets: bytes, kind: str | None, name: str, media_type: str) -> bool:
+    """Whether the file's ending or declared type names a kind that the content is not.
+
+    Says so only where it is sure: the ending or type must be one of those in the table. Text under such a name
+    contradicts it too (a web page saved as .pdf); an empty file contradicts nothing.
+    """
+    if not octets:
+        return False
+    by_ending = _BY_ENDING.get(ending(name))
+    if by_ending is not None and kind not in by_ending and not _akin(kind, by_ending):
+        return True
+    # Programs declare any text as a spreadsheet and any Office file as the old formats; that harms nothing.
+    by_type = None if media_type in _GENERIC_TYPES else _BY_TYPE.get(media_type)
+    if kind is None or by_type is None or kind in by_type or _akin(kind, by_type):
+        return False
+    return not (kind in _OFFICE and by_type & _OFFICE)
+
+
+def _akin(kind: str | None, kinds: set[str]) -> bool:
+    """Kinds that programs take for each other without trouble, and wrappings of one another."""
+    if kind in ("ooxml-encrypted", "ole"):
+        # An encrypted or damaged compound file may be any Office format.
+        return bool(kinds & (_OFFICE | {"msg", "ole", "msi"}))
+    if kind in ("docx", "xlsx", "pptx", "odf", "jar", "apk"):
+        return "zip" in kinds
+    if kind is None:
+        # No signature that must be there: old formats, and those whose first octets differ widely.
+        return bool(
+            kinds & {"exe", "tar", "mp3", "mp4", "elf", "iso", "ico", "tnef", "postscript", "gzip", "rtf", "msg"}
+        )
+    return False
+
+
+def _identify(octets: bytes) -> tuple[str | None, Office | None]:
+    image = sniff(octets)
+    if image:
+        return image, None
+    if octets.startswith(OLE):
+        ole = read_ole(octets)
+        return (ole.kind, ole.office) if ole else (None, None)
+    if looks_like_zip(octets):
+        office = read_ooxml(octets)
+        return (office.kind, office) if office else (_zip_kind(octets), None)
+    for start, kind in _STARTS:
+        if octets.startswith(start):
+            return kind, None
+    if octets[:2] == b"MZ" and len(octets) >= 64:
+        return "exe", None
+    if octets[:3] == b"BZh" and octets[4:10] == b"1AY&SY":
+        return "bzip2", None
+    if octets[4:8] == b"ftyp":
+        return ("heic" if octets[8:12] in (b"heic", b"heix", b"mif1", b"heim", b"hevc") else "mp4"), None
+    if octets[:4] == b"RIFF" and octets[8:12] == b"WAVE":
+        return "wav", None
+    if is_tar(octets):
+        return "tar", None
+    if octets[0x8001:0x8006] == b"CD001":
+        return "iso", None
+    return ("pdf" if is_pdf(octets) else None), None
+
+
+def _zip_kind(octets: bytes) -> str:
+    """What else a ZIP archive may be: a Java archive or an Android package."""
+    try:
+        directory = read_directory(octets)
+    except TooManyEntriesError:
+        return "zip"
+    names = {member.name for member in directory.members} if directory else set()
+    if "AndroidManifest.xml" in names:
+        return "apk"
+    return "jar" if "META-INF/MANIFEST.MF" in names and any(name.endswith(".class") for name in names) else "zip"

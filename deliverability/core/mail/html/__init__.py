@@ -1,0 +1,1 @@
+"""The HTML of a message: cut into tokens, accounted for, made smaller."""

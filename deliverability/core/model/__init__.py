@@ -1,0 +1,1 @@
+"""Values that rooms hand each other: no input, no output, no decisions."""

@@ -1,0 +1,246 @@
+"""What became of mail that was sent, and why an address would go off a list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from enum import StrEnum
+
+from msgspec import Struct, field
+
+
+class SuppressClass(StrEnum):
+    """Why an address would go on a suppression list.
+
+    COMPLAINT: its owner marked a mail as spam or opted out. ADDRESS: it does not exist. DISABLED: its mailbox is there
+    and closed. FULL: its mailbox takes no mail for now. HOST: its domain takes no mail, or is gone.
+    """
+
+    COMPLAINT = "complaint"
+    ADDRESS = "address"
+    DISABLED = "disabled"
+    FULL = "full"
+    HOST = "host"
+
+
+class AddressEvent(Struct, frozen=True):
+    """One bounce or complaint about one address.
+
+    Attributes:
+        address: the recipient, as it stood there.
+        kind: see SuppressClass.
+        at: seconds since 1970.
+        receiver: id of the receiver, or empty.
+        meaning: id of the meaning in the reply catalogue, or empty.
+        origin: what told it; see DeliveryOrigin.
+
+    """
+
+    address: str
+    kind: SuppressClass
+    at: int
+    receiver: str = ""
+    meaning: str = ""
+    origin: str = "bounces"
+
+
+class AddressRecord(Struct, frozen=True):
+    """What was seen of one address, for one of the reasons.
+
+    Attributes:
+        address: lower case in its domain.
+        domain: behind the @, A-label, lower case.
+        kind: see SuppressClass.
+        first, last: of its bounces, seconds since 1970.
+        count: how many there were.
+        receiver, meaning, origin: of the last one; see AddressEvent.
+        delivered: when something was last delivered to it after a bounce; None: not known to be.
+
+    """
+
+    address: str
+    domain: str
+    kind: SuppressClass
+    first: int
+    last: int
+    count: int
+    receiver: str
+    meaning: str
+    origin: str
+    delivered: int | None = None
+
+
+class Decision(StrEnum):
+    """What becomes of an address, the most telling first.
+
+    OFF: it goes on the suppression list. AGAIN: it was off for long, and may be tried again. NOT_CHECKED: whether its
+    domain is gone could not be looked up. NOT_YET: it bounced too seldom, or too shortly. DELIVERED: mail reached it
+    since.
+    """
+
+    OFF = "off"
+    AGAIN = "again"
+    NOT_CHECKED = "not-checked"
+    NOT_YET = "not-yet"
+    DELIVERED = "delivered"
+
+
+class DeliveryResult(StrEnum):
+    """What became of one mail to one recipient.
+
+    DELIVERED: the receiver took it. DEFERRED: not yet, the sending server tries again. HARD: refused for ever, there is
+    no such address or domain. SOFT: refused; it may work another time. POLICY: refused because of the sender, the
+    message or the rate, which says nothing of the address. COMPLAINT: the recipient called it spam.
+    """
+
+    DELIVERED = "delivered"
+    DEFERRED = "deferred"
+    HARD = "hard"
+    SOFT = "soft"
+    POLICY = "policy"
+    COMPLAINT = "complaint"
+
+
+class DeliveryOrigin(StrEnum):
+    """Where it is known from."""
+
+    BOUNCES = "bounces"
+    COMPLAINTS = "complaints"
+    SES = "ses"
+    SENDGRID = "sendgrid"
+    MAILGUN = "mailgun"
+    POSTMARK = "postmark"
+    LOG = "log"
+    GMAIL = "gmail"
+    SNDS = "snds"
+
+
+class DeliveryEvent(Struct, frozen=True):
+    """One result of one mail to one recipient.
+
+    Attributes:
+        result: see DeliveryResult.
+        at: when, in seconds since 1970; None: it is not told.
+        origin: where it is known from.
+        key: what makes it this event; the same key in the same origin is the same event, told again.
+        sender: domain of the author or of MAIL FROM, as A-label; empty: not told.
+        receiver: id of the receiver; empty: none that is known.
+        meaning: id of the entry of the reply catalogue that explains it; empty: none does.
+        recipient: the address. It is for a file of addresses that the user asks for, and is kept nowhere else.
+        why: why that address would go off a list; None: this is no reason.
+
+    """
+
+    result: DeliveryResult
+    at: int | None
+    origin: DeliveryOrigin
+    key: str
+    sender: str = ""
+    receiver: str = ""
+    meaning: str = ""
+    recipient: str = ""
+    why: SuppressClass | None = None
+
+
+class PublishedValue(Struct, frozen=True):
+    """A number that a receiver publishes about a domain or an address on one day.
+
+    Attributes:
+        subject: A-label of the domain or the IP address that it is about; empty: not told.
+        day: days since 1970-01-01; None: not told, so that it is of the day on which it is read.
+        origin: GMAIL or SNDS.
+        metric: what it is, see the readers.
+        low: the value, or the least that it can be.
+        high: the most that it can be.
+
+    """
+
+    subject: str
+    day: int | None
+    origin: DeliveryOrigin
+    metric: str
+    low: float
+    high: float
+
+
+class DeliveryDay(Struct, frozen=True):
+    """Mails of one UTC day by receiver, sending domain and origin; each counts once a day for each result.
+
+    `receiver`: empty: none that is known. `sender`: empty: not told.
+    """
+
+    day: date
+    receiver: str
+    sender: str
+    origin: DeliveryOrigin
+    delivered: int = 0
+    deferred: int = 0
+    hard: int = 0
+    soft: int = 0
+    policy: int = 0
+    complaints: int = 0
+
+
+class CauseDay(Struct, frozen=True):
+    """Mails of one UTC day with the same meaning and result, by receiver, sending domain and origin."""
+
+    day: date
+    receiver: str
+    sender: str
+    origin: DeliveryOrigin
+    meaning: str
+    result: DeliveryResult
+    count: int
+
+
+class CauseSeen(Struct, frozen=True):
+    """What is known of a meaning at a receiver, in words of the catalogue of replies.
+
+    `about`: what it is about; `retry`: whether sending again helps; `rules`: those behind it.
+    """
+
+    about: str
+    retry: str
+    rules: tuple[str, ...]
+
+
+class ValueDay(Struct, frozen=True):
+    """A number that a receiver published: see PublishedValue."""
+
+    day: date
+    subject: str
+    metric: str
+    low: float
+    high: float
+
+
+class Deliveries(Struct, frozen=True):
+    """What became of the mail of an organizational domain in a window of whole UTC days.
+
+    Attributes:
+        begin: first day.
+        end: last day: the newest that is over.
+        days: by day.
+        causes: why mail was not delivered, by day.
+        gmail: what Postmaster Tools say of the domain and of names below it.
+        snds: what SNDS says of addresses, whoever uses them.
+        known: of causes by their meaning and receiver.
+        to_suppress: addresses that `deliv suppress` takes off now without asking DNS, whichever domain wrote to them;
+            None: no file of addresses is kept, or it cannot be read.
+
+    """
+
+    begin: date
+    end: date
+    days: tuple[DeliveryDay, ...] = ()
+    causes: tuple[CauseDay, ...] = ()
+    gmail: tuple[ValueDay, ...] = ()
+    snds: tuple[ValueDay, ...] = ()
+    known: Mapping[tuple[str, str], CauseSeen] = field(default_factory=dict)
+    to_suppress: int | None = None
+
+
+COUNTS: Mapping[DeliveryResult, str] = {
+    each: "complaints" if each is DeliveryResult.COMPLAINT else each.value for each in DeliveryResult
+}
+"""In which count of a DeliveryDay each result stands."""

@@ -1,0 +1,1 @@
+"""The protocols of mail: records parsed and evaluated, pure over a resolver."""

@@ -1,0 +1,190 @@
+"""DANE for SMTP (RFC 7672): TLSA records (RFC 6698) of the MX hosts, and whether a certificate fits them."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from msgspec import Struct
+
+from deliverability.core.codes import Code, Detail
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.net.base import Answer, Failed, Found, Resolver, unknown_from
+from deliverability.core.protocols.dnssec import Verdict, ZoneSigning, zone_signing
+from deliverability.core.protocols.mx import MAX_HOSTS, is_literal, mx_names
+from deliverability.core.protocols.protection import protection
+
+MAX_ERRORS = 20
+
+TLSA_ODD = Code("tlsa-odd", ("text",))
+TLSA_UNUSABLE = Code("tlsa-unusable", ("text",))
+TLSA_USAGE = Code("tlsa-usage")
+
+
+class TlsaRecord(Struct, frozen=True):
+    """One TLSA record (RFC 6698 section 2.1).
+
+    Attributes:
+        text: as published.
+        usage: certificate usage; senders of mail take DANE-TA(2) and DANE-EE(3) (RFC 7672 section 3.1).
+        selector: 0 for the certificate, 1 for its public key.
+        matching: 0 for the octets themselves, 1 for their SHA-256, 2 for SHA-512.
+        data: what is compared, in hexadecimal digits, lower case.
+        problem: why senders of mail cannot use it; None where they can. Where the text is no TLSA record, the numbers
+            are None as well.
+
+    """
+
+    text: str
+    usage: int | None = None
+    selector: int | None = None
+    matching: int | None = None
+    data: str = ""
+    problem: Detail | None = None
+
+
+class DaneHost(Struct, frozen=True):
+    """An MX host with TLSA records for port 25.
+
+    Attributes:
+        host: its name.
+        name: name of the TLSA records.
+        records: all of them.
+        zone: whether the host's zone is signed.
+        verdict: what the validation of the records comes to.
+
+    """
+
+    host: str
+    name: str
+    records: tuple[TlsaRecord, ...]
+    zone: ZoneSigning
+    verdict: Verdict
+
+    @property
+    def signed(self) -> bool | Unknown:
+        """DNSSEC protects the records; senders ignore them otherwise (RFC 7672 section 2.2)."""
+        return self.verdict.protects
+
+    @property
+    def errors(self) -> tuple[Detail, ...]:
+        """Why senders can use none of the records; empty with one that they can (RFC 7672 section 3.1.3)."""
+        problems = tuple(each.problem for each in self.records if each.problem is not None)
+        return problems[:MAX_ERRORS] if len(problems) == len(self.records) else ()
+
+
+class DaneDiscovery(Struct, frozen=True):
+    """What the MX hosts of a domain publish for DANE.
+
+    Attributes:
+        domain: A-label, lower case.
+        hosts: those with TLSA records, most preferred first; Unknown where none were found and a look-up failed.
+        unchecked: MX hosts whose TLSA records could not be looked up; Unknown where the MX hosts could not.
+        answers: the DNS answers for the MX hosts, then for the TLSA records of each.
+
+    """
+
+    domain: str
+    hosts: tuple[DaneHost, ...] | Unknown
+    unchecked: tuple[str, ...] | Unknown
+    answers: tuple[Answer, ...]
+
+
+async def discover_dane(domain: str, resolver: Resolver, now: datetime | None = None) -> DaneDiscovery:
+    """Find the TLSA records for mail to a domain (an A-label) and validate them. Never raises for what DNS can hold.
+
+    Args:
+        domain: the domain.
+        resolver: answers, and gives the signatures where it can.
+        now: the moment at which signatures must be valid; None: this one.
+
+    """
+    now = now or datetime.now(UTC)
+    domain = domain.rstrip(".").lower()
+    mx = await resolver.query(domain, "MX")
+    if isinstance(mx, Failed):
+        lost = unknown_from(mx)
+        return DaneDiscovery(domain, lost, lost, (mx,))
+    names = [host for host in mx_names(mx) if not is_literal(host)][:MAX_HOSTS]
+    answers = await asyncio.gather(*(resolver.query(f"_25._tcp.{host}", "TLSA") for host in names))
+    asked = list(zip(names, answers, strict=True))
+    hosts = await asyncio.gather(
+        *(_host(host, answer, resolver, now) for host, answer in asked if isinstance(answer, Found))
+    )
+    failed = next((answer for answer in answers if isinstance(answer, Failed)), None)
+    return DaneDiscovery(
+        domain,
+        unknown_from(failed) if failed and not hosts else tuple(hosts),
+        tuple(host for host, answer in asked if isinstance(answer, Failed)),
+        (mx, *answers),
+    )
+
+
+async def _host(host: str, answer: Found, resolver: Resolver, now: datetime) -> DaneHost:
+    zone = await zone_signing(host, resolver)
+    verdict = await protection(answer.name, "TLSA", zone, resolver, now)
+    return DaneHost(host, answer.name, tuple(map(parse_tlsa, answer.values)), zone, verdict)
+
+
+def parse_tlsa(text: str) -> TlsaRecord:
+    """Read a TLSA record. Never raises."""
+    parts = text.split()
+    if len(parts) < 4 or not all(re.fullmatch("[0-9]{1,3}", part) for part in parts[:3]):
+        return TlsaRecord(text, problem=TLSA_ODD(text=text[:60]))
+    usage, selector, matching = (int(part) for part in parts[:3])
+    data = "".join(parts[3:]).lower()
+    expected = {1: 32, 2: 64}.get(matching, len(data) // 2)
+    usable = usage in (2, 3) and selector in (0, 1) and matching in (0, 1, 2) and expected == len(data) // 2
+    problem = None if usable else TLSA_UNUSABLE(text=" ".join(parts)[:60])
+    return TlsaRecord(text, usage, selector, matching, data, problem)
+
+
+def verify_dane(certificate: bytes, records: Iterable[TlsaRecord]) -> bool | Unknown:
+    """Whether one of the TLSA records fits a server's own certificate in DER (RFC 7672 section 3.1). Never raises.
+
+    DANE-EE(3) is compared with it. DANE-TA(2) may mean an authority above it, which is not at hand: Unknown.
+    """
+    above = False
+    for record in records:
+        if record.usage not in (2, 3):
+            continue
+        octets = _selected(certificate, record.selector)
+        digest = _matched(octets, record.matching) if octets is not None else None
+        if digest is None:
+            continue
+        if digest.hex() == record.data:
+            return True
+        above = above or record.usage == 2
+    if above:
+        return Unknown(Reason.LIMIT, TLSA_USAGE())
+    return False
+
+
+def _selected(certificate: bytes, selector: int | None) -> bytes | None:
+    """What a record is about: the certificate or its SubjectPublicKeyInfo (RFC 6698 section 2.1.2)."""
+    if selector == 0:
+        return certificate
+    return _public_key(certificate) if selector == 1 else None
+
+
+def _matched(octets: bytes, matching: int | None) -> bytes | None:
+    """What a record holds of it (RFC 6698 section 2.1.3)."""
+    if matching == 0:
+        return octets
+    name = {1: "sha256", 2: "sha512"}.get(matching or 0)
+    return hashlib.new(name, octets).digest() if name else None
+
+
+def _public_key(certificate: bytes) -> bytes | None:
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    try:
+        key = x509.load_der_x509_certificate(certificate).public_key()
+        return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except (ValueError, UnsupportedAlgorithm):
+        return None

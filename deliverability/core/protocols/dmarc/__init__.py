@@ -1,0 +1,1 @@
+"""DMARC (RFC 9989): records, tree walk, organizational domains, evaluation."""

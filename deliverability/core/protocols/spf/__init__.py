@@ -1,0 +1,1 @@
+"""SPF (RFC 7208): records, the cost of the include tree, evaluation with trace."""

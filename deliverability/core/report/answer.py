@@ -1,0 +1,745 @@
+"""The answer in words: the sentence over all, groups of receivers or tiles of records, the chain, what it rests on.
+
+Everything is ready to be laid out. `tone` is good, bad, risk, unknown or none; a renderer has a mark for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from deliverability.core.codes import Input
+from deliverability.core.facts.base import Unknown, Value, records_of, text_of, texts_of
+from deliverability.core.model.answer import (
+    FindingId,
+    Reach,
+    ReceiverEffect,
+    ReceiverGroup,
+    ReportAnswer,
+    Tile,
+    TileState,
+    TileTopic,
+)
+from deliverability.core.model.claims import Lack
+from deliverability.core.model.dkim import signatures_of
+from deliverability.core.model.report import FINE, Outcome, Report, VerdictKind
+from deliverability.core.model.rules import Effect, Severity
+from deliverability.core.phrases import Phrases, detail_words
+from deliverability.core.report.findings import FindingIndex, effect_words, receiver_short
+from deliverability.core.report.unanswered import unanswered, unreached, unreached_hint
+from deliverability.core.words.sentences import format_value, shortened, visible
+from deliverability.core.words.speaker import Speaker, instead, judged
+
+TONES = {
+    VerdictKind.REJECTED: "bad",
+    VerdictKind.AT_RISK: "risk",
+    VerdictKind.DEPENDS: "risk",
+    VerdictKind.CANNOT_TELL: "unknown",
+    VerdictKind.ACCEPTED: "good",
+    VerdictKind.DNS_NOT_READY: "bad",
+    VerdictKind.DNS_PARTLY: "unknown",
+    VerdictKind.DNS_READY: "good",
+}
+_TILE_TONES = {
+    TileState.BROKEN: "bad",
+    TileState.FLAWED: "risk",
+    TileState.FINE: "good",
+    TileState.NEUTRAL: "none",
+    TileState.UNKNOWN: "unknown",
+    TileState.NOTHING: "none",
+}
+WORST_FIRST = ("bad", "risk", "unknown", "good", "none")
+_NAMED_LACKS = ("authenticated", "nothing-waived")
+_CAUSES_SHOWN = 2
+_MECHANISMS_SHOWN = 3
+_RECEIVERS_NAMED = 4
+
+
+class ReceiverView(Struct, frozen=True):
+    """A receiver of a group: its id, and its name."""
+
+    id: str
+    name: str
+
+
+class GroupView(Struct, frozen=True):
+    """Receivers that do the same for the same reasons.
+
+    Attributes:
+        tone: see above.
+        heading: what they do: "Refused".
+        line: the same with who: "Refused by Gmail, Outlook.com".
+        receivers: who.
+        codes: the replies that the sender would see.
+        because: what is wrong, as a clause; empty where nothing decides, or the group above has the same cause.
+        anchor: the finding that decides, on a page; empty: none.
+        notes: what else there is to say, each a few words: the same cause, the numbers of messages, the count of
+            requirements, lesser remarks.
+        step: number of the step that settles it; None: no step does.
+        step_words: "step 1"; empty: none.
+        same_cause: the cause is that of the group above.
+        in_lead: the lead names the cause, which need not be repeated beside it.
+
+    """
+
+    tone: str
+    heading: str
+    line: str
+    receivers: tuple[ReceiverView, ...]
+    codes: tuple[str, ...]
+    because: str
+    anchor: str
+    notes: tuple[str, ...]
+    step: int | None
+    step_words: str
+    same_cause: bool
+    in_lead: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the receivers."""
+        return tuple(each.name for each in self.receivers)
+
+
+class TileView(Struct, frozen=True):
+    """One kind of record of the domain.
+
+    Attributes:
+        topic: as in TileTopic.
+        name: "SPF".
+        tone: see above.
+        state: the same in a word, for those who see no mark.
+        value: what matters of it, in a few words.
+        services: "sends: Microsoft 365", or empty.
+        records: the records themselves, whole.
+        problem: what is wrong, as a clause, or why there is no answer; empty: nothing.
+        step: number of the step that settles it; None: no step does.
+        step_words: "step 3"; empty: none.
+        inbound: it is about mail that the domain receives, and is drawn in grey.
+
+    """
+
+    topic: str
+    name: str
+    tone: str
+    state: str
+    value: str
+    services: str
+    records: tuple[str, ...]
+    problem: str
+    step: int | None
+    step_words: str
+    inbound: bool
+
+
+class LinkView(Struct, frozen=True):
+    """One name of the chain: that SPF or DKIM was checked for, with the result and whether DMARC counts it.
+
+    Attributes:
+        name: "SPF", "DKIM".
+        label: "SPF passes for".
+        domain: the domain; empty: none.
+        result: "pass", as the protocols say it.
+        tone: good where it counts for DMARC, bad where it does not, unknown where that could not be told.
+        verdict: why, in two or three words: "same owner", "other owner", "does not pass".
+
+    """
+
+    name: str
+    label: str
+    domain: str
+    result: str
+    tone: str
+    verdict: str
+
+
+class ChainView(Struct, frozen=True):
+    """From the name that people see over SPF and DKIM to DMARC.
+
+    Attributes:
+        label: "People see".
+        author: the domain of From.
+        links: SPF, then the signatures.
+        more: "and 3 more signatures", or empty.
+        tone: of the conclusion.
+        conclusion: "DMARC passes", "DMARC fails".
+        result: "passes", "fails".
+        policy: "p=none, no reports".
+        text: the same as one sentence, for those who see no drawing.
+
+    """
+
+    label: str
+    author: str
+    links: tuple[LinkView, ...]
+    more: str
+    tone: str
+    conclusion: str
+    result: str
+    policy: str
+    text: str
+
+
+class AnswerView(Struct, frozen=True):
+    """The answer, from top to bottom.
+
+    Attributes:
+        domain: the domain, or that there is none.
+        meta: file name or "DNS only", moment, where the answers came from.
+        assumed: what the user did not say, each a sentence with its reason and the option that says otherwise.
+        remarks: what changes how the whole is to be read.
+        tone: of the whole, for the lead.
+        lead: the answer in one sentence.
+        hint: what to do where nothing was answered; else empty.
+        groups: receivers, worst first; empty without a message, for a parked domain, and where nothing was answered.
+        tiles: the records of the domain; shown where there are no groups.
+        chain: who is who; None without a message.
+        waits: what would show more, each a line with the option or command.
+        unanswered: the questions without an answer in one line; empty: all were answered.
+        reached: whether anything was answered; where not, and without a message, nothing else is shown.
+
+    """
+
+    domain: str
+    meta: tuple[str, ...]
+    assumed: tuple[str, ...]
+    remarks: tuple[str, ...]
+    tone: str
+    lead: str
+    hint: str
+    groups: tuple[GroupView, ...]
+    tiles: tuple[TileView, ...]
+    chain: ChainView | None
+    waits: tuple[str, ...]
+    unanswered: str
+    reached: bool
+
+
+def answer_view(
+    report: Report, findings: FindingIndex, speaker: Speaker, *, meta: tuple[str, ...] = (), remarks: Iterable[str] = ()
+) -> AnswerView:
+    """The answer of a report in words. `meta` and `remarks` are known to who asks."""
+    say, answer, domain = speaker.say, report.answer, visible(report.domain)
+    together = _together(answer.groups)
+    groups = tuple(_group(each, report, findings, speaker) for each in together) if report.message else ()
+    tiles = tuple(_tile(each, report, findings, speaker) for each in answer.tiles)
+    tones = [each.tone for each in (groups or tiles)] or ["unknown" if answer.reach is Reach.NONE else "none"]
+    tone, lead = _lead(report, findings, speaker, min(tones, key=WORST_FIRST.index))
+    groups = tuple(replace(each, in_lead=bool(each.because) and each.because in lead) for each in groups)
+    return AnswerView(
+        domain=domain or say("label.no-domain"),
+        meta=meta,
+        assumed=tuple(_assumed(answer, say)),
+        remarks=tuple(remarks),
+        tone=tone,
+        lead=lead,
+        hint=unreached_hint(answer, domain, say) if answer.reach is Reach.NONE else "",
+        groups=groups,
+        tiles=tiles,
+        chain=_chain(report, say),
+        waits=tuple(_waits(report, say)),
+        unanswered=unanswered(answer, say) if answer.reach is Reach.PARTLY else "",
+        reached=answer.reach is not Reach.NONE,
+    )
+
+
+def step_words(numbers: Sequence[int], report: Report, say: Phrases) -> str:
+    """Steps of the plan by their numbers; empty: there is none, or the report numbers them in its own way."""
+    if not numbers or not report.answer.numbered:
+        return ""
+    number = "one" if len(numbers) == 1 else "other"
+    return say(f"plan.step.{number}", steps=joined([str(each) for each in numbers], say))
+
+
+def joined(names: Sequence[str], say: Phrases) -> str:
+    """Names within a sentence: "Gmail, iCloud and Yahoo"."""
+    if len(names) < 2:
+        return "".join(names)
+    return say("punctuation.list").join(names[:-1]) + say("punctuation.and") + names[-1]
+
+
+def kind_words(kind: VerdictKind, effects: Iterable[ReceiverEffect], say: Phrases, lacks: Sequence[Lack] = ()) -> str:
+    """What becomes of the mail; what is at risk says by which effect, what cannot be told by what is lacking."""
+    if kind is VerdictKind.CANNOT_TELL and lacks and lacks[0].unknown is None and lacks[0].requirement in _NAMED_LACKS:
+        return say(f"verdict.lacks.{lacks[0].requirement}")
+    stated = [(each.effect, each.contested) for each in effects]
+    if stated and kind in (VerdictKind.AT_RISK, VerdictKind.DNS_NOT_READY):
+        return effect_words(stated, say)
+    return say(f"verdict.{kind.value}")
+
+
+def group_tone(group: ReceiverGroup) -> str:
+    """The tone of what becomes of the mail: where no message is at hand, only a certain refusal of all mail is bad."""
+    if group.kind is VerdictKind.DNS_NOT_READY and (group.bulk_only or not _refuses(group.effects)):
+        return TONES[VerdictKind.AT_RISK]
+    return TONES[group.kind]
+
+
+def in_sentence(words: str) -> str:
+    """The words of a heading within a sentence; "DNS ready" stays as it is."""
+    return words if words[1:2].isupper() else words[:1].lower() + words[1:]
+
+
+# --- the sentence ---------------------------------------------------------------------------------------------------
+
+
+def _lead(report: Report, findings: FindingIndex, speaker: Speaker, tone: str) -> tuple[str, str]:
+    """The tone of the whole, and the answer in one sentence."""
+    say, answer, found = speaker.say, report.answer, report.assessment
+    domain = visible(report.domain)
+    if answer.reach is Reach.NONE:
+        return "bad", unreached(answer, domain, say, message=bool(report.message))
+    if found.parked:
+        short = findings.shorts(FindingId(rule) for rule in found.ways[:1])
+        key = {True: "closed", False: "open", None: "unknown"}[found.closed]
+        parked_tone = {True: "good", False: "bad", None: "unknown"}[found.closed]
+        return parked_tone, say(f"answer.parked-{key}", domain=domain, short=joined(short, say))
+    if not report.message and report.facts.value("spf.sends_nothing") is True:
+        return "bad", say("lead.sends-nothing", domain=domain)
+    broken = any(tile.state is TileState.BROKEN and tile.findings for tile in answer.tiles)
+    if broken and (not answer.groups or answer.groups[0].kind in FINE):
+        return tone, _of_tiles(answer.tiles, findings, say, domain)
+    if not report.message and "domain-ready" in answer.earned:
+        return "good", say("answer.dns-ready", domain=domain)
+    filtered = bool(report.selection.select or report.selection.ignore)
+    if not answer.groups or (filtered and answer.groups[0].kind in FINE):
+        # Of a filtered run only those receivers have a verdict that the filter leaves alone: not the answer for all.
+        return _without_receivers(report, findings, speaker)
+    if not report.message and answer.groups[0].kind is VerdictKind.DNS_READY:
+        names = [receiver_short(ident, speaker) for each in answer.groups for ident in each.receivers]
+        return "good", say("lead.ready-at", domain=domain, receivers=joined(names, say))
+    worst = answer.groups[0]
+    if not report.message and worst.kind is not VerdictKind.DNS_NOT_READY:
+        return tone if broken else group_tone(worst), _of_dns(worst, answer.tiles, findings, speaker, domain)
+    if worst.kind is VerdictKind.DNS_NOT_READY and worst.lacks:
+        lacking = instead(worst.lacks, speaker)
+        return group_tone(worst), say("answer.dns-not-ready", domain=domain, short=lacking)
+    return group_tone(worst), _of_groups(answer.groups, report, findings, speaker)
+
+
+def _of_tiles(tiles: Sequence[Tile], findings: FindingIndex, say: Phrases, domain: str) -> str:
+    """What is broken."""
+    broken = findings.shorts(finding for tile in tiles if tile.state is TileState.BROKEN for finding in tile.findings)
+    return say("lead.dns-broken", domain=domain, short=say("punctuation.clauses").join(broken[:_CAUSES_SHOWN]))
+
+
+def _without_receivers(report: Report, findings: FindingIndex, speaker: Speaker) -> tuple[str, str]:
+    """Where no receiver has a verdict, for not all of its rules were judged: what is unmet of those that were."""
+    say = speaker.say
+    unmet = [each for each in report.findings if each.outcome is Outcome.UNMET and each.waiver is None]
+    unmet = [each for each in unmet if each.severity.rank >= Severity.WARNING.rank]
+    unmet.sort(key=lambda each: -each.severity.rank)
+    names = judged(report.selection, speaker)
+    if not unmet:
+        key = "judged" if "judged-clean" in report.answer.earned else "judged-open"
+        return "none", say(f"lead.{key}", judged=names)
+    shorts = findings.shorts(FindingId(each.rule, each.item) for each in unmet)
+    tone = "bad" if unmet[0].severity is Severity.ERROR else "risk"
+    return tone, say("lead.judged-unmet", judged=names, short=say("punctuation.clauses").join(shorts[:_CAUSES_SHOWN]))
+
+
+def _of_dns(worst: ReceiverGroup, tiles: Sequence[Tile], findings: FindingIndex, speaker: Speaker, domain: str) -> str:
+    """Without a message, where DNS alone decides against it at nobody."""
+    say = speaker.say
+    if any(tile.state is TileState.BROKEN and tile.findings for tile in tiles):
+        return _of_tiles(tiles, findings, say, domain)
+    missing = findings.reasons(worst.deciding)[:_CAUSES_SHOWN] or [instead(worst.lacks, speaker)]
+    key = "cannot-tell" if worst.kind is VerdictKind.CANNOT_TELL else "dns-partly"
+    return say(f"answer.{key}", domain=domain, short=say("value.separator").join(missing))
+
+
+def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: FindingIndex, speaker: Speaker) -> str:
+    """Who does the worst, and the one cause that comes first in the plan."""
+    say, worst = speaker.say, groups[0]
+    alike = [
+        each
+        for each in groups
+        if each.kind is worst.kind and (each.deciding[:1] == worst.deciding[:1] or each.step == worst.step is not None)
+    ]
+    if worst.bulk_only or worst.kind is VerdictKind.DEPENDS:
+        # One verb and one condition are said of all who are named.
+        alike = [each for each in alike if each.effects == worst.effects and each.bulk_only == worst.bulk_only]
+    alone = all(each in alike or each.kind in FINE for each in groups)
+    effects = [effect for each in alike for effect in each.effects]
+    names = [receiver_short(ident, speaker) for each in alike for ident in each.receivers]
+    mail = say("label.this-mail") if report.message else say("label.mail-of", domain=visible(report.domain))
+    number = "one" if len(names) == 1 else "other"
+    short = joined(findings.shorts(worst.deciding)[:1], say)
+    who = joined(names, say) if len(names) <= _RECEIVERS_NAMED else say.count("lead.receivers", len(names))
+    words = {"receivers": who, "mail": mail, "short": short}
+    match worst.kind:
+        case VerdictKind.ACCEPTED:
+            return say.count("lead.accepted", len(names)) if len(names) > 1 else say("lead.accepted-at", **words)
+        case VerdictKind.CANNOT_TELL:
+            if worst.lacks and worst.lacks[0].unknown is None:
+                return say(f"lead.lacks.{number}", receivers=words["receivers"], reason=instead(worst.lacks, speaker))
+            reason = joined(findings.reasons(worst.deciding)[:_CAUSES_SHOWN], say) or instead(worst.lacks, speaker)
+            return say(f"lead.cannot-tell.{number}", receivers=words["receivers"], reason=reason)
+        case VerdictKind.DEPENDS if worst.bulk is VerdictKind.CANNOT_TELL:
+            words["reason"] = joined(findings.reasons(worst.deciding)[:_CAUSES_SHOWN], say) or instead(
+                worst.lacks, speaker
+            )
+            return say(f"lead.depends-unknown.{number}", **words, amount=_amount(worst, say))
+        case VerdictKind.DEPENDS:
+            return _depends(worst, words, number, say, alone=alone)
+    if worst.bulk_only:
+        named = {speaker.rules.receivers[ident].bulk_from for each in alike for ident in each.receivers}
+        worst = replace(worst, bulk_from=named.pop() if len(named) == 1 else None)
+        return _depends(worst, words, number, say, alone=alone)
+    if worst.kind is VerdictKind.REJECTED or _refuses(effects):
+        return say(f"lead.refused.{number}", **words)
+    clauses = _at_risk_clauses(alike, speaker)
+    refusing = [
+        receiver_short(ident, speaker)
+        for each in groups
+        if each.bulk is VerdictKind.REJECTED
+        for ident in each.receivers
+    ]
+    if refusing:
+        many = "one" if len(refusing) == 1 else "other"
+        return say(
+            f"lead.at-risk-or-refused.{many}", receivers=joined(refusing, say), mail=mail, short=short, clauses=clauses
+        )
+    return say("lead.at-risk", mail=mail, short=short, clauses=clauses)
+
+
+def _at_risk_clauses(groups: Sequence[ReceiverGroup], speaker: Speaker) -> str:
+    """Who does what, a clause for each thing that is done: "Gmail may refuse it and docomo shows a warning"."""
+    say = speaker.say
+    who: dict[tuple[ReceiverEffect, ...], list[str]] = {}
+    for each in groups:
+        who.setdefault(each.effects, []).extend(receiver_short(ident, speaker) for ident in each.receivers)
+    clauses = []
+    for effects, names in who.items():
+        named = joined(names, say) if len(names) <= _RECEIVERS_NAMED else say.count("lead.receivers", len(names))
+        does = _does(effects, "one" if len(names) == 1 else "other", say)
+        clauses.append(say("lead.at-risk-clause", receivers=named, does=does))
+    return say("lead.at-risk-separator").join(clauses)
+
+
+def _depends(group: ReceiverGroup, words: Mapping[str, str], number: str, say: Phrases, *, alone: bool) -> str:
+    """What is done from which number of messages on; `alone`: no other receiver has anything against the mail."""
+    refused = group.bulk is VerdictKind.REJECTED or (group.bulk is None and _refuses(group.effects))
+    does = _does(group.effects, number, say)
+    number_of = f"{group.bulk_from:,}" if group.bulk_from else ""
+    many = say("verdict.from-number", n=number_of) if number_of else say("lead.in-bulk")
+    fine = alone and (group.small is None or group.small in FINE)
+    sentence = (
+        say(f"lead.depends-refused.{number}", **words, many=many)
+        if refused
+        else say("lead.depends", **words, does=does, amount=_amount(group, say))
+    )
+    below = "below-other" if not fine else "below-fine" if group.bulk_from else "otherwise-fine"
+    return sentence + say(f"lead.{below}")
+
+
+def _amount(group: ReceiverGroup, say: Phrases) -> str:
+    return say("lead.amount", n=f"{group.bulk_from:,}") if group.bulk_from else say("lead.amount-bulk")
+
+
+def _does(effects: Iterable[ReceiverEffect], number: str, say: Phrases) -> str:
+    """What is done to the mail, as verbs."""
+    return say("punctuation.or").join(say(f"lead.does.{key}.{number}") for key in _effect_keys(effects))
+
+
+def _refuses(effects: Iterable[ReceiverEffect]) -> bool:
+    return any(one.effect is Effect.REJECT and not one.contested for one in effects)
+
+
+def _effect_keys(effects: Iterable[ReceiverEffect]) -> tuple[str, ...]:
+    """Names of effects, the worst first, each once."""
+    worst_first = sorted(effects, key=lambda one: (-one.effect.rank, one.contested))
+    return tuple(
+        dict.fromkeys("may-reject" if one.effect is Effect.REJECT else one.effect.value for one in worst_first)
+    )
+
+
+# --- groups and tiles -----------------------------------------------------------------------------------------------
+
+
+def _together(groups: Sequence[ReceiverGroup]) -> tuple[ReceiverGroup, ...]:
+    """Groups that do the same, and that the same step settles, as one: its cause is one that all of them have.
+
+    Where they have none in common it is that of the first.
+    """
+    found: dict[object, ReceiverGroup] = {}
+    for each in groups:
+        alone = each.kind is VerdictKind.DEPENDS or (each.step is None and each.deciding)
+        key = each if alone else (each.kind, each.effects, each.step, each.bulk_only)
+        first = found.get(key)
+        if first is None:
+            found[key] = each
+        else:
+            found[key] = replace(
+                first,
+                receivers=first.receivers + each.receivers,
+                deciding=tuple(one for one in first.deciding if one in each.deciding) or first.deciding,
+                codes=tuple(dict.fromkeys(first.codes + each.codes)),
+                checked=first.checked + each.checked,
+                met=first.met + each.met,
+                remarks=first.remarks + each.remarks,
+            )
+    return tuple(found.values())
+
+
+def _alone(number: int | None) -> tuple[int, ...]:
+    return () if number is None else (number,)
+
+
+def _group(group: ReceiverGroup, report: Report, findings: FindingIndex, speaker: Speaker) -> GroupView:
+    say = speaker.say
+    receivers = tuple(ReceiverView(ident, receiver_short(ident, speaker)) for ident in group.receivers)
+    heading = kind_words(group.kind, group.effects, say, group.lacks)
+    names = say("punctuation.list").join(each.name for each in receivers)
+    line = "refused-line" if group.kind is VerdictKind.REJECTED else "line"
+    unknown = VerdictKind.CANNOT_TELL in (group.kind, group.bulk)
+    lacking = "" if group.kind is VerdictKind.DEPENDS else instead(group.lacks, speaker)
+    causes = [lacking] if lacking else findings.reasons(group.deciding)[:_CAUSES_SHOWN]
+    causes = causes if unknown or lacking else findings.shorts(group.deciding)[:1]
+    return GroupView(
+        tone=group_tone(group),
+        heading=heading,
+        line=say(f"group.{line}", heading=heading, receivers=names),
+        receivers=receivers,
+        codes=tuple(visible(code) for code in group.codes),
+        because="" if group.same_cause else say("punctuation.clauses").join(causes),
+        anchor=findings.anchor(group.deciding[0]) if group.deciding else "",
+        notes=tuple(_group_notes(group, report, say)),
+        step=group.step,
+        step_words=step_words(_alone(group.step), report, say),
+        same_cause=group.same_cause,
+    )
+
+
+def _group_notes(group: ReceiverGroup, report: Report, say: Phrases) -> Iterable[str]:
+    if group.same_cause:
+        yield say("group.same-cause")
+    if group.small is not None and group.bulk is not None:
+        many = say("verdict.from-number", n=f"{group.bulk_from:,}") if group.bulk_from else say("verdict.from-bulk")
+        bulk, small = kind_words(group.bulk, group.effects, say), kind_words(group.small, (), say, group.lacks)
+        given = isinstance(report.facts.value("subject.daily_volume"), int)
+        option = say("option.purpose" if given else "option.daily-volume")
+        yield say("group.depends", many=many, bulk=in_sentence(bulk), small=in_sentence(small), option=option)
+    if group.kind in FINE:
+        yield say.count("group.checked", group.checked)
+        if group.remarks:
+            yield say.count("verdict.remarks", group.remarks)
+
+
+def _tile(tile: Tile, report: Report, findings: FindingIndex, speaker: Speaker) -> TileView:
+    say = speaker.say
+    if tile.state is TileState.UNKNOWN and tile.why is not None:
+        problem = visible(shortened(detail_words(tile.why.detail, say))) if tile.why.detail else say("value.unknown")
+    elif tile.lack is not None:
+        problem = instead([tile.lack], speaker)
+    else:
+        problem = joined(findings.shorts(tile.findings)[:1], say)
+    services = [_service_name(ident, speaker) for ident in tile.services]
+    key = "sends" if tile.topic is TileTopic.SPF else "by"
+    return TileView(
+        topic=tile.topic.value,
+        name=say(f"tile.{tile.topic.value}"),
+        tone=_TILE_TONES[tile.state],
+        state=say(f"tile.state.{tile.state.value}"),
+        value=_tile_value(tile, report, say),
+        services=say(f"tile.{key}", names=say("value.separator").join(services)) if services else "",
+        records=_tile_records(tile),
+        problem=problem,
+        step=tile.step,
+        step_words=step_words(_alone(tile.step), report, say),
+        inbound=tile.inbound,
+    )
+
+
+def _service_name(ident: str, speaker: Speaker) -> str:
+    service = speaker.rules.knowledge.services.get(ident)
+    return visible(service.name[speaker.lang] if service else ident)
+
+
+def _tile_records(tile: Tile) -> tuple[str, ...]:
+    """The records of a tile as they stand in DNS."""
+    found: list[str] = []
+    for path, value in tile.facts.items():
+        field = path.rpartition(".")[2]
+        if field == "record":
+            found += [text_of(value)]
+        elif field == "records":
+            found += texts_of(value)
+    return tuple(visible(record) for record in dict.fromkeys(found) if record)
+
+
+def _tile_value(tile: Tile, report: Report, say: Phrases) -> str:
+    """What matters of it in a few words."""
+    facts, topic = tile.facts, tile.topic
+    parts: list[str] = []
+    match topic:
+        case TileTopic.SPF:
+            used = facts.get("spf.lookups")
+            if isinstance(used, int):
+                limits = (finding.limits.get("max_lookups") for finding in report.findings)
+                limit = next((each for each in limits if isinstance(each, int)), None)
+                parts.append(say("tile.lookups", used=str(used), limit=str(limit)) if limit else str(used))
+            if qualifier := text_of(facts.get("spf.all")):
+                parts.append(f"{visible(qualifier)}all" if len(qualifier) == 1 else visible(qualifier))
+        case TileTopic.DKIM:
+            parts += _dkim_parts(facts, say)
+        case TileTopic.DMARC:
+            if stage := text_of(facts.get("dmarc.stage")):
+                parts.append(say(f"tile.stage.{stage}"))
+            if facts.get("dmarc.rua") == () or ("dmarc.record" in facts and "rua" not in _text(facts["dmarc.record"])):
+                parts.append(say("tile.no-reports"))
+        case TileTopic.MX:
+            if facts.get("mx.null") is True or facts.get("domain.null_mx") is True:
+                parts.append(say("tile.null-mx"))
+            elif not tile.services:
+                hosts = [visible(text_of(each.get("host"))) for each in records_of(facts.get("mx.hosts"))]
+                parts += hosts[:1]
+                parts += [say("value.more", n=str(len(hosts) - 1)).strip()] if len(hosts) > 1 else []
+        case _:
+            if tile.inbound:
+                parts.append(say("tile.inbound"))
+    if not parts and tile.state is TileState.NOTHING:
+        parts.append(say("tile.nothing"))
+    return say("value.separator").join(parts)
+
+
+def _dkim_parts(facts: Mapping[str, Value], say: Phrases) -> list[str]:
+    keys = [each for path in ("dkim.keys", "dkim.published") for each in records_of(facts.get(path))]
+    names = [text_of(each.get("selector")) for each in keys if each.get("present") is not False]
+    names = names or list(texts_of(facts.get("dkim.published")))
+    bits = sorted({each["bits"] for each in keys if isinstance(each.get("bits"), int)}, key=str)
+    parts = [visible(name) for name in dict.fromkeys(filter(None, names))]
+    shown = parts[:_MECHANISMS_SHOWN]
+    if len(parts) > len(shown):
+        shown[-1] += say("value.more", n=str(len(parts) - len(shown)))
+    number = facts.get("dkim.published")
+    if not shown and isinstance(number, int) and not isinstance(number, bool) and number:
+        shown = [say.count("tile.keys", number)]
+    if bits:
+        shown.append(say("tile.bits", bits=say("value.separator").join(map(str, bits))))
+    if facts.get("dkim.wildcard") is True:
+        shown.append(say("tile.wildcard"))
+    return shown
+
+
+def _text(value: Value) -> str:
+    return text_of(value)
+
+
+# --- what the answer rests on ---------------------------------------------------------------------------------------
+
+
+def _assumed(answer: ReportAnswer, say: Phrases) -> Iterable[str]:
+    """The purpose that was inferred, with its reason and option. A volume is never inferred: the groups tell of it."""
+    for each in answer.assumed:
+        if each.input is Input.PURPOSE:
+            signs = joined([say(f"assumed.sign.{sign}") for sign in each.because], say)
+            yield say(f"assumed.{each.value}", signs=signs)
+
+
+def _waits(report: Report, say: Phrases) -> Iterable[str]:
+    """What would show more: a message first, with the command; the options in one line."""
+    options = []
+    for each in report.answer.waits:
+        if each.input is None:
+            if not report.message:
+                yield say.count("waits.message", each.findings) + say("waits.command", domain=visible(report.domain))
+        elif not each.input.stored and f"option.{each.input.value}" in say:
+            option = say(f"option.{each.input.value}")
+            options.append(say("waits.option", n=f"{each.findings:,}", option=option))
+    if options:
+        yield say("waits.more", options=say("value.separator").join(options))
+
+
+# --- the chain ------------------------------------------------------------------------------------------------------
+
+
+def _chain(report: Report, say: Phrases) -> ChainView | None:
+    """Who the mail says it is from, and who vouches for that; None without a message or without such a name."""
+    facts = report.facts
+    author = text_of(facts.value("alignment.author_domain"))
+    if not report.message or not author or report.answer.reach is Reach.NONE:
+        return None
+    links = [_spf_link(report, say), *_dkim_links(report, say)]
+    result = text_of(facts.value("dmarc.result"))
+    key = result if result in ("pass", "fail", "none") else "unknown"
+    tone = {"pass": "good", "fail": "bad", "none": "risk", "unknown": "unknown"}[key]
+    shown = tuple(links[: 1 + _MECHANISMS_SHOWN])
+    more = say.count("chain.more", len(links) - len(shown)) if len(links) > len(shown) else ""
+    chain = ChainView(
+        label=say("chain.author"),
+        author=visible(author),
+        links=shown,
+        more=more,
+        tone=tone,
+        conclusion=say("chain.conclusion", result=say(f"chain.dmarc.{key}")),
+        result=say(f"chain.dmarc.{key}"),
+        policy=_policy(report, say),
+        text="",
+    )
+    parts = [
+        say("chain.part", name=each.label, domain=each.domain, verdict=each.verdict) if each.domain else each.label
+        for each in shown
+    ]
+    text = say("chain.text", author=chain.author, parts=say("punctuation.clauses").join(parts), end=chain.conclusion)
+    return replace(chain, text=text)
+
+
+def _spf_link(report: Report, say: Phrases) -> LinkView:
+    facts = report.facts
+    domain = text_of(facts.value("alignment.mail_from_domain")) or text_of(facts.value("spf.result_domain"))
+    return _link("spf", domain, facts.value("spf.result"), _fits(facts.value("alignment.spf")), say)
+
+
+def _dkim_links(report: Report, say: Phrases) -> list[LinkView]:
+    """The signatures: those that count first, then those that pass; one a domain and result."""
+    found: dict[tuple[str, str], LinkView] = {}
+    for each in signatures_of(report.facts.value("dkim.signatures")):
+        aligned = each.aligned if isinstance(each.aligned, bool) else None
+        link = _link("dkim", each.domain or "", each.result, aligned, say)
+        found.setdefault((link.domain, link.result), link)
+    order = {"good": 0, "unknown": 2}
+    links = sorted(found.values(), key=lambda link: (order.get(link.tone, 1), link.result != "pass"))
+    if not links and report.facts.value("dkim.signature_count") == 0:
+        links = [LinkView("DKIM", say("chain.unsigned"), "", "", "bad", say("chain.unsigned-verdict"))]
+    return links
+
+
+def _fits(alignment: Value) -> bool | None:
+    """Whether a domain belongs to the author domain; None where that could not be told."""
+    return None if isinstance(alignment, Unknown) or alignment is None else alignment in ("strict", "relaxed")
+
+
+def _link(kind: str, domain: str, result: Value, fits: bool | None, say: Phrases) -> LinkView:
+    outcome = text_of(result)
+    passes = outcome == "pass"
+    if not outcome or (passes and fits is None):
+        tone, verdict = "unknown", "unknown"
+    elif not passes:
+        tone, verdict = "bad", "fails"
+    else:
+        tone, verdict = ("good", "same") if fits else ("bad", "other")
+    label = "passes" if passes else "result" if outcome else "open"
+    name = kind.upper()
+    return LinkView(
+        name=name,
+        label=say(f"chain.{label}", name=name, result=visible(outcome)),
+        domain=visible(shortened(domain)),
+        result=visible(outcome),
+        tone=tone,
+        verdict=say(f"chain.verdict.{verdict}"),
+    )
+
+
+def _policy(report: Report, say: Phrases) -> str:
+    """The policy that applies, and whether it asks for reports."""
+    facts = report.facts
+    if facts.value("dmarc.present") is False:
+        return say("tile.stage.absent")
+    policy = text_of(facts.value("dmarc.effective_policy")) or text_of(facts.value("dmarc.policy"))
+    parts = [f"p={visible(policy)}"] if policy else []
+    if facts.value("dmarc.rua") == ():
+        parts.append(say("tile.no-reports"))
+    return say("value.separator").join(parts) if parts else format_value(facts.value("dmarc.policy"), None, say)

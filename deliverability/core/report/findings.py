@@ -1,0 +1,242 @@
+"""Findings and observations one by one in words, names as they are shown, records as lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from msgspec import Struct
+
+from deliverability.core.facts.base import Evidence, Reason
+from deliverability.core.model.answer import FindingId
+from deliverability.core.model.cited import ServiceSource
+from deliverability.core.model.report import Finding, Judgement, Outcome, Remedy, Report
+from deliverability.core.model.rules import Effect, Rule, RuleSet, Severity, Source, Statement
+from deliverability.core.phrases import Phrases, detail_words, line_words
+from deliverability.core.report.parts import EvidenceView
+from deliverability.core.report.records import rdata
+from deliverability.core.words.dates import moment_words
+from deliverability.core.words.sentences import FindingWords, duration, sentences, shortened, visible
+from deliverability.core.words.speaker import Speaker
+
+
+class FindingView(Struct, frozen=True):
+    """One finding in words.
+
+    `item` and everything in `words` are safe to show: nothing in them hides or steers. `records` are those to publish
+    by its remedy, if there is one.
+    """
+
+    finding: Finding
+    rule: Rule
+    words: FindingWords
+    item: str
+    records: tuple[str, ...]
+
+    @property
+    def is_unmet(self) -> bool:
+        """A requirement that is not met and counts."""
+        return self.finding.outcome is Outcome.UNMET and self.finding.severity is not Severity.NONE
+
+    @property
+    def failed(self) -> bool:
+        """It could not be checked although everything needed was given."""
+        return self.finding.unknown is not None and not self.finding.waits_for_input
+
+    @property
+    def is_bug(self) -> bool:
+        """It was lost to an error in this program."""
+        return self.finding.unknown is not None and self.finding.unknown.reason is Reason.BUG
+
+    @property
+    def state(self) -> str:
+        """The outcome, with ``waiting`` for what only needs an input."""
+        return "waiting" if self.finding.waits_for_input else self.finding.outcome.value
+
+    @property
+    def waived(self) -> str:
+        """Why the user accepts it, with their remark; empty where they do not."""
+        waiver = self.finding.waiver
+        if waiver is None:
+            return ""
+        return visible(": ".join(filter(None, (waiver.reason, waiver.note))))
+
+    def effects(self) -> dict[str, tuple[Effect, tuple[str, ...]]]:
+        """What each receiver surely does about it, and the replies that the sender would see."""
+        return {
+            each.receiver: (each.effect, tuple(visible(code) for code in each.codes))
+            for each in self.finding.judgements
+            if each.outcome is Outcome.UNMET and each.effect.hinders
+        }
+
+
+def finding_views(report: Report, speaker: Speaker) -> Iterator[FindingView]:
+    """The findings in the order of the report; those whose rule is not known are left out."""
+    remedies = {(each.rule, each.item): each for each in reversed(report.remedies)}
+    for finding in report.findings:
+        rule = speaker.rules.rules.get(finding.rule)
+        if rule is not None:
+            words = sentences(finding, speaker.rules, speaker.lang, speaker.catalogue, report.facts)
+            remedy = remedies.get((finding.rule, finding.item))
+            yield FindingView(finding, rule, words, visible(finding.item), _new_records(remedy) if remedy else ())
+
+
+def receiver_name(ident: str, speaker: Speaker) -> str:
+    """A receiver's display name."""
+    receiver = speaker.rules.receivers.get(ident)
+    return visible(receiver.name.get(speaker.lang, ident) if receiver else ident)
+
+
+def receiver_short(ident: str, speaker: Speaker) -> str:
+    """A receiver's name where many are named in a line."""
+    receiver = speaker.rules.receivers.get(ident)
+    return visible(receiver.called(speaker.lang) if receiver else ident)
+
+
+def statement_of(judgement: Judgement, rule: str, speaker: Speaker) -> Statement | None:
+    """What the receiver says that the judgement rests on; None where its rule file does not say it any more."""
+    receiver = speaker.rules.receivers.get(judgement.receiver)
+    if receiver is None:
+        return None
+    wanted = (judgement.effect, judgement.severity, judgement.codes, judgement.contested)
+    return next(
+        (
+            each
+            for each in speaker.rules.statements(receiver, rule)
+            if (each.effect, each.severity, each.codes, each.contested) == wanted
+        ),
+        None,
+    )
+
+
+def effect_words(effects: Iterable[tuple[Effect, bool]], say: Phrases) -> str:
+    """What happens to the mail, each effect (with whether it is contested) once, the worst first."""
+    seen = dict.fromkeys(f"may-{effect.value}" if may and effect.hinders else effect.value for effect, may in effects)
+    for each in [name for name in seen if name.removeprefix("may-") in seen and name.startswith("may-")]:
+        del seen[each]
+    words = [say(f"hindrance.{each}") for each in seen]
+    return say("punctuation.or").join([*words[:1], *(each[:1].lower() + each[1:] for each in words[1:])])
+
+
+def read_words(source: Source | ServiceSource, say: Phrases) -> str:
+    """When and in which form a source was read, as honestly as it is recorded."""
+    form, _, which = source.read_as.partition(" ")
+    if form == "archive" and which != "undated":
+        return say("read.archive", which=visible(which), date=source.checked)
+    if form == "draft":
+        return say("read.draft", which=visible(which), date=source.checked)
+    key = {"original": "original", "archive": "archive-undated", "third": "third-party", "not": "not-reread"}[form]
+    return say(f"read.{key}", date=source.checked)
+
+
+def basis_words(statement: Statement, rules: RuleSet, say: Phrases) -> str:
+    """The words that a statement rests on, whose they are, and where and when they were read."""
+    parts = [say("page.quote", text=visible(statement.quote))] if statement.quote else []
+    parts.append(say(f"page.word-{statement.word.value}"))
+    for ref in statement.sources:
+        source = rules.sources[ref.ref]
+        parts.append(visible(source.title))
+        parts += [say("page.dated", date=source.dated)] if source.dated else []
+        parts.append(read_words(source, say))
+    return " · ".join(parts)
+
+
+def topic_name(topic: str, say: Phrases) -> str:
+    """A topic's display name; rules added by the user may bring topics of their own."""
+    return say(f"topic.{topic}") if f"topic.{topic}" in say else visible(topic)
+
+
+def _new_records(remedy: Remedy) -> tuple[str, ...]:
+    return tuple(line for edit in remedy.edits for line in record_lines(edit.name, edit.type, edit.new))
+
+
+def record_lines(name: str, kind: str, values: tuple[str, ...]) -> Iterator[str]:
+    """Records in the form that ``--with`` takes: ``name type value``, text in quotes where it is a TXT record."""
+    for value in values:
+        yield visible(f"{name} {kind} {rdata(kind, value)}")
+
+
+def combines(ident: str, speaker: Speaker) -> bool:
+    """Whether a receiver stands for several others."""
+    receiver = speaker.rules.receivers.get(ident)
+    return receiver is not None and bool(receiver.combines)
+
+
+class FindingIndex:
+    """Findings by rule and item: what each goes by within a sentence, and where it stands on a page."""
+
+    def __init__(self, findings: Iterable[FindingView], anchors: Mapping[str, str], say: Phrases) -> None:
+        """Take the findings, and the anchors of rules, the unmet ones first."""
+        self._say = say
+        self._findings: dict[tuple[str, str], FindingView] = {}
+        self._first: dict[str, FindingView] = {}
+        for each in findings:
+            self._findings[each.finding.rule, each.finding.item] = each
+            known = self._first.get(each.finding.rule)
+            if known is None or (each.is_unmet and not known.is_unmet):
+                self._first[each.finding.rule] = each
+        self._anchors = anchors
+
+    def find(self, ident: FindingId) -> FindingView | None:
+        """The finding; where no item is named, the first of its rule that is unmet."""
+        return self._findings.get((ident.rule, ident.item)) or self._first.get(ident.rule)
+
+    def shorts(self, idents: Iterable[FindingId]) -> tuple[str, ...]:
+        """What is wrong, each as a clause, and once."""
+        found = (self.find(ident) for ident in idents)
+        return tuple(dict.fromkeys(each.words.short for each in found if each is not None and each.words.short))
+
+    def nouns(self, idents: Iterable[FindingId]) -> tuple[str, ...]:
+        """What they are about, without saying how that is, each once."""
+        found = (self.find(ident) for ident in idents)
+        return tuple(dict.fromkeys(each.words.noun for each in found if each is not None and each.words.noun))
+
+    def reasons(self, idents: Iterable[FindingId]) -> tuple[str, ...]:
+        """What was looked for in vain or could not be looked up, each once; what they are about where that is all."""
+        found = [each for each in map(self.find, idents) if each is not None]
+        return tuple(dict.fromkeys(filter(None, map(self._reason, found))))
+
+    def _reason(self, view: FindingView) -> str:
+        unknown = view.finding.unknown
+        if unknown is not None and unknown.detail is not None:
+            return visible(shortened(detail_words(unknown.detail, self._say)))
+        return view.words.noun
+
+    def anchor(self, ident: FindingId) -> str:
+        """Where it stands on a page; empty: nowhere."""
+        return self._anchors.get(ident.rule, "")
+
+
+_LINES_SHOWN = 40
+_LINE_LENGTH = 2_000
+
+
+class Exhibits:
+    """The observations of a report as they are shown, each made when it is first asked for."""
+
+    def __init__(self, evidence: Mapping[str, Evidence], prefix: str, say: Phrases) -> None:
+        self._evidence, self._say = evidence, say
+        self._anchors = {ident: f"{prefix}e{number}" for number, ident in enumerate(sorted(evidence), 1)}
+        self._made: dict[str, EvidenceView] = {}
+
+    def of(self, idents: Iterable[str]) -> tuple[EvidenceView, ...]:
+        """Those of these ids that there are."""
+        return tuple(self._one(ident) for ident in idents if ident in self._evidence)
+
+    def _one(self, ident: str) -> EvidenceView:
+        if ident not in self._made:
+            self._made[ident] = _shown(self._evidence[ident], self._anchors[ident], self._say)
+        return self._made[ident]
+
+
+def _shown(evidence: Evidence, anchor: str, say: Phrases) -> EvidenceView:
+    """An observation as it is shown."""
+    lines = [line for got in evidence.got for line in line_words(got, say).splitlines() or [""]]
+    return EvidenceView(
+        anchor=anchor,
+        kind=say(f"evidence.{evidence.kind.value}"),
+        asked=visible(shortened(evidence.asked)),
+        lines=tuple(visible(shortened(line.replace("\t", " "), _LINE_LENGTH)) for line in lines[:_LINES_SHOWN]),
+        more=max(0, len(lines) - _LINES_SHOWN),
+        at=say("label.seen", at=visible(moment_words(evidence.at, say))) if evidence.at else "",
+        ttl=say("label.ttl", span=duration(evidence.ttl, say)) if evidence.ttl is not None else "",
+    )

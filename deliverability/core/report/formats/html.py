@@ -1,0 +1,159 @@
+"""Reports as one HTML page that needs nothing else: no script, no outside resource.
+
+The look is in reports/: report.html (the page), subject.html (one report), evidence.html (its folds), handout.html,
+macros.html, style.css.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from msgspec.structs import replace
+
+from deliverability.core.phrases import phrases
+from deliverability.core.report.domains import DomainRow, domain_row, domains_view
+from deliverability.core.report.formats.table import WriterOptions
+from deliverability.core.report.handout import load_handout
+from deliverability.core.report.report import ReportView
+from deliverability.core.report.templates import Glosser, environment
+from deliverability.core.resources import locate
+from deliverability.core.words.dates import full_day_words
+from deliverability.core.words.glossary import load_glossary
+from deliverability.core.words.speaker import Speaker
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+)
+
+
+_IN_FULL = 10
+"""Reports on one page that have their evidence there; of more it is left out, or the page would be too large."""
+
+
+def render_handout(lang: str) -> str:
+    """The hand-out for a support desk as a page of its own."""
+    return (
+        environment()
+        .get_template("handout.html")
+        .render(
+            say=phrases(lang),
+            lang=lang,
+            handout=load_handout(lang),
+            css=style_sheet(),
+            policy=CONTENT_SECURITY_POLICY,
+            glossed=lambda text: (("", text),),
+        )
+    )
+
+
+def writer(speaker: Speaker, options: WriterOptions) -> HtmlWriter:
+    """The writer of this format."""
+    return HtmlWriter(speaker, options.others)
+
+
+class HtmlWriter:
+    """One page; several reports get a summary on top and a section each, so that it is written at the end.
+
+    Every value comes from outside and is escaped; characters that hide or steer something are written out.
+    """
+
+    def __init__(self, speaker: Speaker, others: Sequence[tuple[str, str]] = ()) -> None:
+        self._speaker = speaker
+        self._others = _links(others)
+        self._views: list[ReportView] = []
+        self._preface = ""
+        self._more_css = ""
+
+    def preface(self, markup: str, css: str) -> None:
+        """Put a piece of HTML, escaped already, above the reports, with the style sheet that it needs."""
+        self._preface, self._more_css = markup, css
+
+    def report(self, view: ReportView) -> str:
+        """Take the next report; nothing is written yet."""
+        self._views.append(view)
+        return ""
+
+    def end(self) -> str:
+        """The whole page."""
+        rows = [domain_row(view) for view in self._views]
+        return _page(
+            self._speaker,
+            rows,
+            self._views,
+            max(self._views, key=lambda view: view.report.run.started, default=None),
+            others=self._others,
+            css=style_sheet() + self._more_css,
+            preface=self._preface,
+        )
+
+
+class StartPage:
+    """The start page of a folder in which each report has a page of its own: the table, with links to them."""
+
+    def __init__(self, speaker: Speaker, others: Sequence[tuple[str, str]] = ()) -> None:
+        self._speaker = speaker
+        self._others = _links(others)
+        self._rows: list[DomainRow] = []
+        self._newest: ReportView | None = None
+
+    def put(self, view: ReportView, name: str) -> None:
+        """Note a report and the file name of its page."""
+        self._rows.append(replace(domain_row(view), key=name))
+        self._newest = view
+
+    def page(self) -> str:
+        """The whole page."""
+        return _page(self._speaker, self._rows, (), self._newest, others=self._others, css=style_sheet(), preface="")
+
+
+def _links(others: Sequence[tuple[str, str]]) -> list[tuple[str, str, str]]:
+    return [(lang, phrases(lang)("language"), quote(name)) for lang, name in others]
+
+
+def _page(
+    speaker: Speaker, rows: Sequence[DomainRow], views: Sequence[ReportView], newest: ReportView | None, **more: object
+) -> str:
+    """A page of reports, or without views a table with links to theirs; `newest` tells how they came about."""
+    glosser = _glosser(speaker.lang).for_page()
+    table = domains_view(rows, speaker.say)
+    by_key = {view.key: view for view in views}
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            say=speaker.say,
+            lang=speaker.lang,
+            views=[by_key[row.key] for row in table.rows] if views else [],
+            table=table,
+            full=len(views) <= _IN_FULL,
+            about=newest,
+            policy=CONTENT_SECURITY_POLICY,
+            foot=_foot(rows, newest, speaker),
+            glossed=glosser.pieces,
+            used_terms=lambda: glosser.used,
+            **more,
+        )
+    )
+
+
+def _foot(rows: Sequence[DomainRow], newest: ReportView | None, speaker: Speaker) -> str:
+    """What stands at the foot of each printed page: the domain, or how many, and the day."""
+    say, names = speaker.say, list(dict.fromkeys(row.domain for row in rows))
+    what = names[0] if len(names) == 1 else say.count("domains.count", len(names))
+    day = full_day_words(newest.report.run.started, say) if newest else ""
+    return say("site_separator").join(filter(None, (what, day)))
+
+
+@functools.cache
+def _glosser(lang: str) -> Glosser:
+    """Finds the terms of the glossary; it is read once."""
+    return Glosser(load_glossary([locate("rules")]), lang)
+
+
+@functools.cache
+def style_sheet() -> str:
+    """The style sheet without its indentation."""
+    return re.sub(r"\n\s*", "\n", (locate("reports") / "style.css").read_text("utf-8"))

@@ -1,0 +1,145 @@
+"""Metrics in Prometheus' text format: of reports, and for node_exporter's textfile collector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+from deliverability.core.facts.paths import FactPath
+from deliverability.core.model.report import DMARC_STAGES, GRADES, Outcome, Report, VerdictKind
+from deliverability.core.model.rules import Selection, Severity
+from deliverability.core.report.formats.table import WriterOptions
+from deliverability.core.report.report import ReportView
+from deliverability.core.words.sentences import visible
+from deliverability.core.words.speaker import Speaker
+
+
+class Gauges:
+    """Samples by metric; everything is written at the end, because those of a metric have to stand together.
+
+    A series appears once: of two samples with the same labels the later one counts. A metric without samples is not
+    written: what is not known is an absent series, never a zero.
+    """
+
+    def __init__(self, meanings: Mapping[str, str]) -> None:
+        """`meanings`: every metric with its help text, in the order in which they are written."""
+        self._meanings = meanings
+        self._samples: dict[str, dict[str, float]] = {name: {} for name in meanings}
+
+    def set(self, name: str, value: float, **labels: str) -> None:
+        """Set a sample; labels are shown in the order in which they are given."""
+        self._samples[name][",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())] = value
+
+    def text(self) -> str:
+        """All metrics that have samples, each with its help and type once."""
+        lines: list[str] = []
+        for name, samples in self._samples.items():
+            if samples:
+                lines += [f"# HELP {name} {self._meanings[name]}", f"# TYPE {name} gauge"]
+                lines += [f"{name}{labels and f'{{{labels}}}'} {value:.15g}" for labels, value in samples.items()]
+        return "".join(f"{line}\n" for line in lines)
+
+
+def _escaped(text: str) -> str:
+    """A label value: line ends and the like written out, backslashes and quotes escaped as the format demands."""
+    return visible(text).replace("\\", "\\\\").replace('"', '\\"')
+
+
+# The larger, the worse; -1 lies below every threshold.
+_VERDICTS = {
+    VerdictKind.CANNOT_TELL: -1,
+    VerdictKind.DNS_PARTLY: -1,
+    VerdictKind.ACCEPTED: 0,
+    VerdictKind.DNS_READY: 0,
+    VerdictKind.DEPENDS: 1,
+    VerdictKind.AT_RISK: 1,
+    VerdictKind.DNS_NOT_READY: 1,
+    VerdictKind.REJECTED: 2,
+}
+
+_HELP = {
+    "deliv_verdict": "-1 cannot tell, 0 no known obstacle, 1 at risk, by volume or DNS not ready, 2 refused.",
+    "deliv_grade": "The grade: 4 is A, 3 B, 2 C, 1 D, 0 F; none where not everything was judged.",
+    "deliv_open_checks": "Checks that could lower the grade and could not be made.",
+    "deliv_findings": "Findings by severity and outcome (unmet, waived, unknown, waiting, met).",
+    "deliv_spf_lookups": "DNS lookups that the SPF record needs; ten are allowed.",
+    "deliv_spf_void_lookups": "DNS lookups of the SPF record that find nothing; two are allowed.",
+    "deliv_dmarc_stage": "The DMARC policy: 0 no record, 1 none, 2 testing, 3 quarantine, 4 reject.",
+    "deliv_message_octets": "Size of the audited message as sent.",
+    "deliv_last_run_timestamp_seconds": "When the audit ran, in seconds since 1970.",
+    "deliv_info": "Always 1; the version that made the audit, and its filters (judged; empty: everything was judged).",
+}
+_NUMBERS: Mapping[str, FactPath] = {
+    "deliv_spf_lookups": "spf.lookups",
+    "deliv_spf_void_lookups": "spf.void_lookups",
+    "deliv_message_octets": "message.size_octets",
+}
+
+
+def writer(speaker: Speaker, options: WriterOptions) -> PrometheusWriter:
+    """The writer of this format."""
+    return PrometheusWriter()
+
+
+class PrometheusWriter:
+    """Everything is written at the end; only numbers are kept. Of two reports on the same subject the later counts."""
+
+    def __init__(self) -> None:
+        self._gauges = Gauges(_HELP)
+
+    def report(self, view: ReportView) -> str:
+        """Take the next report; nothing is written yet."""
+        report = view.report
+        for name, labels, value in _measure(report):
+            self._gauges.set(name, value, domain=report.domain, message=report.message, **labels)
+        return ""
+
+    def end(self) -> str:
+        """All metrics that have samples."""
+        return self._gauges.text()
+
+
+def _measure(report: Report) -> Iterator[tuple[str, dict[str, str], float]]:
+    for verdict in report.verdicts:
+        receiver = {"receiver": verdict.receiver}
+        yield "deliv_verdict", receiver, _VERDICTS[verdict.verdict]
+    if report.assessment.grade:
+        yield "deliv_grade", {}, GRADES[::-1].index(report.assessment.grade)
+    yield "deliv_open_checks", {}, report.assessment.open
+    # Zeros as well: an alert on a series that only appears with the first finding would not see it come.
+    counts = {
+        (severity.value, outcome): 0
+        for severity in (Severity.ERROR, Severity.WARNING, Severity.INFO)
+        for outcome in ("unmet", "waived", "unknown", "waiting", "met")
+    }
+    for finding in report.findings:
+        outcome = "waiting" if finding.waits_for_input else "waived" if finding.waiver else finding.outcome.value
+        key = (finding.severity.value, outcome)
+        if key in counts and finding.outcome is not Outcome.NOT_APPLICABLE:
+            counts[key] += 1
+    for (severity, outcome), number in counts.items():
+        yield "deliv_findings", {"severity": severity, "outcome": outcome}, number
+    for name, path in _NUMBERS.items():
+        value = report.facts.value(path)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            yield name, {}, value
+    stage = report.facts.value("dmarc.stage")
+    if stage in DMARC_STAGES:
+        yield "deliv_dmarc_stage", {}, DMARC_STAGES.index(stage)
+    started = _seconds(report.run.started)
+    if started is not None:
+        yield "deliv_last_run_timestamp_seconds", {}, started
+    yield "deliv_info", {"version": report.run.version, "judged": _judged(report.selection)}, 1
+
+
+def _judged(selection: Selection) -> str:
+    """The filters of the run, as its options name them; empty: everything was judged."""
+    parts = {"select": selection.select, "ignore": selection.ignore, "receiver": selection.receivers}
+    return " ".join(f"{name}={','.join(values)}" for name, values in parts.items() if values)
+
+
+def _seconds(moment: str) -> float | None:
+    try:
+        return datetime.fromisoformat(moment).timestamp()
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,135 @@
+"""The templates of reports/, and where the terms of the glossary are first used on a page."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable, Sequence
+from copy import copy
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from deliverability.core.report.parts import segments
+from deliverability.core.resources import locate
+from deliverability.core.words.glossary import GlossaryTerm
+
+if TYPE_CHECKING:
+    import jinja2
+    from jinja2.runtime import Macro
+    from markupsafe import Markup
+
+_MOST_PIECES = 8192
+
+
+def _css_text(text: str) -> str:
+    """A text as it may stand in a quoted string of a style sheet, whoever wrote it."""
+    return "".join(char if char.isalnum() or char in " .-_·（）" else f"\\{ord(char):x} " for char in text)
+
+
+def _unbroken(record: str) -> tuple[tuple[bool, str], ...]:
+    """A record in pieces; True marks a ``?all`` that no line may end in: lines may break behind a question mark."""
+    pieces = re.split(r"((?<!\S)\?\S{1,30}(?!\S))", record)
+    return tuple((bool(number % 2), piece) for number, piece in enumerate(pieces) if piece)
+
+
+def _named(text: str) -> tuple[tuple[bool, str], ...]:
+    """A text in pieces; True marks a domain name."""
+    pieces = re.split(r"((?:(?<![a-zA-Z0-9_*:@-])|(?=[:@]))[a-zA-Z0-9_*:@-]{1,255}+(?:\.[a-zA-Z0-9_*-]{1,63}+)+)", text)
+    return tuple((bool(number % 2), piece) for number, piece in enumerate(pieces) if piece)
+
+
+class _MarkupCache:
+    """Pieces of markup that stand on many pages, by the macro that made them and what it was given."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[object, ...], str] = {}
+
+    def __call__(self, macro: Macro, lang: str, given: Iterable[object], *names: str) -> Markup:
+        """What the macro makes of each; of one that cannot be a key itself `names` are the attributes that it shows."""
+        from markupsafe import Markup
+
+        tell = attrgetter(*names) if names else None
+        found = []
+        for each in given:
+            key = (macro.name, lang, tell(each) if tell else each)
+            if (made := self._made.get(key)) is None:
+                if len(self._made) >= _MOST_PIECES:
+                    self._made.clear()
+                made = self._made[key] = macro(each)
+            found.append(made)
+        return Markup("").join(found)
+
+
+@functools.cache
+def environment() -> jinja2.Environment:
+    """The templates of reports/, with escaping on for every one of them; they are read once."""
+    import jinja2
+
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(locate("reports")),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["css_text"] = _css_text
+    made.globals["cached"] = _MarkupCache()
+    made.filters["named"] = _named
+    made.filters["segments"] = segments
+    made.filters["unbroken"] = _unbroken
+    return made
+
+
+class Glosser:
+    """Finds the first use of every term on a page; what has been used can be listed at its end."""
+
+    def __init__(self, terms: Sequence[GlossaryTerm], lang: str) -> None:
+        self._terms = terms
+        self._by_words = {_folded(form): term for term in terms for form in _forms(term.term[lang])}
+        forms = sorted({form for term in terms for form in _forms(term.term[lang])}, key=len, reverse=True)
+        self._pattern = re.compile("|".join(_bounded(form) for form in forms)) if forms else None
+        self._used: set[str] = set()
+
+    def for_page(self) -> Glosser:
+        """The same for another page, on which no term has been used yet."""
+        made = copy(self)
+        made._used = set()
+        return made
+
+    def pieces(self, text: str) -> tuple[tuple[str, str], ...]:
+        """`text` in pieces of (term id or empty, words); an id marks the first use of that term on the page."""
+        found: list[tuple[str, str]] = []
+        end = 0
+        for match in self._pattern.finditer(text) if self._pattern else ():
+            term = self._by_words.get(_folded(match[0]))
+            if term is None or term.id in self._used:
+                continue
+            self._used.add(term.id)
+            found.extend([("", text[end : match.start()]), (term.id, match[0])])
+            end = match.end()
+        return (*found, ("", text[end:]))
+
+    @property
+    def used(self) -> tuple[GlossaryTerm, ...]:
+        """The terms that were found so far, in the order of the glossary."""
+        return tuple(term for term in self._terms if term.id in self._used)
+
+
+def _forms(term: str) -> tuple[str, ...]:
+    """A term as it is written, and "A (B)" as either of the two."""
+    match = re.fullmatch(r"([^((]+)[((](.+)[))]", term)
+    return (match[1].rstrip(), match[2]) if match else (term,)
+
+
+def _folded(text: str) -> str:
+    return text if text.isupper() else text.lower().removesuffix("s")
+
+
+def _bounded(form: str) -> str:
+    """Words of Latin letters stand alone, may be plural, and may begin a sentence; others are found anywhere."""
+    if not re.fullmatch(r"[\x20-\x7e]+", form):
+        return re.escape(form)
+    pattern = re.escape(form)
+    if form[0].isalpha() and not form.isupper():
+        pattern = f"[{form[0].upper()}{form[0].lower()}]{re.escape(form[1:])}"
+    return rf"(?<![A-Za-z0-9._=-]){pattern}(?:{'' if form.endswith('s') else 's?'})(?![A-Za-z0-9_=-])"

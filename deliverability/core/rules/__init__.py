@@ -1,0 +1,1 @@
+"""Rule files to typed rules; facts and rules to findings, verdicts, plan and answer."""

@@ -1,0 +1,120 @@
+"""Whether the next step of the DMARC policy is safe, and when it can be at the earliest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, timedelta
+from math import ceil
+
+from deliverability.core.facts.base import FactSet, Unknown, Value, records_of, text_of
+from deliverability.core.model.observed import at_least_percent
+from deliverability.core.model.report import TOPIC, Finding, GateAnswer, GateKind, Outcome
+from deliverability.core.model.rules import All, Any, Compare, Condition, LimitRef, Op, RuleSet, Selection
+from deliverability.core.rules.claims import claims_of, left_out
+
+_EVERYTHING = Selection()
+
+
+def gate_of(
+    facts: FactSet, findings: Iterable[Finding], rules: RuleSet, selection: Selection = _EVERYTHING
+) -> GateAnswer | None:
+    """The answer; None where there is no next policy to ask about, or nothing was read that could tell."""
+    to = text_of(facts.value("gate.to"))
+    if not to or isinstance(facts.value("traffic.begin"), Unknown):
+        return None
+    ours = [each for each in findings if each.topic == TOPIC]
+    unmet = [each for each in ours if each.outcome is Outcome.UNMET]
+    missing = tuple(each for each in unmet if each.waiver is None)
+    unknown = tuple(each for each in ours if each.outcome is Outcome.UNKNOWN or each.waiver is not None)
+    met = sum(each.outcome is Outcome.MET for each in ours)
+    grounds: dict[str, Value] = {
+        "judged.left_out": left_out((each.id for each in rules.rules.values() if each.topic == TOPIC), selection),
+        "judged.met": met,
+        "judged.open": len(unknown),
+        "judged.hindering": len(missing),
+    }
+    lack = claims_of(rules).lack("gate-safe", grounds, facts, {})
+    kind = GateKind.SAFE if lack is None else GateKind.NOT_YET if missing else GateKind.CANNOT_TELL
+    return GateAnswer(to, kind, missing, unknown, met)
+
+
+def earliest(answer: GateAnswer, facts: FactSet, rules: RuleSet, *, today: date | None = None) -> date | None:
+    """The first day on which all that is missing can be there, if it is corrected today; None: in no window this long.
+
+    Never before `today`: the window ends with a day that is over. Time alone corrects what counts days. A share grows
+    as days with failures leave the window; what only the user can answer takes no time.
+    """
+    end = text_of(facts.value("traffic.end"))
+    if not end or not answer.missing:
+        return None
+    last = date.fromisoformat(end)
+    days = [
+        _days(path, wanted, each, facts)
+        for each in answer.missing
+        if each.rule in rules.rules
+        for path, wanted in _wanted(rules.rules[each.rule].require, answer.to, each.limits)
+    ]
+    if None in days:
+        return None
+    day = last + timedelta(days=max(_rare_days(facts, last), 0, *(each for each in days if each is not None)))
+    return max(day, today or day)
+
+
+def _wanted(condition: Condition, to: str, limits: Mapping[str, Value]) -> Iterator[tuple[str, Value]]:
+    """The facts that have to reach something, where the policy `to` is asked about, and what."""
+    match condition:
+        case Compare(fact, Op.GE, operand):
+            yield fact, limits.get(operand.name) if isinstance(operand, LimitRef) else operand
+        case All(parts) | Any(parts):
+            others = (each for each in parts if isinstance(each, Compare) and each.fact == "gate.to")
+            if all(each.operand == to for each in others):
+                for each in parts:
+                    yield from _wanted(each, to, limits)
+
+
+def _days(path: str, wanted: Value, finding: Finding, facts: FactSet) -> int | None:
+    """Days until a fact reaches what is wanted; 0 where time does nothing for it, or it is there; None: never."""
+    if not isinstance(wanted, (int, float)) or isinstance(wanted, bool):
+        return 0
+    now = finding.observed.get(path, facts.at(path) if not path.startswith("item.") else None)
+    have = now if isinstance(now, (int, float)) else 0
+    if have >= wanted:
+        return 0
+    if path in _BY_DAY:
+        return ceil(wanted - have)
+    if path == "traffic.own.messages":
+        days, window = facts.value("traffic.span_days"), len(records_of(facts.value("traffic.volume")))
+        rate = have / days if isinstance(days, int) and days else 0
+        return ceil((wanted - have) / rate) if rate * window >= wanted else None
+    if path == "item.recent_aligned_percent":
+        last = text_of(finding.observed.get("item.last_unaligned"))
+        end = text_of(facts.value("traffic.end"))
+        return 14 - (date.fromisoformat(end) - date.fromisoformat(last)).days if last else 14
+    if path == "traffic.own.aligned_low":
+        return _until_share(facts, float(wanted))
+    return 0
+
+
+_BY_DAY = ("traffic.span_days", "traffic.days", "traffic.stage_days", "item.age_days")
+
+
+def _until_share(facts: FactSet, wanted: float) -> int | None:
+    """Days until the failures of own mail have left the window far enough, if nothing fails from now on."""
+    volume = records_of(facts.value("traffic.volume"))
+    days = [(int(str(each["messages"])), int(str(each["aligned"]))) for each in volume]
+    total = sum(messages for messages, _ in days)
+    each_day = total // max(1, sum(1 for messages, _ in days if messages))
+    for passed in range(1, len(days) + 1):
+        left = days[passed:]
+        messages = sum(one for one, _ in left) + each_day * passed
+        failed = sum(one - aligned for one, aligned in left)
+        if (at_least_percent(messages - failed, messages) or 0) >= wanted:
+            return passed
+    return None
+
+
+def _rare_days(facts: FactSet, last: date) -> int:
+    """Days until the last of the rare runs that are still to come has been reported."""
+    missing = facts.value("gate.rare_missing")
+    dates = [date.fromisoformat(str(each)[:10]) for each in missing] if isinstance(missing, tuple) else []
+    return max(((each - last).days for each in dates), default=0)

@@ -1,0 +1,1 @@
+"""The history: what earlier runs saw, what changed since, and trends."""

@@ -1,0 +1,260 @@
+"""Two snapshots of a subject -> what is new, mended, rated anew or still there, and why.
+
+A look-up that failed says nothing: in its place stands what was last known. Neither does a message that could not be
+read, where the earlier run had one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from deliverability.core.facts.base import FactSet
+from deliverability.core.model.history import (
+    Cause,
+    ChangeKind,
+    Comparison,
+    FindingChange,
+    RecordChange,
+    Snapshot,
+    State,
+    StoredFinding,
+    VerdictChange,
+)
+from deliverability.core.model.report import Finding, Outcome
+from deliverability.core.model.rules import Rule
+from deliverability.core.store.causes import (
+    Background,
+    Causes,
+    Judged,
+    Owner,
+    Trials,
+    changed_records,
+    failed,
+    is_dns,
+    of_verdict,
+    other_settings,
+)
+from deliverability.core.store.known import seen
+
+_BAD = Outcome.UNMET
+
+
+def compare(
+    old: Snapshot | None,
+    new: Snapshot,
+    findings: Sequence[Finding],
+    states: Mapping[str, State],
+    ruled: Judged | None = None,
+    settled: Judged | None = None,
+    rules: Mapping[str, Rule] | None = None,
+    trials: Callable[[Mapping[str, RecordChange], FactSet], Trials] | None = None,
+) -> Comparison:
+    """What changed from `old` to `new`.
+
+    Args:
+        old: what was known of the subject before this run, see `last_known`, or None.
+        new: the snapshot of this run, its facts as the store keeps them (`texts.without_texts`).
+        findings: of this run.
+        states: what was known of each finding before this run.
+        ruled: the old facts judged with the rules of this run and the settings of then; None without an old snapshot.
+        settled: as `ruled`, with the settings of this run; None where they are the same.
+        rules: of this run, by id.
+        trials: of the records that changed and the facts before; proves which of them made a difference. Without it
+            the causes are the likely ones.
+
+    """
+    if old is None:
+        first = tuple(_first(each, new.started) for each in findings if each.outcome is _BAD)
+        return Comparison(new.domain, new.source, "", first, ())
+    ruled = ruled or Judged()
+    records = _cited(changed_records(old.facts, new.facts, Owner(new.domain, new.facts)), old.facts, new.facts)
+    proofs = trials(records, old.facts) if trials else None
+    background = Background(old, new, ruled, settled or ruled, records, rules or {}, proofs)
+    shown = tuple(change for ident, change in records.items() if is_dns(ident, new.facts, old.facts))
+    return Comparison(
+        new.domain,
+        new.source,
+        old.started,
+        (*_changes(background, findings, states), *_lost(background, findings, states)),
+        tuple(_verdicts(background, findings)),
+        shown,
+        settings=other_settings(old, new),
+    )
+
+
+def _cited(records: Mapping[str, RecordChange], *sets: FactSet) -> Mapping[str, RecordChange]:
+    """Without records of others that no fact rests on: the reverse name of whoever sends in the domain's name, say."""
+    cited = {ident for facts in sets for fact in facts for ident in fact.evidence}
+    return {ident: each for ident, each in records.items() if ident in cited or each.cause is not Cause.VENDOR}
+
+
+def message_lost(old: FactSet, new: FactSet) -> bool:
+    """Whether this run has no message and the earlier one had: of the same source, so it could not be read."""
+    return old.value("message.present") is True and new.value("message.present") is not True
+
+
+def _first(finding: Finding, started: str) -> FindingChange:
+    return FindingChange(
+        ChangeKind.NEW,
+        finding.rule,
+        finding.item,
+        finding.fingerprint,
+        finding.severity,
+        None,
+        finding.outcome,
+        since=started,
+        waived=finding.waiver is not None,
+    )
+
+
+# --- What is judged now ---
+
+
+def _changes(
+    background: Background, findings: Sequence[Finding], states: Mapping[str, State]
+) -> Iterator[FindingChange]:
+    before = {each.fingerprint: each for each in background.old.findings}
+    for finding in findings:
+        ident = finding.fingerprint
+        change = _change(background, finding, before.get(ident), states.get(ident))
+        if change is not None:
+            yield change
+
+
+def _change(
+    background: Background, finding: Finding, stored: StoredFinding | None, state: State | None
+) -> FindingChange | None:
+    """What became of a finding that is there now; None where there is nothing to tell."""
+    known = state.outcome if state else stored.outcome if stored and stored.outcome is not Outcome.UNKNOWN else None
+    started = background.new.started
+    since = state.since if state else started
+    causes = Causes(background, finding)
+    why: tuple[Cause, ...] = ()
+    was = None
+    if finding.outcome is Outcome.UNKNOWN:
+        if known is None or not _out_of_sight(background, finding):
+            return None
+        kind = ChangeKind.UNCHECKED
+    elif finding.outcome is _BAD and known is _BAD:
+        kind = ChangeKind.STILL
+        if stored is not None and stored.outcome is _BAD and stored.severity is not finding.severity:
+            kind, was = ChangeKind.RATED, stored.severity
+            why = causes.of(lambda each: (each.outcome, each.severity))
+    elif finding.outcome is _BAD:
+        kind, since, why = ChangeKind.NEW, started, causes.of(_outcome)
+    elif known is _BAD:
+        kind = ChangeKind.MENDED if finding.outcome is Outcome.MET else ChangeKind.GONE
+        since, why = started, causes.of(_outcome)
+    else:
+        return None
+    return FindingChange(
+        kind,
+        finding.rule,
+        finding.item,
+        finding.fingerprint,
+        finding.severity,
+        known,
+        finding.outcome,
+        since=since,
+        checked=state.checked if state and kind is ChangeKind.UNCHECKED else "",
+        causes=why,
+        records=causes.records() if why else (),
+        facts=causes.facts() if why else (),
+        waived=finding.waiver is not None,
+        was=was,
+    )
+
+
+def _outcome(finding: Finding) -> Outcome:
+    return finding.outcome
+
+
+def _out_of_sight(background: Background, finding: Finding) -> bool:
+    """Whether it could not be checked though it should have been, and not for want of something the user may give."""
+    if finding.outcome is not Outcome.UNKNOWN:
+        return False
+    return not finding.waits_for_input or message_lost(background.old.facts, background.new.facts)
+
+
+# --- What is judged no longer ---
+
+
+def _lost(background: Background, findings: Sequence[Finding], states: Mapping[str, State]) -> Iterator[FindingChange]:
+    now = {each.fingerprint for each in findings}
+    blind = {each.rule for each in findings if _out_of_sight(background, each)}
+    unanswered = failed(background.new.facts)
+    for stored in background.old.findings:
+        if stored.fingerprint in now or stored.outcome is not _BAD:
+            continue
+        state = states.get(stored.fingerprint)
+        judged = background.ruled.findings.get(stored.fingerprint)
+        if stored.rule in blind or (judged is not None and unanswered.intersection(judged.evidence)):
+            yield _unchecked(stored, state, background.old)
+        elif state is None or state.outcome is _BAD:
+            yield _gone(background, stored, judged)
+
+
+def _unchecked(stored: StoredFinding, state: State | None, old: Snapshot) -> FindingChange:
+    """An item of a list that could not be read this time."""
+    return FindingChange(
+        ChangeKind.UNCHECKED,
+        stored.rule,
+        stored.item,
+        stored.fingerprint,
+        stored.severity,
+        stored.outcome,
+        Outcome.UNKNOWN,
+        since=state.since if state else old.started,
+        checked=state.checked if state else old.started,
+        waived=stored.waived,
+    )
+
+
+def _gone(background: Background, stored: StoredFinding, judged: Finding | None) -> FindingChange:
+    """A finding that no longer occurs: its item is gone, or its rule is."""
+    causes = Causes(background, judged) if judged is not None else None
+    cited: tuple[RecordChange, ...] = ()
+    if causes is None:
+        # The facts as they were give no such finding today: the rule is gone, or the settings leave it out.
+        why: tuple[Cause, ...] = (Cause.RULES if background.other_rules else Cause.SETTINGS,)
+    elif stored.fingerprint not in background.settled.findings:
+        why = (Cause.SETTINGS,)
+    else:
+        left = Cause.SETTINGS if background.other_settings else Cause.UNCLEAR
+        why = causes.of_reports()
+        if not why:
+            causes.prove(_outcome)
+            likely = background.of_any_record() if background.trials is None else ()
+            why = causes.of_records() or likely or (left,)
+        # What a record led to is not looked up any more once that is gone.
+        cited = causes.records()
+        if not cited and background.trials is None and Cause.TRAFFIC not in why:
+            cited = tuple(each for each in background.records.values() if each.removed)
+    return FindingChange(
+        ChangeKind.GONE,
+        stored.rule,
+        stored.item,
+        stored.fingerprint,
+        stored.severity,
+        stored.outcome,
+        Outcome.NOT_APPLICABLE,
+        since=background.new.started,
+        causes=why,
+        records=cited,
+        waived=stored.waived,
+    )
+
+
+# --- Verdicts ---
+
+
+def _verdicts(background: Background, findings: Sequence[Finding]) -> Iterator[VerdictChange]:
+    """The verdicts that are not what they were, and not merely because something could not be checked."""
+    if message_lost(background.old.facts, background.new.facts):
+        return
+    before = {each.receiver: each for each in background.old.verdicts}
+    for now in background.new.verdicts:
+        was = before.get(now.receiver)
+        if was is not None and was.verdict is not now.verdict and seen(was, now, background.new.findings):
+            causes, records = of_verdict(background, was, now, findings)
+            yield VerdictChange(now.receiver, was.verdict, now.verdict, causes, records)

@@ -1,0 +1,184 @@
+"""Snapshots as JSON in pieces, so that runs that found the same share what they keep.
+
+A snapshot is a manifest, the name and digest of each piece; the manifest is kept as a piece itself. A week in which
+nothing changed has the manifest of the week before.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import date, timedelta
+from functools import partial
+from typing import Any
+
+from msgspec import Struct
+
+from deliverability.core.codec import decode, decode_facts, encode, encode_facts
+from deliverability.core.model.history import Snapshot, StoredFinding
+from deliverability.core.model.report import Assessment, Consequence, Outcome, Verdict, VerdictKind
+from deliverability.core.model.rules import Effect, Severity
+from deliverability.core.store.texts import digest_of, without_texts
+
+_AGES = {"dkim.keys": ("age_days", "selector_age_days")}
+"""Fields of the items of facts that count days up to that of the run."""
+
+
+class Packed(Struct, frozen=True):
+    """A snapshot ready to be kept.
+
+    Attributes:
+        snapshot: without the texts of its message.
+        texts: all that is kept of it, by digest.
+        digest: of its manifest; the same for all that say the same of a subject.
+
+    """
+
+    snapshot: Snapshot
+    texts: Mapping[str, str]
+    digest: str
+
+
+def pack(snapshot: Snapshot, key: bytes) -> Packed:
+    """Facts and evidence by topic, findings, verdicts and inputs as a text each. `key`: of the history."""
+    snapshot = without_texts(snapshot, key)
+    data = encode_facts(snapshot.facts)
+    _replace_ages(data["facts"], partial(_day, snapshot.started))
+    pieces: dict[str, Any] = {
+        "inputs": encode(snapshot.inputs),
+        "findings": [finding_json(each) for each in snapshot.findings],
+        "verdicts": assessment_json(snapshot.assessment),
+    }
+    for path, body in data["facts"].items():
+        pieces.setdefault(f"facts.{path.partition('.')[0]}", {})[path] = body
+    for item in data["evidence"]:
+        pieces.setdefault(f"evidence.{item['kind']}", []).append(item)
+    texts: dict[str, str] = {}
+
+    def stored(text: str) -> str:
+        digest = digest_of(text)
+        texts[digest] = text
+        return digest
+
+    manifest = {
+        name: stored(json.dumps(value, ensure_ascii=False, separators=(",", ":"))) for name, value in pieces.items()
+    }
+    return Packed(snapshot, texts, stored(json.dumps(manifest, sort_keys=True)))
+
+
+def _replace_ages(facts: Mapping[str, Any], by: Callable[[Any], Any]) -> None:
+    """Ages are kept as the days from which they count, and read as ages again: a week alone changes nothing."""
+    for path, names in _AGES.items():
+        value = facts[path].get("value") if path in facts else None
+        for item in value if isinstance(value, list) else ():
+            item |= {name: by(item[name]) for name in names if isinstance(item, dict) and name in item}
+
+
+def _day(started: str, age: Any) -> Any:
+    known = isinstance(age, int) and not isinstance(age, bool)
+    return (date.fromisoformat(started[:10]) - timedelta(days=age)).isoformat() if known else age
+
+
+def _age(started: str, day: Any) -> Any:
+    return (date.fromisoformat(started[:10]) - date.fromisoformat(day)).days if isinstance(day, str) else day
+
+
+def unpacked(pieces: Mapping[str, Any], domain: str, source: str, started: str, rules_digest: str) -> Snapshot:
+    """The snapshot of these pieces. Raises LookupError, TypeError, ValueError or AttributeError on anything else."""
+    facts: dict[str, Any] = {}
+    evidence: list[Any] = []
+    for name, piece in pieces.items():
+        if name.startswith("facts."):
+            facts.update(piece)
+        elif name.startswith("evidence."):
+            evidence.extend(piece)
+    _replace_ages(facts, partial(_age, started))
+    inputs = decode(pieces["inputs"])
+    return Snapshot(
+        domain=domain,
+        source=source,
+        started=started,
+        inputs=inputs if isinstance(inputs, Mapping) else {},
+        facts=decode_facts({"facts": facts, "evidence": evidence}),
+        findings=tuple(_read_finding(each) for each in pieces["findings"]),
+        assessment=read_assessment(pieces["verdicts"]),
+        rules_digest=rules_digest,
+    )
+
+
+def finding_json(finding: StoredFinding) -> dict[str, Any]:
+    """A finding as plain JSON values."""
+    marks = {"waived": finding.waived, "failed": finding.failed}
+    return {
+        "rule": finding.rule,
+        "item": encode(finding.item),
+        "fingerprint": finding.fingerprint,
+        "outcome": finding.outcome.value,
+        "severity": finding.severity.value,
+        **{name: True for name, set_ in marks.items() if set_},
+    }
+
+
+def _read_finding(data: dict[str, Any]) -> StoredFinding:
+    return StoredFinding(
+        data["rule"],
+        data["item"],
+        data["fingerprint"],
+        Outcome(data["outcome"]),
+        Severity(data["severity"]),
+        bool(data.get("waived", False)),
+        bool(data.get("failed", False)),
+    )
+
+
+def assessment_json(found: Assessment) -> dict[str, Any]:
+    """The grade and the verdicts as plain JSON values."""
+    return {
+        "grade": found.grade,
+        "open": found.open,
+        "dns": found.dns.value if found.dns else None,
+        "parked": found.parked,
+        "closed": found.closed,
+        "ways": list(found.ways),
+        "verdicts": [_verdict(each) for each in found.verdicts],
+    }
+
+
+def read_assessment(data: Any) -> Assessment:
+    """As `assessment_json` gives it."""
+    return Assessment(
+        verdicts=tuple(_read_verdict(each) for each in data["verdicts"]),
+        grade=data["grade"],
+        open=data["open"],
+        dns=VerdictKind(data["dns"]) if data["dns"] else None,
+        closed=data["closed"],
+        ways=tuple(data["ways"]),
+        parked=data["parked"],
+    )
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "receiver": verdict.receiver,
+        "verdict": verdict.verdict.value,
+        "effects": [_consequence(each) for each in verdict.effects],
+        "open": [_consequence(each) for each in verdict.open],
+    }
+
+
+def _read_verdict(data: dict[str, Any]) -> Verdict:
+    return Verdict(
+        data["receiver"],
+        VerdictKind(data["verdict"]),
+        effects=tuple(_read_consequence(each, Outcome.UNMET) for each in data["effects"]),
+        open=tuple(_read_consequence(each, Outcome.UNKNOWN) for each in data["open"]),
+    )
+
+
+def _consequence(consequence: Consequence) -> list[Any]:
+    return [consequence.rule, encode(consequence.item), consequence.effect.value, consequence.contested]
+
+
+def _read_consequence(data: list[Any], outcome: Outcome) -> Consequence:
+    rule, item, effect, contested = data
+    return Consequence(rule, item, Effect(effect), contested=bool(contested), outcome=outcome)

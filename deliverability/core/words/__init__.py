@@ -1,0 +1,1 @@
+"""Values, codes and rules in the sentences of a language."""

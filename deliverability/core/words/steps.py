@@ -1,0 +1,212 @@
+"""The steps of the plan in words: what to do, where, and which field of the DNS provider takes what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from deliverability.core.facts.base import text_of, texts_of
+from deliverability.core.model.answer import FindingId, PlanStep
+from deliverability.core.model.report import Report
+from deliverability.core.model.rules import Place
+from deliverability.core.model.services import DnsProvider, LongText
+from deliverability.core.phrases import Phrases, fill, placeholders
+from deliverability.core.words.sentences import FindingWords, format_value, own_domain, sentences, shortened, visible
+from deliverability.core.words.speaker import Speaker
+
+_ONE_STRING = 255
+"""Octets of one character-string of a TXT record (RFC 1035 section 3.3)."""
+
+
+def provider_at(report: Report, speaker: Speaker) -> DnsProvider | None:
+    """The DNS provider of the audited domain; None where it is not known."""
+    return speaker.rules.knowledge.dns_providers.get(text_of(report.facts.value("domain.dns_provider")))
+
+
+def splits_itself(report: Report, speaker: Speaker) -> bool:
+    """Whether the provider takes a long TXT value as one."""
+    provider = provider_at(report, speaker)
+    return provider is not None and provider.long is LongText.WHOLE
+
+
+def entry_words(step: PlanStep, report: Report, speaker: Speaker) -> tuple[str, ...]:
+    """How the records of a step are entered; a sentence each, and none that a step above has told."""
+    if step.place is not Place.DNS or not step.edits:
+        return ()
+    provider = provider_at(report, speaker)
+    fits = _names if provider else _new_names
+    first = next((each.number for each in report.answer.plan if each.place is Place.DNS and fits(each)), None)
+    if provider is not None:
+        return tuple(_there(step, provider, _zone(report), speaker, whole=step.number == first))
+    return tuple(_anywhere(step, _zone(report), speaker)) if step.number == first else ()
+
+
+def _zone(report: Report) -> str:
+    facts = report.facts
+    return text_of(facts.value("domain.zone")) or text_of(facts.value("dmarc.organizational_domain_psl"))
+
+
+def _there(step: PlanStep, provider: DnsProvider, zone: str, speaker: Speaker, *, whole: bool) -> Iterator[str]:
+    """At a provider that is known; `whole`: all of it, else what differs from step to step."""
+    say, lang = speaker.say, speaker.lang
+    if whole:
+        yield say("entry.console", console=provider.console[lang])
+    field = provider.fields.name[lang] if provider.fields else say("entry.name-field")
+    for name in _names(step):
+        host = provider.host_of(name, zone)
+        yield say("entry.host" if host else "entry.host-empty", field=field, host=visible(host))
+    texts = _texts(step)
+    if whole and texts and provider.quotes is not None:
+        value = provider.fields.value[lang] if provider.fields else say("entry.value-field")
+        yield say(f"entry.quotes-{provider.quotes.value}", field=value)
+    longest = max((len(text.encode()) for text in texts), default=0)
+    if longest > _ONE_STRING and provider.long is not None:
+        yield say(f"entry.long-{provider.long.value}")
+    if provider.longest is not None and longest > provider.longest:
+        yield say("entry.too-long", n=str(longest), most=str(provider.longest))
+    if whole and provider.ttl:
+        yield say("entry.ttl", ttl=provider.ttl[lang])
+    if whole and provider.note:
+        yield provider.note[lang]
+
+
+def _anywhere(step: PlanStep, zone: str, speaker: Speaker) -> Iterator[str]:
+    """At a provider that is not known: what holds at most of them. A record that is there only has to be edited."""
+    say = speaker.say
+    below = [name.removesuffix(f".{zone}") for name in _new_names(step) if name != zone]
+    yield say("entry.anywhere", zone=visible(zone))
+    yield say("entry.anywhere-host", host=visible(below[0])) if below else say("entry.anywhere-apex")
+    if _texts(step):
+        yield say("entry.anywhere-text")
+
+
+def _names(step: PlanStep) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(edit.name for edit in step.edits))
+
+
+def _new_names(step: PlanStep) -> tuple[str, ...]:
+    """The names at which nothing of the kind stands yet."""
+    return tuple(dict.fromkeys(edit.name for edit in step.edits if not edit.old))
+
+
+def _texts(step: PlanStep) -> tuple[str, ...]:
+    return tuple(value for edit in step.edits if edit.type == "TXT" for value in edit.new)
+
+
+class StepWords(Struct, frozen=True):
+    """A step of the plan in one language, safe to show.
+
+    Attributes:
+        what: imperative, one line, without a final stop.
+        where: the place, as it can stand alone: "At your DNS provider".
+        how: sentences on how it is done; of a remedy its note.
+        entry: how its records are entered at the DNS provider, as sentences.
+        fields: header fields as they are to stand.
+        files: files to publish, each by its lines.
+        hand_over: text to send to whoever has to do it, line by line; empty where it is the reader alone.
+
+    """
+
+    what: str
+    where: str
+    how: tuple[str, ...] = ()
+    entry: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    files: tuple[tuple[str, ...], ...] = ()
+    hand_over: tuple[str, ...] = ()
+
+
+def step_words(step: PlanStep, report: Report, speaker: Speaker) -> StepWords:
+    """The step in words."""
+    say = speaker.say
+    first = _words_of(step.findings[0], report, speaker)
+    how = first.fix if first else ()
+    fields: tuple[str, ...] = ()
+    request = ""
+    if step.remedy:
+        what, how = _of_remedy(step, speaker)
+        what = what or (first.heading if first else visible(step.remedy))
+    elif (task := speaker.rules.tasks.get(step.task)) is not None:
+        values, texts = _values(step, report, speaker), task.text[speaker.lang]
+        what, request = fill(texts.what, values), fill(texts.hand_over, values)
+        how += (fill(texts.who, values),) if texts.who else ()
+        fields = tuple(fill(each, values) for each in task.fields)
+    else:
+        what, how = (how[0] if how else visible(step.findings[0].rule)), how[1:]
+    what = what.rstrip(".。")
+    if not say("punctuation.gap"):
+        how = tuple(_ended(each, say) for each in how)
+    provider = provider_at(report, speaker) if step.place is Place.DNS else None
+    where = (
+        say("place.dns-at", provider=provider.name[speaker.lang])
+        if provider
+        else say(f"place.{step.place.value}", service=_service(step, speaker), at=visible(step.at))
+    )
+    files = tuple(
+        tuple(visible(line) for line in value.splitlines())
+        for value in step.values.values()
+        if isinstance(value, str) and "\n" in value.strip()
+    )
+    # What is the reader's own to do needs no letter; a DNS administrator gets the records.
+    if not request and step.place in (Place.DNS, Place.ADDRESS, Place.ELSEWHERE):
+        request = say("hand-over.request", domain=visible(report.domain), what=what)
+    hand_over = _hand_over(request, step, report, first, speaker) if request else ()
+    return StepWords(what, where, how, entry_words(step, report, speaker), fields, files, hand_over)
+
+
+def _ended(sentence: str, say: Phrases) -> str:
+    """The sentence with a stop where it ends in a name and no space would part it from the next; a record has none."""
+    return sentence + say("punctuation.stop") if sentence[-1:].isascii() and '"' not in sentence else sentence
+
+
+def _of_remedy(step: PlanStep, speaker: Speaker) -> tuple[str, tuple[str, ...]]:
+    """Title and note; both may name the values of the remedy."""
+    say = speaker.say
+    shown = {key: format_value(value, None, say) for key, value in step.values.items()}
+
+    def words(part: str) -> str:
+        key = f"remedies.{step.remedy}.{part}"
+        return say(key, **shown) if key in say and placeholders(say.texts[key]) <= shown.keys() else ""
+
+    note = words("note")
+    return words("title"), (note,) if note else ()
+
+
+def _values(step: PlanStep, report: Report, speaker: Speaker) -> dict[str, str]:
+    author = report.facts.value("alignment.author_domain")
+    domain = author if isinstance(author, str) and author else report.domain
+    items = [visible(shortened(each)) for each in texts_of(step.values.get("items"))]
+    return {
+        "domain": visible(domain),
+        "own": visible(own_domain(report.facts)),
+        "service": _service(step, speaker),
+        "items": speaker.say("punctuation.list").join(items) or visible(domain),
+    }
+
+
+def _service(step: PlanStep, speaker: Speaker) -> str:
+    if step.place is Place.SERVER:
+        return speaker.say("place.your-server")
+    service = speaker.rules.knowledge.services.get(step.services[0]) if step.services else None
+    return visible(service.name[speaker.lang]) if service else speaker.say("place.your-service")
+
+
+def _words_of(found: FindingId, report: Report, speaker: Speaker) -> FindingWords | None:
+    if found.rule not in speaker.rules.rules:
+        return None
+    finding = next((each for each in report.findings if (each.rule, each.item) == (found.rule, found.item)), None)
+    return sentences(finding, speaker.rules, speaker.lang, speaker.catalogue, report.facts) if finding else None
+
+
+def _hand_over(
+    request: str, step: PlanStep, report: Report, first: FindingWords | None, speaker: Speaker
+) -> tuple[str, ...]:
+    say = speaker.say
+    records = [
+        say("hand-over.record", name=visible(edit.name), type=visible(edit.type), value=visible(value))
+        for edit in step.edits
+        for value in edit.new
+    ]
+    why = [say("hand-over.why", why=first.message)] if first else []
+    return (request, *records, *why, say("hand-over.check", command=f"deliv audit {visible(report.domain)}"))

@@ -1,0 +1,259 @@
+"""`deliv gate`: is the next DMARC policy safe, in words, as text and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import click
+from msgspec import Struct
+
+from deliverability.console.command import Command
+from deliverability.console.language import columns
+from deliverability.console.options import (
+    input_options,
+    lang_option,
+    plain_errors,
+    rule_folders_option,
+    rule_problems,
+    text_or_json_option,
+)
+from deliverability.console.types import NumberType, OneOf
+from deliverability.core.codec import encode, json_text
+from deliverability.core.facts.base import FactSet, Unknown, text_of
+from deliverability.core.model.report import Finding, GateAnswer, GateKind
+from deliverability.core.phrases import Phrases
+from deliverability.core.report.diagrams import would_words
+from deliverability.core.report.findings import FindingView, finding_views
+from deliverability.core.report.formats.json import Json
+from deliverability.core.report.formats.text import record_lines
+from deliverability.core.report.paper import Paper
+from deliverability.core.report.plan import PlanStepView
+from deliverability.core.report.report import ReportView
+from deliverability.core.words.dates import full_day_words
+from deliverability.core.words.sentences import visible
+
+
+class ConditionView(Struct, frozen=True):
+    """A condition that is not met, or could not be checked: what was found and what to do first."""
+
+    rule: str
+    tone: str
+    text: str
+    do: tuple[str, ...]
+
+
+class GateView(Struct, frozen=True):
+    """The answer about one domain.
+
+    Attributes:
+        domain: safe to show.
+        to: quarantine, reject, or empty where there is no next policy.
+        kind: safe, not-yet, cannot-tell; where there is no next policy stay (what is published hits none of your mail),
+            hits (it does) or cannot-tell.
+        tone: good, bad, risk or unknown.
+        headline: the answer.
+        would: what the policy would have done in the window; empty where nothing was read.
+        conditions: what is missing, then what could not be checked.
+        earliest: when it can be safe at the earliest; empty: no day can be told.
+        earliest_day: the same as a date.
+        step: the record to publish, where it is safe and was rehearsed.
+
+    """
+
+    domain: str
+    to: str
+    kind: str
+    tone: str
+    headline: str
+    would: str = ""
+    conditions: tuple[ConditionView, ...] = ()
+    earliest: str = ""
+    earliest_day: date | None = None
+    step: PlanStepView | None = None
+
+
+def gate_view(view: ReportView, answer: GateAnswer | None, day: date | None) -> GateView:
+    """The answer in words. `day`: the earliest."""
+    say, facts = view.speaker.say, view.report.facts
+    domain = visible(view.report.domain)
+    if answer is None:
+        return _without(view, domain, facts, say)
+    kind = answer.kind.value
+    step = _step(view, answer) if answer.kind is GateKind.SAFE else None
+    asked = {"domain": domain, "policy": answer.to}
+    headline = say(f"gate.{kind}", **asked)
+    if answer.kind is GateKind.SAFE and step is None:
+        headline += say("punctuation.gap") + say("gate.no-record")
+    missing = [*_conditions(view, answer.missing, "bad"), *_conditions(view, answer.open, "unknown")]
+    earliest = ""
+    if answer.kind is GateKind.NOT_YET:
+        earliest = say("gate.earliest", day=full_day_words(day.isoformat(), say)) if day else say("gate.no-day")
+    tone = {GateKind.SAFE: "good", GateKind.NOT_YET: "bad", GateKind.CANNOT_TELL: "unknown"}[answer.kind]
+    would = would_words(facts, answer.to, say)
+    return GateView(domain, answer.to, kind, tone, headline, would, tuple(missing), earliest, day, step)
+
+
+def _without(view: ReportView, domain: str, facts: FactSet, say: Phrases) -> GateView:
+    """Where there is nothing to ask, or nothing was read: what the policy that is published does, as far as known."""
+    stage = facts.value("dmarc.stage")
+    if isinstance(stage, Unknown):
+        return GateView(domain, "", "cannot-tell", "unknown", say("gate.no-dns", domain=domain))
+    if stage == "absent":
+        return GateView(domain, "", "not-yet", "bad", say("gate.no-record-yet", domain=domain))
+    to = text_of(facts.value("gate.to"))
+    if not to:
+        policy = text_of(facts.value("dmarc.effective_policy")) or text_of(facts.value("dmarc.policy"))
+        if "gate-stay" in view.report.answer.earned:
+            would = would_words(facts, policy, say)
+            return GateView(domain, "", "stay", "good", say(f"gate.last.{stage}", domain=domain), would)
+        headline = say("gate.at", domain=domain, policy=policy)
+        if not facts.value("traffic.yours"):
+            return GateView(domain, "", "cannot-tell", "unknown", headline + say("gate.at-unread"))
+        return GateView(domain, "", "hits", "risk", headline + say("gate.at-hits"), would_words(facts, policy, say))
+    return GateView(domain, to, "cannot-tell", "unknown", say("gate.no-reports", domain=domain, policy=to))
+
+
+def _conditions(view: ReportView, findings: Iterable[Finding], tone: str) -> Iterator[ConditionView]:
+    wanted = {(each.rule, each.item) for each in findings}
+    for each in finding_views(view.report, view.speaker):
+        if (each.finding.rule, each.finding.item) in wanted:
+            yield _condition(each, tone)
+
+
+def _condition(each: FindingView, tone: str) -> ConditionView:
+    failed = tone == "unknown"
+    text = f"{each.words.heading}: {each.words.message}" if failed else each.words.message
+    return ConditionView(each.finding.rule, tone, text, () if failed else each.words.fix)
+
+
+def _step(view: ReportView, answer: GateAnswer) -> PlanStepView | None:
+    """The step of the plan that publishes the policy."""
+    numbers = [
+        step.number
+        for step in view.report.answer.plan
+        for edit in step.edits
+        if edit.name.startswith("_dmarc.") and any(f"p={answer.to}" in value for value in edit.new)
+    ]
+    return next((step for step in view.plan.all if step.number in numbers), None)
+
+
+SCHEMA_VERSION = "1.0"
+_COUNTS = (
+    *("begin", "end", "days", "span_days", "reports", "messages", "yours", "would_fail"),
+    *("forwarded", "altered", "unclaimed", "forged"),
+    *("own.messages", "own.aligned", "own.aligned_percent", "own.aligned_low", "own.dkim_low"),
+)
+
+
+def gate_text(view: GateView, paper: Paper, say: Phrases) -> str:
+    """One domain: the answer, what the policy would have done, what is missing and what to do, or the record."""
+    lines = [*paper.hang(view.headline, f"{paper.symbol(view.tone)} ")]
+    if view.would:
+        lines += ["", *paper.paragraph(view.would, 2)]
+    if view.conditions:
+        lines += paper.heading(say("gate.missing"))
+    for each in view.conditions:
+        lines += [*paper.hang(f"{each.text} [{each.rule}]", f"{paper.symbol(each.tone)} ")]
+        for step in each.do:
+            lines += [*paper.step(step.replace("`", ""), f"  {paper.symbol('to')} ")]
+    if view.earliest:
+        lines += ["", *paper.paragraph(view.earliest, 2)]
+    if view.step is not None:
+        lines += paper.heading(say("gate.publish"))
+        for record in view.step.records:
+            lines += record_lines(record, 2, paper, say)
+    return paper.text(lines)
+
+
+def gates_text(views: Iterable[GateView], paper: Paper) -> str:
+    """Many domains, a line each."""
+    return paper.text(line for view in views for line in paper.hang(view.headline, f"{paper.symbol(view.tone)} "))
+
+
+def gates_json(several: Sequence[tuple[GateView, GateAnswer | None, FactSet]]) -> str:
+    """The answers with their numbers, codes and words."""
+    shape: dict[str, Json] = {"schema_version": SCHEMA_VERSION, "gates": [_gate(*each) for each in several]}
+    return json_text(shape, indent=2) + "\n"
+
+
+def _gate(view: GateView, answer: GateAnswer | None, facts: FactSet) -> Json:
+    findings = (*answer.missing, *answer.open) if answer is not None else ()
+    return {
+        "domain": view.domain,
+        "to": view.to or None,
+        "answer": view.kind or None,
+        "text": view.headline,
+        "would": view.would or None,
+        "earliest": view.earliest_day.isoformat() if view.earliest_day else None,
+        "traffic": {name: encode(facts.at(f"traffic.{name}")) for name in _COUNTS},
+        "missing": [
+            {
+                "rule": each.rule,
+                "item": each.item or None,
+                "outcome": each.outcome.value,
+                "observed": {path: encode(value) for path, value in each.observed.items()},
+                "limits": {name: encode(value) for name, value in each.limits.items()},
+                "unknown": encode(each.unknown) if each.unknown is not None else None,
+            }
+            for each in findings
+        ],
+        "words": [{"rule": each.rule, "text": each.text, "do": list(each.do)} for each in view.conditions],
+        "records": [
+            {"name": record.name, "type": record.type, "values": list(record.new), "replaces": list(record.old)}
+            for record in (view.step.records if view.step is not None else ())
+        ],
+    }
+
+
+_CODES = {"safe": 0, "stay": 0, "hits": 1, "not-yet": 1, "cannot-tell": 3}
+
+
+@click.command("gate", cls=Command)
+@input_options
+@click.option("--to", type=OneOf(["quarantine", "reject"]))
+@click.option("--days", type=NumberType(int, 1), metavar="N")
+@click.option("--history", metavar="URL")
+@click.option("--all", "every", is_flag=True)
+@rule_folders_option
+@text_or_json_option
+@lang_option
+def command(
+    to: str | None, days: int | None, every: bool, rules: tuple[Path, ...], style: str, lang: str, **params: Any
+) -> int:
+    """Say whether the next DMARC policy is safe, by what receivers reported; else what is missing, and until when."""
+    with plain_errors():
+        from deliverability.console.inputs import observed_inputs
+        from deliverability.console.judging import speaker_of
+        from deliverability.console.output import show
+        from deliverability.console.running import run_reports
+        from deliverability.core.model.report import Report
+        from deliverability.core.report.paper import Paper
+        from deliverability.core.report.report import ReportView
+        from deliverability.core.rules.gate import earliest
+        from deliverability.core.rules.judge import Selection
+        from deliverability.engine.audit import Audited, Extras
+
+        inputs = observed_inputs(params, days=days, to=to, every=every)
+        with rule_problems():
+            speaker = speaker_of(rules or inputs.settings.rules, lang)
+
+        def each(_: Audited, report: Report) -> tuple[GateView, GateAnswer | None, FactSet]:
+            answer = report.answer.gate
+            today = date.fromisoformat(report.run.started[:10])
+            day = earliest(answer, report.facts, speaker.rules, today=today) if answer is not None else None
+            return gate_view(ReportView(report, speaker), answer, day), answer, report.facts
+
+        answers = run_reports(inputs, speaker.rules, Selection(), each, Extras(remedies=True))
+        views = [view for view, _, _ in answers]
+        paper = Paper.of_terminal(columns())
+        if style == "json":
+            show(gates_json(answers))
+        elif every:
+            show(gates_text(views, paper))
+        else:
+            show("\n".join(gate_text(view, paper, speaker.say) for view in views))
+        codes = {_CODES[view.kind] for view in views} | {inputs.code}
+        return next((code for code in (1, 3) if code in codes), 0)

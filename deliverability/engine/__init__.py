@@ -1,0 +1,1 @@
+"""One audit: facts are gathered, judged and reported; remedies are drafted and rehearsed."""

@@ -1,0 +1,361 @@
+"""The SMTP envelope and connecting hop: from options, else what our own server saw, else what the file tells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+
+from deliverability.core.codes import SENT_TO_YOURSELF, Input, needs
+from deliverability.core.facts.base import Evidence, EvidenceKind, FactType, Reason, Unknown, Value
+from deliverability.core.mail.addresses import canonical_ip, parse_addresses, to_a_label
+from deliverability.core.mail.parts import header_evidence
+from deliverability.core.model.envelope import SIGNS, SPF_PASS, WEAK, SmtpEnvelope
+from deliverability.core.model.services import ServiceKind
+from deliverability.core.protocols.psl import known_registrable_domain
+from deliverability.engine.base import Context, auditor, spec
+
+if TYPE_CHECKING:
+    from deliverability.core.mail.hop import AuthenticationField, Delivery, EarlierHop
+    from deliverability.core.mail.reader import HeaderField, Message
+
+PROVIDES = (
+    spec(
+        "envelope.mail_from",
+        FactType.STR,
+        "MAIL FROM address (only its domain where the source tells no more); empty for the null reverse-path.",
+    ),
+    spec(
+        "envelope.mail_from_domain",
+        FactType.STR,
+        "Its domain as A-label (the HELO name for a null reverse-path); none where it is no domain name.",
+        optional=True,
+    ),
+    spec(
+        "envelope.mail_from_source",
+        FactType.STR,
+        "Where it was read.",
+        values=["option", "smtp", "return-path", "srs", "received-spf", "authentication-results"],
+    ),
+    spec("envelope.helo", FactType.STR, "HELO/EHLO name of the sending host."),
+    spec(
+        "envelope.helo_source",
+        FactType.STR,
+        "Where it was read.",
+        values=["option", "smtp", "received", "received-spf", "authentication-results"],
+    ),
+    spec(
+        "envelope.helo_fqdn",
+        FactType.BOOL,
+        "The HELO name is a fully qualified name or address literal.",
+    ),
+    spec(
+        "envelope.ip",
+        FactType.STR,
+        "Address the mail was sent from to the receiver: the one that the receiver recorded, where it did. Where the "
+        "mail was passed on afterwards, the one of the hop before that.",
+    ),
+    spec(
+        "envelope.connecting_ip",
+        FactType.STR,
+        "Address the last receiver got the mail from; another than envelope.ip where it was passed on.",
+        optional=True,
+    ),
+    spec(
+        "envelope.passed_on_by",
+        FactType.STR,
+        "Host that passed the mail on after the hop that is judged; none where nobody did.",
+        optional=True,
+    ),
+    spec(
+        "envelope.passed_on_signs",
+        FactType.LIST_STR,
+        "What shows that: original-results (named by a field for it), arc, earlier-results, other-recipient (the "
+        "hop before was for somebody at another organization), resent (delivered and sent anew), gateway (a known one "
+        "before a mail system), spf-pass (SPF of MAIL FROM passes there, and not at the last hop).",
+        values=list(SIGNS),
+    ),
+    spec(
+        "envelope.ip_source",
+        FactType.STR,
+        "Where it was read.",
+        values=["option", "smtp", "received", "received-spf", "authentication-results"],
+    ),
+    spec(
+        "envelope.tls",
+        FactType.BOOL,
+        "The receiving hop says that it came over TLS.",
+        optional=True,
+    ),
+)
+
+_PASSED_ON = ("envelope.passed_on_by", "envelope.passed_on_signs")
+_INPUTS = {"envelope.mail_from": Input.MAIL_FROM, "envelope.helo": Input.HELO, "envelope.ip": Input.SENDING_IP}
+
+
+class _Reading(Struct, frozen=True):
+    """A value, the name of its source, and the evidence for it."""
+
+    value: str
+    source: str
+    evidence: tuple[Evidence, ...]
+
+
+class _Trace(Struct, frozen=True):
+    """What our own server saw, or the trace fields of the file tell, each in the order of precedence of its source.
+
+    `lost`: why something is not among it, where that is known. `connecting`: the address that the last receiver got it
+    from. `passed_on`: the host that passed it on after the hop told here, and what shows that.
+    """
+
+    mail_from: tuple[_Reading, ...]
+    helo: tuple[_Reading, ...]
+    ip: tuple[_Reading, ...]
+    tls: bool | None
+    hop: Evidence | None
+    lost: Mapping[str, Unknown] = field(default_factory=dict)
+    connecting: str | None = None
+    passed_on: tuple[str | None, tuple[str, ...]] = (None, ())
+
+
+@auditor("envelope", provides=PROVIDES)
+async def audit(ctx: Context) -> None:
+    """The SMTP envelope and connecting hop: from options, else what our own server saw, else what the file tells."""
+    subject = ctx.subject
+    trace = None
+    if ctx.message is not None:
+        trace = _seen(subject.envelope) if subject.envelope else await _read_trace(ctx, ctx.message)
+    lost = trace.lost if trace else {}
+    _state(ctx, "envelope.mail_from", subject.mail_from, trace.mail_from if trace else None, lost)
+    _state(ctx, "envelope.helo", subject.helo, trace.helo if trace else None, lost)
+    given_ip = canonical_ip(subject.sending_ips[0]) if subject.sending_ips else None
+    _state(ctx, "envelope.ip", given_ip, trace.ip if trace else None, lost)
+    helo, helo_ids = _stated(ctx, "envelope.helo")
+    mail_from, from_ids = _stated(ctx, "envelope.mail_from")
+    fqdn = helo if helo is None or isinstance(helo, Unknown) else _is_fqdn(str(helo))
+    ctx.put("envelope.helo_fqdn", fqdn, *helo_ids)
+    if mail_from == "":
+        domain = helo if helo is None or isinstance(helo, Unknown) else to_a_label(str(helo))
+        ctx.put("envelope.mail_from_domain", domain, *from_ids, *helo_ids)
+    else:
+        domain = mail_from if mail_from is None or isinstance(mail_from, Unknown) else _domain_of(str(mail_from))
+        ctx.put("envelope.mail_from_domain", domain, *from_ids)
+    if trace is None:
+        missing = Unknown(Reason.NO_MESSAGE)
+        ctx.put_all(dict.fromkeys(("envelope.tls", "envelope.connecting_ip", *_PASSED_ON), missing))
+    else:
+        # An address that the user names is judged, however the mail at hand came.
+        host, signs = (None, ()) if given_ip else trace.passed_on
+        ctx.put_all(dict(zip(_PASSED_ON, (host, signs), strict=True)))
+        ctx.put("envelope.connecting_ip", trace.connecting)
+        ctx.put("envelope.tls", trace.tls, *((ctx.cite(trace.hop),) if trace.hop else ()))
+
+
+def _state(
+    ctx: Context, path: str, option: str | None, readings: tuple[_Reading, ...] | None, lost: Mapping[str, Unknown]
+) -> None:
+    """State a value and its source: the option, else the first reading; Unknown where neither tells it."""
+    if option is not None:
+        ctx.put(path, option)
+        ctx.put(f"{path}_source", "option")
+    elif readings is None:
+        ctx.put(path, Unknown(Reason.NO_MESSAGE))
+        ctx.put(f"{path}_source", Unknown(Reason.NO_MESSAGE))
+    elif not readings:
+        # A saved draft has no trace fields: that its sender and hop are not told does not mean that there are none.
+        missing = lost.get(path) or Unknown(Reason.NOT_CONFIGURED, needs(_INPUTS[path]))
+        ctx.put(path, missing)
+        ctx.put(f"{path}_source", missing)
+    else:
+        best = readings[0]
+        ids = [ctx.cite(each) for each in best.evidence]
+        ctx.put(path, best.value, *ids)
+        ctx.put(f"{path}_source", best.source, *ids)
+
+
+def _stated(ctx: Context, path: str) -> tuple[Value, tuple[str, ...]]:
+    fact = ctx.stated[path]
+    return fact.value, fact.evidence
+
+
+def _seen(envelope: SmtpEnvelope) -> _Trace:
+    """What our own server saw. The connection of who sends to their own machine is not the one that receivers see.
+
+    The trace fields of such a message were written on its way to us: none of them is a receiver's.
+    """
+    mail_from = (_Reading(envelope.mail_from, "smtp", (_line(f"MAIL FROM:<{envelope.mail_from}>"),)),)
+    if not envelope.public:
+        wanted = {path: _INPUTS[path] for path in ("envelope.ip", "envelope.helo")}
+        lost = {
+            path: Unknown(Reason.NOT_CONFIGURED, SENT_TO_YOURSELF(needs=needs(each))) for path, each in wanted.items()
+        }
+        return _Trace(mail_from, (), (), None, None, lost)
+    connection = _line(envelope.peer, envelope.tls or "")
+    helo = (_Reading(envelope.helo, "smtp", (_line(f"EHLO {envelope.helo}"),)),) if envelope.helo else ()
+    ip = (_Reading(envelope.peer, "smtp", (connection,)),)
+    return _Trace(mail_from, helo, ip, envelope.tls is not None, connection)
+
+
+def _line(*got: str) -> Evidence:
+    """What was seen over SMTP."""
+    lines = tuple(filter(None, got))
+    return Evidence(f"smtp:{lines[0]}", EvidenceKind.SMTP, "SMTP", lines)
+
+
+async def _read_trace(ctx: Context, message: Message) -> _Trace:
+    from deliverability.core.mail.hop import delivery, original_sender
+
+    came = delivery(message.headers, known_registrable_domain)
+    stated: list[_Reading] = []
+    names: list[_Reading] = []
+    for record in came.records:
+        _add_record(record, stated, names)
+    mail_from = _mail_from(_return_path(message, came), stated, came)
+    line, hop = came.hop or (None, None)
+    of_hop = header_evidence(line) if line else None
+    helo = [_Reading(hop.helo, "received", (of_hop,)), *names] if of_hop and hop and hop.helo else names
+    ip: list[_Reading] = []
+    if came.ip:
+        recorded = came.recorded and (header_evidence(came.recorded.field), came.recorded.field.lower)
+        evidence = tuple(each for each in (recorded[0] if recorded else None, of_hop) if each)
+        ip.append(_Reading(came.ip, recorded[1] if recorded else "received", evidence))
+    last = _Trace(tuple(mail_from), tuple(helo), tuple(ip), hop.tls if hop else None, of_hop, connecting=came.ip)
+    sender = mail_from[0].value if mail_from else ""
+    first = original_sender(sender)
+    before = await _hop_before(ctx, message, came, first or sender, rewritten=first is not None)
+    if before is None:
+        return last
+    earlier, signs = before
+    shown = header_evidence(earlier.field)
+    if first is not None:
+        mail_from = [_Reading(first, "srs", mail_from[0].evidence)]
+    received = earlier.received
+    by = received.by or (hop.helo if hop else None)
+    return _Trace(
+        tuple(mail_from),
+        (_Reading(received.helo, "received", (shown,)),) if received.helo else (),
+        (_Reading(received.ip or "", "received", (shown,)),),
+        received.tls,
+        shown,
+        connecting=came.ip,
+        passed_on=(by, signs),
+    )
+
+
+def _return_path(message: Message, came: Delivery) -> _Reading | None:
+    """The Return-Path that the receiver wrote: it stands above the hop from outside, but for Exchange, above the text.
+
+    One that stands below was written before the mail came in. A file that no server took has no trace to stand above.
+    """
+    from deliverability.core.mail.received import parse_return_path
+
+    order = {id(each): place for place, each in enumerate(message.headers)}
+    received = message.fields("Received")
+    border = came.border or (received[-1] if received else None)
+    for each in message.fields("Return-Path"):
+        if border is None or order[id(each)] < order[id(border)] or _writes_below(border):
+            address = parse_return_path(each.value)
+            return None if address is None else _Reading(address, "return-path", (header_evidence(each),))
+    return None
+
+
+def _writes_below(border: HeaderField) -> bool:
+    words = " ".join(border.value[:5000].split())
+    return any(name in words for name in ("Microsoft SMTP", "with mapi id"))
+
+
+def _mail_from(path: _Reading | None, stated: list[_Reading], came: Delivery) -> list[_Reading]:
+    """All that tells MAIL FROM, the most trustworthy first.
+
+    What the receiver recorded of its SPF check goes before a Return-Path of another domain. Of the same domain the
+    Return-Path tells the whole address; a null one is checked for the HELO name, which records tell then.
+    """
+    if path is None:
+        return stated
+    first = stated[0].value if stated else None
+    if first is None or _domain_of(first) == _domain_of(path.value):
+        return [path, *stated]
+    helo = came.hop[1].helo if came.hop else None
+    of_helo = first.rpartition("@")[0].lower() in ("", "postmaster", "mailer-daemon")
+    if path.value == "" and of_helo and (helo is None or _domain_of(first) == to_a_label(helo)):
+        return [path, *stated]
+    return [*stated, path]
+
+
+async def _hop_before(
+    ctx: Context, message: Message, came: Delivery, sender: str, *, rewritten: bool
+) -> tuple[EarlierHop, tuple[str, ...]] | None:
+    """The hop by which the mail left its sender, where it was passed on after that, and what shows it."""
+    from deliverability.core.mail.hop import earlier_hops
+
+    homes = {
+        home for name in (_domain_of(sender), _author(message)) if name and (home := known_registrable_domain(name))
+    }
+    hops = earlier_hops(message, came, known_registrable_domain, homes, lambda name: is_gateway(ctx, name))
+    if not hops:
+        return None
+    last = False if rewritten else await _passes(ctx, came.ip, sender, came.hop[1].helo if came.hop else None)
+    if last is True:
+        return None
+    if last is False:
+        for each in hops:
+            if await _passes(ctx, each.received.ip, sender, each.received.helo) is True:
+                return each, (*each.signs, SPF_PASS)
+    weak = WEAK if last is None else frozenset()
+    return next(((each, each.signs) for each in reversed(hops) if set(each.signs) - weak), None)
+
+
+def is_gateway(ctx: Context, name: str) -> bool:
+    """Whether a host is one of a gateway that receivers put before their mail system."""
+    services = ctx.knowledge.services.values()
+    gateways = (each for each in services if each.kind is ServiceKind.GATEWAY and each.mx)
+    return any(pattern.fits(name) for each in gateways for pattern in (*each.mx, *each.helo))
+
+
+def _author(message: Message) -> str | None:
+    boxes = (box for each in message.fields("From")[:1] for box in parse_addresses(each.value))
+    return next((box.domain for box in boxes if box.domain), None)
+
+
+async def _passes(ctx: Context, ip: str | None, sender: str, helo: str | None) -> bool | None:
+    """Whether SPF passes for MAIL FROM at that address; None where that cannot be told."""
+    if ip is None or not _domain_of(sender):
+        return None
+    sender = sender if "@" in sender else f"postmaster@{sender}"
+    from deliverability.core.protocols.spf.evaluate import evaluate_spf
+
+    found = await evaluate_spf(ip, sender, helo or "", ctx.ports.dns, timestamp=int(ctx.now.timestamp()))
+    return None if found.failure is not None else found.result.value == "pass"
+
+
+def _add_record(record: AuthenticationField, mail_from: list[_Reading], helo: list[_Reading]) -> None:
+    """What a record of the receiver tells of the envelope."""
+    from deliverability.core.mail.received import ReceivedSpf
+
+    if isinstance(record.content, ReceivedSpf):
+        pairs = record.content.pairs
+        identities = [(pairs.get("envelope-from"), pairs.get("helo"))]
+    else:
+        identities = [
+            (each.properties.get("smtp.mailfrom") or each.properties.get("smtp.mail"), each.properties.get("smtp.helo"))
+            for each in record.content.results
+        ]
+    for sender, name in identities:
+        if sender:
+            mail_from.append(_Reading(sender.strip("<>"), record.field.lower, (header_evidence(record.field),)))
+        if name:
+            helo.append(_Reading(name, record.field.lower, (header_evidence(record.field),)))
+
+
+def _domain_of(mail_from: str) -> str | None:
+    """The domain of an address, or of a source that tells only the domain."""
+    return to_a_label(mail_from.strip("<>").rpartition("@")[2])
+
+
+def _is_fqdn(helo: str) -> bool:
+    """A name of at least two labels that is no bare number, or an address literal (RFC 5321 section 4.1.3)."""
+    if helo.startswith("["):
+        return helo.endswith("]") and canonical_ip(helo) is not None
+    name = to_a_label(helo)
+    return name is not None and "." in name and not name.rpartition(".")[2].isdigit()

@@ -1,0 +1,198 @@
+"""Whether the mail came straight from its sender: posts to somebody's mailing list, and forwarded mail.
+
+Asks nothing of DNS: whose a domain is, the public suffix list tells.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from deliverability.core.facts.base import FactType, text_of, texts_of
+from deliverability.core.mail.addresses import canonical_ip, to_a_label
+from deliverability.core.mail.mass import homes, list_marks
+from deliverability.core.mail.received import (
+    AuthenticationResults,
+    client_ip_of,
+    is_internal,
+    parse_authentication_results,
+    parse_received,
+    parse_received_spf,
+)
+from deliverability.core.protocols.psl import registrable_domain
+from deliverability.engine.auditors.message import cite_fields
+from deliverability.engine.base import Context, auditor, spec
+
+if TYPE_CHECKING:
+    from deliverability.core.mail.reader import HeaderField, Message
+
+PROVIDES = (
+    spec(
+        "message.list_owner",
+        FactType.STR,
+        "Whose list List-Id names, by the public suffix list: the author domain's organization or another; none "
+        "without a List-Id that is a name.",
+        optional=True,
+        values=["own", "other"],
+    ),
+    spec(
+        "message.list_post",
+        FactType.BOOL,
+        "The message is a post to a mailing list of another organization than the author's: its List-Post names an "
+        "address there, its List-Id lies there and it is addressed to the list or marked by list software, or its "
+        "Return-Path is the owner- or -bounces address of a list there that it is addressed to.",
+    ),
+    spec(
+        "message.discussion",
+        FactType.BOOL,
+        "The message is a post to a list that its members write to, whoever's: such a post to another organization's "
+        "list, a List-Post with an address, or list software that put the list into From. It is no bulk mail.",
+    ),
+    spec(
+        "message.forward_signs",
+        FactType.LIST_STR,
+        "What shows that it was forwarded: resent, x-forwarded, delivered-to, rewritten-sender (SRS), arc or "
+        "earlier-spf-pass, where an earlier receiver recorded another address than the connecting one, and passed-on "
+        "(envelope.passed_on_signs).",
+    ),
+    spec("message.forwarded", FactType.BOOL, "There is such a sign: somebody passed the message on."),
+    spec(
+        "message.indirect",
+        FactType.BOOL,
+        "A post to another organization's list, or forwarded, and the hop before that is not known.",
+    ),
+)
+
+_RESENT = ("resent-from", "resent-sender", "resent-to")
+_X_FORWARDED = ("x-forwarded-to", "x-forwarded-for")
+# SRS0 and SRS1 of the sender rewriting scheme, Microsoft's bounces+SRS=, and +caf_= of Gmail's forwarding.
+_REWRITTEN = re.compile(r"srs[01][=+-]|[^@]{0,200}\+(?:srs=|caf_=)", re.IGNORECASE)
+_MAX_FIELDS = 100  # of one kind that are read
+
+
+@auditor(
+    "forwarding",
+    provides=PROVIDES,
+    needs=(
+        *("message.from_domain", "envelope.mail_from", "envelope.mail_from_source"),
+        *("envelope.connecting_ip", "envelope.ip_source", "envelope.passed_on_signs"),
+    ),
+    of_message=True,
+)
+async def audit(ctx: Context) -> None:
+    """Look for the marks of mailing lists and of forwarding."""
+    message = ctx.the_message
+    author = text_of(ctx.value("message.from_domain"))
+    home = registrable_domain(author) if author else ""
+    list_post = _list(ctx, message, home)
+    signs = _marks(message)
+    rewritten = ctx.value("envelope.mail_from_source") == "srs"
+    if rewritten or _REWRITTEN.match(text_of(ctx.value("envelope.mail_from"))):
+        signs["rewritten-sender"] = list(message.fields("Return-Path")[:1])
+    signs |= _earlier(ctx, message, home)
+    passed_on = bool(texts_of(ctx.value("envelope.passed_on_signs")))
+    if passed_on:
+        signs["passed-on"] = []
+    ids = cite_fields(ctx, [field for fields in signs.values() for field in fields])
+    ctx.put("message.forward_signs", tuple(signs), *ids)
+    ctx.put("message.forwarded", bool(signs), *ids)
+    # Where the hop before it was passed on is judged, nothing has to be put down to the way.
+    indirect = list_post or (bool(signs) and not passed_on)
+    ctx.put("message.indirect", indirect, *ids, *ctx.stated["message.list_post"].evidence)
+
+
+def _list(ctx: Context, message: Message, home: str) -> bool:
+    """State whose list it is and whether this is a post to it."""
+    marks = list_marks(message, home, registrable_domain)
+    owner = None if marks.own is None else "own" if marks.own else "other"
+    ctx.put("message.list_owner", owner, *cite_fields(ctx, marks.named))
+    seen = cite_fields(ctx, marks.seen)
+    ctx.put("message.list_post", marks.post, *seen)
+    ctx.put("message.discussion", marks.discussion, *seen)
+    return marks.post
+
+
+def _marks(message: Message) -> dict[str, list[HeaderField]]:
+    """Signs by code that are fields of their own; in the order of the code list."""
+    resent = [field for field in message.headers if field.lower in _RESENT]
+    # Web proxies have an X-Forwarded-For of IP addresses; that of Gmail holds the two mailboxes.
+    passed = [field for field in message.headers if field.lower in _X_FORWARDED and "@" in field.value]
+    delivered = list(message.fields("Delivered-To")[:_MAX_FIELDS])
+    # From mailbox to mailbox of one organization it never left the receiver.
+    owners = {home for field in delivered for home in homes(field.value, registrable_domain)}
+    signs = {"resent": resent, "x-forwarded": passed, "delivered-to": delivered if len(owners) > 1 else []}
+    return {code: fields for code, fields in signs.items() if fields}
+
+
+class _Record(Struct, frozen=True):
+    """What a receiver on the way recorded: the client's address, and whether SPF passed for the author's own."""
+
+    field: HeaderField
+    ip: str
+    passed: bool
+
+
+def _earlier(ctx: Context, message: Message, home: str) -> dict[str, list[HeaderField]]:
+    """Records of receivers before the last one, who took the mail from another address.
+
+    Without SPF that passed for the author's own domain a record proves nothing: the sender's own servers record each
+    other as well. Neither does it where SPF passed for the author at the connecting address, too: then the earlier
+    receiver was the sender's outgoing server. An ARC set is no sign by itself, because Google and Microsoft seal what
+    they receive and what they send.
+    """
+    connecting = canonical_ip(text_of(ctx.value("envelope.connecting_ip")))
+    if connecting is None or ctx.value("envelope.ip_source") == "option" or not home:
+        return {}
+    hop = next(
+        (
+            index
+            for index, field in enumerate(message.headers)
+            if field.lower == "received" and parse_received(field.value).ip == connecting
+        ),
+        None,
+    )
+    if hop is None:
+        return {}
+    records = list(_records(message.headers, home))
+    if any(record.passed and record.ip == connecting for record in records):
+        return {}
+    below = {id(field) for field in message.headers[hop:]}
+    proofs = [
+        record.field
+        for record in records
+        if record.passed and record.ip != connecting and not is_internal(record.ip) and id(record.field) in below
+    ]
+    sealed = [field for field in proofs if field.lower.startswith("arc-")]
+    plain = [field for field in proofs if not field.lower.startswith("arc-")]
+    signs = {"arc": sealed, "earlier-spf-pass": plain}
+    return {code: fields for code, fields in signs.items() if fields}
+
+
+def _records(headers: Sequence[HeaderField], home: str) -> Iterator[_Record]:
+    for field in headers:
+        if field.lower == "received-spf":
+            received_spf = parse_received_spf(field.value)
+            sender = received_spf.pairs.get("envelope-from") or received_spf.pairs.get("smtp.mailfrom", "")
+            if received_spf.ip is not None:
+                yield _Record(field, received_spf.ip, received_spf.result == "pass" and _at_home([sender], home))
+        elif field.lower in ("authentication-results", "arc-authentication-results"):
+            # ARC puts its instance before what is an Authentication-Results value otherwise (RFC 8617 section 4.1.1).
+            value = field.value.partition(";")[2] if field.lower.startswith("arc-") else field.value
+            results = parse_authentication_results(value)
+            ip = client_ip_of(results)
+            if ip is not None:
+                yield _Record(field, ip, _at_home(_passing_senders(results), home))
+
+
+def _passing_senders(results: AuthenticationResults) -> list[str]:
+    """MAIL FROM of the results that say spf=pass."""
+    passing = [each.properties for each in results.results if (each.method, each.result) == ("spf", "pass")]
+    return [each.get("smtp.mailfrom") or each.get("smtp.mail", "") for each in passing]
+
+
+def _at_home(senders: Iterable[str], home: str) -> bool:
+    names = [to_a_label(sender.strip("<>").rpartition("@")[2]) for sender in senders]
+    return any(name is not None and registrable_domain(name) == home for name in names)

@@ -1,0 +1,239 @@
+"""What the facts tell of a domain's SPF: its terms, what each costs and which addresses it lets pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import ip_network
+
+from msgspec.structs import replace
+
+from deliverability.core.facts.base import FactSet, is_absence, records_of, text_of, texts, texts_of
+from deliverability.core.model.report import Finding, Outcome
+from deliverability.core.model.rules import Severity
+from deliverability.core.model.services import Service, ServiceKind
+from deliverability.core.model.spf import SpfStatus, SpfTerm, decided_by, spf_tree
+from deliverability.core.names import Network, is_address
+from deliverability.core.protocols.spf.record import LOOKUP_MECHANISMS, BadTerm, Mechanism
+from deliverability.core.protocols.spf.repair import term_of
+from deliverability.core.senders.recognise import by_spf
+from deliverability.engine.remedies.records import RemedyName
+from deliverability.engine.remedies.spf_terms import Words, is_ipv4, is_term, organisation
+
+MAX_LOOKUPS = 10
+NEAR_LOOKUPS = 9
+MAX_NODES = 500
+"""Includes below one include that are looked at; the auditor follows 50."""
+MAX_RANGES = 4000
+"""Terms and addresses of one tree that are compared; what lies beyond counts as not known. Real trees have hundreds."""
+_SEVERITIES = (Severity.ERROR, Severity.WARNING, Severity.INFO, Severity.NONE)
+_CARRIES_USERS_MAIL = frozenset({ServiceKind.MAILBOX, ServiceKind.HOSTING, ServiceKind.GATEWAY})
+_SAYS_NOTHING = frozenset({SpfStatus.DEAD, SpfStatus.IGNORED, SpfStatus.VOID})
+
+
+class SpfFacts:
+    """The facts and findings that drafting rests on."""
+
+    def __init__(
+        self, facts: FactSet, findings: Sequence[Finding] = (), services: Mapping[str, Service] | None = None
+    ) -> None:
+        self.facts = facts
+        self.services = services or {}
+        self.domain = text_of(facts.value("spf.domain"))
+        self.unmet_items: dict[str, list[Finding]] = {}
+        for finding in findings:
+            if finding.outcome is Outcome.UNMET and finding.remedy.startswith("spf-"):
+                self.unmet_items.setdefault(finding.remedy, []).append(finding)
+        self._ranges: dict[str, tuple[Network, ...] | None] = {}
+        self._denied: dict[str, tuple[Network, ...]] = {}
+        self._reached: dict[str, set[str]] = {}
+        self._left = MAX_RANGES
+        tree = spf_tree(facts.value("spf.tree"))
+        self.terms: dict[str, SpfTerm] = {}
+        for term in tree.terms if tree else ():
+            # Of two equal terms one may stand behind `all`; what is known of the other holds.
+            if term.text not in self.terms or term.status is not SpfStatus.DEAD:
+                self.terms[term.text] = term
+
+    def wants(self, *remedies: RemedyName) -> bool:
+        """Whether an unmet finding asks for one of these remedies."""
+        return any(remedy in self.unmet_items for remedy in remedies)
+
+    def worst(self, remedies: Iterable[RemedyName]) -> Finding | None:
+        """The worst of the unmet findings that ask for one of these remedies."""
+        found = (finding for remedy in remedies for finding in self.unmet_items.get(remedy, ()))
+        return min(found, key=_rank, default=None)
+
+    @property
+    def doubtful(self) -> frozenset[str]:
+        """Terms of services whose place in the record is in question: by another finding they may go any day.
+
+        So none of them stands in for a term that goes.
+        """
+        services = records_of(self.facts.value("senders.services"))
+        return frozenset(
+            term
+            for each in services
+            if each.get("include_needed") is False
+            or (each.get("has_key") is not True and each.get("receives") is not True)
+            for term in texts_of(each.get("spf_terms"))
+        )
+
+    @property
+    def allowed(self) -> int:
+        """Look-ups that the record may cost: the limit, or below the warning where it is under the limit already."""
+        near = self.wants("spf-drop-spare") and not self.wants("spf-fewer-lookups")
+        return NEAR_LOOKUPS - 1 if near else MAX_LOOKUPS
+
+    def status(self, word: str) -> SpfStatus | None:
+        """What became of a term; None where it was not looked at."""
+        known = self.terms.get(word)
+        return known.status if known else None
+
+    def faulty(self, word: str) -> bool:
+        """Whether the record that an include or redirect leads to has a syntax error, which ends every check."""
+        known = self.terms.get(word)
+        return known is not None and known.tree is not None and known.tree.status is SpfStatus.SYNTAX_ERROR
+
+    def target(self, word: str) -> str:
+        """The name that a term asks for."""
+        known = self.terms.get(word)
+        return known.target or "" if known else ""
+
+    def lookups(self, words: Words) -> int:
+        """Look-ups of these terms; one that the tree does not know counts as the one it costs at least."""
+        return sum(self.cost(word) for word in words)
+
+    def cost(self, word: str) -> int:
+        """Look-ups of one term, everything below it counted."""
+        known = self.terms.get(word)
+        if known and known.status is not SpfStatus.DEAD:
+            return known.total_lookups
+        term = term_of(word)
+        costs = (isinstance(term, Mechanism) and term.name in LOOKUP_MECHANISMS) or is_term(term, "redirect")
+        return int(costs)
+
+    def ranges(self, word: str) -> tuple[Network, ...] | None:
+        """Every range that a term lets pass, includes followed; None where it is not known or depends on the mail."""
+        if word not in self._ranges:
+            self._ranges[word] = self._measure(word, self.terms.get(word))
+        return self._ranges[word]
+
+    def denied(self, word: str) -> tuple[Network, ...]:
+        """The ranges that a term keeps from passing (``-``, ``~`` or ``?``), as far as they are known."""
+        if word not in self._denied:
+            known = self.terms.get(word)
+            passing = self._measure(word.lstrip("-~?"), known and replace(known, text=word.lstrip("-~?")))
+            self._denied[word] = passing or ()
+        return self._denied[word]
+
+    def _measure(self, word: str, known: SpfTerm | None) -> tuple[Network, ...] | None:
+        term = term_of(word)
+        if isinstance(term, Mechanism) and term.network is not None:
+            return (term.network,) if term.qualifier == "+" else None
+        found: list[Network] = []
+        return tuple(found) if known and self._collect(known, found) else None
+
+    def _collect(self, known: SpfTerm, found: list[Network]) -> bool:
+        """Add the ranges of one term of the tree; False where they cannot be told for sure."""
+        self._left -= 1
+        term = term_of(known.text)
+        if self._left < 0 or isinstance(term, BadTerm) or term is None:
+            return False
+        if known.status in _SAYS_NOTHING or is_term(term, "exp"):
+            return True
+        if known.status is not SpfStatus.OK:
+            return False
+        if isinstance(term, Mechanism) and term.name == "all":
+            return term.qualifier != "+"
+        if isinstance(term, Mechanism) and term.qualifier != "+":
+            return False
+        if isinstance(term, Mechanism) and term.network is not None:
+            found.append(term.network)
+            return True
+        if isinstance(term, Mechanism) and term.name in ("a", "mx"):
+            addresses = self.addresses(known)
+            if addresses is None:
+                return False
+            self._left -= len(addresses)
+            found += [ip_network((ip, term.prefix4 if is_ipv4(ip) else term.prefix6), strict=False) for ip in addresses]
+            return True
+        if is_term(term, "include") or is_term(term, "redirect"):
+            if known.tree is None or known.tree.status is not SpfStatus.OK:
+                return False
+            return all(self._collect(below, found) for below in known.tree.terms)
+        return False
+
+    def carries_mailboxes(self, word: str) -> bool:
+        """Whether the term lets those send who host the domain's mailboxes, or through whom their mail goes out.
+
+        Without it every user's mail would lose SPF: what people send from their mailboxes carries the domain itself as
+        MAIL FROM, and nobody can move that to a subdomain. The catalogue tells, whatever the MX hosts are called: an MX
+        of a filter or gateway hides who hosts the mailboxes. MX hosts of the same owner tell too, for a host that the
+        catalogue does not know. An include of the domain's own counts as what it reaches.
+        """
+        target = self.target(word)
+        if not target:
+            return False
+        owner = organisation(target)
+        if any(f".{host.lower()}".endswith(f".{owner}") for host in texts_of(self.facts.value("domain.mx"))):
+            return True
+        own = f".{target}".endswith(f".{self.domain}")
+        names = (target, *(self.reached(word) if own else ()))
+        found = [by_spf(name, self.services) for name in names]
+        return any(service is not None and service.kind in _CARRIES_USERS_MAIL for service in found)
+
+    def reached(self, word: str) -> set[str]:
+        """Targets of the includes below a term."""
+        if word not in self._reached:
+            self._reached[word] = _reached(self.terms.get(word))
+        return self._reached[word]
+
+    def addresses(self, term: SpfTerm) -> tuple[str, ...] | None:
+        """Addresses behind an a or mx term, or None where one of its hosts could not be asked for."""
+        hosts: Words = (term.target or "",)
+        if term.mechanism == "mx":
+            hosts = tuple(host for each in term.addresses if (host := each.partition(" ")[2]) not in ("", "."))
+        found: list[str] = []
+        for host in hosts:
+            for rdtype in ("A", "AAAA"):
+                seen = self.facts.evidence.get(f"dns:{rdtype}:{host.rstrip('.').lower()}")
+                if seen is None:
+                    return None
+                addresses = [line for line in texts(seen.got) if is_address(line)]
+                if not addresses and not is_absence(seen.got):
+                    return None
+                found += addresses
+        return tuple(dict.fromkeys(found))
+
+    def sending(self, *, passing: bool | None = None) -> tuple[tuple[str, str], ...]:
+        """Sending addresses with the term that decided; those of another domain's record are left out."""
+        if self.facts.value("spf.result_domain") != self.domain:
+            return ()
+        return tuple(
+            (text_of(each.get("ip")), decided_by(each.get("reason")))
+            for each in records_of(self.facts.value("spf.results"))
+            if is_address(text_of(each.get("ip"))) and (passing is None or (each.get("result") == "pass") is passing)
+        )
+
+
+def _rank(finding: Finding) -> tuple[int, str]:
+    """The worst finding has the least."""
+    return _SEVERITIES.index(finding.severity), finding.rule
+
+
+def _reached(term: SpfTerm | None) -> set[str]:
+    """Targets of the includes below a term that every mail reaches that reaches the term, as long as none matches."""
+    found: set[str] = set()
+    queue = [term.tree] if term and term.status is SpfStatus.OK else []
+    while queue and len(found) < MAX_NODES:
+        tree = queue.pop()
+        if tree is None or tree.status is not SpfStatus.OK:
+            continue
+        for below in tree.terms:
+            if below.qualifier not in ("+", None):
+                break
+            target, include = below.target or "", below.mechanism == "include" and below.status is SpfStatus.OK
+            if include and target not in found:
+                found.add(target)
+                queue.append(below.tree)
+    return found

@@ -1,0 +1,16 @@
+"""`deliv fleet`: many domains at once, kept in a folder; a command for each thing to do with it."""
+
+from __future__ import annotations
+
+import click
+
+from deliverability.cli import Lazy
+from deliverability.console.options import speaking_option
+
+COMMANDS = ("run", "status", "report", "query", "open")
+
+
+@click.group("fleet", cls=Lazy, names=COMMANDS, home=__name__)
+@speaking_option
+def command() -> None:
+    """Audit a fleet of domains, and look at what was found."""

@@ -1,0 +1,233 @@
+"""`deliv intake`: take in the reports that receivers send."""
+
+from __future__ import annotations
+
+import asyncio
+import glob
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from deliverability.console.command import Command
+from deliverability.console.options import lang_option, plain_errors, port_options, rule_problems, text_or_json_option
+from deliverability.console.running import counted
+from deliverability.console.types import DayType, NumberType, PathOf
+from deliverability.core.codes import ABOUT, VERBATIM, Code
+from deliverability.core.errors import NO_SUCH_FILE, InputError
+
+if TYPE_CHECKING:
+    from deliverability.console.settings import MailboxSettings, Settings
+    from deliverability.core.model.services import Reporter
+    from deliverability.core.net.ports import Ports
+    from deliverability.core.replies.outcomes import Outcomes
+    from deliverability.intake.imap import ImapAccess
+    from deliverability.intake.run import IntakeMailbox, IntakePlan, IntakeResult
+
+PlanT = TypeVar("PlanT", bound="IntakePlan | None")
+
+_TOKEN_SECONDS = 60
+_PORTS = {"tls": 993}
+_OTHER_PORT = 143
+
+NO_PLACES = Code("intake-no-places")
+NO_MAILBOX = Code("intake-no-mailbox", ("name", "known"))
+TOKEN_FAILED = Code("intake-token", ("why",))
+
+
+@click.command("intake", cls=Command)
+@click.argument("places", metavar="[PLACE]...", nargs=-1)
+@click.option("--mailbox", multiple=True, metavar="NAME")
+@click.option("--domain", metavar="DOMAIN")
+@click.option("--since", type=DayType(), metavar="DATE")
+@click.option("--most", type=NumberType(int, 1), metavar="N")
+@click.option("--trust", is_flag=True)
+@click.option("--dry-run", is_flag=True)
+@click.option("--set-aside", type=PathOf("folder"), metavar="DIR")
+@click.option("--history", "url", metavar="URL")
+@port_options
+@text_or_json_option
+@lang_option
+def command(places: tuple[str, ...], style: str, lang: str, **params: Any) -> int:
+    """Take in what receivers send back: reports, bounces, complaints, events, logs and their own numbers."""
+    with plain_errors(), rule_problems():
+        from deliverability.console.inputs import read_settings
+
+        settings = read_settings(params["config"])
+        folder = (params["config"] or Path("deliv.toml")).absolute().parent
+        plan = _plan(places, params, settings, folder)
+        with keeping_addresses(plan, settings.feedback.addresses) as with_addresses:
+            result = _run(with_addresses, params["url"] or settings.history, folder)
+    _show(result, style, lang)
+    return 3 if result.lost else 0
+
+
+@contextmanager
+def keeping_addresses(plan: PlanT, file: Path | None) -> Iterator[PlanT]:
+    """The plan, with the file of addresses taking events where the settings name one. Raises InputError."""
+    if file is None or plan is None or plan.dry:
+        yield plan
+        return
+    from msgspec.structs import replace
+
+    from deliverability.intake.addresses import AddressFile, addresses_into
+
+    addresses = AddressFile(file)
+    try:
+        takes_events = addresses_into(addresses, int(plan.ports.clock.now().timestamp()))
+        yield replace(plan, takes_events=takes_events, settles=addresses.settle)
+    finally:
+        addresses.close()
+
+
+def _plan(places: tuple[str, ...], params: dict[str, Any], settings: Settings, folder: Path) -> IntakePlan:
+    """Raises InputError."""
+    from deliverability.console.inputs import ports_of
+    from deliverability.core.inputs import parse_domain
+    from deliverability.core.rules.knowledge import load_knowledge
+    from deliverability.engine.rules import rule_folders
+    from deliverability.intake.run import IntakePlan
+
+    feedback = settings.feedback
+    for each in places:
+        if each != "-" and not glob.has_magic(each) and not Path(each).exists():
+            raise InputError(NO_SUCH_FILE(name=each))
+    known = {each.name: each for each in feedback.mailbox}
+    for name in params["mailbox"]:
+        if name not in known:
+            raise InputError(NO_MAILBOX(name=name, known=tuple(known)))
+    chosen = [known[name] for name in params["mailbox"]]
+    if not places and not chosen:
+        places, chosen = feedback.places, list(known.values())
+        if not places and not chosen:
+            raise InputError(NO_PLACES())
+    return IntakePlan(
+        ports=ports_of(params, settings),
+        places=places,
+        mailboxes=[_mailbox(each, folder) for each in chosen],
+        reporters=load_knowledge(rule_folders(settings.rules)).reporters,
+        authserv=feedback.authserv,
+        keep_days=feedback.keep_days,
+        vouched=params["trust"],
+        since=params["since"],
+        most=params["most"],
+        set_aside=params["set_aside"],
+        dry=params["dry_run"],
+        outcomes=outcomes_of(settings),
+        domain=parse_domain(params["domain"]) if params["domain"] else owner_of(settings),
+    )
+
+
+def outcomes_of(settings: Settings) -> Outcomes:
+    """What replies mean, by the rules of the settings. Raises ReplyError and judge.files.RuleError."""
+    from deliverability.core.replies.catalogue import load_replies
+    from deliverability.core.replies.outcomes import Outcomes
+    from deliverability.engine.rules import load_rules, rule_folders
+
+    return Outcomes(load_replies(rule_folders(settings.rules), load_rules(settings.rules)))
+
+
+def owner_of(settings: Settings) -> str:
+    """Whose mail it is where what is read does not tell: the only organizational domain of the settings; else empty."""
+    from deliverability.core.inputs import parse_domain
+    from deliverability.core.protocols.psl import registrable_domain
+
+    homes = {registrable_domain(parse_domain(each)) for each in settings.names}
+    return homes.pop() if len(homes) == 1 else ""
+
+
+def intake_of(settings: Settings, folder: Path, ports: Ports, reporters: Mapping[str, Reporter]) -> IntakePlan | None:
+    """All places and mailboxes of the settings; None where they name none."""
+    from deliverability.intake.run import IntakePlan
+
+    feedback = settings.feedback
+    if not feedback.places and not feedback.mailbox:
+        return None
+    return IntakePlan(
+        ports=ports,
+        places=feedback.places,
+        mailboxes=[_mailbox(each, folder) for each in feedback.mailbox],
+        reporters=reporters,
+        authserv=feedback.authserv,
+        keep_days=feedback.keep_days,
+        outcomes=outcomes_of(settings),
+        domain=owner_of(settings),
+    )
+
+
+def _mailbox(box: MailboxSettings, folder: Path) -> IntakeMailbox:
+    from deliverability.intake.run import IntakeMailbox
+
+    return IntakeMailbox(box.name, access_to(box, folder), box.done, box.failed, box.most)
+
+
+def access_to(box: MailboxSettings, folder: Path) -> Callable[[], ImapAccess]:
+    """How to reach a mailbox; what logs in is fetched when it is called. Raises InputError then."""
+
+    def access() -> ImapAccess:
+        from deliverability.core.inputs import SecretError, secret
+        from deliverability.intake.imap import ImapAccess
+
+        try:
+            password = (
+                _token(box.token_command) if box.token_command else secret(box.password_env, box.password_file, folder)
+            )
+        except SecretError as error:
+            raise InputError(error.detail) from None
+        port = box.port or _PORTS.get(box.security, _OTHER_PORT)
+        return ImapAccess(box.host, port, box.security, box.username, password, bool(box.token_command), box.folder)
+
+    return access
+
+
+def _token(words: tuple[str, ...]) -> str:
+    """What the user's own command prints. Raises InputError."""
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=_TOKEN_SECONDS, check=False)  # noqa: S603
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise InputError(ABOUT(what=words[0], detail=TOKEN_FAILED(why=VERBATIM(text=why)))) from None
+    if done.returncode or not done.stdout.strip():
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise InputError(ABOUT(what=words[0], detail=TOKEN_FAILED(why=VERBATIM(text=last[:300]))))
+    return done.stdout.strip()
+
+
+def _run(plan: IntakePlan, url: str, folder: Path) -> IntakeResult:
+    """Raises HistoryError."""
+    from deliverability.core.store.observations import Observations
+    from deliverability.core.store.store import History, missing_file
+    from deliverability.intake.run import take_in
+
+    if plan.dry and missing_file(url, folder=folder) is not None:
+        url = "sqlite://"  # in memory: a dry run makes no file either
+    history = History.open(url, folder=folder)
+
+    async def work(tick: Callable[[], None]) -> IntakeResult:
+        try:
+            return await take_in(plan, Observations(history), stdin=sys.stdin.buffer, tick=tick)
+        finally:
+            await plan.ports.close()
+
+    try:
+        with counted("intake.items") as tick, history.held():
+            return asyncio.run(work(tick))
+    finally:
+        history.close()
+
+
+def _show(result: IntakeResult, style: str, lang: str) -> None:
+    from deliverability.console.output import terminal
+    from deliverability.core.phrases import phrases
+    from deliverability.core.report.paper import Paper
+    from deliverability.intake.report import intake_json, intake_text, intake_view
+
+    say = phrases(lang)
+    if style == "json":
+        click.echo(intake_json(result, say))
+    else:
+        click.echo(intake_text(intake_view(result, say), Paper.of_terminal(**terminal()), say), nl=False)

@@ -1,0 +1,177 @@
+"""Whether a report comes from who it says: by the mail that carried it (RFC 9990 section 3.5.1).
+
+Anybody can mail a report in another's name. What counts is that the mail passes DMARC by our own check, and for a
+domain of the reporter; or that a host which the user trusts wrote that it did.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+
+from msgspec import Struct
+
+from deliverability.core.codes import Code, Detail
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.mail.addresses import parse_addresses, to_a_label
+from deliverability.core.mail.reader import Message
+from deliverability.core.mail.received import parse_authentication_results
+from deliverability.core.model.observed import Trust
+from deliverability.core.model.services import Reporter, reporter_named
+from deliverability.core.net.base import Resolver
+from deliverability.core.protocols.dkim.verify import DkimReason, DkimResult, verify_message
+from deliverability.core.protocols.dmarc.evaluate import DmarcEvaluation, Result, evaluate_dmarc
+from deliverability.core.protocols.psl import registrable_domain
+
+KEY_GONE = Code("key-gone", ("name",))
+NOT_AUTHENTICATED = Code("mail-not-authenticated", ("domain",))
+NO_AUTHOR = Code("mail-no-author")
+NOT_VERIFIED_NOW = Code("mail-not-verified-now", ("domain",))
+ANOTHERS_MAIL = Code("mail-of-another", ("domain", "reporter"))
+
+_SUBMITTER = re.compile(r"\bSubmitter:\s*([^\s;]{1,253})", re.IGNORECASE)
+_MAX_HEADERS = 20  # Authentication-Results fields looked at, from the top
+
+
+class MailProof(Struct, frozen=True):
+    """What the mail that carried a report proves.
+
+    Attributes:
+        level: VERIFIED, AUTHENTICATED or CLAIMED.
+        domain: of its From field, as A-label; empty: it has no single one.
+        organization: the organizational domain of that.
+        submitter: who sends the report, as its subject says; empty: it does not.
+        detail: why it proves nothing; None where it does.
+        settled: a later check can give nothing else; False where a look-up failed.
+
+    """
+
+    level: Trust
+    domain: str
+    organization: str
+    submitter: str
+    detail: Detail | None = None
+    settled: bool = True
+
+
+class ReportNames(Struct, frozen=True):
+    """Whom a report names as its sender.
+
+    Attributes:
+        reporter: organization as it calls itself.
+        email: domain of the address in the report, as A-label; empty: none.
+        file: the name under which the report was attached.
+
+    """
+
+    reporter: str
+    email: str = ""
+    file: str = ""
+
+
+async def mail_proof(mail: Message, resolver: Resolver, authserv: Collection[str], now: datetime) -> MailProof:
+    """Check the mail that carried reports; `authserv`: hosts whose Authentication-Results are believed.
+
+    Never raises for what a mail or DNS can hold.
+    """
+    domain, submitter = _author(mail), _submitter(mail)
+    if not domain:
+        return MailProof(Trust.CLAIMED, "", "", submitter, NO_AUTHOR())
+    signatures = await verify_message(mail, resolver, now)
+    results: list[tuple[Result, Result]] = [(_result(each), each.signature.domain) for each in signatures]
+    found = await evaluate_dmarc(domain, None, results, resolver)
+    home = found.organizational_domain
+    organization = home if isinstance(home, str) else registrable_domain(domain)
+    if found.dkim_pass is True:
+        return MailProof(Trust.VERIFIED, domain, organization, submitter)
+    if _is_recorded(mail, domain, authserv):
+        return MailProof(Trust.AUTHENTICATED, domain, organization, submitter)
+    unknown = found.dkim_pass if isinstance(found.dkim_pass, Unknown) else None
+    if unknown is not None:
+        settled = unknown.reason is Reason.NO_MESSAGE
+        return MailProof(
+            Trust.CLAIMED, domain, organization, submitter, NOT_VERIFIED_NOW(domain=domain), settled=settled
+        )
+    gone = _key_gone(signatures, found)
+    detail = KEY_GONE(name=gone) if gone else NOT_AUTHENTICATED(domain=domain)
+    return MailProof(Trust.CLAIMED, domain, organization, submitter, detail)
+
+
+def trust_of(
+    proof: MailProof | None, names: ReportNames, known: Mapping[str, Reporter], *, vouched: bool = False
+) -> tuple[Trust, Detail | None]:
+    """How far a report is trusted, and why no further.
+
+    Args:
+        proof: of the mail that carried it; None: it came as a bare file.
+        names: whom the report names.
+        known: the reporters that are known.
+        vouched: the user says that bare files come from who they say.
+
+    """
+    if proof is None:
+        return (Trust.VERIFIED if vouched else Trust.FILE), None
+    if proof.level is Trust.CLAIMED:
+        return Trust.CLAIMED, proof.detail
+    if not _is_theirs(proof, names, known):
+        return Trust.CLAIMED, ANOTHERS_MAIL(domain=proof.domain, reporter=names.reporter)
+    return proof.level, None
+
+
+def reporter_key(names: ReportNames) -> str:
+    """Under which name a reporter is kept: as it calls itself, in lower case; without a name by its domain."""
+    return names.reporter.rpartition("@")[2].strip().casefold() or registrable_domain(names.email)
+
+
+def _is_theirs(proof: MailProof, names: ReportNames, known: Mapping[str, Reporter]) -> bool:
+    """Whether a mail from that domain may bring reports of who is named in them."""
+    listed = reporter_named(names.reporter, known)
+    if listed is not None:
+        return listed.sends_from(proof.domain)
+    if any(each.sends_from(proof.domain) for each in known.values()):
+        return True  # one that is listed sends under a name that is not yet
+    named = to_a_label(names.reporter) if "." in names.reporter else None
+    claims = [named] if named else [names.email, proof.submitter, names.file.partition("!")[0]]
+    return any(registrable_domain(name) == proof.organization for each in claims if each and (name := to_a_label(each)))
+
+
+def _author(mail: Message) -> str:
+    """The one domain of the From field; empty where there are several, or none."""
+    fields = mail.fields("from")
+    domains = {each.domain for field in fields for each in parse_addresses(field.value)}
+    return (domains.pop() or "") if len(domains) == 1 and len(fields) == 1 else ""
+
+
+def _submitter(mail: Message) -> str:
+    subject = mail.first("subject")
+    found = _SUBMITTER.search(subject.value[:2000]) if subject else None
+    return found[1].strip("<>{}").lower() if found else ""
+
+
+def _result(signature: DkimResult) -> Result:
+    return signature.unsettled or signature.result.value
+
+
+def _is_recorded(mail: Message, domain: str, authserv: Collection[str]) -> bool:
+    """Whether the topmost Authentication-Results of a host that is believed says that DMARC passed for the domain."""
+    hosts = {each.lower() for each in authserv}
+    for field in mail.fields("authentication-results")[:_MAX_HEADERS] if hosts else ():
+        found = parse_authentication_results(field.value)
+        if found.server.lower() in hosts:
+            return any(
+                each.method == "dmarc"
+                and each.result == "pass"
+                and to_a_label(each.properties.get("header.from", "")) == domain
+                for each in found.results
+            )
+    return False
+
+
+def _key_gone(signatures: Sequence[DkimResult], found: DmarcEvaluation) -> str:
+    """The name of a key that is no longer there, of a signature that would count with it."""
+    aligned = [each.alignment in ("strict", "relaxed") for each in found.identifiers]
+    for signature, counts in zip(signatures, aligned, strict=True):
+        if counts and signature.reason in (DkimReason.KEY_MISSING, DkimReason.KEY_REVOKED):
+            return signature.signature.key_name or ""
+    return ""

@@ -1,1 +1,0 @@
-"""Rule files -> typed rules; facts + rules -> findings and verdicts."""

@@ -1,0 +1,1 @@
+"""`deliv listen`: test messages caught over SMTP or uploaded, kept, audited and shown."""

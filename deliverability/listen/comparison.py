@@ -1,0 +1,186 @@
+"""Two captures of one mailing side by side: verdicts, findings, sizes, header and text, word by word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
+from itertools import zip_longest
+
+from msgspec import Struct
+
+from deliverability.core.facts.base import Unknown
+from deliverability.core.facts.paths import FactPath
+from deliverability.core.phrases import Phrases
+from deliverability.core.report.records import Piece, PieceKind, diff
+from deliverability.core.report.report import ReportView
+from deliverability.core.words.sentences import octets, shortened, visible
+from deliverability.listen.look import MessageContents
+
+_SIZES: tuple[tuple[str, FactPath], ...] = (
+    ("message", "message.size_octets"),
+    ("html", "html.octets"),
+    ("plain", "message.plain_octets"),
+    ("attachments", "message.attachment_octets"),
+)
+_FIELDS, _FIELD = 200, 2_000
+_LINES, _LINE = 500, 2_000
+_AROUND, _RUN = 1, 20  # equal lines beside a change, lines of one change
+
+
+class PairView(Struct, frozen=True):
+    """A value before and after; `changed` where they differ. `tones` are those of the two where they have one."""
+
+    label: str
+    before: str
+    after: str
+    changed: bool
+    tones: tuple[str, str] = ("", "")
+
+
+class LineDiff(Struct, frozen=True):
+    """A line of the text with what changed in it; `left_out`: that some lines are left out here instead."""
+
+    pieces: tuple[Piece, ...] = ()
+    left_out: str = ""
+
+
+class FieldDiff(Struct, frozen=True):
+    """A header field with what changed in it."""
+
+    name: str
+    pieces: tuple[Piece, ...]
+
+
+class ComparisonView(Struct, frozen=True):
+    """What became of the second message against the first.
+
+    Attributes:
+        verdicts: a row a receiver.
+        settled: what is wrong in the first and no longer in the second.
+        new: what is wrong in the second only.
+        sizes: a row a size.
+        fields: header fields that differ; `same_fields` are alike.
+        html: the words of the HTML; empty: they are the same.
+        text: the plain text; empty: it is the same.
+
+    """
+
+    verdicts: tuple[PairView, ...]
+    settled: tuple[str, ...]
+    new: tuple[str, ...]
+    sizes: tuple[PairView, ...]
+    fields: tuple[FieldDiff, ...]
+    same_fields: str
+    html: tuple[LineDiff, ...]
+    text: tuple[LineDiff, ...]
+
+
+def comparison_view(
+    before: ReportView, after: ReportView, contents: tuple[MessageContents, MessageContents]
+) -> ComparisonView:
+    """Two audited messages, the older first."""
+    say = after.speaker.say
+    old, new = _problems(before), _problems(after)
+    fields, same = _fields(contents[0].fields, contents[1].fields)
+    return ComparisonView(
+        verdicts=tuple(_verdicts(before, after)),
+        settled=tuple(text for rule, text in old.items() if rule not in new),
+        new=tuple(text for rule, text in new.items() if rule not in old),
+        sizes=tuple(_sizes(before, after)),
+        fields=fields,
+        same_fields=say.count("compare.same-fields", same) if same else "",
+        html=_text(contents[0].html_text, contents[1].html_text, say),
+        text=_text(contents[0].text, contents[1].text, say),
+    )
+
+
+def _problems(view: ReportView) -> dict[tuple[str, str], str]:
+    """What is to do, by rule and item."""
+    return {(each.finding.rule, each.item): each.words.heading for each in view.findings if each.is_unmet}
+
+
+def _verdicts(before: ReportView, after: ReportView) -> Iterator[PairView]:
+    """Receivers in the order of the second answer, the worst first."""
+    old, new = _by_receiver(before), _by_receiver(after)
+    none = after.speaker.say("value.none")
+    for name in {**new, **old}:
+        (one, tone), (other, other_tone) = old.get(name, (none, "none")), new.get(name, (none, "none"))
+        yield PairView(name, one, other, one != other, (tone, other_tone))
+
+
+def _by_receiver(view: ReportView) -> dict[str, tuple[str, str]]:
+    return {name: (group.heading, group.tone) for group in view.answer.groups for name in group.names}
+
+
+def _sizes(before: ReportView, after: ReportView) -> Iterator[PairView]:
+    say = after.speaker.say
+    for key, path in _SIZES:
+        found = [view.report.facts.value(path) for view in (before, after)]
+        known = [each if isinstance(each, int) and not isinstance(each, Unknown) else 0 for each in found]
+        if any(known):
+            words = [octets(each, say) if each else say("value.none") for each in known]
+            yield PairView(say(f"compare.size.{key}"), words[0], words[1], known[0] != known[1])
+
+
+def _fields(old: Sequence[tuple[str, str]], new: Sequence[tuple[str, str]]) -> tuple[tuple[FieldDiff, ...], int]:
+    """The fields that differ, those of one name paired in their order, and the number of those that do not."""
+    before, after = _named(old), _named(new)
+    different: list[FieldDiff] = []
+    same = 0
+    for key in {**after, **before}:
+        for one, other in zip_longest(before.get(key, ()), after.get(key, ())):
+            if one == other:
+                same += 1
+            else:
+                pieces = diff(one[1] if one else "", other[1] if other else "")
+                different.append(FieldDiff((other or one or ("", ""))[0], _safe(pieces)))
+    return tuple(different), same
+
+
+def _named(fields: Sequence[tuple[str, str]]) -> Mapping[str, list[tuple[str, str]]]:
+    found: dict[str, list[tuple[str, str]]] = {}
+    for name, value in fields[:_FIELDS]:
+        found.setdefault(name.lower(), []).append((shortened(name, 80), shortened(value, _FIELD)))
+    return found
+
+
+def _text(old: str, new: str, say: Phrases) -> tuple[LineDiff, ...]:
+    """The lines around each change; in those that changed, the words."""
+    before, after = _lines(old), _lines(new)
+    if before == after:
+        return ()
+    found: list[LineDiff] = []
+    changes = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
+    for place, (change, first, last, start, end) in enumerate(changes):
+        if change != "equal":
+            pairs = list(zip_longest(before[first:last], after[start:end]))
+            found += [LineDiff(_safe(_changed(one, other))) for one, other in pairs[:_RUN]]
+            if len(pairs) > _RUN:
+                found.append(LineDiff(left_out=say.count("label.more-lines", len(pairs) - _RUN)))
+            continue
+        lines = after[start:end]
+        head = lines[: _AROUND if place else 0]
+        tail = lines[len(lines) - (_AROUND if place + 1 < len(changes) else 0) :]
+        left = len(lines) - len(head) - len(tail)
+        if left <= 1:
+            head, tail, left = lines, [], 0
+        found += [LineDiff(_safe((Piece(PieceKind.SAME, each),))) for each in head]
+        if left:
+            found.append(LineDiff(left_out=say.count("compare.same-lines", left)))
+        found += [LineDiff(_safe((Piece(PieceKind.SAME, each),))) for each in tail]
+    return tuple(found)
+
+
+def _changed(old: str | None, new: str | None) -> tuple[Piece, ...]:
+    """A line with what changed in it; None: there is none on that side."""
+    if old is None or new is None:
+        return (Piece(PieceKind.ADDED if old is None else PieceKind.REMOVED, old or new or ""),)
+    return diff(old, new)
+
+
+def _lines(text: str) -> list[str]:
+    return [shortened(each.rstrip(), _LINE) for each in text.splitlines()[:_LINES] if each.strip()]
+
+
+def _safe(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
+    return tuple(Piece(each.kind, visible(each.text)) for each in pieces)

@@ -1,0 +1,255 @@
+"""Size and look of a message on one screen: its octets against every limit, and what its readers see of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from deliverability.core.facts.base import Value, records_of, text_of, texts_of
+from deliverability.core.model.report import Outcome, Report
+from deliverability.core.phrases import Phrases
+from deliverability.core.report.diagrams import BarView
+from deliverability.core.report.findings import receiver_short
+from deliverability.core.report.preview import ColourScheme, Preview, Showing, preview
+from deliverability.core.report.report import ReportView
+from deliverability.core.report.savings import SavingsView, savings
+from deliverability.core.words.sentences import octets, shortened, visible
+
+_FEATURES_SHOWN = 12
+_PROGRAMS_SHOWN = 6
+_CLIP = "clip_octets"
+_LOOKS = ("html", "clients", "size")
+
+
+class MessageContents(Struct, frozen=True):
+    """What is shown of a message beside its report; plain text, read without trust.
+
+    Attributes:
+        html: its HTML body; empty: none.
+        images: the images in the text, as ``data:`` addresses by their Content-ID.
+        html_text: the words of the HTML, a line a block.
+        text: its plain text body.
+        text_cut: octets of the text that are left out.
+        fields: the header, each field with its value decoded.
+        header: the header as sent.
+        source: the body as sent.
+        source_cut: octets of header and body that are left out.
+
+    """
+
+    html: str = ""
+    images: Mapping[str, str] = field(default_factory=dict)
+    html_text: str = ""
+    text: str = ""
+    text_cut: int = 0
+    fields: tuple[tuple[str, str], ...] = ()
+    header: str = ""
+    source: str = ""
+    source_cut: int = 0
+
+    def __repr__(self) -> str:
+        return f"MessageContents({self.fields!r})"
+
+
+class LighterCopy(Struct, frozen=True):
+    """What `deliv slim` makes of a message.
+
+    Attributes:
+        before: octets of the message as sent.
+        after: octets of the copy; the same where nothing was changed.
+        refused: the code of why the message was left alone; empty: it was tried.
+
+    """
+
+    before: int
+    after: int
+    refused: str = ""
+
+
+class ClipView(Struct, frozen=True):
+    """How much of the HTML a mail program shows before it hides the rest.
+
+    Attributes:
+        words: what becomes of this message.
+        limit: where it is clipped.
+        used: how much of that is used.
+        filled: the same as a length, 100 at most.
+        over: some of the message is hidden.
+
+    """
+
+    words: str
+    limit: str
+    used: str
+    filled: float
+    over: bool
+
+
+class FeatureView(Struct, frozen=True):
+    """Something of HTML or CSS that not every mail program shows."""
+
+    title: str
+    uses: str
+    unsupported: str
+    partial: str
+    aside: str
+
+
+class LookView(Struct, frozen=True):
+    """The screen, in reading order.
+
+    Attributes:
+        size: the message against the limits; None: nothing was measured.
+        clip: the clipping line; None: there is no HTML.
+        html: what the HTML is made of.
+        todo: what is unmet of size and look: sentence, and place in the report.
+        savings: what would make it lighter.
+        lighter: what `deliv slim` saves of it, as measured, or that it was not measured.
+        slims: there may be a lighter copy to take away.
+        features: of HTML and CSS, those that fewest programs show first; `more_features` are left out.
+        html_size: octets of the HTML, in words.
+        compared: with how many programs, and as of when; empty: not compared.
+        preview: in the colours of a light screen.
+        dark: what the dark preview shows.
+        remote: about images on the web; empty: there are none.
+        contents: text and source.
+        text_cut, source_cut: that some of it is left out; empty: all is shown.
+
+    """
+
+    size: BarView | None
+    clip: ClipView | None
+    html: BarView | None
+    html_size: str
+    todo: tuple[tuple[str, str], ...]
+    savings: SavingsView | None
+    lighter: str
+    slims: bool
+    features: tuple[FeatureView, ...]
+    more_features: int
+    compared: str
+    preview: Preview | None
+    dark: str
+    remote: str
+    contents: MessageContents
+    text_cut: str
+    source_cut: str
+
+
+def look_view(view: ReportView, contents: MessageContents, copy: LighterCopy | None = None) -> LookView:
+    """The screen of an audited message; `copy` None: it was not measured."""
+    say, report = view.speaker.say, view.report
+    features = tuple(_features(report, say))
+    shown = message_preview(view, contents, ColourScheme.LIGHT) if contents.html else None
+    clip = _clip_octets(report)
+    return LookView(
+        size=view.diagrams.size,
+        clip=_clip(report, clip[0], clip[1], view) if clip else None,
+        html=view.diagrams.html,
+        html_size=octets(shown.octets, say) if shown else "",
+        todo=tuple((each.headline, each.anchor) for each in view.todo if each.topic in _LOOKS),
+        savings=savings(view.report.facts, view.speaker.say),
+        lighter=_lighter(copy, say),
+        slims=copy is None or copy.after < copy.before,
+        features=features[:_FEATURES_SHOWN],
+        more_features=max(0, len(features) - _FEATURES_SHOWN),
+        compared=_compared(report, say),
+        preview=shown,
+        dark=say("look.dark-own" if shown and shown.own_dark else "look.dark-inverted"),
+        remote=say.count("look.remote", shown.remote) if shown and shown.remote else "",
+        contents=replace(
+            contents,
+            text=_lines(contents.text),
+            header=_lines(contents.header),
+            source=_lines(contents.source),
+        ),
+        text_cut=say("look.cut", size=octets(contents.text_cut, say)) if contents.text_cut else "",
+        source_cut=say("look.cut", size=octets(contents.source_cut, say)) if contents.source_cut else "",
+    )
+
+
+def message_preview(
+    view: ReportView, contents: MessageContents, scheme: ColourScheme, *, remote: bool = False
+) -> Preview:
+    """The message as a document of its own, with the place marked where it is clipped."""
+    showing = Showing(images=contents.images, remote=remote, scheme=scheme)
+    clip = _clip_octets(view.report)
+    if clip and len(contents.html.encode("utf-8", "replace")) > clip[0]:
+        mark = view.speaker.say("look.clip-mark", receiver=_named(clip[1], view))
+        showing = replace(showing, clipped_at=clip[0], clip_mark=mark)
+    return preview(contents.html, showing)
+
+
+def _clip_octets(report: Report) -> tuple[int, str] | None:
+    """After how many octets of HTML the rest is hidden, and the receiver that says so."""
+    for finding in report.findings:
+        limit = finding.limits.get(_CLIP)
+        decided = finding.outcome in (Outcome.MET, Outcome.UNMET)
+        if decided and "html.octets" in finding.observed and isinstance(limit, int) and finding.judgements:
+            return limit, finding.judgements[0].receiver
+    return None
+
+
+def _named(receiver: str, view: ReportView) -> str:
+    return receiver_short(receiver, view.speaker)
+
+
+def _clip(report: Report, limit: int, receiver: str, view: ReportView) -> ClipView | None:
+    say, total = view.speaker.say, report.facts.value("html.octets")
+    if not isinstance(total, int) or not total:
+        return None
+    share = 100 * total / limit
+    over = total > limit
+    key = "look.clip-over" if over else "look.clip-under"
+    return ClipView(
+        words=say(key, receiver=_named(receiver, view), size=octets(abs(total - limit), say)),
+        limit=octets(limit, say),
+        used=say("size.used", percent=f"{share:.1f}" if share < 10 else f"{share:,.0f}"),
+        filled=min(100.0, round(share, 1)),
+        over=over,
+    )
+
+
+def _lighter(copy: LighterCopy | None, say: Phrases) -> str:
+    if copy is None:
+        return say("look.not-measured")
+    before, saved = octets(copy.before, say), copy.before - copy.after
+    if copy.refused:
+        return say("slim.refused", size=before, why=say(f"slim.kept.{copy.refused}"))
+    if saved <= 0:
+        return say("slim.nothing", size=before)
+    # Rounded down, as `deliv slim` does it.
+    return say("look.measured", before=before, after=octets(copy.after, say), percent=str(100 * saved // copy.before))
+
+
+def _features(report: Report, say: Phrases) -> Iterator[FeatureView]:
+    """Those with no plainer form beside them first."""
+    for each in sorted(records_of(report.facts.value("clients.features")), key=lambda each: bool(each["conditional"])):
+        uses = each.get("uses")
+        yield FeatureView(
+            title=visible(shortened(text_of(each.get("title")))),
+            uses=f"{uses:,}" if isinstance(uses, int) else "",
+            unsupported=_programs(each.get("unsupported"), say),
+            partial=_programs(each.get("partial"), say),
+            aside=say("look.provided") if each.get("conditional") is True else "",
+        )
+
+
+def _programs(value: Value, say: Phrases) -> str:
+    names = [visible(shortened(each)) for each in texts_of(value)]
+    text = say("value.separator").join(names[:_PROGRAMS_SHOWN])
+    return text + (say("value.more", n=str(len(names) - _PROGRAMS_SHOWN)) if len(names) > _PROGRAMS_SHOWN else "")
+
+
+def _compared(report: Report, say: Phrases) -> str:
+    programs, date = report.facts.value("clients.programs"), report.facts.value("clients.data_date")
+    return (
+        say("look.compared", n=str(programs), date=date) if isinstance(programs, int) and isinstance(date, str) else ""
+    )
+
+
+def _lines(text: str) -> str:
+    """Text of several lines with what hides or steers written out."""
+    return "\n".join(visible(line.replace("\t", "    ")) for line in text.splitlines())

@@ -1,0 +1,109 @@
+"""`deliv list-check`: what a list of recipients holds, without sending anything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deliverability.console.command import Command
+from deliverability.console.options import (
+    dns_options,
+    lang_option,
+    plain_errors,
+    rule_folders_option,
+    rule_problems,
+    text_or_json_option,
+)
+from deliverability.console.running import counted
+from deliverability.console.types import NumberType, PathOf
+
+if TYPE_CHECKING:
+    from deliverability.core.model.observed import ListSums
+    from deliverability.core.net.ports import Ports
+    from deliverability.lists.run import ListPlan
+
+SUMS = "sums.json"
+
+
+@click.command("list-check", cls=Command)
+@click.argument("file", metavar="LIST.csv", type=PathOf("file", exists=True))
+@click.option("--column", metavar="NAME")
+@click.option("--suppressed", type=PathOf("file", exists=True), metavar="FILE")
+@click.option("--inactive", type=NumberType(int, 1), metavar="DAYS")
+@click.option("-o", "--output", "folder", type=PathOf("folder"), metavar="DIR/")
+@click.option("--force", is_flag=True)
+@dns_options
+@rule_folders_option
+@text_or_json_option
+@lang_option
+def command(
+    file: Path,
+    column: str | None,
+    suppressed: Path | None,
+    inactive: int | None,
+    folder: Path | None,
+    force: bool,
+    config: Path | None,
+    rules: tuple[Path, ...],
+    style: str,
+    lang: str,
+    **params: Any,
+) -> int:
+    """Check a list of recipients: nothing is sent, stored or changed."""
+    with plain_errors():
+        from deliverability.console.inputs import ports_of, read_settings
+        from deliverability.core.model.observed import Segment
+        from deliverability.engine.rules import rule_folders
+        from deliverability.lists.catalogue import load_list_data
+        from deliverability.lists.run import ListPlan
+        from deliverability.lists.table import open_list
+
+        settings = read_settings(config)
+        with rule_problems():
+            data = load_list_data(rule_folders(rules or settings.rules))
+        plan = ListPlan(open_list(file, data, column), data, suppressed, inactive, folder, force)
+        ports = ports_of(params, settings)
+        sums = _run(plan, ports)
+        _show(sums, folder, style, lang)
+    if sums.domains_not_checked or sums.not_checked:
+        return 3
+    return 0 if sums.segments[Segment.GOOD] == sums.lines else 1
+
+
+def _run(plan: ListPlan, ports: Ports) -> ListSums:
+    """Raises InputError."""
+    from deliverability.lists.run import check_list
+
+    async def work(tick: Callable[[], None]) -> ListSums:
+        try:
+            return await check_list(plan, ports, tick)
+        finally:
+            await ports.close()
+
+    with counted("list-check.asked") as tick:
+        return asyncio.run(work(tick))
+
+
+def _show(sums: ListSums, folder: Path | None, style: str, lang: str) -> None:
+    """Print the sums, and write them beside the segments. Raises InputError."""
+    from deliverability.console.output import show, terminal, wrote
+    from deliverability.core.errors import InputError, file_error
+    from deliverability.core.files import PRIVATE, write_whole
+    from deliverability.core.phrases import phrases
+    from deliverability.core.report.paper import Paper
+    from deliverability.lists.report import list_json, list_text
+
+    if folder is not None:
+        try:
+            write_whole(folder / SUMS, list_json(sums), mode=PRIVATE)
+        except OSError as error:
+            raise InputError(file_error(folder / SUMS, error)) from None
+        wrote(folder)
+    if style == "json":
+        show(list_json(sums))
+    else:
+        show(list_text(sums, Paper.of_terminal(**terminal()), phrases(lang)))

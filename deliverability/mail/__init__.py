@@ -1,1 +1,0 @@
-"""Reading mail: bytes -> header fields, parts, words."""

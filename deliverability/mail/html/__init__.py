@@ -1,1 +1,0 @@
-"""HTML of a message: cut into tokens, accounted for, made smaller."""

@@ -1,1 +1,0 @@
-"""Pure types, shared by everything."""

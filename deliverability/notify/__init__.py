@@ -1,1 +1,0 @@
-"""Tells people and machines about runs: mail, webhook, metrics."""

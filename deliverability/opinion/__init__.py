@@ -1,1 +1,0 @@
-"""A second opinion: what checkdmarc and dkimpy make of the very answers and octets of an audit."""

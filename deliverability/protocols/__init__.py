@@ -1,1 +1,0 @@
-"""Protocols of mail: their records parsed and evaluated, pure over a resolver."""

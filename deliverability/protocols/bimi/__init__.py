@@ -1,1 +1,0 @@
-"""BIMI (draft-brand-indicators-for-message-identification): the record, where it stands, and the logo."""

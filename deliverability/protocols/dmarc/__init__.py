@@ -1,1 +1,0 @@
-"""DMARC (RFC 9989): records, tree walk, organizational domains."""

@@ -1,1 +1,0 @@
-"""Block lists: asked over DNS (RFC 5782), and read from files."""

@@ -1,1 +1,0 @@
-"""The exact record to publish: the smallest edit of the user's own record, rehearsed before it is shown."""

@@ -1,1 +1,0 @@
-"""Runs: one subject, many, and every week."""

@@ -1,0 +1,1 @@
+"""`deliv suppress`: the addresses to take off a list, as files."""

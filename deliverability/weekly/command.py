@@ -1,0 +1,150 @@
+"""`deliv weekly`: audit all domains of the settings, compare with the run before, write pages, tell people."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from msgspec.structs import replace
+
+from deliverability.console.command import Command
+from deliverability.console.language import language
+from deliverability.console.options import lang_option, plain_errors, port_options, rule_problems
+from deliverability.console.running import on_terminal, progress
+from deliverability.console.types import NumberType, OneOf, PathOf
+
+if TYPE_CHECKING:
+    from deliverability.core.store.store import History
+    from deliverability.weekly.notify.notifier import Notifier
+    from deliverability.weekly.run import Plan
+    from deliverability.weekly.values import Summary
+
+
+@click.command("weekly", cls=Command)
+@port_options
+@click.option("--history", metavar="URL")
+@click.option("--output", type=PathOf("folder"), metavar="DIR")
+@click.option("--keep", type=NumberType(int, 1), metavar="N")
+@lang_option
+@click.option("--fail-on", type=OneOf(["error", "warning", "never", "new"]))
+@click.option("--no-notify", is_flag=True)
+def command(**params: Any) -> int:
+    """Audit all domains of the settings, say what changed and why, and write pages for a browser."""
+    with plain_errors(), rule_problems():
+        from deliverability.console.inputs import read_settings
+        from deliverability.console.settings import NO_SETTINGS
+        from deliverability.console.types import DEFAULT_FILE
+        from deliverability.core.errors import InputError, file_error
+        from deliverability.core.phrases import detail_words
+        from deliverability.core.rules.problems import load_guide
+        from deliverability.core.store.store import History
+        from deliverability.engine.auditors import catalogue
+        from deliverability.engine.rules import rule_folders, worst_exit_code
+        from deliverability.engine.stream import only_one
+        from deliverability.intake.command import keeping_addresses
+        from deliverability.weekly.notify.notifier import Notifier
+        from deliverability.weekly.pages import HtmlPages
+
+        file = params["config"] or Path(DEFAULT_FILE)
+        if not file.is_file():
+            raise InputError(NO_SETTINGS(file=str(file)))
+        settings = read_settings(params["config"])
+        folder = file.absolute().parent
+        plan = _plan(params, settings, folder, params["history"] or settings.history)
+        pages = HtmlPages(plan.rules, catalogue(), load_guide(rule_folders(settings.rules)))
+        lang = params["lang"]
+        notifier = Notifier(settings.notify, plan.output, folder, plan.rules, catalogue(), lang)
+        if params["no_notify"]:
+            notifier = replace(notifier, settings=type(settings.notify)())
+        history = History.open(params["history"] or settings.history, folder=folder)
+        try:
+            with (
+                only_one(plan.output, public=plan.public),
+                history.held(),
+                keeping_addresses(plan.intake, settings.feedback.addresses) as intake,
+            ):
+                summary = _run(replace(plan, intake=intake), history, pages, notifier)
+                problems = notifier.send()
+        except OSError as error:
+            raise InputError(file_error(error.filename or plan.output, error)) from None
+        finally:
+            history.close()
+    say = language().say
+    for problem in problems:
+        click.echo(say("cli.warning", text=detail_words(problem, say)), err=True)
+    _tell(summary, plan, lang, pages)
+    return worst_exit_code((summary.code, 3 if problems else 0))
+
+
+def _plan(params: dict[str, Any], settings: Any, folder: Path, history: str) -> Plan:
+    """Raises InputError and judge.files.RuleError."""
+    from deliverability.console.inputs import lists_of, ports_of, subject_of_settings
+    from deliverability.console.judging import selection_of, threshold
+    from deliverability.core.inputs import Subject, parse_domain
+    from deliverability.engine.rules import load_rules
+    from deliverability.intake.command import intake_of
+    from deliverability.observing import observing
+    from deliverability.weekly.plan import DEFAULT_OUTPUT, subjects
+    from deliverability.weekly.run import Plan
+
+    rules = load_rules(settings.rules)
+    lists = lists_of({**params, "rules": ()}, settings, settings.reputation.lists)
+    wanted = lists.wanted if lists else None
+    ports = ports_of(params, settings, lists)
+    fail_on = params["fail_on"] or settings.fail_on
+
+    def asked(domain: str) -> Subject:
+        return replace(subject_of_settings(settings, domain), lists_wanted=wanted)
+
+    return Plan(
+        subjects=subjects(settings, folder, parse_domain, asked),
+        ports=ports,
+        rules=rules,
+        selection=selection_of(settings, rules),
+        output=params["output"] or settings.output or folder / DEFAULT_OUTPUT,
+        keep=params["keep"] or settings.keep,
+        fail_on=threshold(fail_on),
+        only_new=fail_on == "new",
+        public=settings.public,
+        intake=intake_of(settings, folder, ports, rules.knowledge.reporters),
+        observing=observing(settings, folder, history=history),
+    )
+
+
+def _run(plan: Plan, history: History, pages: Any, notifier: Notifier) -> Summary:
+    from deliverability.weekly.run import weekly
+
+    def notifications(summary: Summary) -> None:
+        notifier.write(summary, plan.ports.clock.now())
+
+    def go(tick: Callable[[str], None]) -> Summary:
+        async def work() -> Summary:
+            try:
+                return await weekly(plan, history, pages, tick, notifications)
+            finally:
+                await plan.ports.close()
+
+        return asyncio.run(work())
+
+    if not on_terminal():
+        return go(lambda domain: None)
+    with progress(len(plan.subjects)) as shown:
+        return go(lambda domain: shown.tick(time.monotonic()))
+
+
+def _tell(summary: Summary, plan: Plan, lang: str, pages: Any) -> None:
+    from deliverability.core.phrases import phrases
+    from deliverability.core.report.formats.table import START, page_name
+    from deliverability.weekly.run import LATEST
+    from deliverability.weekly.view import run_view
+
+    view = run_view(summary, phrases(lang), plan.rules, pages.catalogue)
+    for each in view.news.sentences:
+        click.echo(each.sentence)
+    for line in filter(None, (view.sends, view.unread)):
+        click.echo(line)
+    click.echo(str(plan.output / LATEST / page_name(START, lang)))

@@ -1,0 +1,1 @@
+"""Tells people and machines about a weekly run: mail, webhook, metrics."""
