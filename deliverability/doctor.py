@@ -15,6 +15,7 @@ import click
 from msgspec import Struct
 
 from deliverability.console.command import Command
+from deliverability.console.inputs import opened, read_settings
 from deliverability.console.options import (
     config_option,
     lang_option,
@@ -23,17 +24,22 @@ from deliverability.console.options import (
     rule_problems,
     text_or_json_option,
 )
+from deliverability.console.output import show, terminal
 from deliverability.console.settings import EmailSettings
+from deliverability.console.types import DEFAULT_FILE
 from deliverability.core.codec import encode, json_text
 from deliverability.core.codes import ABOUT, VERBATIM, Code, Detail
+from deliverability.core.errors import InputError
 from deliverability.core.inputs import SecretError, secret
 from deliverability.core.model.knowledge import Outside
 from deliverability.core.net.base import Failed, Found, NoMailHost, NoPage, Page
-from deliverability.core.net.ports import Ports
-from deliverability.core.phrases import Phrases, detail_words
+from deliverability.core.net.browser import NAMES, browser_here, print_pdf
+from deliverability.core.net.ports import Permissions, Ports
+from deliverability.core.phrases import Phrases, detail_words, phrases
 from deliverability.core.report.paper import typewritten, wrap
 from deliverability.core.store.store import History, HistoryError, missing_file
 from deliverability.core.words.sentences import visible
+from deliverability.engine.rules import load_rules
 from deliverability.weekly.notify.mail import SmtpChannel
 
 if TYPE_CHECKING:
@@ -292,11 +298,6 @@ _PRINT_SECONDS = 60.0
 def command(resolver: tuple[str, ...], config: Path | None, style: str, lang: str) -> int:
     """Check whether this machine can audit: DNS, port 25, clock, Chromium, the weekly mail's server, the history."""
     with plain_errors(), rule_problems():
-        from deliverability.console.inputs import read_settings
-        from deliverability.console.output import show
-        from deliverability.console.types import DEFAULT_FILE
-        from deliverability.core.phrases import phrases
-
         settings = read_settings(config)
         folder = (config or Path(DEFAULT_FILE)).absolute().parent
         say = phrases(lang)
@@ -309,18 +310,11 @@ def command(resolver: tuple[str, ...], config: Path | None, style: str, lang: st
 
 def open_doors(resolvers: tuple[str, ...]) -> Ports:
     """DNS, the web and port 25, live. Raises InputError where a resolver cannot be used."""
-    from deliverability.console.inputs import opened
-    from deliverability.core.net.ports import Permissions
-
     return opened(servers=resolvers, permissions=Permissions(fetch=True, probe_smtp=True))
 
 
 async def _run(ports: Ports, settings: Settings, folder: Path, lang: str, *, shown: bool) -> list[MachineCheck]:
     """All checks; `shown`: each is printed as soon as it is its turn."""
-    from deliverability.console.output import show, terminal
-    from deliverability.core.phrases import phrases
-    from deliverability.engine.rules import load_rules
-
     outside = load_rules(settings.rules).knowledge.outside
     blocking = (
         check_pdf,
@@ -341,9 +335,6 @@ async def _run(ports: Ports, settings: Settings, folder: Path, lang: str, *, sho
 
 def check_pdf() -> MachineCheck:
     """Whether a browser is there, and prints a page."""
-    from deliverability.core.errors import InputError
-    from deliverability.core.net.browser import NAMES, browser_here, print_pdf
-
     browser = browser_here()
     if browser is None:
         return MachineCheck("pdf", CheckState.LIMITED, NO_BROWSER(names=NAMES))

@@ -22,6 +22,10 @@ from deliverability.console.types import OneOf, PathOf
 from deliverability.core.codes import Code
 from deliverability.core.errors import InputError, file_error
 from deliverability.core.files import PRIVATE, PRIVATE_FOLDER, write_whole
+from deliverability.core.inputs import parse_domain
+from deliverability.core.phrases import phrases
+from deliverability.core.report import records as forms
+from deliverability.core.report.paper import wrap
 
 if TYPE_CHECKING:
     from deliverability.core.phrases import Phrases
@@ -96,9 +100,6 @@ KEY_THERE = Code("key-there", ("file",))
 def command(domain: str, selector: str | None, bits: str, ed25519: bool, out: Path, style: str, lang: str) -> int:
     """Make a DKIM key pair: private keys as files that only the user can read, and the records to publish."""
     with plain_errors():
-        from deliverability.core.inputs import parse_domain
-        from deliverability.core.phrases import phrases
-
         name = parse_domain(domain)
         chosen = _selector(selector or f"s{datetime.now(UTC):%Y%m}", name)
         selectors = {chosen: "rsa"} | ({f"{chosen}-ed": "ed25519"} if ed25519 else {})
@@ -155,8 +156,6 @@ def _write(folder: Path, files: dict[Path, bytes]) -> None:
 
 
 def _output(style: str, records: dict[str, KeyPair], paths: dict[str, Path], say: Phrases) -> str:
-    from deliverability.core.report import records as forms
-
     sets = tuple(forms.RecordSet(name, "TXT", (), (pair.record,)) for name, pair in records.items())
     if style == "zone":
         return forms.zone_lines(sets)
@@ -166,8 +165,6 @@ def _output(style: str, records: dict[str, KeyPair], paths: dict[str, Path], say
         return forms.route53(sets)
     if style == "cloudflare":
         return forms.cloudflare(sets)
-    from deliverability.core.report.paper import wrap
-
     width = max(40, min(columns(), 100))
     lines: list[str] = []
     for name, pair in records.items():

@@ -19,6 +19,13 @@ from deliverability.core.model.blocklists import ListingSeen, ListsSeen
 from deliverability.core.model.deliveries import CauseSeen, Deliveries
 from deliverability.core.model.observed import SourceWord
 from deliverability.core.protocols.psl import registrable_domain
+from deliverability.core.replies.catalogue import load_replies
+from deliverability.core.replies.explain import explain
+from deliverability.core.store.deliveries import EVERY, deliveries_of, fared_domains
+from deliverability.core.store.store import DamagedError, History, HistoryError, missing_file
+from deliverability.core.store.window import reported_domains, window
+from deliverability.engine.rules import load_rules, rule_folders
+from deliverability.intake.addresses import to_suppress
 
 if TYPE_CHECKING:
     from deliverability.console.settings import Settings
@@ -115,8 +122,6 @@ def observing(
 @contextlib.contextmanager
 def one_subject(lost: Callable[[Exception], None], *but: type[Exception]) -> Iterator[None]:
     """As `set_aside`, for one subject of many: the history is gone for all of them, a row that it kept for one only."""
-    from deliverability.core.store.store import DamagedError, HistoryError
-
     with set_aside(lost, but=(HistoryError, *but)):
         try:
             yield
@@ -135,8 +140,6 @@ def with_observed(
     `lost`: is told where what is kept of one cannot be read, which then goes without. Raises HistoryError where the
     store cannot be read.
     """
-    from deliverability.core.store.store import History, missing_file
-
     subjects = list(subjects)
     if missing_file(how.url, folder=how.folder) is not None:
         yield from (replace(each, source_words=how.words) for each in subjects)
@@ -158,9 +161,6 @@ class Observer:
 
     def __init__(self, history: History, how: Observing, now: datetime, running: str = "") -> None:
         """`running`: start of a run that is not over; what it keeps is not of before. Raises HistoryError."""
-        from deliverability.core.store.deliveries import fared_domains
-        from deliverability.core.store.window import reported_domains
-
         self._history = history
         self._how = how
         self._now = int(now.timestamp())
@@ -174,8 +174,6 @@ class Observer:
 
     def knows(self, domain: str) -> bool:
         """Whether anything is kept of it."""
-        from deliverability.core.store.deliveries import EVERY
-
         if not self._reported and not self._fared:
             return False
         home = registrable_domain(domain)
@@ -183,8 +181,6 @@ class Observer:
 
     def observed(self, subject: Subject) -> Subject:
         """The subject with what is known of its domain. Raises HistoryError."""
-        from deliverability.core.store.window import window
-
         how = self._how
         known = replace(subject, source_words=how.words)
         if not self.knows(subject.domain):
@@ -201,8 +197,6 @@ class Observer:
 
     def _deliveries(self, home: str) -> Deliveries | None:
         """What became of the mail of an organizational domain; None where nothing is kept of it."""
-        from deliverability.core.store.deliveries import deliveries_of
-
         became = deliveries_of(self._history, home, self._how.days, self._now)
         if became is None:
             return None
@@ -212,8 +206,6 @@ class Observer:
         """How many addresses go on a suppression list; None where none are kept."""
         if self._how.addresses is None:
             return None
-        from deliverability.intake.addresses import to_suppress
-
         return to_suppress(self._how.addresses, self._now)
 
     def _seen_before(self, domain: str) -> tuple[StageSeen | None, str | None]:
@@ -226,17 +218,12 @@ class Observer:
 
 @lru_cache(maxsize=2)
 def _catalogue(folders: tuple[Path, ...]) -> tuple[RuleSet, ReplyCatalogue]:
-    from deliverability.core.replies.catalogue import load_replies
-    from deliverability.engine.rules import load_rules, rule_folders
-
     rules = load_rules(folders)
     return rules, load_replies(rule_folders(folders), rules)
 
 
 def _known(became: Deliveries, folders: Sequence[Path]) -> dict[tuple[str, str], CauseSeen]:
     """What the catalogue of replies knows of the causes; by its own example of each."""
-    from deliverability.core.replies.explain import explain
-
     if not became.causes:
         return {}
     rules, catalogue = _catalogue(tuple(folders))

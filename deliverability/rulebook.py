@@ -25,10 +25,13 @@ from deliverability.core.codec import json_text
 from deliverability.core.codes import Code
 from deliverability.core.errors import InputError
 from deliverability.core.model.rules import Rule, RuleSet, Source
-from deliverability.core.phrases import phrases
+from deliverability.core.phrases import detail_words, phrases
+from deliverability.core.replies.catalogue import load_replies
 from deliverability.core.report.findings import basis_words, effect_words, read_words
 from deliverability.core.report.paper import wrap
-from deliverability.core.words.rules import condition_words, filled, rule_title
+from deliverability.core.words.rules import condition_words, filled, nearest, rule_title, search
+from deliverability.engine.rules import load_rules, read_rules, rule_folders
+from deliverability.lists.catalogue import load_list_data
 
 if TYPE_CHECKING:
     from deliverability.core.model.blocklists import BlockList
@@ -153,9 +156,6 @@ def command(
     which: tuple[str, ...], rules: tuple[Path, ...], lang: str, style: str, check: bool, stale: int | None
 ) -> int:
     """List the rules, explain some, or find those that a word is about."""
-    from deliverability.core.words.rules import nearest, search
-    from deliverability.engine.rules import load_rules, read_rules
-
     with plain_errors(), rule_problems():
         loaded = read_rules(rules) if check else load_rules(rules)
     if check:
@@ -185,11 +185,6 @@ def _all_sources(blocklist: BlockList) -> tuple[ServiceSource, ...]:
 
 
 def _check(loaded: RuleSet, folders: Sequence[Path]) -> int:
-    from deliverability.core.phrases import detail_words
-    from deliverability.core.replies.catalogue import load_replies
-    from deliverability.engine.rules import rule_folders
-    from deliverability.lists.catalogue import load_list_data
-
     senders = loaded.knowledge.services
     with rule_problems():
         replies = load_replies(rule_folders(folders), loaded)
@@ -223,8 +218,6 @@ def _check(loaded: RuleSet, folders: Sequence[Path]) -> int:
 
 def _stale(loaded: RuleSet, days: int, lang: str, style: str) -> int:
 
-    from deliverability.core.phrases import phrases
-
     aged = aged_statements(loaded, datetime.now(UTC).date(), days)
     if style == "json":
         click.echo(json_text([asdict(each) for each in aged], indent=2))
@@ -255,8 +248,6 @@ def _line(rule: Rule, lang: str) -> str:
 
 
 def _title(rule: Rule, lang: str) -> str:
-    from deliverability.core.words.rules import rule_title
-
     return rule_title(rule, lang)
 
 

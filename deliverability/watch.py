@@ -15,16 +15,22 @@ import click
 from msgspec import Struct
 
 from deliverability.console.command import Command
+from deliverability.console.inputs import opened, read_settings
 from deliverability.console.options import config_option, lang_option, plain_errors, resolver_option, rule_problems
+from deliverability.console.output import show, terminal
 from deliverability.console.types import NumberType
 from deliverability.core.codes import Code, Detail
 from deliverability.core.errors import InputError
 from deliverability.core.net.base import Clock, Failed, Found, Resolver
-from deliverability.core.net.overlay import Proposal
+from deliverability.core.net.clock import SystemClock
+from deliverability.core.net.dns import LiveResolver
+from deliverability.core.net.overlay import Proposal, parse_record
 from deliverability.core.net.public import NoAnswerError, address_of, is_public
-from deliverability.core.phrases import Phrases, detail_words
+from deliverability.core.net.servers import parse_server
+from deliverability.core.phrases import Phrases, detail_words, phrases
 from deliverability.core.protocols.psl import is_public_suffix
 from deliverability.core.words.sentences import duration, shortened, visible
+from deliverability.engine.rules import load_rules
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -300,11 +306,6 @@ def command(
 ) -> int:
     """Wait until a record that was published is visible: at all authoritative servers, then at public resolvers."""
     with plain_errors(), rule_problems():
-        from deliverability.console.inputs import read_settings
-        from deliverability.core.net.overlay import parse_record
-        from deliverability.core.phrases import phrases
-        from deliverability.engine.rules import load_rules
-
         settings = read_settings(config)
         say = phrases(lang)
         record = parse_record(name, rdtype, " ".join(value))
@@ -315,19 +316,12 @@ def command(
 
 def ask(address: str) -> Resolver:
     """Asks one server and forgets the answer, so that the next look sees what is there then. Raises InputError."""
-    from deliverability.core.net.dns import LiveResolver
-    from deliverability.core.net.servers import parse_server
-
     return LiveResolver([parse_server(address)], cache_size=0)
 
 
 async def _watch(
     record: Proposal, seconds: float, public: Sequence[WatchedServer], resolvers: Sequence[str], say: Phrases
 ) -> int:
-    from deliverability.console.inputs import opened
-    from deliverability.core.net.clock import SystemClock
-    from deliverability.core.phrases import detail_words
-
     ports = opened(servers=resolvers)
     try:
         zone = await find_zone(record.name, ports.dns)
@@ -349,8 +343,6 @@ class _Printer:
     """Prints who is asked, then the line of each server, again only where it has changed."""
 
     def __init__(self, zone: Zone, public: Sequence[WatchedServer], say: Phrases) -> None:
-        from deliverability.console.output import terminal
-
         self._zone, self._public, self._say = zone, public, say
         self._unicode: bool = terminal()["unicode"]
         self._lines: dict[WatchedServer, str] = {}
@@ -365,8 +357,6 @@ class _Printer:
 
     def show(self, look: Look) -> None:
         """Print what has changed, and on a terminal how long the wait is."""
-        from deliverability.core.words.sentences import duration
-
         click.echo(_blank(self._waiting), err=True, nl=False)
         self._waiting = ""
         for sight in look.sights:
@@ -391,8 +381,6 @@ class _Printer:
 
 
 def _line(text: str) -> None:
-    from deliverability.console.output import show
-
     show(f"{text}\n")
 
 

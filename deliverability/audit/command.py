@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deliverability.console.command import Command
+from deliverability.console.inputs import read_inputs
+from deliverability.console.judging import Judging
 from deliverability.console.options import (
     blocklists_option,
     file_option,
@@ -18,7 +20,12 @@ from deliverability.console.options import (
     rule_problems,
     speaking_option,
 )
+from deliverability.console.output import writing
+from deliverability.console.running import run, write_reports
 from deliverability.core.codec import JsonPieces
+from deliverability.core.rules.knowledge import load_knowledge
+from deliverability.engine.audit import document_of, has_failures
+from deliverability.engine.rules import rule_folders
 
 if TYPE_CHECKING:
     from deliverability.engine.audit import Audited
@@ -34,10 +41,6 @@ if TYPE_CHECKING:
 def command(no_remedies: bool, second_opinion: bool, **params: Any) -> int:
     """Audit domains, messages, or both together."""
     with plain_errors():
-        from deliverability.console.inputs import read_inputs
-        from deliverability.console.judging import Judging
-        from deliverability.console.running import write_reports
-
         with rule_problems():
             inputs = read_inputs(params)
             judging = Judging.of(params, inputs.settings)
@@ -53,13 +56,6 @@ def command(no_remedies: bool, second_opinion: bool, **params: Any) -> int:
 def facts_command(output: Path | None, **params: Any) -> int:
     """Collect the facts and their evidence as JSON, without judging."""
     with plain_errors():
-        from deliverability.console.inputs import read_inputs
-        from deliverability.console.output import writing
-        from deliverability.console.running import run
-        from deliverability.core.rules.knowledge import load_knowledge
-        from deliverability.engine.audit import document_of, has_failures
-        from deliverability.engine.rules import rule_folders
-
         with rule_problems():
             inputs = read_inputs(params)
             knowledge = load_knowledge(rule_folders(inputs.settings.rules))

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from deliverability.audit.fixes import fix_json, fix_text, in_own_zone, left_out_words
 from deliverability.console.command import Command
+from deliverability.console.inputs import read_inputs
+from deliverability.console.judging import Judging
 from deliverability.console.language import columns
 from deliverability.console.options import (
     file_option,
@@ -17,9 +20,17 @@ from deliverability.console.options import (
     plain_errors,
     rule_problems,
 )
+from deliverability.console.output import put
+from deliverability.console.running import run_reports
 from deliverability.console.types import NumberType, OneOf
 from deliverability.core.codes import Code
 from deliverability.core.errors import InputError
+from deliverability.core.model.report import Care
+from deliverability.core.report import records
+from deliverability.core.report.paper import Paper
+from deliverability.core.report.report import ReportView
+from deliverability.engine.audit import Extras
+from deliverability.engine.remedies.records import published
 
 if TYPE_CHECKING:
     from deliverability.core.model.report import Care, RecordEdit, Report
@@ -50,14 +61,6 @@ _CARES = ("safe", "careful", "last-resort")
 def command(style: str, care: str | None, hand_over: int | None, output: Path | None, **params: Any) -> int:
     """Print the plan of the report: what to do, where, and the exact records, with the same numbers."""
     with plain_errors():
-        from deliverability.console.inputs import read_inputs
-        from deliverability.console.judging import Judging
-        from deliverability.console.output import put
-        from deliverability.console.running import run_reports
-        from deliverability.core.model.report import Care
-        from deliverability.core.report.report import ReportView
-        from deliverability.engine.audit import Extras
-
         inputs = read_inputs(params)
         others = {"style": None, "output": (), "fail_on": None, "trace": False, "whole": False}
         with rule_problems():
@@ -87,9 +90,6 @@ def _hand_over_text(views: list[ReportView], number: int) -> str:
 
 
 def _written(style: str, views: list[ReportView], care: Care) -> str:
-    from deliverability.audit.fixes import fix_json, fix_text
-    from deliverability.core.report.paper import Paper
-
     if style == "json":
         return fix_json(views, care)
     if style == "text":
@@ -100,9 +100,6 @@ def _written(style: str, views: list[ReportView], care: Care) -> str:
 
 def _records(style: str, views: list[ReportView], care: Care) -> str:
     """One final record a name; on standard error which steps were left out."""
-    from deliverability.audit.fixes import in_own_zone, left_out_words
-    from deliverability.core.report import records
-
     steps: dict[tuple[RecordEdit, ...], str] = {}
     for view in views:
         chosen = in_own_zone(view.report, care)
@@ -127,8 +124,6 @@ def _records(style: str, views: list[ReportView], care: Care) -> str:
 
 def _published(reports: list[Report]) -> dict[tuple[str, str], tuple[str, ...]]:
     """What stands now at the places of all steps, as far as the audits saw it."""
-    from deliverability.engine.remedies.records import published
-
     found: dict[tuple[str, str], tuple[str, ...]] = {}
     for report in reports:
         for edit in (edit for step in report.answer.plan for edit in step.edits):

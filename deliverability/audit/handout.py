@@ -8,9 +8,12 @@ import click
 
 from deliverability.console.command import Command
 from deliverability.console.options import lang_option, plain_errors
+from deliverability.console.output import put
 from deliverability.console.types import PathOf
 from deliverability.core.codes import Code
 from deliverability.core.errors import InputError
+from deliverability.core.report.formats.html import render_handout
+from deliverability.core.report.handout import handout_text
 
 NOT_HTML = Code("handout-not-html", ("file",))
 
@@ -22,13 +25,8 @@ def command(lang: str, output: Path | None) -> int:
     """Is it us or them? A page for whoever hears that mail does not arrive."""
     with plain_errors():
         if output is None:
-            from deliverability.core.report.handout import handout_text
-
             click.echo(handout_text(lang), nl=False)
             return 0
-        from deliverability.console.output import put
-        from deliverability.core.report.formats.html import render_handout
-
         if output.suffix.lower() not in (".html", ".htm"):
             raise InputError(NOT_HTML(file=str(output)))
         put(render_handout(lang), output)

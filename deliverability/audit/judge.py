@@ -12,10 +12,14 @@ import click
 
 from deliverability.console import ending
 from deliverability.console.command import Command
+from deliverability.console.inputs import read_settings
+from deliverability.console.judging import Judging
 from deliverability.console.language import language
 from deliverability.console.options import config_option, judging_options, output_options, plain_errors, rule_problems
 from deliverability.core.codes import Code
 from deliverability.core.errors import InputError, file_error, set_aside
+from deliverability.engine.audit import audited_of
+from deliverability.engine.rules import worst_exit_code
 
 if TYPE_CHECKING:
     from deliverability.engine.audit import Audited
@@ -34,10 +38,6 @@ TOO_DEEP = Code("facts-too-deep", ("file",))
 def command(file: str, config: Path | None, **params: Any) -> int:
     """Judge facts that `deliv facts` saved, again and offline."""
     with plain_errors():
-        from deliverability.console.inputs import read_settings
-        from deliverability.console.judging import Judging
-        from deliverability.engine.rules import worst_exit_code
-
         with rule_problems():
             judging = Judging.of(params, read_settings(config))
         several = _read(file)
@@ -83,8 +83,6 @@ def _read(file: str) -> list[Any]:
 
 
 def _audited(file: str, data: Any) -> Audited:
-    from deliverability.engine.audit import audited_of
-
     try:
         return audited_of(data)
     except ValueError as error:

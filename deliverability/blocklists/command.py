@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from deliverability.blocklists.report import list_view, lists_json, lists_text
+from deliverability.blocklists.setup import NO_BLOCKLIST, states_of
 from deliverability.console.command import Command
+from deliverability.console.inputs import lists_of, ports_of, read_settings
+from deliverability.console.judging import speaker_of
 from deliverability.console.options import (
     config_option,
     lang_option,
@@ -21,8 +25,13 @@ from deliverability.console.options import (
     text_or_json_option,
     zone_option,
 )
+from deliverability.console.output import show
+from deliverability.core.codec import encode
 from deliverability.core.codes import Code
 from deliverability.core.errors import InputError
+from deliverability.core.model.blocklists import in_order
+from deliverability.core.protocols.dnsbl import ListHealth
+from deliverability.core.report.paper import Paper
 
 if TYPE_CHECKING:
     from deliverability.console.settings import Settings
@@ -45,14 +54,6 @@ NO_SUCH_LIST = Code("no-such-blocklist-near", ("name", "near"))
 def command(which: tuple[str, ...], check: bool, style: str, lang: str, **params: Any) -> int:
     """List the blocklists that can be asked, explain some, or check how they answer from here."""
     with plain_errors(), rule_problems():
-        from deliverability.blocklists.report import list_view, lists_json, lists_text
-        from deliverability.console.inputs import read_settings
-        from deliverability.console.judging import speaker_of
-        from deliverability.console.output import show
-        from deliverability.core.codec import encode
-        from deliverability.core.protocols.dnsbl import ListHealth
-        from deliverability.core.report.paper import Paper
-
         settings = read_settings(params["config"])
         speaker = speaker_of(params["rules"] or settings.rules, lang)
         lists = _chosen(which, speaker.rules.knowledge)
@@ -74,9 +75,6 @@ def command(which: tuple[str, ...], check: bool, style: str, lang: str, **params
 
 def _chosen(which: Sequence[str], knowledge: Knowledge) -> list[BlockList]:
     """The lists of these ids, all where there is none: those that are alive first. Raises InputError."""
-    from deliverability.blocklists.setup import NO_BLOCKLIST
-    from deliverability.core.model.blocklists import in_order
-
     known = knowledge.blocklists
     for name in which:
         if name not in known:
@@ -91,15 +89,11 @@ def _chosen(which: Sequence[str], knowledge: Knowledge) -> list[BlockList]:
 
 def _states(lists: Sequence[BlockList], params: dict[str, Any], settings: Settings) -> list[ListState]:
     """How each answers; those that are no more are not asked. Raises InputError."""
-    from deliverability.console.inputs import lists_of, ports_of
-
     setup = lists_of(params, settings, [each.id for each in lists])
     assert setup is not None  # noqa: S101 - there is always a list
     ports = ports_of(params, settings, setup)
 
     async def go() -> list[ListState]:
-        from deliverability.blocklists.setup import states_of
-
         try:
             return await states_of(lists, setup.wanted, ports)
         finally:

@@ -143,8 +143,6 @@ class WithHelp(click.Command):
 
     def get_short_help_str(self, limit: int = 45) -> str:
         """What it does, in one line: shells show it where they complete commands."""
-        from deliverability.core.phrases import help_words
-
         return help_words(language().people)(f"{self.name}.short")
 
     def get_help(self, ctx: click.Context) -> str:

@@ -5,13 +5,20 @@ from __future__ import annotations
 import _thread
 import contextlib
 import errno
+import logging
 import os
 import signal
 import sys
+import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+
+from deliverability.console.language import Language
+from deliverability.core.errors import is_interrupt
+from deliverability.core.phrases import detail_words
 
 if TYPE_CHECKING:
     from deliverability.core.phrases import Phrases
@@ -62,13 +69,9 @@ def ended(command: Callable[[list[str]], Any], args: list[str]) -> NoReturn:
         forget_output()
         code = 0
     except Exception as error:
-        from deliverability.core.errors import is_interrupt
-
         if is_interrupt(error):
             sys.exit(128 + stopped[0] if stopped else _INTERRUPTED)
         if debug:
-            import traceback
-
             _tell(traceback.format_exc().rstrip())
         say = _say(args)
         sentence, code = error_text(error, say)
@@ -109,16 +112,12 @@ def lacks(error: BaseException) -> bool:
 
 def _say_no_more() -> None:
     """What is cleared away from now on, half-made as it is, has nothing to add to what was said."""
-    import warnings
-
     warnings.simplefilter("ignore")
     sys.unraisablehook = lambda _: None
 
 
 def _say(args: list[str]) -> Phrases | None:
     """The words of the run; None where the installation lacks them, which may be what is to be told."""
-    from deliverability.console.language import Language
-
     with contextlib.suppress(OSError, MemoryError):
         return Language(args).say
     return None
@@ -140,8 +139,6 @@ def error_text(error: BaseException, say: Phrases | None) -> tuple[str, int]:
         return visible(f"{where}{error.strerror or error}"), _FILE_ERROR
     details = getattr(error, "details", ())
     if details and say is not None:
-        from deliverability.core.phrases import detail_words
-
         return "\n".join(visible(detail_words(each, say)) for each in details), _FILE_ERROR
     if home == "deliverability":
         return visible(str(error)), _FILE_ERROR
@@ -169,8 +166,6 @@ def _stoppable(stopped: list[int]) -> Iterator[None]:
     """A signal to stop does what Ctrl-C does, so that nothing half-written stays; its number goes into `stopped`."""
 
     def stop(number: int, frame: Any) -> None:
-        import logging
-
         stopped.append(number)
         if number in before and hasattr(signal, "setitimer"):
             # A loop of asyncio only cancels its tasks, and a task may wait for a server where nothing cancels it.

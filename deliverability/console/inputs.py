@@ -13,6 +13,7 @@ import click
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from deliverability.blocklists.setup import list_setup
 from deliverability.console.ending import error_text, visible
 from deliverability.console.language import language
 from deliverability.console.settings import Settings, kind_and_place, load
@@ -21,12 +22,16 @@ from deliverability.core.codes import Code
 from deliverability.core.errors import IS_FOLDER, NO_SUCH_FILE, InputError, file_error, reason_of, set_aside
 from deliverability.core.facts.base import Purpose
 from deliverability.core.inputs import Sample, Subject, is_plain, parse_domain
-from deliverability.core.mail.kinds import envelope_beside
+from deliverability.core.mail.kinds import HEAD_OCTETS, MBOX, MESSAGE, envelope_beside, kind_of, why_no_message
+from deliverability.core.mail.reader import read
 from deliverability.core.model.observed import ListSums
 from deliverability.core.net.budget import SECONDS
 from deliverability.core.net.open import PortSettings, SettingError, open_ports
 from deliverability.core.net.ports import Permissions, Ports
+from deliverability.engine.rules import load_rules
 from deliverability.engine.samples import plan, with_samples
+from deliverability.lists.facts import read_sums
+from deliverability.warm_up.facts import read_plan
 
 if TYPE_CHECKING:
     from datetime import date
@@ -141,9 +146,7 @@ def lists_of(params: Mapping[str, Any], settings: Settings, names: Sequence[str]
     """The blocklists to ask by these names; None where there are none. Raises InputError."""
     if not names:
         return None
-    from deliverability.blocklists.setup import list_setup
     from deliverability.core.net.servers import parse_server, system_servers
-    from deliverability.engine.rules import load_rules
 
     knowledge = load_rules(tuple(params.get("rules") or ()) or settings.rules).knowledge
     local = params["zone"] or params.get("offline") or params.get("replay")
@@ -227,8 +230,6 @@ def in_our_words() -> Iterator[None]:
 
 
 def _is_mail(path: Path) -> bool:
-    from deliverability.core.mail.kinds import HEAD_OCTETS, MBOX, MESSAGE, kind_of
-
     try:
         with path.open("rb") as file:
             return kind_of(file.read(HEAD_OCTETS)) in (MBOX, MESSAGE)
@@ -313,8 +314,6 @@ def sample_of(name: str) -> Sample:
         data = sys.stdin.buffer.read(MAX_STDIN_OCTETS)
         _refuse_other("-", data)
         return Sample("-", data=data, purpose=kind)
-    from deliverability.core.mail.kinds import HEAD_OCTETS
-
     path = Path(name)
     if path.is_dir():
         raise InputError(IS_FOLDER(name=name))
@@ -334,8 +333,6 @@ _OTHERS = {"bounce": BOUNCE_FOR_MAIL, "complaint": COMPLAINT_FOR_MAIL, "report":
 
 def _refuse_other(name: str, data: bytes) -> None:
     """Raises InputError where that is no message that somebody sent, with what it is and the way out."""
-    from deliverability.core.mail.kinds import why_no_message
-    from deliverability.core.mail.reader import read
     from deliverability.core.replies.notice import notice_kind
 
     wrong = why_no_message(name, data)
@@ -349,8 +346,6 @@ def _list_sums(path: str | None) -> ListSums | None:
     """Raises InputError."""
     if path is None:
         return None
-    from deliverability.lists.facts import read_sums
-
     return read_sums(Path(path))
 
 
@@ -358,6 +353,4 @@ def _warm_up(path: str | None) -> tuple[tuple[date, int], ...]:
     """Raises InputError."""
     if path is None:
         return ()
-    from deliverability.warm_up.facts import read_plan
-
     return read_plan(Path(path))

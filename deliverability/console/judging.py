@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -140,8 +141,6 @@ def selection_problems(
                 found.append(((key,), NO_RULE_BEGINS(where=called.get(key, key), text=prefix)))
     for number, waiver in enumerate(settings.waiver):
         if waiver.rule not in rules.rules:
-            import difflib
-
             near = difflib.get_close_matches(waiver.rule, rules.rules, n=1)
             problem = UNKNOWN_RULE_NEAR(name=waiver.rule, near=near[0]) if near else UNKNOWN_RULE(name=waiver.rule)
             found.append((("waiver", number, "rule"), problem))

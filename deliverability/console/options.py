@@ -11,10 +11,13 @@ from typing import Any, TypeVar
 
 import click
 
+from deliverability.console.ending import error_text, visible
 from deliverability.console.language import BOTH, language
 from deliverability.console.types import MessagesADay, NamesOf, NumberType, OneOf, PathOf, ReportPath
-from deliverability.core.phrases import LANGUAGES
+from deliverability.core.errors import InputError
+from deliverability.core.phrases import LANGUAGES, detail_words
 from deliverability.core.report.formats.table import PRINTED
+from deliverability.core.yaml import FilesError
 
 F = TypeVar("F", bound=Callable[..., Any])
 Decorator = Callable[[F], F]
@@ -109,9 +112,6 @@ class RefusedError(click.ClickException):
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Turn what the user can mend into one clear message and exit code 2."""
-    from deliverability.console.ending import error_text
-    from deliverability.core.errors import InputError
-
     try:
         yield
     except InputError as error:
@@ -121,10 +121,6 @@ def plain_errors() -> Iterator[None]:
 @contextmanager
 def rule_problems() -> Iterator[None]:
     """Turn errors in rule files, those of replies and senders too, into one message with file and line, exit code 2."""
-    from deliverability.console.ending import visible
-    from deliverability.core.phrases import detail_words
-    from deliverability.core.yaml import FilesError
-
     try:
         yield
     except FilesError as error:

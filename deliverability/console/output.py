@@ -33,6 +33,7 @@ from deliverability.core.report.formats.table import (
     WriterOptions,
     page_name,
 )
+from deliverability.core.report.report import ReportView
 from deliverability.core.words.sentences import visible
 from deliverability.core.words.speaker import Speaker
 
@@ -217,8 +218,6 @@ class Outputs:
 
     def report(self, report: Report, html: str | None = None) -> None:
         """Write one report everywhere; `html` is the HTML part of its message, for the formats that show it."""
-        from deliverability.core.report.report import ReportView
-
         self._reports += 1
         key = f"s{self._reports}" if self._subjects != 1 else ""
         views = {
@@ -307,8 +306,6 @@ class _Pages:
 
     def put(self, report: Report, html: str) -> None:
         """Write the page of the next subject."""
-        from deliverability.core.report.report import ReportView
-
         named = {lang: (name, others) for lang, name, others in _in(self._stems.of(report.domain), self._langs)}
         name, others = named[self._target.lang]
         view = ReportView(report, self._speaker, html=html)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from deliverability import __version__
 from deliverability.console import ending
 from deliverability.console.inputs import Inputs
 from deliverability.console.language import language
@@ -155,7 +156,6 @@ def write_reports(
 
 def _load_remedies() -> None:
     """Those that most domains are shown."""
-    import deliverability.engine.remedies.dmarc
     import deliverability.engine.remedies.spf  # noqa: F401
 
 
@@ -227,7 +227,6 @@ def _run(
         with progress(len(inputs.subjects)) as shown:
             asyncio.run(go(lambda: shown.tick(time.monotonic())))
     if inputs.record is not None:
-        from deliverability import __version__
         from deliverability.core.net.recording import write_recording
 
         write_recording(inputs.record, inputs.ports, __version__)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import re
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
@@ -357,8 +360,6 @@ class Settings(MailSettings, frozen=True):
 
 def load(path: Path) -> Settings:
     """Read a settings file; paths in it are meant from its folder. Raises ConfigError."""
-    import tomllib
-
     try:
         if path.stat().st_size > MAX_OCTETS:
             raise ConfigError(FILE_TOO_LARGE(file=str(path), n=MAX_OCTETS // 1_000_000))
@@ -449,8 +450,6 @@ _TABLES = {name: f"[[{name}]]" for name in ("domain", "waiver", "source")} | {"m
 
 
 def _message(misfit: Misfit) -> Detail:
-    import difflib
-
     key = next((part for part in reversed(misfit.place) if isinstance(part, str)), "")
     match misfit.what:
         case What.UNKNOWN:
@@ -570,8 +569,6 @@ def _is_match(text: str) -> bool:
 
 def _is_address(text: str) -> bool:
     """Whether a header field and an envelope can carry it: ``a@b`` or ``Name <a@b>``."""
-    from email.utils import parseaddr
-
     local, at, domain = parseaddr(text)[1].rpartition("@")
     return bool(local and at and domain) and text.isprintable()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 from msgspec import Struct
 
 from deliverability.core.codes import ABOUT, Code, Detail
@@ -52,16 +54,12 @@ class OneOf(click.ParamType[str]):
         word = self._others.get(str(value).lower(), str(value).lower())
         if word in self.choices:
             return word
-        import difflib
-
         near = difflib.get_close_matches(word, (*self.choices, *self._others), n=1)
         arguments = {"option": called(param), "text": value, "values": self.choices}
         raise InputError(NOT_ONE_OF_NEAR(**arguments, near=near[0]) if near else NOT_ONE_OF(**arguments))
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
         """The words that begin so."""
-        from click.shell_completion import CompletionItem
-
         return [CompletionItem(each) for each in self.choices if each.startswith(incomplete)]
 
 
@@ -205,8 +203,6 @@ class PathOf(click.ParamType[Path]):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
         """Left to the shell, which knows paths best."""
-        from click.shell_completion import CompletionItem
-
         return [CompletionItem(incomplete, type="dir" if self._kind == "folder" else "file")]
 
 

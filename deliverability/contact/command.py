@@ -11,6 +11,8 @@ import click
 
 from deliverability.console.command import Command
 from deliverability.console.ending import error_text
+from deliverability.console.inputs import read_inputs
+from deliverability.console.judging import speaker_of
 from deliverability.console.language import language
 from deliverability.console.options import (
     file_option,
@@ -20,9 +22,24 @@ from deliverability.console.options import (
     rule_folders_option,
     rule_problems,
 )
-from deliverability.console.types import DayType
+from deliverability.console.output import put, terminal
+from deliverability.console.running import run_reports
+from deliverability.console.types import DEFAULT_FILE, DayType
+from deliverability.contact import report as render
+from deliverability.contact.gather import contact_pack, reported_by
+from deliverability.contact.report import contact_view
+from deliverability.contact.sources import RepliesQuoted, load_contacts
+from deliverability.contact.values import Company
 from deliverability.core.codes import Code, Detail
 from deliverability.core.errors import InputError, reason_of, set_aside
+from deliverability.core.replies.catalogue import load_replies
+from deliverability.core.report.paper import Paper
+from deliverability.core.report.report import ReportView
+from deliverability.core.rules.judge import Selection
+from deliverability.core.store.store import History, missing_file
+from deliverability.engine.audit import Audited, Extras
+from deliverability.engine.rules import rule_folders
+from deliverability.intake.places import UnreadPlace, items
 
 if TYPE_CHECKING:
     from deliverability.console.settings import Settings
@@ -63,15 +80,6 @@ def command(
 ) -> int:
     """Put together what a receiver's postmaster wants to be told, in its language; nothing is sent."""
     with plain_errors():
-        from deliverability.console.inputs import read_inputs
-        from deliverability.console.judging import speaker_of
-        from deliverability.console.output import put
-        from deliverability.console.running import run_reports
-        from deliverability.contact.gather import reported_by
-        from deliverability.core.rules.judge import Selection
-        from deliverability.engine.audit import Audited, Extras
-        from deliverability.engine.rules import rule_folders
-
         if output is not None and output.suffix.lower() not in _FORMS:
             raise InputError(NOT_THIS_FORM(file=str(output), forms=_FORMS))
         inputs = read_inputs({**params, "history": url})
@@ -96,9 +104,6 @@ def command(
 
 def _known(name: str, folders: tuple[Path, ...], rules: RuleSet) -> tuple[Contact, ReplyCatalogue]:
     """The contact of a receiver, and what replies mean. Raises InputError where it is not known."""
-    from deliverability.contact.sources import load_contacts
-    from deliverability.core.replies.catalogue import load_replies
-
     contacts = load_contacts(folders, rules)
     if name not in contacts:
         raise InputError(NO_CONTACT(name=name, known=tuple(contacts)))
@@ -112,9 +117,6 @@ def _quotes(
 
     What cannot be read within a folder or mailbox is told and left out.
     """
-    from deliverability.contact.sources import RepliesQuoted
-    from deliverability.intake.places import UnreadPlace, items
-
     quotes = RepliesQuoted(receiver)
     found = 0
     for place in places:
@@ -152,10 +154,6 @@ def _pack(
     config: Path | None,
     heard: frozenset[str],
 ) -> ContactPack:
-    from deliverability.console.types import DEFAULT_FILE
-    from deliverability.contact.gather import contact_pack
-    from deliverability.core.store.store import History, missing_file
-
     folder = (config or Path(DEFAULT_FILE)).absolute().parent
     where = url or settings.history
     today = date.fromisoformat(report.run.started[:10])
@@ -170,18 +168,10 @@ def _pack(
 
 
 def _company(settings: Settings) -> Company:
-    from deliverability.contact.values import Company
-
     return Company(settings.sender.company, settings.sender.contact, settings.sender.phone)
 
 
 def _shown(pack: ContactPack, report: Report, speaker: Speaker, anyway: bool, output: Path | None) -> str:
-    from deliverability.console.output import terminal
-    from deliverability.contact import report as render
-    from deliverability.contact.report import contact_view
-    from deliverability.core.report.paper import Paper
-    from deliverability.core.report.report import ReportView
-
     view = contact_view(pack, ReportView(report, speaker), anyway=anyway)
     suffix = output.suffix.lower() if output else ""
     if suffix == ".json":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -66,8 +67,6 @@ def _hidden() -> re.Pattern[str]:
 
 def json_text(value: Any, *, indent: int | None = None, compact: bool = False) -> str:
     r"""JSON for people and programs: what would steer a terminal or turn a line round is written as ``\uXXXX``."""
-    import json
-
     separators = (",", ":") if compact else None
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent, separators=separators)
     if text.isascii() and "\x7f" not in text:
@@ -226,6 +225,4 @@ def decode_facts(data: Any) -> FactSet:
 
 def digest(data: Any) -> str:
     """SHA-256 (hex) of JSON data in canonical form."""
-    import json
-
     return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

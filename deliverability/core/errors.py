@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TypeVar
 
 from deliverability.core.codes import ABOUT, VERBATIM, Code, Detail
+from deliverability.core.phrases import detail_words, phrases
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -40,8 +41,6 @@ class InputError(ValueError):
 
     def __str__(self) -> str:
         """A line for each detail."""
-        from deliverability.core.phrases import detail_words, phrases
-
         return "\n".join(detail_words(each, phrases("en")) for each in self.details)
 
 

@@ -18,6 +18,7 @@ from msgspec.structs import force_setattr
 from deliverability.core.codes import ABOUT, VERBATIM, Code
 from deliverability.core.errors import DetailError, InputError, file_error
 from deliverability.core.facts.base import KeySeen, Purpose, SampleSeen, StageSeen, Waiver
+from deliverability.core.mail.addresses import to_a_label
 from deliverability.core.model.blocklists import ListsWanted
 from deliverability.core.model.deliveries import Deliveries
 from deliverability.core.model.envelope import SmtpEnvelope
@@ -42,8 +43,6 @@ def parse_domain(text: str) -> str:
 
     Raises InputError where it is none that could send mail.
     """
-    from deliverability.core.mail.addresses import to_a_label
-
     given = text.strip()
     web = _URL.fullmatch(given)
     name = web[1] if web else given.removeprefix("mailto:").rpartition("@")[2].strip("<>")

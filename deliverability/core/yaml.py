@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar, get_origin
 
+import yaml
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -110,8 +111,6 @@ class Document(Struct, frozen=True):
 
 def read(text: str) -> Document:
     """Read one document. Raises YamlError with the line of the trouble."""
-    import yaml
-
     if len(text) > MAX_OCTETS:
         raise YamlError(1, TOO_LONG(n=MAX_OCTETS))
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -197,8 +196,6 @@ def _line(event: Any) -> int:
 
 
 def _build(event: Any, events: Iterator[Any], path: Path, lines: dict[Path, int]) -> Any:
-    import yaml
-
     line = _line(event)
     lines[path] = line
     if len(path) > MAX_DEPTH:

@@ -11,6 +11,8 @@ from typing import Final
 from deliverability.core.codes import Code, Input, needs
 from deliverability.core.facts.base import Evidence, EvidenceKind, FactType, Reason, Unknown, Value, number_of
 from deliverability.core.model.deliveries import ValueDay
+from deliverability.core.protocols.spf.coverage import measure
+from deliverability.core.protocols.spf.tree import walk_tree
 from deliverability.engine.base import Context, auditor, spec
 
 SPAM_RATE: Final = "spam-rate"
@@ -167,9 +169,6 @@ async def snds_audit(ctx: Context) -> None:
 
 async def _owner(ctx: Context) -> Callable[[str], bool] | Unknown:
     """What tells whether an address sends for the domain: the user, or its SPF record."""
-    from deliverability.core.protocols.spf.coverage import measure
-    from deliverability.core.protocols.spf.tree import walk_tree
-
     given = {str(ip_address(each)) for each in ctx.subject.sending_ips}
     if given:
         return given.__contains__

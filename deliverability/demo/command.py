@@ -9,11 +9,22 @@ from typing import Any
 import click
 from msgspec.structs import replace
 
+import deliverability.demo
 from deliverability.console.command import Command
+from deliverability.console.inputs import Inputs
+from deliverability.console.judging import Judging
+from deliverability.console.language import language
 from deliverability.console.options import judging_options, output_options, plain_errors, rule_problems
 from deliverability.console.output import wrote
+from deliverability.console.running import write_reports
+from deliverability.console.settings import Settings
 from deliverability.console.types import PathOf
 from deliverability.core.errors import InputError, file_error
+from deliverability.core.facts.base import Purpose
+from deliverability.core.files import write_whole
+from deliverability.core.inputs import Sample, Subject
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.open import PortSettings, open_ports
 
 ARRIVED = datetime(2026, 11, 25, 0, 0, 4, tzinfo=UTC)
 DOMAIN, ZONE, MESSAGE = "sakura-shop.example", "example.zone", "newsletter.eml"
@@ -27,13 +38,6 @@ COMMAND = f"deliv audit {DOMAIN} --zone {ZONE} --eml {MESSAGE} --purpose {PURPOS
 @output_options
 def command(save: Path | None, **params: Any) -> int:
     """Audit an embedded domain and message offline; the exit code is always 0."""
-    import deliverability.demo
-    from deliverability.console.inputs import Inputs
-    from deliverability.console.judging import Judging
-    from deliverability.console.language import language
-    from deliverability.console.running import write_reports
-    from deliverability.console.settings import Settings
-
     folder = Path(deliverability.demo.__file__).parent
     say = language().say
     with plain_errors():
@@ -43,11 +47,6 @@ def command(save: Path | None, **params: Any) -> int:
                 wrote(save / name)
             click.echo(say("demo.try", command=COMMAND))
             return 0
-        from deliverability.core.facts.base import Purpose
-        from deliverability.core.inputs import Sample, Subject
-        from deliverability.core.net.clock import FixedClock
-        from deliverability.core.net.open import PortSettings, open_ports
-
         with rule_problems():
             judging = Judging.of(params, Settings())
         sample = Sample(MESSAGE, path=folder / MESSAGE)
@@ -63,8 +62,6 @@ def command(save: Path | None, **params: Any) -> int:
 
 def _copy(source: Path, target: Path) -> None:
     """Write a file of the demo where there is none yet, or the same. Raises InputError."""
-    from deliverability.core.files import write_whole
-
     try:
         if not (target.is_file() and target.read_bytes() == source.read_bytes()):
             write_whole(target, source.read_bytes(), replace=False)

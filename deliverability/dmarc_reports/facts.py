@@ -26,6 +26,8 @@ from deliverability.core.model.dkim import keys_of
 from deliverability.core.model.observed import FeedbackKind, Observed, ObservedReport, ObservedRow
 from deliverability.core.net.base import Failed, Found, unknown_from
 from deliverability.core.protocols.psl import registrable_domain
+from deliverability.core.protocols.spf.coverage import measure
+from deliverability.core.protocols.spf.tree import walk_tree
 from deliverability.dmarc_reports.standing import Setup, SourceStanding
 from deliverability.engine.base import Context, auditor, spec
 
@@ -262,9 +264,6 @@ async def _setup(ctx: Context) -> Setup | Unknown:
 
     Services that could not be looked up are taken for strange: then the user is asked, and nothing counts as safe.
     """
-    from deliverability.core.protocols.spf.coverage import measure
-    from deliverability.core.protocols.spf.tree import walk_tree
-
     subject, resolver = ctx.subject, ctx.ports.dns
     home = registrable_domain(subject.domain)
     names = dict.fromkeys((subject.domain, home))

@@ -11,6 +11,8 @@ import click
 from msgspec import Struct
 
 from deliverability.console.command import Command
+from deliverability.console.inputs import observed_inputs
+from deliverability.console.judging import speaker_of
 from deliverability.console.language import columns
 from deliverability.console.options import (
     input_options,
@@ -20,10 +22,12 @@ from deliverability.console.options import (
     rule_problems,
     text_or_json_option,
 )
+from deliverability.console.output import show
+from deliverability.console.running import run_reports
 from deliverability.console.types import NumberType, OneOf
 from deliverability.core.codec import encode, json_text
 from deliverability.core.facts.base import FactSet, Unknown, text_of
-from deliverability.core.model.report import Finding, GateAnswer, GateKind
+from deliverability.core.model.report import Finding, GateAnswer, GateKind, Report
 from deliverability.core.phrases import Phrases
 from deliverability.core.report.diagrams import would_words
 from deliverability.core.report.findings import FindingView, finding_views
@@ -32,8 +36,11 @@ from deliverability.core.report.formats.text import record_lines
 from deliverability.core.report.paper import Paper
 from deliverability.core.report.plan import PlanStepView
 from deliverability.core.report.report import ReportView
+from deliverability.core.rules.gate import earliest
+from deliverability.core.rules.judge import Selection
 from deliverability.core.words.dates import full_day_words
 from deliverability.core.words.sentences import visible
+from deliverability.engine.audit import Audited, Extras
 
 
 class ConditionView(Struct, frozen=True):
@@ -225,17 +232,6 @@ def command(
 ) -> int:
     """Say whether the next DMARC policy is safe, by what receivers reported; else what is missing, and until when."""
     with plain_errors():
-        from deliverability.console.inputs import observed_inputs
-        from deliverability.console.judging import speaker_of
-        from deliverability.console.output import show
-        from deliverability.console.running import run_reports
-        from deliverability.core.model.report import Report
-        from deliverability.core.report.paper import Paper
-        from deliverability.core.report.report import ReportView
-        from deliverability.core.rules.gate import earliest
-        from deliverability.core.rules.judge import Selection
-        from deliverability.engine.audit import Audited, Extras
-
         inputs = observed_inputs(params, days=days, to=to, every=every)
         with rule_problems():
             speaker = speaker_of(rules or inputs.settings.rules, lang)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from itertools import islice
+from statistics import median
 
 from msgspec import Struct, field
 
@@ -392,8 +393,6 @@ class ReportWindow(Struct, frozen=True, dict=True):
         """Own messages by day, and how the last day compares with the 28 before."""
         begin, end = self.observed.begin, self.observed.end
         days = [begin + timedelta(days=number) for number in range((end - begin).days + 1)]
-        from statistics import median
-
         sums: dict[str, Counter[date]] = {
             "messages": _by_day(self.own),
             "aligned": _by_day(row for row in self.own if row.facet.aligned),

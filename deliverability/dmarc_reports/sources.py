@@ -10,6 +10,8 @@ import click
 from msgspec import Struct
 
 from deliverability.console.command import Command
+from deliverability.console.inputs import observed_inputs
+from deliverability.console.judging import speaker_of
 from deliverability.console.language import columns
 from deliverability.console.options import (
     input_options,
@@ -19,16 +21,21 @@ from deliverability.console.options import (
     rule_problems,
     text_or_json_option,
 )
+from deliverability.console.output import show
+from deliverability.console.running import run_reports
 from deliverability.console.types import NumberType
 from deliverability.core.codec import encode, json_text
 from deliverability.core.codes import details_in
 from deliverability.core.facts.base import FactSet, Reason, Unknown, Value, number_of, records_of, text_of
+from deliverability.core.model.report import Report
 from deliverability.core.phrases import Phrases, detail_words
 from deliverability.core.report.formats.json import Json
 from deliverability.core.report.paper import Paper
 from deliverability.core.report.report import ReportView
+from deliverability.core.rules.judge import Selection
 from deliverability.core.words.dates import full_day_words
 from deliverability.core.words.sentences import visible
+from deliverability.engine.audit import Audited, Extras
 
 
 class SourceRow(Struct, frozen=True):
@@ -193,17 +200,6 @@ def sources_json(several: Sequence[tuple[str, FactSet, Sequence[SourceRow]]]) ->
 def command(days: int | None, rules: tuple[Path, ...], style: str, lang: str, **params: Any) -> int:
     """List who sends as your domain by what receivers reported, what each is, and what to do about it."""
     with plain_errors():
-        from deliverability.console.inputs import observed_inputs
-        from deliverability.console.judging import speaker_of
-        from deliverability.console.output import show
-        from deliverability.console.running import run_reports
-        from deliverability.core.facts.base import Unknown
-        from deliverability.core.model.report import Report
-        from deliverability.core.report.paper import Paper
-        from deliverability.core.report.report import ReportView
-        from deliverability.core.rules.judge import Selection
-        from deliverability.engine.audit import Audited, Extras
-
         inputs = observed_inputs(params, days=days)
         with rule_problems():
             speaker = speaker_of(rules or inputs.settings.rules, lang)

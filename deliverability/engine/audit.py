@@ -16,9 +16,19 @@ from deliverability.core.codes import SENT_TO_YOURSELF, Code
 from deliverability.core.errors import InputError
 from deliverability.core.facts.base import FactSet, Reason, Unknown, Value, records_of, texts_of
 from deliverability.core.inputs import Sample, Subject, parse_domain
+from deliverability.core.mail.kinds import own_domain
+from deliverability.core.mail.parts import body_texts
+from deliverability.core.mail.reader import read
 from deliverability.core.model.answer import FindingId
 from deliverability.core.model.report import SCHEMA_VERSION, Assessment, Finding, Note, Report, Run, SecondOpinion
+from deliverability.core.net.clock import stamp
+from deliverability.core.net.open import open_ports
+from deliverability.core.rules import plan
+from deliverability.core.rules.answering import answer
+from deliverability.core.rules.grade import assessed
+from deliverability.core.rules.judge import Selection, judge
 from deliverability.engine.auditors import auditors, catalogue
+from deliverability.engine.base import gather
 from deliverability.engine.rules import load_rules
 
 if TYPE_CHECKING:
@@ -163,9 +173,6 @@ async def gather_facts(
 
     Raises InputError where its message or zone file cannot be read.
     """
-    from deliverability.core.net.clock import stamp
-    from deliverability.engine.base import gather
-
     message: Message | None = None
     data: bytes | None = None
     domain, purpose, sample = subject.domain, subject.purpose, subject.sample
@@ -206,20 +213,14 @@ def _check_provider(ident: str, knowledge: Knowledge | None) -> None:
 
 
 def _read(data: bytes) -> Message:
-    from deliverability.core.mail.reader import read
-
     return read(data)
 
 
 def _own_domain(message: Message) -> str | None:
-    from deliverability.core.mail.kinds import own_domain
-
     return own_domain(message)
 
 
 def _html(message: Message) -> str | None:
-    from deliverability.core.mail.parts import body_texts
-
     pages = body_texts(message, "text/html")
     return pages[0].part.text() if pages else None
 
@@ -233,9 +234,6 @@ class JudgedFacts(Struct, frozen=True):
 
 def judge_facts(facts: FactSet, rules: RuleSet, selection: Selection) -> JudgedFacts:
     """Findings, verdicts and grade, and nothing else: no plan, no answer, no digests."""
-    from deliverability.core.rules.grade import assessed
-    from deliverability.core.rules.judge import judge
-
     found = judge(facts, rules, catalogue(), selection)
     return JudgedFacts(*assessed(found, selection.receivers or rules.providers, facts, rules, selection))
 
@@ -266,9 +264,6 @@ def _judged_report(audited: Audited, rules: RuleSet, selection: Selection) -> Re
 
 def _answered(report: Report, rules: RuleSet) -> Report:
     """The report with its answer; what a step gains is counted, for there is no remedy."""
-    from deliverability.core.rules import plan
-    from deliverability.core.rules.answering import answer
-
     steps = plan.steps(report, rules)
     steps = plan.with_gains(steps, report.verdicts, plan.by_tally(steps, report, rules))
     return replace(report, answer=answer(report, rules, steps))
@@ -303,8 +298,6 @@ async def full_report(audited: Audited, rules: RuleSet, selection: Selection) ->
 
 
 async def _with_remedies(report: Report, basis: Basis, rules: RuleSet, selection: Selection) -> Report:
-    from deliverability.core.rules import plan
-    from deliverability.core.rules.answering import answer
     from deliverability.engine.rehearse import Rehearsal, remedies, walked
 
     rehearsal = Rehearsal(basis, rules, catalogue(), selection)
@@ -355,9 +348,6 @@ async def audit(
 
     Raises InputError on unusable input, judge.files.RuleError on unusable rules.
     """
-    from deliverability.core.net.open import open_ports
-    from deliverability.core.rules.judge import Selection
-
     asked = Subject(subject) if isinstance(subject, str) else subject
     if message is not None:
         asked = replace(asked, sample=Sample("message", data=message))

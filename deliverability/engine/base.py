@@ -43,6 +43,7 @@ from deliverability.core.facts.base import (
 )
 from deliverability.core.facts.paths import FactPath
 from deliverability.core.inputs import Subject
+from deliverability.core.mail.html.accounting import ShownHtml
 from deliverability.core.model.knowledge import Knowledge
 from deliverability.core.net.base import (
     A,
@@ -58,6 +59,7 @@ from deliverability.core.net.base import (
     Probed,
     Resolver,
 )
+from deliverability.core.net.overlay import OverlayResolver
 from deliverability.core.net.ports import Ports
 from deliverability.core.net.static import OFFLINE
 from deliverability.engine.auditors import auditor_named
@@ -142,8 +144,6 @@ def _shipped() -> Knowledge:
 
 
 def _pages(message: Message) -> ShownHtml:
-    from deliverability.core.mail.html.accounting import ShownHtml
-
     return ShownHtml(message)
 
 
@@ -448,8 +448,6 @@ async def gather(
 
 async def _changed(before: Mapping[str, Execution], resolver: Resolver) -> frozenset[tuple[str, str]]:
     """The questions of an earlier run that are answered otherwise now."""
-    from deliverability.core.net.overlay import OverlayResolver
-
     answers = {question: answer for work in before.values() for question, answer in work.answers.items()}
     if isinstance(resolver, OverlayResolver):
         answers = {key: answer for key, answer in answers.items() if resolver.reaches(key[0], answer)}

@@ -6,10 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from deliverability.core.cache import cached
 from deliverability.core.model.report import Outcome, Report
 from deliverability.core.model.rules import Scope, Severity
 from deliverability.core.resources import locate
+from deliverability.core.rules.problems import RuleError
+from deliverability.engine.auditors import catalogue
+from deliverability.engine.remedies.records import REMEDIES
 
 if TYPE_CHECKING:
     from deliverability.core.model.rules import RuleSet
@@ -53,14 +58,9 @@ def load_rules(extra: Sequence[Path] = ()) -> RuleSet:
 
 def read_rules(extra: Sequence[Path] = ()) -> RuleSet:
     """The same, read and checked anew whatever is kept. Raises judge.files.RuleError."""
-    from msgspec.structs import replace
-
     from deliverability.core.rules.knowledge import load_knowledge
     from deliverability.core.rules.load import load_rules as load
-    from deliverability.core.rules.problems import RuleError
     from deliverability.core.senders.catalogue import CatalogueError
-    from deliverability.engine.auditors import catalogue
-    from deliverability.engine.remedies.records import REMEDIES
 
     folders = rule_folders(extra)
     rules = load(folders, catalogue(), REMEDIES)

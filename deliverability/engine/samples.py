@@ -13,6 +13,13 @@ from msgspec.structs import replace
 from deliverability.core.errors import set_aside
 from deliverability.core.facts.base import Purpose, SampleSeen
 from deliverability.core.inputs import Sample, Subject
+from deliverability.core.mail.hop import delivery
+from deliverability.core.mail.kinds import OWNER_HEAD_OCTETS as HEAD_OCTETS
+from deliverability.core.mail.kinds import domain_of_head, own_domain
+from deliverability.core.mail.mass import automatic_kinds, bulk_signs, is_automatic, list_marks
+from deliverability.core.mail.reader import read
+from deliverability.core.protocols.dkim.signature import parse_signature
+from deliverability.core.protocols.psl import known_registrable_domain, registrable_domain
 
 if TYPE_CHECKING:
     from deliverability.core.mail.reader import Message
@@ -33,8 +40,6 @@ def plan(domains: Sequence[Subject], samples: Sequence[Sample], other: Subject) 
         return [replace(other, sample=sample) for sample in samples]
     if len(domains) == 1:
         return [replace(domains[0], sample=sample) for sample in samples] or [domains[0]]
-    from deliverability.core.mail.kinds import domain_of_head
-
     taken: dict[str, list[Sample]] = {each.domain: [] for each in domains}
     strays: list[Sample] = []
     for sample in samples:
@@ -53,8 +58,6 @@ def with_samples(subjects: Sequence[Subject]) -> list[Subject]:
     every = list(subjects)
     if sum(each.sample is not None for each in subjects) < 2:
         return every
-    from deliverability.core.mail.kinds import domain_of_head
-
     by_domain: defaultdict[str, list[tuple[int, SampleSeen]]] = defaultdict(list)
     for place, subject in enumerate(subjects):
         if subject.sample is not None:
@@ -89,10 +92,6 @@ def sample_seen(name: str, sample: Sample, purpose: Purpose | None) -> SampleSee
 
     `purpose`: what the user says of all mail of the domain; what they say of the message counts before it.
     """
-    from deliverability.core.mail.kinds import OWNER_HEAD_OCTETS as HEAD_OCTETS
-    from deliverability.core.mail.reader import read
-    from deliverability.core.protocols.dkim.signature import parse_signature
-
     message, given = read(sample.read()[:HEAD_OCTETS]), sample.purpose or purpose
     fields = message.fields("DKIM-Signature")[:_MAX_SIGNERS]
     signers = dict.fromkeys(parse_signature(each.value).domain for each in fields)
@@ -109,10 +108,6 @@ def sample_seen(name: str, sample: Sample, purpose: Purpose | None) -> SampleSee
 
 def _signs(message: Message) -> tuple[str, ...]:
     """Marks of mail to many, and of mail that a program writes to one (RFC 3834); a post to a list has none."""
-    from deliverability.core.mail.kinds import own_domain
-    from deliverability.core.mail.mass import automatic_kinds, bulk_signs, is_automatic, list_marks
-    from deliverability.core.protocols.psl import registrable_domain
-
     author = own_domain(message)
     marks = list_marks(message, registrable_domain(author) if author else "", registrable_domain)
     if marks.discussion:
@@ -129,9 +124,6 @@ def _purpose(signs: tuple[str, ...]) -> Purpose | None:
 
 def _address(sample: Sample, message: Message) -> str:
     """Where the receiver took it from; what the user says of all mail tells nothing of one message."""
-    from deliverability.core.mail.hop import delivery
-    from deliverability.core.protocols.psl import known_registrable_domain
-
     if sample.envelope is not None:
         return sample.envelope.peer if sample.envelope.public else ""
     return delivery(message.headers, known_registrable_domain).ip or ""

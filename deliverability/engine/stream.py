@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import gc
 import os
+import statistics
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -139,8 +141,6 @@ class Places:
         """Seconds until a place may be given back; 0: one is free."""
         if len(self._at_work) < IN_FLIGHT:
             return 0.0
-        import statistics
-
         patience = max(_SHORTEST, _SLOW * statistics.median(self._recent)) if self._recent else _UNKNOWN
         oldest, since = next(iter(self._at_work.items()))
         if (wait := since + patience - loop.time()) > 0:
@@ -178,8 +178,6 @@ def only_one(output: Path, *, lock: str = LOCK, public: bool = False) -> Iterato
     A folder that is made here is the user's alone; with `public` others may look into it, also where it was there.
     Runs that get on with each other there have locks of their own.
     """
-    import fcntl
-
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
@@ -199,8 +197,6 @@ def only_one(output: Path, *, lock: str = LOCK, public: bool = False) -> Iterato
 
 def is_held(output: Path, lock: str = LOCK) -> bool:
     """Whether a run is going on there."""
-    import fcntl
-
     try:
         with (output / lock).open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deliverability.console.command import Command
+from deliverability.console.inputs import STDIN_ONCE, read_inputs, read_settings
+from deliverability.console.judging import UNKNOWN_RECEIVER
 from deliverability.console.options import (
     input_options,
     lang_option,
@@ -19,9 +21,26 @@ from deliverability.console.options import (
     rule_problems,
     text_or_json_option,
 )
+from deliverability.console.output import terminal
+from deliverability.console.running import run
 from deliverability.core.codes import ABOUT, Code
 from deliverability.core.errors import NO_SUCH_FILE, InputError, file_error, set_aside, until_lost
 from deliverability.core.mail.kinds import is_mailbox
+from deliverability.core.model.report import Outcome
+from deliverability.core.phrases import phrases
+from deliverability.core.replies import limits
+from deliverability.core.replies.catalogue import load_replies
+from deliverability.core.replies.explain import Pile, explain
+from deliverability.core.report.paper import Paper
+from deliverability.core.rules.judge import Selection
+from deliverability.core.words.speaker import Speaker
+from deliverability.engine.audit import make_report
+from deliverability.engine.auditors import catalogue
+from deliverability.engine.rules import load_rules, rule_folders
+from deliverability.explain.report import explanation_json, explanation_text, rules_now
+from deliverability.intake.command import NO_MAILBOX, access_to
+from deliverability.intake.imap import ImapError, ImapFolder
+from deliverability.intake.places import UnreadPlace, items
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,12 +78,6 @@ def command(
 ) -> int:
     """Explain a receiver's reply, or a pile of bounces: who sent it, what it means, what to do now."""
     with plain_errors():
-        from deliverability.console.inputs import STDIN_ONCE, read_settings
-        from deliverability.console.judging import UNKNOWN_RECEIVER
-        from deliverability.core.words.speaker import Speaker
-        from deliverability.engine.auditors import catalogue
-        from deliverability.engine.rules import load_rules
-
         if mailbox is not None and what is not None:  # nothing else is to be explained, so it is a domain
             params["domains"], what = (what, *params["domains"]), None
         if what is None and mailbox is None:
@@ -104,8 +117,6 @@ def _explained(
     receiver: str,
 ) -> Explanation:
     """What it means: one reply or file, or a pile of them. Raises InputError."""
-    from deliverability.core.replies.explain import Pile, explain
-
     pile = Pile(known, rules, receiver)
     if mailbox is not None:
         _take_mailbox(pile, mailbox, config)
@@ -118,8 +129,6 @@ def _explained(
 
 def _is_pile(what: str) -> bool:
     """Whether it is a folder, or a mailbox file with more than one message. Raises InputError."""
-    from deliverability.intake.places import items
-
     path = Path(what)
     try:
         if path.is_dir():
@@ -138,7 +147,6 @@ def _is_pile(what: str) -> bool:
 
 def _take_place(pile: Pile, place: str) -> None:
     """Add what lies in a folder or mailbox file."""
-    from deliverability.intake.places import UnreadPlace, items
 
     def lost(_: Exception) -> None:
         pile.lost()
@@ -153,11 +161,6 @@ def _take_place(pile: Pile, place: str) -> None:
 
 def _take_mailbox(pile: Pile, name: str, config: Path | None) -> None:
     """Add the mails of a mailbox of the settings, which stay where they are. Raises InputError."""
-    from deliverability.console.inputs import read_settings
-    from deliverability.core.replies import limits
-    from deliverability.intake.command import NO_MAILBOX, access_to
-    from deliverability.intake.imap import ImapError, ImapFolder
-
     settings = read_settings(config)
     boxes = {each.name: each for each in settings.feedback.mailbox}
     if name not in boxes:
@@ -212,20 +215,12 @@ def _not_too_large(name: str, data: bytes) -> bytes:
 
 
 def _replies(folders: Sequence[Path], rules: RuleSet) -> ReplyCatalogue:
-    from deliverability.core.replies.catalogue import load_replies
-    from deliverability.engine.rules import rule_folders
-
     with rule_problems():
         return load_replies(rule_folders(folders), rules)
 
 
 def _audit(params: dict[str, Any], explanation: Explanation, rules: RuleSet) -> list[Report]:
     """Judge the rules behind the replies for every subject that was given."""
-    from deliverability.console.inputs import read_inputs
-    from deliverability.console.running import run
-    from deliverability.core.rules.judge import Selection
-    from deliverability.engine.audit import make_report
-
     behind = tuple(dict.fromkeys(rule for each in explanation.replies for rule in each.rules))
     receivers = tuple(dict.fromkeys(each.receiver for each in explanation.replies if each.receiver in rules.receivers))
     selection = Selection(behind, (), receivers)
@@ -233,10 +228,6 @@ def _audit(params: dict[str, Any], explanation: Explanation, rules: RuleSet) -> 
 
 
 def _show(explanation: Explanation, reports: list[Report], speaker: Speaker, style: str) -> None:
-    from deliverability.console.output import terminal
-    from deliverability.core.report.paper import Paper
-    from deliverability.explain.report import explanation_json, explanation_text
-
     if style == "json":
         text = explanation_json(explanation, reports, speaker)
     else:
@@ -254,15 +245,10 @@ def _tell_problem(explanation: Explanation, lang: str) -> None:
 
 def _tell(key: str, lang: str) -> None:
     """A remark on standard error; the marks around what may be copied are for renderers only."""
-    from deliverability.core.phrases import phrases
-
     click.echo(phrases(lang)(f"explain.{key}").replace("`", ""), err=True)
 
 
 def _exit_code(explanation: Explanation, reports: list[Report]) -> int:
-    from deliverability.core.model.report import Outcome
-    from deliverability.explain.report import rules_now
-
     if not explanation.replies or (explanation.pile is not None and explanation.pile.unread):
         return 3
     now = [

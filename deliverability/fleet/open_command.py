@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deliverability.console.command import Command
+from deliverability.console.inputs import ports_of, read_settings
+from deliverability.console.judging import Judging
 from deliverability.console.language import language
 from deliverability.console.options import dns_options, judging_options, output_options, plain_errors, rule_problems
 from deliverability.console.types import PathOf
+from deliverability.core.inputs import parse_domain
+from deliverability.engine.audit import audited_of
+from deliverability.fleet.folder import opened
+from deliverability.fleet.judging import reopened
+from deliverability.fleet.run_command import subject_of
 
 if TYPE_CHECKING:
     from deliverability.console.judging import Judging
@@ -30,12 +37,6 @@ if TYPE_CHECKING:
 def command(folder: Path, domain: str, **params: Any) -> int:
     """Write the full report of one domain of a fleet."""
     with plain_errors():
-        from deliverability.console.inputs import read_settings
-        from deliverability.console.judging import Judging
-        from deliverability.core.inputs import parse_domain
-        from deliverability.engine.audit import audited_of
-        from deliverability.fleet.folder import opened
-
         settings = read_settings(params["config"])
         with rule_problems():
             judging = Judging.of(params, settings)
@@ -53,9 +54,6 @@ def command(folder: Path, domain: str, **params: Any) -> int:
 def _reopened(
     fleet: FleetFolder, audited: Any, settings: Settings, judging: Judging, params: dict[str, Any]
 ) -> Reopened:
-    from deliverability.fleet.judging import reopened
-    from deliverability.fleet.run_command import subject_of
-
     subject = subject_of(fleet.subject(audited.subject.domain), settings)
     ports = _ports(fleet, settings, params)
 
@@ -71,8 +69,6 @@ def _reopened(
 
 def _ports(fleet: FleetFolder, settings: Settings, params: dict[str, Any]) -> Ports | None:
     """Whom to ask for remedies: nobody where the run asked no live DNS and nothing else is named now."""
-    from deliverability.console.inputs import ports_of
-
     live = not any(fleet.settings.get(each) for each in ("--zone", "--offline"))
     if params["offline"] or not (live or params["zone"] or params["resolver"]):
         return None

@@ -12,8 +12,16 @@ import click
 from deliverability.console.command import Command
 from deliverability.console.language import language
 from deliverability.console.options import plain_errors, speaking_option
+from deliverability.console.output import show
 from deliverability.console.types import OneOf, PathOf
+from deliverability.core.codec import json_text
+from deliverability.core.errors import InputError, not_written
+from deliverability.core.report.formats.csv import csv_row
+from deliverability.core.report.paper import width_of
+from deliverability.core.words.sentences import visible
+from deliverability.fleet.folder import opened
 from deliverability.fleet.status_command import tell_damaged
+from deliverability.fleet.tables import query
 
 SHOWN = 1000
 """Rows of a text: more are for programs."""
@@ -27,11 +35,6 @@ SHOWN = 1000
 def command(folder: Path, sql: str, style: str) -> int:
     """Answer an SQL query over the findings of a fleet."""
     with plain_errors():
-        from deliverability.console.output import show
-        from deliverability.core.errors import InputError, not_written
-        from deliverability.fleet.folder import opened
-        from deliverability.fleet.tables import query
-
         try:
             with opened(folder) as fleet:
                 damaged = fleet.check()
@@ -45,8 +48,6 @@ def command(folder: Path, sql: str, style: str) -> int:
 
 
 def _csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
-    from deliverability.core.report.formats.csv import csv_row
-
     yield csv_row(columns)
     for row in rows:
         yield csv_row(["" if cell is None else str(cell) for cell in row])
@@ -54,8 +55,6 @@ def _csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]
 
 def _json(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
     """An object a line."""
-    from deliverability.core.codec import json_text
-
     for row in rows:
         cells = (cell if isinstance(cell, str | int | float | None) else str(cell) for cell in row)
         yield json_text(dict(zip(columns, cells, strict=True))) + "\n"
@@ -63,9 +62,6 @@ def _json(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str
 
 def _text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
     """Columns side by side, numbers to the right."""
-    from deliverability.core.report.paper import width_of
-    from deliverability.core.words.sentences import visible
-
     every = iter(rows)
     some = list(itertools.islice(every, SHOWN))
     shown = [["" if cell is None else visible(str(cell)) for cell in row] for row in some]

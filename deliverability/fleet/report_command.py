@@ -12,8 +12,18 @@ import click
 from deliverability.console.command import Command
 from deliverability.console.language import language
 from deliverability.console.options import lang_option, plain_errors, rule_folders_option, rule_problems
+from deliverability.console.output import UNKNOWN_ENDING, put, show
 from deliverability.console.types import PathOf
+from deliverability.core.errors import InputError, not_written
+from deliverability.core.words.speaker import Speaker
+from deliverability.engine.auditors import catalogue
+from deliverability.engine.rules import load_rules
+from deliverability.fleet.causes import causes
+from deliverability.fleet.folder import opened
+from deliverability.fleet.report import FORMATS
 from deliverability.fleet.status_command import tell_damaged
+from deliverability.fleet.tables import write_parquet
+from deliverability.fleet.view import fleet_view
 
 if TYPE_CHECKING:
     from deliverability.fleet.view import FleetView
@@ -29,17 +39,6 @@ if TYPE_CHECKING:
 def command(folder: Path, output: tuple[Path, ...], compare: Path | None, parquet: bool, **params: Any) -> int:
     """Say what the findings of a fleet have in common."""
     with plain_errors():
-        from deliverability.console.output import UNKNOWN_ENDING, put, show
-        from deliverability.core.errors import InputError, not_written
-        from deliverability.core.words.speaker import Speaker
-        from deliverability.engine.auditors import catalogue
-        from deliverability.engine.rules import load_rules
-        from deliverability.fleet.causes import causes
-        from deliverability.fleet.folder import opened
-        from deliverability.fleet.report import FORMATS
-        from deliverability.fleet.tables import write_parquet
-        from deliverability.fleet.view import fleet_view
-
         for path in output:
             if path.suffix.lower() not in FORMATS:
                 raise InputError(UNKNOWN_ENDING(file=str(path), endings=tuple(FORMATS)))

@@ -16,7 +16,18 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec.structs import asdict, replace
 
+from deliverability.blocklists.setup import NOT_FOR_FLEETS, free_lists
 from deliverability.console.command import MISSING, Command
+from deliverability.console.ending import visible
+from deliverability.console.inputs import (
+    in_our_words,
+    list_ports,
+    lists_of,
+    port_settings,
+    read_settings,
+    subject_of_settings,
+)
+from deliverability.console.judging import selection_of
 from deliverability.console.language import language
 from deliverability.console.options import (
     blocklists_option,
@@ -32,9 +43,20 @@ from deliverability.console.options import (
 )
 from deliverability.console.running import CLEAR, Progress, on_terminal
 from deliverability.console.types import EngineAddress, NumberType, PathOf, called
+from deliverability.core.codec import digest
 from deliverability.core.codes import Code, Detail
 from deliverability.core.errors import InputError
+from deliverability.core.net.open import PortSettings, open_ports
+from deliverability.core.phrases import detail_words
+from deliverability.engine.rules import load_rules
+from deliverability.fleet.dask import Dask
+from deliverability.fleet.engines import Processes, default_workers
+from deliverability.fleet.judging import judged_by
+from deliverability.fleet.lists import FleetList
 from deliverability.fleet.manifest import FleetPart
+from deliverability.fleet.run import FleetJob, Stop, fleet
+from deliverability.fleet.status_command import status_lines
+from deliverability.fleet.work import FleetPlan
 
 if TYPE_CHECKING:
     from deliverability.blocklists.setup import ListSetup
@@ -107,8 +129,6 @@ def command(file: str | None, out: Path | None, explain_resolver: bool, **params
 @contextlib.contextmanager
 def _input(name: str) -> Iterator[FleetList]:
     """The list; from standard input by way of a file, for it is read more than once."""
-    from deliverability.fleet.lists import FleetList
-
     if name != "-":
         found = FleetList.of(Path(name))
     else:
@@ -124,15 +144,6 @@ def _input(name: str) -> Iterator[FleetList]:
 
 def _planned(domains: FleetList, out: Path, params: dict[str, Any]) -> tuple[FleetJob, FleetPlan]:
     """Raises InputError and judge.load.RuleError."""
-    from deliverability.console.inputs import in_our_words, list_ports, port_settings, read_settings
-    from deliverability.console.judging import selection_of
-    from deliverability.core.net.open import PortSettings, open_ports
-    from deliverability.engine.rules import load_rules
-    from deliverability.fleet.engines import default_workers
-    from deliverability.fleet.judging import judged_by
-    from deliverability.fleet.run import FleetJob
-    from deliverability.fleet.work import FleetPlan
-
     settings = read_settings(params["config"])
     lists = _lists(params, settings)
     with in_our_words():
@@ -159,10 +170,6 @@ def _wanted(params: dict[str, Any]) -> dict[str, Any]:
 
 def _lists(params: dict[str, Any], settings: Settings) -> ListSetup | None:
     """The blocklists of the option. Raises InputError for those that are free for small users only."""
-    from deliverability.blocklists.setup import NOT_FOR_FLEETS, free_lists
-    from deliverability.console.inputs import lists_of
-    from deliverability.engine.rules import load_rules
-
     setup = lists_of(params, settings, params["blocklists"] or ())
     if setup is None:
         return None
@@ -174,8 +181,6 @@ def _lists(params: dict[str, Any], settings: Settings) -> ListSetup | None:
 
 def subject_of(row: FleetSubject, settings: Settings, lists: ListsWanted | None = None) -> Subject:
     """What the table says of a domain's mail, filled up from the settings. Raises InputError."""
-    from deliverability.console.inputs import subject_of_settings
-
     general = subject_of_settings(settings, row.domain)
     return replace(
         general,
@@ -188,8 +193,6 @@ def subject_of(row: FleetSubject, settings: Settings, lists: ListsWanted | None 
 
 def _described(ports: Any, settings: Settings, lists: ListsWanted | None) -> dict[str, str]:
     """What facts depend on beside DNS, by the names of options and of the settings file."""
-    from deliverability.core.codec import digest
-
     mail = [asdict(settings.of("")), [asdict(each) for each in settings.domain], [*map(asdict, settings.waivers)]]
     return {
         "--zone": " ".join(map(str, ports.zones)),
@@ -202,19 +205,13 @@ def _described(ports: Any, settings: Settings, lists: ListsWanted | None) -> dic
 
 
 def _done(job: FleetJob, plan: FleetPlan, address: str) -> FleetEnd:
-    from deliverability.fleet.run import Stop, fleet
-
     stop = Stop()
     with _interruptible(stop), contextlib.closing(_RunListener()) as listener:
         return fleet(job, _engine(plan, job.folder, address), listener, stop)
 
 
 def _engine(plan: FleetPlan, folder: Path, address: str) -> Engine:
-    from deliverability.fleet.engines import Processes
-
     if address:
-        from deliverability.fleet.dask import Dask
-
         return Dask(plan, folder, address)
     return Processes(plan, folder)
 
@@ -264,16 +261,12 @@ class _RunListener:
             self._progress = Progress(left, time.monotonic())
 
     def refused(self, line: int, why: Detail) -> None:
-        from deliverability.core.phrases import detail_words
-
         self._refused += 1
         if self._refused <= _SHOWN:
             say = language().say
             self._line(say("cli.fleet-refused", line=str(line), text=detail_words(why, say)))
 
     def damaged(self, why: Detail) -> None:
-        from deliverability.core.phrases import detail_words
-
         say = language().say
         self._line(say("cli.warning", text=detail_words(why, say)))
 
@@ -291,15 +284,11 @@ class _RunListener:
         self._line(language().say("cli.fleet-lost" if lost else "cli.fleet-died", shard=str(shard)))
 
     def _line(self, text: str) -> None:
-        from deliverability.console.ending import visible
-
         before = CLEAR if self._progress is not None else ""
         click.echo(before + "\n".join(map(visible, text.splitlines())), err=True)
 
 
 def _tell(ended: FleetEnd, *, retried: bool) -> None:
-    from deliverability.fleet.status_command import status_lines
-
     for line in status_lines(ended.status):
         click.echo(line)
     if ended.stopped:

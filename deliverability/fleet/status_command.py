@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from deliverability.console.command import Command
+from deliverability.console.ending import visible
 from deliverability.console.language import language
 from deliverability.console.options import plain_errors, speaking_option, text_or_json_option
 from deliverability.console.running import clock
 from deliverability.console.types import PathOf
 from deliverability.core.codec import encode, json_text
+from deliverability.core.phrases import detail_words
+from deliverability.fleet.run import fleet_status
 
 if TYPE_CHECKING:
     from deliverability.core.codes import Detail
@@ -29,8 +32,6 @@ _SHOWN = 20
 def command(folder: Path, style: str) -> int:
     """Say how far the run of a folder is."""
     with plain_errors():
-        from deliverability.fleet.run import fleet_status
-
         status = fleet_status(folder)
     if style == "json":
         click.echo(json_text(_as_json(status), indent=2))
@@ -42,9 +43,6 @@ def command(folder: Path, style: str) -> int:
 
 def tell_damaged(damaged: Sequence[Detail]) -> None:
     """Name the files of shards that are not as they were written."""
-    from deliverability.console.ending import visible
-    from deliverability.core.phrases import detail_words
-
     say = language().say
     for each in damaged[:_SHOWN]:
         click.echo(say("cli.warning", text=visible(detail_words(each, say))), err=True)

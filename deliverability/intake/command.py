@@ -12,13 +12,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from msgspec.structs import replace
 
 from deliverability.console.command import Command
+from deliverability.console.inputs import ports_of, read_settings
 from deliverability.console.options import lang_option, plain_errors, port_options, rule_problems, text_or_json_option
+from deliverability.console.output import terminal
 from deliverability.console.running import counted
 from deliverability.console.types import DayType, NumberType, PathOf
 from deliverability.core.codes import ABOUT, VERBATIM, Code
 from deliverability.core.errors import NO_SUCH_FILE, InputError
+from deliverability.core.inputs import SecretError, parse_domain, secret
+from deliverability.core.phrases import phrases
+from deliverability.core.protocols.psl import registrable_domain
+from deliverability.core.replies.catalogue import load_replies
+from deliverability.core.replies.outcomes import Outcomes
+from deliverability.core.report.paper import Paper
+from deliverability.core.rules.knowledge import load_knowledge
+from deliverability.core.store.observations import Observations
+from deliverability.core.store.store import History, missing_file
+from deliverability.engine.rules import load_rules, rule_folders
+from deliverability.intake.addresses import AddressFile, addresses_into
+from deliverability.intake.imap import ImapAccess
+from deliverability.intake.report import intake_json, intake_text, intake_view
+from deliverability.intake.run import IntakeMailbox, IntakePlan, take_in
 
 if TYPE_CHECKING:
     from deliverability.console.settings import MailboxSettings, Settings
@@ -55,8 +72,6 @@ TOKEN_FAILED = Code("intake-token", ("why",))
 def command(places: tuple[str, ...], style: str, lang: str, **params: Any) -> int:
     """Take in what receivers send back: reports, bounces, complaints, events, logs and their own numbers."""
     with plain_errors(), rule_problems():
-        from deliverability.console.inputs import read_settings
-
         settings = read_settings(params["config"])
         folder = (params["config"] or Path("deliv.toml")).absolute().parent
         plan = _plan(places, params, settings, folder)
@@ -72,10 +87,6 @@ def keeping_addresses(plan: PlanT, file: Path | None) -> Iterator[PlanT]:
     if file is None or plan is None or plan.dry:
         yield plan
         return
-    from msgspec.structs import replace
-
-    from deliverability.intake.addresses import AddressFile, addresses_into
-
     addresses = AddressFile(file)
     try:
         takes_events = addresses_into(addresses, int(plan.ports.clock.now().timestamp()))
@@ -86,12 +97,6 @@ def keeping_addresses(plan: PlanT, file: Path | None) -> Iterator[PlanT]:
 
 def _plan(places: tuple[str, ...], params: dict[str, Any], settings: Settings, folder: Path) -> IntakePlan:
     """Raises InputError."""
-    from deliverability.console.inputs import ports_of
-    from deliverability.core.inputs import parse_domain
-    from deliverability.core.rules.knowledge import load_knowledge
-    from deliverability.engine.rules import rule_folders
-    from deliverability.intake.run import IntakePlan
-
     feedback = settings.feedback
     for each in places:
         if each != "-" and not glob.has_magic(each) and not Path(each).exists():
@@ -124,26 +129,17 @@ def _plan(places: tuple[str, ...], params: dict[str, Any], settings: Settings, f
 
 def outcomes_of(settings: Settings) -> Outcomes:
     """What replies mean, by the rules of the settings. Raises ReplyError and judge.files.RuleError."""
-    from deliverability.core.replies.catalogue import load_replies
-    from deliverability.core.replies.outcomes import Outcomes
-    from deliverability.engine.rules import load_rules, rule_folders
-
     return Outcomes(load_replies(rule_folders(settings.rules), load_rules(settings.rules)))
 
 
 def owner_of(settings: Settings) -> str:
     """Whose mail it is where what is read does not tell: the only organizational domain of the settings; else empty."""
-    from deliverability.core.inputs import parse_domain
-    from deliverability.core.protocols.psl import registrable_domain
-
     homes = {registrable_domain(parse_domain(each)) for each in settings.names}
     return homes.pop() if len(homes) == 1 else ""
 
 
 def intake_of(settings: Settings, folder: Path, ports: Ports, reporters: Mapping[str, Reporter]) -> IntakePlan | None:
     """All places and mailboxes of the settings; None where they name none."""
-    from deliverability.intake.run import IntakePlan
-
     feedback = settings.feedback
     if not feedback.places and not feedback.mailbox:
         return None
@@ -160,8 +156,6 @@ def intake_of(settings: Settings, folder: Path, ports: Ports, reporters: Mapping
 
 
 def _mailbox(box: MailboxSettings, folder: Path) -> IntakeMailbox:
-    from deliverability.intake.run import IntakeMailbox
-
     return IntakeMailbox(box.name, access_to(box, folder), box.done, box.failed, box.most)
 
 
@@ -169,9 +163,6 @@ def access_to(box: MailboxSettings, folder: Path) -> Callable[[], ImapAccess]:
     """How to reach a mailbox; what logs in is fetched when it is called. Raises InputError then."""
 
     def access() -> ImapAccess:
-        from deliverability.core.inputs import SecretError, secret
-        from deliverability.intake.imap import ImapAccess
-
         try:
             password = (
                 _token(box.token_command) if box.token_command else secret(box.password_env, box.password_file, folder)
@@ -199,10 +190,6 @@ def _token(words: tuple[str, ...]) -> str:
 
 def _run(plan: IntakePlan, url: str, folder: Path) -> IntakeResult:
     """Raises HistoryError."""
-    from deliverability.core.store.observations import Observations
-    from deliverability.core.store.store import History, missing_file
-    from deliverability.intake.run import take_in
-
     if plan.dry and missing_file(url, folder=folder) is not None:
         url = "sqlite://"  # in memory: a dry run makes no file either
     history = History.open(url, folder=folder)
@@ -221,11 +208,6 @@ def _run(plan: IntakePlan, url: str, folder: Path) -> IntakeResult:
 
 
 def _show(result: IntakeResult, style: str, lang: str) -> None:
-    from deliverability.console.output import terminal
-    from deliverability.core.phrases import phrases
-    from deliverability.core.report.paper import Paper
-    from deliverability.intake.report import intake_json, intake_text, intake_view
-
     say = phrases(lang)
     if style == "json":
         click.echo(intake_json(result, say))

@@ -13,7 +13,16 @@ import click
 from deliverability.console.command import Command
 from deliverability.console.language import language
 from deliverability.console.options import lang_option, plain_errors, text_or_json_option
+from deliverability.console.output import terminal
+from deliverability.core.codec import json_text
 from deliverability.core.errors import NO_SUCH_FILE, InputError, reason_of, set_aside, until_lost
+from deliverability.core.model.observed import AggregateReport, TlsReport
+from deliverability.core.phrases import detail_words, phrases
+from deliverability.core.report.paper import Paper, history_text
+from deliverability.core.words.sentences import visible
+from deliverability.intake.places import UnreadPlace, items
+from deliverability.intake.readings import UnusedPart, reports_in
+from deliverability.intake.report import aggregate_table, failure_table, report_json, tls_table
 
 if TYPE_CHECKING:
     from deliverability.core.model.observed import AggregateRow
@@ -42,12 +51,6 @@ class _Held:
 @lang_option
 def command(files: tuple[str, ...], whole: bool, style: str, lang: str) -> int:
     """Show what reports say: aggregate, failure and TLS reports, as they come (gzip, zip, mail)."""
-    from deliverability.core.codec import json_text
-    from deliverability.core.phrases import detail_words
-    from deliverability.core.words.sentences import visible
-    from deliverability.intake.readings import UnusedPart
-    from deliverability.intake.report import report_json
-
     say = language().say
     lost = False
     first = True
@@ -76,9 +79,6 @@ def command(files: tuple[str, ...], whole: bool, style: str, lang: str) -> int:
 
 def _found(files: Sequence[str]) -> Iterator[tuple[str, FoundReport[_Held] | UnusedPart]]:
     """Every report of every file; of a folder, what is no report is passed over."""
-    from deliverability.intake.places import UnreadPlace, items
-    from deliverability.intake.readings import UnusedPart, reports_in
-
     now = int(time.time())
     for name in files:
         broken: list[Exception] = []
@@ -94,12 +94,6 @@ def _found(files: Sequence[str]) -> Iterator[tuple[str, FoundReport[_Held] | Unu
 
 
 def _text(found: FoundReport[_Held], rows: Sequence[AggregateRow], whole: bool, lang: str) -> str:
-    from deliverability.console.output import terminal
-    from deliverability.core.model.observed import AggregateReport, TlsReport
-    from deliverability.core.phrases import phrases
-    from deliverability.core.report.paper import Paper, history_text
-    from deliverability.intake.report import aggregate_table, failure_table, tls_table
-
     say = phrases(lang)
     report = found.report
     if isinstance(report, AggregateReport):

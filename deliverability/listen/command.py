@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ import click
 from msgspec.structs import replace
 
 from deliverability.console.command import Command
+from deliverability.console.inputs import Inputs, in_our_words, port_settings, ports_of, read_settings, subject_given
+from deliverability.console.judging import Judging, selection_of, threshold
 from deliverability.console.language import language
 from deliverability.console.options import (
     config_option,
@@ -24,9 +27,21 @@ from deliverability.console.options import (
     rule_problems,
     zone_option,
 )
+from deliverability.console.output import show
+from deliverability.console.running import write_reports
 from deliverability.console.types import HostPort, NumberType, PathOf, Size
 from deliverability.core.codes import Code
-from deliverability.core.errors import InputError
+from deliverability.core.errors import InputError, file_error
+from deliverability.core.inputs import VARIABLE_UNSET, parse_domain
+from deliverability.core.net.open import PortSettings
+from deliverability.core.phrases import detail_words
+from deliverability.core.resources import state_folder
+from deliverability.core.words.sentences import visible
+from deliverability.engine.rules import load_rules, worst_exit_code
+from deliverability.listen.serve import ListenAddress, ListenSettings, PublicListener, caught, listen
+from deliverability.listen.service import CaptureChange, CaptureService
+from deliverability.listen.store import CaptureStore, Reservations
+from deliverability.listen.worker import ProcessWorker, RoomSettings
 
 if TYPE_CHECKING:
     from deliverability.console.settings import Settings
@@ -75,8 +90,6 @@ _ONCE = ("timeout", "expect", "output", "style", "whole", "trace")
 def command(domain: str | None, once: bool, **params: Any) -> int:
     """Receive test mails, audit each and show how large it is and what it looks like."""
     with plain_errors():
-        from deliverability.console.inputs import read_settings
-
         settings = read_settings(params["config"])
         try:
             where = _where({**params, "once": once})
@@ -99,8 +112,6 @@ def _option(name: str) -> str:
 
 def _where(params: dict[str, Any]) -> ListenSettings:
     """Where to listen. Raises InputError, and ModuleNotFoundError without the extra."""
-    from deliverability.listen.serve import ListenAddress, ListenSettings
-
     smtp = ListenAddress(*params["smtp"])
     web = ListenAddress(*params["web"]) if params["web"] else None
     if not params["public"]:
@@ -112,9 +123,6 @@ def _where(params: dict[str, Any]) -> ListenSettings:
 
 
 def _public(params: dict[str, Any]) -> PublicListener:
-    from deliverability.core.inputs import parse_domain
-    from deliverability.listen.serve import PublicListener
-
     # Without pages and API nobody could reserve an address.
     needed = _PUBLIC if params["once"] else (*_PUBLIC, "web")
     missing = [each for each in needed if not params[each]]
@@ -122,8 +130,6 @@ def _public(params: dict[str, Any]) -> PublicListener:
         raise InputError(PUBLIC_NEEDS(names=tuple(_option(each) for each in missing)))
     token = os.environ.get(params["token_env"], "")
     if not token:
-        from deliverability.core.inputs import VARIABLE_UNSET
-
         raise InputError(VARIABLE_UNSET(name=params["token_env"]))
     if len(token) < _TOKEN_CHARACTERS:
         raise InputError(TOKEN_SHORT(name=params["token_env"], n=_TOKEN_CHARACTERS))
@@ -131,16 +137,11 @@ def _public(params: dict[str, Any]) -> PublicListener:
 
 
 def _reservations(where: ListenSettings) -> Reservations:
-    from deliverability.listen.store import Reservations
-
     return Reservations(where.public.hostname if where.public else "localhost")
 
 
 def _store(params: dict[str, Any], *, memory: int, default: bool = True) -> CaptureStore:
     """Raises InputError where the folder cannot be used."""
-    from deliverability.core.errors import file_error
-    from deliverability.listen.store import CaptureStore
-
     folder = None
     if params["keep"]:
         folder = params["folder"] or (_state_folder() if default else None)
@@ -151,16 +152,10 @@ def _store(params: dict[str, Any], *, memory: int, default: bool = True) -> Capt
 
 
 def _state_folder() -> Path:
-    from deliverability.core.resources import state_folder
-
     return state_folder() / "mails"
 
 
 def _serve(domain: str | None, settings: Settings, where: ListenSettings, params: dict[str, Any]) -> None:
-    from deliverability.listen.serve import listen
-    from deliverability.listen.service import CaptureService
-    from deliverability.listen.worker import ProcessWorker
-
     store = _store(params, memory=params["max_size"])
 
     async def go() -> None:
@@ -177,14 +172,6 @@ def _serve(domain: str | None, settings: Settings, where: ListenSettings, params
 
 
 def _room_settings(domain: str | None, settings: Settings, params: dict[str, Any]) -> Any:
-    from functools import partial
-
-    from deliverability.console.inputs import in_our_words, port_settings, subject_given
-    from deliverability.console.judging import threshold
-    from deliverability.core.inputs import parse_domain
-    from deliverability.core.net.open import PortSettings
-    from deliverability.listen.worker import RoomSettings
-
     name = parse_domain(domain) if domain else ""
     folders = tuple(params["rules"]) or settings.rules
     with in_our_words():
@@ -200,9 +187,6 @@ def _room_settings(domain: str | None, settings: Settings, params: dict[str, Any
 
 def prepared(settings: Settings, folders: tuple[Path, ...], chosen: dict[str, Any]) -> tuple[RuleSet, Selection]:
     """The rules, and which of them count: in the worker, where what they need is loaded anyway."""
-    from deliverability.console.judging import selection_of
-    from deliverability.engine.rules import load_rules
-
     rules = load_rules(folders)
     return rules, selection_of(settings, rules, chosen)
 
@@ -218,11 +202,6 @@ def _begun(begun: Listening, store: CaptureStore) -> None:
 
 def _tell(news: CaptureNews, store: CaptureStore) -> None:
     """A line for each message that has been audited."""
-    from deliverability.console.output import show
-    from deliverability.core.phrases import detail_words
-    from deliverability.core.words.sentences import visible
-    from deliverability.listen.service import CaptureChange
-
     capture = store.get(news.id) if news.change is CaptureChange.AUDITED else None
     if capture is None:
         return
@@ -237,14 +216,6 @@ def _tell(news: CaptureNews, store: CaptureStore) -> None:
 
 def _once(domain: str | None, settings: Settings, where: ListenSettings, params: dict[str, Any]) -> int:
     """Receive, then audit as `deliv audit` does what it is given as files."""
-    from deliverability.console.inputs import Inputs, ports_of, subject_given
-    from deliverability.console.judging import Judging
-    from deliverability.console.running import write_reports
-    from deliverability.core.inputs import parse_domain
-    from deliverability.engine.rules import worst_exit_code
-    from deliverability.listen.serve import caught
-    from deliverability.listen.service import CaptureService
-
     with rule_problems():
         judging = Judging.of(params, settings)
     name = parse_domain(domain) if domain else ""

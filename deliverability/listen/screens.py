@@ -19,6 +19,7 @@ from deliverability.listen.look import LighterCopy, MessageContents, look_view, 
 from deliverability.listen.store import Capture, CaughtMail
 from deliverability.listen.templates import PagePlace, compare_page, look_page
 from deliverability.listen.worker import CaptureRoom
+from deliverability.slim.message import slim
 
 _MEASURED_OCTETS = 5_000_000  # of a message whose lighter copy is made for the page: about a second
 
@@ -67,15 +68,11 @@ async def compare(room: CaptureRoom, mails: tuple[CaughtMail, CaughtMail], place
 
 async def lighter(room: CaptureRoom, mail: CaughtMail) -> bytes:
     """The copy that `deliv slim` writes."""
-    from deliverability.slim.message import slim
-
     return slim(mail.octets()).data
 
 
 def _measured(raw: bytes) -> LighterCopy | None:
     """What the copy would save; None where making it could keep the page waiting."""
-    from deliverability.slim.message import slim
-
     if len(raw) > _MEASURED_OCTETS:
         return None
     made = slim(raw)

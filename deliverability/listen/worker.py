@@ -29,11 +29,12 @@ from deliverability.core.net.open import PortSettings, open_ports
 from deliverability.core.phrases import LANGUAGES
 from deliverability.core.report.formats.table import FORMAT_OF, WriterOptions
 from deliverability.core.report.report import ReportView
+from deliverability.core.rules.judge import Selection
 from deliverability.core.rules.problems import load_guide
 from deliverability.core.words.speaker import Speaker
 from deliverability.engine.audit import Extras, Reported, document_of, report_on
 from deliverability.engine.auditors import catalogue
-from deliverability.engine.rules import exit_code, rule_folders
+from deliverability.engine.rules import exit_code, load_rules, rule_folders
 from deliverability.listen.store import AuditSummary, CaughtMail
 
 if TYPE_CHECKING:
@@ -114,9 +115,6 @@ SECONDS = 300.0  # of a call; audits have their own, much shorter, budgets for w
 
 def shipped_rules() -> tuple[RuleSet, Selection]:
     """The shipped rules, all of them for all receivers."""
-    from deliverability.core.rules.judge import Selection
-    from deliverability.engine.rules import load_rules
-
     return load_rules(), Selection()
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deliverability.console.command import Command
+from deliverability.console.inputs import ports_of, read_settings
 from deliverability.console.options import (
     dns_options,
     lang_option,
@@ -18,8 +19,19 @@ from deliverability.console.options import (
     rule_problems,
     text_or_json_option,
 )
+from deliverability.console.output import show, terminal, wrote
 from deliverability.console.running import counted
 from deliverability.console.types import NumberType, PathOf
+from deliverability.core.errors import InputError, file_error
+from deliverability.core.files import PRIVATE, write_whole
+from deliverability.core.model.observed import Segment
+from deliverability.core.phrases import phrases
+from deliverability.core.report.paper import Paper
+from deliverability.engine.rules import rule_folders
+from deliverability.lists.catalogue import load_list_data
+from deliverability.lists.report import list_json, list_text
+from deliverability.lists.run import ListPlan, check_list
+from deliverability.lists.table import open_list
 
 if TYPE_CHECKING:
     from deliverability.core.model.observed import ListSums
@@ -55,13 +67,6 @@ def command(
 ) -> int:
     """Check a list of recipients: nothing is sent, stored or changed."""
     with plain_errors():
-        from deliverability.console.inputs import ports_of, read_settings
-        from deliverability.core.model.observed import Segment
-        from deliverability.engine.rules import rule_folders
-        from deliverability.lists.catalogue import load_list_data
-        from deliverability.lists.run import ListPlan
-        from deliverability.lists.table import open_list
-
         settings = read_settings(config)
         with rule_problems():
             data = load_list_data(rule_folders(rules or settings.rules))
@@ -76,7 +81,6 @@ def command(
 
 def _run(plan: ListPlan, ports: Ports) -> ListSums:
     """Raises InputError."""
-    from deliverability.lists.run import check_list
 
     async def work(tick: Callable[[], None]) -> ListSums:
         try:
@@ -90,13 +94,6 @@ def _run(plan: ListPlan, ports: Ports) -> ListSums:
 
 def _show(sums: ListSums, folder: Path | None, style: str, lang: str) -> None:
     """Print the sums, and write them beside the segments. Raises InputError."""
-    from deliverability.console.output import show, terminal, wrote
-    from deliverability.core.errors import InputError, file_error
-    from deliverability.core.files import PRIVATE, write_whole
-    from deliverability.core.phrases import phrases
-    from deliverability.core.report.paper import Paper
-    from deliverability.lists.report import list_json, list_text
-
     if folder is not None:
         try:
             write_whole(folder / SUMS, list_json(sums), mode=PRIVATE)

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from deliverability import __version__
+from deliverability.cli import deliv
 from deliverability.console.command import Command, HelpPage, page_of
 from deliverability.console.language import language
 from deliverability.console.options import plain_errors, rule_folders_option, rule_problems, speaking_option
@@ -16,7 +17,14 @@ from deliverability.console.output import wrote
 from deliverability.console.types import PathOf
 from deliverability.core.codes import Code
 from deliverability.core.errors import InputError, not_written
+from deliverability.core.files import write_whole
 from deliverability.core.phrases import Phrases, help_words
+from deliverability.core.replies.catalogue import load_replies
+from deliverability.core.report.formats.json import SCHEMA
+from deliverability.core.resources import locate
+from deliverability.core.words.glossary import load_glossary
+from deliverability.engine.rules import load_rules, rule_folders
+from deliverability.site.pages import Content, guide_pages, pages
 
 
 def manual(program: click.Group, lang: str) -> str:
@@ -94,24 +102,12 @@ def command(output: Path | None, schema: bool, man: bool, rules: tuple[Path, ...
     if [schema, man, output is not None].count(True) != 1:
         raise InputError(NOTHING_TO_WRITE())
     if man:
-        from deliverability.cli import deliv
-
         click.echo(manual(deliv, language().people), nl=False)
         return 0
     if output is None:
-        from deliverability.core.report.formats.json import SCHEMA
-
         click.echo(SCHEMA.read_text("utf-8"), nl=False)
         return 0
     with plain_errors():
-        from deliverability import __version__
-        from deliverability.core.files import write_whole
-        from deliverability.core.replies.catalogue import load_replies
-        from deliverability.core.resources import locate
-        from deliverability.core.words.glossary import load_glossary
-        from deliverability.engine.rules import load_rules, rule_folders
-        from deliverability.site.pages import Content, guide_pages, pages
-
         with rule_problems():
             folders = rule_folders(rules)
             loaded, terms = load_rules(rules), load_glossary(folders)

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from msgspec import Struct
 
 from deliverability.core.codec import json_text
@@ -368,8 +368,6 @@ def _each_class(code: str) -> tuple[str, ...]:
 
 def _gaps(text: str) -> Markup:
     """A text in which the names that stand in place of a fact are set apart from the words."""
-    from markupsafe import Markup, escape
-
     return Markup("").join(
         Markup("<var>{}</var>").format(piece) if number % 2 else escape(piece)
         for number, piece in enumerate(_GAP.split(text))

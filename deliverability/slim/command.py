@@ -10,13 +10,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deliverability.console.command import Command
+from deliverability.console.inputs import sample_of
 from deliverability.console.options import lang_option, plain_errors, text_or_json_option
 from deliverability.console.output import wrote
 from deliverability.console.types import NumberType, OneOf, PathOf
-from deliverability.core.codec import json_text
+from deliverability.core.codec import json_text, printable
 from deliverability.core.codes import Code
 from deliverability.core.errors import FILE_EXISTS, NO_SUCH_FOLDER, InputError, not_written
+from deliverability.core.files import write_whole
+from deliverability.core.mail.files.images import JPEG_QUALITY
 from deliverability.core.net.open import CONTRADICTION
+from deliverability.core.phrases import phrases
+from deliverability.core.words.sentences import octets, shortened, visible
+from deliverability.slim.message import Wish, slim
 
 if TYPE_CHECKING:
     from deliverability.core.phrases import Phrases
@@ -51,11 +57,6 @@ def command(
     if jpeg_quality is not None and only == "html":
         raise InputError(CONTRADICTION(names=("--jpeg-quality", "--only html")))
     with plain_errors():
-        from deliverability.console.inputs import sample_of
-        from deliverability.core.mail.files.images import JPEG_QUALITY
-        from deliverability.core.phrases import phrases
-        from deliverability.slim.message import Wish, slim
-
         raw = sample_of(message).read()
         if output is not None:
             _check(output, None if message == "-" else Path(message), force)
@@ -89,8 +90,6 @@ def _check(output: Path, source: Path | None, force: bool) -> None:
 
 def _write(output: Path, data: bytes, force: bool) -> None:
     """Write the whole file or nothing. Raises InputError."""
-    from deliverability.core.files import write_whole
-
     try:
         write_whole(output, data, replace=force)
     except FileExistsError:
@@ -100,8 +99,6 @@ def _write(output: Path, data: bytes, force: bool) -> None:
 
 
 def _record(name: str, slimmed: Slimmed, output: Path | None) -> dict[str, Any]:
-    from deliverability.core.codec import printable
-
     return {
         "message": printable(name),
         "before_octets": slimmed.before,
@@ -177,8 +174,6 @@ def _sizes(before: int, after: int, say: Phrases) -> str:
 
 
 def _octets(number: int, say: Phrases) -> str:
-    from deliverability.core.words.sentences import octets
-
     return octets(number, say)
 
 
@@ -187,6 +182,4 @@ def _called(part: PartSaving) -> str:
 
 
 def _shown(text: str) -> str:
-    from deliverability.core.words.sentences import shortened, visible
-
     return visible(shortened(text, 120))

@@ -10,10 +10,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deliverability.console.command import Command
+from deliverability.console.inputs import ports_of, read_settings
 from deliverability.console.options import dns_options, lang_option, plain_errors
+from deliverability.console.output import show, terminal, writing
 from deliverability.console.types import DayType, OneOf, PathOf
 from deliverability.core.codes import Code
 from deliverability.core.errors import FILE_EXISTS, InputError
+from deliverability.core.files import PRIVATE
+from deliverability.core.model.deliveries import Decision
+from deliverability.core.phrases import phrases
+from deliverability.core.replies.outcomes import plain_address
+from deliverability.core.report.paper import Paper
+from deliverability.intake.addresses import AddressFile, SuppressSums, suppressed
+from deliverability.suppress.report import SUPPRESS_FORMATS, suppress_json, suppress_text
 
 if TYPE_CHECKING:
     from deliverability.console.settings import Settings
@@ -47,9 +56,6 @@ def command(
 ) -> int:
     """Write the addresses to take off your lists; no list is touched."""
     with plain_errors():
-        from deliverability.console.inputs import ports_of, read_settings
-        from deliverability.intake.addresses import AddressFile
-
         settings = read_settings(config)
         if output is not None and output.exists() and not force:
             raise InputError(FILE_EXISTS(file=str(output)))
@@ -74,9 +80,6 @@ def _file(addresses: Path | None, settings: Settings) -> Path:
 
 def _forget(stored: AddressFile, addresses: tuple[str, ...], before: date | None, lang: str) -> None:
     """Raises InputError."""
-    from deliverability.core.phrases import phrases
-    from deliverability.core.replies.outcomes import plain_address
-
     wanted = []
     for text in addresses:
         address = plain_address(text)
@@ -91,14 +94,6 @@ def _forget(stored: AddressFile, addresses: tuple[str, ...], before: date | None
 
 def _write(stored: AddressFile, ports: Ports, output: Path | None, style: str, lang: str) -> int:
     """Write the list, or only decide. Raises InputError."""
-    from deliverability.console.output import show, terminal, writing
-    from deliverability.core.files import PRIVATE
-    from deliverability.core.model.deliveries import Decision
-    from deliverability.core.phrases import phrases
-    from deliverability.core.report.paper import Paper
-    from deliverability.intake.addresses import SuppressSums, suppressed
-    from deliverability.suppress.report import SUPPRESS_FORMATS, suppress_json, suppress_text
-
     sums = SuppressSums()
 
     async def decided() -> None:

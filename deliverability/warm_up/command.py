@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from deliverability.console.command import Command
+from deliverability.console.inputs import read_settings
+from deliverability.console.judging import speaker_of
 from deliverability.console.options import (
     config_option,
     file_option,
@@ -20,9 +22,19 @@ from deliverability.console.options import (
     rule_problems,
     text_or_json_option,
 )
-from deliverability.console.types import DayType, NumberType, OneOf
+from deliverability.console.output import put, terminal
+from deliverability.console.types import DEFAULT_FILE, DayType, NumberType, OneOf
 from deliverability.core.codes import Code
 from deliverability.core.errors import InputError
+from deliverability.core.inputs import parse_domain
+from deliverability.core.protocols.psl import registrable_domain
+from deliverability.core.report.paper import Paper
+from deliverability.core.store.deliveries import deliveries_of
+from deliverability.core.store.store import History, missing_file
+from deliverability.core.store.window import window
+from deliverability.warm_up import report as render
+from deliverability.warm_up.plan import warm_up_plan
+from deliverability.warm_up.report import warm_up_view
 
 if TYPE_CHECKING:
     from deliverability.console.settings import Settings
@@ -64,12 +76,6 @@ def command(
 ) -> int:
     """Plan how to raise the volume of a domain, step by step."""
     with plain_errors():
-        from deliverability.console.inputs import read_settings
-        from deliverability.console.judging import speaker_of
-        from deliverability.console.output import put
-        from deliverability.core.inputs import parse_domain
-        from deliverability.warm_up.plan import warm_up_plan
-
         now = datetime.now(UTC)
         if output is not None and output.suffix.lower() not in _FORMS:
             raise InputError(NOT_THIS_FORM(file=str(output), forms=_FORMS))
@@ -107,9 +113,6 @@ def _known(
     now: datetime,
 ) -> tuple[str, _Volumes]:
     """Where the domain's own volume is known from, and its messages by day and receiver."""
-    from deliverability.console.types import DEFAULT_FILE
-    from deliverability.core.store.store import History, missing_file
-
     folder = (config or Path(DEFAULT_FILE)).absolute().parent
     where = url or settings.history
     if missing_file(where, folder=folder) is not None:
@@ -126,9 +129,6 @@ def _known(
 
 def _sent(history: History, domain: str, stream: str, days: int, now: datetime) -> _Volumes:
     """Messages that were sent, as logs and events tell."""
-    from deliverability.core.protocols.psl import registrable_domain
-    from deliverability.core.store.deliveries import deliveries_of
-
     known = deliveries_of(history, registrable_domain(domain), days, int(now.timestamp()))
     found: defaultdict[date, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
     for each in known.days if known is not None else ():
@@ -140,9 +140,6 @@ def _sent(history: History, domain: str, stream: str, days: int, now: datetime) 
 
 def _reported(history: History, domain: str, stream: str, days: int, trust: str, now: datetime) -> _Volumes:
     """Messages that passed DMARC, as trusted reports tell."""
-    from deliverability.core.protocols.psl import registrable_domain
-    from deliverability.core.store.window import window
-
     seen = window(history, registrable_domain(domain), days, trust, int(now.timestamp()))
     found: defaultdict[date, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
     for row in seen.rows:
@@ -153,11 +150,6 @@ def _reported(history: History, domain: str, stream: str, days: int, trust: str,
 
 
 def _shown(plan: WarmUpPlan, speaker: Speaker, style: str, output: Path | None, now: datetime) -> str:
-    from deliverability.console.output import terminal
-    from deliverability.core.report.paper import Paper
-    from deliverability.warm_up import report as render
-    from deliverability.warm_up.report import warm_up_view
-
     suffix = output.suffix.lower() if output else ""
     view = warm_up_view(plan, speaker)
     if suffix == ".json" or (not suffix and style == "json"):

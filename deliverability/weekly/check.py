@@ -9,10 +9,21 @@ from typing import TYPE_CHECKING
 
 import click
 
+from deliverability.blocklists.setup import list_problems
+from deliverability.console import settings as config
 from deliverability.console.command import Command
+from deliverability.console.inputs import subject_of_settings
+from deliverability.console.judging import selection_problems
 from deliverability.console.language import language
 from deliverability.console.options import plain_errors, rule_problems, speaking_option
+from deliverability.console.settings import at_lines, load
 from deliverability.console.types import DEFAULT_FILE, PathOf
+from deliverability.core.codes import ABOUT
+from deliverability.core.errors import InputError
+from deliverability.core.inputs import SecretError, parse_domain, parse_ip, parse_mail_from, parse_selector, secret
+from deliverability.core.phrases import detail_words
+from deliverability.engine.rules import load_rules
+from deliverability.weekly.plan import subjects
 
 if TYPE_CHECKING:
     from deliverability.console.settings import KeyPath, MailSettings, Settings
@@ -28,8 +39,6 @@ if TYPE_CHECKING:
 @speaking_option
 def command(check: bool, schema: bool, file: Path) -> int:
     """Check the settings file, or print its JSON Schema."""
-    from deliverability.console import settings as config
-
     if schema:
         click.echo(json.dumps(config.schema(), indent=2))
         return 0
@@ -40,14 +49,6 @@ def command(check: bool, schema: bool, file: Path) -> int:
 
 def _checked(file: Path, say: Phrases) -> str:
     """What the file asks for, in one line. Raises ConfigError with all that is wrong, and judge.files.RuleError."""
-    from deliverability.console.inputs import subject_of_settings
-    from deliverability.console.settings import at_lines, load
-    from deliverability.core.codes import ABOUT
-    from deliverability.core.inputs import SecretError, parse_domain, secret
-    from deliverability.core.phrases import detail_words
-    from deliverability.engine.rules import load_rules
-    from deliverability.weekly.plan import subjects
-
     settings = load(file)
     wrong = list(_problems(settings, load_rules(settings.rules)))
     if wrong:
@@ -75,11 +76,6 @@ def _checked(file: Path, say: Phrases) -> str:
 
 def _problems(settings: Settings, rules: RuleSet) -> Iterator[tuple[KeyPath, Detail]]:
     """What no type can say: names that are no domains, addresses that are none, rules that do not exist."""
-    from deliverability.blocklists.setup import list_problems
-    from deliverability.console.judging import selection_problems
-    from deliverability.core.errors import InputError
-    from deliverability.core.inputs import parse_domain, parse_ip, parse_mail_from, parse_selector
-
     tables: list[tuple[KeyPath, MailSettings]] = [((), settings)]
     tables += [(("domain", number), each) for number, each in enumerate(settings.domain)]
     texts: list[tuple[KeyPath, Callable[[str], object], str]] = [

@@ -12,10 +12,29 @@ import click
 from msgspec.structs import replace
 
 from deliverability.console.command import Command
+from deliverability.console.inputs import lists_of, ports_of, read_settings, subject_of_settings
+from deliverability.console.judging import selection_of, threshold
 from deliverability.console.language import language
 from deliverability.console.options import lang_option, plain_errors, port_options, rule_problems
 from deliverability.console.running import on_terminal, progress
-from deliverability.console.types import NumberType, OneOf, PathOf
+from deliverability.console.settings import NO_SETTINGS
+from deliverability.console.types import DEFAULT_FILE, NumberType, OneOf, PathOf
+from deliverability.core.errors import InputError, file_error
+from deliverability.core.inputs import Subject, parse_domain
+from deliverability.core.phrases import detail_words, phrases
+from deliverability.core.report.formats.table import START, page_name
+from deliverability.core.rules.problems import load_guide
+from deliverability.core.store.store import History
+from deliverability.engine.auditors import catalogue
+from deliverability.engine.rules import load_rules, rule_folders, worst_exit_code
+from deliverability.engine.stream import only_one
+from deliverability.intake.command import intake_of, keeping_addresses
+from deliverability.observing import observing
+from deliverability.weekly.notify.notifier import Notifier
+from deliverability.weekly.pages import HtmlPages
+from deliverability.weekly.plan import DEFAULT_OUTPUT, subjects
+from deliverability.weekly.run import LATEST, Plan, weekly
+from deliverability.weekly.view import run_view
 
 if TYPE_CHECKING:
     from deliverability.core.store.store import History
@@ -35,20 +54,6 @@ if TYPE_CHECKING:
 def command(**params: Any) -> int:
     """Audit all domains of the settings, say what changed and why, and write pages for a browser."""
     with plain_errors(), rule_problems():
-        from deliverability.console.inputs import read_settings
-        from deliverability.console.settings import NO_SETTINGS
-        from deliverability.console.types import DEFAULT_FILE
-        from deliverability.core.errors import InputError, file_error
-        from deliverability.core.phrases import detail_words
-        from deliverability.core.rules.problems import load_guide
-        from deliverability.core.store.store import History
-        from deliverability.engine.auditors import catalogue
-        from deliverability.engine.rules import rule_folders, worst_exit_code
-        from deliverability.engine.stream import only_one
-        from deliverability.intake.command import keeping_addresses
-        from deliverability.weekly.notify.notifier import Notifier
-        from deliverability.weekly.pages import HtmlPages
-
         file = params["config"] or Path(DEFAULT_FILE)
         if not file.is_file():
             raise InputError(NO_SETTINGS(file=str(file)))
@@ -82,15 +87,6 @@ def command(**params: Any) -> int:
 
 def _plan(params: dict[str, Any], settings: Any, folder: Path, history: str) -> Plan:
     """Raises InputError and judge.files.RuleError."""
-    from deliverability.console.inputs import lists_of, ports_of, subject_of_settings
-    from deliverability.console.judging import selection_of, threshold
-    from deliverability.core.inputs import Subject, parse_domain
-    from deliverability.engine.rules import load_rules
-    from deliverability.intake.command import intake_of
-    from deliverability.observing import observing
-    from deliverability.weekly.plan import DEFAULT_OUTPUT, subjects
-    from deliverability.weekly.run import Plan
-
     rules = load_rules(settings.rules)
     lists = lists_of({**params, "rules": ()}, settings, settings.reputation.lists)
     wanted = lists.wanted if lists else None
@@ -116,8 +112,6 @@ def _plan(params: dict[str, Any], settings: Any, folder: Path, history: str) -> 
 
 
 def _run(plan: Plan, history: History, pages: Any, notifier: Notifier) -> Summary:
-    from deliverability.weekly.run import weekly
-
     def notifications(summary: Summary) -> None:
         notifier.write(summary, plan.ports.clock.now())
 
@@ -137,11 +131,6 @@ def _run(plan: Plan, history: History, pages: Any, notifier: Notifier) -> Summar
 
 
 def _tell(summary: Summary, plan: Plan, lang: str, pages: Any) -> None:
-    from deliverability.core.phrases import phrases
-    from deliverability.core.report.formats.table import START, page_name
-    from deliverability.weekly.run import LATEST
-    from deliverability.weekly.view import run_view
-
     view = run_view(summary, phrases(lang), plan.rules, pages.catalogue)
     for each in view.news.sentences:
         click.echo(each.sentence)

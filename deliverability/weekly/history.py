@@ -11,21 +11,25 @@ import click
 
 from deliverability.console.command import Command
 from deliverability.console.ending import error_text
+from deliverability.console.inputs import read_settings
 from deliverability.console.language import language
 from deliverability.console.options import config_option, lang_option, plain_errors
-from deliverability.console.types import DayType, NumberType
+from deliverability.console.output import terminal
+from deliverability.console.types import DEFAULT_FILE, DayType, NumberType
 from deliverability.core.codec import json_text
 from deliverability.core.codes import Code
 from deliverability.core.errors import InputError
 from deliverability.core.facts.base import KeySeen
+from deliverability.core.inputs import parse_domain
 from deliverability.core.model.report import DMARC_STAGES
-from deliverability.core.phrases import Phrases
-from deliverability.core.report.paper import HistoryCellView, TableView
-from deliverability.core.store.store import HistoryRun
+from deliverability.core.phrases import Phrases, phrases
+from deliverability.core.report.paper import HistoryCellView, Paper, TableView, history_text
+from deliverability.core.store.observations import Observations
+from deliverability.core.store.store import History, HistoryRun
 from deliverability.core.words.dates import full_day_words, row_words, zone_words
 from deliverability.core.words.sentences import octets, visible
 from deliverability.weekly.news import record_news
-from deliverability.weekly.rows import RunRow, SubjectRow
+from deliverability.weekly.rows import RunRow, SubjectRow, run_rows, subject_rows
 
 if TYPE_CHECKING:
     from deliverability.core.store.store import DamagedError, History
@@ -171,11 +175,6 @@ def command(
     lang: str,
 ) -> int:
     """Show what earlier weekly runs saw, newest first."""
-    from deliverability.console.inputs import read_settings
-    from deliverability.console.types import DEFAULT_FILE
-    from deliverability.core.inputs import parse_domain
-    from deliverability.core.store.store import History
-
     with plain_errors():
         settings = read_settings(config)
         name = parse_domain(domain) if domain else None
@@ -209,20 +208,12 @@ def command(
 
 def _forget(history: History, before: date) -> None:
     """Delete the reports of receivers on the days before that one."""
-    from deliverability.core.store.observations import Observations
-
     with history.held():
         gone = Observations(history).forget((before - date(1970, 1, 1)).days)
     click.echo(language().say.count("cli.reports-forgotten", gone))
 
 
 def _show(history: History, domain: str | None, lang: str, damaged: Callable[[DamagedError], None]) -> None:
-    from deliverability.console.output import terminal
-    from deliverability.core.phrases import phrases
-    from deliverability.core.report.paper import Paper, history_text
-    from deliverability.core.words.sentences import visible
-    from deliverability.weekly.rows import run_rows, subject_rows
-
     say = phrases(lang)
     known = history.subjects()
     names = say("value.separator").join(dict.fromkeys(visible(name) for name, _ in known))

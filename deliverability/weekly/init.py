@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -12,16 +13,22 @@ import click
 from msgspec import Struct
 
 from deliverability.console.command import Command
+from deliverability.console.inputs import ports_of, set_apart
 from deliverability.console.options import lang_option, plain_errors, port_options
 from deliverability.console.output import wrote
+from deliverability.console.settings import Settings
 from deliverability.console.types import DEFAULT_FILE, PathOf
 from deliverability.core.codes import Code
 from deliverability.core.errors import InputError, not_written
 from deliverability.core.facts.base import FactSet, Purpose
+from deliverability.core.files import write_whole
+from deliverability.core.inputs import Subject, parse_domain
 from deliverability.core.model.dkim import keys_of
 from deliverability.core.phrases import phrases
 from deliverability.core.resources import locate
 from deliverability.core.words.sentences import visible
+from deliverability.engine.audit import gather_facts
+from deliverability.engine.stream import stream
 
 
 class Known(Struct, frozen=True):
@@ -95,17 +102,7 @@ SETTINGS_THERE = Code("settings-there", ("file",))
 @click.option("--force", is_flag=True)
 def command(domains: tuple[str, ...], lang: str, output: Path, force: bool, **params: Any) -> int:
     """Write a commented settings file, from what DNS tells of the domains."""
-    import asyncio
-
-    from deliverability.console.inputs import ports_of, set_apart
-    from deliverability.console.settings import Settings
-    from deliverability.core.inputs import Subject, parse_domain
-
     with plain_errors():
-        from deliverability.core.files import write_whole
-        from deliverability.engine.audit import gather_facts
-        from deliverability.engine.stream import stream
-
         names = list(dict.fromkeys(parse_domain(name) for name in domains))
         to_stdout = str(output) == "-"
         if not to_stdout and output.exists() and not force:
@@ -135,8 +132,6 @@ def command(domains: tuple[str, ...], lang: str, output: Path, force: bool, **pa
             write_whole(output, text, replace=force)
         except OSError as error:
             raise InputError(not_written(f"-o {output}", error)) from None
-        from deliverability.core.phrases import phrases
-
         wrote(output)
         click.echo(phrases(lang)("init.next"))
     return 3 if unread else 0

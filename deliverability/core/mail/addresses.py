@@ -6,6 +6,7 @@ import ipaddress
 import re
 import unicodedata
 
+import idna
 from msgspec import Struct
 
 from deliverability.core.mail.words import decode_words, printable
@@ -47,8 +48,6 @@ def to_a_label(domain: str) -> str | None:
     if not name or len(name) > _MAX_DOMAIN:
         return None
     if not name.isascii():
-        import idna
-
         try:
             name = idna.encode(name, uts46=True, transitional=False).decode("ascii")
         except (idna.IDNAError, UnicodeError, ValueError, IndexError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import BinaryIO
 
 from deliverability.core.codes import Code, Detail
 from deliverability.core.mail.addresses import parse_addresses
+from deliverability.core.mail.files.images import sniff
+from deliverability.core.mail.files.types import identify
 from deliverability.core.mail.reader import Message, read
 from deliverability.core.model.envelope import SmtpEnvelope
 
@@ -113,9 +116,6 @@ def kind_of(octets: bytes) -> str:
         return MBOX
     if _FIELD_START.search(_BODY.split(text, maxsplit=1)[0]):
         return MESSAGE
-    from deliverability.core.mail.files.images import sniff
-    from deliverability.core.mail.files.types import identify
-
     if sniff(octets):
         return IMAGE
     kind = identify(octets).kind or UNKNOWN
@@ -134,8 +134,6 @@ def why_no_message(name: str, octets: bytes) -> Detail | None:
         return named[kind](name=name)
     what = KIND_OUTLOOK() if kind == OUTLOOK else KIND_FILE(type=kind.upper())
     if kind == IMAGE:
-        from deliverability.core.mail.files.images import sniff
-
         what = KIND_IMAGE(format=(sniff(octets) or "").upper())
     return NO_MAIL_BUT(name=name, kind=what)
 
@@ -167,8 +165,6 @@ def envelope_beside(message: Path) -> SmtpEnvelope | None:
     """What our own server saw of the message in that file; None where it is no file of `deliv listen`."""
     if message.name != RAW:
         return None
-    import json
-
     try:
         with (message.parent / META).open("rb") as file:
             found = json.loads(file.read(_MAX_OCTETS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from ipaddress import ip_address
@@ -198,8 +199,6 @@ class PrivateList(Struct, frozen=True):
 
     def entry(self, subject: str) -> PrivateEntry | None:
         """What it says of an address or of a name in lower case; None: nothing."""
-        import ipaddress  # facts are read by every command, lists by few
-
         try:
             address = ipaddress.ip_address(subject)
         except ValueError:

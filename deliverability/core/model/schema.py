@@ -6,6 +6,7 @@ which raises InputError.
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -125,8 +126,6 @@ def read_as(kind: type[T], data: Any, misfits: Misfits, place: Place = ()) -> T 
 
 def nearest(detail: Detail, word: str, known: Iterable[str]) -> Detail:
     """What is wrong with a word, and which known one may be meant."""
-    import difflib
-
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return DID_YOU_MEAN(detail=detail, near=near[0]) if near else detail
 

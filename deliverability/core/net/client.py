@@ -8,7 +8,10 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Self
+
+import httpx2
 
 if TYPE_CHECKING:
     import httpx2
@@ -107,10 +110,6 @@ class HttpClient:
             TimeoutError: it comes too late.
 
         """
-        from http.cookiejar import CookieJar, DefaultCookiePolicy
-
-        import httpx2
-
         fields = {"accept-encoding": "identity", "user-agent": "deliv", "accept": "*/*", **headers}
         try:
             if self._client is None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import idna
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -56,8 +57,6 @@ def labels_of(name: str) -> Labels | None:
 
 
 def _a_label(label: str) -> bytes | None:
-    import idna
-
     try:
         return idna.encode(label, uts46=True).lower()
     except UnicodeError:  # idna.IDNAError is one

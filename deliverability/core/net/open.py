@@ -16,6 +16,7 @@ from deliverability.core.net.base import HttpFetcher, Resolver, SmtpProber
 from deliverability.core.net.budget import SECONDS, Budget
 from deliverability.core.net.clock import FixedClock, SystemClock
 from deliverability.core.net.journal import Journal
+from deliverability.core.net.overlay import parse_proposal
 from deliverability.core.net.ports import Permissions, Ports
 from deliverability.core.net.static import OFFLINE
 
@@ -94,8 +95,6 @@ def open_ports(settings: PortSettings | None = None) -> Ports:
     settings = settings or PortSettings()
     ports = replace(_opened(settings), budget=Budget(settings.seconds))
     if settings.proposals:
-        from deliverability.core.net.overlay import parse_proposal
-
         proposals = _each(parse_proposal, settings.proposals, "proposals")
         ports = replace(ports, proposals=proposals, sources=tuple(dict.fromkeys((*ports.sources, "with"))))
     if settings.record:

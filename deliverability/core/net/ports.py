@@ -35,6 +35,7 @@ from deliverability.core.net.budget import Budget
 from deliverability.core.net.clock import FixedClock, SystemClock
 from deliverability.core.net.journal import Journal
 from deliverability.core.net.names import canonical
+from deliverability.core.net.overlay import OverlayResolver
 from deliverability.core.net.static import NO_DOMAIN, NOT_ASKED, OFFLINE
 
 if TYPE_CHECKING:
@@ -130,8 +131,6 @@ class Ports(Struct, frozen=True):
         if self.pace is not None:
             ports = ports.under(self.pace.of_subject(budget))
         if self.proposals:
-            from deliverability.core.net.overlay import OverlayResolver
-
             ports = replace(ports, dns=OverlayResolver(ports.dns, self.proposals))
         if self.journal is not None:
             ports = ports.under(self.journal)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ssl
 import struct
 from typing import TYPE_CHECKING
 
@@ -108,8 +109,6 @@ class Streams:
 
     async def _over_tls(self, server: Server, message: bytes) -> bytes:
         """Ask over TLS (RFC 7858) on a connection that is free, else on a new one."""
-        import ssl
-
         free = self._free.setdefault(server, [])
         while True:
             reused = bool(free)
@@ -153,8 +152,6 @@ class Streams:
 
     def _context(self) -> ssl.SSLContext:
         """The certificates this machine trusts (or those of SSL_CERT_FILE), names checked."""
-        import ssl
-
         if self._tls is None:
             self._tls = ssl.create_default_context()
         return self._tls

@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit
+from xml.parsers import expat
 
 from msgspec import Struct
 
@@ -146,8 +147,6 @@ class _SvgReader:
 
     def read(self, data: bytes) -> list[Detail]:
         """What is wrong with the document."""
-        from xml.parsers import expat
-
         parser = expat.ParserCreate(namespace_separator=" ")
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end

@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
+import idna
 from msgspec import Struct
 
 from deliverability.core.codes import Code, Detail
@@ -268,8 +269,6 @@ def _put(table: dict[Any, PrivateEntry], key: Any, entry: PrivateEntry) -> None:
 def _a_labels(name: str) -> str:
     if name.isascii():
         return name
-    import idna
-
     try:
         return idna.encode(name, uts46=True).decode("ascii").lower()
     except idna.IDNAError as error:

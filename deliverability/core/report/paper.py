@@ -8,6 +8,7 @@ from enum import Enum, auto
 from functools import lru_cache
 
 from msgspec import Struct
+from wcwidth import wcwidth
 
 from deliverability.core.phrases import Phrases
 from deliverability.core.report.parts import segments
@@ -85,8 +86,6 @@ def typewritten(text: str) -> str:
 def _char_width(char: str) -> int:
     if char in _NARROW:
         return 1
-    from wcwidth import wcwidth
-
     return max(0, wcwidth(char))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -257,8 +258,6 @@ class _Writer:
         own = bool(report.message) and report.facts.value("message.from_domain") == report.domain
         subject = [visible(report.domain)] if report.domain and not own else []
         if report.message:
-            import shlex
-
             subject.append(say("plan.hand-over-mail", file=visible(shlex.quote(report.message))))
         return say("plan.hand-over", subject=" ".join(subject), n=str(step.number))
 

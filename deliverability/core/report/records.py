@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import SequenceMatcher
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -169,8 +171,6 @@ def _terraform_value(type_: str, value: str) -> str:
 
 def _hcl(text: str) -> str:
     r"""A string of Terraform's language; ``${`` and ``%{`` (as in SPF macros) would begin a template."""
-    import json
-
     escaped = json.dumps(text, ensure_ascii=False)
     return escaped.replace("${", "$${").replace("%{", "%%{")
 
@@ -220,8 +220,6 @@ _WORD = re.compile(r"\s*\S+\s*\Z|\s*\S+|\s+\Z")
 
 def diff(old: str, new: str) -> tuple[Piece, ...]:
     """The pieces of both texts in reading order; of a place that changed, what was removed first."""
-    from difflib import SequenceMatcher
-
     before, after = _pieces(old), _pieces(new)
     keys = [_without_blanks(each) for each in before], [_without_blanks(each) for each in after]
     if keys[0] == keys[1]:

@@ -9,6 +9,8 @@ from copy import copy
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from markupsafe import Markup
+
 from deliverability.core.report.parts import segments
 from deliverability.core.resources import locate
 from deliverability.core.words.glossary import GlossaryTerm
@@ -46,8 +48,6 @@ class _MarkupCache:
 
     def __call__(self, macro: Macro, lang: str, given: Iterable[object], *names: str) -> Markup:
         """What the macro makes of each; of one that cannot be a key itself `names` are the attributes that it shows."""
-        from markupsafe import Markup
-
         tell = attrgetter(*names) if names else None
         found = []
         for each in given:

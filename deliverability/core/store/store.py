@@ -6,6 +6,7 @@ Texts of the message are never kept, only their digests and lengths: see history
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import functools
 import json
 import os
@@ -196,8 +197,6 @@ class History:
             finally:
                 self._drop_lock()
             return
-        import fcntl
-
         name = self._engine.url.database
         with contextlib.ExitStack() as stack:
             if name and name != ":memory:":

@@ -9,7 +9,10 @@ from msgspec import Struct
 
 from deliverability.core.codes import Code
 from deliverability.core.facts.base import FactType, Reason, Unknown, Value, records_of
-from deliverability.core.mail.files.listing import ENCRYPTIONS
+from deliverability.core.mail.files.archives import ending, open_archive
+from deliverability.core.mail.files.documents import is_encrypted, weigh
+from deliverability.core.mail.files.listing import ENCRYPTIONS, TooManyEntriesError
+from deliverability.core.mail.files.types import HEAD_OCTETS, MACRO_ENDINGS, begins_as_container, contradicts, identify
 from deliverability.core.mail.parts import NESTED, Leaf, leaves, part_evidence
 from deliverability.core.mail.reader import Message
 from deliverability.engine.base import Context, MissingFact, auditor, spec
@@ -130,9 +133,6 @@ def attached(ctx: Context, fits: Callable[[Mapping[str, Value]], bool]) -> tuple
 
 
 def _record(leaf: Leaf, decoded_octets: Value) -> Value:
-    from deliverability.core.mail.files.archives import ending
-    from deliverability.core.mail.files.types import HEAD_OCTETS, begins_as_container
-
     part = leaf.part
     filename = part.filename or ""
     head = part.head(HEAD_OCTETS)
@@ -174,10 +174,6 @@ class _Content(Struct):
 
 
 def _content(octets: bytes, filename: str, media_type: str) -> _Content:
-    from deliverability.core.mail.files.archives import ending
-    from deliverability.core.mail.files.documents import is_encrypted
-    from deliverability.core.mail.files.types import MACRO_ENDINGS, contradicts, identify
-
     found = identify(octets)
     content = _Content(
         true_type=found.media_type,
@@ -205,9 +201,6 @@ def _types(*names: Value) -> tuple[Value, ...]:
 
 def _look_inside(octets: bytes, filename: str, content: _Content) -> None:
     """Fill in what an archive holds; nothing where the octets are no archive that can be read."""
-    from deliverability.core.mail.files.archives import ending, open_archive
-    from deliverability.core.mail.files.listing import TooManyEntriesError
-
     try:
         archive = open_archive(octets, filename)
     except TooManyEntriesError:
@@ -257,8 +250,6 @@ async def audit(ctx: Context) -> None:
 
 
 def _pdfs(files: Sequence[Leaf]) -> list[tuple[Leaf, Value]]:
-    from deliverability.core.mail.files.documents import weigh
-
     found: list[tuple[Leaf, Value]] = []
     for leaf in files:
         facts = weigh(leaf.part.decode())

@@ -10,10 +10,13 @@ from msgspec import Struct, field
 from deliverability.core.codes import SENT_TO_YOURSELF, Input, needs
 from deliverability.core.facts.base import Evidence, EvidenceKind, FactType, Reason, Unknown, Value
 from deliverability.core.mail.addresses import canonical_ip, parse_addresses, to_a_label
+from deliverability.core.mail.hop import delivery, earlier_hops, original_sender
 from deliverability.core.mail.parts import header_evidence
+from deliverability.core.mail.received import ReceivedSpf, parse_return_path
 from deliverability.core.model.envelope import SIGNS, SPF_PASS, WEAK, SmtpEnvelope
 from deliverability.core.model.services import ServiceKind
 from deliverability.core.protocols.psl import known_registrable_domain
+from deliverability.core.protocols.spf.evaluate import evaluate_spf
 from deliverability.engine.base import Context, auditor, spec
 
 if TYPE_CHECKING:
@@ -204,8 +207,6 @@ def _line(*got: str) -> Evidence:
 
 
 async def _read_trace(ctx: Context, message: Message) -> _Trace:
-    from deliverability.core.mail.hop import delivery, original_sender
-
     came = delivery(message.headers, known_registrable_domain)
     stated: list[_Reading] = []
     names: list[_Reading] = []
@@ -248,8 +249,6 @@ def _return_path(message: Message, came: Delivery) -> _Reading | None:
 
     One that stands below was written before the mail came in. A file that no server took has no trace to stand above.
     """
-    from deliverability.core.mail.received import parse_return_path
-
     order = {id(each): place for place, each in enumerate(message.headers)}
     received = message.fields("Received")
     border = came.border or (received[-1] if received else None)
@@ -287,8 +286,6 @@ async def _hop_before(
     ctx: Context, message: Message, came: Delivery, sender: str, *, rewritten: bool
 ) -> tuple[EarlierHop, tuple[str, ...]] | None:
     """The hop by which the mail left its sender, where it was passed on after that, and what shows it."""
-    from deliverability.core.mail.hop import earlier_hops
-
     homes = {
         home for name in (_domain_of(sender), _author(message)) if name and (home := known_registrable_domain(name))
     }
@@ -323,16 +320,12 @@ async def _passes(ctx: Context, ip: str | None, sender: str, helo: str | None) -
     if ip is None or not _domain_of(sender):
         return None
     sender = sender if "@" in sender else f"postmaster@{sender}"
-    from deliverability.core.protocols.spf.evaluate import evaluate_spf
-
     found = await evaluate_spf(ip, sender, helo or "", ctx.ports.dns, timestamp=int(ctx.now.timestamp()))
     return None if found.failure is not None else found.result.value == "pass"
 
 
 def _add_record(record: AuthenticationField, mail_from: list[_Reading], helo: list[_Reading]) -> None:
     """What a record of the receiver tells of the envelope."""
-    from deliverability.core.mail.received import ReceivedSpf
-
     if isinstance(record.content, ReceivedSpf):
         pairs = record.content.pairs
         identities = [(pairs.get("envelope-from"), pairs.get("helo"))]

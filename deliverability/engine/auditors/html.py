@@ -12,6 +12,7 @@ from deliverability.core.facts.base import FactType, Reason, Unknown, Value
 from deliverability.core.mail.addresses import canonical_ip, to_a_label
 from deliverability.core.mail.html.accounting import MAX_CHARACTERS, Category, Link, link_host, shown_hosts
 from deliverability.core.mail.html.markup import Token
+from deliverability.core.mail.html.minify import minify
 from deliverability.core.mail.parts import NESTED, Leaf, body_texts, part_evidence
 from deliverability.core.mail.reader import Message
 from deliverability.core.mail.words import charset_codec, printable
@@ -203,8 +204,6 @@ async def audit(ctx: Context) -> None:
 
 def _minified(text: str, cut: Sequence[Token]) -> int:
     """How many octets are left of one text."""
-    from deliverability.core.mail.html.minify import minify
-
     return len(minify(text, cut).encode())
 
 

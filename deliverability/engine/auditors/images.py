@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from deliverability.core.codes import Code
 from deliverability.core.facts.base import FactType, Reason, Unknown, Value
+from deliverability.core.mail.files.images import measure
 from deliverability.core.mail.parts import Leaf, body_texts, part_evidence
 from deliverability.core.mail.reader import Message
 from deliverability.engine.auditors.attachments import attached
@@ -101,8 +102,6 @@ async def audit(ctx: Context) -> None:
 
 
 def _images(message: Message, images: Sequence[Leaf]) -> list[tuple[Leaf, dict[str, Value]]]:
-    from deliverability.core.mail.files.images import measure
-
     widths = display_widths(message)
     budget = _MAX_PIXELS
     found: list[tuple[Leaf, dict[str, Value]]] = []

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 
 from deliverability.core.facts.base import FactType, Reason, Unknown, Value
 from deliverability.core.mail.addresses import Mailbox, addresses_in_text, parse_addresses
+from deliverability.core.mail.fields import parse_date
+from deliverability.core.mail.mass import is_automatic
 from deliverability.core.mail.parts import header_evidence
+from deliverability.core.mail.received import parse_received
 from deliverability.core.mail.words import decode_words, printable
 from deliverability.core.protocols.psl import registrable_domain
 from deliverability.engine.base import Context, auditor, spec
@@ -92,8 +95,6 @@ async def audit(ctx: Context) -> None:
         for each in PROVIDES[1:]:
             ctx.put(each.path, Unknown(Reason.NO_MESSAGE))
         return
-    from deliverability.core.mail.mass import is_automatic
-
     ctx.put("message.headers_only", bool(message.headers) and message.body_octets == 0)
     _author(ctx, message)
     _subject(ctx, message)
@@ -203,9 +204,6 @@ def _message_id(ctx: Context, message: Message) -> None:
 
 
 def _date(ctx: Context, message: Message) -> None:
-    from deliverability.core.mail.fields import parse_date
-    from deliverability.core.mail.received import parse_received
-
     fields = message.fields("Date")
     date = parse_date(fields[0].value) if fields else None
     ids = cite_fields(ctx, fields)

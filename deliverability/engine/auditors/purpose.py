@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from deliverability.core.codes import Input, needs
 from deliverability.core.facts.base import FactType, Purpose, Reason, Unknown, Value
 from deliverability.core.facts.paths import FactPath
+from deliverability.core.mail.mass import bulk_signs
 from deliverability.core.mail.parts import header_evidence
 from deliverability.core.names import is_within
 from deliverability.engine.base import Context, auditor, spec
@@ -105,8 +106,6 @@ def _bulk_signs(ctx: Context) -> dict[str, HeaderField]:
     if message is None or ctx.value("message.discussion") is not False:
         return {}
     own_list = ctx.value("message.list_owner") == "own"
-    from deliverability.core.mail.mass import bulk_signs
-
     return bulk_signs(message, own_list=own_list, automatic=ctx.value("message.auto_submitted") is not False)
 
 

@@ -14,8 +14,15 @@ from msgspec.structs import replace
 from deliverability.core.codes import Input, needs
 from deliverability.core.facts.base import FactSpec, FactType, Reason, Unknown, Value, text_of, texts_of
 from deliverability.core.model.spf import SpfStatus, StepOutcome, plain
-from deliverability.core.names import is_address
+from deliverability.core.names import is_address, is_example, ranges_of
 from deliverability.core.net.base import Answer, Failed, unknown_from
+from deliverability.core.protocols.psl import registrable_domain
+from deliverability.core.protocols.spf.coverage import measure
+from deliverability.core.protocols.spf.describe import RECORD_FACTS, describe_record, describe_tree, listed
+from deliverability.core.protocols.spf.evaluate import evaluate_spf
+from deliverability.core.protocols.spf.passing import PASSING_FACTS, describe_passing, who_passes
+from deliverability.core.protocols.spf.record import BadTerm
+from deliverability.core.protocols.spf.tree import FAMILIES, walk_tree
 from deliverability.engine.base import Context, auditor, dns_id, spec
 
 if TYPE_CHECKING:
@@ -435,11 +442,6 @@ class _Checked(Struct, frozen=True):
 @auditor("spf", provides=PROVIDES, needs=NEEDS)
 async def audit(ctx: Context) -> None:
     """State what each domain of the mail publishes, what its tree costs, and what each sending address gets."""
-    from deliverability.core.names import is_example
-    from deliverability.core.protocols.spf.coverage import measure
-    from deliverability.core.protocols.spf.passing import who_passes
-    from deliverability.core.protocols.spf.tree import walk_tree
-
     domain = ctx.subject.domain
     identities = _identities(ctx)
     mail_from = _envelope(ctx)[1]
@@ -526,16 +528,10 @@ def _author(ctx: Context) -> Value:
 
 
 def _same_owner(domain: str, audited: str) -> bool:
-    from deliverability.core.protocols.psl import registrable_domain
-
     return bool(audited) and registrable_domain(domain) == registrable_domain(audited)
 
 
 def _describe(ctx: Context, tree: Tree, passing: Allowed) -> Mapping[str, Value]:
-    from deliverability.core.names import ranges_of
-    from deliverability.core.protocols.spf.describe import describe_record, describe_tree
-    from deliverability.core.protocols.spf.passing import PASSING_FACTS, describe_passing
-
     measures = ctx.knowledge.measures
     senders = frozenset(ip_address(each).version for each in _addresses(ctx))
     known = ranges_of(map(ip_network, measures.sending_ranges))
@@ -566,10 +562,6 @@ def _state_tree(
     ctx: Context, tree: Tree, described: Mapping[str, Value], evidence: tuple[str, ...], tried: tuple[str, ...]
 ) -> None:
     """The facts on the record of the audited domain and on its whole tree; `tried`: what who passes rests on beside."""
-    from deliverability.core.protocols.spf.describe import RECORD_FACTS, listed
-    from deliverability.core.protocols.spf.passing import PASSING_FACTS
-    from deliverability.core.protocols.spf.tree import FAMILIES
-
     root = tree.root
     own = dns_id(root.domain, "TXT")
     lost = _lost(tree)
@@ -592,9 +584,6 @@ def _state_coverage(
     evidence: tuple[str, ...],
 ) -> None:
     """The facts on what the tree lets pass, and on what its includes cost and are good for."""
-    from deliverability.core.protocols.spf.record import BadTerm
-    from deliverability.core.protocols.spf.tree import FAMILIES
-
     root = tree.root
     paths = tuple(each.path for each in _COVERAGE if "[]" not in each.path)
     if isinstance(root.answer, Failed):
@@ -667,8 +656,6 @@ async def _check(ctx: Context, mail_from: str | Unknown | None) -> _Checked:
     lost = Unknown(Reason.NOT_CONFIGURED, needs(Input.SENDING_IP))
     if not addresses:
         return _Checked((), (), (), lost)
-    from deliverability.core.protocols.spf.evaluate import evaluate_spf
-
     resolvers = [_Cited(ctx) for _ in addresses]
     timestamp, helo = int(ctx.now.timestamp()), text_of(ctx.value("envelope.helo"))
     evaluations = await asyncio.gather(

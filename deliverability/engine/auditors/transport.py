@@ -10,7 +10,9 @@ import re
 from collections.abc import Iterable
 
 from deliverability.core.facts.base import FactType, Reason, Unknown, Value, texts_of
+from deliverability.core.mail.hop import delivery
 from deliverability.core.mail.parts import header_evidence
+from deliverability.core.mail.received import parse_received
 from deliverability.core.net.base import Answer
 from deliverability.core.protocols.dane import DaneHost, discover_dane
 from deliverability.core.protocols.dnssec import Verdict, zone_signing
@@ -119,9 +121,6 @@ def _hops(ctx: Context) -> None:
         missing = Unknown(Reason.NO_MESSAGE)
         ctx.put_all({"transport.hops": missing, "transport.delivery_tls_version": missing})
         return
-    from deliverability.core.mail.hop import delivery
-    from deliverability.core.mail.received import parse_received
-
     headers = ctx.message.fields("Received")[:MAX_HOPS]
     ids = [ctx.cite(header_evidence(header)) for header in headers[:10]]
     hops = []

@@ -16,6 +16,7 @@ from deliverability.core.model.dkim import DkimSignature, signatures_of
 from deliverability.core.model.report import SecondOpinion, Unheard
 from deliverability.core.net.ports import Ports
 from deliverability.engine.second_opinion.bridge import UNSURE, Bridge, Points
+from deliverability.engine.second_opinion.records import compare_records
 
 MAX_OCTETS = 20_000_000
 """Octets of a message that is handed on."""
@@ -115,8 +116,6 @@ def _thread() -> ThreadPoolExecutor:
 
 def _asked(facts: FactSet, message: bytes | None, bridge: Bridge) -> SecondOpinion:
     # Imported here: 0.3 s that nobody else has to wait for.
-    from deliverability.engine.second_opinion.records import compare_records
-
     points = Points()
     compare_records(facts, bridge, points)
     if message is not None:

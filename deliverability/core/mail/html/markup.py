@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from enum import Enum
@@ -208,8 +209,6 @@ def unescape(text: str) -> str:
     """
     if "&" not in text:
         return text
-    import html  # with the table of all their names
-
     return html.unescape(_LONG.sub(_shortened, text))
 
 

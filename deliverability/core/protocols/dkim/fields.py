@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from deliverability.core.mail.received import parse_received
 from deliverability.core.protocols.dkim.key import Check, KeyRecord, check
 from deliverability.core.protocols.text_record import without_white_space
 
@@ -70,8 +71,6 @@ def empty_b(value: bytes) -> bytes:
 
 def received_at(fields: Iterable[HeaderField]) -> datetime | None:
     """When the last hop took the message, by the topmost Received field; None where it does not tell."""
-    from deliverability.core.mail.received import parse_received
-
     top = next((field for field in fields if field.lower == "received"), None)
     return parse_received(top.value).date if top else None
 

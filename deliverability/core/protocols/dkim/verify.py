@@ -17,8 +17,10 @@ from msgspec import Struct
 
 from deliverability.core.codes import Code, Detail
 from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.mail.reader import read_head
 from deliverability.core.net.base import Absent, Answer, Failed, Found, Resolver, unknown_from
-from deliverability.core.protocols.dkim.fields import received_at, signed_data, value_on_the_wire
+from deliverability.core.protocols.dkim.body import hash_body
+from deliverability.core.protocols.dkim.fields import changed_fields, received_at, signed_data, value_on_the_wire
 from deliverability.core.protocols.dkim.key import MINIMUM_RSA_BITS, Check, KeyRecord, check, choose_key
 from deliverability.core.protocols.dkim.signature import Signature, parse_signature
 from deliverability.core.protocols.text_record import TAG_VALUE
@@ -149,15 +151,11 @@ async def verify_dkim(message: bytes, resolver: Resolver, now: datetime | None =
     signature has expired only where no Received field tells when the message arrived. Never raises for what a
     message or DNS can hold; a look-up that fails gives temperror, never a missing key.
     """
-    from deliverability.core.mail.reader import read_head
-
     return await verify_message(read_head(message), resolver, now or datetime.now(UTC))
 
 
 async def verify_message(message: Head, resolver: Resolver, now: datetime) -> list[DkimResult]:
     """As `verify_dkim`, for a message that is read already."""
-    from deliverability.core.protocols.dkim.body import hash_body
-
     fields = message.headers
     when = received_at(fields) or now
     positions = [index for index, field in enumerate(fields) if field.lower == "dkim-signature"][:MAX_SIGNATURES]
@@ -271,8 +269,6 @@ def judge_signature(
 
 
 def _changed(fields: Sequence[HeaderField], position: int, signature: Signature, key: KeyRecord) -> tuple[str, ...]:
-    from deliverability.core.protocols.dkim.fields import changed_fields
-
     return changed_fields(fields, position, signature, key)
 
 
