@@ -16,7 +16,7 @@ from deliverability.cli import deliv
 from deliverability.console.settings import Settings, meanings
 from deliverability.core.facts.base import FactSpec
 from deliverability.core.model.schema import fields_of
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules
 from deliverability.site.command import manual
 

@@ -14,7 +14,7 @@ from deliverability.core.report.formats.table import PRINTED, WriterOptions
 from deliverability.core.report.report import ReportView
 from deliverability.core.rules.problems import load_guide
 from deliverability.core.words.speaker import Speaker
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules, rule_folders
 
 

@@ -31,8 +31,8 @@ from deliverability.core.net.ports import Ports
 from deliverability.core.net.static import StaticResolver
 from deliverability.core.report.formats.table import FORMATS, WriterOptions
 from deliverability.core.report.report import ReportView
-from deliverability.engine.auditors import AUDITORS
 from deliverability.engine.base import Auditor, gather
+from deliverability.features import AUDITORS
 from tests import ROOT
 from tests.fixtures_report import make_report, speaker
 

@@ -29,7 +29,7 @@ from deliverability.core.rules.gate import gate_of
 from deliverability.core.rules.grade import assess
 from deliverability.core.rules.judge import Selection, judge
 from deliverability.engine.audit import Audited, gather_facts, make_report
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from deliverability.engine.rules import exit_code, load_rules
 from tests import TESTS, traffic
 from tests import test_known_senders as known

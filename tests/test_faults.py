@@ -31,8 +31,7 @@ from deliverability.core.protocols.psl import is_public_suffix
 from deliverability.core.rules.judge import Selection
 from deliverability.core.rules.knowledge import shipped
 from deliverability.engine.audit import Audited, Extras, full_report, gather_facts, make_report
-from deliverability.engine.auditors import catalogue
-from deliverability.engine.base import gather
+from deliverability.engine.base import catalogue, gather
 from deliverability.engine.rehearse import edit_place, proposals_for
 from deliverability.engine.rules import exit_code, load_rules
 from tests.dnsserver import DnsServer, Reply

@@ -23,7 +23,7 @@ from deliverability.core.replies.catalogue import load_replies
 from deliverability.core.rules.knowledge import load_knowledge
 from deliverability.core.rules.load import load_rules as load
 from deliverability.core.rules.problems import read_guide
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from deliverability.engine.remedies.records import REMEDIES
 from deliverability.engine.rules import load_rules
 from deliverability.lists.catalogue import load_list_data

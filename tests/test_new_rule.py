@@ -14,7 +14,7 @@ from deliverability.core.model.report import Outcome
 from deliverability.core.rules.judge import Selection, judge
 from deliverability.core.rules.load import load_rules
 from deliverability.core.yaml import read
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from deliverability.engine.remedies.records import REMEDIES
 from tests import ROOT
 from tests.test_rules import fact_set, unfinished

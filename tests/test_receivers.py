@@ -37,7 +37,7 @@ from deliverability.core.net.open import PortSettings, open_ports
 from deliverability.core.rules.grade import assess, assessed
 from deliverability.core.rules.judge import Selection, judge
 from deliverability.engine.audit import gather_facts
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules
 from deliverability.rulebook import rule_page
 from tests import TESTS

@@ -16,7 +16,7 @@ from deliverability.core.model.report import Outcome
 from deliverability.core.model.rules import Effect, Receiver, RuleSet, Severity, Statement
 from deliverability.core.rules.judge import Selection, judge
 from deliverability.core.yaml import read
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules
 from tests import ROOT, TESTS
 from tests.together import together

@@ -31,8 +31,7 @@ from deliverability.core.net.ports import Ports
 from deliverability.core.net.static import StaticResolver
 from deliverability.core.rules.gate import gate_of
 from deliverability.core.rules.judge import Selection, judge
-from deliverability.engine.auditors import auditors, catalogue
-from deliverability.engine.base import gather
+from deliverability.engine.base import auditors, catalogue, gather
 from deliverability.engine.rules import load_rules
 
 DOMAIN = "example.com"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import click
@@ -17,39 +16,41 @@ from deliverability.console.language import Language
 from deliverability.console.options import speaking_option
 from deliverability.core.codes import Code
 from deliverability.core.errors import InputError
+from deliverability.features import load
 
-COMMANDS = (
-    "demo",
-    "audit",
-    "fix",
-    "sources",
-    "gate",
-    "blocklists",
-    "explain",
-    "contact",
-    "handout",
-    "warm-up",
-    "slim",
-    "listen",
-    "dkim-keygen",
-    "init",
-    "config",
-    "weekly",
-    "fleet",
-    "schedule",
-    "watch",
-    "history",
-    "intake",
-    "show-report",
-    "suppress",
-    "list-check",
-    "rules",
-    "docs",
-    "completion",
-    "facts",
-    "judge",
-    "doctor",
-)
+COMMANDS: dict[str, str] = {
+    "demo": "demo.command:command",
+    "audit": "audit.command:command",
+    "fix": "audit.fix:command",
+    "sources": "dmarc_reports.sources:command",
+    "gate": "dmarc_reports.gate:command",
+    "blocklists": "blocklists.command:command",
+    "explain": "explain.command:command",
+    "contact": "contact.command:command",
+    "handout": "audit.command:handout_command",
+    "warm-up": "warm_up.command:command",
+    "slim": "slim.command:command",
+    "listen": "listen.command:command",
+    "dkim-keygen": "keys:command",
+    "init": "weekly.init:command",
+    "config": "weekly.check:command",
+    "weekly": "weekly.command:command",
+    "fleet": "fleet.command:command",
+    "schedule": "weekly.schedule:command",
+    "watch": "watch:command",
+    "history": "weekly.history:command",
+    "intake": "intake.command:command",
+    "show-report": "intake.show_report:command",
+    "suppress": "suppress.command:command",
+    "list-check": "lists.command:command",
+    "rules": "rulebook:command",
+    "docs": "site.command:command",
+    "completion": "cli.completion:command",
+    "facts": "audit.command:facts_command",
+    "judge": "audit.judge:command",
+    "doctor": "doctor:command",
+}
+"""Name -> `module:attribute`, in the order of a newcomer's needs."""
 
 NO_COMMAND = Code("no-such-command", ("text",))
 NO_COMMAND_NEAR = Code("no-such-command-near", ("text", "near"))
@@ -60,26 +61,23 @@ class Lazy(WithHelp, click.Group):
     """Commands by name, imported only when one is run or asked for its help.
 
     Args:
-        names: of the commands, in the order of a newcomer's needs; each has a module of its name in `home`.
-        home: the package of these modules.
+        table: name of a command -> ``module:attribute``, see `COMMANDS`.
 
     """
 
-    def __init__(self, *args: Any, names: Sequence[str] = COMMANDS, home: str = __name__, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, table: Mapping[str, str] = COMMANDS, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._names = tuple(names)
-        self._home = home
+        self._table = table
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All commands, in their order."""
-        return list(self._names)
+        return list(self._table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, or None where there is none of this name."""
-        if cmd_name not in self._names:
+        if cmd_name not in self._table:
             return None
-        module = importlib.import_module(f"{self._home}.{cmd_name.replace('-', '_')}")
-        command: click.Command = module.command
+        command: click.Command = load(self._table[cmd_name])
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -112,12 +110,12 @@ class Lazy(WithHelp, click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does. Raises InputError, with the nearest command named, where there is none of that name."""
-        if args and args[0] not in self._names and not args[0].startswith("-"):
+        if args and args[0] not in self._table and not args[0].startswith("-"):
             if "." in args[0] and ctx.parent is None:
                 raise InputError(NO_COMMAND_DOMAIN(text=args[0]))
             import difflib
 
-            near = difflib.get_close_matches(args[0], self._names, n=1)
+            near = difflib.get_close_matches(args[0], self._table, n=1)
             raise InputError(NO_COMMAND_NEAR(text=args[0], near=near[0]) if near else NO_COMMAND(text=args[0]))
         return super().resolve_command(ctx, args)
 

@@ -13,7 +13,6 @@ import click
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from deliverability.blocklists.setup import list_setup
 from deliverability.console.ending import error_text, visible
 from deliverability.console.language import language
 from deliverability.console.settings import Settings, kind_and_place, load
@@ -30,8 +29,8 @@ from deliverability.core.net.open import PortSettings, SettingError, open_ports
 from deliverability.core.net.ports import Permissions, Ports
 from deliverability.engine.rules import load_rules
 from deliverability.engine.samples import plan, with_samples
-from deliverability.lists.facts import read_sums
-from deliverability.warm_up.facts import read_plan
+from deliverability.features import LIST_SETUP, OBSERVING, READ_LIST_SUMS, READ_WARM_UP_PLAN, WITH_OBSERVED
+from deliverability.features import load as load_entry
 
 if TYPE_CHECKING:
     from datetime import date
@@ -152,7 +151,8 @@ def lists_of(params: Mapping[str, Any], settings: Settings, names: Sequence[str]
     local = params["zone"] or params.get("offline") or params.get("replay")
     given = params["resolver"] or settings.resolvers
     servers = () if local else tuple(map(parse_server, given)) if given else system_servers()
-    return list_setup(names, settings.reputation, knowledge, servers)
+    setup: ListSetup = load_entry(LIST_SETUP)(names, settings.reputation, knowledge, servers)
+    return setup
 
 
 def observed_inputs(
@@ -167,11 +167,9 @@ def observed_inputs(
 
 
 def _with_reports(inputs: Inputs, params: dict[str, Any], days: int | None) -> Inputs:
-    from deliverability.observing import observing, with_observed
-
     folder = (params["config"] or Path(DEFAULT_FILE)).absolute().parent
-    how = observing(inputs.settings, folder, days, history=params.get("history"))
-    observed = with_observed(inputs.subjects, how, inputs.ports.clock.now(), _tell_left_out)
+    how = load_entry(OBSERVING)(inputs.settings, folder, days, history=params.get("history"))
+    observed = load_entry(WITH_OBSERVED)(inputs.subjects, how, inputs.ports.clock.now(), _tell_left_out)
     return replace(inputs, subjects=list(observed))
 
 
@@ -346,11 +344,13 @@ def _list_sums(path: str | None) -> ListSums | None:
     """Raises InputError."""
     if path is None:
         return None
-    return read_sums(Path(path))
+    sums: ListSums = load_entry(READ_LIST_SUMS)(Path(path))
+    return sums
 
 
 def _warm_up(path: str | None) -> tuple[tuple[date, int], ...]:
     """Raises InputError."""
     if path is None:
         return ()
-    return read_plan(Path(path))
+    plan: tuple[tuple[date, int], ...] = load_entry(READ_WARM_UP_PLAN)(Path(path))
+    return plan

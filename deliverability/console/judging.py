@@ -22,7 +22,7 @@ from deliverability.core.rules.judge import Selection
 from deliverability.core.rules.problems import load_guide
 from deliverability.core.words.speaker import Speaker
 from deliverability.engine.audit import Audited, make_report
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from deliverability.engine.rules import exit_code, load_rules, rule_folders
 
 _CHOSEN = {"receivers": "receiver", "select": "select", "ignore": "ignore"}

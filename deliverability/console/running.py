@@ -22,7 +22,7 @@ from deliverability.core.inputs import Subject
 from deliverability.core.model.report import Report
 from deliverability.core.rules.judge import Selection, judge_of
 from deliverability.engine.audit import Audited, Extras, Reported, gather_facts, report_on
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from deliverability.engine.rules import worst_exit_code
 from deliverability.engine.stream import collecting_seldom, stream
 
@@ -138,8 +138,6 @@ def run_reports(
         judge_of(rules, catalogue(), selection)
 
     meanwhile = [ready, prepare] if "live" in inputs.ports.sources else []
-    if meanwhile and extras.remedies:
-        meanwhile = [_load_rehearsal, _load_remedies, *meanwhile]
     return _run(inputs, lambda job: report_on(job, inputs.ports, rules, selection, extras), handed, meanwhile)
 
 
@@ -152,16 +150,6 @@ def write_reports(
     codes = run_reports(inputs, judging.rules, judging.selection, write, extras, outputs.prepare)
     outputs.end()
     return worst_exit_code((*codes, inputs.code))
-
-
-def _load_remedies() -> None:
-    """Those that most domains are shown."""
-    import deliverability.engine.remedies.spf  # noqa: F401
-
-
-def _load_rehearsal() -> None:
-    import deliverability.core.rules.answering
-    import deliverability.engine.rehearse  # noqa: F401
 
 
 async def _done_meanwhile(steps: Sequence[Callable[[], None]]) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+PACKAGE = Path(__file__).resolve().parents[1]
+"""The folder of this program's modules; `data` and `demo` in it are read as files."""
+
 
 def locate(name: str) -> Path:
     """The folder `name`: rules, reports or docs. Raises FileNotFoundError where the installation is incomplete."""
-    package = Path(__file__).resolve().parent
-    inside = package / name
+    inside = PACKAGE / name
     if inside.is_dir():
         return inside
-    checkout = package.parent
+    checkout = PACKAGE.parent
     beside = checkout / name
     if (checkout / "pyproject.toml").is_file() and beside.is_dir():
         return beside

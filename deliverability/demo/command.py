@@ -9,7 +9,6 @@ from typing import Any
 import click
 from msgspec.structs import replace
 
-import deliverability.demo
 from deliverability.console.command import Command
 from deliverability.console.inputs import Inputs
 from deliverability.console.judging import Judging
@@ -38,7 +37,7 @@ COMMAND = f"deliv audit {DOMAIN} --zone {ZONE} --eml {MESSAGE} --purpose {PURPOS
 @output_options
 def command(save: Path | None, **params: Any) -> int:
     """Audit an embedded domain and message offline; the exit code is always 0."""
-    folder = Path(deliverability.demo.__file__).parent
+    folder = PACKAGE / "demo"
     say = language().say
     with plain_errors():
         if save is not None:

@@ -27,8 +27,7 @@ from deliverability.core.rules import plan
 from deliverability.core.rules.answering import answer
 from deliverability.core.rules.grade import assessed
 from deliverability.core.rules.judge import Selection, judge
-from deliverability.engine.auditors import auditors, catalogue
-from deliverability.engine.base import gather
+from deliverability.engine.base import auditors, catalogue, gather
 from deliverability.engine.rules import load_rules
 
 if TYPE_CHECKING:

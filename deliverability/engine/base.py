@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
@@ -62,7 +62,7 @@ from deliverability.core.net.base import (
 from deliverability.core.net.overlay import OverlayResolver
 from deliverability.core.net.ports import Ports
 from deliverability.core.net.static import OFFLINE
-from deliverability.engine.auditors import auditor_named
+from deliverability.features import AUDITORS, load
 
 if TYPE_CHECKING:
     from deliverability.core.mail.html.accounting import ShownHtml
@@ -116,6 +116,28 @@ def auditor(
         return Auditor(name, tuple(provides), tuple(needs), run, of_message)
 
     return declare
+
+
+@cache
+def auditors() -> tuple[Auditor, ...]:
+    """All auditors, in the order of the catalogue."""
+    return tuple(load(each) for each in AUDITORS)
+
+
+def auditor_named(name: str) -> Auditor:
+    """The auditor of that name. Raises KeyError where there is none."""
+    return _by_name()[name]
+
+
+@cache
+def _by_name() -> Mapping[str, Auditor]:
+    return {each.name: each for each in auditors()}
+
+
+@cache
+def catalogue() -> Catalogue:
+    """The fact catalogue: every fact that rule files may name."""
+    return catalogue_of(auditors())
 
 
 def catalogue_of(auditors: Iterable[Auditor]) -> Catalogue:

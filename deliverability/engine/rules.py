@@ -13,7 +13,7 @@ from deliverability.core.model.report import Outcome, Report
 from deliverability.core.model.rules import Scope, Severity
 from deliverability.core.resources import locate
 from deliverability.core.rules.problems import RuleError
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from deliverability.engine.remedies.records import REMEDIES
 
 if TYPE_CHECKING:

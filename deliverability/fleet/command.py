@@ -7,10 +7,10 @@ import click
 from deliverability.cli import Lazy
 from deliverability.console.options import speaking_option
 
-COMMANDS = ("run", "status", "report", "query", "open")
+COMMANDS = {name: f"fleet.{name}_command:command" for name in ("run", "status", "report", "query", "open")}
 
 
-@click.group("fleet", cls=Lazy, names=COMMANDS, home=__name__)
+@click.group("fleet", cls=Lazy, table=COMMANDS)
 @speaking_option
 def command() -> None:
     """Audit a fleet of domains, and look at what was found."""

@@ -20,7 +20,7 @@ from deliverability.core.rules.grade import assess
 from deliverability.core.rules.judge import Selection, fingerprint, judge_of
 from deliverability.core.store.causes import Owner, changed_records
 from deliverability.engine.audit import Audited, Extras, full_report, gather_facts, has_failures
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from deliverability.fleet.shards import FleetFinding, FleetRow, Unchecked
 
 CAUSE_FACTS: Mapping[str, tuple[str, ...]] = {

@@ -16,7 +16,7 @@ from deliverability.console.output import UNKNOWN_ENDING, put, show
 from deliverability.console.types import PathOf
 from deliverability.core.errors import InputError, not_written
 from deliverability.core.words.speaker import Speaker
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules
 from deliverability.fleet.causes import causes
 from deliverability.fleet.folder import opened

@@ -48,6 +48,7 @@ from deliverability.core.codes import Code, Detail
 from deliverability.core.errors import InputError
 from deliverability.core.net.open import PortSettings, open_ports
 from deliverability.core.phrases import detail_words
+from deliverability.core.resources import PACKAGE
 from deliverability.engine.rules import load_rules
 from deliverability.fleet.dask import Dask
 from deliverability.fleet.engines import Processes, default_workers
@@ -69,7 +70,7 @@ if TYPE_CHECKING:
     from deliverability.fleet.shards import FleetStatus, FleetSubject
     from deliverability.fleet.work import FleetPlan
 
-UNBOUND = Path(__file__).resolve().parents[2] / "data" / "unbound.conf"
+UNBOUND = PACKAGE / "data" / "unbound.conf"
 NO_PART = Code("option-no-part", ("option", "text"))
 _MOST_PARTS = 10_000
 _RATE = 500.0

@@ -33,7 +33,7 @@ from deliverability.core.rules.judge import Selection
 from deliverability.core.rules.problems import load_guide
 from deliverability.core.words.speaker import Speaker
 from deliverability.engine.audit import Extras, Reported, document_of, report_on
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from deliverability.engine.rules import exit_code, load_rules, rule_folders
 from deliverability.listen.store import AuditSummary, CaughtMail
 

@@ -25,7 +25,7 @@ from deliverability.core.phrases import detail_words, phrases
 from deliverability.core.report.formats.table import START, page_name
 from deliverability.core.rules.problems import load_guide
 from deliverability.core.store.store import History
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules, rule_folders, worst_exit_code
 from deliverability.engine.stream import only_one
 from deliverability.intake.command import intake_of, keeping_addresses

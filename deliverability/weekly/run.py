@@ -55,7 +55,7 @@ from deliverability.core.words.sentences import sentences
 from deliverability.core.words.speaker import Speaker
 from deliverability.core.words.steps import step_words
 from deliverability.engine.audit import Audited, Extras, report_on
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from deliverability.engine.rules import exit_code, worst_exit_code
 from deliverability.engine.stream import collecting_seldom, stream
 from deliverability.intake.run import IntakePlan, take_in

@@ -18,7 +18,6 @@ from deliverability.core.net.ports import Ports
 from deliverability.core.net.static import StaticResolver
 from deliverability.core.rules.judge import Selection
 from deliverability.engine.audit import Audited, make_report
-from deliverability.engine.auditors import auditors, catalogue
 from deliverability.engine.base import (
     NOT_STATED,
     AuditFunction,
@@ -27,6 +26,8 @@ from deliverability.engine.base import (
     Gathered,
     MissingFact,
     auditor,
+    auditors,
+    catalogue,
     catalogue_of,
     dns_evidence,
     gather,

@@ -14,9 +14,9 @@ from deliverability.core.mail.html.accounting import HtmlAccount
 from deliverability.core.mail.html.markup import Declaration, Prelude, Token, read_attribute, read_sheet, tokens
 from deliverability.core.mail.reader import read
 from deliverability.core.net.static import StaticResolver
-from deliverability.engine.auditors import auditor_named
 from deliverability.engine.auditors.clients import Uses, collect
 from deliverability.engine.auditors.html import similarity
+from deliverability.engine.base import auditor_named
 from tests import ROOT
 from tests.auditors.test_message import audit
 from tests.corpus import corpus_root

@@ -15,8 +15,8 @@ from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.ports import Ports
 from deliverability.core.net.static import StaticResolver
 from deliverability.core.rules.judge import Selection, judge
-from deliverability.engine.auditors import catalogue, domain, mx
-from deliverability.engine.base import Context
+from deliverability.engine.auditors import domain, mx
+from deliverability.engine.base import Context, catalogue
 from deliverability.engine.rules import load_rules
 
 Zone = Mapping[tuple[str, str], Any]

@@ -22,7 +22,8 @@ from deliverability.core.net.static import StaticResolver
 from deliverability.core.protocols.spf.record import Mechanism, parse
 from deliverability.core.rules.judge import Selection, judge
 from deliverability.core.words.sentences import sentences
-from deliverability.engine.auditors import catalogue, spf
+from deliverability.engine.auditors import spf
+from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules
 from tests.facts_of import facts_of
 

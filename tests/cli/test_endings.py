@@ -28,7 +28,7 @@ import deliverability.demo
 from deliverability.cli import main
 from deliverability.console import judging, options
 from deliverability.engine.audit import Audited
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from tests.cli.test_cli import Deliv, Done
 from tests.dripping import dripping
 from tests.killed import some_or_every

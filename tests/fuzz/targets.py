@@ -49,7 +49,7 @@ from deliverability.core.rules.knowledge import load_knowledge
 from deliverability.core.rules.load import load_rules as load_rule_files
 from deliverability.core.store.store import History
 from deliverability.engine.audit import gather_facts, make_report
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from deliverability.engine.remedies.records import REMEDIES
 from deliverability.engine.rules import load_rules, rule_folders
 from deliverability.fleet.lists import FleetList

@@ -15,7 +15,7 @@ import pytest
 from deliverability.core.facts.base import FactType
 from deliverability.core.store.store import History, HistoryError
 from deliverability.core.store.texts import TEXTS, hidden
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from tests.files import zip_of
 from tests.runs.test_weekly_stories import Life
 

@@ -7,7 +7,7 @@ from typing import Any
 from deliverability.core.facts.base import Value
 from deliverability.core.model.report import Finding, Outcome
 from deliverability.core.rules.judge import Selection, judge
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules
 from tests.test_rules import fact_set
 

@@ -10,7 +10,7 @@ from deliverability.core.model.rules import Compare, Op
 from deliverability.core.phrases import detail_words, phrases
 from deliverability.core.rules.load import load_rules
 from deliverability.core.rules.problems import RuleError
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from deliverability.engine.remedies.records import REMEDIES
 
 SOURCES = """\

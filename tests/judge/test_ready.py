@@ -26,7 +26,7 @@ from deliverability.core.model.rules import (
 from deliverability.core.model.rules import Any as AnyOf
 from deliverability.core.rules.judge import Judge, Selection, judge_of
 from deliverability.engine.audit import gather_facts
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules
 from tests.judge.test_engine import CATALOGUE, GRADING, receiver, rule
 from tests.test_corpus_smoke import senders, zones

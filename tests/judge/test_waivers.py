@@ -13,7 +13,7 @@ from deliverability.core.model.report import Finding, Outcome, Report, VerdictKi
 from deliverability.core.model.rules import Severity
 from deliverability.core.rules.judge import Selection
 from deliverability.engine.audit import Audited, make_report
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from deliverability.engine.rules import exit_code, load_rules
 
 RULES = load_rules()

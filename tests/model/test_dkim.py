@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from deliverability.core.codes import ASKED, VERBATIM
 from deliverability.core.facts.base import Reason, Unknown, Value
 from deliverability.core.model.dkim import DkimKey, keys_of, signatures_of
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 
 LOST = Unknown(Reason.TIMEOUT, ASKED(type="TXT", name="s1._domainkey.example.com"))
 SIGNATURE: Mapping[str, Value] = {

@@ -7,7 +7,7 @@ import pytest
 from deliverability.core.codes import NOT_COLLECTED
 from deliverability.core.facts.base import Fact, FactSet, Reason, Unknown
 from deliverability.core.facts.paths import PATHS
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 
 
 def test_the_type_of_paths_has_those_of_the_catalogue() -> None:

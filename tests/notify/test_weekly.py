@@ -22,7 +22,7 @@ from deliverability.core.model.report import FactChange, Outcome, VerdictKind
 from deliverability.core.model.rules import Effect, Severity
 from deliverability.core.net.open import PortSettings, open_ports
 from deliverability.engine.audit import audit
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules
 from deliverability.weekly.notify.machines import document, weekly_metrics
 from deliverability.weekly.notify.mail import MAX_OCTETS, compose

@@ -30,9 +30,8 @@ from deliverability.core.protocols.spf.repair import repair
 from deliverability.core.protocols.spf.tree import Tree, walk_tree
 from deliverability.core.rules.judge import Selection, judge
 from deliverability.core.rules.knowledge import shipped
-from deliverability.engine.auditors import catalogue
 from deliverability.engine.auditors import spf as auditor
-from deliverability.engine.base import Context
+from deliverability.engine.base import Context, catalogue
 from deliverability.engine.remedies.situation import Situation
 from deliverability.engine.remedies.spf import drafts
 from deliverability.engine.rules import load_rules

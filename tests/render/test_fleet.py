@@ -10,7 +10,7 @@ import pytest
 from deliverability.core.model.report import GRADES, VerdictKind
 from deliverability.core.model.rules import RuleSet
 from deliverability.core.words.speaker import Speaker
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules
 from deliverability.fleet.causes import causes
 from deliverability.fleet.report import FORMATS, html

@@ -29,8 +29,7 @@ from deliverability.core.report.records import with_value
 from deliverability.core.rules.judge import Selection, judge
 from deliverability.engine import rehearse
 from deliverability.engine.audit import Audited, Extras, full_report, gather_facts, make_report, report_on
-from deliverability.engine.auditors import auditors, catalogue
-from deliverability.engine.base import gather
+from deliverability.engine.base import auditors, catalogue, gather
 from deliverability.engine.remedies.plan import drafts
 from deliverability.engine.remedies.situation import Situation
 from deliverability.engine.rules import load_rules

@@ -13,7 +13,7 @@ import pytest
 from deliverability.console.settings import EmailSettings
 from deliverability.core.rules.problems import load_guide
 from deliverability.core.store.store import History
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from deliverability.engine.rules import rule_folders
 from deliverability.weekly.notify.mail import compose
 from deliverability.weekly.pages import HtmlPages

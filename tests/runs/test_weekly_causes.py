@@ -10,7 +10,7 @@ import pytest
 from deliverability.core.model.history import Cause, FindingChange, RecordChange
 from deliverability.core.phrases import phrases
 from deliverability.core.store.store import History
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from deliverability.weekly.values import Summary
 from deliverability.weekly.view import run_view
 from tests.runs.test_weekly_stories import KEY, MENDED, NEXT_KEY, Life, gains, mail, news, shipped

@@ -15,7 +15,7 @@ from deliverability.core.inputs import Subject
 from deliverability.core.net.clock import FixedClock
 from deliverability.core.phrases import phrases
 from deliverability.core.store.store import History
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from deliverability.weekly.notify.mail import compose
 from deliverability.weekly.values import Summary
 from deliverability.weekly.view import RunView, run_view

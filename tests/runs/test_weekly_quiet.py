@@ -13,7 +13,7 @@ from deliverability.core.model.report import Report
 from deliverability.core.rules.problems import load_guide
 from deliverability.core.store.pieces import pack
 from deliverability.core.store.store import History
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from deliverability.engine.rules import rule_folders
 from deliverability.weekly import run as weekly_run
 from deliverability.weekly.pages import HtmlPages

@@ -25,7 +25,7 @@ from deliverability.core.model.report import GateKind
 from deliverability.core.phrases import LANGUAGES, phrases
 from deliverability.core.rules.problems import load_guide
 from deliverability.core.store.store import History
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from deliverability.engine.rules import rule_folders
 from deliverability.weekly import run as weekly_run
 from deliverability.weekly.notify.machines import weekly_metrics

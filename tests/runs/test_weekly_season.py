@@ -28,7 +28,7 @@ from deliverability.core.phrases import phrases
 from deliverability.core.rules.judge import Selection
 from deliverability.core.rules.problems import load_guide
 from deliverability.core.store.store import History
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules, rule_folders
 from deliverability.engine.stream import only_one
 from deliverability.weekly.messages import Picked

@@ -32,7 +32,7 @@ from deliverability.core.net.ports import Ports
 from deliverability.core.phrases import phrases
 from deliverability.core.rules.judge import Selection
 from deliverability.core.store.store import History
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules
 from deliverability.engine.stream import only_one
 from deliverability.intake.run import IntakePlan

@@ -19,7 +19,7 @@ from deliverability.core.phrases import LANGUAGES, phrases
 from deliverability.core.rules.judge import Selection, judge
 from deliverability.core.store.store import History
 from deliverability.core.words.sentences import sentences
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules
 from deliverability.weekly.notify.machines import document
 from deliverability.weekly.notify.mail import compose

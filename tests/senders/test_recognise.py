@@ -35,8 +35,8 @@ from deliverability.core.senders.recognise import Key, MessageMarks, by_key, by_
 from deliverability.core.words.sentences import sentences
 from deliverability.core.words.services import ServiceSteps, services_of, steps_for
 from deliverability.engine.audit import gather_facts
-from deliverability.engine.auditors import catalogue, dkim, envelope, message, mx, senders, spf
-from deliverability.engine.base import gather
+from deliverability.engine.auditors import dkim, envelope, message, mx, senders, spf
+from deliverability.engine.base import catalogue, gather
 from deliverability.engine.rules import load_rules
 from tests.corpus import corpus
 from tests.signing import published, rsa_key

@@ -22,7 +22,7 @@ from deliverability.core.report.report import ReportView
 from deliverability.core.rules.judge import Selection, judge
 from deliverability.core.words.sentences import FindingWords, sentences
 from deliverability.core.words.speaker import Speaker
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from tests.fixtures_answer import answered
 from tests.fixtures_report import make_report
 from tests.test_rules import cases, fact_set, raised, rules

@@ -24,7 +24,7 @@ from deliverability.core.model.history import (
 from deliverability.core.model.report import FactChange, Outcome, VerdictKind
 from deliverability.core.model.rules import Effect, RuleSet, Severity
 from deliverability.core.phrases import phrases
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules
 from deliverability.weekly.news import RunNews, run_news
 from deliverability.weekly.values import FindingText, ReceiverVerdict, Summary, WeeklyEntry

@@ -15,7 +15,7 @@ import pytest
 
 import deliverability
 from deliverability.core.phrases import phrases
-from deliverability.engine.auditors import catalogue
+from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules
 
 PACKAGE = Path(deliverability.__file__).parent

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from msgspec import Struct, field, json
@@ -28,6 +27,7 @@ from deliverability.core.mail.html.markup import (
     unescape,
 )
 from deliverability.core.mail.parts import part_evidence
+from deliverability.core.resources import PACKAGE
 from deliverability.engine.base import Context, MissingFact, auditor, spec
 
 HTML_COMPARED = Code("html-compared", ("n",))
@@ -62,7 +62,7 @@ PROVIDES = (
     spec("clients.data_date", FactType.STR, "Date of the support data (YYYY-MM-DD)."),
 )
 
-_DATA = Path(__file__).resolve().parent.parent / "data" / "caniemail.json"
+_DATA = PACKAGE / "data" / "caniemail.json"
 _MAX_CHARACTERS = 2 << 20  # twenty times what Gmail shows
 _MAX_DECLARATIONS = 200_000
 

@@ -5,26 +5,27 @@ Drafts are made of facts and findings alone. None is shown before it was rehears
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 
 from deliverability.core.model.report import Outcome, Remedy
+from deliverability.engine.remedies import dkim, dmarc, spf
 from deliverability.engine.remedies.situation import Situation
+from deliverability.engine.remedies.transport import bimi_drafts, hosts_drafts, transport_drafts
 
 Topic = Callable[[Situation], tuple[Remedy, ...]]
 
-BEGINNINGS = {
-    "spf": ("spf-",),
-    "dkim": ("dkim-",),
-    "dmarc": ("dmarc-",),
-    "transport": ("mta-sts-", "tls-rpt-"),
-    "hosts": ("mx-", "ptr-"),
-    "bimi": ("bimi-",),
+BEGINNINGS: dict[tuple[str, ...], Topic] = {
+    ("spf-",): spf.drafts,
+    ("dkim-",): dkim.drafts,
+    ("dmarc-",): dmarc.drafts,
+    ("mta-sts-", "tls-rpt-"): transport_drafts,
+    ("mx-", "ptr-"): hosts_drafts,
+    ("bimi-",): bimi_drafts,
 }
-"""How the names of the remedies begin that a module drafts, which is loaded for an unmet finding with such a one."""
+"""How the names of the remedies begin that a topic drafts; it is asked where a finding that is unmet has such a one."""
 
 
-def _topic(module: str, beginnings: tuple[str, ...]) -> Topic:
+def _topic(beginnings: tuple[str, ...], draft: Topic) -> Topic:
     def drafts(given: Situation) -> tuple[Remedy, ...]:
         unmet = (each for each in given.findings if each.outcome is Outcome.UNMET)
         if not any(each.remedy.startswith(beginnings) for each in unmet):
@@ -32,8 +33,7 @@ def _topic(module: str, beginnings: tuple[str, ...]) -> Topic:
         # A domain that does not exist is a misspelt one; at another's the user has an address and no more.
         if given.facts.value("domain.exists") is False or given.facts.value("ownership.domain") == "foreign":
             return ()
-        found: tuple[Remedy, ...] = importlib.import_module(f"deliverability.remedy.{module}").drafts(given)
-        return found
+        return draft(given)
 
     return drafts
 

@@ -16,7 +16,7 @@ from deliverability.engine.remedies.situation import Situation
 _BIMI = re.compile(r"\s*+[\"']?\s*+v\s*+=\s*+bimi", re.IGNORECASE)
 
 
-def drafts(given: Situation) -> tuple[Remedy, ...]:
+def bimi_drafts(given: Situation) -> tuple[Remedy, ...]:
     """The record with its logo and certificate, written as receivers read it."""
     facts, findings = given.facts, given.findings
     finding = next(unmet(findings, "bimi-repair"), None)

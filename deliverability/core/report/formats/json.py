@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 from deliverability.core.codec import JsonPieces, encode, encode_evidence, json_text, printable
 from deliverability.core.facts.base import Value
@@ -32,6 +31,7 @@ from deliverability.core.model.report import (
 )
 from deliverability.core.report.formats.table import WriterOptions
 from deliverability.core.report.report import ReportView
+from deliverability.core.resources import PACKAGE
 from deliverability.core.words.speaker import Speaker
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
@@ -173,7 +173,7 @@ def in_order(values: Mapping[str, Value]) -> Mapping[str, Value]:
 
 
 # The shape of these reports as JSON Schema (draft 2020-12).
-SCHEMA = Path(__file__).resolve().parent.parent / "data" / "report-4.schema.json"
+SCHEMA = PACKAGE / "data" / "report-4.schema.json"
 
 
 def render_json(reports: Report | Sequence[Report]) -> str:

@@ -76,7 +76,7 @@ class Format(Struct, frozen=True):
 
     def writer(self, speaker: Speaker, options: WriterOptions) -> Writer:
         """A new writer."""
-        made: Writer = importlib.import_module(f"deliverability.render.{self.module}").writer(speaker, options)
+        made: Writer = importlib.import_module(f"{__package__}.{self.module}").writer(speaker, options)
         return made
 
 

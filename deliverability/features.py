@@ -1,0 +1,65 @@
+"""What features give to core, engine and console: ``module:name`` entries, so that none of these imports a feature.
+
+Entries are loaded when they are asked for; a test loads every one. The commands are in the table of `cli`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+AUDITORS = (
+    "engine.auditors.subject:audit",
+    "engine.auditors.purpose:audit",
+    "engine.auditors.streams:audit",
+    "engine.auditors.message:audit",
+    "engine.auditors.format:audit",
+    "engine.auditors.japanese:audit",
+    "engine.auditors.weight:audit",
+    "engine.auditors.attachments:attachments_audit",
+    "engine.auditors.images:audit",
+    "engine.auditors.attachments:audit",
+    "engine.auditors.html:audit",
+    "engine.auditors.clients:audit",
+    "engine.auditors.envelope:audit",
+    "engine.auditors.forwarding:audit",
+    "engine.auditors.addresses:audit",
+    "engine.auditors.domain:audit",
+    "engine.auditors.mx:audit",
+    "engine.auditors.transport:audit",
+    "engine.auditors.smtp:audit",
+    "engine.auditors.spf:audit",
+    "engine.auditors.dkim:audit",
+    "engine.auditors.arc:audit",
+    "engine.auditors.dmarc:audit",
+    "engine.auditors.alignment:audit",
+    "engine.auditors.recorded:audit",
+    "engine.auditors.bimi:audit",
+    "engine.auditors.identity:audit",
+    "engine.auditors.unsubscribe:audit",
+    "engine.auditors.senders:audit",
+    "engine.auditors.ownership:audit",
+    "engine.auditors.chain:audit",
+    "dmarc_reports.facts:audit",
+    "dmarc_reports.facts:tls_reports_audit",
+    "deliveries.facts:audit",
+    "deliveries.providers:audit",
+    "deliveries.providers:snds_audit",
+    "dmarc_reports.gate_facts:audit",
+    "blocklists.facts:audit",
+    "lists.facts:audit",
+    "warm_up.facts:audit",
+)
+"""All auditors, in the order of the catalogue."""
+
+READ_WARM_UP_PLAN = "warm_up.facts:read_plan"
+READ_LIST_SUMS = "lists.facts:read_sums"
+OBSERVING, WITH_OBSERVED = "observing:observing", "observing:with_observed"
+LIST_SETUP = "blocklists.setup:list_setup"
+"""What turns an option or a setting into what an audit is given."""
+
+
+def load(entry: str) -> Any:
+    """What an entry names."""
+    module, _, name = entry.partition(":")
+    return getattr(importlib.import_module(f"deliverability.{module}"), name)
