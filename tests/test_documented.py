@@ -18,9 +18,9 @@ import pytest
 from click.testing import CliRunner
 from msgspec import Struct
 
+import deliverability.core.protocols
+import deliverability.core.report.formats
 import deliverability.engine.auditors
-import deliverability.protocols
-import deliverability.render
 from deliverability.cli import COMMANDS
 from deliverability.console.settings import Settings
 from deliverability.core.facts.base import Unknown
@@ -82,14 +82,18 @@ def test_every_format_has_its_row(form) -> None:
 
 
 def test_every_package_has_its_row() -> None:
-    packages = {found.name for found in pkgutil.iter_modules(deliverability.__path__) if found.ispkg}
+    packages = {found.name for found in pkgutil.iter_modules(deliverability.__path__)} - {"__main__"}
     rows = {name for line in GUIDE["architecture.md"].splitlines() for name in re.findall(r"^\| `(\w+)`", line)}
     assert rows - {"data"} == packages
 
 
 def test_every_module_with_a_writer_is_a_format() -> None:
-    modules = [found.name for found in pkgutil.iter_modules(deliverability.render.__path__)]
-    writers = {name for name in modules if hasattr(importlib.import_module(f"deliverability.render.{name}"), "writer")}
+    modules = [found.name for found in pkgutil.iter_modules(deliverability.core.report.formats.__path__)]
+    writers = {
+        name
+        for name in modules
+        if hasattr(importlib.import_module(f"deliverability.core.report.formats.{name}"), "writer")
+    }
     assert writers == {form.module for form in FORMATS}
 
 
@@ -145,29 +149,27 @@ def test_every_setting_is_documented(key: str) -> None:
     assert f"| `{key}` |" in (ROOT / "docs" / "settings.md").read_text("utf-8"), "run `make docs`"
 
 
-def test_every_auditor_is_registered_and_named_as_its_module() -> None:
-    """A module that holds none is one that auditors share."""
+def test_every_auditor_is_registered() -> None:
+    """Those of the engine stand in a module of their name; a module that holds none is one that auditors share."""
     modules = [found.name for found in pkgutil.iter_modules(deliverability.engine.auditors.__path__)]
     held = {
-        name: [
-            each.name
-            for each in vars(importlib.import_module(f"deliverability.engine.auditors.{name}")).values()
-            if isinstance(each, Auditor)
-        ]
+        f"engine.auditors.{name}:{attribute}": each.name
         for name in modules
+        for attribute, each in vars(importlib.import_module(f"deliverability.engine.auditors.{name}")).items()
+        if isinstance(each, Auditor)
     }
-    assert {name: each for name, each in held.items() if each} == {name: [name] for name in AUDITORS}
+    assert set(held) == {each for each in AUDITORS if each.startswith("engine.")}
 
 
 # Modules that protocols share, and that are none by themselves.
-SHARED = {"dnssec", "mx", "text_record", "protection", "validation"}
+SHARED = {"dnssec", "mx", "protection", "psl", "text_record", "validation"}
 
 
 def test_every_protocol_has_a_public_call() -> None:
     """A module directly below `protocols` is a protocol, and a program can call what it does without an audit."""
     homes = [home.split(".") for name, home in deliverability._HOME.items() if name.islower()]
-    called = {home[1] for home in homes if home[0] == "protocols"}
-    assert called == {found.name for found in pkgutil.iter_modules(deliverability.protocols.__path__)} - SHARED
+    called = {home[2] for home in homes if home[:2] == ["core", "protocols"]}
+    assert called == {found.name for found in pkgutil.iter_modules(deliverability.core.protocols.__path__)} - SHARED
 
 
 def test_every_public_call_is_told_where_programs_look() -> None:

@@ -65,7 +65,9 @@ def prose_in_unknown(source: str) -> Iterator[str]:
                     yield ast.unparse(detail)
 
 
-OUTSIDE = re.compile(r"(socket|ssl|http|httpx2?|urllib\.request|dns\.\w*resolver)\b|deliverability\.ports(?!\.base\b)")
+OUTSIDE = re.compile(
+    r"(socket|ssl|http|httpx2?|urllib\.request|dns\.\w*resolver)\b|deliverability\.core\.net(?!\.base\b)"
+)
 
 
 def ways_out(source: str) -> Iterator[str]:
@@ -105,15 +107,15 @@ def parsed_sentences(source: str) -> Iterator[str]:
 
 
 GUARDS: tuple[Guard, ...] = (option_literals, rule_literals, prose_in_unknown, ways_out, parsed_sentences)
-# They write command lines for cron, systemd, workflows and a browser, which is all they are for.
-COMMANDS_OF_OTHERS = frozenset({"ports/browser.py", "runs/weekly/schedule.py", "runs/weekly/source.py"})
+# It writes the command line of a browser, which is all it is for.
+COMMANDS_OF_OTHERS = frozenset({"core/net/browser.py"})
 # Evidence of versions before 1.0 had no codes; "not re-read" is a value of rules/sources.yaml.
-SENTENCES_OF_OTHERS = frozenset({"model/evidence.py", "cli/rules.py"})
+SENTENCES_OF_OTHERS = frozenset({"core/facts/base.py", "rulebook.py"})
 # Where a guard does not look at the whole package.
 SCOPE: dict[Guard, Callable[[str], bool]] = {
-    # `__main__` speaks of options where not even the command line can be loaded.
-    option_literals: lambda name: not name.startswith(("cli/", "__main__.")) and name not in COMMANDS_OF_OTHERS,
-    ways_out: lambda name: name.startswith("protocols/"),
+    # Commands, and what they share in `console`, are the ones that know options.
+    option_literals: lambda name: name.startswith(("core/", "engine/")) and name not in COMMANDS_OF_OTHERS,
+    ways_out: lambda name: name.startswith("core/protocols/"),
     parsed_sentences: lambda name: name not in SENTENCES_OF_OTHERS,
 }
 

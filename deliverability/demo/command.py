@@ -24,6 +24,7 @@ from deliverability.core.files import write_whole
 from deliverability.core.inputs import Sample, Subject
 from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.open import PortSettings, open_ports
+from deliverability.core.resources import PACKAGE
 
 ARRIVED = datetime(2026, 11, 25, 0, 0, 4, tzinfo=UTC)
 DOMAIN, ZONE, MESSAGE = "sakura-shop.example", "example.zone", "newsletter.eml"
