@@ -47,10 +47,7 @@ from deliverability.core.net.open import PortSettings, open_ports  # noqa: E402
 from deliverability.core.net.ports import Ports  # noqa: E402
 from deliverability.core.net.servers import parse_server  # noqa: E402
 from deliverability.core.rules.judge import Selection  # noqa: E402
-from deliverability.engine.audit import (
-    document_of,
-    gather_facts,
-)
+from deliverability.engine.audit import document_of, gather_facts  # noqa: E402
 from deliverability.engine.rules import load_rules  # noqa: E402
 from deliverability.engine.stream import collecting_seldom  # noqa: E402
 from deliverability.fleet.judging import row_of  # noqa: E402

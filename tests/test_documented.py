@@ -236,13 +236,13 @@ def imports(path: Path) -> set[str]:
 
 @cache
 def users() -> dict[str, set[str]]:
-    """What is imported -> the packages of ours that do; `root` for modules beside them."""
+    """What is imported -> the rooms of ours that do, those of the core one by one."""
     package = ROOT / "deliverability"
     found: dict[str, set[str]] = {}
     for path in package.rglob("*.py"):
-        first, *rest = path.relative_to(package).parts
+        first, *rest = path.with_suffix("").relative_to(package).parts
         for name in imports(path):
-            found.setdefault(name, set()).add(first if rest else "root" if first.startswith("_") else first[:-3])
+            found.setdefault(name, set()).add(f"core.{rest[0]}" if first == "core" else first)
     return found
 
 

@@ -21,14 +21,13 @@ from deliverability.core.codes import VERBATIM
 from deliverability.core.errors import InputError, each_of, reason_of, set_aside, until_lost
 from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.ports import Ports
-from deliverability.core.protocols import mx as mailable
-from deliverability.core.protocols.mx import takes_no_mail
 from deliverability.core.replies import explain as explaining
 from deliverability.core.replies.catalogue import load_replies
 from deliverability.core.replies.outcomes import Outcomes
 from deliverability.core.store.store import DamagedError, History
 from deliverability.engine import audit as engine
-from deliverability.engine import samples
+from deliverability.engine import mailable, samples
+from deliverability.engine.mailable import takes_no_mail
 from deliverability.engine.rules import load_rules, rule_folders
 from deliverability.fleet import lists
 from deliverability.fleet.shards import FleetSubject

@@ -15,13 +15,13 @@ from tests.regexes import Expression, divided, expressions
 PACKAGE = Path(deliverability.__file__).parent
 
 MADE_AT_RUN_TIME = {
-    "judge/conditions.py: operand",  # of rule files, which their user trusts
-    "judge/load.py: value",  # the same, when rule files are read
-    "render/glossary.py: '|'.join((_bounded(form) ",  # words, without any repeat
-    "model/senders.py: expression",  # over names of 253 octets at most
-    "senders/recognise.py: '|'.join((f'(?:{pattern",  # the same, all in one
-    "auditors/unsubscribe.py: '|'.join(each) or '(",  # of a rule file, looked at below
-    "knowledge.py: text",  # the same, when it is read
+    "core/rules/conditions.py: operand",  # of rule files, which their user trusts
+    "core/rules/load.py: value",  # the same, when rule files are read
+    "core/report/templates.py: '|'.join((_bounded(",  # words, without any repeat
+    "core/model/services.py: expression",  # over names of 253 octets at most
+    "core/senders/recognise.py: '|'.join((f'(?:{pa",  # the same, all in one
+    "engine/auditors/unsubscribe.py: '|'.join(each",  # of a rule file, looked at below
+    "core/rules/knowledge.py: text",  # the same, when it is read
     "slim/message.py: b'(?i)' + re.escape(part.med",  # without any repeat
     "slim/message.py: b'(?i)\\\\.' + re.escape(endin",  # without any repeat
 }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from deliverability.core.cache import Same
+from deliverability.core.cache import Same, cached
 from deliverability.core.codes import ABOUT, VERBATIM, Code, verbatim
 from deliverability.core.facts.base import (
     ALIAS,
@@ -118,10 +118,33 @@ def auditor(
     return declare
 
 
+class _Declared(Struct, frozen=True):
+    """What is known of an auditor before its module is loaded."""
+
+    entry: str
+    name: str
+    provides: tuple[FactSpec, ...]
+    needs: tuple[str, ...]
+
+
 @cache
 def auditors() -> tuple[Auditor, ...]:
-    """All auditors, in the order of the catalogue."""
-    return tuple(load(each) for each in AUDITORS)
+    """All auditors, in the order of the catalogue; the module of one that is about messages is loaded for the first."""
+    declared = {each.entry: each for each in cached("auditors", [], _of_message)}
+    return tuple(_late(declared[each]) if each in declared else load(each) for each in AUDITORS)
+
+
+def _of_message() -> tuple[_Declared, ...]:
+    every: list[tuple[str, Auditor]] = [(entry, load(entry)) for entry in AUDITORS]
+    return tuple(_Declared(entry, each.name, each.provides, each.needs) for entry, each in every if each.of_message)
+
+
+def _late(declared: _Declared) -> Auditor:
+    async def run(ctx: Context) -> None:
+        auditor: Auditor = load(declared.entry)
+        await auditor.run(ctx)
+
+    return Auditor(declared.name, declared.provides, declared.needs, run, of_message=True)
 
 
 def auditor_named(name: str) -> Auditor:

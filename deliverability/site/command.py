@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 from deliverability import __version__
-from deliverability.cli import deliv
 from deliverability.console.command import Command, HelpPage, page_of
 from deliverability.console.language import language
 from deliverability.console.options import plain_errors, rule_folders_option, rule_problems, speaking_option
@@ -102,7 +101,7 @@ def command(output: Path | None, schema: bool, man: bool, rules: tuple[Path, ...
     if [schema, man, output is not None].count(True) != 1:
         raise InputError(NOTHING_TO_WRITE())
     if man:
-        click.echo(manual(deliv, language().people), nl=False)
+        click.echo(manual(click.get_current_context().find_root().command, language().people), nl=False)
         return 0
     if output is None:
         click.echo(SCHEMA.read_text("utf-8"), nl=False)

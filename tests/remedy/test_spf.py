@@ -704,7 +704,7 @@ def test_every_code_has_words_in_both_languages() -> None:
     import re
     from pathlib import Path
 
-    import deliverability.remedy as package
+    import deliverability.engine.remedies as package
 
     modules = Path(package.__path__[0]).glob("spf*.py")
     codes = {code for each in modules for code in re.findall(r'"(spf-[a-z-]+)"', each.read_text("utf-8"))}

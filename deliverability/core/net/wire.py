@@ -316,7 +316,7 @@ def _name(wire: bytes, position: int, end: int) -> tuple[Labels, int]:
 
 
 def _value(wire: bytes, kind: int, start: int, end: int) -> tuple[str, tuple[int, ...]]:
-    """One record as text, spelt as :func:`~deliverability.core.net.names.value_text` does, and the octets of its strings.
+    """One record as text, spelt as `value_text` in names does, and the octets of its strings.
 
     Args:
         wire: the message.

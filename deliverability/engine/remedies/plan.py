@@ -8,24 +8,23 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from deliverability.core.model.report import Outcome, Remedy
-from deliverability.engine.remedies import dkim, dmarc, spf
 from deliverability.engine.remedies.situation import Situation
-from deliverability.engine.remedies.transport import bimi_drafts, hosts_drafts, transport_drafts
+from deliverability.features import load
 
 Topic = Callable[[Situation], tuple[Remedy, ...]]
 
-BEGINNINGS: dict[tuple[str, ...], Topic] = {
-    ("spf-",): spf.drafts,
-    ("dkim-",): dkim.drafts,
-    ("dmarc-",): dmarc.drafts,
-    ("mta-sts-", "tls-rpt-"): transport_drafts,
-    ("mx-", "ptr-"): hosts_drafts,
-    ("bimi-",): bimi_drafts,
+BEGINNINGS: dict[tuple[str, ...], str] = {
+    ("spf-",): "spf:drafts",
+    ("dkim-",): "dkim:drafts",
+    ("dmarc-",): "dmarc:drafts",
+    ("mta-sts-", "tls-rpt-"): "transport:transport_drafts",
+    ("mx-", "ptr-"): "transport:hosts_drafts",
+    ("bimi-",): "transport:bimi_drafts",
 }
-"""How the names of the remedies begin that a topic drafts; it is asked where a finding that is unmet has such a one."""
+"""How the names of the remedies begin that a topic drafts; it is loaded where an unmet finding has such a one."""
 
 
-def _topic(beginnings: tuple[str, ...], draft: Topic) -> Topic:
+def _topic(beginnings: tuple[str, ...], entry: str) -> Topic:
     def drafts(given: Situation) -> tuple[Remedy, ...]:
         unmet = (each for each in given.findings if each.outcome is Outcome.UNMET)
         if not any(each.remedy.startswith(beginnings) for each in unmet):
@@ -33,6 +32,7 @@ def _topic(beginnings: tuple[str, ...], draft: Topic) -> Topic:
         # A domain that does not exist is a misspelt one; at another's the user has an address and no more.
         if given.facts.value("domain.exists") is False or given.facts.value("ownership.domain") == "foreign":
             return ()
+        draft: Topic = load(f"engine.remedies.{entry}")
         return draft(given)
 
     return drafts
