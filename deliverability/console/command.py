@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 from msgspec import Struct
 
+from deliverability.console.ending import forget_output
 from deliverability.console.language import Language, columns, language
 from deliverability.console.options import plain_errors, rule_problems
 from deliverability.console.types import called
@@ -17,10 +20,14 @@ from deliverability.core.errors import InputError
 from deliverability.core.phrases import Phrases, fill, help_words
 from deliverability.core.report.formats.table import ENDINGS
 from deliverability.core.report.paper import pad, width_of, wrap
+from deliverability.features import load
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+NO_COMMAND = Code("no-such-command", ("text",))
+NO_COMMAND_NEAR = Code("no-such-command-near", ("text", "near"))
+NO_COMMAND_DOMAIN = Code("no-such-command-domain", ("text",))
 _LEFT = 30
 
 
@@ -202,3 +209,64 @@ def usage_errors(ctx: click.Context) -> Iterator[None]:
         raise InputError((TAKES_NO_VALUE if flag else NEEDS_VALUE)(option=error.option_name, command=command)) from None
     except click.MissingParameter as error:
         raise InputError(MISSING(name=called(error.param), command=command)) from None
+
+
+class Lazy(WithHelp, click.Group):
+    """Commands by name, imported only when one is run or asked for its help.
+
+    Args:
+        table: name of a command -> ``module:attribute``.
+
+    """
+
+    def __init__(self, *args: Any, table: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._table = table
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, in their order."""
+        return list(self._table)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, or None where there is none of this name."""
+        if cmd_name not in self._table:
+            return None
+        command: click.Command = load(self._table[cmd_name])
+        return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """As click does, but from the words of the help: click imports every command for its one line."""
+        items = [CompletionItem(name, help=short) for name, short in commands_of(ctx) if name.startswith(incomplete)]
+        return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does, but a reader that has seen enough (`| head`) is no error; click would leave with 1."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            forget_output()
+            return 0
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """As click does, with the language of the run for it and its commands."""
+        if parent is None:
+            extra = {"obj": Language(args), **extra}
+        return super().make_context(info_name, args, parent, **extra)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does. Raises InputError where it does not know how to go on."""
+        with usage_errors(ctx):
+            return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does. Raises InputError, with the nearest command named, where there is none of that name."""
+        if args and args[0] not in self._table and not args[0].startswith("-"):
+            if "." in args[0] and ctx.parent is None:
+                raise InputError(NO_COMMAND_DOMAIN(text=args[0]))
+            near = difflib.get_close_matches(args[0], self._table, n=1)
+            raise InputError(NO_COMMAND_NEAR(text=args[0], near=near[0]) if near else NO_COMMAND(text=args[0]))
+        return super().resolve_command(ctx, args)

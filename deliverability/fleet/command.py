@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from deliverability.cli import Lazy
+from deliverability.console.command import Lazy
 from deliverability.console.options import speaking_option
 
 COMMANDS = {name: f"fleet.{name}_command:command" for name in ("run", "status", "report", "query", "open")}

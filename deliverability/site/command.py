@@ -26,7 +26,7 @@ from deliverability.engine.rules import load_rules, rule_folders
 from deliverability.site.pages import Content, guide_pages, pages
 
 
-def manual(program: click.Group, lang: str) -> str:
+def manual(program: click.Command, lang: str) -> str:
     """The page deliv(1) in a language; without a date, so that the same words give the same page."""
     words = help_words(lang)
     context = click.Context(program, info_name=program.name, **program.context_settings)
@@ -46,6 +46,7 @@ def manual(program: click.Group, lang: str) -> str:
         *_options(first),
         f".SH {_heading(words, 'commands')}",
     ]
+    assert isinstance(program, click.Group)  # noqa: S101 - the command over all commands
     lines += _commands(program, context, lang)
     return "\n".join(lines) + "\n"
 
