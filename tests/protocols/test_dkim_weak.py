@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deliverability.core.codes import Code, Detail
+from deliverability.core.protocols.dkim import weak
 from deliverability.core.protocols.dkim.key import parse_key
 from deliverability.core.protocols.dkim.weak import (
     KEY_CLOSE_PRIMES,
@@ -148,12 +149,11 @@ def test_nothing_but_small_factors() -> None:
 
 def test_what_is_left_of_a_damaged_key_can_be_signed_with_by_nobody() -> None:
     """A letter of p= was lost: the number has small factors, but what remains is no prime."""
-    modulus = next(each for each in range(healthy(1024), healthy(1024) + 400, 2) if each % 3 == 0 and each % 5)
-    found = weakness("rsa", key(modulus))
+    found = weakness("rsa", key(3 * some_prime(512, 1) * some_prime(510, 2)))
     assert (found.breakable, found.others) == ((), (KEY_DAMAGED(n=3),))
 
 
-@pytest.mark.parametrize("modulus", [2 * some_prime(1023), healthy(1024) + 1])
+@pytest.mark.parametrize("modulus", [2 * some_prime(1023), healthy(1024) + 1], ids=["twice a prime", "one more"])
 def test_an_even_modulus(modulus: int) -> None:
     broken_by(KEY_EVEN, modulus)
 
@@ -189,6 +189,27 @@ def test_a_private_exponent_that_follows_from_the_public_one(private: int) -> No
     found = weakness("rsa", key(first * second, pow(private, -1, order)))
     assert codes(found.breakable) == [KEY_SHORT_PRIVATE.name]
     assert codes(found.others) == [KEY_EXPONENT_LONG.name]
+
+
+def test_a_private_exponent_that_is_the_inverse_modulo_the_least_common_multiple() -> None:
+    first, second = some_prime(512, 3), some_prime(512, 4)
+    order = math.lcm(first - 1, second - 1)
+    private = next(each for each in range((1 << 180) + 1, (1 << 180) + 999, 2) if math.gcd(each, order) == 1)
+    found = weakness("rsa", key(first * second, pow(private, -1, order)))
+    assert codes(found.breakable) == [KEY_SHORT_PRIVATE.name]
+
+
+def test_a_key_of_hostile_length_is_not_worked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted are the powers modulo such a number: one takes seconds."""
+
+    def refused(*_: int) -> int:
+        raise AssertionError("worked at")
+
+    monkeypatch.setattr(weak, "pow", refused, raising=False)
+    monkeypatch.setattr(weak, "_factored", refused)
+    long = CHANCE.getrandbits(16384) | 1 << 16383 | 1
+    assert weakness("rsa", key(3 * long)) == Weakness(exponent=65537)
+    assert weakness("rsa", key(healthy(1024), long)).breakable == ()
 
 
 # --- exponents -----------------------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ from enum import Enum, auto
 from functools import lru_cache
 
 from msgspec import Struct
-from wcwidth import wcwidth
 
 from deliverability.core.phrases import Phrases
 from deliverability.core.report.parts import segments
@@ -86,6 +85,10 @@ def typewritten(text: str) -> str:
 def _char_width(char: str) -> int:
     if char in _NARROW:
         return 1
+    if char.isascii():
+        return int(char.isprintable())
+    from wcwidth import wcwidth  # its tables take longer to load than a report in ASCII to print
+
     return max(0, wcwidth(char))
 
 

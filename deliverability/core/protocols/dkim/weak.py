@@ -1,6 +1,6 @@
 """Public keys that are weak though long: keys whose private key can be worked out or is known, and odd exponents.
 
-Asks nobody. An RSA key costs about a millisecond: two reductions of long products by its modulus, and some hundred
+Asks nobody. An RSA key costs half a millisecond or so: two reductions of long products by its modulus, and a hundred
 steps of Fermat's method without a division; more only where one of these finds something or the exponent is huge.
 """
 
@@ -31,11 +31,12 @@ KEY_KNOWN = Code("key-known", ("where",))
 KEY_SMALL_ORDER = Code("key-small-order")
 
 _KNOWN = Path(__file__).resolve().parents[2] / "data" / "known-keys.txt"
-_MAX_BITS = 16384  # OpenSSL, and so most receivers, refuse longer keys
+_MAX_BITS = 4096  # of longer keys only the exponent is looked at: whoever publishes one must not cost us seconds
+_MAX_TESTED_BITS = 2048  # whether a number of that length is prime costs some ten milliseconds
 _MAX_PRIME = 65537
 _SMALL_EXPONENT = 17  # up to here a receiver that reads the padding carelessly can be deceived; most keys have 65537
 _LONG_EXPONENT_BITS = 32  # Windows and Go take no longer ones
-_FERMAT_STEPS = 512
+_FERMAT_STEPS = 128
 _ROCA_MAX_BITS = 2048
 """Up to this length the attack is within reach of whoever pays some ten thousand dollars (CCS 2017)."""
 
@@ -91,7 +92,7 @@ def weakness(key_type: str, material: bytes, known: Mapping[str, str] | None = N
         others.append(KEY_EXPONENT_SMALL(n=exponent))
     elif exponent.bit_length() > _LONG_EXPONENT_BITS:
         others.append(KEY_EXPONENT_LONG(n=exponent.bit_length()))
-    if 16 <= modulus.bit_length() <= _MAX_BITS:
+    if 16 <= modulus.bit_length() <= _MAX_BITS and exponent.bit_length() <= _MAX_BITS:
         factored = _factored(modulus)
         (others if factored and KEY_DAMAGED.matches(factored) else breakable).extend([factored] if factored else [])
         if factored is None and _is_roca(modulus):
@@ -129,7 +130,8 @@ def _factored(modulus: int) -> Detail | None:
         while rest > 1 and (shared := math.gcd(_small_primes() % rest, rest)) > 1:
             rest //= shared
         # With a prime left over all factors are known. With anything else this is no key, but what is left of one.
-        return KEY_SMALL_FACTOR(n=prime) if rest == 1 or pow(2, rest - 1, rest) == 1 else KEY_DAMAGED(n=prime)
+        known = rest == 1 or (rest.bit_length() <= _MAX_TESTED_BITS and pow(2, rest - 1, rest) == 1)
+        return KEY_SMALL_FACTOR(n=prime) if known else KEY_DAMAGED(n=prime)
     return KEY_CLOSE_PRIMES() if _are_close(modulus) else None
 
 
@@ -155,19 +157,25 @@ def _is_roca(modulus: int) -> bool:
 
 
 def _has_short_private(modulus: int, exponent: int) -> bool:
-    """Wiener's method: a private exponent below the fourth root of n is a denominator of the fraction e/n."""
-    before, now = 1, 0  # denominators of the convergents
+    """Wiener's method: where the private exponent is below the fourth root of n, a convergent k/d of e/n tells phi(n).
+
+    Then phi is e · d / k, and the primes are roots of x² - (n - phi + 1) · x + n.
+    """
+    k_before, k, d_before, d = 0, 1, 1, 0
     high, low = exponent, modulus
-    probe = pow(2, exponent, modulus)
-    limit = 1 << (modulus.bit_length() // 4 + 1)
     while low:
         quotient, rest = divmod(high, low)
         high, low = low, rest
-        before, now = now, quotient * now + before
-        if now > limit:
+        k_before, k = k, quotient * k + k_before
+        d_before, d = d, quotient * d + d_before
+        if d.bit_length() > modulus.bit_length() // 4 + 1:
             return False
-        if now > 1 and now & 1 and pow(probe, now, modulus) == 2:
-            return True
+        if k and d:
+            total = modulus - exponent * d // k + 1
+            if 0 < total.bit_length() <= modulus.bit_length() // 2 + 64:
+                square = total * total - 4 * modulus
+                if square >= 0 and math.isqrt(square) ** 2 == square:
+                    return True
     return False
 
 
