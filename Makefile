@@ -60,7 +60,7 @@ ifdef INPUTS
 else
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ)
 	$(BIN)/python -m tests.fuzz.guided --seconds $(FUZZ)
-	DELIV_EVERY_TEXT=1 $(BIN)/python -m pytest tests/test_hostile.py tests/protocols/test_dmarc_hostile.py
+	DELIV_EVERY_TEXT=1 $(BIN)/python -m pytest tests/test_hostile.py tests/core/protocols/test_dmarc_hostile.py
 endif
 
 # Every measurement of docs/performance.md, beside the peers, which are installed into an environment of their own.

@@ -1,7 +1,7 @@
-"""What parsedmarc reads in a folder of reports, which tests/feedback/test_parsedmarc.py holds ours against.
+"""What parsedmarc reads in a folder of reports, which tests/intake/test_parsedmarc.py holds ours against.
 
     make bench ONLY=feedback                                         makes an environment that has parsedmarc
-    .venv-bench/bin/python benchmarks/feedback_sums.py FOLDER        writes tests/feedback/parsedmarc-sums.json
+    .venv-bench/bin/python benchmarks/feedback_sums.py FOLDER        writes tests/intake/parsedmarc-sums.json
 
 FOLDER is `reports` of the test corpus. Of an aggregate report: the messages by address, alignment (DKIM, SPF) and
 disposition, over the days that parsedmarc spreads a long period over. Of a TLS report: sessions that succeeded and

@@ -20,7 +20,7 @@ from deliverability.engine.auditors import attachments, images, weight
 from deliverability.engine.auditors import attachments as pdf
 from deliverability.engine.auditors import format as form
 from deliverability.engine.base import gather
-from tests.auditors.test_message import DeadResolver
+from tests.engine.auditors.test_message import DeadResolver
 
 AUDITORS = (form.audit, attachments.audit, weight.audit, images.audit, pdf.audit)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from tests.cli.test_contact import PACKS, pack_text
-from tests.runs.test_weekly_reports import MAILS, season_text
+from tests.contact.test_command import PACKS, pack_text
 from tests.test_golden import CASES, GOLDEN, rendered
+from tests.weekly.test_reports import MAILS, season_text
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from deliverability.core.phrases import LANGUAGES, help_words, phrases
 from deliverability.core.rules.problems import RuleError, load_guide, read_guide
 from deliverability.core.words.glossary import load_glossary
 from deliverability.engine.rules import load_rules, read_rules, rule_folders
-from tests.cli.test_cli import Deliv, deliv  # noqa: F401 - a fixture
+from tests.console.test_cli import Deliv, deliv  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.long
 

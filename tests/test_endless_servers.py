@@ -30,10 +30,10 @@ from deliverability.weekly.notify import mail
 from deliverability.weekly.notify.machines import WebhookChannel
 from deliverability.weekly.notify.mail import SmtpChannel
 from deliverability.weekly.notify.outbox import Attempt, Channel, Notification, Outbox
+from tests.core.net.test_dns import certified  # noqa: F401
 from tests.dripping import after, dripping, imap
-from tests.notify.test_outbox import notification
-from tests.ports.test_dns import certified  # noqa: F401
 from tests.speaking import english
+from tests.weekly.notify.test_outbox import notification
 
 pytestmark = pytest.mark.long
 

@@ -1,6 +1,6 @@
 """Every stream of the program: whatever is wrong with one item, it is told, and all others are read.
 
-Reports and mails of an intake have their tests in tests/runs/test_intake.py.
+Reports and mails of an intake have their tests in tests/intake/test_run.py.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ from deliverability.lists.check import Addresses
 from deliverability.weekly import messages
 from deliverability.weekly import run as weekly_run
 from deliverability.weekly.messages import pick
-from tests.capture.rooms import service_at
-from tests.cli.test_cli import BOTH, BROKEN_MAIL, GOOD_MAIL, Deliv, deliv
-from tests.feedback.reports import NOW, metadata, record, report
+from tests.console.test_cli import BOTH, BROKEN_MAIL, GOOD_MAIL, Deliv, deliv
+from tests.intake.reports import NOW, metadata, record, report
+from tests.listen.rooms import service_at
 from tests.poison import every_way, poisoned, some_ways
-from tests.runs.test_weekly_stories import Life
 from tests.signing import TableResolver
+from tests.weekly.test_stories import Life
 
 pytestmark = pytest.mark.long
 

@@ -22,7 +22,7 @@ from deliverability.core.words.sentences import sentences
 from deliverability.engine.audit import Audited, Extras, full_report, gather_facts
 from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules
-from tests.cli.test_cli import Deliv, deliv  # noqa: F401 - a fixture
+from tests.console.test_cli import Deliv, deliv  # noqa: F401 - a fixture
 from tests.signing import ed25519_key, published
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_cli import GOOD, Deliv, deliv
+from tests.console.test_cli import GOOD, Deliv, deliv
 
 __all__ = ["deliv"]
 

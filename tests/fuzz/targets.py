@@ -63,11 +63,11 @@ from deliverability.weekly.notify.outbox import Outbox
 from deliverability.weekly.run import read_summary
 from tests import TESTS
 from tests.corpus import corpus_root
-from tests.feedback import readers
-from tests.feedback.reports import record, report
 from tests.fuzz import grammar
 from tests.fuzz.grammar import Made, maker
 from tests.fuzz.mutate import mutated
+from tests.intake import readers
+from tests.intake.reports import record, report
 from tests.test_hostile import OTHERS, PIECES, RECORDS, Reader
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)

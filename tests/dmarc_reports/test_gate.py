@@ -1,0 +1,174 @@
+"""`deliv gate` and `deliv sources` from the command line: from reports in a folder to the record to publish."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from deliverability.cli import deliv
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.static import StaticResolver
+from deliverability.core.rules.knowledge import shipped
+from deliverability.core.store.observations import Observations
+from deliverability.core.store.store import History
+from deliverability.intake.run import IntakePlan, take_in
+from tests.intake.reports import metadata, record, report
+from tests.traffic import KEY
+
+pytestmark = pytest.mark.long
+
+ZONE = """$ORIGIN example.com.
+$TTL 3600
+@ IN SOA ns hostmaster 1 7200 3600 1209600 300
+@ IN NS ns
+ns IN A 198.51.100.1
+@ IN MX 10 mx
+mx IN A 198.51.100.2
+@ IN TXT "v=spf1 ip4:198.51.100.0/25 -all"
+_dmarc IN TXT "v=DMARC1; p=none; rua=mailto:dmarc@example.com"
+"""
+DAYS = 60
+TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def signed(ip: str, count: int) -> str:
+    return record(ip=ip, count=count)
+
+
+def unsigned(ip: str, count: int) -> str:
+    evaluated = "<disposition>none</disposition><dkim>fail</dkim><spf>fail</spf>"
+    return record(
+        ip=ip,
+        count=count,
+        evaluated=evaluated,
+        results="<spf><domain>example.com</domain><result>fail</result></spf>",
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    (tmp_path / "example.zone").write_text(ZONE)
+    (tmp_path / "deliv.toml").write_text('history = "sqlite:///h.db"\n[[domain]]\nname = "example.com"\nrare = []\n')
+    return tmp_path
+
+
+def read_in(folder: Path, *more: str) -> None:
+    """Sixty days of reports of two receivers; `more` records are in those of the last five days."""
+    for back in range(1, DAYS + 1):
+        begin = int((TODAY - timedelta(days=back)).timestamp())
+        for name in ("google.com", "Outlook.com"):
+            head = metadata(f"{name}-{back}", reporter=name, begin=begin, end=begin + 86_399)
+            rows = [signed("198.51.100.10", 50), *(more if back <= 5 else ())]
+            (folder / f"{name}-{back}.xml").write_bytes(report(*rows, head=head))
+    history = History.open("sqlite:///h.db", folder=folder)
+    plan = IntakePlan(
+        Ports(StaticResolver({}), FixedClock(datetime.now(UTC))),
+        [str(folder / "*.xml")],
+        reporters=shipped().reporters,
+        vouched=True,
+    )
+    asyncio.run(take_in(plan, Observations(history)))
+    history.close()
+
+
+def run(*args: str) -> Result:
+    return CliRunner().invoke(deliv, [*args, "--zone", "example.zone"], standalone_mode=False)
+
+
+def test_a_safe_step_ends_with_the_record(folder: Path) -> None:
+    read_in(folder)
+    done = run("gate", "example.com", "--days", "60")
+    assert done.return_value == 0, done.output
+    text = " ".join(done.output.split())
+    assert "Safe: example.com may go to p=quarantine." in text
+    assert "p=quarantine would have hit none of your 6,000 messages, and stopped 0 forged ones." in text
+    assert "+ v=DMARC1; p=quarantine; rua=mailto:dmarc@example.com" in text
+    assert run("gate", "--all", "--days", "60").output == "✓ Safe: example.com may go to p=quarantine.\n"
+    japanese = run("gate", "example.com", "--days", "60", "--lang", "ja").output
+    assert "安全：example.comはp=quarantineに進めます。" in japanese
+
+
+def test_what_is_missing_is_told_with_its_amount_and_day(folder: Path) -> None:
+    read_in(folder, unsigned("198.51.100.20", 10))
+    done = run("gate", "example.com", "--days", "60", "--format", "json")
+    assert done.return_value == 1
+    (gate,) = json.loads(done.output)["gates"]
+    assert gate["answer"] == "not-yet"
+    assert "GATE-005" in [each["rule"] for each in gate["missing"]]
+    assert "100 of your 6,100 messages (1.64%): 100 from 198.51.100.20" in gate["would"]
+    assert gate["earliest"] > TODAY.date().isoformat()
+    assert gate["records"] == []
+    text = run("gate", "example.com", "--days", "60").output
+    assert "At the earliest on" in text
+
+
+def test_the_plan_and_the_report_go_by_the_same_answer(folder: Path) -> None:
+    (folder / "example.zone").write_text(ZONE + f's1._domainkey IN TXT "{KEY}"\n')
+    read_in(folder, unsigned("198.51.100.20", 60))
+    plan = run("fix", "example.com").output
+    assert "Let every system that sends as example.com sign with DKIM: 198.51.100.20" in plan
+    assert "p=quarantine" not in plan
+    answer = json.loads(run("audit", "example.com", "--format", "json").output)["answer"]
+    assert answer["policy_waits"] == ["not-yet"]
+
+
+def test_without_reports_it_cannot_tell(folder: Path) -> None:
+    done = run("gate", "example.com")
+    assert done.return_value == 3
+    assert "no reports were read" in done.output
+    listed = run("sources", "example.com")
+    assert listed.return_value == 3
+    assert "No reports were read." in listed.output
+    assert "SPF" not in listed.output
+    assert "レポートを読み取っていません。" in run("sources", "example.com", "--lang", "ja").output
+
+
+def test_without_spf_nobody_can_say_whose_the_sources_are(folder: Path) -> None:
+    """The reports are there; it is DNS that did not answer."""
+    read_in(folder)
+    done = CliRunner().invoke(deliv, ["sources", "example.com", "--offline"], standalone_mode=False)
+    assert done.return_value == 3
+    assert "the SPF record could not be looked up" in done.output
+    assert "No reports were read" not in done.output
+
+
+@pytest.mark.parametrize("command", ["gate", "sources"])
+def test_another_history_can_be_named(folder: Path, command: str) -> None:
+    read_in(folder)
+    (folder / "h.db").rename(folder / "other.db")
+    assert run(command, "example.com").return_value == 3
+    assert run(command, "example.com", "--days", "60", "--history", "sqlite:///other.db").return_value == 0
+
+
+def test_sources_with_the_lines_to_paste(folder: Path) -> None:
+    read_in(folder, unsigned("198.51.100.20", 10), unsigned("203.0.113.9", 30))
+    done = run("sources", "example.com", "--days", "60")
+    assert done.return_value == 0
+    text = " ".join(done.output.split())
+    assert "198.51.100.10: yours; 6,000 of 6,000 messages pass" in text
+    assert "198.51.100.20: yours, without passing; 0 of 100 messages pass" in text
+    assert "203.0.113.9: forged" in text
+    assert '[[source]] match = ["203.0.113.9"] is = "ours" # is = "not-ours"' in text
+    found = json.loads(run("sources", "example.com", "--format", "json", "--lang", "ja").output)
+    words = {each["source"]: each["standing"] for each in found["domains"][0]["words"]}
+    assert words["203.0.113.9"] == "なりすまし"
+
+
+@pytest.mark.parametrize("args", [("--to", "none"), ("--days", "0")])
+def test_wrong_usage(folder: Path, args: tuple[str, ...]) -> None:
+    assert run("gate", "example.com", *args).exception is not None
+
+
+def test_an_audit_goes_on_without_a_history_that_cannot_be_read(folder: Path) -> None:
+    (folder / "h.db").write_bytes(b"no database at all, but long enough to be looked at" * 40)
+    assert "is not safe" not in run("audit", "example.com").output
+    assert run("audit", "example.com").exception is None
+    assert run("gate", "example.com").exception is not None
