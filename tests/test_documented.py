@@ -17,6 +17,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 from click.testing import CliRunner
 from msgspec import Struct
+from msgspec.structs import fields
 
 import deliverability.core.protocols
 import deliverability.core.report.formats
@@ -139,7 +140,9 @@ def test_the_example_of_a_new_format_writes_reports() -> None:
 
 def settings(table: type = Settings, before: str = "") -> Iterator[str]:
     """The keys of the file; those of a table with its name before them."""
-    for key, hint in get_type_hints(table).items():
+    written = {each.name: each.encode_name for each in fields(table)}
+    for name, hint in get_type_hints(table).items():
+        key = written[name]
         kinds = [each for each in (hint, *get_args(hint)) if isinstance(each, type) and issubclass(each, Struct)]
         yield from settings(kinds[0], f"{before}{key}.") if kinds else [before + key]
 
