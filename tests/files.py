@@ -17,12 +17,11 @@ from deliverability.core.mail.reader import read
 from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.ports import Ports
 from deliverability.engine.auditors import attachments, images, weight
-from deliverability.engine.auditors import attachments as pdf
 from deliverability.engine.auditors import format as form
 from deliverability.engine.base import gather
 from tests.engine.auditors.test_message import DeadResolver
 
-AUDITORS = (form.audit, attachments.audit, weight.audit, images.audit, pdf.audit)
+AUDITORS = (form.audit, attachments.attachments_audit, weight.audit, images.audit, attachments.audit)
 
 
 def mail(*files: tuple[str, str, bytes], html: str = "") -> bytes:

@@ -13,7 +13,6 @@ import base64
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import dns.dnssec
@@ -36,8 +35,9 @@ from deliverability.core.codes import Code, Detail
 from deliverability.core.facts.base import Reason
 from deliverability.core.net.base import Failed, Signed
 from deliverability.core.protocols.dnssec import DELEGATED, State, Verdict
+from deliverability.core.resources import PACKAGE
 
-ANCHORS = Path(__file__).resolve().parents[1] / "data" / "root-anchors.txt"
+ANCHORS = PACKAGE / "data" / "root-anchors.txt"
 MAX_CHAIN = 10
 MAX_ITERATIONS = 150
 """Of NSEC3; zones with more count as unsigned (RFC 9276 section 3.2), as with unbound and BIND."""

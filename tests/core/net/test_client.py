@@ -121,4 +121,4 @@ def test_no_other_module_imports_a_library_that_speaks_http() -> None:
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
             if LIBRARIES & {each.partition(".")[0] for each in names}:
                 found.add(path.relative_to(root).as_posix())
-    assert found == {"ports/client.py"}
+    assert found == {"core/net/client.py"}

@@ -11,11 +11,11 @@ import math
 from collections.abc import Mapping
 from functools import cache
 from itertools import compress
-from pathlib import Path
 
 from msgspec import Struct
 
 from deliverability.core.codes import Code, Detail
+from deliverability.core.resources import PACKAGE
 
 KEY_EVEN = Code("key-even")
 KEY_SMALL_FACTOR = Code("key-small-factor", ("n",))
@@ -30,7 +30,7 @@ KEY_SHORT_PRIVATE = Code("key-short-private")
 KEY_KNOWN = Code("key-known", ("where",))
 KEY_SMALL_ORDER = Code("key-small-order")
 
-_KNOWN = Path(__file__).resolve().parents[2] / "data" / "known-keys.txt"
+_KNOWN = PACKAGE / "data" / "known-keys.txt"
 _MAX_BITS = 4096  # of longer keys only the exponent is looked at: whoever publishes one must not cost us seconds
 _MAX_TESTED_BITS = 2048  # whether a number of that length is prime costs some ten milliseconds
 _MAX_PRIME = 65537
