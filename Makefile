@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOCK := requirements.lock
 
-.PHONY: demo check code test test-slow lint golden new-rule fuzz bench docs picture lock clean
+.PHONY: demo check code test test-slow lint golden new-rule sources fuzz bench docs picture lock clean
 
 demo: $(STAMP)
 	$(BIN)/deliv demo --format text -o demo-report.html
@@ -47,6 +47,11 @@ golden: $(STAMP)
 # A rule to fill in, and its cases: make new-rule ID=SPF-099; of a new group with TOPIC=FILE too.
 new-rule: $(STAMP)
 	@$(BIN)/python .ci/new_rule.py "$(ID)" $(TOPIC)
+
+# The pages that receivers' statements rest on, read again: which quotes stand, which passages changed. Needs the network,
+# so that no CI runs it. WRITE=1 keeps the digests of today, once what changed was read and the rules put right.
+sources: $(STAMP)
+	$(BIN)/python .ci/sources.py $(if $(WRITE),--write)
 
 # Inputs of grammars and mutated ones for every reader of outside octets, for FUZZ seconds; then every text that could keep
 # one busy. What is interesting is kept in fuzz-corpus/, and the next run starts from it as well.

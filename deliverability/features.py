@@ -37,6 +37,7 @@ AUDITORS = (
     "engine.auditors.bimi:audit",
     "engine.auditors.identity:audit",
     "engine.auditors.unsubscribe:audit",
+    "engine.auditors.imprint:audit",
     "engine.auditors.senders:audit",
     "engine.auditors.ownership:audit",
     "engine.auditors.chain:audit",

@@ -24,7 +24,7 @@ from deliverability.console.options import (
 from deliverability.core.codec import json_text
 from deliverability.core.codes import Code
 from deliverability.core.errors import InputError
-from deliverability.core.model.rules import Rule, RuleSet, Source
+from deliverability.core.model.rules import Rule, RuleSet, Source, Statement
 from deliverability.core.phrases import detail_words, phrases
 from deliverability.core.replies.catalogue import load_replies
 from deliverability.core.report.findings import basis_words, effect_words, read_words
@@ -132,8 +132,17 @@ def _all_of(rules: RuleSet, today: date) -> Iterator[Aged]:
                 by_sources[tuple(ref.ref for ref in statement.sources)][rule_id] = None
         for refs, named in by_sources.items():
             read = _last_read(rules.sources[ref] for ref in refs)
-            age = None if read is None else (today - date.fromisoformat(read)).days
-            yield Aged(receiver.id, tuple(named), refs, read, age)
+            yield Aged(receiver.id, tuple(named), refs, read, None if read is None else _days(read, today))
+
+
+def age_of(statement: Statement, rules: RuleSet, today: date) -> int | None:
+    """Days since the newest of its sources was read; None: none of them was read again."""
+    read = _last_read(rules.sources[each.ref] for each in statement.sources)
+    return None if read is None else _days(read, today)
+
+
+def _days(read: str, today: date) -> int:
+    return max(0, (today - date.fromisoformat(read)).days)
 
 
 def _last_read(sources: Iterator[Source]) -> str | None:

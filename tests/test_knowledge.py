@@ -124,6 +124,8 @@ def test_a_later_folder_may_replace_what_an_earlier_one_says(tmp_path: Path) -> 
         ("warm-up.yaml", re.sub("hold: [0-9.]+", "hold: 0", WARM_UP), "hold: more than 0 is needed here"),
         ("warm-up.yaml", WARM_UP.replace("spam:", "spm:", 1), "stops.spm: no field has this name; did you mean spam?"),
         ("unsubscribe-words.yaml", 'in_link: ["("]\n', "in_link.0: this is no regular expression: "),
+        ("imprint/signs.yaml", 'phone: ["("]\n', "imprint/signs.yaml:1: phone.0: this is no regular expression: "),
+        ("imprint/signs.yaml", "phones: []\n", "phones: no field has this name; did you mean phone?"),
         ("mailboxes.yaml", "- example.com\n- example\n", "mailboxes.yaml:2: 1: 'example' cannot stand here"),
         ("contacts.yaml", CONTACT.replace("icloud", "icloudd"), "did you mean icloud?"),
         ("contacts.yaml", CONTACT.replace("rfc5321", "rfc5321x"), "did you mean rfc5321?"),

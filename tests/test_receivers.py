@@ -97,7 +97,7 @@ def test_every_receiver_says_who_it_is_in_both_languages(ident: str) -> None:
     receiver = rules().receivers[ident]
     assert all(receiver.name[lang] and receiver.about[lang] for lang in ("en", "ja"))
     assert receiver.combines or (receiver.sources and receiver.rules)
-    assert receiver.mx_suffixes or ident not in DEFAULT
+    assert receiver.domains or ident not in DEFAULT
 
 
 def statements() -> Iterator[tuple[Receiver, str, int, Statement]]:

@@ -36,14 +36,19 @@ if TYPE_CHECKING:
 @judging_options
 @output_options
 @blocklists_option
+@click.option("--to", metavar="FILE|DOMAIN,...")
 @click.option("--no-remedies", is_flag=True)
 @click.option("--second-opinion", is_flag=True)
-def command(no_remedies: bool, second_opinion: bool, **params: Any) -> int:
+def command(to: str | None, no_remedies: bool, second_opinion: bool, **params: Any) -> int:
     """Audit domains, messages, or both together."""
     with plain_errors():
         with rule_problems():
             inputs = read_inputs(params)
             judging = Judging.of(params, inputs.settings)
+            if to is not None:
+                from deliverability.lists.audience import audience_given
+
+                judging = judging.of_audience(audience_given(to, judging, params, inputs.settings))
         outputs = judging.outputs(len(inputs.subjects))
         return write_reports(inputs, judging, outputs, remedies=not no_remedies, second_opinion=second_opinion)
 

@@ -16,19 +16,29 @@ from deliverability.console.output import Outputs, Target, targets
 from deliverability.console.settings import KeyPath, Settings
 from deliverability.core.codes import Code, Detail
 from deliverability.core.errors import InputError
+from deliverability.core.model.audience import Audience
 from deliverability.core.model.report import Report
 from deliverability.core.model.rules import RuleSet, Severity
+from deliverability.core.model.schema import nearest
 from deliverability.core.rules.judge import Selection
 from deliverability.core.rules.problems import load_guide
 from deliverability.core.words.speaker import Speaker
 from deliverability.engine.audit import Audited, make_report
 from deliverability.engine.base import catalogue
-from deliverability.engine.rules import exit_code, load_rules, rule_folders
+from deliverability.engine.rules import exit_code, load_rules, rule_folders, worst_exit_code
 
-_CHOSEN = {"receivers": "receiver", "select": "select", "ignore": "ignore"}
+_CHOSEN = {
+    "receivers": "receiver",
+    "regions": "region",
+    "profiles": "profile",
+    "select": "select",
+    "ignore": "ignore",
+}
 EVERY = "all"
 """In place of a receiver: every one."""
 UNKNOWN_RECEIVER = Code("unknown-receiver", ("where", "name", "known"))
+UNKNOWN_REGION = Code("unknown-region", ("where", "name", "known"))
+UNKNOWN_PROFILE = Code("unknown-profile", ("where", "name", "known"))
 NO_RULE_BEGINS = Code("no-rule-begins", ("where", "text"))
 UNKNOWN_RULE = Code("waiver-unknown-rule", ("name",))
 UNKNOWN_RULE_NEAR = Code("waiver-unknown-rule-near", ("name", "near"))
@@ -45,6 +55,7 @@ class Judging(Struct, frozen=True):
     folders: tuple[Path, ...]
     trace: bool
     whole: bool
+    audience: Audience | None = None
 
     @classmethod
     def of(cls, params: dict[str, Any], settings: Settings) -> Judging:
@@ -61,6 +72,12 @@ class Judging(Struct, frozen=True):
             trace=params["trace"],
             whole=params["whole"],
         )
+
+    def of_audience(self, audience: Audience) -> Judging:
+        """The same for the receivers of this audience, beside those that were chosen."""
+        chosen = {*self.selection.receivers, *audience.receivers}
+        receivers = tuple(ident for ident in self.rules.receivers if ident in chosen)
+        return replace(self, audience=audience, selection=replace(self.selection, receivers=receivers))
 
     @property
     def speaker(self) -> Speaker:
@@ -82,8 +99,9 @@ class Judging(Struct, frozen=True):
 
     def write(self, audited: Audited, report: Report, outputs: Outputs) -> int:
         """Write the report of one subject and give its exit code."""
-        outputs.report(report, audited.html)
-        return exit_code(report, self.fail_on)
+        outputs.report(replace(report, audience=self.audience), audited.html)
+        found = exit_code(report, self.fail_on)
+        return found if self.audience is None or self.audience.complete else worst_exit_code((found, 3))
 
 
 def speaker_of(folders: tuple[Path, ...], lang: str) -> Speaker:
@@ -103,10 +121,13 @@ def selection_of(settings: Settings, rules: RuleSet, params: Mapping[str, Any] =
 
     Raises InputError where one names a rule or receiver that does not exist.
     """
-    given = {key: tuple(params.get(option, ())) for key, option in _CHOSEN.items()}
+    given = {key: tuple(params.get(option) or ()) for key, option in _CHOSEN.items()}
+    said = bool(given["receivers"] or given["regions"])  # then not what the settings say of either
     chosen = replace(
         settings,
-        receivers=given["receivers"] or settings.receivers,
+        receivers=given["receivers"] if said else settings.receivers,
+        regions=tuple(each.lower() for each in (given["regions"] if said else settings.regions)),
+        profiles=given["profiles"] or settings.profiles,
         select=given["select"] or settings.select,
         ignore=given["ignore"] or settings.ignore,
     )
@@ -114,11 +135,13 @@ def selection_of(settings: Settings, rules: RuleSet, params: Mapping[str, Any] =
     if wrong:
         raise InputError(*(detail for _, detail in wrong))
     select, ignore = (tuple(each.upper() for each in prefixes) for prefixes in (chosen.select, chosen.ignore))
-    return Selection(select, ignore, _each_of(chosen.receivers, rules))
+    return Selection(select, ignore, _each_of(chosen.receivers, chosen.regions, rules), chosen.profiles)
 
 
-def _each_of(receivers: tuple[str, ...], rules: RuleSet) -> tuple[str, ...]:
-    """The receivers that are named; `all` stands for every one that is no combination of others."""
+def _each_of(receivers: tuple[str, ...], regions: tuple[str, ...], rules: RuleSet) -> tuple[str, ...]:
+    """The receivers that are named, and those of the regions; `all` is every one that is no combination of others."""
+    if regions:
+        receivers = tuple(dict.fromkeys((*receivers, *rules.of_regions(regions))))
     if EVERY not in receivers:
         return receivers
     every = [each.id for each in rules.receivers.values() if not each.combines]
@@ -135,6 +158,15 @@ def selection_problems(
             where = called.get("receivers", "receivers")
             known = (EVERY, *rules.receivers)
             found.append((("receivers",), UNKNOWN_RECEIVER(where=where, name=name, known=known)))
+    for name in settings.regions:
+        if name.lower() not in rules.regions:
+            where = called.get("regions", "regions")
+            found.append((("regions",), UNKNOWN_REGION(where=where, name=name, known=rules.regions)))
+    for name in settings.profiles:
+        if name not in rules.profiles:
+            where, known = called.get("profiles", "profiles"), tuple(rules.profiles)
+            unknown = nearest(UNKNOWN_PROFILE(where=where, name=name, known=known), name, known)
+            found.append((("profiles",), unknown))
     for key, prefixes in (("select", settings.select), ("ignore", settings.ignore)):
         for prefix in prefixes:
             if not any(rule_id.startswith(prefix.upper()) for rule_id in rules.rules):

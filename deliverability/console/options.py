@@ -72,6 +72,8 @@ _MAIL: tuple[Decorator[Any], ...] = (
 )
 _JUDGING: tuple[Decorator[Any], ...] = (
     click.option("--receiver", multiple=True, metavar="ID"),
+    click.option("--region", type=NamesOf(), metavar="jp|de|fr|kr|br|..."),
+    click.option("--profile", multiple=True, metavar="ID"),
     rule_folders_option,
     click.option("--select", multiple=True, metavar="ID|PREFIX"),
     click.option("--ignore", multiple=True, metavar="ID|PREFIX"),

@@ -31,6 +31,7 @@ from deliverability.core.report.formats.table import (
     PageStems,
     Writer,
     WriterOptions,
+    format_of,
     page_name,
 )
 from deliverability.core.report.report import ReportView
@@ -125,9 +126,9 @@ def targets(style: str | None, files: Sequence[Path | Folder], *, both: bool = F
         if isinstance(path, Folder):
             chosen += _pages(path.path, LANGUAGES if both else (language().people,))
             continue
-        if path.suffix.lower() not in FORMAT_OF:
+        form = format_of(path.name)
+        if form is None:
             raise InputError(UNKNOWN_ENDING(file=str(path), endings=ENDINGS))
-        form = FORMAT_OF[path.suffix.lower()]
         chosen += _in_each(form, path) if both and form.people else [Target(form, path, language().of(form.name))]
     if both and not any(each.others for each in chosen):
         raise InputError(NO_FILE_FOR_BOTH())

@@ -282,6 +282,10 @@ class Settings(MailSettings, frozen=True):
 
     domains: Annotated[tuple[str, ...], Setting("Domains to audit that need no table of their own.")] = ()
     receivers: Annotated[tuple[str, ...], Setting("Judge for these receivers only (icloud, gmail, ...).")] = ()
+    regions: Annotated[tuple[str, ...], Setting("Judge for the receivers of these countries (jp, de, ...).")] = ()
+    profiles: Annotated[
+        tuple[str, ...], Setting("Baselines to hold every domain against (internet-nl, nz-sge, ...).")
+    ] = ()
     rules: Annotated[tuple[Path, ...], Setting("Folders of rule files to merge over the shipped ones.")] = ()
     select: Annotated[tuple[str, ...], Setting("Judge only these rules (ids or prefixes).")] = ()
     ignore: Annotated[tuple[str, ...], Setting("Leave these rules out.")] = ()

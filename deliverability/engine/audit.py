@@ -25,6 +25,7 @@ from deliverability.core.net.clock import stamp
 from deliverability.core.net.open import open_ports
 from deliverability.core.rules import plan
 from deliverability.core.rules.answering import answer
+from deliverability.core.rules.clauses import judge_profiles
 from deliverability.core.rules.grade import assessed
 from deliverability.core.rules.judge import Selection, judge
 from deliverability.engine.base import auditors, catalogue, gather
@@ -258,6 +259,7 @@ def _judged_report(audited: Audited, rules: RuleSet, selection: Selection) -> Re
         run=Run(__version__, audited.started, audited.sources),
         second_opinion=audited.opinion,
         selection=selection,
+        profiles=judge_profiles(selection.profiles, audited.facts, rules, catalogue()),
     )
 
 

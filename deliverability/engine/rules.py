@@ -60,11 +60,13 @@ def read_rules(extra: Sequence[Path] = ()) -> RuleSet:
     """The same, read and checked anew whatever is kept. Raises judge.files.RuleError."""
     from deliverability.core.rules.knowledge import load_knowledge
     from deliverability.core.rules.load import load_rules as load
+    from deliverability.core.rules.profiles import load_profiles
     from deliverability.core.senders.catalogue import CatalogueError
 
     folders = rule_folders(extra)
     rules = load(folders, catalogue(), REMEDIES)
     try:
-        return replace(rules, knowledge=load_knowledge(folders))
+        rules = replace(rules, knowledge=load_knowledge(folders))
     except CatalogueError as error:
         raise RuleError(*error.details) from None
+    return replace(rules, profiles=load_profiles(folders, rules, catalogue()))

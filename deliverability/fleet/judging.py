@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, json
 from msgspec.structs import replace
 
 from deliverability import __version__
@@ -16,6 +16,7 @@ from deliverability.core.inputs import Subject
 from deliverability.core.model.report import Finding, Outcome, Report
 from deliverability.core.model.rules import RuleSet
 from deliverability.core.net.ports import Ports
+from deliverability.core.rules.clauses import judge_profiles
 from deliverability.core.rules.grade import assess
 from deliverability.core.rules.judge import Selection, fingerprint, judge_of
 from deliverability.core.store.causes import Owner, changed_records
@@ -40,6 +41,7 @@ CAUSE_FACTS: Mapping[str, tuple[str, ...]] = {
 def judged_by(rules: RuleSet, selection: Selection) -> str:
     """SHA-256 (hex) of what a judgement depends on beside the facts: this program, the rules, and which of them."""
     chosen = [sorted(each) for each in (selection.select, selection.ignore, selection.receivers)]
+    chosen += [[name, json.encode(rules.profiles[name]).decode()] for name in sorted(selection.profiles)]
     return digest([__version__, rules.digest, chosen, {path: list(fields) for path, fields in CAUSE_FACTS.items()}])
 
 
@@ -71,6 +73,10 @@ def row_of(
         name_servers=None if name_servers is None else tuple(name_servers),
         stale=tuple(stale),
         facts={path: _fact(facts, path, fields) for path, fields in CAUSE_FACTS.items()},
+        profiles={
+            each.profile.id: {clause.clause: clause.state.value for clause in each.clauses}
+            for each in judge_profiles(selection.profiles, facts, rules, catalogue())
+        },
     )
 
 

@@ -95,6 +95,7 @@ class FleetRow(Struct, frozen=True):
         unchecked: questions that nobody answered.
         name_servers: of the registered domain, in order of the alphabet; None where nobody could say.
         stale: paths of facts that failed again when they were retried, and stand as they were known before.
+        profiles: the baselines that it was held against, by id: clause -> state (model.profiles.ClauseState).
         facts: path -> value, as JSON, of those that tell causes (runs.fleet.judging.CAUSE_FACTS), so that a report need
             not read them all.
 
@@ -116,6 +117,7 @@ class FleetRow(Struct, frozen=True):
     name_servers: tuple[str, ...] | None = None
     stale: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    profiles: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As it is written: findings and questions as lists without names, what is empty left out."""
@@ -139,6 +141,7 @@ class FleetRow(Struct, frozen=True):
             "name_servers": self.name_servers,
             "stale": self.stale,
             "kept": dict(self.facts),
+            "profiles": {name: dict(clauses) for name, clauses in self.profiles.items()},
         }
         # No name servers are something else than none that could be told.
         return {
@@ -168,6 +171,7 @@ class FleetRow(Struct, frozen=True):
             name_servers=None if servers is None else tuple(servers),
             stale=tuple(data.get("stale", ())),
             facts=data.get("kept", {}),
+            profiles=data.get("profiles", {}),
         )
 
 

@@ -98,6 +98,14 @@ _TABLES = {
         (_OF, ("receiver", _TEXT), ("verdict", _TEXT)),
         lambda row: ((row.domain, receiver, verdict) for receiver, verdict in row.verdicts.items()),
     ),
+    "clauses": _Table(
+        (_OF, ("profile", _TEXT), ("clause", _TEXT), ("state", _TEXT)),
+        lambda row: (
+            (row.domain, profile, clause, state)
+            for profile, clauses in row.profiles.items()
+            for clause, state in clauses.items()
+        ),
+    ),
     "includes": _Table(
         (_OF, ("target", _TEXT), ("lookups", _NUMBER), ("void_lookups", _NUMBER)),
         _of_records("spf.include_costs", "target", "lookups", "void_lookups"),

@@ -31,7 +31,8 @@ class ListData(Struct, frozen=True):
         not_typos: neighbours of those that are real.
         typos: what is typed -> what is meant.
         any_dots: domains whose addresses may have dots anywhere.
-        columns: address, confirmed, active -> how such a column may be called, as lists.table.folded_head writes it.
+        columns: address, confirmed, active, domain, number -> how such a column may be called, as
+            lists.table.folded_head writes it.
         no: what says "no" in a column of confirmations.
         sources: where it is from.
 
@@ -71,6 +72,8 @@ class _Columns(Struct, frozen=True, tag_field="kind", tag="columns"):
     address: tuple[str, ...] = ()
     confirmed: tuple[str, ...] = ()
     active: tuple[str, ...] = ()
+    domain: tuple[str, ...] = ()
+    number: tuple[str, ...] = ()
     no: tuple[str, ...] = ()
 
 
@@ -91,7 +94,7 @@ def _read(files: Iterable[Path]) -> ListData:
     not_typos: set[str] = set()
     typos: dict[str, str] = {}
     any_dots: set[str] = set()
-    columns: dict[str, set[str]] = {"address": set(), "confirmed": set(), "active": set()}
+    columns: dict[str, set[str]] = {name: set() for name in ("address", "confirmed", "active", "domain", "number")}
     no: set[str] = set()
     sources: dict[PlainSource, None] = {}
     for path in files:

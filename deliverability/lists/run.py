@@ -57,7 +57,7 @@ async def check_list(plan: ListPlan, ports: Ports, tick: Callable[[], None] = la
     """Check a list; its segments are written all or not at all. Raises InputError."""
     now = ports.clock.now().astimezone(UTC)
     addresses = Addresses(plan.data)
-    with _Segments(plan) as segments, _Seen() as seen:
+    with _Segments(plan) as segments, SeenAddresses() as seen:
         if plan.suppressed is not None:
             seen.suppress(_suppressed(plan, addresses))
         domains = _domains(plan.table, addresses)
@@ -120,7 +120,7 @@ class _Sorter:
         plan: ListPlan,
         addresses: Addresses,
         closed: Mapping[str, bool | None],
-        seen: _Seen,
+        seen: SeenAddresses,
         today: date,
     ) -> None:
         self._plan, self._addresses, self._closed, self._seen, self._today = plan, addresses, closed, seen, today
@@ -170,7 +170,7 @@ class _Sorter:
         return Segment.SUPPRESSED if self._seen.is_suppressed(found.address) else Segment.GOOD
 
 
-class _Seen:
+class SeenAddresses:
     """Which addresses were seen, and which are suppressed, by digests with a key that nobody has; on disk, not held."""
 
     def __init__(self) -> None:
@@ -186,7 +186,7 @@ class _Seen:
             self._database.execute(statement)
         self._any = False
 
-    def __enter__(self) -> _Seen:
+    def __enter__(self) -> SeenAddresses:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -32,6 +32,7 @@ _SEPARATORS = ",;\t"
 _MAX_LINE = 1_000_000  # characters
 _HEADS_SHOWN = 20
 _SIGN = re.compile(r"[\W_]+")
+_DOMAIN = re.compile(r"[^\s@/.:]+(\.[^\s@/.:]+)+")
 _ESCAPES = (b"\x1b$@", b"\x1b$B", b"\x1b(J", b"\x1b(I")  # how Japanese text begins in ISO-2022-JP (RFC 1468)
 
 
@@ -46,6 +47,7 @@ class ListTable(Struct, frozen=True):
         address: place of the column of addresses.
         confirmed: places of the columns that say when or whether somebody confirmed.
         active: places of the columns of last openings and clicks.
+        number: place of a column that says for how many recipients a row stands; None: for one.
 
     """
 
@@ -56,6 +58,7 @@ class ListTable(Struct, frozen=True):
     address: int
     confirmed: tuple[int, ...] = ()
     active: tuple[int, ...] = ()
+    number: int | None = None
 
     def called(self, places: Sequence[int]) -> tuple[str, ...]:
         """The heads of columns; without heads their numbers from 1."""
@@ -73,8 +76,16 @@ class ListTable(Struct, frozen=True):
         return row[place].strip(" \t\r\n\u3000\ufeff") if place < len(row) else ""
 
 
-def open_list(path: Path, data: ListData, column: str | None = None) -> ListTable:
-    """Look at a list. `column`: the head of the column of addresses, or its number from 1. Raises InputError."""
+def open_list(path: Path, data: ListData, column: str | None = None, *, domains: bool = False) -> ListTable:
+    """Look at a list. Raises InputError.
+
+    Args:
+        path: the file.
+        data: how its columns may be called.
+        column: the head of the column of addresses, or its number from 1.
+        domains: where no column has addresses, one of domains does.
+
+    """
     try:
         if path.is_dir():
             raise InputError(NO_TABLE(name=str(path)))
@@ -87,13 +98,21 @@ def open_list(path: Path, data: ListData, column: str | None = None) -> ListTabl
         second = next((row for row in _checked_rows(rows, path) if any(row)), [])
     if not any(cell.strip() for cell in first):
         raise InputError(EMPTY_LIST(name=str(path)))
-    heads = () if any("@" in cell for cell in first) else tuple(cell.strip(" \t\u3000\ufeff") for cell in first)
+    begun = any("@" in cell for cell in first) or (domains and any(map(_is_domain, first)))
+    heads = () if begun else tuple(cell.strip(" \t\u3000\ufeff") for cell in first)
+    row = first if begun else second
+    if domains and column is None and not any("@" in cell for cell in row):
+        place = next(iter(_places(heads, data.columns["domain"])), None)
+        if place is None:
+            place = next((place for place, cell in enumerate(row) if _is_domain(cell)), None)
+        if place is not None:
+            return ListTable(path, charset, separator, heads, place, number=_number(heads, row, data))
     return ListTable(
         path,
         charset,
         separator,
         heads,
-        _address(path, heads, first if not heads else second, data, column),
+        _address(path, heads, row, data, column),
         _places(heads, data.columns["confirmed"]),
         _places(heads, data.columns["active"]),
     )
@@ -120,6 +139,17 @@ def _address(path: Path, heads: tuple[str, ...], row: Sequence[str], data: ListD
     if not found:
         raise InputError(NO_ADDRESSES(name=str(path), heads=heads[:_HEADS_SHOWN]))
     return found[0]
+
+
+def _is_domain(cell: str) -> bool:
+    return _DOMAIN.fullmatch(cell.strip(" \t\u3000\ufeff")) is not None
+
+
+def _number(heads: tuple[str, ...], row: Sequence[str], data: ListData) -> int | None:
+    """The place of the column of numbers: the one that is called so, or without heads the first that has one."""
+    if heads:
+        return next(iter(_places(heads, data.columns["number"])), None)
+    return next((place for place, cell in enumerate(row) if cell.strip().isdecimal()), None)
 
 
 def _places(heads: tuple[str, ...], names: frozenset[str]) -> tuple[int, ...]:

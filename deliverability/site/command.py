@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -116,7 +117,7 @@ def command(output: Path | None, schema: bool, man: bool, rules: tuple[Path, ...
             guide = guide_pages(locate("docs"))
         except ModuleNotFoundError:
             guide = ()
-        for name, text in pages(Content(loaded, terms, replies, guide), __version__):
+        for name, text in pages(Content(loaded, terms, replies, guide), __version__, datetime.now(UTC).date()):
             path = output / name
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)

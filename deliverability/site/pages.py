@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -209,8 +210,11 @@ class Content(Struct, frozen=True):
     guide: Sequence[GuidePage]
 
 
-def pages(content: Content, version: str) -> Iterator[tuple[str, str]]:
-    """Every file of the site: path with forward slashes, and text. `version` is the program's, for the foot."""
+def pages(content: Content, version: str, today: date) -> Iterator[tuple[str, str]]:
+    """Every file of the site: path with forward slashes, and text.
+
+    `version` is the program's, for the foot; how long ago statements were read is counted to `today`.
+    """
     templates = environment()
     css = [(locate("reports") / name).read_text("utf-8") for name in ("style.css", "site.css")]
     yield "style.css", "\n".join(css)
@@ -220,7 +224,7 @@ def pages(content: Content, version: str) -> Iterator[tuple[str, str]]:
     home = templates.get_template("site_home.html")
     yield "index.html", home.render(languages=languages, policy=CONTENT_SECURITY_POLICY)
     for say in languages:
-        site = _Site(templates, content, say, version)
+        site = _Site(templates, content, say, version, today)
         for page, text in site.pages():
             yield f"{say.lang}/{page}", text
 
@@ -228,13 +232,15 @@ def pages(content: Content, version: str) -> Iterator[tuple[str, str]]:
 class _Site:
     """The pages of one language."""
 
-    def __init__(self, environment: jinja2.Environment, content: Content, say: Phrases, version: str) -> None:
+    def __init__(
+        self, environment: jinja2.Environment, content: Content, say: Phrases, version: str, today: date
+    ) -> None:
         self._environment = environment
         self._content = content
         self._rules = content.rules
         self._say = say
         self._version = version
-        self._book = Rulebook(self._rules, content.replies, say)
+        self._book = Rulebook(self._rules, content.replies, say, today)
         self._topics: dict[str, list[Rule]] = {}
         for rule in self._rules.rules.values():
             self._topics.setdefault(rule.topic, []).append(rule)
@@ -282,7 +288,13 @@ class _Site:
         receivers = [self._book.receiver(each) for each in self._rules.receivers.values()]
         yield self._page("receivers/index.html", "site_receivers.html", receivers=receivers)
         for shown, receiver in zip(receivers, self._rules.receivers.values(), strict=True):
-            names = (receiver.id, *receiver.name.values(), *receiver.short.values(), *receiver.mx_suffixes)
+            names = (
+                receiver.id,
+                *receiver.name.values(),
+                *receiver.short.values(),
+                *receiver.domains,
+                *receiver.mx_suffixes,
+            )
             self._entries.append(SearchEntry(EntryKind.RECEIVER, shown.name, shown.href, names, (shown.about,)))
             yield self._page(shown.href, "site_receiver.html", receiver=shown)
 

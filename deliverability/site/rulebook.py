@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date
 
 from msgspec import Struct
 
@@ -17,6 +18,7 @@ from deliverability.core.report.findings import basis_words, effect_words, read_
 from deliverability.core.report.parts import SourceView
 from deliverability.core.words.rules import condition_words, filled_texts, rule_title
 from deliverability.core.words.sentences import format_value, limit_spec
+from deliverability.rulebook import age_of
 
 
 class RuleLine(Struct, frozen=True):
@@ -47,6 +49,7 @@ class Treatment(Struct, frozen=True):
     contested: bool
     note: str
     basis: str
+    age: str
     sources: tuple[SourceView, ...]
 
 
@@ -121,6 +124,7 @@ class Rulebook(Struct, frozen=True):
     rules: RuleSet
     replies: ReplyCatalogue
     say: Phrases
+    today: date
 
     def line(self, rule: Rule) -> RuleLine:
         """A rule as it stands in a list."""
@@ -193,7 +197,9 @@ class Rulebook(Struct, frozen=True):
             whom = say("site.bulk-open")
         else:
             whom = say("site.bulk-none")
-        return (whom, say("site.mx", names=names(receiver.mx_suffixes))) if receiver.mx_suffixes else (whom,)
+        own = (say("site.domains", names=names(receiver.domains)),) if receiver.domains else ()
+        mx = (say("site.mx", names=names(receiver.mx_suffixes)),) if receiver.mx_suffixes else ()
+        return (whom, *own, *mx)
 
     def host(self, ident: str) -> str:
         """Who gives a reply."""
@@ -255,8 +261,13 @@ class Rulebook(Struct, frozen=True):
             contested=statement.contested,
             note=statement.note.get(say.lang, ""),
             basis=basis_words(statement, self.rules, say),
+            age=self._age(statement),
             sources=self._sources(statement.sources),
         )
+
+    def _age(self, statement: Statement) -> str:
+        days = age_of(statement, self.rules, self.today)
+        return self.say("page.never-reread") if days is None else self.say.count("page.age", days)
 
     def _sureness(self, confidence: str) -> str:
         return self.say("label.confidence", word=self.say(f"confidence.{confidence}"))

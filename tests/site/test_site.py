@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections import Counter
+from datetime import date
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -31,13 +32,14 @@ pytestmark = pytest.mark.long
 RULES = load_rules()
 TERMS = load_glossary(rule_folders())
 REPLIES = load_replies(rule_folders(), RULES)
+TODAY = date(2026, 11, 29)
 LANGUAGES = ("en", "ja")
 
 
 @cache
 def site() -> dict[str, str]:
     """Every file of the site by its name."""
-    return dict(pages(Content(RULES, TERMS, REPLIES, guide_pages(ROOT / "docs")), __version__))
+    return dict(pages(Content(RULES, TERMS, REPLIES, guide_pages(ROOT / "docs")), __version__, TODAY))
 
 
 @cache
@@ -204,6 +206,12 @@ def test_a_receiver_page_is_its_checklist_in_its_order_with_the_dates_of_its_sou
         for node, (_, statement) in zip(items, said, strict=True):
             cited = {RULES.sources[ref.ref] for ref in statement.sources}
             assert all(source.title in node.text() and source.checked in node.text() for source in cited)
+
+
+@pytest.mark.parametrize(("lang", "age"), [("en", "read 1 day before"), ("ja", "作成の1日前に確認")])
+def test_each_statement_shows_how_long_ago_its_sources_were_read(lang: str, age: str) -> None:
+    said = sum(len(statements) for statements in RULES.receivers["gmx"].rules.values())
+    assert site()[f"{lang}/receivers/gmx.html"].count(age) == said
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)

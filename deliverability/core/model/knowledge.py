@@ -126,6 +126,29 @@ class UnsubscribeWords(Struct, frozen=True):
         )
 
 
+class ImprintSigns(Struct, frozen=True):
+    """By what a text is known to say who sends it and how to refuse it: regular expressions for text in one width.
+
+    Attributes:
+        names: of companies and other senders, with their legal form or behind a label.
+        postal: what begins or makes a postal address; searched in a line and the one after it.
+        not_postal: a line is no address of the sender where one of these is near (a shop, a venue, a delivery).
+        phone: a telephone number.
+        contact: the text of a link or line that says where questions go.
+        opt_out: a statement that the mail can be refused.
+        pages: the text of a link to a page that may have the rest.
+
+    """
+
+    names: tuple[_Expression, ...] = ()
+    postal: tuple[_Expression, ...] = ()
+    not_postal: tuple[_Expression, ...] = ()
+    phone: tuple[_Expression, ...] = ()
+    contact: tuple[_Expression, ...] = ()
+    opt_out: tuple[_Expression, ...] = ()
+    pages: tuple[_Expression, ...] = ()
+
+
 class Knowledge(Struct, frozen=True):
     """All of it, the user's folders laid over the shipped one.
 
@@ -142,6 +165,7 @@ class Knowledge(Struct, frozen=True):
         warm_up: how volume is raised.
         unsubscribe: see UnsubscribeWords.
         mailboxes: domains at which providers and carriers give addresses to their customers.
+        imprint: see ImprintSigns.
 
     """
 
@@ -157,3 +181,4 @@ class Knowledge(Struct, frozen=True):
     warm_up: WarmUpNumbers | None = None
     mailboxes: frozenset[str] = frozenset()
     unsubscribe: UnsubscribeWords = UnsubscribeWords()
+    imprint: ImprintSigns = ImprintSigns()

@@ -11,7 +11,9 @@ from deliverability.core.codec import digest, encode_facts
 from deliverability.core.codes import NEEDS, Input
 from deliverability.core.facts.base import FactSet, Reason, Unknown, Value, Waiver
 from deliverability.core.model.answer import FindingId, Reach, ReportAnswer
+from deliverability.core.model.audience import Audience
 from deliverability.core.model.claims import Lack
+from deliverability.core.model.profiles import ProfileResult
 from deliverability.core.model.rules import Effect, Scope, Selection, Severity, VolumeClass
 
 SECTIONS: Mapping[str, tuple[str, str]] = {
@@ -420,6 +422,8 @@ class Report(Struct, frozen=True):
     puts it into words is handed them, and `rules_digest` tells which they were.
     `second_opinion` is None where it was not asked for. `answer` has the verdicts grouped, the findings turned into
     steps, and what the user did not say and both rest on. `selection` is which rules and receivers were judged.
+    `audience`: whom the mail goes to, where the user said that.
+    `profiles` are the baselines it was held against, which no verdict and no grade knows of.
     """
 
     schema_version: str
@@ -436,6 +440,8 @@ class Report(Struct, frozen=True):
     second_opinion: SecondOpinion | None = None
     answer: ReportAnswer = field(default_factory=ReportAnswer)
     selection: Selection = Selection()
+    audience: Audience | None = None
+    profiles: tuple[ProfileResult, ...] = ()
 
     @property
     def facts_digest(self) -> str:

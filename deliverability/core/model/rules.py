@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 from typing import Any as Any_
@@ -14,12 +14,13 @@ from deliverability.core.errors import InputError
 from deliverability.core.facts.base import Purpose, Value
 from deliverability.core.model.cited import DAY, READ_AS
 from deliverability.core.model.knowledge import Knowledge
-from deliverability.core.model.schema import FAILED, OUTSIDE, Field, Misfit, Misfits, Text, What, Words, lower, nearest
+from deliverability.core.model.schema import FAILED, OUTSIDE, Field, Misfit, Misfits, Text, What, Words, nearest
 from deliverability.core.model.schema import Place as Where
 from deliverability.core.phrases import placeholders
 
 if TYPE_CHECKING:
     from deliverability.core.model.claims import Claim
+    from deliverability.core.model.profiles import Profile  # which imports the conditions
 
 NO_OPERATOR = Code("rule-no-operator", ("name",))
 CONDITION_SHAPE = Code("rule-condition")
@@ -568,12 +569,13 @@ class Statement(Struct, frozen=True):
     note: Words = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """An error means that mail is stopped, delayed or marked; what somebody else says of a receiver is never
-        certain, and a quote stays a quote.
+        """An error means that mail is stopped, delayed or marked; what others say of a receiver, or quote without the
+        words at hand, is never certain; a quote stays short.
         """
         if self.severity is Severity.ERROR and not self.effect.hinders:
             raise InputError(AT_MOST_A_WARNING(effect=self.effect.value))
-        if self.word is Word.SECONDARY and self.effect.hinders and not self.contested:
+        hearsay = self.word is Word.SECONDARY or (self.word is Word.QUOTED and not self.quote)
+        if hearsay and self.effect.hinders and not self.contested:
             raise InputError(NOT_ITS_OWN_WORD())
         if len(self.quote.split()) > QUOTE_WORDS or len(self.quote) > _QUOTE_CHARACTERS:
             raise InputError(QUOTE_TOO_LONG(most=QUOTE_WORDS))
@@ -605,6 +607,12 @@ def _combined(data: Any_, place: Where, misfits: Misfits) -> tuple[str, ...]:
     return ()
 
 
+EVERYWHERE = "any"
+"""In place of a region: all of them."""
+DomainName = Annotated[str, Field(pattern=r"[a-z0-9-]+(\.[a-z0-9-]+)+")]
+"""An A-label or a suffix of host names, in lower case."""
+
+
 class Receiver(Struct, frozen=True):
     """A mailbox provider as a dated overlay over the rules, or several of them taken as one.
 
@@ -612,7 +620,9 @@ class Receiver(Struct, frozen=True):
 
     Attributes:
         name: language -> display name.
-        mx_suffixes: MX host suffixes by which a recipient domain is recognised.
+        domains: recipient domains that are its own, with all below them.
+        mx_suffixes: MX host suffixes by which other recipient domains are recognised, those of its customers.
+        regions: countries (ISO 3166, lower case) whose set it belongs to; EVERYWHERE: to every set.
         pages: sources of its own, by key.
         bulk_from: messages a day from which a sender counts as bulk, or None where no number is published.
         rules: rule id -> its statements; the first that counts for the mail is the one.
@@ -627,7 +637,7 @@ class Receiver(Struct, frozen=True):
 
     id: Annotated[str, Field(pattern="[a-z0-9-]+")]
     name: Words
-    mx_suffixes: Annotated[tuple[str, ...], Field(after=lower)] = ()
+    mx_suffixes: tuple[DomainName, ...] = ()
     sources: tuple[SourceRef, ...] = ()
     rules: Mapping[str, Annotated[tuple[Statement, ...], Field(before=_listed)]] = field(default_factory=dict)
     bulk_from: int | None = None
@@ -639,6 +649,8 @@ class Receiver(Struct, frozen=True):
     short: Words = field(default_factory=dict)
     for_senders: ForSenders | None = None
     pages: Mapping[str, Source] = field(default_factory=dict)
+    domains: tuple[DomainName, ...] = ()
+    regions: tuple[Annotated[str, Field(pattern="any|[a-z]{2}")], ...] = ()
 
     def called(self, lang: str) -> str:
         """Its short name, or where it has none its name."""
@@ -646,11 +658,15 @@ class Receiver(Struct, frozen=True):
 
 
 class Selection(Struct, frozen=True):
-    """Which rules and receivers count: ids or prefixes. Empty `select`: all; empty `receivers`: every provider."""
+    """Which rules and receivers count: ids or prefixes. Empty `select`: all; empty `receivers`: every provider.
+
+    `profiles` are the baselines that the subject is held against beside that.
+    """
 
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     receivers: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
 
     def takes(self, rule_id: str) -> bool:
         """Whether the rule is judged."""
@@ -705,7 +721,8 @@ class RuleSet(Struct, frozen=True):
     """Everything that judges: rules by id in file order, receivers by id in display order, sources by key.
 
     `knowledge` is what the same folders say of the world, for auditors and words; `tasks` are by code,
-    `guide` has the steps of the guide in its order, `claims` are the positive statements by key.
+    `guide` has the steps of the guide in its order, `claims` are the positive statements by key,
+    `profiles` the baselines by id.
     """
 
     rules: Mapping[str, Rule]
@@ -718,11 +735,22 @@ class RuleSet(Struct, frozen=True):
     tasks: Mapping[str, Task] = field(default_factory=dict)
     guide: tuple[GuideEntry, ...] = ()
     claims: Mapping[str, Claim] = field(default_factory=dict)
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
 
     @property
     def providers(self) -> tuple[str, ...]:
         """The receivers that an audit judges for where none is chosen."""
         return tuple(ident for ident, each in self.receivers.items() if each.default and not each.combines)
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """The regions that receivers belong to, in alphabetical order."""
+        return tuple(sorted({each for receiver in self.receivers.values() for each in receiver.regions} - {EVERYWHERE}))
+
+    def of_regions(self, regions: Collection[str]) -> tuple[str, ...]:
+        """The receivers of these regions, those used everywhere among them."""
+        wanted = {*regions, EVERYWHERE}
+        return tuple(ident for ident, each in self.receivers.items() if wanted & set(each.regions))
 
     def members(self, receiver: Receiver) -> tuple[Receiver, ...]:
         """The providers that a receiver stands for: those it combines, or itself."""

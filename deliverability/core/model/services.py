@@ -187,10 +187,13 @@ class Service(Struct, frozen=True, rename={"feedback_ids": "feedback_id"}):
 
 
 class HostField(StrEnum):
-    """What the field for the name takes. RELATIVE: the part before the zone's own name; FULL: all of the name."""
+    """What the field for the name takes. RELATIVE: the part before the zone's own name; FULL: all of the name; UNKNOWN:
+    nobody could read that anywhere.
+    """
 
     RELATIVE = "relative"
     FULL = "full"
+    UNKNOWN = "unknown"
 
 
 class Quotes(StrEnum):
@@ -223,7 +226,7 @@ class DnsProvider(Struct, frozen=True):
         name_servers: the servers of its users' zones.
         console: by language, where records are added.
         host: see HostField.
-        apex: what stands in the field for the name of the zone itself; empty: the field is left empty.
+        apex: what stands in the field for the name of the zone itself; empty: the field is left empty; None: not known.
         fields: see FieldNames.
         quotes: see Quotes.
         long: see LongText.
@@ -239,7 +242,7 @@ class DnsProvider(Struct, frozen=True):
     name_servers: Annotated[tuple[Pattern, ...], Field(written=tuple[Text, ...], filled=True, after=hosts)]
     console: Either
     host: HostField = HostField.RELATIVE
-    apex: str = "@"
+    apex: str | None = "@"
     fields: FieldNames | None = None
     quotes: Quotes | None = None
     long: LongText | None = None
@@ -248,8 +251,10 @@ class DnsProvider(Struct, frozen=True):
     note: Either | None = None
     sources: Sources = ()
 
-    def host_of(self, name: str, zone: str) -> str:
-        """What to enter for a name of the zone; empty: nothing."""
+    def host_of(self, name: str, zone: str) -> str | None:
+        """What to enter for a name of the zone; empty: nothing; None: that is not known."""
+        if self.host is HostField.UNKNOWN:
+            return None
         if self.host is HostField.FULL:
             return name
         return self.apex if name == zone else name.removesuffix(f".{zone}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from msgspec import Struct
@@ -75,6 +75,12 @@ class DaneHost(Struct, frozen=True):
         problems = tuple(each.problem for each in self.records if each.problem is not None)
         return problems[:MAX_ERRORS] if len(problems) == len(self.records) else ()
 
+    @property
+    def rollover(self) -> bool:
+        """A change of certificates leaves no gap: two records for keys, or one for the key and one for its issuer."""
+        usages = [each.usage for each in self.records if each.problem is None]
+        return usages.count(3) > 1 or {2, 3} <= set(usages)
+
 
 class DaneDiscovery(Struct, frozen=True):
     """What the MX hosts of a domain publish for DANE.
@@ -82,6 +88,7 @@ class DaneDiscovery(Struct, frozen=True):
     Attributes:
         domain: A-label, lower case.
         hosts: those with TLSA records, most preferred first; Unknown where none were found and a look-up failed.
+        uncovered: MX hosts without a usable one; Unknown where that could not be looked up for all.
         unchecked: MX hosts whose TLSA records could not be looked up; Unknown where the MX hosts could not.
         answers: the DNS answers for the MX hosts, then for the TLSA records of each.
 
@@ -89,6 +96,7 @@ class DaneDiscovery(Struct, frozen=True):
 
     domain: str
     hosts: tuple[DaneHost, ...] | Unknown
+    uncovered: tuple[str, ...] | Unknown
     unchecked: tuple[str, ...] | Unknown
     answers: tuple[Answer, ...]
 
@@ -107,7 +115,7 @@ async def discover_dane(domain: str, resolver: Resolver, now: datetime | None = 
     mx = await resolver.query(domain, "MX")
     if isinstance(mx, Failed):
         lost = unknown_from(mx)
-        return DaneDiscovery(domain, lost, lost, (mx,))
+        return DaneDiscovery(domain, lost, lost, lost, (mx,))
     names = [host for host in mx_names(mx) if not is_literal(host)][:MAX_HOSTS]
     answers = await asyncio.gather(*(resolver.query(f"_25._tcp.{host}", "TLSA") for host in names))
     asked = list(zip(names, answers, strict=True))
@@ -118,9 +126,19 @@ async def discover_dane(domain: str, resolver: Resolver, now: datetime | None = 
     return DaneDiscovery(
         domain,
         unknown_from(failed) if failed and not hosts else tuple(hosts),
+        _uncovered(asked, hosts),
         tuple(host for host, answer in asked if isinstance(answer, Failed)),
         (mx, *answers),
     )
+
+
+def _uncovered(asked: Sequence[tuple[str, Answer]], hosts: Sequence[DaneHost]) -> tuple[str, ...] | Unknown:
+    """The hosts that no usable, signed record covers; what is certain of one is told whatever failed for another."""
+    covered = {each.host: each.signed if not each.errors else False for each in hosts}
+    bare = tuple(name for name, answer in asked if not isinstance(answer, Failed) and covered.get(name, False) is False)
+    lost = next((unknown_from(answer) for _, answer in asked if isinstance(answer, Failed)), None)
+    lost = lost or next((signed for signed in covered.values() if isinstance(signed, Unknown)), None)
+    return bare or lost or ()
 
 
 async def _host(host: str, answer: Found, resolver: Resolver, now: datetime) -> DaneHost:

@@ -37,10 +37,12 @@ class ReplyError(yamlstrict.FilesError):
 def load_replies(folders: Iterable[Path], rules: RuleSet) -> ReplyCatalogue:
     """Read ``replies/*.yaml`` of every folder; a later meaning or host of the same id replaces an earlier one.
 
-    Receivers of `rules` are known by their MX hosts even without a file here. Raises ReplyError with every problem.
+    Receivers of `rules` are known by their MX hosts and domains even without a file here.
+
+    Raises ReplyError with every problem.
     """
     hosts = {
-        receiver.id: BouncingReceiver(receiver.id, receiver.name, receiver.mx_suffixes)
+        receiver.id: BouncingReceiver(receiver.id, receiver.name, receiver.mx_suffixes, receiver.domains)
         for receiver in rules.receivers.values()
     }
     meanings: dict[str, Meaning] = {}
@@ -89,7 +91,7 @@ def _host(at: FileLine, file: ReplyFile, hosts: dict[str, BouncingReceiver], pro
         file.id,
         file.name or (known.name if known else {}),
         tuple(dict.fromkeys((*(known.hosts if known else ()), *file.hosts))),
-        file.domains,
+        tuple(dict.fromkeys((*(known.domains if known else ()), *file.domains))),
         tuple(map(fold, file.marks)),
         file.codes,
         file.falls_back,

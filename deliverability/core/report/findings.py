@@ -130,7 +130,7 @@ def read_words(source: Source | ServiceSource, say: Phrases) -> str:
 
 def basis_words(statement: Statement, rules: RuleSet, say: Phrases) -> str:
     """The words that a statement rests on, whose they are, and where and when they were read."""
-    parts = [say("page.quote", text=visible(statement.quote))] if statement.quote else []
+    parts = [say("page.quote", text=visible(statement.quote)) if statement.quote else say("page.no-quote")]
     parts.append(say(f"page.word-{statement.word.value}"))
     for ref in statement.sources:
         source = rules.sources[ref.ref]

@@ -8,9 +8,11 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from deliverability.core.facts.base import Value
+from deliverability.core.model.answer import Reach
 from deliverability.core.model.report import SECTIONS, Difference, Note, Report, SecondOpinion, Unheard
 from deliverability.core.phrases import Phrases, placeholders
 from deliverability.core.report.answer import AnswerView, answer_view
+from deliverability.core.report.audience import AudienceView, audience_view
 from deliverability.core.report.checks import CheckView, by_topic, check_views
 from deliverability.core.report.evidence import (
     GuideView,
@@ -26,6 +28,7 @@ from deliverability.core.report.evidence import (
 from deliverability.core.report.findings import Exhibits, FindingIndex, FindingView, finding_views, receiver_short
 from deliverability.core.report.parts import DifferenceView, EvidenceView, OpinionView
 from deliverability.core.report.plan import PlanView, plan_view
+from deliverability.core.report.profiles import ProfileView, profile_view
 from deliverability.core.words.dates import moment_words
 from deliverability.core.words.sentences import format_value, octets, shortened, visible
 from deliverability.core.words.speaker import Speaker, judged
@@ -197,6 +200,12 @@ class ReportView:
         meta = tuple(filter(None, (taken, mail, limited, self.started, *sources)))
         return answer_view(self.report, self._index, self.speaker, meta=meta, remarks=self.warnings[:2])
 
+    @property
+    def default_set(self) -> str:
+        """That nobody chose receivers; empty where somebody did, and where none has a verdict."""
+        verdicts = () if self.report.selection.receivers else self.report.verdicts
+        return self.speaker.say.count("judged.default", len(verdicts)) if verdicts else ""
+
     @cached_property
     def plan(self) -> PlanView:
         """What to do, in order."""
@@ -208,6 +217,14 @@ class ReportView:
     def guide_table(self) -> GuideView:
         """The steps of the guide and where each stands."""
         return guide_view(self.report, self._index, self.speaker)
+
+    @cached_property
+    def audience(self) -> AudienceView | None:
+        """The recipients; None where none were given, and of a domain that sends nothing or told nothing."""
+        found = self.report.audience
+        if found is None or self.parked or self.report.answer.reach is Reach.NONE:
+            return None
+        return audience_view(self.report, found, self.speaker)
 
     @property
     def summary(self) -> str:
@@ -360,6 +377,11 @@ class ReportView:
             return None
 
         return opinion_view(found, self.speaker.say)
+
+    @cached_property
+    def profiles(self) -> tuple[ProfileView, ...]:
+        """The baselines that it was held against, clause by clause."""
+        return tuple(profile_view(each, self.speaker) for each in self.report.profiles)
 
     @cached_property
     def preview(self) -> Preview | None:

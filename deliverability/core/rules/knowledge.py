@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from deliverability.core import yaml as yamlstrict
 from deliverability.core.codes import Detail
 from deliverability.core.model.blocklists import TEST_ENTRIES, BlockList
-from deliverability.core.model.knowledge import Knowledge, Measures, Outside, UnsubscribeWords
+from deliverability.core.model.knowledge import ImprintSigns, Knowledge, Measures, Outside, UnsubscribeWords
 from deliverability.core.model.schema import Field
 from deliverability.core.model.services import DnsProvider, Reporter
 from deliverability.core.model.warm_up import WarmUpNumbers
@@ -29,6 +29,7 @@ REPORTERS = "reporters.yaml"
 MAILBOXES = "mailboxes.yaml"
 UNSUBSCRIBE_WORDS = "unsubscribe-words.yaml"
 WARM_UP = "warm-up.yaml"
+IMPRINT = "imprint/signs.yaml"
 
 _T = TypeVar("_T")
 _Features = dict[Literal["layout", "content", "look"], tuple[str, ...]]
@@ -59,6 +60,7 @@ def load_knowledge(folders: Iterable[Path]) -> Knowledge:
     warm_up: WarmUpNumbers | None = None
     mailboxes: frozenset[str] = frozenset()
     unsubscribe = UnsubscribeWords()
+    imprint = ImprintSigns()
     for folder in folders:
         features |= _features(sorted((folder / CLIENTS).glob("*.yaml")), problems)
         blocklists |= _block_lists(sorted((folder / BLOCKLISTS).glob("*.yaml")), problems)
@@ -68,6 +70,7 @@ def load_knowledge(folders: Iterable[Path]) -> Knowledge:
         outside = _single(folder / OUTSIDE, Outside, problems) or outside
         warm_up = _single(folder / WARM_UP, WarmUpNumbers, problems) or warm_up
         unsubscribe += _single(folder / UNSUBSCRIBE_WORDS, UnsubscribeWords, problems) or UnsubscribeWords()
+        imprint = _single(folder / IMPRINT, ImprintSigns, problems) or imprint
         mailboxes |= frozenset(_single(folder / MAILBOXES, tuple[_Domain, ...], problems) or ())
     try:
         services, common, selectors = load_senders(folders)
@@ -88,6 +91,7 @@ def load_knowledge(folders: Iterable[Path]) -> Knowledge:
         warm_up,
         mailboxes,
         unsubscribe,
+        imprint,
     )
 
 

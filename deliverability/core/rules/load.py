@@ -306,7 +306,8 @@ class _Loader(Struct):
     def misses(self, read: model.Receiver, document: yamlstrict.Document) -> bool:
         """A provider has statements and sources of its own; a combination takes them from its members."""
         given = document.data
-        own = tuple(each for each in ("sources", "pages", "rules", "mx_suffixes", "bulk_from") if each in given)
+        fields = ("sources", "pages", "rules", "domains", "mx_suffixes", "regions", "bulk_from")
+        own = tuple(each for each in fields if each in given)
         missing = tuple(
             each for each in ("sources", "rules") if each not in given or (each == "sources" and not read.sources)
         )
@@ -677,3 +678,22 @@ def _mismatch(spec: FactSpec, op: model.Op, value: Value) -> Detail | None:
         if spec.values and each not in spec.values:
             return NOT_ONE_OF(value=str(each), values=spec.values)
     return None
+
+
+def check_condition(
+    condition: model.Condition | None,
+    document: yamlstrict.Document,
+    place: tuple[str | int, ...],
+    path: tuple[str | int, ...],
+    catalogue: Catalogue,
+    problems: list[Detail],
+    item_of: str = "",
+) -> None:
+    """A condition of another kind of file, at `path` below `place`: what is wrong with it goes into `problems`.
+
+    `item_of`: the list whose items it is about.
+    """
+    reader = _ConditionReader(_Loader(catalogue, (), problems=problems), document, place, item_of=item_of or None)
+    if item_of:
+        reader.list_of_records(item_of)
+    reader.check(condition, *path)

@@ -38,6 +38,10 @@ class Speaker(Struct, frozen=True):
         return phrases(self.lang)
 
 
+_NAMED = 8
+"""Receivers that are named; of more the number is."""
+
+
 def instead(lacks: Sequence[Lack], speaker: Speaker) -> str:
     """What is said instead of a claim, as a clause; empty where it is just not made."""
     found = (
@@ -61,7 +65,8 @@ def judged(selection: Selection, speaker: Speaker) -> str:
     if selection.receivers:
         known = speaker.rules.receivers
         names = [known[each].called(speaker.lang) if each in known else each for each in selection.receivers]
-        parts.append(say("judged.receivers", names=_listed(names, say)))
+        listed = say("judged.receivers", names=_listed(names, say))
+        parts.append(listed if len(names) <= _NAMED else say.count("judged.several", len(names)))
     return say("value.separator").join(parts)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
@@ -53,9 +53,12 @@ def _there(step: PlanStep, provider: DnsProvider, zone: str, speaker: Speaker, *
     if whole:
         yield say("entry.console", console=provider.console[lang])
     field = provider.fields.name[lang] if provider.fields else say("entry.name-field")
-    for name in _names(step):
-        host = provider.host_of(name, zone)
-        yield say("entry.host" if host else "entry.host-empty", field=field, host=visible(host))
+    hosts = {name: provider.host_of(name, zone) for name in _names(step)}
+    for host in hosts.values():
+        if host is not None:
+            yield say("entry.host" if host else "entry.host-empty", field=field, host=visible(host))
+    if whole and None in hosts.values():
+        yield from _most_take([name for name, host in hosts.items() if host is None], zone, say)
     texts = _texts(step)
     if whole and texts and provider.quotes is not None:
         value = provider.fields.value[lang] if provider.fields else say("entry.value-field")
@@ -73,12 +76,16 @@ def _there(step: PlanStep, provider: DnsProvider, zone: str, speaker: Speaker, *
 
 def _anywhere(step: PlanStep, zone: str, speaker: Speaker) -> Iterator[str]:
     """At a provider that is not known: what holds at most of them. A record that is there only has to be edited."""
-    say = speaker.say
-    below = [name.removesuffix(f".{zone}") for name in _new_names(step) if name != zone]
+    yield from _most_take(_new_names(step), zone, speaker.say)
+    if _texts(step):
+        yield speaker.say("entry.anywhere-text")
+
+
+def _most_take(names: Sequence[str], zone: str, say: Phrases) -> Iterator[str]:
+    """What most providers take in the field for the name."""
+    below = [name.removesuffix(f".{zone}") for name in names if name != zone]
     yield say("entry.anywhere", zone=visible(zone))
     yield say("entry.anywhere-host", host=visible(below[0])) if below else say("entry.anywhere-apex")
-    if _texts(step):
-        yield say("entry.anywhere-text")
 
 
 def _names(step: PlanStep) -> tuple[str, ...]:

@@ -237,6 +237,11 @@ PROVIDES = (
         FactType.BOOL,
         "A key was found; unknown (never false) where only guessed selectors were asked.",
     ),
+    spec(
+        "dkim.domainkey_exists",
+        FactType.BOOL,
+        "DNS does not deny the name _domainkey: something may stand below it. That alone is no key.",
+    ),
     spec("dkim.wildcard", FactType.BOOL, "Any name below _domainkey is answered, so probing proves nothing."),
     spec(
         "dkim.guessed",
@@ -492,6 +497,9 @@ async def _keys(ctx: Context, signatures: Sequence[Signature]) -> None:
         unknown_from(stray) if isinstance(stray, Failed) else isinstance(stray, Found),
         ctx.cite_answer(stray),
     )
+    parent = found.parent
+    exists = unknown_from(parent) if isinstance(parent, Failed) else not no_such_name(parent)
+    ctx.put("dkim.domainkey_exists", exists, ctx.cite_answer(parent))
     ctx.put("dkim.guessed", tuple(each.selector for each in found.guesses))
     failures = [
         {"selector": each.selector, "reason": each.answer.reason.value}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from ipaddress import IPv6Address
 
 from deliverability.core.facts.base import FactType, Reason, Unknown, Value
 from deliverability.core.names import is_example, unreachable_among
@@ -20,6 +21,7 @@ PROVIDES = (
     spec("mx.hosts[].alias", FactType.STR, "Target, where the host is a CNAME.", optional=True),
     spec("mx.hosts[].literal", FactType.BOOL, "An IP address stands where a name belongs."),
     spec("mx.hosts[].has_address", FactType.BOOL, "The host has an address."),
+    spec("mx.hosts[].has_ip6", FactType.BOOL, "The host has an IPv6 address that is no IPv4 address in disguise."),
     spec(
         "mx.hosts[].unreachable",
         FactType.LIST_STR,
@@ -65,7 +67,7 @@ async def _host(ctx: Context, host: str, preference: int | None) -> dict[str, Va
     item: dict[str, Value] = {"host": host, "preference": preference}
     if is_literal(host):
         found = {"addresses": (), "alias": None, "literal": True, "has_address": False, "unreachable": ()}
-        return item | found | {"public": False, "evidence": ()}
+        return item | found | {"has_ip6": False, "public": False, "evidence": ()}
     answers = await asyncio.gather(*(ctx.query(host, rdtype) for rdtype in ("A", "AAAA")))
     addresses = tuple(value for answer in answers if isinstance(answer, Found) for value in answer.values)
     failed = next((unknown_from(answer) for answer in answers if isinstance(answer, Failed)), None)
@@ -76,6 +78,7 @@ async def _host(ctx: Context, host: str, preference: int | None) -> dict[str, Va
         "alias": _alias(answers),
         "literal": False,
         "has_address": True if addresses else failed or False,
+        "has_ip6": _has_ip6(answers[1]),
         "unreachable": wrong or failed or (),
         "public": True if public else failed or False,
         "evidence": tuple(dns_id(host, rdtype) for rdtype in ("A", "AAAA")),
@@ -90,10 +93,21 @@ def _unseen(host: str, preference: int | None, limit: Unknown) -> dict[str, Valu
         "alias": limit,
         "literal": is_literal(host),
         "has_address": limit,
+        "has_ip6": limit,
         "unreachable": limit,
         "public": limit,
         "evidence": (),
     }
+
+
+def _has_ip6(answer: Answer) -> Value:
+    """Whether AAAA gives an address of IPv6 proper."""
+    match answer:
+        case Failed():
+            return unknown_from(answer)
+        case Found():
+            return any(IPv6Address(value).ipv4_mapped is None for value in answer.values)
+    return False
 
 
 def _alias(answers: Sequence[Answer]) -> Value:

@@ -88,7 +88,13 @@ PROVIDES = (
     spec("dane.hosts[].state", FactType.STR, "As dnssec.state.", values=["secure", "insecure", "bogus"]),
     spec("dane.hosts[].why", FactType.LIST_DETAIL, "Why they are not secure."),
     spec("dane.hosts[].errors", FactType.LIST_DETAIL, "Records that senders of mail cannot use, one each."),
+    spec(
+        "dane.hosts[].rollover",
+        FactType.BOOL,
+        "Two usable records of usage 3, or one each of usage 3 and 2: the certificate can be changed without a gap.",
+    ),
     spec("dane.hosts[].evidence", FactType.LIST_STR, "Ids of the evidence for this host."),
+    spec("dane.uncovered_mx", FactType.LIST_STR, "MX hosts without a TLSA record that senders can use."),
     spec("dane.unchecked_hosts", FactType.LIST_STR, "MX hosts whose TLSA records could not be asked for."),
 )
 
@@ -222,6 +228,7 @@ async def _dane(ctx: Context) -> tuple[DaneHost, ...]:
     ids = _cited(ctx, found.answers)
     hosts = found.hosts
     ctx.put("dane.hosts", hosts if isinstance(hosts, Unknown) else tuple(_dane_host(ctx, each) for each in hosts), *ids)
+    ctx.put("dane.uncovered_mx", found.uncovered, *ids)
     ctx.put("dane.unchecked_hosts", found.unchecked, *ids)
     return () if isinstance(hosts, Unknown) else hosts
 
@@ -236,6 +243,7 @@ def _dane_host(ctx: Context, host: DaneHost) -> dict[str, Value]:
         "signed": host.signed,
         **_validated(host.verdict),
         "errors": host.errors,
+        "rollover": host.rollover,
         "evidence": (dns_id(host.name, "TLSA"), *proof),
     }
 

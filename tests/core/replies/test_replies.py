@@ -225,6 +225,16 @@ CONTESTED = (
 )
 
 MISSING = (
+    # By users and appliances, in Korea and Japan; and by Microsoft 365 about the mailbox or the endpoint.
+    Row("", "453 Your E-Mail Address does not designate Permitted Sender Hosts(SPF)", "words-spf", FIX, HIGH),
+    Row("", "550 You are registered as spammer (by user's reject list)", "words-own-list", FIX, MEDIUM),
+    Row("", "550 sorry, we don't allow this mail. (#5.7.1)", "words-mailgates-dmarc", FIX, HIGH),
+    Row(M365, "432 4.3.2 STOREDRV.Deliver; recipient thread limit exceeded", "m365-mailbox-busy", LATER, HIGH),
+    Row(
+        M365,
+        "530 5.7.57 SMTP; Client was not authenticated to send anonymous mail during MAIL FROM",
+        *("m365-not-signed-in", FIX, HIGH),
+    ),
     Row(SOFTBANK, "550 Invalid recipient: <a@softbank.ne.jp>", "softbank-no-recipient", NO, MEDIUM),
     Row("mx.jcom.home.ne.jp", "421 #4.x.2 Too many messages for this session", "jcom-too-many", LATER, MEDIUM),
     Row("mx.jcom.home.ne.jp", "550 Invalid recipient <a@jcom.home.ne.jp>", "jcom-no-recipient", NO, MEDIUM),

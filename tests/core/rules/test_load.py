@@ -303,6 +303,7 @@ def test_a_source_may_tell_the_date_that_its_page_shows(tmp_path: Path, dated: s
         ("severity: error, effect: reject, when: {fact: item.bits, ge: 1}", "only there in a rule with each"),
         ("severity: error, effect: reject, limits: {most: 5}", "5: SPF-003 has no limit most"),
         ("severity: error, effect: spam, word: secondary", "stops, delays or marks mail only as contested"),
+        ("severity: error, effect: spam, word: quoted", "stops, delays or marks mail only as contested"),
         ("severity: error, effect: spam, word: hearsay", "word"),
         (f"severity: error, effect: spam, quote: {'so ' * 26}", "a quote has at most 25 words"),
     ],
@@ -366,9 +367,14 @@ def test_a_users_folder_may_add_a_receiver_to_what_is_combined(tmp_path: Path) -
         (ALL.replace("COMBINES", "[all]"), "all combines all: it combines others itself"),
         (ALL.replace("COMBINES", "[]"), "combines names receivers, or is all"),
         (ALL.replace("COMBINES", "all\nbulk_from: 5"), "combines takes bulk_from from the receivers that it names"),
+        (ALL.replace("COMBINES", "all\nregions: [jp]"), "combines takes regions from the receivers that it names"),
+        (ALL.replace("COMBINES", "all\ndomains: [a.example]"), "combines takes domains from the receivers that"),
         ("id: all\nname: {en: All, ja: 全部}\n", "a receiver has sources, rules, or combines others"),
         (receiver("all").replace("[{ref: rfc7208}]\nrules", "[]\nrules"), "a receiver has sources, or"),
         (receiver("all") + "note: {en: A, ja: B}\n", "note: no field has this name"),
+        (receiver("all") + "domains: [Mail.example]\n", "domains.0: "),
+        (receiver("all") + "mx_suffixes: [.mx.example]\n", "mx_suffixes.0: "),
+        (receiver("all") + "regions: [japan]\n", "regions.0: "),
     ],
 )
 def test_combinations_that_make_no_sense_are_refused(tmp_path: Path, text: str, words: str) -> None:

@@ -344,6 +344,7 @@ EXPLAINED = words_of(
     SBL XBL BCL DROP SURBL URIBL
     CSRF DPI PS HME1 JMRP SNDS RCPT TO DATA AUTH PBL SES XML NXDOMAIN NODATA DNAME NTP SRS TLSA DS PEM S/MIME MIME
     M3AAWG SMTPUTF8 ISO-8859 IETF DBL TTL ROCA CVE-2017-15361 SERVFAIL NSEC NSEC3
+    BSI TR-03108 TR-03182 RSA-SHA256 NCSC NCSC-NL CAA RPKI METI NPA MIC PCI UK DHS CISA RC4 AOL SOR SAN
     """
 )
 
@@ -372,7 +373,7 @@ KANJI = (
     r"[一二三]つ|宜しく|(?<!一)致しま|頂[きけ]|沢山|丁度",
 )
 VARIANTS = (
-    r"ウェブ|ログイン|エラーメール|受信箱|Eメール|Ｅメール|電子メール|メルマガ|ホームページ|いちばん|あとから|規則(?!上)|監査",
+    r"ウェブ|ログイン|エラーメール|受信箱|Eメール|Ｅメール|(?<!特定)電子メール|メルマガ|ホームページ|いちばん|あとから|(?<!施行)規則(?!上)|監査",
     r"(?<!米国)(?<!米国の)Yahoo",
 )
 JAPANESE_STYLE = {

@@ -41,7 +41,13 @@ def _cjk() -> re.Pattern[str]:
 
 
 _WORD = re.compile(r"[^\W_]")
-_HIDING = re.compile(r"display:none|visibility:hidden|font-size:0(?:\.0*)?(?:px|pt|em|rem|ex|%|;|!|$)")
+_HIDING = re.compile(r"display:none|visibility:hidden")
+# A size of zero holds for what is inside until an element there has an absolute size of its own: what MJML makes has
+# zero on every cell, against gaps, and the size of the text on the element within.
+_SIZE = re.compile(
+    r"font-size:(?P<zero>0(?:\.0*)?(?:px|pt|em|rem|ex|%|;|!|$))|font-size:(?:\d+(?:\.\d*)?|\.\d+)(?:px|pt|rem|cm|mm|in|pc)"
+    r"|font-size:(?:xx?-)?(?:small|large)|font-size:medium|(?:^|;)font:[^;]*?[1-9][\d.]*(?:px|pt|rem)"
+)
 # Fillers that senders put after a preheader; they are neither text nor hidden text.
 _FILLER = dict.fromkeys(map(ord, "\u00ad\u034f\u061c\u200b\u200c\u200d\u200e\u200f\u2007\u2060\ufeff"))
 _PREHEADER = 300
@@ -49,6 +55,7 @@ _MAX_LINK_TEXT = 500
 _MAX_LINKS = 10_000
 _MAX_DEPTH = 10_000  # browsers stop at 512; deeper elements are not tracked, their octets still count
 _PHRASING = frozenset({"a", "span", "b", "i", "em", "strong", "font", "u"})  # do not part words
+_BREAKS = frozenset({"br", "hr"})
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[。!?|]")
 _FONT_SERVICES = frozenset({"typekit.net", "fontawesome.com", "fast.fonts.net", "cloud.typography.com"})
 _CONTEXT = 60  # characters of text around a link
@@ -178,16 +185,17 @@ class _HtmlReader:
         self.is_ascii = text.isascii()
         self.account = account
         self.octets = account.total  # counted so far
-        self.stack: list[tuple[str, bool]] = []
+        self.stack: list[tuple[str, bool, bool]] = []  # name, whether it hides, whether text was of size zero outside
         self.open: dict[str, int] = {}
         self.hidden_depth = 0
+        self.size_zero = False
         self.hidden_blocks: list[int] = []
         self.seen: list[str] = []
         self.seen_length = 0
         self.link: _OpenLink | None = None
         self.links: list[_OpenLink] = []
         self.styles: set[str] = set()
-        self.hiding: dict[str, bool] = {}  # of style attributes seen, which hide
+        self.hiding: dict[str, tuple[bool, bool | None]] = {}  # of style attributes seen, see _hides
 
     def read(self, cut: Iterable[Token]) -> None:
         for token in cut:
@@ -311,7 +319,7 @@ class _HtmlReader:
         else:
             self.account.white_space_octets += sum(len(run) - 1 for run in _LONG_SPACES.findall(source))
         content = unescape(source)
-        if self.hidden_depth:
+        if self._hidden:
             squeezed = " ".join(content.translate(_FILLER).split())
             self.hidden_blocks[-1] += len(squeezed.encode("utf-8", "replace"))
             return
@@ -333,23 +341,35 @@ class _HtmlReader:
                 self._begin_link(values, at)
         elif tag in ("img", "meta", "link", "base"):
             self._note_element(tag, values)
+        if tag in _BREAKS:
+            self._see(" ")
         if tag in VOID_ELEMENTS or len(self.stack) >= _MAX_DEPTH:
             return
         if tag in _CLOSES_ITSELF and self.stack and self.stack[-1][0] == tag:
             self._pop()
-        hides = bool(values) and ("hidden" in values or self._hides(values.get("style", "")))
-        self.stack.append((tag, hides))
+        hides, zero = self._hides(values.get("style", "")) if values else (False, None)
+        hides = hides or "hidden" in values
+        self.stack.append((tag, hides, self.size_zero))
         self.open[tag] = self.open.get(tag, 0) + 1
-        if hides:
-            if not self.hidden_depth:
-                self.hidden_blocks.append(0)
-            self.hidden_depth += 1
+        before = self._hidden
+        self.hidden_depth += hides
+        self.size_zero = self.size_zero if zero is None else zero
+        if self._hidden and not before:
+            self.hidden_blocks.append(0)
         if tag not in _PHRASING:
             self._see(" ")
 
-    def _hides(self, style: str) -> bool:
+    @property
+    def _hidden(self) -> bool:
+        return self.hidden_depth > 0 or self.size_zero
+
+    def _hides(self, style: str) -> tuple[bool, bool | None]:
+        """Whether a style hides all inside, and whether text is of size zero from here on; None: as outside."""
         if style not in self.hiding:
-            self.hiding[style] = _HIDING.search("".join(unescape(style).lower().split())) is not None
+            plain = "".join(unescape(style).lower().split())
+            sizes = list(_SIZE.finditer(plain))
+            zero = sizes[-1]["zero"] is not None if sizes else None
+            self.hiding[style] = (_HIDING.search(plain) is not None, zero)
         return self.hiding[style]
 
     def _note_element(self, tag: str, values: dict[str, str]) -> None:
@@ -384,7 +404,7 @@ class _HtmlReader:
             self._see(" ")
 
     def _pop(self) -> str:
-        tag, hides = self.stack.pop()
+        tag, hides, self.size_zero = self.stack.pop()
         self.open[tag] -= 1
         self.hidden_depth -= hides
         return tag
@@ -394,7 +414,7 @@ class _HtmlReader:
         self.account.link_octets += len(href.encode("utf-8", "surrogatepass"))
         self.account.tracking_octets += sum(len(match[0].encode()) for match in _tracking().finditer(href))
         labels = [unescape(values[name])[:_MAX_LINK_TEXT] for name in ("title", "aria-label") if values.get(name)]
-        self.link = _OpenLink(unescape(href).strip(), labels, at, self.hidden_depth > 0, self.seen_length)
+        self.link = _OpenLink(unescape(href).strip(), labels, at, self._hidden, self.seen_length)
 
     def _end_link(self) -> None:
         if self.link is not None:

@@ -15,6 +15,7 @@ from deliverability.core.model.answer import (
     ReportAnswer,
     Tile,
 )
+from deliverability.core.model.audience import Audience, Part
 from deliverability.core.model.claims import Lack
 from deliverability.core.model.report import (
     Case,
@@ -30,6 +31,7 @@ from deliverability.core.model.report import (
     Verdict,
 )
 from deliverability.core.report.formats.table import WriterOptions
+from deliverability.core.report.profiles import profile_json
 from deliverability.core.report.report import ReportView
 from deliverability.core.resources import PACKAGE
 from deliverability.core.words.speaker import Speaker
@@ -234,11 +236,13 @@ def _report(report: Report) -> Json:
         "subject": subject,
         **_answer(report),
         "answer": answer_json(report.answer),
+        **({"audience": _audience(report.audience)} if report.audience is not None else {}),
         "findings": [_finding(each) for each in report.findings],
         "remedies": [_remedy(each) for each in report.remedies],
         "evidence": [encode_evidence(report.facts.evidence[ident]) for ident in sorted(report.facts.evidence)],
         "notes": [{"code": note.code, "values": encode(in_order(note.values))} for note in report.notes],
         **opinion,
+        **({"profiles": [profile_json(each) for each in report.profiles]} if report.profiles else {}),
         "facts_digest": report.facts_digest,
         "rules_digest": report.rules_digest,
         "run": {
@@ -270,6 +274,21 @@ def _opinion(opinion: SecondOpinion) -> Json:
     }
 
 
+def _audience(audience: Audience) -> Json:
+    def part(found: Part) -> dict[str, Json]:
+        return {"recipients": found.recipients if audience.counted else None, "domains": found.domains}
+
+    return {
+        **part(audience.all),
+        "receivers": [{"receiver": ident, **part(found)} for ident, found in audience.receivers.items()],
+        "elsewhere": part(audience.elsewhere),
+        "no_mail": part(audience.no_mail),
+        "failed": part(audience.failed),
+        "not_asked": part(audience.not_asked),
+        "unreadable": audience.unreadable,
+    }
+
+
 def _answer(report: Report) -> dict[str, Json]:
     """The grade and the verdicts; or for a parked domain whether it is closed."""
     found = report.assessment
@@ -281,6 +300,7 @@ def _answer(report: Report) -> dict[str, Json]:
             "select": list(report.selection.select),
             "ignore": list(report.selection.ignore),
             "receivers": list(report.selection.receivers),
+            "default": not report.selection.receivers,
         },
     }
     if found.parked:

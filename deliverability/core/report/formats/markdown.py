@@ -11,11 +11,13 @@ from collections.abc import Iterator, Sequence
 
 from deliverability.core.phrases import Phrases
 from deliverability.core.report.answer import GroupView, TileView
+from deliverability.core.report.audience import AudienceView
 from deliverability.core.report.domains import DomainRow, domain_row, domains_view
 from deliverability.core.report.findings import record_lines
 from deliverability.core.report.formats.table import WriterOptions
 from deliverability.core.report.parts import OpinionView, segments
 from deliverability.core.report.plan import PlanStepView, PlanView
+from deliverability.core.report.profiles import ProfileView
 from deliverability.core.report.report import ReportView
 from deliverability.core.words.sentences import visible
 from deliverability.core.words.speaker import Speaker
@@ -113,7 +115,8 @@ def _report(view: ReportView, say: Phrases) -> str:
     for whole in range(len(view.plan.steps), -1, -1):
         blocks = [block for block in _blocks(view, whole, say) if block]
         text = "\n\n".join(blocks) + "\n"
-        if text.count("\n") - len(view.guide_table.rows) <= LINES:
+        clauses = sum(len(each.clauses) + len(each.about) + 8 for each in view.profiles)
+        if text.count("\n") - len(view.guide_table.rows) - clauses <= LINES:
             break
     return text
 
@@ -121,7 +124,8 @@ def _report(view: ReportView, say: Phrases) -> str:
 def _blocks(view: ReportView, whole: int, say: Phrases) -> Iterator[str]:
     answer = view.answer
     yield f"# {plain(answer.domain)}"
-    yield " · ".join(map(plain, (*answer.meta, say("label.tool", version=view.version))))
+    meta = (*answer.meta, view.default_set, say("label.tool", version=view.version))
+    yield " · ".join(map(plain, filter(None, meta)))
     yield "\n".join(map(plain, answer.assumed))
     yield "\n>\n".join(f"> {plain(note)}" for note in answer.remarks)
     yield f"{_SYMBOLS[answer.tone]} **{plain(answer.lead)}**".strip()
@@ -131,6 +135,8 @@ def _blocks(view: ReportView, whole: int, say: Phrases) -> Iterator[str]:
     if len(answer.groups) > 1 or answer.tone != "good":
         yield "\n".join(_group(each, say) for each in answer.groups)
     yield plain(answer.unanswered)
+    if view.audience is not None:
+        yield from _audience(view.audience, say)
     if answer.chain:
         yield plain(answer.chain.text)
     elif answer.tiles:
@@ -149,7 +155,23 @@ def _blocks(view: ReportView, whole: int, say: Phrases) -> Iterator[str]:
             for row in view.guide_table.rows
         ]
         yield _table([say(f"markdown.{key}") for key in ("step", "guide", "state", "because")], rows)
+    yield from _profiles(view.profiles, say)
     yield plain(view.summary)
+
+
+def _profiles(profiles: Sequence[ProfileView], say: Phrases) -> Iterator[str]:
+    """A table for each baseline."""
+    for profile in profiles:
+        yield f"## {plain(profile.name)}"
+        yield "\n".join(f"- {plain(line)}" for line in profile.about)
+        heads = [say(f"profiles.head.{key}") for key in ("clause", "asks", "state", "remarks")]
+        rows = [
+            (plain(each.id), plain(each.asks), f"{_SYMBOLS[each.tone]} {plain(each.state)}".strip(), plain(remarks))
+            for each in profile.clauses
+            for remarks in [" ".join(each.remarks)]
+        ]
+        yield _table(heads, rows)
+        yield plain(profile.counts)
 
 
 def _group(group: GroupView, say: Phrases) -> str:
@@ -159,6 +181,14 @@ def _group(group: GroupView, say: Phrases) -> str:
     step = plain(say("text.to-step", step=group.step_words)) if group.step_words else ""
     remarks = " · ".join(filter(None, (" ".join(notes), because)))
     return f"- {_SYMBOLS[group.tone]} {plain(group.line)}" + (f" · {remarks}" if remarks else "") + step
+
+
+def _audience(audience: AudienceView, say: Phrases) -> Iterator[str]:
+    """Whom the mail goes to."""
+    yield f"**{plain(audience.lead)}**"
+    rows = [(f"{_SYMBOLS[row.tone]} {plain(row.line)}", plain(row.share), plain(row.number)) for row in audience.rows]
+    yield _table([plain(audience.heading), say("markdown.share"), say("markdown.recipients")], rows)
+    yield plain(audience.note)
 
 
 def _tile(tile: TileView) -> tuple[str, str, str]:

@@ -88,11 +88,20 @@ FORMATS = (
     Format("pdf", (".pdf",), "html", prints=False, previews=True, people=True),
     Format("markdown", (".md", ".markdown"), "markdown", people=True),
     Format("csv", (".csv",), "csv"),
+    Format("clauses", (".clauses.csv",), "clauses"),
     Format("sarif", (".sarif",), "sarif"),
     Format("junit", (".xml",), "junit"),
     Format("prometheus", (".prom",), "prometheus"),
 )
 FORMAT_OF = {ending: each for each in FORMATS for ending in each.endings}
+
+
+def format_of(name: str) -> Format | None:
+    """The format of a file by its name; the longest ending counts."""
+    found = [ending for ending in FORMAT_OF if name.lower().endswith(ending)]
+    return FORMAT_OF[max(found, key=len)] if found else None
+
+
 PRINTED = {each.name: each for each in FORMATS if each.prints}
 PEOPLE = frozenset(each.name for each in FORMATS if each.people)
 ENDINGS = tuple(each.endings[0] for each in FORMATS)

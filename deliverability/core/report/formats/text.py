@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from deliverability.core.phrases import Phrases
 from deliverability.core.report.answer import AnswerView, ChainView, GroupView, TileView
+from deliverability.core.report.audience import AudienceView
 from deliverability.core.report.checks import CheckView
 from deliverability.core.report.domains import DomainRow, DomainsView, domain_row, domains_view
 from deliverability.core.report.evidence import GuideRow, ReceiverListView, TopicView
@@ -13,6 +14,7 @@ from deliverability.core.report.formats.table import WriterOptions
 from deliverability.core.report.paper import Paper, pad, width_of
 from deliverability.core.report.parts import OpinionView, segments
 from deliverability.core.report.plan import PlanStepView, PlanView, RecordView
+from deliverability.core.report.profiles import ProfileView
 from deliverability.core.report.records import PieceKind
 from deliverability.core.report.report import ReportView
 from deliverability.core.report.savings import SavingsView
@@ -301,9 +303,10 @@ class TextWriter:
 
 def _report(view: ReportView, options: WriterOptions, paper: Paper) -> Iterator[str]:
     say, answer = view.speaker.say, view.answer
-    head = [*_head(answer, paper), *_answer(answer, paper, say)]
+    head = [*_head(answer, paper), *_answer(answer, paper, say), *_audience(view.audience, paper)]
     if not answer.reached and not view.message:
         yield from head
+        yield from _profiles(view.profiles, paper, say)
         return
     tail = list(_tail(view, options, paper))
     yield from head
@@ -439,6 +442,21 @@ def _tiles(tiles: Sequence[TileView], paper: Paper) -> Iterator[str]:
         yield from paper.paragraph("   ".join(small), 0, style="dim")
 
 
+def _audience(audience: AudienceView | None, paper: Paper) -> Iterator[str]:
+    """Whom the mail goes to: the sentence, and a line for each part."""
+    if audience is None:
+        return
+    yield ""
+    yield from paper.paragraph(audience.lead, 0, style="bold")
+    shares = max(width_of(row.share) for row in audience.rows)
+    for row in audience.rows:
+        mark = paper.ink(paper.symbol(row.tone), row.tone)
+        share = " " * (shares - width_of(row.share)) + row.share
+        yield from paper.hang(f"{row.line} ({row.number})", f"{mark} {share}  ")
+    if audience.note:
+        yield from paper.paragraph(audience.note, 2, style="dim")
+
+
 # --- the plan ---
 
 
@@ -486,17 +504,38 @@ def _tail(view: ReportView, options: WriterOptions, paper: Paper) -> Iterator[st
             yield from _more_steps(heading, steps, paper, say)
 
         yield from evidence_lines(view, paper, trace=options.trace)
+        if view.default_set:
+            yield ""
+            yield from paper.paragraph(view.default_set, 0, style="dim")
     else:
         yield ""
         for text in short:
             yield from paper.paragraph(text, 0)
         if view.guide_table.rows:
             yield from paper.paragraph(say("text.guide", summary=view.guide_table.summary), 0)
-        yield from paper.paragraph(say("text.more"), 0, style="dim")
+        yield from paper.paragraph(_dots(list(filter(None, (say("text.more"), view.default_set)))), 0, style="dim")
         if options.trace or view.opinion:
             yield from asked_lines(view, paper, trace=options.trace)
+    yield from _profiles(view.profiles, paper, say)
     yield ""
     yield from paper.paragraph(view.summary, 0, style="bold")
+
+
+def _profiles(profiles: Sequence[ProfileView], paper: Paper, say: Phrases) -> Iterator[str]:
+    """Each baseline: what it is, then a line for each clause with what was found, or what would tell."""
+    for profile in profiles:
+        yield from paper.heading(profile.name)
+        for line in profile.about:
+            yield from paper.paragraph(line, 0, style="dim")
+        yield ""
+        names = max(width_of(each.id) for each in profile.clauses)
+        for each in profile.clauses:
+            lead = f"{paper.ink(paper.symbol(each.tone), each.tone)} {pad(each.id, names)}  "
+            yield from paper.hang(say("profiles.line", state=each.state, asks=each.asks), lead)
+            for remark in each.remarks:
+                yield from paper.paragraph(remark, width_of(lead), style="dim")
+        yield ""
+        yield from paper.paragraph(profile.counts, 0)
 
 
 def _more_steps(heading: str, steps: Sequence[PlanStepView], paper: Paper, say: Phrases) -> Iterator[str]:

@@ -1,0 +1,131 @@
+"""Who sends a message, where that is, and how to refuse it: what its text says, by the signs of rules/imprint.
+
+States what was found and never what a law makes of it. The plain text and the HTML are both read: what stands in one of
+them is there. Images and linked pages are not looked at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+from unicodedata import normalize
+
+from deliverability.core.codes import Code
+from deliverability.core.facts.base import FactType, Reason, Unknown
+from deliverability.core.mail.html.accounting import ShownHtml
+from deliverability.core.mail.parts import body_texts, part_evidence
+from deliverability.core.mail.reader import Message
+from deliverability.core.mail.words import printable
+from deliverability.core.model.knowledge import ImprintSigns
+from deliverability.engine.base import Context, auditor, spec
+
+PROVIDES = (
+    spec("imprint.names", FactType.LIST_STR, "Companies and other senders that the text names, the first 10."),
+    spec("imprint.postal_addresses", FactType.LIST_STR, "Postal addresses that may be the sender's, the first 10."),
+    spec("imprint.phones", FactType.LIST_STR, "Telephone numbers, the first 10."),
+    spec("imprint.contact_mails", FactType.LIST_STR, "Mail addresses that take questions, the first 10."),
+    spec("imprint.contacts", FactType.LIST_STR, "Words that say where questions go, the first 10."),
+    spec("imprint.opt_out", FactType.LIST_STR, "Words that say that the mail can be refused, the first 10."),
+    spec("imprint.linked_pages", FactType.LIST_STR, "Links to pages that may say who the sender is, the first 10."),
+)
+
+NO_TEXT = Code("imprint-no-text")
+_BEGIN, _END = 20_000, 60_000  # characters of a text that are looked at: its head and its foot
+_LISTED = 10
+_EXCERPT = 90
+_BEFORE = 40  # characters before an address that may say whose it is
+_FEW = 60  # characters of text beside which images say everything
+_MAIL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,5}")
+_DEAF = re.compile(r"(?i)^(?:no-?_?reply|do-?not-?reply|bounces?|unsub|list-?unsub|optout)")
+_QUOTED = re.compile(r"^\s*(?:>|[-_]{3,} ?(?:Original|Forwarded|転送|元の))")
+
+
+class _Patterns(NamedTuple):
+    names: re.Pattern[str]
+    postal: re.Pattern[str]
+    not_postal: re.Pattern[str]
+    phone: re.Pattern[str]
+    contact: re.Pattern[str]
+    opt_out: re.Pattern[str]
+    pages: re.Pattern[str]
+
+
+@lru_cache(maxsize=8)
+def _patterns(signs: ImprintSigns) -> _Patterns:
+    return _Patterns(*(_any_of(getattr(signs, name)) for name in _Patterns._fields))
+
+
+def _any_of(expressions: Sequence[str]) -> re.Pattern[str]:
+    """One of them; `(?i)` of one is for itself alone."""
+    scoped = (f"(?i:{each[4:]})" if each.startswith("(?i)") else f"(?:{each})" for each in expressions)
+    return re.compile("|".join(scoped) or r"(?!)")
+
+
+@auditor("imprint", provides=PROVIDES, of_message=True)
+async def audit(ctx: Context) -> None:
+    """State what the text says of its sender."""
+    message, pages = ctx.the_message, ctx.the_pages
+    texts = list(_texts(message, pages))
+    cited = [ctx.cite(part_evidence(leaf.part)) for leaf in (*pages.leaves, *body_texts(message, "text/plain"))[:20]]
+    if sum(map(len, texts)) < _FEW and pages.leaves and pages.account.images:
+        # What such a message says is in its images.
+        ctx.put_all({each.path: Unknown(Reason.LIMIT, NO_TEXT()) for each in PROVIDES}, *cited)
+        return
+    known = _patterns(ctx.knowledge.imprint)
+    links = [_folded(link.text or link.label) for link in pages.account.links if not link.hidden]
+    mailtos = [link.href[7:] for link in pages.account.links if link.href.lower().startswith("mailto:")]
+    found: dict[str, Iterable[str]] = {
+        "names": _all(known.names, texts),
+        "postal_addresses": _addresses(known, texts),
+        "phones": _all(known.phone, texts),
+        "contact_mails": _mails([*texts, *mailtos]),
+        "contacts": _all(known.contact, texts),
+        "opt_out": _all(known.opt_out, texts),
+        "linked_pages": (link for link in links if known.pages.search(link)),
+    }
+    for name, values in found.items():
+        ctx.put(f"imprint.{name}", _listed(values), *cited)
+
+
+def _texts(message: Message, pages: ShownHtml) -> Iterator[str]:
+    """What a reader sees of each part: its head and its foot, in one width and with single spaces."""
+    for text in pages.account.text:
+        yield _folded(text)
+    for leaf in body_texts(message, "text/plain"):
+        lines = leaf.part.text().splitlines()
+        yield _folded(" ".join(line for line in lines if not _QUOTED.match(line)))
+
+
+def _folded(text: str) -> str:
+    if len(text) > _BEGIN + _END:
+        text = f"{text[:_BEGIN]} | {text[-_END:]}"
+    return " ".join((text if text.isascii() else normalize("NFKC", text)).split())
+
+
+def _all(pattern: re.Pattern[str], texts: Iterable[str]) -> Iterator[str]:
+    return (match[0] for text in texts for match in pattern.finditer(text))
+
+
+def _addresses(known: _Patterns, texts: Iterable[str]) -> Iterator[str]:
+    """Postal addresses, but for those of a shop, a venue or a delivery; what follows is shown with them."""
+    for text in texts:
+        for match in known.postal.finditer(text):
+            if not known.not_postal.search(text[max(match.start() - _BEFORE, 0) : match.start()]):
+                yield text[match.start() : max(match.end(), match.start() + _BEFORE)]
+
+
+def _mails(texts: Iterable[str]) -> Iterator[str]:
+    return (match[0] for text in texts for match in _MAIL.finditer(text) if not _DEAF.match(match[0]))
+
+
+def _listed(values: Iterable[str]) -> tuple[str, ...]:
+    """Each once, shortened, the first of them."""
+    found: dict[str, None] = {}
+    for each in values:
+        if len(found) == _LISTED:
+            break
+        if text := printable(each.strip(" ,.|·")[:_EXCERPT]):
+            found[text] = None
+    return tuple(found)
