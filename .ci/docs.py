@@ -122,7 +122,7 @@ def excerpt(text: str, lines: int, begin: str = "") -> str:
 
 BLOCKS = {
     (ROOT / "rules" / "README.md", "facts"): fact_table,
-    (ROOT / "deliverability" / "model" / "paths.py", "paths"): path_lines,
+    (ROOT / "deliverability" / "core" / "facts" / "paths.py", "paths"): path_lines,
     (ROOT / "docs" / "settings.md", "settings"): setting_table,
     (ROOT / "docs" / "auditing.md", "help"): lambda: output("audit", "--help"),
     (ROOT / "docs" / "reading.md", "claims"): claim_table,

@@ -13,11 +13,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from deliverability.core.errors import set_aside
-from deliverability.core.facts.base import StageSeen, records_of, texts_of
+from deliverability.core.facts.base import StageSeen
+from deliverability.core.facts.dmarc import Dmarc, DmarcReports
+from deliverability.core.facts.senders import Blocklists
 from deliverability.core.inputs import Subject
 from deliverability.core.model.blocklists import ListingSeen, ListsSeen
 from deliverability.core.model.deliveries import CauseSeen, Deliveries
 from deliverability.core.model.observed import SourceWord
+from deliverability.core.model.topic import if_known
 from deliverability.core.protocols.psl import registrable_domain
 from deliverability.core.replies.catalogue import load_replies
 from deliverability.core.replies.explain import explain
@@ -53,12 +56,10 @@ def _lists_seen(history: History, domain: str, running: str) -> ListsSeen | None
     ended: set[tuple[str, str]] = set()
     points = _points(history, domain, running)
     for point in points:
-        listed = {
-            (str(each["list"]), str(each["subject"])) for each in records_of(point.facts.value("blocklists.listings"))
-        }
-        for each in records_of(point.facts.value("blocklists.lists")):
-            for subject in texts_of(each.get("answered")):
-                pair = str(each["id"]), subject
+        listed = {(each.list, each.subject) for each in if_known(point.facts.of(Blocklists).listings) or ()}
+        for each in if_known(point.facts.of(Blocklists).lists) or ():
+            for subject in each.answered:
+                pair = each.id, subject
                 if pair in ended:
                     continue
                 if pair in listed:
@@ -241,9 +242,9 @@ def _known(became: Deliveries, folders: Sequence[Path]) -> dict[tuple[str, str],
 
 def _seen(points: list[Point]) -> tuple[StageSeen | None, str | None]:
     points.sort(key=lambda each: each.run.started, reverse=True)
-    stages = [(each.run.started, each.facts.value("dmarc.stage")) for each in points]
+    stages = [(each.run.started, each.facts.of(Dmarc).stage) for each in points]
     known = [(started[:10], stage) for started, stage in stages if isinstance(stage, str)]
-    asked = [(each.run.started[:10], bool(texts_of(each.facts.value("dmarc.rua")))) for each in points]
+    asked = [(each.run.started[:10], bool(if_known(each.facts.of(DmarcReports).rua))) for each in points]
     stage = _streak(known)
     rua = _streak(asked)
     return StageSeen(str(stage[1]), stage[0]) if stage else None, rua[0] if rua and rua[1] else None

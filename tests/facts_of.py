@@ -18,12 +18,15 @@ from deliverability.engine.base import Auditor, Context, auditor, gather
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 
-def stating(facts: Mapping[str, Any]) -> Auditor:
-    """An auditor that states these facts (JSON values)."""
+def stating(facts: Mapping[str, Any], *readers: Auditor) -> Auditor:
+    """An auditor that states these facts (JSON values); what else the readers need is not configured."""
+    promised = {path for each in readers for path in each.promised}
+    needed = {path for each in readers for path in each.needs} - promised
+    whole = {path: {"unknown": "not-configured"} for path in sorted(needed)} | dict(facts)
 
-    @auditor("given", provides=[FactSpec(path, FactType.STR, "given") for path in facts])
+    @auditor("given", provides=[FactSpec(path, FactType.STR, "given") for path in whole])
     async def stated(ctx: Context) -> None:
-        for path, value in facts.items():
+        for path, value in whole.items():
             ctx.put(path, decode(value))
 
     return stated

@@ -56,7 +56,7 @@ from deliverability.core.model.rules import (
     Statement,
     Texts,
 )
-from deliverability.core.model.spf import SpfStatus, SpfTerm, SpfTree, plain
+from deliverability.core.model.spf import SpfStatus, SpfTerm, SpfTree
 from deliverability.core.words.speaker import Speaker
 
 CATALOGUE: Catalogue = {
@@ -77,46 +77,44 @@ CATALOGUE: Catalogue = {
 
 SPF_RECORD = "v=spf1 include:_spf.google.com include:mail.vendor.example a mx ~all"
 
-SPF_TREE = plain(
-    SpfTree(
-        "example.com",
-        record=SPF_RECORD,
-        lookups=12,
-        void_lookups=1,
-        terms=(
-            SpfTerm(
-                "include:_spf.google.com",
-                mechanism="include",
-                lookups=1,
-                total_lookups=4,
-                target="_spf.google.com",
-                tree=SpfTree(
-                    "_spf.google.com",
-                    record="v=spf1 include:_netblocks.google.com ~all",
-                    lookups=3,
-                    terms=(
-                        SpfTerm(
-                            "include:_netblocks.google.com",
-                            mechanism="include",
-                            lookups=1,
-                            total_lookups=1,
-                            target="_netblocks.google.com",
-                        ),
+SPF_TREE = SpfTree(
+    "example.com",
+    record=SPF_RECORD,
+    lookups=12,
+    void_lookups=1,
+    terms=(
+        SpfTerm(
+            "include:_spf.google.com",
+            mechanism="include",
+            lookups=1,
+            total_lookups=4,
+            target="_spf.google.com",
+            tree=SpfTree(
+                "_spf.google.com",
+                record="v=spf1 include:_netblocks.google.com ~all",
+                lookups=3,
+                terms=(
+                    SpfTerm(
+                        "include:_netblocks.google.com",
+                        mechanism="include",
+                        lookups=1,
+                        total_lookups=1,
+                        target="_netblocks.google.com",
                     ),
                 ),
             ),
-            SpfTerm(
-                "include:mail.vendor.example",
-                SpfStatus.BROKEN,
-                mechanism="include",
-                lookups=1,
-                total_lookups=6,
-                target="mail.vendor.example",
-            ),
-            SpfTerm("a", mechanism="a", lookups=1, total_lookups=1),
-            SpfTerm("~all", mechanism="all"),
         ),
-    )
+        SpfTerm(
+            "include:mail.vendor.example",
+            SpfStatus.BROKEN,
+            mechanism="include",
+            lookups=1,
+            total_lookups=6,
+            target="mail.vendor.example",
+        ),
+        SpfTerm("a", mechanism="a", lookups=1, total_lookups=1),
+        SpfTerm("~all", mechanism="all"),
+    ),
 )
 
 FACTS: Mapping[str, Value] = {

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 
 from deliverability.core.codec import json_text
-from deliverability.core.facts.base import text_of
+from deliverability.core.facts.dmarc import DmarcDiscovery
 from deliverability.core.model.answer import PlanStep
 from deliverability.core.model.report import Care, RecordEdit, Report
+from deliverability.core.model.topic import if_known
 from deliverability.core.names import is_within
 from deliverability.core.report.formats.json import Json, step_json
 from deliverability.core.report.formats.text import FULL, step_lines
@@ -61,7 +62,7 @@ def left_out(report: Report, chosen: Sequence[PlanStep]) -> Mapping[Left, tuple[
 
 def _at_home(step: PlanStep, report: Report) -> bool:
     """Whether all of it stands in zones of the domain: the consent of a report host and PTR records do not."""
-    home = text_of(report.facts.value("dmarc.organizational_domain_psl"))
+    home = if_known(report.facts.of(DmarcDiscovery).organizational_domain_psl) or ""
     return bool(home) and all(is_within(edit.name, home) for edit in step.edits)
 
 

@@ -9,8 +9,14 @@ from ipaddress import ip_address, ip_network
 from msgspec import Struct
 
 from deliverability.core.codes import Input, needs
-from deliverability.core.facts.base import FactType, Reason, Unknown, Value, records_of, text_of, texts_of
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.facts.content import Html
+from deliverability.core.facts.dkim import Dkim
+from deliverability.core.facts.envelope import Envelope, SendingHosts
+from deliverability.core.facts.message import Message
+from deliverability.core.facts.senders import AskedList, Blocklists, Listing
 from deliverability.core.model.blocklists import BlockList, ListedKind, ListedRole, ListsWanted, ListWeight, PrivateList
+from deliverability.core.model.topic import Maybe, cite, if_known
 from deliverability.core.net.base import Absent, Answer, Found
 from deliverability.core.protocols.dnsbl import (
     NOTHING_TO_ASK,
@@ -25,7 +31,7 @@ from deliverability.core.protocols.dnsbl import (
     zone_of,
 )
 from deliverability.core.protocols.psl import registrable_domain
-from deliverability.engine.base import Context, auditor, spec
+from deliverability.engine.base import Context, auditor
 
 MAX_ADDRESSES = 50
 MAX_NAMES = 20
@@ -33,59 +39,8 @@ MAX_TEXT = 200
 PRIVATE = "private"
 """The meaning, and the operator, of what a list of the user's own says."""
 
-_HEALTH = [each.value for each in ListHealth]
-_WEIGHTS = [each.value for each in ListWeight]
 _ABSENT_CITED = 10
 
-PROVIDES = (
-    spec("blocklists.asked", FactType.BOOL, "Block lists were asked for, and there are any."),
-    spec(
-        "blocklists.subjects",
-        FactType.LIST_STR,
-        f"Addresses (at most {MAX_ADDRESSES}) and names (at most {MAX_NAMES}).",
-    ),
-    spec("blocklists.healthy", FactType.INT, "Lists that answered as a list should.", unit="lists"),
-    spec("blocklists.lists", FactType.LIST_RECORD, "The lists that were asked for.", key=["id"]),
-    spec("blocklists.lists[].id", FactType.STR, "Id of the catalogue, or file: and the name of a file."),
-    spec("blocklists.lists[].name", FactType.STR, "What it is called."),
-    spec("blocklists.lists[].operator", FactType.STR, f"Id of whoever runs it; {PRIVATE} for a file."),
-    spec("blocklists.lists[].kind", FactType.STR, "What it lists.", values=["ip4", "ip6", "name", "any"]),
-    spec("blocklists.lists[].health", FactType.STR, "Whether its answers mean anything.", values=_HEALTH),
-    spec("blocklists.lists[].reason", FactType.DETAIL, "Why it is not healthy.", optional=True),
-    spec("blocklists.lists[].asked", FactType.INT, "Addresses and names that it was asked about.", unit="subjects"),
-    spec("blocklists.lists[].answered", FactType.LIST_STR, "Those of them of which it said whether they are on it."),
-    spec("blocklists.lists[].listed", FactType.LIST_STR, "Those on it because of mail from there."),
-    spec("blocklists.lists[].policy", FactType.LIST_STR, "Those on it from which no mail should come directly."),
-    spec("blocklists.lists[].informational", FactType.LIST_STR, "Those on it in a way that few act on."),
-    spec("blocklists.lists[].named_by", FactType.LIST_STR, "Receivers that say that they use it."),
-    spec("blocklists.lists[].evidence", FactType.LIST_STR, "Ids of the evidence for this list."),
-    spec("blocklists.listings", FactType.LIST_RECORD, "What is on a list.", key=["list", "subject"]),
-    spec("blocklists.listings[].list", FactType.STR, "Id of the list."),
-    spec("blocklists.listings[].subject", FactType.STR, "Address or name."),
-    spec(
-        "blocklists.listings[].kind",
-        FactType.STR,
-        "What it is to the mail.",
-        values=[each.value for each in ListedRole],
-    ),
-    spec("blocklists.listings[].codes", FactType.LIST_STR, "What the list answered."),
-    spec("blocklists.listings[].meaning", FactType.STR, f"Key of the catalogue; {PRIVATE} for a file."),
-    spec("blocklists.listings[].weight", FactType.STR, "How much that weighs.", values=_WEIGHTS),
-    spec(
-        "blocklists.listings[].text",
-        FactType.STR,
-        f"What the list says of it, at most {MAX_TEXT} characters.",
-        optional=True,
-    ),
-    spec("blocklists.listings[].first_seen", FactType.STR, "Day since when runs have seen it.", optional=True),
-    spec("blocklists.began", FactType.LIST_STR, "Listings that the run before did not see, as SUBJECT (LIST)."),
-    spec("blocklists.ended", FactType.LIST_STR, "Listings that the run before saw and that are gone, alike."),
-)
-
-NEEDS = (
-    *("identity.ips", "message.from_domain", "envelope.mail_from_domain", "dkim.signatures", "html.link_hosts"),
-    "html.ip_links",
-)
 
 # Whoever asks about these tells of a network behind, and no list has them.
 _INSIDE = tuple(
@@ -103,12 +58,12 @@ Roles = Mapping[str, ListedRole]
 class _Asked(Struct, frozen=True):
     """A list and what came of asking it."""
 
-    item: Mapping[str, Value]
-    listings: tuple[Mapping[str, Value], ...]
+    item: AskedList
+    listings: tuple[Listing, ...]
 
 
-@auditor("blocklists", provides=PROVIDES, needs=NEEDS)
-async def audit(ctx: Context) -> None:
+@auditor("blocklists", Blocklists, needs=(SendingHosts, Message, Envelope, Dkim, Html))
+async def audit(ctx: Context) -> Blocklists:
     """Ask every wanted list at once, each as it wants to be asked."""
     wanted = ctx.subject.lists_wanted
     lists = (
@@ -117,26 +72,22 @@ async def audit(ctx: Context) -> None:
         else tuple(found for each in wanted.lists if (found := ctx.knowledge.blocklists.get(each)) is not None)
     )
     if wanted is None or not (lists or wanted.files):
-        nothing: dict[str, Value] = dict.fromkeys(("subjects", "lists", "listings", "began", "ended"), ())
-        ctx.put_all({f"blocklists.{name}": value for name, value in {**nothing, "asked": False, "healthy": 0}.items()})
-        return
+        return Blocklists(asked=False, subjects=(), healthy=0, lists=(), listings=(), began=(), ended=())
     addresses, names = _addresses(ctx), _names(ctx)
     asked = await asyncio.gather(*(_of_zone(ctx, each, wanted, addresses, names) for each in lists))
     asked += [_of_file(each, {**addresses, **names}, wanted) for each in wanted.files]
     items = tuple(each.item for each in asked)
-    listings = tuple(each for found in asked for each in found.listings)
-    cited = dict.fromkeys(each for item in items for each in texts_of(item["evidence"]))
-    ctx.put_all(
-        {
-            "blocklists.asked": True,
-            "blocklists.subjects": (*addresses, *names),
-            "blocklists.healthy": sum(item["health"] == ListHealth.HEALTHY.value for item in items),
-            "blocklists.lists": items,
-            "blocklists.listings": listings,
-        },
-        *cited,
+    began, ended = _changes(wanted, asked)
+    return Blocklists(
+        asked=True,
+        subjects=(*addresses, *names),
+        healthy=sum(each.health == ListHealth.HEALTHY.value for each in items),
+        lists=items,
+        listings=tuple(each for found in asked for each in found.listings),
+        began=began,
+        ended=ended,
+        evidence=cite(*(ident for each in items for ident in each.evidence), began=(), ended=()),
     )
-    _changes(ctx, wanted, asked)
 
 
 # --- whom to ask about ------------------------------------------------------------------------------------------------
@@ -144,22 +95,22 @@ async def audit(ctx: Context) -> None:
 
 def _addresses(ctx: Context) -> Roles:
     """The sending addresses, but for those that no list can have."""
-    found = (text_of(each.get("ip")) for each in records_of(ctx.value("identity.ips")))
+    found = (each.ip for each in if_known(ctx.of(SendingHosts).ips) or ())
     outside = (each for each in found if each and not any(ip_address(each) in network for network in _INSIDE))
     return dict.fromkeys([*dict.fromkeys(outside)][:MAX_ADDRESSES], ListedRole.SENDING_IP)
 
 
 def _names(ctx: Context) -> Roles:
     """The names that the mail is sent with, each once, the most telling first."""
-    author = text_of(ctx.value("message.from_domain")) or ctx.subject.domain
-    bare = set(texts_of(ctx.value("html.ip_links")))
+    html, ips = ctx.of(Html), if_known(ctx.of(SendingHosts).ips) or ()
+    bare = set(if_known(html.ip_links) or ())
     roles: dict[str, ListedRole] = {}
     for role, names in (
-        (ListedRole.FROM, [author]),
-        (ListedRole.MAIL_FROM, [text_of(ctx.value("envelope.mail_from_domain"))]),
-        (ListedRole.DKIM, [text_of(each.get("domain")) for each in records_of(ctx.value("dkim.signatures"))]),
-        (ListedRole.PTR, [text_of(each.get("name")) for each in records_of(ctx.value("identity.ips"))]),
-        (ListedRole.LINKS, [text_of(each.get("host")) for each in records_of(ctx.value("html.link_hosts"))]),
+        (ListedRole.FROM, [if_known(ctx.of(Message).from_domain) or ctx.subject.domain]),
+        (ListedRole.MAIL_FROM, [if_known(ctx.of(Envelope).mail_from_domain) or ""]),
+        (ListedRole.DKIM, [each.domain or "" for each in if_known(ctx.of(Dkim).signatures) or ()]),
+        (ListedRole.PTR, [if_known(each.name) or "" for each in ips]),
+        (ListedRole.LINKS, [each.host for each in if_known(html.link_hosts) or ()]),
     ):
         for name in names:
             if "." in name and name not in bare and not name.startswith("["):
@@ -204,7 +155,7 @@ async def _of_zone(ctx: Context, blocklist: BlockList, wanted: ListsWanted, addr
 
 def _no_subject(ctx: Context, blocklist: BlockList) -> ListState:
     """That there is nothing to ask about; of addresses that nobody named, which input would change that."""
-    ips = ctx.value("identity.ips")
+    ips = ctx.of(SendingHosts).ips
     unknown = Unknown(Reason.NOT_CONFIGURED, NOTHING_TO_ASK())
     if blocklist.kind is not ListedKind.NAME and isinstance(ips, Unknown):
         unknown = (
@@ -241,7 +192,7 @@ def _result(
     ids: Sequence[str],
     wanted: ListsWanted,
 ) -> _Asked:
-    listings: list[Mapping[str, Value]] = []
+    listings: list[Listing] = []
     by_weight: dict[ListWeight, list[str]] = {weight: [] for weight in ListWeight}
     for subject, found in answers.subjects.items():
         if not isinstance(found, ListEntry):
@@ -250,66 +201,66 @@ def _result(
         for weight in dict.fromkeys(weights):
             by_weight[weight].append(subject)
         listings.append(
-            {
-                "list": blocklist.id,
-                "subject": subject,
-                "kind": subjects[subject].value,
-                "codes": found.answers,
-                "meaning": found.codes[0].key,
-                "weight": min(weights, key=list(ListWeight).index).value,
-                "text": texts.get(subject),
-                "first_seen": _since(wanted, blocklist.id, subject),
-            }
+            Listing(
+                list=blocklist.id,
+                subject=subject,
+                kind=subjects[subject].value,
+                codes=found.answers,
+                meaning=found.codes[0].key,
+                weight=min(weights, key=list(ListWeight).index).value,
+                text=texts.get(subject),
+                first_seen=_since(wanted, blocklist.id, subject),
+            )
         )
     unclear = next((each for each in answers.subjects.values() if isinstance(each, Unknown)), answers.state.unknown)
     sums = {weight: tuple(by_weight[weight]) or (unclear or ()) for weight in ListWeight}
-    item: Mapping[str, Value] = {
-        "id": blocklist.id,
-        "name": blocklist.name,
-        "operator": blocklist.operator,
-        "kind": blocklist.kind.value,
-        "health": answers.state.health.value,
-        "reason": answers.state.reason,
-        "asked": len(answers.subjects),
-        "answered": tuple(each for each, found in answers.subjects.items() if not isinstance(found, Unknown)),
-        "listed": sums[ListWeight.LISTING],
-        "policy": sums[ListWeight.POLICY],
-        "informational": sums[ListWeight.INFORMATIONAL],
-        "named_by": tuple(blocklist.named_by),
-        "evidence": tuple(ids),
-    }
+    item = AskedList(
+        id=blocklist.id,
+        name=blocklist.name,
+        operator=blocklist.operator,
+        kind=blocklist.kind.value,
+        health=answers.state.health.value,
+        reason=answers.state.reason,
+        asked=len(answers.subjects),
+        answered=tuple(each for each, found in answers.subjects.items() if not isinstance(found, Unknown)),
+        listed=sums[ListWeight.LISTING],
+        policy=sums[ListWeight.POLICY],
+        informational=sums[ListWeight.INFORMATIONAL],
+        named_by=tuple(blocklist.named_by),
+        evidence=tuple(ids),
+    )
     return _Asked(item, tuple(listings))
 
 
 def _of_file(private: PrivateList, subjects: Roles, wanted: ListsWanted) -> _Asked:
     """A list of the user's own: it is at hand, so that it always answers."""
     entries = {each: entry for each in subjects if (entry := private.entry(each)) is not None and entry.listed}
-    item: Mapping[str, Value] = {
-        "id": private.id,
-        "name": private.id.removeprefix("file:"),
-        "operator": PRIVATE,
-        "kind": "any",
-        "health": ListHealth.HEALTHY.value,
-        "reason": None,
-        "asked": len(subjects),
-        "answered": tuple(subjects),
-        "listed": tuple(entries),
-        "policy": (),
-        "informational": (),
-        "named_by": (),
-        "evidence": (),
-    }
+    item = AskedList(
+        id=private.id,
+        name=private.id.removeprefix("file:"),
+        operator=PRIVATE,
+        kind="any",
+        health=ListHealth.HEALTHY.value,
+        reason=None,
+        asked=len(subjects),
+        answered=tuple(subjects),
+        listed=tuple(entries),
+        policy=(),
+        informational=(),
+        named_by=(),
+        evidence=(),
+    )
     listings = tuple(
-        {
-            "list": private.id,
-            "subject": subject,
-            "kind": subjects[subject].value,
-            "codes": (),
-            "meaning": PRIVATE,
-            "weight": ListWeight.LISTING.value,
-            "text": entry.text or None,
-            "first_seen": _since(wanted, private.id, subject),
-        }
+        Listing(
+            list=private.id,
+            subject=subject,
+            kind=subjects[subject].value,
+            codes=(),
+            meaning=PRIVATE,
+            weight=ListWeight.LISTING.value,
+            text=entry.text or None,
+            first_seen=_since(wanted, private.id, subject),
+        )
         for subject, entry in entries.items()
     )
     return _Asked(item, listings)
@@ -323,21 +274,20 @@ def _since(wanted: ListsWanted, ident: str, subject: str) -> str | None:
     return next((each.since for each in seen if (each.list, each.subject) == (ident, subject)), None)
 
 
-def _changes(ctx: Context, wanted: ListsWanted, asked: Iterable[_Asked]) -> None:
+def _changes(wanted: ListsWanted, asked: Iterable[_Asked]) -> tuple[Maybe[tuple[str, ...]], Maybe[tuple[str, ...]]]:
     """What began and what ended: only of what both runs got an answer about."""
     if wanted.seen is None:
         missing = Unknown(Reason.NOT_CONFIGURED, needs(Input.HISTORY))
-        ctx.put_all({"blocklists.began": missing, "blocklists.ended": missing})
-        return
+        return missing, missing
     before = {(each.list, each.subject) for each in wanted.seen.listings}
     began: list[str] = []
     ended: list[str] = []
     for each in asked:
-        ident, name = str(each.item["id"]), str(each.item["name"])
-        now = {str(listing["subject"]) for listing in each.listings}
-        for subject in texts_of(each.item["answered"]):
+        ident, name = each.item.id, each.item.name
+        now = {listing.subject for listing in each.listings}
+        for subject in each.item.answered:
             was = (ident, subject)
             if was not in wanted.seen.asked or (was in before) is (subject in now):
                 continue
             (began if subject in now else ended).append(f"{subject} ({name})")
-    ctx.put_all({"blocklists.began": tuple(began), "blocklists.ended": tuple(ended)})
+    return tuple(began), tuple(ended)

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 
 from deliverability.contact.sources import RepliesQuoted
 from deliverability.contact.values import Company, Contact, ContactPack, HostOrigin, SendingHost
-from deliverability.core.facts.base import FactSet, records_of, text_of, texts_of
+from deliverability.core.facts.base import FactSet
+from deliverability.core.facts.deliveries import Snds
+from deliverability.core.facts.envelope import Envelope, SendingHosts
+from deliverability.core.facts.traffic import Traffic
 from deliverability.core.model.observed import Observed
 from deliverability.core.model.report import Finding, Outcome, Report
 from deliverability.core.model.rules import Effect
 from deliverability.core.model.services import Reporter, reporter_named
+from deliverability.core.model.topic import if_known
 
 if TYPE_CHECKING:
     from deliverability.core.store.store import History
@@ -107,21 +111,21 @@ def _hosts(facts: FactSet, receiver: str, heard: frozenset[str]) -> list[Sending
 
 
 def _audited(facts: FactSet) -> Iterator[tuple[str, str | None, HostOrigin]]:
-    origin = HostOrigin.GIVEN if facts.value("envelope.ip_source") == "option" else HostOrigin.MESSAGE
-    for each in records_of(facts.value("identity.ips")):
-        yield text_of(each.get("ip")), text_of(each.get("name")) or None, origin
+    origin = HostOrigin.GIVEN if facts.of(Envelope).ip_source == "option" else HostOrigin.MESSAGE
+    for each in if_known(facts.of(SendingHosts).ips) or ():
+        yield each.ip, if_known(each.name), origin
 
 
 def _reported(facts: FactSet) -> Iterator[tuple[str, str | None]]:
     """The addresses of the domain's own sources that sent most; a name where it can only be that of the address."""
-    for each in records_of(facts.value("traffic.sources")):
-        if each.get("standing") in _OWN:
-            ips, names = texts_of(each.get("examples")), texts_of(each.get("ptr"))
+    for each in if_known(facts.of(Traffic).sources) or ():
+        if each.standing in _OWN:
+            ips, names = each.examples, each.ptr
             yield from ((ip, names[0] if len(ips) == 1 and names else None) for ip in ips)
 
 
 def _in_snds(facts: FactSet) -> Iterator[str]:
-    return (text_of(each.get("ip")) for each in records_of(facts.value("snds.addresses")))
+    return (each.ip for each in if_known(facts.of(Snds).addresses) or ())
 
 
 def _mended(report: Report, history: History, today: date) -> Iterator[tuple[str, date]]:

@@ -12,9 +12,10 @@ from typing import Any
 
 from deliverability.core.codes import Arg, Detail
 from deliverability.core.facts.base import Evidence, EvidenceKind, EvidenceLine, Fact, FactSet, Reason, Unknown, Value
+from deliverability.core.model.topic import Record, plain
 
 
-def encode(value: Value) -> Any:
+def encode(value: object) -> Any:
     """A fact's value as JSON: Unknown becomes ``{"unknown": reason, "detail": ...}`` at every depth.
 
     A detail becomes ``{"code": ..., "args": {...}}``.
@@ -28,8 +29,10 @@ def encode(value: Value) -> Any:
         return [encode(item) for item in value]
     if type(value) is dict:
         return {key if key.isascii() else printable(key): encode(item) for key, item in value.items()}
-    if isinstance(value, str):
-        return printable(value)
+    if isinstance(value, Record):
+        return {name: encode(each) for name, each in plain(value).items()}
+    if isinstance(value, str):  # a word of an enumeration
+        return printable(str(value))
     match value:
         case Unknown(reason, detail):
             return {"unknown": reason.value} | ({"detail": encode(detail)} if detail else {})

@@ -9,11 +9,13 @@ from ipaddress import ip_address
 from typing import Final
 
 from deliverability.core.codes import Code, Input, needs
-from deliverability.core.facts.base import Evidence, EvidenceKind, FactType, Reason, Unknown, Value, number_of
+from deliverability.core.facts.base import Evidence, EvidenceKind, Reason, Unknown
+from deliverability.core.facts.deliveries import Compliance, GmailCompliance, GmailRates, Snds, SndsAddress
 from deliverability.core.model.deliveries import ValueDay
+from deliverability.core.model.topic import cite
 from deliverability.core.protocols.spf.coverage import measure
 from deliverability.core.protocols.spf.tree import walk_tree
-from deliverability.engine.base import Context, auditor, spec
+from deliverability.engine.base import Context, auditor
 
 SPAM_RATE: Final = "spam-rate"
 COMPLIANCE: Final = "compliance:"
@@ -23,40 +25,22 @@ LIMIT: Final = 0.3
 
 PUBLISHED = Code("evidence-published", ("values",))
 
-_STR, _INT, _FLOAT = FactType.STR, FactType.INT, FactType.FLOAT
 
-PROVIDES = (
-    spec("gmail.spam_rate_latest", _FLOAT, "Spam rate of the newest day that has one.", unit="percent"),
-    spec("gmail.spam_rate_day", _STR, "That day (ISO date)."),
-    spec("gmail.spam_rate_worst_7d", _FLOAT, "The highest of the seven days that end with it.", unit="percent"),
-    spec("gmail.spam_rate_worst_day", _STR, "The day of that."),
-    spec("gmail.spam_rate_days", _INT, "Days of the window that have a rate.", unit="days"),
-    spec(
-        "gmail.spam_rate_days_below_0_3",
-        _INT,
-        "Days in a row that end with it and had no rate of 0.3% or more; days without any rate count.",
-        unit="days",
-    ),
-    spec("gmail.compliance", FactType.LIST_RECORD, "State of each requirement.", key=["requirement"]),
-    spec("gmail.compliance[].requirement", _STR, "Its name, for example one-click-unsubscribe."),
-    spec("gmail.compliance[].status", _STR, "Whether it is met.", values=["compliant", "needs-work"]),
-    spec("gmail.compliance[].since", _STR, "First day of the window on which that was told, without a change since."),
-    spec("gmail.compliance[].last", _STR, "Last day on which it was told."),
-)
-_RATES = tuple(each.path for each in PROVIDES if each.path.startswith("gmail.spam"))
 _NO_TOOLS = Unknown(Reason.NOT_CONFIGURED, needs(Input.POSTMASTER_TOOLS))
 
 
-@auditor("gmail", provides=PROVIDES)
-async def audit(ctx: Context) -> None:
+@auditor("gmail", GmailRates, GmailCompliance)
+async def audit(ctx: Context) -> tuple[GmailRates, GmailCompliance]:
     """State the newest numbers; without any that were read, all waits for them."""
     deliveries = ctx.subject.deliveries
     ours = [] if deliveries is None else _of_domain(deliveries.gmail, ctx.subject.domain)
     cited = [ctx.cite(published_evidence("gmail", "Postmaster Tools", ours))] if ours else []
     rates = [each for each in ours if each.metric == SPAM_RATE]
-    ctx.put_all(_rates(rates) if rates else dict.fromkeys(_RATES, _NO_TOOLS), *cited)
     states = [each for each in ours if each.metric.startswith(COMPLIANCE)]
-    ctx.put("gmail.compliance", tuple(_compliance(states)) if states else _NO_TOOLS, *cited)
+    return (
+        _rates(rates, cited) if rates else GmailRates.lost(_NO_TOOLS, *cited),
+        GmailCompliance(compliance=tuple(_compliance(states)) if states else _NO_TOOLS, evidence=cite(*cited)),
+    )
 
 
 def _of_domain(values: Sequence[ValueDay], domain: str) -> list[ValueDay]:
@@ -65,24 +49,25 @@ def _of_domain(values: Sequence[ValueDay], domain: str) -> list[ValueDay]:
     return own or [each for each in values if domain.endswith(f".{each.subject}")]
 
 
-def _rates(rates: Sequence[ValueDay]) -> dict[str, Value]:
+def _rates(rates: Sequence[ValueDay], cited: Sequence[str]) -> GmailRates:
     by_day = {each.day: each.high for each in rates}
     newest = max(by_day)
     week = {day: rate for day, rate in by_day.items() if day > newest - timedelta(days=WEEK)}
     worst = max(week, key=lambda day: (week[day], day))
     bad = max((day for day, rate in by_day.items() if rate >= LIMIT), default=min(by_day) - timedelta(days=1))
-    return {
-        "gmail.spam_rate_latest": by_day[newest],
-        "gmail.spam_rate_day": newest.isoformat(),
-        "gmail.spam_rate_worst_7d": week[worst],
-        "gmail.spam_rate_worst_day": worst.isoformat(),
-        "gmail.spam_rate_days": len(by_day),
-        "gmail.spam_rate_days_below_0_3": (newest - bad).days,
-    }
+    return GmailRates(
+        spam_rate_latest=by_day[newest],
+        spam_rate_day=newest.isoformat(),
+        spam_rate_worst_7d=week[worst],
+        spam_rate_worst_day=worst.isoformat(),
+        spam_rate_days=len(by_day),
+        spam_rate_days_below_0_3=(newest - bad).days,
+        evidence=cite(*cited),
+    )
 
 
-def _compliance(states: Sequence[ValueDay]) -> list[Value]:
-    found: list[Value] = []
+def _compliance(states: Sequence[ValueDay]) -> list[Compliance]:
+    found: list[Compliance] = []
     for metric in dict.fromkeys(each.metric for each in states):
         days = sorted((each.day, each.high > 0) for each in states if each.metric == metric)
         last, bad = days[-1]
@@ -92,12 +77,12 @@ def _compliance(states: Sequence[ValueDay]) -> list[Value]:
                 break
             since = day
         found.append(
-            {
-                "requirement": metric.removeprefix(COMPLIANCE),
-                "status": "needs-work" if bad else "compliant",
-                "since": since.isoformat(),
-                "last": last.isoformat(),
-            }
+            Compliance(
+                requirement=metric.removeprefix(COMPLIANCE),
+                status="needs-work" if bad else "compliant",
+                since=since.isoformat(),
+                last=last.isoformat(),
+            )
         )
     return found
 
@@ -119,52 +104,28 @@ MAX_ADDRESSES: Final = 200
 _GREEN, _YELLOW, _RED = 0, 1, 2
 _NAMES = {_GREEN: "green", _YELLOW: "yellow", _RED: "red"}
 
-SNDS_PROVIDES = (
-    spec("snds.addresses", FactType.LIST_RECORD, "What is said of each address that sends for the domain.", key=["ip"]),
-    spec("snds.addresses[].ip", _STR, "Address."),
-    spec("snds.addresses[].day", _STR, "Newest day that is told of (ISO date)."),
-    spec("snds.addresses[].recipients", _INT, "Messages of that day.", unit="messages", optional=True),
-    spec("snds.addresses[].result", _STR, "Filter result of it.", optional=True, values=list(_NAMES.values())),
-    spec("snds.addresses[].red_days", _INT, "Red ones among the seven days that end with it.", unit="days"),
-    spec("snds.addresses[].bad_days", _INT, "Red and yellow ones among them.", unit="days"),
-    spec("snds.addresses[].traps", _INT, "Hits of spam traps in them.", unit="messages"),
-    spec(
-        "snds.addresses[].complaints_low",
-        _FLOAT,
-        "Highest complaint rate in them, at least.",
-        unit="percent",
-        optional=True,
-    ),
-    spec("snds.addresses[].complaints_high", _FLOAT, "And at most.", unit="percent", optional=True),
-    spec(
-        "snds.addresses[].blocked", FactType.BOOL, "Outlook.com takes no mail from it; none: not told.", optional=True
-    ),
-)
 _NO_SNDS = Unknown(Reason.NOT_CONFIGURED, needs(Input.SNDS))
 
 
-@auditor("snds", provides=SNDS_PROVIDES)
-async def snds_audit(ctx: Context) -> None:
+@auditor("snds", Snds)
+async def snds_audit(ctx: Context) -> Snds:
     """State what is said of our own addresses; without anything that was read, it waits for it."""
     deliveries = ctx.subject.deliveries
     if deliveries is None or not deliveries.snds:
-        ctx.put("snds.addresses", _NO_SNDS)
-        return
+        return Snds.lost(_NO_SNDS)
     is_ours = await _owner(ctx)
     if isinstance(is_ours, Unknown):
-        ctx.put("snds.addresses", is_ours)
-        return
+        return Snds.lost(is_ours)
     by_address: defaultdict[str, list[ValueDay]] = defaultdict(list)
     for each in deliveries.snds:
         by_address[each.subject].append(each)
     ours = {ip: values for ip, values in by_address.items() if is_ours(ip)}
     if not ours:
-        ctx.put("snds.addresses", _NO_SNDS)
-        return
+        return Snds.lost(_NO_SNDS)
     rows = [_address(ip, values) for ip, values in ours.items()]
-    rows.sort(key=lambda row: (-number_of(row["red_days"]), -number_of(row["bad_days"]), str(row["ip"])))
+    rows.sort(key=lambda row: (-row.red_days, -row.bad_days, row.ip))
     cited = ctx.cite(published_evidence("snds", "SNDS", [each for values in ours.values() for each in values]))
-    ctx.put("snds.addresses", tuple(rows[:MAX_ADDRESSES]), cited)
+    return Snds(addresses=tuple(rows[:MAX_ADDRESSES]), evidence=cite(cited))
 
 
 async def _owner(ctx: Context) -> Callable[[str], bool] | Unknown:
@@ -179,24 +140,24 @@ async def _owner(ctx: Context) -> Callable[[str], bool] | Unknown:
     return lambda ip: any(group.covers(ip) for group in coverage.groups)
 
 
-def _address(ip: str, values: Sequence[ValueDay]) -> dict[str, Value]:
+def _address(ip: str, values: Sequence[ValueDay]) -> SndsAddress:
     newest = max(each.day for each in values)
     week = [each for each in values if each.day > newest - timedelta(days=WEEK)]
     results = {each.day: int(each.high) for each in week if each.metric == "result"}
     rates = [each for each in week if each.metric == "complaints"]
     blocked = [each for each in week if each.metric == "blocked"]
-    return {
-        "ip": ip,
-        "day": newest.isoformat(),
-        "recipients": _value_on(values, "recipients", newest),
-        "result": _NAMES.get(results.get(newest, -1)),
-        "red_days": sum(result == _RED for result in results.values()),
-        "bad_days": sum(result in (_RED, _YELLOW) for result in results.values()),
-        "traps": int(sum(each.high for each in week if each.metric == "traps")),
-        "complaints_low": max((each.low for each in rates), default=None),
-        "complaints_high": max((each.high for each in rates), default=None),
-        "blocked": any(each.high > 0 for each in blocked) if blocked else None,
-    }
+    return SndsAddress(
+        ip=ip,
+        day=newest.isoformat(),
+        recipients=_value_on(values, "recipients", newest),
+        result=_NAMES.get(results.get(newest, -1)),
+        red_days=sum(result == _RED for result in results.values()),
+        bad_days=sum(result in (_RED, _YELLOW) for result in results.values()),
+        traps=int(sum(each.high for each in week if each.metric == "traps")),
+        complaints_low=max((each.low for each in rates), default=None),
+        complaints_high=max((each.high for each in rates), default=None),
+        blocked=any(each.high > 0 for each in blocked) if blocked else None,
+    )
 
 
 def _value_on(values: Sequence[ValueDay], metric: str, day: date) -> int | None:

@@ -26,8 +26,11 @@ from deliverability.console.output import show
 from deliverability.console.running import run_reports
 from deliverability.console.types import NumberType, OneOf
 from deliverability.core.codec import encode, json_text
-from deliverability.core.facts.base import FactSet, Unknown, text_of
+from deliverability.core.facts.base import FactSet, Unknown
+from deliverability.core.facts.dmarc import Dmarc
+from deliverability.core.facts.traffic import Gate, MessageSums
 from deliverability.core.model.report import Finding, GateAnswer, GateKind, Report
+from deliverability.core.model.topic import if_known
 from deliverability.core.phrases import Phrases
 from deliverability.core.report.diagrams import would_words
 from deliverability.core.report.findings import FindingView, finding_views
@@ -105,19 +108,19 @@ def gate_view(view: ReportView, answer: GateAnswer | None, day: date | None) -> 
 
 def _without(view: ReportView, domain: str, facts: FactSet, say: Phrases) -> GateView:
     """Where there is nothing to ask, or nothing was read: what the policy that is published does, as far as known."""
-    stage = facts.value("dmarc.stage")
+    stage = facts.of(Dmarc).stage
     if isinstance(stage, Unknown):
         return GateView(domain, "", "cannot-tell", "unknown", say("gate.no-dns", domain=domain))
     if stage == "absent":
         return GateView(domain, "", "not-yet", "bad", say("gate.no-record-yet", domain=domain))
-    to = text_of(facts.value("gate.to"))
+    to = if_known(facts.of(Gate).to) or ""
     if not to:
-        policy = text_of(facts.value("dmarc.effective_policy")) or text_of(facts.value("dmarc.policy"))
+        policy = if_known(facts.of(Dmarc).effective_policy) or if_known(facts.of(Dmarc).policy) or ""
         if "gate-stay" in view.report.answer.earned:
             would = would_words(facts, policy, say)
             return GateView(domain, "", "stay", "good", say(f"gate.last.{stage}", domain=domain), would)
         headline = say("gate.at", domain=domain, policy=policy)
-        if not facts.value("traffic.yours"):
+        if not facts.of(MessageSums).yours:
             return GateView(domain, "", "cannot-tell", "unknown", headline + say("gate.at-unread"))
         return GateView(domain, "", "hits", "risk", headline + say("gate.at-hits"), would_words(facts, policy, say))
     return GateView(domain, to, "cannot-tell", "unknown", say("gate.no-reports", domain=domain, policy=to))

@@ -25,9 +25,10 @@ from deliverability.console.output import show
 from deliverability.console.running import run_reports
 from deliverability.console.types import NumberType
 from deliverability.core.codec import encode, json_text
-from deliverability.core.codes import details_in
-from deliverability.core.facts.base import FactSet, Reason, Unknown, Value, number_of, records_of, text_of
+from deliverability.core.facts.base import FactSet, Reason, Unknown, number_of
+from deliverability.core.facts.traffic import Source, Traffic
 from deliverability.core.model.report import Report
+from deliverability.core.model.topic import if_known
 from deliverability.core.phrases import Phrases, detail_words
 from deliverability.core.report.formats.json import Json
 from deliverability.core.report.paper import Paper
@@ -70,23 +71,22 @@ def source_rows(view: ReportView) -> tuple[SourceRow, ...]:
     """The sources of the window, those that need something first as they stand in the facts."""
     say, facts = view.speaker.say, view.report.facts
     rows = []
-    for each in records_of(facts.value("traffic.sources")):
-        standing, messages = text_of(each.get("standing")), number_of(each.get("messages"))
-        by_user = each.get("said") is True
+    for each in if_known(facts.of(Traffic).sources) or ():
+        standing, messages, by_user = each.standing, each.messages, each.said
         asks = not by_user and (standing in ("unclaimed", "service-mixed") or _like_a_host(each))
-        service = view.speaker.rules.knowledge.services.get(text_of(each.get("service")))
+        service = view.speaker.rules.knowledge.services.get(each.service or "")
         console = (service.console or {}).get(say.lang, "") if service is not None else ""
         rows.append(
             SourceRow(
-                name=visible(str(each.get("key"))),
+                name=visible(each.key),
                 standing=standing,
                 label=say(f"standing.{standing}"),
                 tone=_TONES.get(standing, "none"),
                 messages=messages,
-                aligned=say("sources.aligned", n=f"{number_of(each.get('aligned')):,}", all=f"{messages:,}"),
-                reasons=tuple(visible(detail_words(one, say)) for one in details_in(each.get("standing_by"))),
+                aligned=say("sources.aligned", n=f"{each.aligned:,}", all=f"{messages:,}"),
+                reasons=tuple(visible(detail_words(one, say)) for one in each.standing_by),
                 addresses=_addresses(each, say),
-                since=full_day_words(text_of(each.get("first_seen")), say),
+                since=full_day_words(each.first_seen, say),
                 advice=_advice(
                     "forged-asked" if asks and standing == "forged" else standing, visible(console), say, by_user
                 ),
@@ -108,17 +108,14 @@ def sources_summary(facts: FactSet, say: Phrases) -> str:
     return say("sources.summary", **{name.replace("-", "_"): each for name, each in values.items()})
 
 
-def _like_a_host(source: Mapping[str, Value]) -> bool:
+def _like_a_host(source: Source) -> bool:
     """Whether it sends as a forgotten host may: steadily, or much from one address."""
-    return source.get("standing") == "forged" and (
-        source.get("steady") is True or number_of(source.get("largest_address")) >= 50
-    )
+    return source.standing == "forged" and (source.steady or source.largest_address >= 50)
 
 
-def _addresses(source: Mapping[str, Value], say: Phrases) -> str:
-    examples = source.get("examples")
-    shown = [visible(str(each)) for each in examples] if isinstance(examples, tuple) else []
-    more = number_of(source.get("addresses")) - len(shown)
+def _addresses(source: Source, say: Phrases) -> str:
+    shown = [visible(each) for each in source.examples]
+    more = source.addresses - len(shown)
     return say("value.separator").join(shown) + (say("value.more", n=f"{more:,}") if more > 0 else "")
 
 
@@ -130,12 +127,11 @@ def _advice(standing: str, console: str, say: Phrases, by_user: bool) -> str:
     return say(f"sources.advice.{standing}")
 
 
-def _paste(source: Mapping[str, Value], *, asked: bool) -> tuple[str, ...]:
+def _paste(source: Source, *, asked: bool) -> tuple[str, ...]:
     """The table for the settings with both answers, one of them commented out."""
-    match = source.get("match")
-    if not asked or not isinstance(match, tuple):
+    if not asked:
         return ()
-    names = ", ".join(f'"{_quoted(str(each))}"' for each in match)
+    names = ", ".join(f'"{_quoted(each)}"' for each in source.match)
     return ("[[source]]", f"match = [{names}]", 'is = "ours"', '# is = "not-ours"')
 
 
@@ -173,7 +169,7 @@ def sources_json(several: Sequence[tuple[str, FactSet, Sequence[SourceRow]]]) ->
     shape: list[Json] = [
         {
             "domain": domain,
-            "sources": encode(facts.value("traffic.sources")),
+            "sources": encode(facts.of(Traffic).sources),
             "words": [
                 {
                     "source": row.name,
@@ -217,5 +213,5 @@ def command(days: int | None, rules: tuple[Path, ...], style: str, lang: str, **
                 for domain, facts, rows in found
             )
             show("\n".join(texts))
-        lost = any(isinstance(facts.value("traffic.sources"), Unknown) for _, facts, _ in found)
+        lost = any(isinstance(facts.of(Traffic).sources, Unknown) for _, facts, _ in found)
         return 3 if lost else inputs.code

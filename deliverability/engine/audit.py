@@ -14,13 +14,20 @@ from deliverability import __version__
 from deliverability.core.codec import decode_facts, encode_facts
 from deliverability.core.codes import SENT_TO_YOURSELF, Code
 from deliverability.core.errors import InputError
-from deliverability.core.facts.base import FactSet, Reason, Unknown, Value, records_of, texts_of
+from deliverability.core.facts.base import FactSet, Reason, Unknown, Value
+from deliverability.core.facts.dkim import Dkim
+from deliverability.core.facts.domain import Declared, Domain, Sending
+from deliverability.core.facts.envelope import Envelope, Recorded
+from deliverability.core.facts.message import Format, Message
+from deliverability.core.facts.senders import Blocklists
+from deliverability.core.facts.spf import Spf
 from deliverability.core.inputs import Sample, Subject, parse_domain
 from deliverability.core.mail.kinds import own_domain
 from deliverability.core.mail.parts import body_texts
 from deliverability.core.mail.reader import read
 from deliverability.core.model.answer import FindingId
 from deliverability.core.model.report import SCHEMA_VERSION, Assessment, Finding, Note, Report, Run, SecondOpinion
+from deliverability.core.model.topic import if_known
 from deliverability.core.net.clock import stamp
 from deliverability.core.net.open import open_ports
 from deliverability.core.rules import plan
@@ -32,7 +39,7 @@ from deliverability.engine.base import auditors, catalogue, gather
 from deliverability.engine.rules import load_rules
 
 if TYPE_CHECKING:
-    from deliverability.core.mail.reader import Message
+    from deliverability.core.mail.reader import Message as MailMessage
     from deliverability.core.model.knowledge import Knowledge
     from deliverability.core.model.rules import RuleSet
     from deliverability.core.net.ports import Ports
@@ -51,28 +58,28 @@ def notes_on(domain: str, facts: FactSet, started: str, sources: Sequence[str]) 
 
     """
     notes: list[Note] = []
-    author = facts.value("message.from_domain")
+    author = facts.of(Message).from_domain
     if not domain:
         notes.append(Note("no-author-domain"))
     elif isinstance(author, str) and author != domain and not author.endswith(f".{domain}"):
         notes.append(Note("author-domain-differs", {"author": author, "domain": domain}))
     elif author is None:
         notes.append(Note("no-from", {"domain": domain}))
-    if facts.value("domain.exists") is False:
+    if facts.of(Domain).exists is False:
         notes.append(Note("domain-nonexistent", {"domain": domain}))
-    if facts.value("message.present") is False:
-        if facts.value("subject.parked") is not True:  # it sends none that could be shown
+    if facts.of(Message).present is False:
+        if facts.of(Sending).parked is not True:  # it sends none that could be shown
             notes.append(Note("no-message"))
     else:
         notes.extend(_envelope_notes(facts))
         notes.extend(_recorded_notes(facts))
-    if facts.value("message.nesting_limited") is True:
+    if facts.of(Format).nesting_limited is True:
         notes.append(Note("nesting-limited"))
-    published = facts.value("dkim.published")
-    silent = facts.value("spf.sends_nothing") is True and not facts.value("message.present")
+    published = facts.of(Dkim).published
+    silent = facts.of(Spf).sends_nothing is True and not facts.of(Message).present
     if domain and not silent and isinstance(published, Unknown) and published.reason is Reason.NOT_FOUND:
         notes.append(Note("probes-missed"))
-    asked = [str(each["name"]) for each in records_of(facts.value("blocklists.lists")) if each.get("asked")]
+    asked = [each.name for each in (if_known(facts.of(Blocklists).lists) or ()) if each.asked]
     if asked:
         notes.append(Note("blocklists", {"lists": tuple(asked)}))
     if "replay" in sources:
@@ -88,14 +95,14 @@ def _recorded_notes(facts: FactSet) -> Iterator[Note]:
     """What the receiver of the message recorded, and where our own result is another one, the likely reason."""
     results = {method: facts.at(f"recorded.{method}") for method in ("spf", "dkim", "dmarc", "compauth")}
     stated = " ".join(f"{method}={result}" for method, result in results.items() if isinstance(result, str))
-    by = facts.value("recorded.by")
+    by = facts.of(Recorded).by
     if not stated or not isinstance(by, str):
         return
     yield Note("recorded", {"by": by, "results": stated})
-    for each in records_of(facts.value("recorded.differences")):
-        method = str(each["method"]).upper()
-        values = {"by": by, "method": method, "recorded": each["recorded"], "ours": each["ours"]}
-        yield Note(f"recorded-differs-{each['reason']}", values)
+    for each in if_known(facts.of(Recorded).differences) or ():
+        method = each.method.upper()
+        values = {"by": by, "method": method, "recorded": each.recorded, "ours": each.ours}
+        yield Note(f"recorded-differs-{each.reason}", values)
 
 
 def _envelope_notes(facts: FactSet) -> list[Note]:
@@ -107,9 +114,9 @@ def _envelope_notes(facts: FactSet) -> list[Note]:
         if isinstance(value, str) and isinstance(source, str):
             shown = value or "<>"
             notes.append(Note(f"envelope-{name.replace('_', '-')}", {"value": shown, "source": source}))
-    address = facts.value("envelope.ip")
-    if texts_of(facts.value("envelope.passed_on_signs")):
-        last, by = facts.value("envelope.connecting_ip"), facts.value("envelope.passed_on_by")
+    address = facts.of(Envelope).ip
+    if if_known(facts.of(Envelope).passed_on_signs):
+        last, by = facts.of(Envelope).connecting_ip, facts.of(Envelope).passed_on_by
         notes.append(Note("passed-on", {"by": by or last, "ip": address, "last": last}))
     if isinstance(address, Unknown) and SENT_TO_YOURSELF.matches(address.detail):
         notes.append(Note("sent-to-yourself"))
@@ -173,7 +180,7 @@ async def gather_facts(
 
     Raises InputError where its message or zone file cannot be read.
     """
-    message: Message | None = None
+    message: MailMessage | None = None
     data: bytes | None = None
     domain, purpose, sample = subject.domain, subject.purpose, subject.sample
     if sample is not None:
@@ -212,15 +219,15 @@ def _check_provider(ident: str, knowledge: Knowledge | None) -> None:
         raise InputError(NO_DNS_PROVIDER(name=ident, known=tuple(known)))
 
 
-def _read(data: bytes) -> Message:
+def _read(data: bytes) -> MailMessage:
     return read(data)
 
 
-def _own_domain(message: Message) -> str | None:
+def _own_domain(message: MailMessage) -> str | None:
     return own_domain(message)
 
 
-def _html(message: Message) -> str | None:
+def _html(message: MailMessage) -> str | None:
     pages = body_texts(message, "text/html")
     return pages[0].part.text() if pages else None
 
@@ -394,7 +401,7 @@ def audited_of(document: Any) -> Audited:
     """What was gathered, from its document. Raises ValueError, and RecursionError where it is nested too deep."""
     facts = decode_facts(document)
     about = document.get("subject") if isinstance(document.get("subject"), dict) else {}
-    domain = about.get("domain") or facts.value("subject.domain")
+    domain = about.get("domain") or facts.of(Declared).domain
     message = str(about.get("message") or "")
     sources = about.get("sources")
     return Audited(

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache, cached_property, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct, field
 
@@ -45,6 +45,7 @@ from deliverability.core.facts.paths import FactPath
 from deliverability.core.inputs import Subject
 from deliverability.core.mail.html.accounting import ShownHtml
 from deliverability.core.model.knowledge import Knowledge
+from deliverability.core.model.topic import Topic, paths_of, specs_of
 from deliverability.core.net.base import (
     A,
     Absent,
@@ -64,6 +65,8 @@ from deliverability.core.net.ports import Ports
 from deliverability.core.net.static import OFFLINE
 from deliverability.features import AUDITORS, load
 
+K = TypeVar("K", bound=Topic)
+
 if TYPE_CHECKING:
     from deliverability.core.mail.html.accounting import ShownHtml
     from deliverability.core.mail.reader import Message
@@ -71,6 +74,8 @@ if TYPE_CHECKING:
 NOT_STATED = Code("not-stated", ("name",))
 
 AuditFunction = Callable[["Context"], Awaitable[None]]
+Stated = Topic | tuple[Topic, ...]
+TypedFunction = Callable[["Context"], Awaitable[Stated | None]]
 _NO_MESSAGE = Unknown(Reason.NO_MESSAGE)
 
 
@@ -105,15 +110,25 @@ class Auditor(Struct, frozen=True, dict=True):
 
 
 def auditor(
-    name: str, *, provides: Sequence[FactSpec], needs: Sequence[str] = (), of_message: bool = False
-) -> Callable[[AuditFunction], Auditor]:
-    """Declare an auditor: `provides` is its part of the catalogue, `needs` are the paths it may read.
+    name: str,
+    *topics: type[Topic],
+    provides: Sequence[FactSpec] = (),
+    needs: Sequence[str | type[Topic]] = (),
+    of_message: bool = False,
+) -> Callable[[TypedFunction], Auditor]:
+    """Declare an auditor: the topics that it states and those that it may read.
 
     One `of_message` is not run without a message: all its facts are Unknown(no-message) then.
     """
+    read = tuple(path for each in needs for path in ([each] if isinstance(each, str) else paths_of(each).values()))
 
-    def declare(run: AuditFunction) -> Auditor:
-        return Auditor(name, tuple(provides), tuple(needs), run, of_message)
+    def declare(audit: TypedFunction) -> Auditor:
+        async def run(ctx: Context) -> None:
+            stated = await audit(ctx)
+            for topic in stated if isinstance(stated, tuple) else () if stated is None else (stated,):
+                ctx.stated.update(topic.stated())
+
+        return Auditor(name, (*provides, *specs_of(*topics)), read, run, of_message)
 
     return declare
 
@@ -201,6 +216,7 @@ class Context(Struct):
         knowledge: what to look things up in.
         before: what the auditor asked of DNS in the audit that is rehearsed again; nothing in an audit of its own.
         aside: DNS for what decides only what else is asked: another answer is no reason to audit again.
+        topics: what was read of others.
 
     """
 
@@ -214,6 +230,7 @@ class Context(Struct):
     pages: ShownHtml | None = None
     before: Collection[tuple[str, str]] = ()
     aside: Resolver = OFFLINE
+    topics: dict[type[Topic], Topic] = field(default_factory=dict)
 
     @property
     def the_message(self) -> Message:
@@ -236,6 +253,20 @@ class Context(Struct):
 
     def value(self, path: FactPath) -> Value:
         """A declared fact of another auditor; KeyError where it was not declared in `needs`."""
+        return self.known[path].value
+
+    def of(self, topic: type[K]) -> K:
+        """The facts of a declared topic; KeyError where it was not declared in `needs`."""
+        known = self.topics.get(topic)
+        if not isinstance(known, topic):
+            known = self.topics[topic] = topic.read(self._at)
+        return known
+
+    def evidence_of(self, topic: type[Topic], fact: str) -> tuple[str, ...]:
+        """The ids of the evidence behind a fact of a declared topic."""
+        return self.known[paths_of(topic)[fact]].evidence
+
+    def _at(self, path: str) -> Value:
         return self.known[path].value
 
     def put(self, path: str, value: Value, *evidence: str) -> None:

@@ -14,13 +14,14 @@ from msgspec import Struct
 
 from deliverability.core.codes import Code, Detail
 from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.facts.dkim import DkimReason
 from deliverability.core.mail.addresses import parse_addresses, to_a_label
 from deliverability.core.mail.reader import Message
 from deliverability.core.mail.received import parse_authentication_results
 from deliverability.core.model.observed import Trust
 from deliverability.core.model.services import Reporter, reporter_named
 from deliverability.core.net.base import Resolver
-from deliverability.core.protocols.dkim.verify import DkimReason, DkimResult, verify_message
+from deliverability.core.protocols.dkim.verify import DkimResult, verify_message
 from deliverability.core.protocols.dmarc.evaluate import DmarcEvaluation, Result, evaluate_dmarc
 from deliverability.core.protocols.psl import registrable_domain
 

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from deliverability.core.facts.base import Value, records_of, text_of, texts_of
+from deliverability.core.facts.base import Value, texts_of
+from deliverability.core.facts.content import Clients, Html
 from deliverability.core.model.report import Outcome, Report
+from deliverability.core.model.topic import if_known
 from deliverability.core.phrases import Phrases
 from deliverability.core.report.diagrams import BarView
 from deliverability.core.report.findings import receiver_short
@@ -197,7 +199,7 @@ def _named(receiver: str, view: ReportView) -> str:
 
 
 def _clip(report: Report, limit: int, receiver: str, view: ReportView) -> ClipView | None:
-    say, total = view.speaker.say, report.facts.value("html.octets")
+    say, total = view.speaker.say, report.facts.of(Html).octets
     if not isinstance(total, int) or not total:
         return None
     share = 100 * total / limit
@@ -226,14 +228,14 @@ def _lighter(copy: LighterCopy | None, say: Phrases) -> str:
 
 def _features(report: Report, say: Phrases) -> Iterator[FeatureView]:
     """Those with no plainer form beside them first."""
-    for each in sorted(records_of(report.facts.value("clients.features")), key=lambda each: bool(each["conditional"])):
-        uses = each.get("uses")
+    for each in sorted(if_known(report.facts.of(Clients).features) or (), key=lambda each: each.conditional):
+        uses = each.uses
         yield FeatureView(
-            title=visible(shortened(text_of(each.get("title")))),
+            title=visible(shortened(each.title)),
             uses=f"{uses:,}" if isinstance(uses, int) else "",
-            unsupported=_programs(each.get("unsupported"), say),
-            partial=_programs(each.get("partial"), say),
-            aside=say("look.provided") if each.get("conditional") is True else "",
+            unsupported=_programs(each.unsupported, say),
+            partial=_programs(each.partial, say),
+            aside=say("look.provided") if each.conditional is True else "",
         )
 
 
@@ -244,7 +246,7 @@ def _programs(value: Value, say: Phrases) -> str:
 
 
 def _compared(report: Report, say: Phrases) -> str:
-    programs, date = report.facts.value("clients.programs"), report.facts.value("clients.data_date")
+    programs, date = report.facts.of(Clients).programs, report.facts.of(Clients).data_date
     return (
         say("look.compared", n=str(programs), date=date) if isinstance(programs, int) and isinstance(date, str) else ""
     )

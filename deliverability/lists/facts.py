@@ -11,88 +11,39 @@ from msgspec import Meta, MsgspecError, Struct, json
 
 from deliverability.core.codes import ABOUT, Code, Input, needs
 from deliverability.core.errors import FILE_TOO_LARGE, InputError, file_error
-from deliverability.core.facts.base import FactType, Reason, Unknown, Value
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.facts.deliveries import Recipients
 from deliverability.core.model.observed import ListSums, Segment
-from deliverability.engine.base import Context, auditor, spec
-
-PROVIDES = (
-    spec("recipients.checked", FactType.STR, "The UTC day on which the list of recipients was last checked."),
-    spec("recipients.checked_days", FactType.INT, "Days since then.", unit="days"),
-    spec("recipients.entries", FactType.INT, "Entries of the list.", unit="addresses"),
-    spec(
-        "recipients.undeliverable",
-        FactType.INT,
-        "Entries that are no address, or at a domain that does not exist or takes no mail.",
-        unit="addresses",
-    ),
-    spec("recipients.undeliverable_percent", FactType.FLOAT, "Their share of the entries.", unit="percent"),
-    spec(
-        "recipients.suppressed",
-        FactType.INT,
-        "Entries that bounced or complained before; absent where they were not compared.",
-        unit="addresses",
-        optional=True,
-    ),
-    spec(
-        "recipients.unconfirmed",
-        FactType.INT,
-        "Entries whose sign-up was not confirmed; absent where no column of the list tells.",
-        unit="addresses",
-        optional=True,
-    ),
-    spec(
-        "recipients.inactive",
-        FactType.INT,
-        "Entries that opened and clicked nothing for long; absent where that was not looked for.",
-        unit="addresses",
-        optional=True,
-    ),
-    spec(
-        "recipients.inactive_percent",
-        FactType.FLOAT,
-        "Their share of the entries; absent likewise.",
-        unit="percent",
-        optional=True,
-    ),
-    spec(
-        "recipients.inactive_days",
-        FactType.INT,
-        "From how many days on somebody counts as inactive; absent where that was not looked for.",
-        unit="days",
-        optional=True,
-    ),
-)
+from deliverability.engine.base import Context, auditor
 
 
-@auditor("recipients", provides=PROVIDES)
-async def audit(ctx: Context) -> None:
+@auditor("recipients", Recipients)
+async def audit(ctx: Context) -> Recipients:
     """State the sums; all is Unknown(not-configured) where no check of a list was given."""
     sums = ctx.subject.list_sums
     if sums is None:
-        unknown = Unknown(Reason.NOT_CONFIGURED, needs(Input.LIST_CHECK))
-        ctx.put_all({each.path: unknown for each in PROVIDES})
-        return
-    ctx.put_all(_facts(sums, ctx.now.astimezone(UTC).date()))
+        return Recipients.lost(Unknown(Reason.NOT_CONFIGURED, needs(Input.LIST_CHECK)))
+    return _facts(sums, ctx.now.astimezone(UTC).date())
 
 
-def _facts(sums: ListSums, today: date) -> dict[str, Value]:
+def _facts(sums: ListSums, today: date) -> Recipients:
     segments = sums.segments
     day = datetime.fromisoformat(sums.checked).astimezone(UTC).date()
     undeliverable = segments[Segment.SYNTAX] + segments[Segment.TAKES_NO_MAIL]
     looked = sums.inactive_days is not None and bool(sums.columns.get("active"))
     inactive = segments[Segment.INACTIVE]
-    return {
-        "recipients.checked": day.isoformat(),
-        "recipients.checked_days": max(0, (today - day).days),
-        "recipients.entries": sums.lines,
-        "recipients.undeliverable": undeliverable,
-        "recipients.undeliverable_percent": _percent(undeliverable, sums.lines),
-        "recipients.suppressed": segments[Segment.SUPPRESSED] if sums.suppressed_given else None,
-        "recipients.unconfirmed": segments[Segment.UNCONFIRMED] if sums.columns.get("confirmed") else None,
-        "recipients.inactive": inactive if looked else None,
-        "recipients.inactive_percent": _percent(inactive, sums.lines) if looked else None,
-        "recipients.inactive_days": sums.inactive_days if looked else None,
-    }
+    return Recipients(
+        checked=day.isoformat(),
+        checked_days=max(0, (today - day).days),
+        entries=sums.lines,
+        undeliverable=undeliverable,
+        undeliverable_percent=_percent(undeliverable, sums.lines),
+        suppressed=segments[Segment.SUPPRESSED] if sums.suppressed_given else None,
+        unconfirmed=segments[Segment.UNCONFIRMED] if sums.columns.get("confirmed") else None,
+        inactive=inactive if looked else None,
+        inactive_percent=_percent(inactive, sums.lines) if looked else None,
+        inactive_days=sums.inactive_days if looked else None,
+    )
 
 
 def _percent(part: int, whole: int) -> float:

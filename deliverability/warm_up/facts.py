@@ -10,38 +10,23 @@ from pathlib import Path
 
 from deliverability.core.codes import Code, Input, needs
 from deliverability.core.errors import FILE_TOO_LARGE, InputError, file_error
-from deliverability.core.facts.base import FactType, Reason, Unknown, Value
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.facts.deliveries import WarmUp
 from deliverability.core.model.deliveries import Deliveries
-from deliverability.engine.base import Context, auditor, spec
+from deliverability.engine.base import Context, auditor
 
 DAYS = 7
 """Full days that are looked at, and for so long after its last step the plan still counts."""
 
-PROVIDES = (
-    spec(
-        "warm_up.day",
-        FactType.STR,
-        f"The day with the most mail beside the plan, of the last {DAYS} full ones (ISO date, UTC); "
-        "absent where the plan covers none of them.",
-        optional=True,
-    ),
-    spec("warm_up.planned", FactType.INT, "Messages of the plan's step for it.", unit="messages", optional=True),
-    spec("warm_up.sent", FactType.INT, "Messages sent on it.", unit="messages", optional=True),
-    spec("warm_up.percent", FactType.FLOAT, "Messages sent, of those planned.", unit="percent", optional=True),
-    spec("warm_up.last_day", FactType.STR, "Day of the plan's last step (ISO date).", optional=True),
-)
 
-
-@auditor("warm_up", provides=PROVIDES)
-async def audit(ctx: Context) -> None:
+@auditor("warm_up", WarmUp)
+async def audit(ctx: Context) -> WarmUp:
     """State plan and fact; Unknown(not-configured) where there is no plan, or it is not known what was sent."""
     plan, deliveries = ctx.subject.warm_up, ctx.subject.deliveries
     missing = Input.WARM_UP_PLAN if not plan else Input.DELIVERED if not _sent(deliveries) else None
     if missing is not None or deliveries is None:
-        unknown = Unknown(Reason.NOT_CONFIGURED, needs(missing or Input.DELIVERED))
-        ctx.put_all({each.path: unknown for each in PROVIDES})
-        return
-    ctx.put_all(_facts(plan, _sent(deliveries), deliveries.end))
+        return WarmUp.lost(Unknown(Reason.NOT_CONFIGURED, needs(missing or Input.DELIVERED)))
+    return _facts(plan, _sent(deliveries), deliveries.end)
 
 
 def _sent(deliveries: Deliveries | None) -> Counter[date]:
@@ -53,7 +38,7 @@ def _sent(deliveries: Deliveries | None) -> Counter[date]:
     return found
 
 
-def _facts(plan: Sequence[tuple[date, int]], sent: Counter[date], end: date) -> dict[str, Value]:
+def _facts(plan: Sequence[tuple[date, int]], sent: Counter[date], end: date) -> WarmUp:
     steps = sorted(plan)
     last = steps[-1][0]
     worst: tuple[float, date, int] | None = None
@@ -65,13 +50,13 @@ def _facts(plan: Sequence[tuple[date, int]], sent: Counter[date], end: date) -> 
         percent = round(100 * sent[day] / planned, 1)
         if worst is None or percent > worst[0]:
             worst = percent, day, planned
-    return {
-        "warm_up.day": worst[1].isoformat() if worst else None,
-        "warm_up.planned": worst[2] if worst else None,
-        "warm_up.sent": sent[worst[1]] if worst else None,
-        "warm_up.percent": worst[0] if worst else None,
-        "warm_up.last_day": last.isoformat(),
-    }
+    return WarmUp(
+        day=worst[1].isoformat() if worst else None,
+        planned=worst[2] if worst else None,
+        sent=sent[worst[1]] if worst else None,
+        percent=worst[0] if worst else None,
+        last_day=last.isoformat(),
+    )
 
 
 MAX_OCTETS = 1_000_000

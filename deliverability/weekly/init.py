@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,13 @@ from deliverability.console.types import DEFAULT_FILE, PathOf
 from deliverability.core.codes import Code
 from deliverability.core.errors import InputError, not_written
 from deliverability.core.facts.base import FactSet, Purpose
+from deliverability.core.facts.dkim import Dkim
+from deliverability.core.facts.domain import Domain, Mx
+from deliverability.core.facts.senders import Senders
+from deliverability.core.facts.spf import Spf
 from deliverability.core.files import write_whole
 from deliverability.core.inputs import Subject, parse_domain
-from deliverability.core.model.dkim import keys_of
+from deliverability.core.model.topic import if_known
 from deliverability.core.phrases import phrases
 from deliverability.core.resources import locate
 from deliverability.core.words.sentences import visible
@@ -67,28 +71,23 @@ def settings_file(domains: Sequence[Known], lang: str, today: date) -> str:
 
 def _guess(facts: FactSet) -> tuple[str, str]:
     """A purpose, and the key of its reason."""
-    null_mx, sends_nothing = facts.value("domain.null_mx"), facts.value("spf.sends_nothing")
+    null_mx, sends_nothing = facts.of(Domain).null_mx, facts.of(Spf).sends_nothing
     if sends_nothing is True:
         return Purpose.PARKED.value, "sends-nothing"
     if null_mx is True:
         return Purpose.TRANSACTIONAL.value, "receives-nothing"
-    if isinstance(hosts := facts.value("mx.hosts"), tuple) and hosts:
+    if isinstance(hosts := facts.of(Mx).hosts, tuple) and hosts:
         return Purpose.USERS.value, "receives"
     return "", ""
 
 
 def _selectors(facts: FactSet, domain: str) -> list[str]:
-    keys = keys_of(facts.value("dkim.keys"))
+    keys = if_known(facts.of(Dkim).keys) or ()
     return list(dict.fromkeys(key.selector for key in keys if key.present is True and key.domain == domain))
 
 
 def _services(facts: FactSet) -> list[str]:
-    services = facts.value("senders.services")
-    names = []
-    for service in services if isinstance(services, tuple) else ():
-        if isinstance(service, Mapping):
-            names.append(str(service.get("name") or service.get("id")))
-    return names
+    return [each.name for each in if_known(facts.of(Senders).services) or ()]
 
 
 SETTINGS_THERE = Code("settings-there", ("file",))

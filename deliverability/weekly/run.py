@@ -30,6 +30,7 @@ from deliverability.core.codec import decode_detail, encode, json_text
 from deliverability.core.codes import ABOUT, Detail
 from deliverability.core.errors import InputError, reason_of, set_aside
 from deliverability.core.facts.base import FactSet, KeySeen, Value, texts_of
+from deliverability.core.facts.message import Message
 from deliverability.core.files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, WholeFile, move, write_whole
 from deliverability.core.inputs import Sample, Subject
 from deliverability.core.model.answer import FindingId, ReceiverEffect
@@ -553,7 +554,7 @@ def _with_message_first(snapshots: Iterator[Snapshot]) -> Iterator[Snapshot]:
 
 
 def _has_message(facts: FactSet) -> bool:
-    return facts.value("message.present") is True
+    return facts.of(Message).present is True
 
 
 def _judged(facts: FactSet, rules: RuleSet, selection: Selection, known: Sequence[StoredFinding]) -> Judged:

@@ -15,11 +15,13 @@ from typing import Final
 from msgspec import Struct
 
 from deliverability.core.facts.base import FactSet, Value, number_of, records_of, text_of, texts_of
+from deliverability.core.facts.traffic import ReportPeriod, Traffic, WhoReported
 from deliverability.core.model.history import ChangeKind, Comparison, FindingChange
 from deliverability.core.model.observed import Observed
 from deliverability.core.model.report import TOPIC, Finding, Outcome, Report
 from deliverability.core.model.rules import Rule, RuleSet
 from deliverability.core.model.services import Reporter, reporter_named
+from deliverability.core.model.topic import if_known
 from deliverability.core.rules.gate import earliest, gate_of
 from deliverability.dmarc_reports.standing import SourceStanding
 from deliverability.weekly.values import GateWeek, SourceChange, SourceNote, TrafficDay, TrafficWeek
@@ -57,8 +59,8 @@ def traffic_of(
     silent = any(_SILENCE in each.observed for each in unmet)
     newest = max(observed.last_reports.values(), default=None)
     return TrafficWeek(
-        begin=text_of(facts.value("traffic.begin")),
-        end=text_of(facts.value("traffic.end")),
+        begin=if_known(facts.of(ReportPeriod).begin) or "",
+        end=if_known(facts.of(ReportPeriod).end) or "",
         reports=reports,
         own=own,
         aligned=aligned,
@@ -210,20 +212,18 @@ class _Addresses(Struct, frozen=True):
 
 
 def _days(facts: FactSet) -> Iterator[TrafficDay]:
-    for each in records_of(facts.value("traffic.volume")):
-        messages, aligned = number_of(each.get("messages")), number_of(each.get("aligned"))
-        altered, forged = number_of(each.get("altered")), number_of(each.get("forged"))
-        yield TrafficDay(text_of(each.get("day")), aligned, messages - aligned, altered, forged)
+    for each in if_known(facts.of(Traffic).volume) or ():
+        yield TrafficDay(each.day, each.aligned, each.messages - each.aligned, each.altered, each.forged)
 
 
 def _silent(before: FactSet, now: FactSet, observed: Observed, catalogue: Mapping[str, Reporter]) -> Mapping[str, str]:
     """Who counted in the window before and says nothing in this one, and the day of the newest report."""
-    heard = {text_of(each.get("id")) for each in records_of(now.value("traffic.reporters"))}
+    heard = {each.id for each in if_known(now.of(WhoReported).reporters) or ()}
     days = {_ident(name, catalogue) or name: day for name, day in sorted(observed.last_reports.items())}
     return {
-        text_of(each.get("name")): day.isoformat() if (day := days.get(_ident(ident, catalogue) or ident)) else ""
-        for each in records_of(before.value("traffic.reporters"))
-        if each.get("trusted") is True and (ident := text_of(each.get("id"))) not in heard
+        each.name: day.isoformat() if (day := days.get(_ident(ident, catalogue) or ident)) else ""
+        for each in if_known(before.of(WhoReported).reporters) or ()
+        if each.trusted and (ident := each.id) not in heard
     }
 
 

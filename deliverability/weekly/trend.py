@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 
 from deliverability.core.facts.base import FactSet
+from deliverability.core.facts.dmarc import Dmarc
 from deliverability.core.facts.paths import FactPath
 from deliverability.core.model.report import GRADES, Assessment, VerdictKind
 from deliverability.core.store.store import History, Point
@@ -91,5 +92,5 @@ def measures_of(facts: FactSet) -> dict[str, Number | None]:
 
 def stage_of(facts: FactSet) -> str | None:
     """The DMARC stage, or None where it is not known."""
-    value = facts.value("dmarc.stage")
+    value = facts.of(Dmarc).stage
     return value if isinstance(value, str) else None

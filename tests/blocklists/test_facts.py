@@ -57,7 +57,7 @@ async def test_a_listing_states_what_the_list_says() -> None:
     records = {**ENTRY, (NAME, "A"): ["127.0.0.3"], (NAME, "TXT"): [url]}
     facts = await audit(records, "spamhaus-zen")
     (listing,) = records_of(facts.value("blocklists.listings"))
-    assert listing == {
+    assert dict(listing) == {
         "list": "spamhaus-zen",
         "subject": IP,
         "kind": "sending-ip",

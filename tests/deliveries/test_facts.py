@@ -159,7 +159,7 @@ def test_why_mail_was_not_delivered() -> None:
         known={("gmail-dmarc-policy", "gmail"): CauseSeen("sender", "after-fix", ("DMARC-001", "ALN-001"))},
     )
     (row,) = items(facts(seen), "deliveries.bounces")
-    assert row == {
+    assert dict(row) == {
         "meaning": "gmail-dmarc-policy",
         "receiver": "gmail",
         "class": "policy",
@@ -212,7 +212,7 @@ def test_the_state_of_requirements_and_since_when() -> None:
         return ValueDay(END - timedelta(days=days), "example.com", f"compliance:{name}", value, value)
 
     found = facts(replace(NOTHING, gmail=(state(9, 1), state(6, 0), state(3, 1), state(0, 1), state(0, 0, "spf"))))
-    assert items(found, "gmail.compliance") == [
+    assert list(map(dict, items(found, "gmail.compliance"))) == [
         {"requirement": "dkim", "status": "needs-work", "since": "2025-11-20", "last": "2025-11-23"},
         {"requirement": "spf", "status": "compliant", "since": "2025-11-23", "last": "2025-11-23"},
     ]
@@ -235,7 +235,7 @@ def test_addresses_at_outlook() -> None:
     ]
     found = facts(replace(NOTHING, snds=tuple(values)), sending_ips=("192.0.2.1", "192.0.2.2"))
     first, second = items(found, "snds.addresses")
-    assert first == {
+    assert dict(first) == {
         "ip": "192.0.2.1",
         "day": "2025-11-23",
         "recipients": 900,

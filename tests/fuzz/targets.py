@@ -28,7 +28,6 @@ from deliverability.core.mail.files.archives import open_archive
 from deliverability.core.mail.files.documents import is_encrypted, is_pdf, read_ole, read_ooxml, weigh
 from deliverability.core.mail.files.images import measure
 from deliverability.core.mail.files.types import identify
-from deliverability.core.model.spf import plain
 from deliverability.core.net import wire
 from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.overlay import parse_proposal
@@ -177,7 +176,7 @@ def spf(octets: bytes) -> object:
         results = [
             await evaluate_spf(ip, "a@example.com", "example.com", resolver) for ip in ("192.0.2.1", "2001:db8::1")
         ]
-        return plain(tree.root.tree), tree.gap, tree.dead_names, results
+        return tree.root.tree, tree.gap, tree.dead_names, results
 
     return run(work())
 

@@ -13,7 +13,6 @@ from deliverability.core.model.deliveries import Deliveries, DeliveryDay, Delive
 from deliverability.core.net.ports import Ports
 from deliverability.engine.base import gather
 from deliverability.warm_up import facts as warm_up
-from deliverability.warm_up.facts import PROVIDES
 from tests.engine.auditors.test_message import DeadResolver
 
 END = date(2026, 11, 24)
@@ -34,7 +33,7 @@ async def told(plan: tuple[tuple[date, int], ...], deliveries: Deliveries | None
     subject = Subject("example.com", warm_up=plan, deliveries=deliveries)
     gathered = await gather([warm_up.audit], subject, Ports(DeadResolver()), None)
     assert gathered.crashes == ()
-    return {each.path.removeprefix("warm_up."): gathered.facts.at(each.path) for each in PROVIDES}
+    return {each.path.removeprefix("warm_up."): gathered.facts.at(each.path) for each in warm_up.audit.provides}
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import NamedTuple
+from functools import cached_property
+from typing import NamedTuple, Protocol, Self, TypeVar
 
 from msgspec import Struct, field
 
@@ -239,7 +240,18 @@ class SampleSeen(Struct, frozen=True):
     signers: tuple[str, ...] = ()
 
 
-class FactSet(Struct, frozen=True):
+class Readable(Protocol):
+    """A topic (model.topic.Topic): it can be read from facts by their paths."""
+
+    @classmethod
+    def read(cls, value: Callable[[str], Value], /) -> Self:
+        """The facts as the function gives them by path."""
+
+
+K = TypeVar("K", bound=Readable)
+
+
+class FactSet(Struct, frozen=True, dict=True):
     """All facts of one subject by path, and the evidence they point to by id."""
 
     facts: Mapping[str, Fact] = field(default_factory=dict)
@@ -259,6 +271,18 @@ class FactSet(Struct, frozen=True):
         if path not in PATHS:
             raise KeyError(path)
         return Unknown(Reason.NOT_CONFIGURED, NOT_COLLECTED(path=path))
+
+    def of(self, topic: type[K]) -> K:
+        """The facts of a topic; those that nothing collected are Unknown(not-configured)."""
+        known = self._topics.get(topic)
+        if not isinstance(known, topic):
+            known = self._topics[topic] = topic.read(self.at)
+        return known
+
+    @cached_property
+    def _topics(self) -> dict[type, object]:
+        """The topics that were read before."""
+        return {}
 
 
 ALIAS = Code("seen-alias", ("name",))

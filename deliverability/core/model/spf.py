@@ -1,19 +1,17 @@
 """SPF as it travels from auditor to remedy and view: the include tree of a record, the course of an evaluation.
 
-Both are facts (``spf.tree``, ``spf.trace``), whose values are plain: `plain` makes them so, `spf_tree` and `spf_trace`
-read them.
+Both are facts (``spf.tree``, ``spf.trace``). `spf_tree` and `spf_trace` read stored ones, which are plain mappings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import TypeVar, cast
-
-from msgspec import Struct
+from typing import TypeVar
 
 from deliverability.core.codes import ABOUT, Code, Detail
 from deliverability.core.facts.base import Unknown, Value, texts_of
+from deliverability.core.model.topic import Record
 
 T = TypeVar("T")
 
@@ -63,7 +61,7 @@ class SpfStatus(StrEnum):
     IGNORED = "ignored"
 
 
-class SpfTerm(Struct, frozen=True):
+class SpfTerm(Record, frozen=True):
     """A term of a record and what was found for it.
 
     Attributes:
@@ -92,7 +90,7 @@ class SpfTerm(Struct, frozen=True):
     tree: SpfTree | None = None
 
 
-class SpfTree(Struct, frozen=True):
+class SpfTree(Record, frozen=True):
     """The record of a domain, what its terms cost and where they lead. The counts cover everything below.
 
     A receiver asks an `a` term for A or AAAA, as the sending address is, and counts a look-up that finds nothing (RFC
@@ -105,6 +103,11 @@ class SpfTree(Struct, frozen=True):
     lookups: int = 0
     void_lookups: int = 0
     terms: tuple[SpfTerm, ...] = ()
+
+    @classmethod
+    def read(cls, value: Value) -> SpfTree | None:
+        """As `spf_tree`."""
+        return spf_tree(value)
 
 
 class StepOutcome(StrEnum):
@@ -119,7 +122,7 @@ class StepOutcome(StrEnum):
     IGNORED = "ignored"
 
 
-class TraceStep(Struct, frozen=True):
+class TraceStep(Record, frozen=True):
     """One term of a record as the evaluation met it.
 
     Attributes:
@@ -140,7 +143,7 @@ class TraceStep(Struct, frozen=True):
     nested: Trace | None = None
 
 
-class Trace(Struct, frozen=True):
+class Trace(Record, frozen=True):
     """One call of check_host(): the domain, its record (None where there is not exactly one), terms in order."""
 
     domain: str
@@ -148,6 +151,11 @@ class Trace(Struct, frozen=True):
     result: SpfResult
     reason: Detail
     steps: tuple[TraceStep, ...] = ()
+
+    @classmethod
+    def read(cls, value: Value) -> Trace | None:
+        """As `spf_trace`."""
+        return spf_trace(value)
 
 
 def decided_by(reason: Value) -> str:
@@ -157,36 +165,14 @@ def decided_by(reason: Value) -> str:
     return term if isinstance(term, str) else ""
 
 
-def plain(value: SpfTree | Trace) -> Value:
-    """A tree or trace as the value of a fact: mappings by the names of the attributes."""
-    return _plain(value)
-
-
-_PLAIN = frozenset((type(None), bool, int, str))
-_NAMES: dict[type, tuple[str, ...]] = {kind: kind.__struct_fields__ for kind in (SpfTree, SpfTerm, Trace, TraceStep)}
-
-
-def _plain(value: Value | SpfTree | SpfTerm | Trace | TraceStep) -> Value:
-    kind = type(value)
-    if kind in _PLAIN:  # nearly all
-        return cast("Value", value)
-    if isinstance(value, tuple):
-        return tuple(map(_plain, value))
-    if isinstance(value, StrEnum):
-        return value.value
-    if (names := _NAMES.get(kind)) is not None:
-        return {name: _plain(getattr(value, name)) for name in names}
-    return cast("Value", value)
-
-
 def spf_tree(value: Value) -> SpfTree | None:
     """The tree that a fact's value holds; None where it is unknown, absent or no tree."""
-    return _read(_tree, value)
+    return value if isinstance(value, SpfTree) else _read(_tree, value)
 
 
 def spf_trace(value: Value) -> Trace | None:
     """The trace that a fact's value holds; None where it is unknown, absent or no trace."""
-    return _read(_trace, value)
+    return value if isinstance(value, Trace) else _read(_trace, value)
 
 
 def _read(read: Callable[[Value, int], T], value: Value) -> T | None:

@@ -12,6 +12,10 @@ from msgspec.structs import replace
 
 from deliverability.core.codes import Input
 from deliverability.core.facts.base import Unknown, Value, records_of, text_of, texts_of
+from deliverability.core.facts.dkim import Dkim
+from deliverability.core.facts.dmarc import Alignment, Dmarc, DmarcReports, DmarcVerdict
+from deliverability.core.facts.domain import Declared
+from deliverability.core.facts.spf import Spf, SpfVerdict
 from deliverability.core.model.answer import (
     FindingId,
     Reach,
@@ -23,9 +27,9 @@ from deliverability.core.model.answer import (
     TileTopic,
 )
 from deliverability.core.model.claims import Lack
-from deliverability.core.model.dkim import signatures_of
 from deliverability.core.model.report import FINE, Outcome, Report, VerdictKind
 from deliverability.core.model.rules import Effect, Severity
+from deliverability.core.model.topic import if_known
 from deliverability.core.phrases import Phrases, detail_words
 from deliverability.core.report.findings import FindingIndex, effect_words, receiver_short
 from deliverability.core.report.unanswered import unanswered, unreached, unreached_hint
@@ -296,7 +300,7 @@ def _lead(report: Report, findings: FindingIndex, speaker: Speaker, tone: str) -
         key = {True: "closed", False: "open", None: "unknown"}[found.closed]
         parked_tone = {True: "good", False: "bad", None: "unknown"}[found.closed]
         return parked_tone, say(f"answer.parked-{key}", domain=domain, short=joined(short, say))
-    if not report.message and report.facts.value("spf.sends_nothing") is True:
+    if not report.message and report.facts.of(Spf).sends_nothing is True:
         return "bad", say("lead.sends-nothing", domain=domain)
     broken = any(tile.state is TileState.BROKEN and tile.findings for tile in answer.tiles)
     if broken and (not answer.groups or answer.groups[0].kind in FINE):
@@ -519,7 +523,7 @@ def _group_notes(group: ReceiverGroup, report: Report, say: Phrases) -> Iterable
     if group.small is not None and group.bulk is not None:
         many = say("verdict.from-number", n=f"{group.bulk_from:,}") if group.bulk_from else say("verdict.from-bulk")
         bulk, small = kind_words(group.bulk, group.effects, say), kind_words(group.small, (), say, group.lacks)
-        given = isinstance(report.facts.value("subject.daily_volume"), int)
+        given = isinstance(report.facts.of(Declared).daily_volume, int)
         option = say("option.purpose" if given else "option.daily-volume")
         yield say("group.depends", many=many, bulk=in_sentence(bulk), small=in_sentence(small), option=option)
     if group.kind in FINE:
@@ -659,11 +663,11 @@ def _waits(report: Report, say: Phrases) -> Iterable[str]:
 def _chain(report: Report, say: Phrases) -> ChainView | None:
     """Who the mail says it is from, and who vouches for that; None without a message or without such a name."""
     facts = report.facts
-    author = text_of(facts.value("alignment.author_domain"))
+    author = if_known(facts.of(Alignment).author_domain) or ""
     if not report.message or not author or report.answer.reach is Reach.NONE:
         return None
     links = [_spf_link(report, say), *_dkim_links(report, say)]
-    result = text_of(facts.value("dmarc.result"))
+    result = if_known(facts.of(DmarcVerdict).result) or ""
     key = result if result in ("pass", "fail", "none") else "unknown"
     tone = {"pass": "good", "fail": "bad", "none": "risk", "unknown": "unknown"}[key]
     shown = tuple(links[: 1 + _MECHANISMS_SHOWN])
@@ -689,20 +693,20 @@ def _chain(report: Report, say: Phrases) -> ChainView | None:
 
 def _spf_link(report: Report, say: Phrases) -> LinkView:
     facts = report.facts
-    domain = text_of(facts.value("alignment.mail_from_domain")) or text_of(facts.value("spf.result_domain"))
-    return _link("spf", domain, facts.value("spf.result"), _fits(facts.value("alignment.spf")), say)
+    domain = if_known(facts.of(Alignment).mail_from_domain) or if_known(facts.of(SpfVerdict).result_domain) or ""
+    return _link("spf", domain, facts.of(SpfVerdict).result, _fits(facts.of(Alignment).spf), say)
 
 
 def _dkim_links(report: Report, say: Phrases) -> list[LinkView]:
     """The signatures: those that count first, then those that pass; one a domain and result."""
     found: dict[tuple[str, str], LinkView] = {}
-    for each in signatures_of(report.facts.value("dkim.signatures")):
+    for each in if_known(report.facts.of(Dkim).signatures) or ():
         aligned = each.aligned if isinstance(each.aligned, bool) else None
         link = _link("dkim", each.domain or "", each.result, aligned, say)
         found.setdefault((link.domain, link.result), link)
     order = {"good": 0, "unknown": 2}
     links = sorted(found.values(), key=lambda link: (order.get(link.tone, 1), link.result != "pass"))
-    if not links and report.facts.value("dkim.signature_count") == 0:
+    if not links and report.facts.of(Dkim).signature_count == 0:
         links = [LinkView("DKIM", say("chain.unsigned"), "", "", "bad", say("chain.unsigned-verdict"))]
     return links
 
@@ -736,10 +740,10 @@ def _link(kind: str, domain: str, result: Value, fits: bool | None, say: Phrases
 def _policy(report: Report, say: Phrases) -> str:
     """The policy that applies, and whether it asks for reports."""
     facts = report.facts
-    if facts.value("dmarc.present") is False:
+    if facts.of(Dmarc).present is False:
         return say("tile.stage.absent")
-    policy = text_of(facts.value("dmarc.effective_policy")) or text_of(facts.value("dmarc.policy"))
+    policy = if_known(facts.of(Dmarc).effective_policy) or if_known(facts.of(Dmarc).policy) or ""
     parts = [f"p={visible(policy)}"] if policy else []
-    if facts.value("dmarc.rua") == ():
+    if facts.of(DmarcReports).rua == ():
         parts.append(say("tile.no-reports"))
-    return say("value.separator").join(parts) if parts else format_value(facts.value("dmarc.policy"), None, say)
+    return say("value.separator").join(parts) if parts else format_value(facts.of(Dmarc).policy, None, say)

@@ -7,12 +7,15 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
-from deliverability.core.facts.base import FactSet, Unknown, Value, number_of, records_of
+from deliverability.core.facts.base import FactSet, Unknown, Value, records_of
+from deliverability.core.facts.dkim import signatures_of
 from deliverability.core.facts.paths import FactPath
-from deliverability.core.model.dkim import signatures_of
+from deliverability.core.facts.spf import Spf, SpfIdentities, SpfVerdict
+from deliverability.core.facts.traffic import Traffic
 from deliverability.core.model.report import DMARC_STAGES, Report
 from deliverability.core.model.rules import Severity
-from deliverability.core.model.spf import SpfStatus, SpfTree, StepOutcome, spf_trace, spf_tree
+from deliverability.core.model.spf import SpfStatus, SpfTree, StepOutcome
+from deliverability.core.model.topic import if_known
 from deliverability.core.phrases import Phrases
 from deliverability.core.report.findings import statement_of
 from deliverability.core.words.sentences import format_value, octets, visible, word_of
@@ -45,16 +48,9 @@ def would_words(facts: FactSet, policy: str, say: Phrases) -> str:
 
 def _losing(facts: FactSet, say: Phrases) -> str:
     """The sources that would lose most."""
-    losing = [
-        each
-        for each in records_of(facts.value("traffic.sources"))
-        if each.get("standing") in _LOSING and isinstance(each.get("unaligned"), int) and each["unaligned"]
-    ]
-    losing.sort(key=lambda each: -number_of(each["unaligned"]))
-    named = [
-        say("gate.of", n=f"{number_of(each['unaligned']):,}", source=visible(str(each["name"])))
-        for each in losing[:NAMED]
-    ]
+    losing = [each for each in if_known(facts.of(Traffic).sources) or () if each.standing in _LOSING and each.unaligned]
+    losing.sort(key=lambda each: -each.unaligned)
+    named = [say("gate.of", n=f"{each.unaligned:,}", source=visible(each.name)) for each in losing[:NAMED]]
     more = len(losing) - len(named)
     return say("value.separator").join(named) + (say("value.more", n=str(more)) if more > 0 else "")
 
@@ -314,16 +310,16 @@ def _spf(report: Report, say: Phrases) -> Iterator[SpfView]:
     facts = report.facts
     identities = {word_of(each.get("domain")): each for each in records_of(_known(report, "spf.identities"))}
     checked = next((domain for domain, each in identities.items() if each.get("used") is True), "")
-    trace = spf_trace(facts.value("spf.trace"))
+    trace = if_known(facts.of(SpfVerdict).trace)
     matched = frozenset(step.term for step in (trace.steps if trace else ()) if step.outcome is StepOutcome.MATCH)
     limits = (_number(finding.limits.get("max_lookups")) for finding in report.findings)
     limit = next(filter(None, limits), None)
-    used_tree = spf_tree(facts.value("spf.used_tree"))
+    used_tree = if_known(facts.of(SpfIdentities).used_tree)
     if used_tree is not None and used_tree.terms:
         identity = identities.get(checked, {})
         costs = (_number(identity.get("lookups")), max(map(_count, map(identity.get, _VOID))))
         yield _spf_view(used_tree, checked, say("spf.used"), costs, limit, matched, say)
-    tree = spf_tree(facts.value("spf.tree"))
+    tree = if_known(facts.of(Spf).tree)
     if tree is not None and tree.terms:
         domain = word_of(_known(report, "spf.domain")) or word_of(tree.domain)
         mine = checked in ("", domain)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from deliverability.core.facts.base import Value
+from deliverability.core.facts.message import Message
 from deliverability.core.model.answer import Chip, PlanStep, PolicyWait
 from deliverability.core.model.report import Care, FactChange, RecordEdit, Report, VerdictKind
 from deliverability.core.phrases import Phrases
@@ -255,7 +256,7 @@ class _Writer:
         report, say = self._report, self._say
         if not set(report.run.sources) <= {"dns", "live"}:
             return say("plan.hand-over-alike", n=str(step.number))
-        own = bool(report.message) and report.facts.value("message.from_domain") == report.domain
+        own = bool(report.message) and report.facts.of(Message).from_domain == report.domain
         subject = [visible(report.domain)] if report.domain and not own else []
         if report.message:
             subject.append(say("plan.hand-over-mail", file=visible(shlex.quote(report.message))))

@@ -12,7 +12,10 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
-from deliverability.core.facts.base import FactSet, Unknown, Value, records_of, text_of
+from deliverability.core.facts.base import FactSet, Unknown, Value
+from deliverability.core.facts.content import Attachments, Html, ImageFiles, PdfFiles
+from deliverability.core.facts.message import Format, MessagePart, Weight
+from deliverability.core.model.topic import if_known
 from deliverability.core.phrases import Phrases
 from deliverability.core.words.sentences import octets, shortened, visible
 
@@ -67,14 +70,14 @@ class SavingsView(Struct, frozen=True):
 
 def changes(facts: FactSet) -> tuple[WeightSaving, ...]:
     """Every change that saves something, the largest first. No octet is counted by two of them."""
-    parts = {path: part for part in records_of(facts.value("message.parts")) if (path := text_of(part.get("path")))}
+    parts = {part.path: part for part in if_known(facts.of(Format).parts) or ()}
     found = [*_files(facts, parts), *_images(facts, parts), *_pdfs(facts, parts), *_html(facts, parts)]
     return tuple(sorted((each for each in found if each.octets > 0), key=lambda each: (-each.octets, each.path)))
 
 
 def savings(facts: FactSet, say: Phrases) -> SavingsView | None:
     """The three changes that save most; None without a message, or where they are not worth the work."""
-    whole = _number(facts.value("message.size_octets"))
+    whole = if_known(facts.of(Weight).size_octets)
     if not whole:
         return None
     shown = [each for each in changes(facts)[:SHOWN] if each.octets >= MIN_CHANGE]
@@ -103,64 +106,65 @@ def savings(facts: FactSet, say: Phrases) -> SavingsView | None:
     )
 
 
-def _images(facts: FactSet, parts: Mapping[str, Mapping[str, Value]]) -> Iterator[WeightSaving]:
-    for image in records_of(facts.value("message.images")):
-        saved, path = _number(image.get("saving_octets")), text_of(image.get("path"))
-        form = text_of(image.get("best_format"))
+def _images(facts: FactSet, parts: Mapping[str, MessagePart]) -> Iterator[WeightSaving]:
+    for image in if_known(facts.of(ImageFiles).images) or ():
+        saved, path = if_known(image.saving_octets), image.path
+        form = if_known(image.best_format)
         if saved and form:
-            kind = "image" if image.get("inline") is True else "attached-image"
-            yield WeightSaving(kind, _as_sent(saved, parts.get(path)), path, text_of(image.get("filename")), form)
+            kind = "image" if image.inline else "attached-image"
+            yield WeightSaving(kind, _as_sent(saved, parts.get(path)), path, image.filename, form)
 
 
-def _pdfs(facts: FactSet, parts: Mapping[str, Mapping[str, Value]]) -> Iterator[WeightSaving]:
-    for pdf in records_of(facts.value("message.pdfs")):
-        saved, path = _number(pdf.get("saving_octets")), text_of(pdf.get("path"))
+def _pdfs(facts: FactSet, parts: Mapping[str, MessagePart]) -> Iterator[WeightSaving]:
+    for pdf in if_known(facts.of(PdfFiles).pdfs) or ():
+        saved, path = pdf.saving_octets, pdf.path
         if saved:
-            yield WeightSaving("pdf", _as_sent(saved, parts.get(path)), path, text_of(pdf.get("filename")))
+            yield WeightSaving("pdf", _as_sent(saved, parts.get(path)), path, pdf.filename)
 
 
-def _files(facts: FactSet, parts: Mapping[str, Mapping[str, Value]]) -> Iterator[WeightSaving]:
-    whole = _number(facts.value("message.size_octets"))
+def _files(facts: FactSet, parts: Mapping[str, MessagePart]) -> Iterator[WeightSaving]:
+    whole = if_known(facts.of(Weight).size_octets)
     if not whole or whole <= LARGE_MESSAGE:
         return
     # The single file of an encrypted message is the message.
-    if any(_is_encrypted(text_of(part.get("media_type"))) for part in parts.values()):
+    if any(_is_encrypted(part.media_type) for part in parts.values()):
         return
     lighter = {
-        text_of(each.get("path")) for name in ("images", "pdfs") for each in records_of(facts.at(f"message.{name}"))
+        *(each.path for each in if_known(facts.of(ImageFiles).images) or ()),
+        *(each.path for each in if_known(facts.of(PdfFiles).pdfs) or ()),
     }
-    for file in records_of(facts.value("message.attachments")):
-        path, sent = text_of(file.get("path")), _number(file.get("encoded_octets"))
-        types = (text_of(file.get("media_type")), text_of(file.get("true_type")))
+    for file in if_known(facts.of(Attachments).attachments) or ():
+        path, sent = file.path, file.encoded_octets
+        types = (file.media_type, file.true_type or "")
         shrinks = path in lighter or any(each.startswith("image/") or each == "application/pdf" for each in types)
-        if sent and sent >= LARGE_FILE and file.get("inline") is False and not shrinks:
-            yield WeightSaving("file", sent, path, text_of(file.get("filename")))
+        if sent >= LARGE_FILE and not file.inline and not shrinks:
+            yield WeightSaving("file", sent, path, file.filename)
 
 
-def _html(facts: FactSet, parts: Mapping[str, Mapping[str, Value]]) -> Iterator[WeightSaving]:
+def _html(facts: FactSet, parts: Mapping[str, MessagePart]) -> Iterator[WeightSaving]:
     """Minifying, repeated styles, and data: addresses, which neither of the others touches.
 
     Minifying also shortens style attributes, and no fact says by how much: all of it may lie in the repeated ones, so
     these count only as far as they save more.
     """
-    pages = [part for part in parts.values() if text_of(part.get("media_type")) == "text/html"]
+    pages = [part for part in parts.values() if part.media_type == "text/html"]
     # The HTML facts do not say which part they are of; where encodings differ, none is assumed.
-    encoded = bool(pages) and all(part.get("transfer_encoding") == "base64" for part in pages)
-    minify = _number(facts.value("html.minify_saves_octets")) or 0
-    repeated = _number(facts.value("html.repeated_css_octets")) or 0
-    data = _number(facts.value("html.data_uri_octets")) or 0
+    encoded = bool(pages) and all(part.transfer_encoding == "base64" for part in pages)
+    minify = if_known(facts.of(Html).minify_saves_octets) or 0
+    repeated = if_known(facts.of(Html).repeated_css_octets) or 0
+    data = if_known(facts.of(Html).data_uri_octets) or 0
     for kind, saved in (("minify", minify), ("css", repeated - minify), ("data", data)):
         if saved > 0:
             yield WeightSaving(kind, saved * _ENCODED // _RAW if encoded else saved)
 
 
-def _as_sent(saved: int, part: Mapping[str, Value] | None) -> int:
+def _as_sent(saved: int, part: MessagePart | None) -> int:
     """What `saved` octets of a file are in the message; never more than its part has."""
     if part is None:
         return saved
-    sent = _number(part.get("encoded_octets"))
-    grown = saved * _ENCODED // _RAW if part.get("transfer_encoding") == "base64" else saved
-    return grown if sent is None else min(grown, sent)
+    sent = part.encoded_octets
+    grown = saved * _ENCODED // _RAW if part.transfer_encoding == "base64" else saved
+    return min(grown, sent)
 
 
 def _is_encrypted(media_type: str) -> bool:

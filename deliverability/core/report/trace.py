@@ -9,9 +9,11 @@ from msgspec import Struct
 
 from deliverability.core.codes import Detail
 from deliverability.core.facts.base import Unknown, text_of
-from deliverability.core.model.dkim import DkimSignature, signatures_of
+from deliverability.core.facts.dkim import Dkim, DkimSignature
+from deliverability.core.facts.spf import SpfVerdict
 from deliverability.core.model.report import Report
-from deliverability.core.model.spf import SpfResult, StepOutcome, Trace, TraceStep, spf_trace
+from deliverability.core.model.spf import SpfResult, StepOutcome, Trace, TraceStep
+from deliverability.core.model.topic import if_known
 from deliverability.core.phrases import Phrases, detail_words
 from deliverability.core.words.sentences import shortened, unknown_sentence, visible, word_of
 
@@ -81,7 +83,7 @@ def traces(report: Report, say: Phrases) -> Traces:
 
 def _spf(report: Report, say: Phrases) -> SpfTrace | None:
     facts = report.facts
-    trace, ip = spf_trace(facts.value("spf.trace")), word_of(facts.value("spf.result_ip"))
+    trace, ip = if_known(facts.of(SpfVerdict).trace), word_of(facts.of(SpfVerdict).result_ip)
     if trace is None or not ip:
         return None
     identity = f"trace.identity.{text_of(facts.value('spf.result_identity'))}"
@@ -166,9 +168,7 @@ def _outcome(step: TraceStep, ip: str, result: str, say: Phrases) -> str:
 
 
 def _dkim(report: Report, say: Phrases) -> tuple[SignatureTrace, ...]:
-    return tuple(
-        _signature(each, say) for each in signatures_of(report.facts.value("dkim.signatures"))[:_MAX_SIGNATURES]
-    )
+    return tuple(_signature(each, say) for each in (if_known(report.facts.of(Dkim).signatures) or ())[:_MAX_SIGNATURES])
 
 
 def _signature(found: DkimSignature, say: Phrases) -> SignatureTrace:
@@ -177,18 +177,19 @@ def _signature(found: DkimSignature, say: Phrases) -> SignatureTrace:
         return SignatureTrace(name, say("trace.not-checked"), "unknown", (unknown_sentence(found.result, say),))
     passed = found.result == "pass"
     words = []
-    if passed or found.reason:
-        key = f"trace.dkim.{'pass' if passed else found.reason}"
-        words.append(say(key) if key in say else word_of(found.reason))
+    reason = if_known(found.reason)
+    if passed or reason:
+        key = f"trace.dkim.{'pass' if passed else reason}"
+        words.append(say(key) if key in say else word_of(reason))
     if isinstance(found.bits, int) and isinstance(found.key_type, str):
         bits = str(found.bits)
         words.append(say("trace.key", name=word_of(found.key_name), type=word_of(found.key_type), bits=bits))
     elif found.key_name:
         words.append(say("trace.key-name", name=word_of(found.key_name)))
-    if found.changed:
-        fields = say("value.separator").join(word_of(each) for each in found.changed[:20])
+    if isinstance(found.changed_headers, tuple) and found.changed_headers:
+        fields = say("value.separator").join(word_of(each) for each in found.changed_headers[:20])
         words.append(say("trace.changed", fields=fields))
-    if found.errors and not passed:
+    if isinstance(found.errors, tuple) and found.errors and not passed:
         terms = say("value.separator").join(visible(shortened(detail_words(each, say))) for each in found.errors[:10])
         words.append(say("trace.terms", terms=terms))
     return SignatureTrace(name, found.result, "good" if passed else "bad", tuple(words))

@@ -8,7 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from msgspec.structs import replace
 
 from deliverability.core.codes import ABOUT, Detail, Input, needed
-from deliverability.core.facts.base import FAILED, Evidence, EvidenceKind, Reason, Unknown, Value, is_failure, texts_of
+from deliverability.core.facts.base import FAILED, Evidence, EvidenceKind, Reason, Unknown, Value, is_failure
+from deliverability.core.facts.dmarc import Dmarc, DmarcReports, DmarcVerdict
+from deliverability.core.facts.domain import Declared, Sending
+from deliverability.core.facts.message import Message
+from deliverability.core.facts.spf import Spf
 from deliverability.core.model.answer import (
     Assumed,
     Because,
@@ -26,6 +30,7 @@ from deliverability.core.model.answer import (
 from deliverability.core.model.claims import Lack
 from deliverability.core.model.report import FINE, Consequence, Finding, GateKind, Outcome, Report, Verdict, VerdictKind
 from deliverability.core.model.rules import Gate, GuideEntry, RuleSet, Severity, VolumeClass
+from deliverability.core.model.topic import if_known
 from deliverability.core.rules import tiles
 from deliverability.core.rules.claims import claims_of, left_out, receivers_left_out
 from deliverability.core.rules.gate import gate_of
@@ -153,7 +158,7 @@ def _step(
     members_of = (each.id for each in rules.rules.values() if entry.key in each.guide)
     missing = left_out(members_of, report.selection)
     met = [each for each in members if each.outcome is Outcome.MET]
-    message = report.facts.value("message.present") is True
+    message = report.facts.of(Message).present is True
     shown = [each for each in met if (each.evidence or message) and (not entry.shown_by or each.rule in entry.shown_by)]
     unknown = [each for each in members if each.unknown is not None and each.severity.rank >= Severity.WARNING.rank]
     grounds: dict[str, Value] = {
@@ -218,7 +223,7 @@ def answer(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> ReportAn
     earned, lacks = _claims(report, rules)
     if reach is Reach.NONE:
         # Nothing that needs DNS was checked: what the message alone shows has steps, and nothing has a verdict.
-        message = facts.value("message.present") is True
+        message = facts.of(Message).present is True
         return ReportAnswer(
             tuple(_assumptions(report, rules)),
             plan=tuple(plan) if message else (),
@@ -238,7 +243,7 @@ def answer(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> ReportAn
         reach=reach,
         unanswered=unanswered,
         waits=() if parked else _waits(report),
-        sends_nothing=facts.value("spf.sends_nothing") is True and not parked,
+        sends_nothing=facts.of(Spf).sends_nothing is True and not parked,
         gate=gate_of(facts, report.findings, rules, report.selection),
         earned=earned,
         lacks=lacks,
@@ -281,10 +286,10 @@ _OF_DNS = frozenset(_OF_REPORT)
 
 def _assumptions(report: Report, rules: RuleSet) -> Iterator[Assumed]:
     facts = report.facts
-    if facts.value("subject.purpose_basis") == "inferred":
-        yield Assumed(Input.PURPOSE, facts.value("subject.purpose"), texts_of(facts.value("subject.purpose_signs")))
+    if facts.of(Sending).purpose_basis == "inferred":
+        yield Assumed(Input.PURPOSE, facts.of(Sending).purpose, if_known(facts.of(Sending).purpose_signs) or ())
     if any(len(volume_classes(rules.receivers[each.receiver], rules, facts)) > 1 for each in report.verdicts):
-        given = isinstance(facts.value("subject.daily_volume"), int)
+        given = isinstance(facts.of(Declared).daily_volume, int)
         yield Assumed(Input.DAILY_VOLUME, "bulk-or-not" if given else "small-or-bulk")
     for path, wanted in _ENVELOPE.items():
         value, source = facts.at(path), facts.at(f"{path}_source")
@@ -338,18 +343,18 @@ def _policy_waits(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> I
     waiting = any(
         each.outcome is Outcome.UNMET and each.waiver is None and _is_gated(each, rules) for each in report.findings
     )
-    if any(step.condition for step in plan) or not (waiting or facts.value("dmarc.stage") in ("none", "testing")):
+    if any(step.condition for step in plan) or not (waiting or facts.of(Dmarc).stage in ("none", "testing")):
         return
-    if not texts_of(facts.value("dmarc.rua")):
+    if not if_known(facts.of(DmarcReports).rua):
         yield PolicyWait.ADDRESS
     gate = gate_of(facts, report.findings, rules, report.selection)
     if gate is not None:
         yield PolicyWait.REHEARSAL if gate.kind is GateKind.SAFE else PolicyWait(gate.kind.value)
-    elif facts.value("message.present") is not True:
+    elif facts.of(Message).present is not True:
         yield PolicyWait.MESSAGE
-    elif facts.value("dmarc.result") != "pass":
+    elif facts.of(DmarcVerdict).result != "pass":
         yield PolicyWait.PASSES
-    elif texts_of(facts.value("dmarc.rua")):
+    elif if_known(facts.of(DmarcReports).rua):
         yield PolicyWait.REHEARSAL
 
 

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from math import ceil
 
-from deliverability.core.facts.base import FactSet, Unknown, Value, records_of, text_of
+from deliverability.core.facts.base import FactSet, Unknown, Value, text_of
+from deliverability.core.facts.traffic import Gate, ReportPeriod, Traffic
 from deliverability.core.model.observed import at_least_percent
 from deliverability.core.model.report import TOPIC, Finding, GateAnswer, GateKind, Outcome
 from deliverability.core.model.rules import All, Any, Compare, Condition, LimitRef, Op, RuleSet, Selection
+from deliverability.core.model.topic import if_known
 from deliverability.core.rules.claims import claims_of, left_out
 
 _EVERYTHING = Selection()
@@ -19,8 +21,8 @@ def gate_of(
     facts: FactSet, findings: Iterable[Finding], rules: RuleSet, selection: Selection = _EVERYTHING
 ) -> GateAnswer | None:
     """The answer; None where there is no next policy to ask about, or nothing was read that could tell."""
-    to = text_of(facts.value("gate.to"))
-    if not to or isinstance(facts.value("traffic.begin"), Unknown):
+    to = if_known(facts.of(Gate).to) or ""
+    if not to or isinstance(facts.of(ReportPeriod).begin, Unknown):
         return None
     ours = [each for each in findings if each.topic == TOPIC]
     unmet = [each for each in ours if each.outcome is Outcome.UNMET]
@@ -44,7 +46,7 @@ def earliest(answer: GateAnswer, facts: FactSet, rules: RuleSet, *, today: date 
     Never before `today`: the window ends with a day that is over. Time alone corrects what counts days. A share grows
     as days with failures leave the window; what only the user can answer takes no time.
     """
-    end = text_of(facts.value("traffic.end"))
+    end = if_known(facts.of(ReportPeriod).end) or ""
     if not end or not answer.missing:
         return None
     last = date.fromisoformat(end)
@@ -83,12 +85,12 @@ def _days(path: str, wanted: Value, finding: Finding, facts: FactSet) -> int | N
     if path in _BY_DAY:
         return ceil(wanted - have)
     if path == "traffic.own.messages":
-        days, window = facts.value("traffic.span_days"), len(records_of(facts.value("traffic.volume")))
+        days, window = facts.of(ReportPeriod).span_days, len(if_known(facts.of(Traffic).volume) or ())
         rate = have / days if isinstance(days, int) and days else 0
         return ceil((wanted - have) / rate) if rate * window >= wanted else None
     if path == "item.recent_aligned_percent":
         last = text_of(finding.observed.get("item.last_unaligned"))
-        end = text_of(facts.value("traffic.end"))
+        end = if_known(facts.of(ReportPeriod).end) or ""
         return 14 - (date.fromisoformat(end) - date.fromisoformat(last)).days if last else 14
     if path == "traffic.own.aligned_low":
         return _until_share(facts, float(wanted))
@@ -100,8 +102,8 @@ _BY_DAY = ("traffic.span_days", "traffic.days", "traffic.stage_days", "item.age_
 
 def _until_share(facts: FactSet, wanted: float) -> int | None:
     """Days until the failures of own mail have left the window far enough, if nothing fails from now on."""
-    volume = records_of(facts.value("traffic.volume"))
-    days = [(int(str(each["messages"])), int(str(each["aligned"]))) for each in volume]
+    volume = if_known(facts.of(Traffic).volume) or ()
+    days = [(each.messages, each.aligned) for each in volume]
     total = sum(messages for messages, _ in days)
     each_day = total // max(1, sum(1 for messages, _ in days if messages))
     for passed in range(1, len(days) + 1):
@@ -115,6 +117,6 @@ def _until_share(facts: FactSet, wanted: float) -> int | None:
 
 def _rare_days(facts: FactSet, last: date) -> int:
     """Days until the last of the rare runs that are still to come has been reported."""
-    missing = facts.value("gate.rare_missing")
+    missing = facts.of(Gate).rare_missing
     dates = [date.fromisoformat(str(each)[:10]) for each in missing] if isinstance(missing, tuple) else []
     return max(((each - last).days for each in dates), default=0)

@@ -14,6 +14,8 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from deliverability.core.facts.base import FactSet, Reason, Value
+from deliverability.core.facts.domain import Sending
+from deliverability.core.facts.message import Message
 from deliverability.core.model.claims import Lack
 from deliverability.core.model.report import (
     GRADES,
@@ -134,12 +136,12 @@ def _undivided(finding: Finding) -> bool:
 
 
 def _has_message(facts: FactSet) -> bool:
-    return facts.value("message.present") is True
+    return facts.of(Message).present is True
 
 
 def _assessment(findings: Sequence[Finding], tallies: Mapping[str, _Tally], bench: _Bench) -> Assessment:
     grading, message = bench.rules.grading, bench.message
-    if bench.facts.value("subject.parked") is True and not message:
+    if bench.facts.of(Sending).parked is True and not message:
         return _parked(findings, bench)
     verdicts = tuple(tally.verdict(receiver) for receiver, tally in tallies.items())
     if is_absent(bench.facts):

@@ -20,13 +20,15 @@ from deliverability.core.facts.base import (
     Value,
     Waiver,
     records_of,
-    text_of,
     texts_of,
 )
+from deliverability.core.facts.domain import Declared, Domain, Sending
+from deliverability.core.facts.message import Message
 from deliverability.core.facts.paths import FactPath
 from deliverability.core.model.report import Finding, Outcome
 from deliverability.core.model.rules import Receiver, Rule, RuleSet, Severity, VolumeClass
 from deliverability.core.model.rules import Selection as Selection
+from deliverability.core.model.topic import if_known
 from deliverability.core.rules.ready import Eyes, ReadyRule, SubjectFacts, Tokens, fingerprint_of
 
 FACT = "domain.exists"
@@ -35,14 +37,14 @@ NO_SUCH_DOMAIN = Code("no-such-domain", ("name",))
 
 def is_absent(facts: FactSet) -> bool:
     """Whether DNS says that the audited domain does not exist, and there is no message that was sent all the same."""
-    return facts.value("domain.exists") is False and facts.value("message.present") is not True
+    return facts.of(Domain).exists is False and facts.of(Message).present is not True
 
 
 def of_absent(found: Sequence[Finding], rules: Mapping[str, Rule], facts: FactSet) -> list[Finding]:
     """The findings, where those of rules that are not about its existence are open: the right name has to be given."""
     if not is_absent(facts):
         return list(found)
-    why = Unknown(Reason.NOT_CONFIGURED, NO_SUCH_DOMAIN(name=text_of(facts.value("subject.domain"))))
+    why = Unknown(Reason.NOT_CONFIGURED, NO_SUCH_DOMAIN(name=(if_known(facts.of(Declared).domain) or "")))
     return [
         replace(each, outcome=Outcome.UNKNOWN, unknown=why, judgements=())
         if each.outcome is Outcome.UNMET and FACT not in rules[each.rule].reads
@@ -232,17 +234,15 @@ def volume_classes(receiver: Receiver, rules: RuleSet, facts: FactSet) -> tuple[
     publishes none, `bulk_from` of the rules makes a bulk sender whatever they are for; fewer do so for the
     purpose bulk only. A combination of receivers counts everybody as a bulk sender: who satisfies it satisfies each.
     """
-    purpose = facts.value("subject.purpose")
-    volume = facts.value("subject.daily_volume")
+    purpose = facts.of(Sending).purpose
+    volume = facts.of(Declared).daily_volume
     if receiver.combines:
         return (VolumeClass.BULK,)
     if purpose == Purpose.PARKED.value:
         return (VolumeClass.SMALL,)
     if isinstance(volume, int) and receiver.bulk_from is not None:
         return (VolumeClass.BULK if volume >= receiver.bulk_from else VolumeClass.SMALL,)
-    if purpose == Purpose.BULK.value and (
-        receiver.bulk_from is None or facts.value("subject.purpose_basis") == "declared"
-    ):
+    if purpose == Purpose.BULK.value and (receiver.bulk_from is None or facts.of(Sending).purpose_basis == "declared"):
         return (VolumeClass.BULK,)
     if receiver.bulk_from is None:
         assumed = rules.grading.bulk_from
@@ -255,4 +255,4 @@ def volume_classes(receiver: Receiver, rules: RuleSet, facts: FactSet) -> tuple[
 
 def fingerprint(rule_id: str, item: str, facts: FactSet) -> str:
     """What a finding is known by from run to run; `item` is empty where the rule is judged once a subject."""
-    return fingerprint_of(rule_id, item, str(facts.value("subject.domain")))
+    return fingerprint_of(rule_id, item, str(facts.of(Declared).domain))

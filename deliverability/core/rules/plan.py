@@ -9,7 +9,13 @@ from math import inf
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from deliverability.core.facts.base import FactSet, Unknown, Value, number_of, records_of, text_of, texts_of
+from deliverability.core.facts.base import FactSet, Unknown, Value, records_of, text_of, texts_of
+from deliverability.core.facts.dmarc import DmarcDiscovery
+from deliverability.core.facts.envelope import Envelope, SendingHosts
+from deliverability.core.facts.message import Message
+from deliverability.core.facts.senders import MessageSender, Senders
+from deliverability.core.facts.spf import Spf
+from deliverability.core.facts.traffic import ReportPeriod
 from deliverability.core.model.answer import Chip, FindingId, PlanStep, ReceiverEffect
 from deliverability.core.model.report import Care, Finding, Outcome, Remedy, Report, Verdict, VerdictKind
 from deliverability.core.model.rules import (
@@ -24,6 +30,7 @@ from deliverability.core.model.rules import (
     Severity,
     Task,
 )
+from deliverability.core.model.topic import if_known
 from deliverability.core.names import is_within
 from deliverability.core.rules.grade import assess, holding
 from deliverability.core.rules.tasks import concerned, is_nobodys, item_of, task_of
@@ -299,18 +306,16 @@ def _taken_terms(finding: Finding, task: Task | None, facts: FactSet) -> frozens
     """The terms of SPF that a task takes away for a finding."""
     if task is None or not task.takes:
         return frozenset()
-    items = (each for each in records_of(facts.value("senders.services")) if each.get("name") == finding.item)
-    return frozenset(term for each in items for term in texts_of(each.get(task.takes)))
+    items = (each for each in (if_known(facts.of(Senders).services) or ()) if each.name == finding.item)
+    return frozenset(term for each in items for term in getattr(each, task.takes))
 
 
 def _put_behind(candidates: Sequence[_Candidate], facts: FactSet) -> None:
     """What takes a service out of SPF comes after what has that service send so that its mail passes without."""
-    services = records_of(facts.value("senders.services"))
+    services = if_known(facts.of(Senders).services) or ()
     signing = [each for each in candidates if each.place is Place.SERVICE]
     for each in candidates:
-        losing = {
-            text_of(one.get("id")) for one in services if not each.takes.isdisjoint(texts_of(one.get("spf_terms")))
-        }
+        losing = {one.id for one in services if not each.takes.isdisjoint(one.spf_terms)}
         each.follows += [other for other in signing if not losing.isdisjoint(other.services)]
 
 
@@ -368,7 +373,7 @@ def _others_domain(task: Task, report: Report) -> str:
 
 def _is_home(name: str, report: Report) -> bool:
     """Whether a name lies in the domain that the user looks after."""
-    home = report.facts.value("dmarc.organizational_domain_psl")
+    home = report.facts.of(DmarcDiscovery).organizational_domain_psl
     return is_within(name, home if isinstance(home, str) else report.domain)
 
 
@@ -427,15 +432,15 @@ def _settle(
 def _sends_itself(report: Report) -> bool:
     """Whether the mail goes out by the reader's own host; without a message, whether nothing else may send it."""
     facts = report.facts
-    if facts.value("message.present") is not True:
-        known = [each for each in records_of(facts.value("senders.services")) if each.get("authorised") is True]
-        others = texts_of(facts.value("senders.unknown_includes"))
-        own = number_of(facts.value("spf.authorised_ip4"))
-        return facts.value("senders.complete") is True and bool(own) and not (known or others)
-    if text_of(facts.value("senders.message_service")):
+    if facts.of(Message).present is not True:
+        known = [each for each in (if_known(facts.of(Senders).services) or ()) if each.authorised is True]
+        others = if_known(facts.of(Senders).unknown_includes) or ()
+        own = if_known(facts.of(Spf).authorised_ip4) or 0
+        return facts.of(Senders).complete is True and bool(own) and not (known or others)
+    if if_known(facts.of(MessageSender).message_service):
         return False
-    hosts = [each for each in records_of(facts.value("identity.ips")) if each.get("confirmed") is True]
-    return any(_is_home(text_of(each.get("name")), report) for each in hosts)
+    hosts = [each for each in (if_known(facts.of(SendingHosts).ips) or ()) if each.confirmed is True]
+    return any(_is_home(if_known(each.name) or "", report) for each in hosts)
 
 
 def _cause(
@@ -449,7 +454,7 @@ def _cause(
 
     Without a message these are the items of the reader's own domain.
     """
-    field = "own" if facts.value("message.present") is False else "aligned"
+    field = "own" if facts.of(Message).present is False else "aligned"
     items = (each for path in task.cause for each in records_of(facts.at(path)))
     aligned = {_name(each) for each in items if each.get(field) is True}
     found: list[tuple[int, _Candidate]] = []
@@ -547,10 +552,10 @@ def _step(
     unmet: Mapping[FindingId, Finding],
     facts: FactSet,
 ) -> PlanStep:
-    reported = not isinstance(facts.value("traffic.begin"), Unknown)
+    reported = not isinstance(facts.of(ReportPeriod).begin, Unknown)
     own = [unmet[one] for one in left]
     beside = all(one.used is False for one in own)
-    checked = facts.value("envelope.mail_from_domain") if beside and own[0].topic == "spf" else None
+    checked = facts.of(Envelope).mail_from_domain if beside and own[0].topic == "spf" else None
     items = tuple(dict.fromkeys(one.item for one in own if one.item))
     remedy = each.remedy
     values: Mapping[str, Value] = {"items": items} if items else {}

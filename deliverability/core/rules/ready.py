@@ -17,8 +17,10 @@ from msgspec.structs import replace
 
 from deliverability.core.codes import Detail
 from deliverability.core.facts.base import FactSet, Reason, Unknown, Value
+from deliverability.core.facts.domain import Declared
 from deliverability.core.model.report import Finding, Judgement, Outcome
 from deliverability.core.model.rules import Effect, Receiver, Rule, Severity, Statement, VolumeClass
+from deliverability.core.model.topic import Record, plain
 from deliverability.core.rules.conditions import Limits, Lookup, Test, Truth, compiled, paths_of
 
 _BADNESS = {
@@ -82,7 +84,7 @@ class SubjectFacts:
         self, facts: FactSet, volumes: Mapping[str, tuple[VolumeClass, ...]], volumes_number: int, tokens: Tokens
     ) -> None:
         self.facts, self.volumes, self.volumes_number, self.tokens = facts, volumes, volumes_number, tokens
-        self.domain = str(facts.value("subject.domain"))
+        self.domain = str(facts.of(Declared).domain)
         self.values = _Filled(facts.at, {path: fact.value for path, fact in facts.facts.items()})
         self.cited = {path: fact.evidence for path, fact in facts.facts.items() if fact.evidence}
         self.seen = _Filled(self._token, {})
@@ -182,7 +184,7 @@ class ReadyRule:
     def _items(self, items: Sequence[Value]) -> Iterator[_Case]:
         seen: dict[str, int] = {}
         for item in items:
-            fields = item if isinstance(item, Mapping) else _NO_ITEM
+            fields = plain(item) if isinstance(item, Record) else item if isinstance(item, Mapping) else _NO_ITEM
             name = "/".join(str(fields.get(part) or "-") for part in self._key)
             seen[name] = seen.get(name, 0) + 1
             yield _Case(name if seen[name] == 1 else f"{name}#{seen[name]}", fields)

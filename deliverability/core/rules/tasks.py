@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from deliverability.core.facts.base import FactSet, Value, number_of, records_of, text_of
+from deliverability.core.facts.base import FactSet, Value, records_of
+from deliverability.core.facts.domain import Domain, Ownership
+from deliverability.core.facts.senders import MessageSender, Senders, UsedService
 from deliverability.core.model.report import Finding
 from deliverability.core.model.rules import Place, Rule, ServiceStep, Task
 from deliverability.core.model.services import Service, ServiceKind
+from deliverability.core.model.topic import if_known
 
 _Services = Mapping[str, Service]
 
@@ -21,16 +24,16 @@ def concerned(finding: Finding, step: ServiceStep, facts: FactSet, services: _Se
     return _CONCERNED[step](finding, facts, services)
 
 
-def _records(facts: FactSet, services: _Services) -> Iterator[tuple[Service, Mapping[str, Value]]]:
+def _records(facts: FactSet, services: _Services) -> Iterator[tuple[Service, UsedService]]:
     """The services of the domain with their entries in the catalogue; those that it does not know are passed over."""
-    for item in records_of(facts.value("senders.services")):
-        if (ident := text_of(item.get("id"))) in services:
-            yield services[ident], item
+    for item in if_known(facts.of(Senders).services) or ():
+        if item.id in services:
+            yield services[item.id], item
 
 
 def _sender(finding: Finding, facts: FactSet, services: _Services) -> list[Service]:
     """The service that sent the message."""
-    ident = facts.value("senders.message_service")
+    ident = facts.of(MessageSender).message_service
     service = services.get(ident) if isinstance(ident, str) else None
     return [service] if service else []
 
@@ -38,11 +41,7 @@ def _sender(finding: Finding, facts: FactSet, services: _Services) -> list[Servi
 def _key_owner(finding: Finding, facts: FactSet, services: _Services) -> list[Service]:
     """The service whose selector the finding names (item ``example.com/s1``)."""
     selector = finding.item.rpartition("/")[2]
-    return [
-        service
-        for service, item in _records(facts, services)
-        if selector and _contains(item.get("selectors"), selector)
-    ]
+    return [service for service, item in _records(facts, services) if selector and selector in item.selectors]
 
 
 def _signer(finding: Finding, facts: FactSet, services: _Services) -> list[Service]:
@@ -52,7 +51,7 @@ def _signer(finding: Finding, facts: FactSet, services: _Services) -> list[Servi
 
 def _meant(finding: Finding, facts: FactSet, services: _Services) -> list[Service]:
     """The service that is the item of the finding, else the one that sent the message."""
-    named = [service for service, item in _records(facts, services) if item.get("name") == finding.item]
+    named = [service for service, item in _records(facts, services) if item.name == finding.item]
     return named or _sender(finding, facts, services)
 
 
@@ -61,23 +60,19 @@ def _unsigned(finding: Finding, facts: FactSet, services: _Services) -> list[Ser
     return [
         service
         for service, item in _records(facts, services)
-        if service.kind is not ServiceKind.GATEWAY and item.get("has_key") is not True
+        if service.kind is not ServiceKind.GATEWAY and item.has_key is not True
     ]
 
 
 def _authorised(finding: Finding, facts: FactSet, services: _Services) -> list[Service]:
     """Services that SPF lets send, the most expensive first."""
-    allowed = [(service, item) for service, item in _records(facts, services) if item.get("authorised") is True]
-    return [service for service, item in sorted(allowed, key=lambda pair: -number_of(pair[1].get("spf_lookups")))]
+    allowed = [(service, item) for service, item in _records(facts, services) if item.authorised]
+    return [service for service, item in sorted(allowed, key=lambda pair: -(pair[1].spf_lookups or 0))]
 
 
 def _seen(finding: Finding, facts: FactSet, services: _Services) -> list[Service]:
     """Services that DKIM or MX show."""
     return [service for service, _ in _records(facts, services)]
-
-
-def _contains(value: Value, text: str) -> bool:
-    return isinstance(value, tuple) and text in value
 
 
 _CONCERNED: Mapping[ServiceStep, Callable[[Finding, FactSet, _Services], list[Service]]] = {
@@ -118,7 +113,7 @@ def is_nobodys(finding: Finding, rule: Rule, tasks: Mapping[str, Task], facts: F
     if finding.used is False and item_of(finding, rule, facts).get("own") is False:
         return True
     done = task_of(finding, rule, tasks, facts)
-    without_dns = facts.value("domain.exists") is False or facts.value("ownership.domain") == _FOREIGN
+    without_dns = facts.of(Domain).exists is False or facts.of(Ownership).domain == _FOREIGN
     if without_dns and done is not None and done.place is Place.DNS:
         return True
     task = tasks.get(rule.task)

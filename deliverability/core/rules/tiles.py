@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
-from deliverability.core.facts.base import FactSet, Reason, Unknown, Value, records_of, text_of
+from deliverability.core.facts.base import FactSet, Reason, Unknown, Value, records_of
+from deliverability.core.facts.senders import Senders
 from deliverability.core.model.answer import FindingId, PlanStep, Tile, TileState, TileTopic
 from deliverability.core.model.claims import Lack
 from deliverability.core.model.report import Finding, Outcome, Report
 from deliverability.core.model.rules import Rule, RuleSet, Scope, Severity
+from deliverability.core.model.topic import if_known
 from deliverability.core.rules.claims import claims_of, left_out
 from deliverability.core.rules.conditions import paths_of
 
@@ -163,7 +165,7 @@ def _is_about(rule: Rule, kind: _Kind) -> bool:
 
 def _services(topic: TileTopic, facts: FactSet) -> Iterator[str]:
     """Ids of the services behind the records."""
-    shown = {TileTopic.SPF: "authorised", TileTopic.DKIM: "has_key", TileTopic.MX: "receives"}.get(topic)
-    for each in records_of(facts.value("senders.services")):
-        if shown is not None and each.get(shown) is True:
-            yield text_of(each.get("id"))
+    for each in if_known(facts.of(Senders).services) or ():
+        shown = {TileTopic.SPF: each.authorised, TileTopic.DKIM: each.has_key, TileTopic.MX: each.receives}
+        if shown.get(topic) is True:
+            yield each.id

@@ -20,6 +20,7 @@ from deliverability.core.facts.base import (
     records_of,
     texts,
 )
+from deliverability.core.facts.dmarc import DmarcDiscovery
 from deliverability.core.facts.paths import FactPath
 from deliverability.core.model.history import Cause, RecordChange, RecordKind, Snapshot
 from deliverability.core.model.report import FactChange, Finding, Verdict
@@ -34,7 +35,7 @@ class Owner:
     """Whose a piece of evidence is: the domain's own, a vendor's, or the message's."""
 
     def __init__(self, domain: str, facts: FactSet) -> None:
-        organizational = facts.value("dmarc.organizational_domain")
+        organizational = facts.of(DmarcDiscovery).organizational_domain
         self._own = {domain} | ({organizational} if isinstance(organizational, str) else set())
 
     def cause(self, ident: str, *sets: FactSet) -> Cause:

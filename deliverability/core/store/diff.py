@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from deliverability.core.facts.base import FactSet
+from deliverability.core.facts.message import Message
 from deliverability.core.model.history import (
     Cause,
     ChangeKind,
@@ -90,7 +91,7 @@ def _cited(records: Mapping[str, RecordChange], *sets: FactSet) -> Mapping[str, 
 
 def message_lost(old: FactSet, new: FactSet) -> bool:
     """Whether this run has no message and the earlier one had: of the same source, so it could not be read."""
-    return old.value("message.present") is True and new.value("message.present") is not True
+    return old.of(Message).present is True and new.of(Message).present is not True
 
 
 def _first(finding: Finding, started: str) -> FindingChange:

@@ -27,10 +27,11 @@ from deliverability.core.codec import decode_facts, encode, encode_facts
 from deliverability.core.codes import ABOUT, Code
 from deliverability.core.errors import InputError, file_error
 from deliverability.core.facts.base import FactSet, KeySeen
+from deliverability.core.facts.dkim import Dkim
 from deliverability.core.files import PRIVATE_FOLDER, private
-from deliverability.core.model.dkim import keys_of
 from deliverability.core.model.history import Snapshot, State
 from deliverability.core.model.report import Assessment, Outcome
+from deliverability.core.model.topic import if_known
 from deliverability.core.resources import state_folder
 from deliverability.core.store.facets import OCTETS, in_portions, key_beside, key_file, key_within
 from deliverability.core.store.pieces import Packed, assessment_json, finding_json, read_assessment, unpacked
@@ -794,7 +795,7 @@ def _keep_states(connection: Connection, snapshot: Snapshot, started: str, renam
 
 
 def _keep_keys(connection: Connection, snapshot: Snapshot, started: str) -> None:
-    found = (each for each in keys_of(snapshot.facts.value("dkim.keys")) if each.fingerprint)
+    found = (each for each in (if_known(snapshot.facts.of(Dkim).keys) or ()) if isinstance(each.fingerprint, str))
     for domain, selector, fingerprint in dict.fromkeys(
         (each.domain, each.selector, each.fingerprint) for each in found
     ):

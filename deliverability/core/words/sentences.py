@@ -10,8 +10,10 @@ from functools import cached_property, lru_cache
 
 from deliverability.core.codes import Detail
 from deliverability.core.facts.base import Catalogue, FactSet, FactSpec, FactType, Unknown, Value, text_of
+from deliverability.core.facts.domain import Declared, Ownership
 from deliverability.core.model.report import Finding, Outcome
 from deliverability.core.model.rules import Rule, RuleSet, Sentence
+from deliverability.core.model.topic import if_known
 from deliverability.core.phrases import LANGUAGES, Phrases, detail_words, fill, phrases, placeholders
 from deliverability.core.rules.conditions import evaluate
 from deliverability.core.rules.tasks import task_of
@@ -119,8 +121,8 @@ class FindingWords:
 
 def own_domain(facts: FactSet) -> str:
     """The audited domain; an example where that is one at which the user only has an address."""
-    domain = text_of(facts.value("subject.domain"))
-    return domain if domain and facts.value("ownership.domain") != "foreign" else "example.com"
+    domain = if_known(facts.of(Declared).domain) or ""
+    return domain if domain and facts.of(Ownership).domain != "foreign" else "example.com"
 
 
 @lru_cache(maxsize=4096)

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 
 from msgspec import Struct
 
-from deliverability.core.facts.base import FactSet, records_of, text_of, texts_of
+from deliverability.core.facts.base import FactSet, text_of, texts_of
+from deliverability.core.facts.senders import Blocklists
 from deliverability.core.model.blocklists import BlockList
 from deliverability.core.model.report import Finding, Outcome
 from deliverability.core.model.rules import Confidence, RuleSet, ServiceStep
 from deliverability.core.model.services import Alignment, Include, Service
+from deliverability.core.model.topic import if_known
 from deliverability.core.phrases import Phrases
 from deliverability.core.rules.tasks import concerned
 
@@ -152,14 +154,12 @@ def removal_steps(finding: Finding, rules: RuleSet, facts: FactSet, say: Phrases
 
 def _reasons(ident: str, hit: set[str], blocklist: BlockList | None, facts: FactSet, say: Phrases) -> Iterator[str]:
     listings = [
-        each
-        for each in records_of(facts.value("blocklists.listings"))
-        if each.get("list") == ident and each.get("subject") in hit
+        each for each in (if_known(facts.of(Blocklists).listings) or ()) if each.list == ident and each.subject in hit
     ]
     for each in listings[:_SHOWN]:
-        why = [meaning(blocklist, text_of(each.get("meaning")), say), text_of(each.get("text"))]
-        values = {"subject": text_of(each.get("subject")), "why": say("punctuation.clauses").join(filter(None, why))}
-        since = text_of(each.get("first_seen"))
+        why = [meaning(blocklist, each.meaning, say), each.text]
+        values = {"subject": each.subject, "why": say("punctuation.clauses").join(filter(None, why))}
+        since = each.first_seen
         if values["why"]:
             yield say("blocklists.reason", **values)
         if since:

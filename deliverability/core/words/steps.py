@@ -6,11 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from deliverability.core.facts.base import text_of, texts_of
+from deliverability.core.facts.base import texts_of
+from deliverability.core.facts.dmarc import Alignment, DmarcDiscovery
+from deliverability.core.facts.domain import DomainZone
 from deliverability.core.model.answer import FindingId, PlanStep
 from deliverability.core.model.report import Report
 from deliverability.core.model.rules import Place
 from deliverability.core.model.services import DnsProvider, LongText
+from deliverability.core.model.topic import if_known
 from deliverability.core.phrases import Phrases, fill, placeholders
 from deliverability.core.words.sentences import FindingWords, format_value, own_domain, sentences, shortened, visible
 from deliverability.core.words.speaker import Speaker
@@ -21,7 +24,7 @@ _ONE_STRING = 255
 
 def provider_at(report: Report, speaker: Speaker) -> DnsProvider | None:
     """The DNS provider of the audited domain; None where it is not known."""
-    return speaker.rules.knowledge.dns_providers.get(text_of(report.facts.value("domain.dns_provider")))
+    return speaker.rules.knowledge.dns_providers.get(if_known(report.facts.of(DomainZone).dns_provider) or "")
 
 
 def splits_itself(report: Report, speaker: Speaker) -> bool:
@@ -44,7 +47,7 @@ def entry_words(step: PlanStep, report: Report, speaker: Speaker) -> tuple[str, 
 
 def _zone(report: Report) -> str:
     facts = report.facts
-    return text_of(facts.value("domain.zone")) or text_of(facts.value("dmarc.organizational_domain_psl"))
+    return if_known(facts.of(DomainZone).zone) or if_known(facts.of(DmarcDiscovery).organizational_domain_psl) or ""
 
 
 def _there(step: PlanStep, provider: DnsProvider, zone: str, speaker: Speaker, *, whole: bool) -> Iterator[str]:
@@ -181,7 +184,7 @@ def _of_remedy(step: PlanStep, speaker: Speaker) -> tuple[str, tuple[str, ...]]:
 
 
 def _values(step: PlanStep, report: Report, speaker: Speaker) -> dict[str, str]:
-    author = report.facts.value("alignment.author_domain")
+    author = report.facts.of(Alignment).author_domain
     domain = author if isinstance(author, str) and author else report.domain
     items = [visible(shortened(each)) for each in texts_of(step.values.get("items"))]
     return {

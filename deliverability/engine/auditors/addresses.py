@@ -5,12 +5,14 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 
-from deliverability.core.facts.base import FactType, text_of
+from deliverability.core.facts.dkim import Dkim
+from deliverability.core.facts.envelope import Envelope
+from deliverability.core.facts.message import WrittenAddresses
 from deliverability.core.mail.addresses import parse_addresses
 from deliverability.core.mail.parts import header_evidence
 from deliverability.core.mail.reader import HeaderField
-from deliverability.core.model.dkim import signatures_of
-from deliverability.engine.base import Context, auditor, spec
+from deliverability.core.model.topic import cite, if_known
+from deliverability.engine.base import Context, auditor
 
 # What may stand together (UTS 39 section 5.2, "highly restrictive"): the scripts of Japanese, Chinese and Korean text.
 _TOGETHER = (
@@ -64,34 +66,14 @@ def _decoded(label: str) -> str:
         return label
 
 
-PROVIDES = (
-    spec(
-        "message.forbidden_address_characters",
-        FactType.LIST_STR,
-        "Addresses of From, Sender, Reply-To and, where it is known, MAIL FROM with one of , $ % ? { } < > before "
-        "the @, which Yahoo names as forbidden.",
-    ),
-    spec(
-        "message.mixed_script_domains",
-        FactType.LIST_STR,
-        "Domains of From, Reply-To, d= and, where it is known, MAIL FROM with a label that mixes scripts beyond the "
-        'level "highly restrictive" of UTS 39 section 5.2, as A-labels.',
-    ),
-)
-
 _FORBIDDEN = frozenset(",$%?{}<>")
 _FIELDS = ("from", "sender", "reply-to")
 _MAX_FIELDS = 10
 _MAX_ADDRESSES = 100  # of one field that are read
 
 
-@auditor(
-    "addresses",
-    provides=PROVIDES,
-    needs=("envelope.mail_from", "envelope.mail_from_domain", "dkim.signatures"),
-    of_message=True,
-)
-async def audit(ctx: Context) -> None:
+@auditor("addresses", WrittenAddresses, needs=(Envelope, Dkim), of_message=True)
+async def audit(ctx: Context) -> WrittenAddresses:
     """Read the addresses as written."""
     message = ctx.the_message
     fields = [field for name in _FIELDS for field in message.fields(name)[:_MAX_FIELDS]]
@@ -100,10 +82,9 @@ async def audit(ctx: Context) -> None:
     refused: dict[str, HeaderField | None] = {
         box.address: field for field, box in boxes if not _FORBIDDEN.isdisjoint(_local(box.address))
     }
-    mail_from = text_of(ctx.value("envelope.mail_from"))
+    mail_from = if_known(ctx.of(Envelope).mail_from) or ""
     if not _FORBIDDEN.isdisjoint(_local(mail_from)):
         refused.setdefault(mail_from, message.first("Return-Path"))
-    ctx.put("message.forbidden_address_characters", tuple(refused), *_cite(ctx, refused))
 
     mixed: dict[str, HeaderField | None] = {}
     for field, box in boxes:
@@ -112,7 +93,14 @@ async def audit(ctx: Context) -> None:
     for name in _others(ctx):
         if _mixes(name):
             mixed.setdefault(name, None)
-    ctx.put("message.mixed_script_domains", tuple(mixed), *_cite(ctx, mixed))
+    return WrittenAddresses(
+        forbidden_address_characters=tuple(refused),
+        mixed_script_domains=tuple(mixed),
+        evidence=cite(
+            forbidden_address_characters=_cite(ctx, refused),
+            mixed_script_domains=_cite(ctx, mixed),
+        ),
+    )
 
 
 def _local(address: str) -> str:
@@ -121,8 +109,8 @@ def _local(address: str) -> str:
 
 def _others(ctx: Context) -> Iterator[str]:
     """The MAIL FROM domain and all d=."""
-    yield text_of(ctx.value("envelope.mail_from_domain"))
-    for signature in signatures_of(ctx.value("dkim.signatures")):
+    yield if_known(ctx.of(Envelope).mail_from_domain) or ""
+    for signature in if_known(ctx.of(Dkim).signatures) or ():
         yield signature.domain or ""
 
 

@@ -2,115 +2,76 @@
 
 from __future__ import annotations
 
-from deliverability.core.facts.base import FactType, Unknown, Value, records_of
-from deliverability.core.model.dkim import DkimSignature, signatures_of
-from deliverability.engine.base import Context, auditor, spec
-
-PROVIDES = (
-    spec(
-        "identity.chain",
-        FactType.LIST_RECORD,
-        "Who is who: every identity of the mail, how it stands to the author domain, and what vouches for it.",
-        key=["role", "name"],
-    ),
-    spec(
-        "identity.chain[].role",
-        FactType.STR,
-        "Which identity.",
-        values=["author-domain", "mail-from", "helo", "dkim", "ptr"],
-    ),
-    spec("identity.chain[].name", FactType.STR, "Domain or host name.", optional=True),
-    spec(
-        "identity.chain[].aligned",
-        FactType.STR,
-        "How it stands to the author domain; none given for the author domain itself.",
-        optional=True,
-        values=["strict", "relaxed", "none"],
-    ),
-    spec(
-        "identity.chain[].authenticated",
-        FactType.STR,
-        "Result of what checks it: DMARC for the author domain, SPF for MAIL FROM, the signature for d=, forward "
-        "confirmation (pass or fail) for HELO and PTR.",
-        optional=True,
-    ),
-    spec("identity.chain[].by", FactType.STR, "What checked it: dmarc, spf, dkim or dns.", optional=True),
-    spec(
-        "identity.sends_nothing",
-        FactType.BOOL,
-        "The domain says in two ways that it sends no mail: SPF authorizes nobody, and it has a null MX or p=reject.",
-    ),
-)
+from deliverability.core.facts.base import Unknown
+from deliverability.core.facts.dkim import Dkim, DkimSignature
+from deliverability.core.facts.dmarc import Alignment, Dmarc, DmarcVerdict
+from deliverability.core.facts.domain import Domain
+from deliverability.core.facts.envelope import Aligned, Envelope, Identities, Link, Role, SendingHosts
+from deliverability.core.facts.spf import Spf, SpfVerdict
+from deliverability.core.model.topic import Maybe, if_known
+from deliverability.engine.base import Context, auditor
 
 
 @auditor(
     "chain",
-    provides=PROVIDES,
-    needs=(
-        "alignment.author_domain",
-        "alignment.spf",
-        "alignment.helo",
-        "envelope.helo",
-        "envelope.mail_from_domain",
-        "dkim.signatures",
-        "spf.result",
-        "spf.result_identity",
-        "spf.sends_nothing",
-        "dmarc.result",
-        "dmarc.effective_policy",
-        "dmarc.organizational_domain",
-        "domain.null_mx",
-        "identity.ips",
-    ),
+    Identities,
+    needs=(Alignment, Envelope, Dkim, Spf, SpfVerdict, DmarcVerdict, Dmarc, Domain, SendingHosts),
 )
-async def audit(ctx: Context) -> None:
+async def audit(ctx: Context) -> Identities:
     """Put the identities side by side; asks nothing but what was answered already."""
-    value = ctx.value
-    ctx.put("identity.sends_nothing", _sends_nothing(ctx))
-    author = value("alignment.author_domain")
+    return Identities(chain=_chain(ctx), sends_nothing=_sends_nothing(ctx))
+
+
+def _chain(ctx: Context) -> Maybe[tuple[Link, ...]]:
+    alignment, envelope, spf = ctx.of(Alignment), ctx.of(Envelope), ctx.of(SpfVerdict)
+    author = alignment.author_domain
     if isinstance(author, Unknown):
-        ctx.put("identity.chain", author)
-        return
-    ips = value("identity.ips")
-    spf = value("spf.result") if value("spf.result_identity") in ("mail-from", "helo") else None
-    entries = [_entry("author-domain", author, None, value("dmarc.result"), "dmarc")]
-    if not _waits(value("envelope.mail_from_domain")):
-        entries.append(_entry("mail-from", value("envelope.mail_from_domain"), value("alignment.spf"), spf, "spf"))
-    if not _waits(value("envelope.helo")):
-        confirmed = next((each["helo_matches"] for each in records_of(ips)), None)
-        entries.append(_entry("helo", value("envelope.helo"), value("alignment.helo"), _verdict(confirmed), "dns"))
-    for signature in signatures_of(value("dkim.signatures")):
+        return author
+    ips = if_known(ctx.of(SendingHosts).ips) or ()
+    links = [_link("author-domain", author, None, ctx.of(DmarcVerdict).result, "dmarc")]
+    if not _waits(envelope.mail_from_domain):
+        result = spf.result if spf.result_identity in ("mail-from", "helo") else None
+        links.append(_link("mail-from", envelope.mail_from_domain, alignment.spf, result, "spf"))
+    if not _waits(envelope.helo):
+        confirmed = next((each.helo_matches for each in ips), None)
+        links.append(_link("helo", envelope.helo, alignment.helo, _verdict(confirmed), "dns"))
+    for signature in if_known(ctx.of(Dkim).signatures) or ():
         aligned = _signed(author, signature)
-        entries.append(_entry("dkim", signature.domain, aligned, signature.result, "dkim"))
-    entries += [
-        _entry("ptr", each["name"], each["aligned"], _verdict(each["confirmed"]), "dns") for each in records_of(ips)
-    ]
-    ctx.put("identity.chain", tuple(entry for entry in entries if entry["name"] is not None))
+        links.append(_link("dkim", signature.domain, aligned, signature.result, "dkim"))
+    links += [_link("ptr", each.name, each.aligned, _verdict(each.confirmed), "dns") for each in ips]
+    return tuple(link for link in links if link.name is not None)
 
 
-def _entry(role: str, name: Value, aligned: Value, authenticated: Value, by: str) -> dict[str, Value]:
-    return {"role": role, "name": name, "aligned": aligned, "authenticated": authenticated, "by": by}
+def _link(
+    role: Role,
+    name: Maybe[str | None],
+    aligned: Maybe[Aligned | None],
+    authenticated: Maybe[str | None],
+    by: str,
+) -> Link:
+    return Link(role=role, name=name, aligned=aligned, authenticated=authenticated, by=by)
 
 
-def _waits(value: Value) -> bool:
+def _waits(value: object) -> bool:
     """Nobody told it: then it is no link of the chain, known or unknown."""
     return isinstance(value, Unknown) and value.reason.waits_for_input
 
 
-def _signed(author: Value, signature: DkimSignature) -> Value:
+def _signed(author: str | None, signature: DkimSignature) -> Maybe[Aligned | None]:
     if signature.domain == author:
         return "strict"
     aligned = signature.aligned
     return ("relaxed" if aligned else "none") if isinstance(aligned, bool) else aligned
 
 
-def _verdict(confirmed: Value) -> Value:
+def _verdict(confirmed: Maybe[bool | None]) -> Maybe[str | None]:
     return ("pass" if confirmed else "fail") if isinstance(confirmed, bool) else confirmed
 
 
 def _sends_nothing(ctx: Context) -> bool | Unknown:
     """One certain no is enough for no; SPF alone could be a mistake, a second declaration makes it a decision."""
-    spf, null_mx, policy = (ctx.value(p) for p in ("spf.sends_nothing", "domain.null_mx", "dmarc.effective_policy"))
+    spf, null_mx = ctx.of(Spf).sends_nothing, ctx.of(Domain).null_mx
+    policy = ctx.of(Dmarc).effective_policy
     if spf is False:
         return False
     second = null_mx is True or policy == "reject"

@@ -13,7 +13,8 @@ from typing import Any
 from msgspec import Struct, field, json
 
 from deliverability.core.codes import Code
-from deliverability.core.facts.base import FactType, Reason, Unknown, Value
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.facts.content import Clients, UsedFeature
 from deliverability.core.mail.html.accounting import CSS_IMPORT, is_font_service
 from deliverability.core.mail.html.markup import (
     Attribute,
@@ -27,40 +28,12 @@ from deliverability.core.mail.html.markup import (
     unescape,
 )
 from deliverability.core.mail.parts import part_evidence
+from deliverability.core.model.topic import cite
 from deliverability.core.resources import PACKAGE
-from deliverability.engine.base import Context, MissingFact, auditor, spec
+from deliverability.engine.base import Context, auditor
 
 HTML_COMPARED = Code("html-compared", ("n",))
 
-PROVIDES = (
-    spec(
-        "clients.features",
-        FactType.LIST_RECORD,
-        "HTML and CSS features in use that at least one main mail program does not show, or shows in part; those with "
-        "the most such programs first. What stands in conditional comments (for Outlook) is left out.",
-        key=["title"],
-    ),
-    spec("clients.features[].feature", FactType.STR, "Name at caniemail.com/features/, for example css-display-flex."),
-    spec("clients.features[].title", FactType.STR, "Title, for example display:flex."),
-    spec(
-        "clients.features[].kind",
-        FactType.STR,
-        "What is lost without it: the arrangement (layout), something to see or use (content), or finish (look).",
-        values=["layout", "content", "look"],
-    ),
-    spec("clients.features[].uses", FactType.INT, "How often it is used.", unit="occurrences"),
-    spec(
-        "clients.features[].conditional",
-        FactType.BOOL,
-        "Used only under @media or @supports, or as a value that follows a plainer one of the same property, so that "
-        "others are provided for.",
-    ),
-    spec("clients.features[].unsupported", FactType.LIST_STR, "Main mail programs that do not support it."),
-    spec("clients.features[].unsupported_count", FactType.INT, "Their number.", unit="programs"),
-    spec("clients.features[].partial", FactType.LIST_STR, "Main mail programs that support it in part."),
-    spec("clients.programs", FactType.INT, "Main mail programs compared.", unit="programs"),
-    spec("clients.data_date", FactType.STR, "Date of the support data (YYYY-MM-DD)."),
-)
 
 _DATA = PACKAGE / "data" / "caniemail.json"
 _MAX_CHARACTERS = 2 << 20  # twenty times what Gmail shows
@@ -198,24 +171,27 @@ class Uses(Struct):
                 mine[feature] = mine.get(feature, 0) + count
 
 
-@auditor("clients", provides=PROVIDES, of_message=True)
-async def audit(ctx: Context) -> None:
+@auditor("clients", Clients, of_message=True)
+async def audit(ctx: Context) -> Clients:
     """Which mail programs show the HTML as meant."""
     pages = ctx.the_pages
-    cited = [ctx.cite(part_evidence(leaf.part)) for leaf in pages.leaves[:20]]
     support = _support()
-    ctx.put("clients.programs", len(support.clients))
-    ctx.put("clients.data_date", support.date)
     if pages.characters > _MAX_CHARACTERS:
-        raise MissingFact("clients.features", Unknown(Reason.LIMIT, HTML_COMPARED(n=_MAX_CHARACTERS >> 20)))
+        lost = Unknown(Reason.LIMIT, HTML_COMPARED(n=_MAX_CHARACTERS >> 20))
+        return Clients(features=lost, programs=len(support.clients), data_date=support.date)
     uses = Uses()
     for text, cut in zip(pages.texts, pages.tokens, strict=True):
         collect(text, uses, cut)
-    ctx.put("clients.features", _records(uses, support, ctx.knowledge.features), *cited)
+    return Clients(
+        features=_records(uses, support, ctx.knowledge.features),
+        programs=len(support.clients),
+        data_date=support.date,
+        evidence=cite(features=tuple(ctx.cite(part_evidence(leaf.part)) for leaf in pages.leaves[:20])),
+    )
 
 
-def _records(uses: Uses, support: _Support, kinds: Mapping[str, str]) -> tuple[Value, ...]:
-    records: list[dict[str, Value]] = []
+def _records(uses: Uses, support: _Support, kinds: Mapping[str, str]) -> tuple[UsedFeature, ...]:
+    records: list[UsedFeature] = []
     for feature, count in uses.all.items():
         if feature not in support.features:
             continue
@@ -225,18 +201,18 @@ def _records(uses: Uses, support: _Support, kinds: Mapping[str, str]) -> tuple[V
         if not unsupported and not partial:
             continue
         records.append(
-            {
-                "feature": feature,
-                "title": title.strip(),
-                "kind": kinds.get(feature, "look"),
-                "uses": count,
-                "conditional": feature not in uses.plain,
-                "unsupported": unsupported,
-                "unsupported_count": len(unsupported),
-                "partial": partial,
-            }
+            UsedFeature(
+                feature=feature,
+                title=title.strip(),
+                kind=kinds.get(feature, "look"),
+                uses=count,
+                conditional=feature not in uses.plain,
+                unsupported=unsupported,
+                unsupported_count=len(unsupported),
+                partial=partial,
+            )
         )
-    return tuple(sorted(records, key=lambda each: (-int(str(each["unsupported_count"])), str(each["feature"]))))
+    return tuple(sorted(records, key=lambda each: (-each.unsupported_count, each.feature)))
 
 
 @cache

@@ -5,96 +5,31 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 
-from deliverability.core.facts.base import FactType, Reason, Unknown, Value
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.facts.domain import (
+    MAX_REPLY_DOMAINS,
+    AuthorDomain,
+    Domain,
+    DomainZone,
+    MailFromDomain,
+    ReplyToDomain,
+    ReplyToDomains,
+)
+from deliverability.core.facts.envelope import Envelope
+from deliverability.core.facts.message import Message
 from deliverability.core.mail.addresses import parse_addresses
 from deliverability.core.mail.parts import header_evidence
 from deliverability.core.model.services import provider_of
+from deliverability.core.model.topic import Maybe, cite
 from deliverability.core.names import unreachable_among
 from deliverability.core.net.base import Absent, Answer, Failed, Found, unknown_from
 from deliverability.core.protocols.mx import MX_FIRST, is_literal, mx_names
 from deliverability.core.protocols.psl import registrable_domain
-from deliverability.engine.base import Context, auditor, dns_id, spec
+from deliverability.engine.base import Context, auditor, dns_id
 
 MAX_MX_HOSTS = 10
 """MX hosts of one domain whose addresses are looked for."""
-MAX_REPLY_DOMAINS = 10
-"""So many domains of Reply-To are looked at; a reply to more people than that is nobody's intention."""
 
-PROVIDES = (
-    spec("domain.exists", FactType.BOOL, "The audited domain exists in DNS."),
-    spec(
-        "domain.existing_parent",
-        FactType.STR,
-        "Where it does not: the nearest name above it, up to its organizational domain, that does.",
-        optional=True,
-    ),
-    spec("domain.mx", FactType.LIST_STR, "MX hosts in order of preference, the null MX as '.'."),
-    spec("domain.null_mx", FactType.BOOL, "The domain publishes a null MX (RFC 7505)."),
-    spec(
-        "domain.accepts_mail",
-        FactType.BOOL,
-        "Mail can reach it: an MX host, or without MX the domain itself, has a public address.",
-    ),
-    spec(
-        "domain.zone",
-        FactType.STR,
-        "The zone that the domain stands in: the nearest name with NS records, up to its organizational domain.",
-        optional=True,
-    ),
-    spec("domain.name_servers", FactType.LIST_STR, "The name servers of that zone."),
-    spec(
-        "domain.dns_provider",
-        FactType.STR,
-        "Id of the DNS provider where its records are edited: as given, else the one that all name servers belong to.",
-        optional=True,
-    ),
-    spec(
-        "domain.author_accepts_mail",
-        FactType.BOOL,
-        "Mail can reach the From domain (the audited domain without a message): as domain.accepts_mail.",
-        optional=True,
-    ),
-    spec(
-        "domain.author_names_server",
-        FactType.BOOL,
-        "The From domain has an MX host, or an address and no MX, whatever the addresses.",
-        optional=True,
-    ),
-    spec("domain.mail_from_exists", FactType.BOOL, "The MAIL FROM domain exists in DNS.", optional=True),
-    spec(
-        "domain.mail_from_has_records",
-        FactType.BOOL,
-        "The MAIL FROM domain has a record of some kind: MX, A, AAAA, TXT, NS, SOA or CNAME.",
-        optional=True,
-    ),
-    spec(
-        "domain.mail_from_accepts",
-        FactType.BOOL,
-        "Mail can reach the MAIL FROM domain: as domain.accepts_mail.",
-        optional=True,
-    ),
-    spec(
-        "domain.mail_from_names_server",
-        FactType.BOOL,
-        "The MAIL FROM domain has an MX host, or an address and no MX, whatever the addresses.",
-        optional=True,
-    ),
-    spec(
-        "domain.reply_to_domains",
-        FactType.LIST_RECORD,
-        f"Domains of the Reply-To addresses, at most {MAX_REPLY_DOMAINS}.",
-        key=["domain"],
-    ),
-    spec("domain.reply_to_domains[].domain", FactType.STR, "Domain of a Reply-To address."),
-    spec("domain.reply_to_domains[].accepts", FactType.BOOL, "Mail can reach it: as domain.accepts_mail."),
-    spec(
-        "domain.reply_to_domains[].names_server",
-        FactType.BOOL,
-        "It has an MX host, or an address and no MX, whatever the addresses.",
-    ),
-    spec("domain.reply_to_domains[].author", FactType.BOOL, "It is the From domain as well."),
-    spec("domain.reply_to_domains[].evidence", FactType.LIST_STR, "Ids of the evidence for this domain."),
-)
 
 Answers = Mapping[str, Answer]
 
@@ -105,12 +40,12 @@ _OWN = (*_EXISTENCE, "NS")
 _ANY = (*_EXISTENCE, "TXT", "NS")  # an alias (CNAME) shows in the answer to each of these
 
 
-@auditor("domain", provides=PROVIDES, needs=("envelope.mail_from_domain", "message.from_domain"))
-async def audit(ctx: Context) -> None:
+@auditor("domain", Domain, DomainZone, AuthorDomain, MailFromDomain, ReplyToDomains, needs=(Envelope, Message))
+async def audit(ctx: Context) -> tuple[Domain, DomainZone, AuthorDomain, MailFromDomain, ReplyToDomains]:
     """Ask at once for the records that make the audited, the From, the MAIL FROM and the Reply-To domains reachable."""
     domain = ctx.subject.domain
-    mail_from = ctx.value("envelope.mail_from_domain")
-    author = ctx.value("message.from_domain")
+    mail_from = ctx.of(Envelope).mail_from_domain
+    author = ctx.of(Message).from_domain
     if isinstance(author, Unknown) and author.reason is Reason.NO_MESSAGE:
         author = domain
     replies, reply_ids = _reply_domains(ctx)
@@ -121,45 +56,54 @@ async def audit(ctx: Context) -> None:
             wanted[name] = tuple(dict.fromkeys((*wanted.get(name, ()), *rdtypes)))
     asked = await asyncio.gather(*(_ask(ctx, name, rdtypes) for name, rdtypes in wanted.items()))
     answers = dict(zip(wanted, asked, strict=True))
-    own = answers[domain]
     receiving = dict.fromkeys((domain, *_names(author), *_names(mail_from), *replies))
     addresses = await _host_addresses(ctx, [answers[name]["MX"] for name in receiving])
     accepts = {name: _accepts_mail(name, answers[name], addresses) for name in receiving}
-    _zone(ctx, {name: answers[name]["NS"] for name in (domain, *above)})
-    exists = _exists(own[rdtype] for rdtype in _EXISTENCE)
-    ctx.put("domain.exists", exists, *_ids(domain, _EXISTENCE))
-    there = (name for name in above if _exists([answers[name]["NS"]]) is True)
-    ctx.put("domain.existing_parent", next(there, None) if exists is False else None, *(dns_id(n, "NS") for n in above))
-    _mail_from(ctx, mail_from, answers, accepts)
-    if isinstance(author, str):
-        ctx.put("domain.author_accepts_mail", accepts[author], *_mail_ids(author, answers[author]))
-        ctx.put("domain.author_names_server", _names_server(answers[author]), *_ids(author, _MAIL))
-    else:
-        ctx.put_all(dict.fromkeys(("domain.author_accepts_mail", "domain.author_names_server"), author))
     listed = tuple(
-        {
-            "domain": name,
-            "accepts": accepts[name],
-            "names_server": _names_server(answers[name]),
-            "author": name == author,
-            "evidence": tuple(_mail_ids(name, answers[name])),
-        }
+        ReplyToDomain(
+            domain=name,
+            accepts=accepts[name],
+            names_server=_names_server(answers[name]),
+            author=name == author,
+            evidence=tuple(_mail_ids(name, answers[name])),
+        )
         for name in replies
     )
-    without = Unknown(Reason.NO_MESSAGE) if ctx.message is None else None
-    ids = (*reply_ids, *(ident for name in replies for ident in _mail_ids(name, answers[name])))
-    ctx.put("domain.reply_to_domains", without or listed, *ids)
+    return (
+        _domain(domain, above, answers, accepts[domain]),
+        _zone(ctx, {name: answers[name]["NS"] for name in (domain, *above)}),
+        _author(author, answers, accepts),
+        _mail_from(mail_from, answers, accepts),
+        ReplyToDomains(
+            reply_to_domains=Unknown(Reason.NO_MESSAGE) if ctx.message is None else listed,
+            evidence=cite(*reply_ids, *(ident for each in listed for ident in each.evidence)),
+        ),
+    )
+
+
+def _domain(
+    domain: str, above: tuple[str, ...], answers: Mapping[str, Answers], accepts_mail: bool | Unknown
+) -> Domain:
+    own = answers[domain]
+    exists = _exists(own[rdtype] for rdtype in _EXISTENCE)
+    there = (name for name in above if _exists([answers[name]["NS"]]) is True)
     mx = own["MX"]
-    if isinstance(mx, Failed):
-        unknown = unknown_from(mx)
-        ctx.put_all(
-            dict.fromkeys(("domain.mx", "domain.null_mx", "domain.accepts_mail"), unknown), dns_id(domain, "MX")
-        )
-        return
+    failed = unknown_from(mx) if isinstance(mx, Failed) else None
     hosts = _hosts(mx)
-    ctx.put("domain.mx", hosts, dns_id(domain, "MX"))
-    ctx.put("domain.null_mx", hosts == (".",), dns_id(domain, "MX"))
-    ctx.put("domain.accepts_mail", accepts[domain], *_mail_ids(domain, own))
+    of_mx = dns_id(domain, "MX")
+    return Domain(
+        exists=exists,
+        existing_parent=next(there, None) if exists is False else None,
+        mx=failed or hosts,
+        null_mx=failed or hosts == (".",),
+        accepts_mail=failed or accepts_mail,
+        evidence=cite(
+            of_mx,
+            exists=tuple(_ids(domain, _EXISTENCE)),
+            existing_parent=tuple(dns_id(name, "NS") for name in above),
+            accepts_mail=(of_mx,) if failed else tuple(_mail_ids(domain, own)),
+        ),
+    )
 
 
 def _up_to_organization(domain: str) -> tuple[str, ...]:
@@ -172,39 +116,61 @@ def _up_to_organization(domain: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _zone(ctx: Context, answers: Mapping[str, Answer]) -> None:
+def _zone(ctx: Context, answers: Mapping[str, Answer]) -> DomainZone:
     """Where the zone begins, who serves it, and at which provider that is. `answers`: NS by name, the nearest first."""
     stated = ctx.subject.dns_provider
-    zone: Value = None
-    servers: Value = ()
-    provider: Value = stated
     ids = []
     for name, answer in answers.items():
         ids.append(dns_id(name, "NS"))
         if isinstance(answer, Failed):
-            zone = servers = unknown = unknown_from(answer)
-            provider = stated or unknown
-            break
+            unknown = unknown_from(answer)
+            return DomainZone(zone=unknown, name_servers=unknown, dns_provider=stated or unknown, evidence=cite(*ids))
         if isinstance(answer, Found) and not answer.chain:
             found = provider_of(answer.values, ctx.knowledge.dns_providers.values())
-            zone, servers = name, answer.values
-            provider = stated or (found.id if found else None)
-            break
-    ctx.put_all({"domain.zone": zone, "domain.name_servers": servers, "domain.dns_provider": provider}, *ids)
+            return DomainZone(
+                zone=name,
+                name_servers=answer.values,
+                dns_provider=stated or (found.id if found else None),
+                evidence=cite(*ids),
+            )
+    return DomainZone(zone=None, name_servers=(), dns_provider=stated, evidence=cite(*ids))
+
+
+def _author(
+    author: Maybe[str | None], answers: Mapping[str, Answers], accepts: Mapping[str, bool | Unknown]
+) -> AuthorDomain:
+    if not isinstance(author, str):
+        return AuthorDomain(author_accepts_mail=author, author_names_server=author)
+    return AuthorDomain(
+        author_accepts_mail=accepts[author],
+        author_names_server=_names_server(answers[author]),
+        evidence=cite(*_mail_ids(author, answers[author]), author_names_server=tuple(_ids(author, _MAIL))),
+    )
 
 
 def _mail_from(
-    ctx: Context, domain: Value, answers: Mapping[str, Answers], accepts: Mapping[str, bool | Unknown]
-) -> None:
+    domain: Maybe[str | None], answers: Mapping[str, Answers], accepts: Mapping[str, bool | Unknown]
+) -> MailFromDomain:
     if not isinstance(domain, str):
-        names = ("exists", "has_records", "accepts", "names_server")
-        ctx.put_all({f"domain.mail_from_{each}": domain for each in names})
-        return
+        return MailFromDomain(
+            mail_from_exists=domain,
+            mail_from_has_records=domain,
+            mail_from_accepts=domain,
+            mail_from_names_server=domain,
+        )
     there = answers[domain]
-    ctx.put("domain.mail_from_exists", _exists(there.values()), *_ids(domain, _EXISTENCE))
-    ctx.put("domain.mail_from_has_records", _has_records(there.values()), *_ids(domain, _ANY))
-    ctx.put("domain.mail_from_accepts", accepts[domain], *_mail_ids(domain, there))
-    ctx.put("domain.mail_from_names_server", _names_server(there), *_ids(domain, _MAIL))
+    return MailFromDomain(
+        mail_from_exists=_exists(there.values()),
+        mail_from_has_records=_has_records(there.values()),
+        mail_from_accepts=accepts[domain],
+        mail_from_names_server=_names_server(there),
+        evidence=cite(
+            mail_from_exists=tuple(_ids(domain, _EXISTENCE)),
+            mail_from_has_records=tuple(_ids(domain, _ANY)),
+            mail_from_accepts=tuple(_mail_ids(domain, there)),
+            mail_from_names_server=tuple(_ids(domain, _MAIL)),
+        ),
+    )
 
 
 def _reply_domains(ctx: Context) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -215,7 +181,7 @@ def _reply_domains(ctx: Context) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(names)[:MAX_REPLY_DOMAINS], tuple(ctx.cite(header_evidence(field)) for field in fields)
 
 
-def _names(domain: Value) -> tuple[str, ...]:
+def _names(domain: Maybe[str | None]) -> tuple[str, ...]:
     return (domain,) if isinstance(domain, str) else ()
 
 

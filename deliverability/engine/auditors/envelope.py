@@ -8,93 +8,22 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from deliverability.core.codes import SENT_TO_YOURSELF, Input, needs
-from deliverability.core.facts.base import Evidence, EvidenceKind, FactType, Reason, Unknown, Value
+from deliverability.core.facts.base import Evidence, EvidenceKind, Reason, Unknown
+from deliverability.core.facts.envelope import Envelope
 from deliverability.core.mail.addresses import canonical_ip, parse_addresses, to_a_label
 from deliverability.core.mail.hop import delivery, earlier_hops, original_sender
 from deliverability.core.mail.parts import header_evidence
 from deliverability.core.mail.received import ReceivedSpf, parse_return_path
-from deliverability.core.model.envelope import SIGNS, SPF_PASS, WEAK, SmtpEnvelope
+from deliverability.core.model.envelope import SPF_PASS, WEAK, SmtpEnvelope
 from deliverability.core.model.services import ServiceKind
+from deliverability.core.model.topic import Maybe, cite
 from deliverability.core.protocols.psl import known_registrable_domain
 from deliverability.core.protocols.spf.evaluate import evaluate_spf
-from deliverability.engine.base import Context, auditor, spec
+from deliverability.engine.base import Context, auditor
 
 if TYPE_CHECKING:
     from deliverability.core.mail.hop import AuthenticationField, Delivery, EarlierHop
     from deliverability.core.mail.reader import HeaderField, Message
-
-PROVIDES = (
-    spec(
-        "envelope.mail_from",
-        FactType.STR,
-        "MAIL FROM address (only its domain where the source tells no more); empty for the null reverse-path.",
-    ),
-    spec(
-        "envelope.mail_from_domain",
-        FactType.STR,
-        "Its domain as A-label (the HELO name for a null reverse-path); none where it is no domain name.",
-        optional=True,
-    ),
-    spec(
-        "envelope.mail_from_source",
-        FactType.STR,
-        "Where it was read.",
-        values=["option", "smtp", "return-path", "srs", "received-spf", "authentication-results"],
-    ),
-    spec("envelope.helo", FactType.STR, "HELO/EHLO name of the sending host."),
-    spec(
-        "envelope.helo_source",
-        FactType.STR,
-        "Where it was read.",
-        values=["option", "smtp", "received", "received-spf", "authentication-results"],
-    ),
-    spec(
-        "envelope.helo_fqdn",
-        FactType.BOOL,
-        "The HELO name is a fully qualified name or address literal.",
-    ),
-    spec(
-        "envelope.ip",
-        FactType.STR,
-        "Address the mail was sent from to the receiver: the one that the receiver recorded, where it did. Where the "
-        "mail was passed on afterwards, the one of the hop before that.",
-    ),
-    spec(
-        "envelope.connecting_ip",
-        FactType.STR,
-        "Address the last receiver got the mail from; another than envelope.ip where it was passed on.",
-        optional=True,
-    ),
-    spec(
-        "envelope.passed_on_by",
-        FactType.STR,
-        "Host that passed the mail on after the hop that is judged; none where nobody did.",
-        optional=True,
-    ),
-    spec(
-        "envelope.passed_on_signs",
-        FactType.LIST_STR,
-        "What shows that: original-results (named by a field for it), arc, earlier-results, other-recipient (the "
-        "hop before was for somebody at another organization), resent (delivered and sent anew), gateway (a known one "
-        "before a mail system), spf-pass (SPF of MAIL FROM passes there, and not at the last hop).",
-        values=list(SIGNS),
-    ),
-    spec(
-        "envelope.ip_source",
-        FactType.STR,
-        "Where it was read.",
-        values=["option", "smtp", "received", "received-spf", "authentication-results"],
-    ),
-    spec(
-        "envelope.tls",
-        FactType.BOOL,
-        "The receiving hop says that it came over TLS.",
-        optional=True,
-    ),
-)
-
-_PASSED_ON = ("envelope.passed_on_by", "envelope.passed_on_signs")
-_INPUTS = {"envelope.mail_from": Input.MAIL_FROM, "envelope.helo": Input.HELO, "envelope.ip": Input.SENDING_IP}
 
 
 class _Reading(Struct, frozen=True):
@@ -117,69 +46,83 @@ class _Trace(Struct, frozen=True):
     ip: tuple[_Reading, ...]
     tls: bool | None
     hop: Evidence | None
-    lost: Mapping[str, Unknown] = field(default_factory=dict)
+    lost: Mapping[Input, Unknown] = field(default_factory=dict)
     connecting: str | None = None
     passed_on: tuple[str | None, tuple[str, ...]] = (None, ())
 
 
-@auditor("envelope", provides=PROVIDES)
-async def audit(ctx: Context) -> None:
+@auditor("envelope", Envelope)
+async def audit(ctx: Context) -> Envelope:
     """The SMTP envelope and connecting hop: from options, else what our own server saw, else what the file tells."""
     subject = ctx.subject
     trace = None
     if ctx.message is not None:
         trace = _seen(subject.envelope) if subject.envelope else await _read_trace(ctx, ctx.message)
     lost = trace.lost if trace else {}
-    _state(ctx, "envelope.mail_from", subject.mail_from, trace.mail_from if trace else None, lost)
-    _state(ctx, "envelope.helo", subject.helo, trace.helo if trace else None, lost)
+    mail_from = _tell(ctx, Input.MAIL_FROM, subject.mail_from, trace.mail_from if trace else None, lost)
+    helo = _tell(ctx, Input.HELO, subject.helo, trace.helo if trace else None, lost)
     given_ip = canonical_ip(subject.sending_ips[0]) if subject.sending_ips else None
-    _state(ctx, "envelope.ip", given_ip, trace.ip if trace else None, lost)
-    helo, helo_ids = _stated(ctx, "envelope.helo")
-    mail_from, from_ids = _stated(ctx, "envelope.mail_from")
-    fqdn = helo if helo is None or isinstance(helo, Unknown) else _is_fqdn(str(helo))
-    ctx.put("envelope.helo_fqdn", fqdn, *helo_ids)
-    if mail_from == "":
-        domain = helo if helo is None or isinstance(helo, Unknown) else to_a_label(str(helo))
-        ctx.put("envelope.mail_from_domain", domain, *from_ids, *helo_ids)
+    ip = _tell(ctx, Input.SENDING_IP, given_ip, trace.ip if trace else None, lost)
+    missing = Unknown(Reason.NO_MESSAGE) if trace is None else None
+    # An address that the user names is judged, however the mail at hand came.
+    host, signs = trace.passed_on if trace and not given_ip else (None, ())
+    if mail_from.value == "":
+        domain = helo.value if isinstance(helo.value, Unknown) else to_a_label(helo.value)
     else:
-        domain = mail_from if mail_from is None or isinstance(mail_from, Unknown) else _domain_of(str(mail_from))
-        ctx.put("envelope.mail_from_domain", domain, *from_ids)
-    if trace is None:
-        missing = Unknown(Reason.NO_MESSAGE)
-        ctx.put_all(dict.fromkeys(("envelope.tls", "envelope.connecting_ip", *_PASSED_ON), missing))
-    else:
-        # An address that the user names is judged, however the mail at hand came.
-        host, signs = (None, ()) if given_ip else trace.passed_on
-        ctx.put_all(dict(zip(_PASSED_ON, (host, signs), strict=True)))
-        ctx.put("envelope.connecting_ip", trace.connecting)
-        ctx.put("envelope.tls", trace.tls, *((ctx.cite(trace.hop),) if trace.hop else ()))
+        domain = mail_from.value if isinstance(mail_from.value, Unknown) else _domain_of(mail_from.value)
+    return Envelope(
+        mail_from=mail_from.value,
+        mail_from_domain=domain,
+        mail_from_source=mail_from.source,
+        helo=helo.value,
+        helo_source=helo.source,
+        helo_fqdn=helo.value if isinstance(helo.value, Unknown) else _is_fqdn(helo.value),
+        ip=ip.value,
+        connecting_ip=missing or (trace.connecting if trace else None),
+        passed_on_by=missing or host,
+        passed_on_signs=missing or signs,
+        ip_source=ip.source,
+        tls=missing or (trace.tls if trace else None),
+        evidence=cite(
+            mail_from=mail_from.evidence,
+            mail_from_domain=(*mail_from.evidence, *(helo.evidence if mail_from.value == "" else ())),
+            mail_from_source=mail_from.evidence,
+            helo=helo.evidence,
+            helo_source=helo.evidence,
+            helo_fqdn=helo.evidence,
+            ip=ip.evidence,
+            ip_source=ip.evidence,
+            tls=(ctx.cite(trace.hop),) if trace and trace.hop else (),
+        ),
+    )
 
 
-def _state(
-    ctx: Context, path: str, option: str | None, readings: tuple[_Reading, ...] | None, lost: Mapping[str, Unknown]
-) -> None:
-    """State a value and its source: the option, else the first reading; Unknown where neither tells it."""
+class _Told(Struct, frozen=True):
+    """A value and its source, with the ids of the evidence; Unknown where nothing tells it."""
+
+    value: Maybe[str]
+    source: Maybe[str]
+    evidence: tuple[str, ...] = ()
+
+
+def _tell(
+    ctx: Context,
+    wanted: Input,
+    option: str | None,
+    readings: tuple[_Reading, ...] | None,
+    lost: Mapping[Input, Unknown],
+) -> _Told:
+    """The option, else the first reading."""
     if option is not None:
-        ctx.put(path, option)
-        ctx.put(f"{path}_source", "option")
-    elif readings is None:
-        ctx.put(path, Unknown(Reason.NO_MESSAGE))
-        ctx.put(f"{path}_source", Unknown(Reason.NO_MESSAGE))
-    elif not readings:
+        return _Told(option, "option")
+    if readings is None:
+        return _Told(Unknown(Reason.NO_MESSAGE), Unknown(Reason.NO_MESSAGE))
+    if not readings:
         # A saved draft has no trace fields: that its sender and hop are not told does not mean that there are none.
-        missing = lost.get(path) or Unknown(Reason.NOT_CONFIGURED, needs(_INPUTS[path]))
-        ctx.put(path, missing)
-        ctx.put(f"{path}_source", missing)
-    else:
-        best = readings[0]
-        ids = [ctx.cite(each) for each in best.evidence]
-        ctx.put(path, best.value, *ids)
-        ctx.put(f"{path}_source", best.source, *ids)
-
-
-def _stated(ctx: Context, path: str) -> tuple[Value, tuple[str, ...]]:
-    fact = ctx.stated[path]
-    return fact.value, fact.evidence
+        missing = lost.get(wanted) or Unknown(Reason.NOT_CONFIGURED, needs(wanted))
+        return _Told(missing, missing)
+    best = readings[0]
+    return _Told(best.value, best.source, tuple(ctx.cite(each) for each in best.evidence))
 
 
 def _seen(envelope: SmtpEnvelope) -> _Trace:
@@ -189,9 +132,9 @@ def _seen(envelope: SmtpEnvelope) -> _Trace:
     """
     mail_from = (_Reading(envelope.mail_from, "smtp", (_line(f"MAIL FROM:<{envelope.mail_from}>"),)),)
     if not envelope.public:
-        wanted = {path: _INPUTS[path] for path in ("envelope.ip", "envelope.helo")}
         lost = {
-            path: Unknown(Reason.NOT_CONFIGURED, SENT_TO_YOURSELF(needs=needs(each))) for path, each in wanted.items()
+            each: Unknown(Reason.NOT_CONFIGURED, SENT_TO_YOURSELF(needs=needs(each)))
+            for each in (Input.SENDING_IP, Input.HELO)
         }
         return _Trace(mail_from, (), (), None, None, lost)
     connection = _line(envelope.peer, envelope.tls or "")

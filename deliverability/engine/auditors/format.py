@@ -4,84 +4,16 @@ from __future__ import annotations
 
 import re
 
-from deliverability.core.facts.base import FactType, Value
+from deliverability.core.facts.message import Format, MessagePart
 from deliverability.core.mail.addresses import parse_addresses
 from deliverability.core.mail.hop import delivery
 from deliverability.core.mail.parts import header_evidence, part_evidence
 from deliverability.core.mail.reader import HeaderField, Message, Part
 from deliverability.core.mail.words import has_encoded_word
+from deliverability.core.model.topic import cite
 from deliverability.core.protocols.psl import known_registrable_domain
 from deliverability.engine.auditors.message import cite_fields
-from deliverability.engine.base import Context, auditor, spec
-
-PROVIDES = (
-    spec("message.duplicate_headers", FactType.LIST_STR, "Fields that may occur once but occur more often."),
-    spec("message.longest_line_octets", FactType.INT, "Longest line without its line end.", unit="octets"),
-    spec("message.bare_cr", FactType.INT, "Carriage returns without a line feed.", unit="occurrences"),
-    spec(
-        "message.bare_lf",
-        FactType.INT,
-        "Line feeds without a carriage return in a message that otherwise uses CRLF.",
-        unit="occurrences",
-    ),
-    spec("message.nul_octets", FactType.INT, "NUL octets.", unit="octets"),
-    spec(
-        "message.smtputf8",
-        FactType.BOOL,
-        "It was handed over as internationalized mail (RFC 6531): the receiver says so in its Received field. Header "
-        "fields and addresses in UTF-8 are right there.",
-    ),
-    spec(
-        "message.raw_8bit_headers",
-        FactType.LIST_STR,
-        "Header fields with unencoded non-ASCII octets; of internationalized mail only those that are no UTF-8.",
-    ),
-    spec(
-        "message.misplaced_encoded_words",
-        FactType.LIST_STR,
-        "Fields with an encoded-word inside an address or identifier.",
-    ),
-    spec(
-        "message.header_octets",
-        FactType.INT,
-        "All header fields together as sent, with the empty line that ends them.",
-        unit="octets",
-    ),
-    spec("message.header_count", FactType.INT, "Number of header fields.", unit="fields"),
-    spec(
-        "message.largest_header",
-        FactType.STR,
-        "Name of the largest header field other than To, Cc and References.",
-        optional=True,
-    ),
-    spec("message.largest_header_octets", FactType.INT, "Octets of that field.", unit="octets"),
-    spec("message.mime_version_present", FactType.BOOL, "MIME-Version is present."),
-    spec("message.is_mime", FactType.BOOL, "The message uses MIME fields (Content-Type, ...)."),
-    spec("message.nesting_depth", FactType.INT, "Levels of MIME nesting; 1 is a message without parts.", unit="levels"),
-    spec("message.nesting_limited", FactType.BOOL, "Deeper levels than the limit exist and were not read."),
-    spec(
-        "message.defects",
-        FactType.LIST_STR,
-        "Defects of form as codes. part-limit: more than 10,000 parts; header-limit: more than 100,000 fields; "
-        "mbox-line: the file begins with a mailbox's From line; leading-junk: a byte order mark or white space before "
-        "the first field.",
-        values=[
-            *("missing-boundary", "unclosed-multipart", "empty-multipart", "bad-base64", "bad-quoted-printable"),
-            *("unknown-charset", "undecodable-charset", "bad-content-type", "bad-transfer-encoding"),
-            *("bad-header-line", "no-header", "no-body", "nesting-limit", "part-limit", "header-limit", "mbox-line"),
-            "leading-junk",
-        ],
-    ),
-    spec("message.parts", FactType.LIST_RECORD, "Every part of the MIME tree.", key=["path"]),
-    spec("message.parts[].path", FactType.STR, "Position, for example 1.2; the whole message is 1."),
-    spec("message.parts[].media_type", FactType.STR, "Declared type, for example text/html."),
-    spec("message.parts[].charset", FactType.STR, "Declared charset.", optional=True),
-    spec("message.parts[].transfer_encoding", FactType.STR, "Content-Transfer-Encoding, lower case."),
-    spec("message.parts[].filename", FactType.STR, "Decoded file name.", optional=True),
-    spec("message.parts[].disposition", FactType.STR, "inline or attachment.", optional=True),
-    spec("message.parts[].encoded_octets", FactType.INT, "Octets of the body as sent.", unit="octets"),
-    spec("message.parts[].decoded_octets", FactType.INT, "Octets after decoding the transfer encoding.", unit="octets"),
-)
+from deliverability.engine.base import Context, auditor
 
 # RFC 5322 section 3.6, and the MIME fields of RFC 2045.
 _ONCE = (
@@ -96,45 +28,55 @@ _SMTPUTF8 = re.compile(r"\bUTF8E?(?:SMTP|LMTP)S?A?\b|\bSMTPUTF8\b", re.IGNORECAS
 _IDENTITY = ("7bit", "8bit", "binary")
 
 
-@auditor("format", provides=PROVIDES, of_message=True)
-async def audit(ctx: Context) -> None:
+@auditor("format", Format, of_message=True)
+async def audit(ctx: Context) -> Format:
     """Whether the message keeps to the Internet message format (RFC 5322, RFC 2045-2047)."""
     message = ctx.the_message
-    _lines(ctx, message)
-    _header(ctx, message)
-    _parts(ctx, message)
-
-
-def _lines(ctx: Context, message: Message) -> None:
-    lines = message.lines
-    ctx.put("message.longest_line_octets", lines.longest)
-    ctx.put("message.bare_cr", lines.bare_cr)
-    ctx.put("message.bare_lf", lines.bare_lf)
-    ctx.put("message.nul_octets", lines.nul)
-
-
-def _header(ctx: Context, message: Message) -> None:
     by_name: dict[str, list[HeaderField]] = {}
     for each in message.headers:
         by_name.setdefault(each.lower, []).append(each)
-    repeated = [by_name[name] for name in _ONCE if len(by_name.get(name, ())) > 1]
-    _names(ctx, "message.duplicate_headers", [each for fields in repeated for each in fields])
+    repeated = [each for name in _ONCE if len(fields := by_name.get(name, ())) > 1 for each in fields]
     international = _international(message)
-    ctx.put("message.smtputf8", bool(international), *cite_fields(ctx, international))
-    raw = [each for each in message.headers if not each.raw.isascii()]
-    _names(ctx, "message.raw_8bit_headers", [each for each in raw if not international or not _is_utf8(each.raw)])
-    _names(ctx, "message.misplaced_encoded_words", [each for each in message.headers if _is_misplaced(each)])
-    ctx.put("message.header_octets", message.header_octets)
-    ctx.put("message.header_count", len(message.headers))
+    raw = [each for each in message.headers if not each.raw.isascii() and (not international or not _is_utf8(each.raw))]
+    misplaced = [each for each in message.headers if _is_misplaced(each)]
     others = [each for each in message.headers if each.lower not in _MAY_BE_LARGE]
     largest = max(others, key=lambda each: each.octets, default=None)
-    ids = (ctx.cite(header_evidence(largest)),) if largest else ()
-    ctx.put("message.largest_header", largest.name if largest else None, *ids)
-    ctx.put("message.largest_header_octets", largest.octets if largest else 0, *ids)
+    of_largest = (ctx.cite(header_evidence(largest)),) if largest else ()
     versions = by_name.get("mime-version", [])
     mime = [*versions, *(each for each in message.headers if each.lower.startswith("content-"))]
-    ctx.put("message.mime_version_present", bool(versions), *cite_fields(ctx, versions))
-    ctx.put("message.is_mime", bool(mime), *cite_fields(ctx, mime))
+    defects, parts, of_parts = _parts(ctx, message)
+    return Format(
+        duplicate_headers=_names(repeated),
+        longest_line_octets=message.lines.longest,
+        bare_cr=message.lines.bare_cr,
+        bare_lf=message.lines.bare_lf,
+        nul_octets=message.lines.nul,
+        smtputf8=bool(international),
+        raw_8bit_headers=_names(raw),
+        misplaced_encoded_words=_names(misplaced),
+        header_octets=message.header_octets,
+        header_count=len(message.headers),
+        largest_header=largest.name if largest else None,
+        largest_header_octets=largest.octets if largest else 0,
+        mime_version_present=bool(versions),
+        is_mime=bool(mime),
+        nesting_depth=message.nesting_depth,
+        nesting_limited=message.nesting_limited,
+        defects=defects,
+        parts=parts,
+        evidence=cite(
+            duplicate_headers=cite_fields(ctx, repeated),
+            smtputf8=cite_fields(ctx, international),
+            raw_8bit_headers=cite_fields(ctx, raw),
+            misplaced_encoded_words=cite_fields(ctx, misplaced),
+            largest_header=of_largest,
+            largest_header_octets=of_largest,
+            mime_version_present=cite_fields(ctx, versions),
+            is_mime=cite_fields(ctx, mime),
+            defects=of_parts,
+            parts=of_parts,
+        ),
+    )
 
 
 def _international(message: Message) -> list[HeaderField]:
@@ -157,12 +99,12 @@ def _is_utf8(octets: bytes) -> bool:
     return True
 
 
-def _names(ctx: Context, path: str, fields: list[HeaderField]) -> None:
-    """State the names of the fields, each once as written first, and cite them."""
+def _names(fields: list[HeaderField]) -> tuple[str, ...]:
+    """The names of the fields, each once as written first."""
     names: dict[str, str] = {}
     for each in fields:
         names.setdefault(each.lower, each.name)
-    ctx.put(path, tuple(names.values()), *cite_fields(ctx, fields))
+    return tuple(names.values())
 
 
 def _is_misplaced(field: HeaderField) -> bool:
@@ -182,9 +124,10 @@ def _is_misplaced(field: HeaderField) -> bool:
     )
 
 
-def _parts(ctx: Context, message: Message) -> None:
+def _parts(ctx: Context, message: Message) -> tuple[tuple[str, ...], tuple[MessagePart, ...], tuple[str, ...]]:
+    """The defects of the message and its parts, the parts, and the evidence for the defects."""
     defects = dict.fromkeys(message.defects)
-    records: list[Value] = []
+    records: list[MessagePart] = []
     cited: list[str] = []
     for part in message.parts():
         decoded, found = _examine(part)
@@ -192,21 +135,18 @@ def _parts(ctx: Context, message: Message) -> None:
         if found and len(cited) < 20:
             cited.append(ctx.cite(part_evidence(part)))
         records.append(
-            {
-                "path": part.path,
-                "media_type": part.media_type,
-                "charset": part.charset,
-                "transfer_encoding": part.transfer_encoding,
-                "filename": part.filename,
-                "disposition": part.disposition,
-                "encoded_octets": part.encoded_octets,
-                "decoded_octets": decoded,
-            }
+            MessagePart(
+                path=part.path,
+                media_type=part.media_type,
+                charset=part.charset,
+                transfer_encoding=part.transfer_encoding,
+                filename=part.filename,
+                disposition=part.disposition,
+                encoded_octets=part.encoded_octets,
+                decoded_octets=decoded,
+            )
         )
-    ctx.put("message.nesting_depth", message.nesting_depth)
-    ctx.put("message.nesting_limited", message.nesting_limited)
-    ctx.put("message.defects", tuple(defects), *cited)
-    ctx.put("message.parts", tuple(records), *cited)
+    return tuple(defects), tuple(records), tuple(cited)
 
 
 def _examine(part: Part) -> tuple[int, tuple[str, ...]]:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from deliverability.core.facts.base import FactType, text_of, texts_of
+from deliverability.core.facts.envelope import Envelope, Forwarding
+from deliverability.core.facts.message import Message as MessageFacts
 from deliverability.core.mail.addresses import canonical_ip, to_a_label
 from deliverability.core.mail.mass import homes, list_marks
 from deliverability.core.mail.received import (
@@ -22,49 +23,14 @@ from deliverability.core.mail.received import (
     parse_received,
     parse_received_spf,
 )
+from deliverability.core.model.topic import cite, if_known
 from deliverability.core.protocols.psl import registrable_domain
 from deliverability.engine.auditors.message import cite_fields
-from deliverability.engine.base import Context, auditor, spec
+from deliverability.engine.base import Context, auditor
 
 if TYPE_CHECKING:
     from deliverability.core.mail.reader import HeaderField, Message
 
-PROVIDES = (
-    spec(
-        "message.list_owner",
-        FactType.STR,
-        "Whose list List-Id names, by the public suffix list: the author domain's organization or another; none "
-        "without a List-Id that is a name.",
-        optional=True,
-        values=["own", "other"],
-    ),
-    spec(
-        "message.list_post",
-        FactType.BOOL,
-        "The message is a post to a mailing list of another organization than the author's: its List-Post names an "
-        "address there, its List-Id lies there and it is addressed to the list or marked by list software, or its "
-        "Return-Path is the owner- or -bounces address of a list there that it is addressed to.",
-    ),
-    spec(
-        "message.discussion",
-        FactType.BOOL,
-        "The message is a post to a list that its members write to, whoever's: such a post to another organization's "
-        "list, a List-Post with an address, or list software that put the list into From. It is no bulk mail.",
-    ),
-    spec(
-        "message.forward_signs",
-        FactType.LIST_STR,
-        "What shows that it was forwarded: resent, x-forwarded, delivered-to, rewritten-sender (SRS), arc or "
-        "earlier-spf-pass, where an earlier receiver recorded another address than the connecting one, and passed-on "
-        "(envelope.passed_on_signs).",
-    ),
-    spec("message.forwarded", FactType.BOOL, "There is such a sign: somebody passed the message on."),
-    spec(
-        "message.indirect",
-        FactType.BOOL,
-        "A post to another organization's list, or forwarded, and the hop before that is not known.",
-    ),
-)
 
 _RESENT = ("resent-from", "resent-sender", "resent-to")
 _X_FORWARDED = ("x-forwarded-to", "x-forwarded-for")
@@ -73,46 +39,38 @@ _REWRITTEN = re.compile(r"srs[01][=+-]|[^@]{0,200}\+(?:srs=|caf_=)", re.IGNORECA
 _MAX_FIELDS = 100  # of one kind that are read
 
 
-@auditor(
-    "forwarding",
-    provides=PROVIDES,
-    needs=(
-        *("message.from_domain", "envelope.mail_from", "envelope.mail_from_source"),
-        *("envelope.connecting_ip", "envelope.ip_source", "envelope.passed_on_signs"),
-    ),
-    of_message=True,
-)
-async def audit(ctx: Context) -> None:
+@auditor("forwarding", Forwarding, needs=(MessageFacts, Envelope), of_message=True)
+async def audit(ctx: Context) -> Forwarding:
     """Look for the marks of mailing lists and of forwarding."""
-    message = ctx.the_message
-    author = text_of(ctx.value("message.from_domain"))
+    message, envelope = ctx.the_message, ctx.of(Envelope)
+    author = if_known(ctx.of(MessageFacts).from_domain)
     home = registrable_domain(author) if author else ""
-    list_post = _list(ctx, message, home)
+    marks = list_marks(message, home, registrable_domain)
     signs = _marks(message)
-    rewritten = ctx.value("envelope.mail_from_source") == "srs"
-    if rewritten or _REWRITTEN.match(text_of(ctx.value("envelope.mail_from"))):
+    if envelope.mail_from_source == "srs" or _REWRITTEN.match(if_known(envelope.mail_from) or ""):
         signs["rewritten-sender"] = list(message.fields("Return-Path")[:1])
-    signs |= _earlier(ctx, message, home)
-    passed_on = bool(texts_of(ctx.value("envelope.passed_on_signs")))
+    signs |= _earlier(envelope, message, home)
+    passed_on = bool(if_known(envelope.passed_on_signs))
     if passed_on:
         signs["passed-on"] = []
     ids = cite_fields(ctx, [field for fields in signs.values() for field in fields])
-    ctx.put("message.forward_signs", tuple(signs), *ids)
-    ctx.put("message.forwarded", bool(signs), *ids)
-    # Where the hop before it was passed on is judged, nothing has to be put down to the way.
-    indirect = list_post or (bool(signs) and not passed_on)
-    ctx.put("message.indirect", indirect, *ids, *ctx.stated["message.list_post"].evidence)
-
-
-def _list(ctx: Context, message: Message, home: str) -> bool:
-    """State whose list it is and whether this is a post to it."""
-    marks = list_marks(message, home, registrable_domain)
-    owner = None if marks.own is None else "own" if marks.own else "other"
-    ctx.put("message.list_owner", owner, *cite_fields(ctx, marks.named))
     seen = cite_fields(ctx, marks.seen)
-    ctx.put("message.list_post", marks.post, *seen)
-    ctx.put("message.discussion", marks.discussion, *seen)
-    return marks.post
+    return Forwarding(
+        list_owner=None if marks.own is None else "own" if marks.own else "other",
+        list_post=marks.post,
+        discussion=marks.discussion,
+        forward_signs=tuple(signs),
+        forwarded=bool(signs),
+        # Where the hop before it was passed on is judged, nothing has to be put down to the way.
+        indirect=marks.post or (bool(signs) and not passed_on),
+        evidence=cite(
+            *ids,
+            list_owner=cite_fields(ctx, marks.named),
+            list_post=seen,
+            discussion=seen,
+            indirect=(*ids, *seen),
+        ),
+    )
 
 
 def _marks(message: Message) -> dict[str, list[HeaderField]]:
@@ -135,7 +93,7 @@ class _Record(Struct, frozen=True):
     passed: bool
 
 
-def _earlier(ctx: Context, message: Message, home: str) -> dict[str, list[HeaderField]]:
+def _earlier(envelope: Envelope, message: Message, home: str) -> dict[str, list[HeaderField]]:
     """Records of receivers before the last one, who took the mail from another address.
 
     Without SPF that passed for the author's own domain a record proves nothing: the sender's own servers record each
@@ -143,8 +101,8 @@ def _earlier(ctx: Context, message: Message, home: str) -> dict[str, list[Header
     receiver was the sender's outgoing server. An ARC set is no sign by itself, because Google and Microsoft seal what
     they receive and what they send.
     """
-    connecting = canonical_ip(text_of(ctx.value("envelope.connecting_ip")))
-    if connecting is None or ctx.value("envelope.ip_source") == "option" or not home:
+    connecting = canonical_ip(if_known(envelope.connecting_ip) or "")
+    if connecting is None or envelope.ip_source == "option" or not home:
         return {}
     hop = next(
         (

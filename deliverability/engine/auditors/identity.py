@@ -5,54 +5,25 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+
+from msgspec.structs import replace
 
 from deliverability.core.codes import Code, Input, needs
-from deliverability.core.facts.base import FactType, Reason, Unknown, Value
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.facts.envelope import Envelope, SendingAddress, SendingHosts
+from deliverability.core.facts.message import Message
 from deliverability.core.mail.addresses import canonical_ip, to_a_label
+from deliverability.core.model.topic import Maybe, cite
 from deliverability.core.net.base import Answer, Failed, Found, unknown_from
 from deliverability.core.protocols.dmarc.evaluate import discover_homes, relation
 from deliverability.core.protocols.psl import registered_domain
-from deliverability.engine.base import Context, auditor, dns_id, spec
+from deliverability.engine.base import Context, auditor, dns_id
 
 MAX_NAMES = 10
 """PTR names of one address that are looked up, as in RFC 7208 section 4.6.4."""
 
 PTR_FIRST = Code("ptr-first", ("n", "all"))
-
-PROVIDES = (
-    spec("identity.ips", FactType.LIST_RECORD, "Every sending address and its reverse DNS.", key=["ip"]),
-    spec("identity.ips[].ip", FactType.STR, "Sending address."),
-    spec("identity.ips[].version", FactType.INT, "IP version, 4 or 6."),
-    spec("identity.ips[].reverse_name", FactType.STR, "Name at which the PTR record stands."),
-    spec("identity.ips[].ptr", FactType.LIST_STR, "Names that its PTR records give."),
-    spec("identity.ips[].name", FactType.STR, "The PTR name that leads back to it, else the first one.", optional=True),
-    spec(
-        "identity.ips[].confirmed",
-        FactType.BOOL,
-        "A PTR name has an A or AAAA record with this address (forward-confirmed reverse DNS).",
-    ),
-    spec("identity.ips[].generic", FactType.BOOL, "The name looks made from the address or says static, customer ..."),
-    spec("identity.ips[].dynamic", FactType.BOOL, "The name looks like one of a dial-up or home connection."),
-    spec(
-        "identity.ips[].helo_matches",
-        FactType.BOOL,
-        "The HELO name leads to this address, or is its confirmed PTR name.",
-        optional=True,
-    ),
-    spec(
-        "identity.ips[].aligned",
-        FactType.STR,
-        "The name against the author domain.",
-        optional=True,
-        values=["strict", "relaxed", "none"],
-    ),
-    spec("identity.ips[].evidence", FactType.LIST_STR, "Ids of the evidence for this address."),
-    spec(
-        "identity.helo_resolves", FactType.BOOL, "The HELO name has an address; none for an address literal.",
-        optional=True,
-    ),
-)  # fmt: skip
 
 # Words of home and dial-up connections, and words of addresses that nobody named. Compared with whole runs of letters.
 _DYNAMIC_WORDS = frozenset(
@@ -76,56 +47,50 @@ _NUMBER = re.compile(r"\d+")
 _NOT_HEX = re.compile(r"[^0-9a-f]")
 
 
-@auditor("identity", provides=PROVIDES, needs=("envelope.ip", "envelope.helo", "message.from_domain"))
-async def audit(ctx: Context) -> None:
+@auditor("identity", SendingHosts, needs=(Envelope, Message))
+async def audit(ctx: Context) -> SendingHosts:
     """Ask for the reverse DNS of all sending addresses and for the HELO name at once, then for what PTR names."""
-    addresses = _addresses(ctx)
-    author = ctx.value("message.from_domain")
+    envelope = ctx.of(Envelope)
+    addresses = _addresses(ctx, envelope)
+    author = ctx.of(Message).from_domain
     domain = author if isinstance(author, str) else ctx.subject.domain
-    literal, name = _helo(ctx.value("envelope.helo"))
+    literal, name = _helo(envelope.helo)
     helo, records = await asyncio.gather(
         asyncio.gather(*(ctx.query(name, rdtype) for rdtype in ("A", "AAAA"))) if name else _nothing(),
         asyncio.gather(*(_reverse(ctx, ip, domain) for ip in addresses)),
     )
-    helo_ids = [dns_id(name, rdtype) for rdtype in ("A", "AAAA")] if name else []
-    stated = ctx.value("envelope.helo")
-    ctx.put(
-        "identity.helo_resolves",
-        _resolves(helo) if name else None if literal or not isinstance(stated, Unknown) else stated,
-        *helo_ids,
-    )
-    if not addresses:
-        seen = ctx.value("envelope.ip")
-        missing = Unknown(Reason.NOT_CONFIGURED, needs(Input.SENDING_IP))
-        given = isinstance(seen, Unknown) and not seen.reason.waits_for_input
-        ctx.put("identity.ips", seen if given else missing)
-        return
-    items = []
+    stated = envelope.helo if isinstance(envelope.helo, Unknown) else None
+    ips: list[SendingAddress] = []
     for ip, record in zip(addresses, records, strict=True):
-        matches: Value
-        if literal:
-            matches = literal == ip
-        elif name:
-            matches = _leads_to(ip, helo, name, record)
-        else:
-            matches = stated if isinstance(stated, Unknown) else None
-        items.append({**record, "helo_matches": matches})
-    ids = [ident for item in items for ident in _strings(item["evidence"])]
-    ctx.put("identity.ips", tuple(items), *ids)
+        matches = literal == ip if literal else _leads_to(ip, helo, name, record) if name else stated
+        ips.append(replace(record, helo_matches=matches))
+    return SendingHosts(
+        ips=tuple(ips) if ips else _no_address(envelope.ip),
+        helo_resolves=_resolves(helo) if name else None if literal else stated,
+        evidence=cite(
+            ips=tuple(ident for each in ips for ident in each.evidence),
+            helo_resolves=tuple(dns_id(name, rdtype) for rdtype in ("A", "AAAA")) if name else (),
+        ),
+    )
+
+
+def _no_address(seen: Maybe[str]) -> Unknown:
+    given = isinstance(seen, Unknown) and not seen.reason.waits_for_input
+    return seen if isinstance(seen, Unknown) and given else Unknown(Reason.NOT_CONFIGURED, needs(Input.SENDING_IP))
 
 
 async def _nothing() -> list[Answer]:
     return []
 
 
-def _addresses(ctx: Context) -> tuple[str, ...]:
+def _addresses(ctx: Context, envelope: Envelope) -> tuple[str, ...]:
     """The addresses that send: those given, else the one the message came from."""
-    seen = ctx.value("envelope.ip")
+    seen = envelope.ip
     candidates = ctx.subject.sending_ips or ((seen,) if isinstance(seen, str) else ())
     return tuple(dict.fromkeys(ip for each in candidates if (ip := canonical_ip(each))))
 
 
-def _helo(helo: Value) -> tuple[str | None, str | None]:
+def _helo(helo: Maybe[str]) -> tuple[str | None, str | None]:
     """The address of a HELO that is an address literal, or the name that can be looked up."""
     if not isinstance(helo, str):
         return None, None
@@ -149,24 +114,34 @@ def _same_address(ip: str, answers: Sequence[Answer]) -> bool | Unknown:
     return next((unknown_from(answer) for answer in answers if isinstance(answer, Failed)), False)
 
 
-def _leads_to(ip: str, helo: Sequence[Answer], name: str, record: Mapping[str, Value]) -> bool | Unknown:
-    if record["confirmed"] is True and record["name"] == name:
+def _leads_to(ip: str, helo: Sequence[Answer], name: str, record: SendingAddress) -> bool | Unknown:
+    if record.confirmed is True and record.name == name:
         return True
     rdtype = "AAAA" if ":" in ip else "A"
     return _same_address(ip, [answer for answer in helo if answer.rdtype == rdtype])
 
 
-async def _reverse(ctx: Context, ip: str, author: str) -> dict[str, Value]:
+async def _reverse(ctx: Context, ip: str, author: str) -> SendingAddress:
     """The reverse DNS of one address: the PTR names, then their addresses and the organization of the first."""
     address = ipaddress.ip_address(ip)
     reverse = address.reverse_pointer
     answer = await ctx.query(reverse, "PTR")
     evidence = [dns_id(reverse, "PTR")]
-    item: dict[str, Value] = {"ip": ip, "version": address.version, "reverse_name": reverse}
     if isinstance(answer, Failed):
         lost = unknown_from(answer)
-        fields = ("ptr", "name", "confirmed", "generic", "dynamic", "aligned")
-        return item | dict.fromkeys(fields, lost) | {"evidence": tuple(evidence)}
+        return SendingAddress(
+            ip=ip,
+            version=address.version,
+            reverse_name=reverse,
+            ptr=lost,
+            name=lost,
+            confirmed=lost,
+            generic=lost,
+            dynamic=lost,
+            helo_matches=None,
+            aligned=lost,
+            evidence=tuple(evidence),
+        )
     names = tuple(dict.fromkeys(answer.values)) if isinstance(answer, Found) else ()
     rdtype = "A" if address.version == 4 else "AAAA"
     asked = names[:MAX_NAMES]
@@ -177,22 +152,26 @@ async def _reverse(ctx: Context, ip: str, author: str) -> dict[str, Value]:
     evidence += [dns_id(name, rdtype) for name in asked]
     proofs = [_same_address(ip, [each]) for each in forward]
     best = proofs.index(True) if True in proofs else 0
-    confirmed: Value = any(proof is True for proof in proofs)
+    confirmed: Maybe[bool] = any(proof is True for proof in proofs)
     if not confirmed:
         confirmed = next((proof for proof in proofs if isinstance(proof, Unknown)), False)
         if confirmed is False and len(names) > MAX_NAMES:
             confirmed = Unknown(Reason.LIMIT, PTR_FIRST(n=MAX_NAMES, all=len(names)))
     name = names[best] if names else None
     generic, dynamic = looks_generic(name, ip) if name else (False, False)
-    return item | {
-        "ptr": names,
-        "name": name,
-        "confirmed": confirmed,
-        "generic": generic,
-        "dynamic": dynamic,
-        "aligned": relation(author, home, name, homes[best] if homes else None),
-        "evidence": tuple(evidence),
-    }
+    return SendingAddress(
+        ip=ip,
+        version=address.version,
+        reverse_name=reverse,
+        ptr=names,
+        name=name,
+        confirmed=confirmed,
+        generic=generic,
+        dynamic=dynamic,
+        helo_matches=None,
+        aligned=relation(author, home, name, homes[best] if homes else None),
+        evidence=tuple(evidence),
+    )
 
 
 def looks_generic(name: str, ip: str) -> tuple[bool, bool]:
@@ -227,7 +206,3 @@ def _holds_address(own: str, ip: str) -> bool:
                 return True
     padded = "".join(f"{octet:03d}" for octet in octets)
     return f"{int(address):08x}" in own or padded in own
-
-
-def _strings(value: Value) -> tuple[str, ...]:
-    return tuple(str(each) for each in value) if isinstance(value, tuple) else ()

@@ -7,67 +7,12 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from deliverability.core.facts.base import FactType, Value
+from deliverability.core.facts.message import Charsets, TextPart
 from deliverability.core.mail.parts import header_evidence, leaves, part_evidence
 from deliverability.core.mail.reader import HeaderField, Message, Part
 from deliverability.core.mail.words import EncodedWord, charset_codec, decode_octets, encoded_words
-from deliverability.engine.base import Context, auditor, spec
-
-PROVIDES = (
-    spec("charset.body", FactType.LIST_STR, "Charsets of the body text as declared, lower case, each once."),
-    spec("charset.header", FactType.LIST_STR, "Charsets of the encoded-words in the header, lower case, each once."),
-    spec(
-        "charset.header_differs",
-        FactType.BOOL,
-        "The header has encoded-words and none of their charsets is one of the body's; false where either has none.",
-    ),
-    spec("charset.parts", FactType.LIST_RECORD, "Text parts of the body, the first 100.", key=["path"]),
-    spec("charset.parts[].path", FactType.STR, "Position of the part."),
-    spec("charset.parts[].media_type", FactType.STR, "Its type."),
-    spec(
-        "charset.parts[].declared",
-        FactType.STR,
-        "Charset declared; US-ASCII counts where there is none.",
-        optional=True,
-    ),
-    spec(
-        "charset.parts[].found",
-        FactType.STR,
-        "Charset that the octets fit, where that is not the one declared.",
-        optional=True,
-        values=["utf-8", "iso-2022-jp", "shift_jis", "euc-jp", "other"],
-    ),
-    spec(
-        "charset.lossy_headers",
-        FactType.LIST_STR,
-        "Fields with encoded-words whose octets mean nothing in their charset, or whose charset is unknown.",
-    ),
-    spec(
-        "charset.split_characters",
-        FactType.LIST_STR,
-        "Fields with a character that begins in one encoded-word and ends in the next, or with ISO-2022-JP that does "
-        "not return to ASCII at the end of a word.",
-    ),
-    spec("charset.longest_word_octets", FactType.INT, "Longest encoded-word; 0 without any.", unit="octets"),
-    spec(
-        "charset.longest_word_line_octets",
-        FactType.INT,
-        "Longest header line that holds an encoded-word; 0 without any.",
-        unit="octets",
-    ),
-    spec(
-        "charset.half_width_kana",
-        FactType.LIST_STR,
-        "Places (header fields, paths of parts) with half-width katakana in ISO-2022-JP, which has none.",
-    ),
-    spec(
-        "charset.machine_dependent",
-        FactType.LIST_STR,
-        "Characters in ISO-2022-JP text that it does not define (NEC and IBM extensions such as circled digits), each "
-        "once, the first 100.",
-    ),
-    spec("charset.machine_dependent_places", FactType.LIST_STR, "Header fields and paths of parts that hold them."),
-)
+from deliverability.core.model.topic import cite
+from deliverability.engine.base import Context, auditor
 
 _MAX_OCTETS = 10 << 20  # of one part
 _MAX_FIELDS = 1000
@@ -94,23 +39,50 @@ class _Findings(Struct):
             self.characters |= dict.fromkeys(beyond)
 
 
-@auditor("japanese", provides=PROVIDES, of_message=True)
-async def audit(ctx: Context) -> None:
+@auditor("japanese", Charsets, of_message=True)
+async def audit(ctx: Context) -> Charsets:
     """Character sets of header and body: declared, mixed, broken."""
     message, findings = ctx.the_message, _Findings({}, {}, {})
-    header, ids = _header(ctx, message, findings)
-    body, part_ids = _body(ctx, message, findings)
-    ctx.put("charset.header", tuple(header), *ids)
-    ctx.put("charset.body", tuple(body), *part_ids)
-    alike = {charset_codec(each) for each in header} & {charset_codec(each) for each in body}
-    ctx.put("charset.header_differs", bool(header and body and not alike), *ids, *part_ids)
-    both = (*ids, *part_ids)
-    ctx.put("charset.half_width_kana", tuple(findings.half_width), *both)
-    ctx.put("charset.machine_dependent", tuple(findings.characters)[:_MAX_LISTED], *both)
-    ctx.put("charset.machine_dependent_places", tuple(findings.places)[:_MAX_LISTED], *both)
+    header = _header(ctx, message, findings)
+    body, parts, of_parts = _body(ctx, message, findings)
+    alike = {charset_codec(each) for each in header.charsets} & {charset_codec(each) for each in body}
+    both = (*header.cited, *of_parts)
+    return Charsets(
+        body=body,
+        header=header.charsets,
+        header_differs=bool(header.charsets and body and not alike),
+        parts=parts,
+        lossy_headers=header.lossy,
+        split_characters=header.split,
+        longest_word_octets=header.longest,
+        longest_word_line_octets=header.longest_line,
+        half_width_kana=tuple(findings.half_width),
+        machine_dependent=tuple(findings.characters)[:_MAX_LISTED],
+        machine_dependent_places=tuple(findings.places)[:_MAX_LISTED],
+        evidence=cite(
+            *header.cited,
+            body=of_parts,
+            parts=of_parts,
+            header_differs=both,
+            half_width_kana=both,
+            machine_dependent=both,
+            machine_dependent_places=both,
+        ),
+    )
 
 
-def _header(ctx: Context, message: Message, findings: _Findings) -> tuple[list[str], tuple[str, ...]]:
+class _Header(Struct, frozen=True):
+    """What the encoded-words of the header show."""
+
+    charsets: tuple[str, ...]
+    lossy: tuple[str, ...]
+    split: tuple[str, ...]
+    longest: int
+    longest_line: int
+    cited: tuple[str, ...]
+
+
+def _header(ctx: Context, message: Message, findings: _Findings) -> _Header:
     charsets: dict[str, None] = {}
     lossy: dict[str, None] = {}
     split: dict[str, None] = {}
@@ -134,11 +106,7 @@ def _header(ctx: Context, message: Message, findings: _Findings) -> tuple[list[s
                 split[field.name] = None
             if charset_codec(run[0].charset) == _JIS:
                 findings.look(field.name, joined)
-    ctx.put("charset.lossy_headers", tuple(lossy), *cited)
-    ctx.put("charset.split_characters", tuple(split), *cited)
-    ctx.put("charset.longest_word_octets", longest, *cited)
-    ctx.put("charset.longest_word_line_octets", longest_line, *cited)
-    return list(charsets), tuple(cited)
+    return _Header(tuple(charsets), tuple(lossy), tuple(split), longest, longest_line, tuple(cited))
 
 
 def _lines_with_words(field: HeaderField) -> Iterator[int]:
@@ -169,9 +137,11 @@ def _open_ended(word: EncodedWord) -> bool:
     return bool(escapes) and escapes[-1] not in (b"(B", b"(J")
 
 
-def _body(ctx: Context, message: Message, findings: _Findings) -> tuple[list[str], tuple[str, ...]]:
+def _body(
+    ctx: Context, message: Message, findings: _Findings
+) -> tuple[tuple[str, ...], tuple[TextPart, ...], tuple[str, ...]]:
     charsets: dict[str, None] = {}
-    records: list[Value] = []
+    records: list[TextPart] = []
     cited: list[str] = []
     for leaf in leaves(message):
         part = leaf.part
@@ -183,11 +153,10 @@ def _body(ctx: Context, message: Message, findings: _Findings) -> tuple[list[str
             cited.append(ctx.cite(part_evidence(part)))
         if len(records) < _MAX_LISTED:
             found = _found_instead(part)
-            records.append({"path": part.path, "media_type": part.media_type, "declared": part.charset, "found": found})
+            records.append(TextPart(path=part.path, media_type=part.media_type, declared=part.charset, found=found))
         if part.charset is not None and charset_codec(part.charset) == _JIS:
             findings.look(part.path, part.decode())
-    ctx.put("charset.parts", tuple(records), *cited)
-    return list(charsets), tuple(cited)
+    return tuple(charsets), tuple(records), tuple(cited)
 
 
 def _found_instead(part: Part) -> str | None:

@@ -4,75 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from deliverability.core.facts.base import FactType, Reason, Unknown, Value
+from msgspec.structs import replace
+
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.facts.message import Message
 from deliverability.core.mail.addresses import Mailbox, addresses_in_text, parse_addresses
 from deliverability.core.mail.fields import parse_date
 from deliverability.core.mail.mass import is_automatic
 from deliverability.core.mail.parts import header_evidence
 from deliverability.core.mail.received import parse_received
 from deliverability.core.mail.words import decode_words, printable
+from deliverability.core.model.topic import cite
 from deliverability.core.protocols.psl import registrable_domain
-from deliverability.engine.base import Context, auditor, spec
+from deliverability.engine.base import Context, auditor
 
 if TYPE_CHECKING:
-    from deliverability.core.mail.reader import HeaderField, Message
+    from deliverability.core.mail.reader import HeaderField
+    from deliverability.core.mail.reader import Message as ParsedMessage
 
-PROVIDES = (
-    spec("message.present", FactType.BOOL, "A sample message was given."),
-    spec("message.headers_only", FactType.BOOL, "The file holds header fields but no body."),
-    spec("message.from_count", FactType.INT, "Number of From header fields.", unit="fields"),
-    spec("message.from_addresses", FactType.LIST_STR, "Addresses of all From fields, in order."),
-    spec("message.from_address_count", FactType.INT, "Addresses in all From fields.", unit="addresses"),
-    spec(
-        "message.from_domain",
-        FactType.STR,
-        "Domain of the first From address (the author domain) as A-label.",
-        optional=True,
-    ),
-    spec("message.from_domains", FactType.LIST_STR, "Domains of all From addresses, each once, as A-labels."),
-    spec("message.from_display", FactType.STR, "Decoded display name of the first From address.", optional=True),
-    spec(
-        "message.display_name_address",
-        FactType.STR,
-        "An email address inside the display name that differs from the From address.",
-        optional=True,
-    ),
-    spec(
-        "message.display_name_recipient",
-        FactType.STR,
-        "Name or address of a recipient (To) that the display name of the sender shows; left out are mail to oneself, "
-        "under another address as well, and mail within one organization.",
-        optional=True,
-    ),
-    spec(
-        "message.display_name_symbols",
-        FactType.LIST_STR,
-        "Emoji and signs such as check marks in the display name, each once.",
-    ),
-    spec("message.sender_present", FactType.BOOL, "A Sender field is present."),
-    spec("message.subject", FactType.STR, "Decoded Subject.", optional=True),
-    spec(
-        "message.subject_claims_reply", FactType.BOOL, "The Subject begins with Re: or Fwd: (or a Japanese equivalent)."
-    ),
-    spec("message.references_present", FactType.BOOL, "References or In-Reply-To is present."),
-    spec("message.message_id", FactType.STR, "Message-ID as written.", optional=True),
-    spec("message.message_id_valid", FactType.BOOL, "Message-ID has the form <left@right>; false where it is missing."),
-    spec("message.message_id_octets", FactType.INT, "Length of the Message-ID.", unit="octets", optional=True),
-    spec("message.date", FactType.STR, "Date as ISO 8601, where it can be read.", optional=True),
-    spec("message.date_count", FactType.INT, "Number of Date fields.", unit="fields"),
-    spec("message.date_valid", FactType.BOOL, "Exactly one Date field that can be read."),
-    spec(
-        "message.date_skew_seconds",
-        FactType.INT,
-        "Date minus the time of the first Received hop; positive: in the future.",
-        unit="seconds",
-        optional=True,
-    ),
-    spec("message.auto_submitted", FactType.BOOL, "Auto-Submitted or a null Return-Path marks an automatic message."),
-    spec("message.arc_sets", FactType.INT, "Number of ARC sets.", unit="sets"),
-)
 
 _REPLY = re.compile(
     r"\s*(?:re|fwd?|aw|wg|sv|vs|tr|返信|転送|回复|答复|转发)(?:\s?\[\d+\]|\^\d+)?\s*[:：]", re.IGNORECASE
@@ -86,51 +38,80 @@ _MIN_NAME = 3  # characters; shorter names are in other words by chance
 _SYMBOL = re.compile("[\u2600-\u27bf\u2b50\u2b55\u2611\u2705\u3297\u3299\U0001f000-\U0001faff]")
 
 
-@auditor("message", provides=PROVIDES)
-async def audit(ctx: Context) -> None:
+@auditor("message", Message)
+async def audit(ctx: Context) -> Message:
     """Message: who it says it is from, its identity headers and its structure."""
     message = ctx.message
-    ctx.put("message.present", message is not None)
     if message is None:
-        for each in PROVIDES[1:]:
-            ctx.put(each.path, Unknown(Reason.NO_MESSAGE))
-        return
-    ctx.put("message.headers_only", bool(message.headers) and message.body_octets == 0)
-    _author(ctx, message)
-    _subject(ctx, message)
-    _message_id(ctx, message)
-    _date(ctx, message)
-    return_path = message.first("Return-Path")
-    automatic = message.fields("Auto-Submitted")
-    cited = [*automatic, return_path] if return_path else list(automatic)
-    ctx.put("message.auto_submitted", is_automatic(message), *cite_fields(ctx, cited))
-    seals = message.fields("ARC-Seal")
-    instances = {match[1] for each in seals if (match := _ARC_INSTANCE.search(each.value[:1000]))}
-    ctx.put("message.arc_sets", len(instances), *cite_fields(ctx, seals))
+        return replace(Message.lost(Unknown(Reason.NO_MESSAGE)), present=False)
 
-
-def _author(ctx: Context, message: Message) -> None:
-    fields = message.fields("From")
-    boxes = [box for each in fields for box in parse_addresses(each.value)]
+    froms, recipients = message.fields("From"), message.fields("To")
+    boxes = [box for each in froms for box in parse_addresses(each.value)]
     named = [box for box in boxes if box.address]
     first = named[0] if named else None
     display = _display(first, boxes)
-    values: dict[str, Value] = {
-        "message.from_count": len(fields),
-        "message.from_addresses": tuple(box.address for box in named),
-        "message.from_address_count": len(named),
-        "message.from_domain": first.domain if first else None,
-        "message.from_domains": tuple(dict.fromkeys(box.domain for box in named if box.domain)),
-        "message.from_display": display,
-        "message.display_name_address": _other_address(display, first),
-        "message.display_name_symbols": tuple(dict.fromkeys(_SYMBOL.findall((display or "")[:_MAX_DISPLAY]))),
-    }
-    ctx.put_all(values, *cite_fields(ctx, fields))
-    recipients = message.fields("To")
-    shown = _shown_recipient(display, first, recipients)
-    ctx.put("message.display_name_recipient", shown, *cite_fields(ctx, [*fields, *recipients]))
     senders = message.fields("Sender")
-    ctx.put("message.sender_present", bool(senders), *cite_fields(ctx, senders))
+    subject = message.first("Subject")
+    title = decode_words(subject.value) if subject else None
+    references = [each for name in ("References", "In-Reply-To") for each in message.fields(name) if each.value]
+    ident = message.first("Message-ID")
+    written = printable(ident.value) if ident else None
+    dates = message.fields("Date")
+    date = parse_date(dates[0].value) if dates else None
+    arrival = _arrival(message)
+    return_path = message.first("Return-Path")
+    automatic = message.fields("Auto-Submitted")
+    seals = message.fields("ARC-Seal")
+    instances = {match[1] for each in seals if (match := _ARC_INSTANCE.search(each.value[:1000]))}
+    of_author = cite_fields(ctx, froms)
+    of_subject = cite_fields(ctx, [subject] if subject else [])
+    of_ident = cite_fields(ctx, [ident] if ident else [])
+    of_date = cite_fields(ctx, dates)
+    return Message(
+        present=True,
+        headers_only=bool(message.headers) and message.body_octets == 0,
+        from_count=len(froms),
+        from_addresses=tuple(box.address for box in named),
+        from_address_count=len(named),
+        from_domain=first.domain if first else None,
+        from_domains=tuple(dict.fromkeys(box.domain for box in named if box.domain)),
+        from_display=display,
+        display_name_address=_other_address(display, first),
+        display_name_recipient=_shown_recipient(display, first, recipients),
+        display_name_symbols=tuple(dict.fromkeys(_SYMBOL.findall((display or "")[:_MAX_DISPLAY]))),
+        sender_present=bool(senders),
+        subject=title,
+        subject_claims_reply=bool(title and _REPLY.match(title[:200])),
+        references_present=bool(references),
+        message_id=written,
+        message_id_valid=written is not None and _MESSAGE_ID.fullmatch(written) is not None,
+        message_id_octets=len(ident.value.encode("utf-8", "surrogateescape")) if ident else None,
+        date=date.isoformat() if date else None,
+        date_count=len(dates),
+        date_valid=len(dates) == 1 and date is not None,
+        date_skew_seconds=round((date - arrival[0]).total_seconds()) if date and arrival else None,
+        auto_submitted=is_automatic(message),
+        arc_sets=len(instances),
+        evidence=cite(
+            *of_author,
+            present=(),
+            headers_only=(),
+            display_name_recipient=cite_fields(ctx, [*froms, *recipients]),
+            sender_present=cite_fields(ctx, senders),
+            subject=of_subject,
+            subject_claims_reply=of_subject,
+            references_present=cite_fields(ctx, references),
+            message_id=of_ident,
+            message_id_valid=of_ident,
+            message_id_octets=of_ident,
+            date=of_date,
+            date_count=of_date,
+            date_valid=of_date,
+            date_skew_seconds=(*of_date, *cite_fields(ctx, [arrival[1]] if arrival else [])),
+            auto_submitted=cite_fields(ctx, [*automatic, return_path] if return_path else automatic),
+            arc_sets=cite_fields(ctx, seals),
+        ),
+    )
 
 
 def _display(first: Mailbox | None, boxes: list[Mailbox]) -> str | None:
@@ -182,43 +163,14 @@ def _same_person(sender: Mailbox, recipient: Mailbox) -> bool:
     return bool(shared) or any(word in local or word in domain for word in _WORD.findall(names[0]))
 
 
-def _subject(ctx: Context, message: Message) -> None:
-    field = message.first("Subject")
-    subject = decode_words(field.value) if field else None
-    ids = cite_fields(ctx, [field] if field else [])
-    ctx.put("message.subject", subject, *ids)
-    ctx.put("message.subject_claims_reply", bool(subject and _REPLY.match(subject[:200])), *ids)
-    references = [each for name in ("References", "In-Reply-To") for each in message.fields(name) if each.value]
-    ctx.put("message.references_present", bool(references), *cite_fields(ctx, references))
-
-
-def _message_id(ctx: Context, message: Message) -> None:
-    field = message.first("Message-ID")
-    written = printable(field.value) if field else None
-    values: dict[str, Value] = {
-        "message.message_id": written,
-        "message.message_id_valid": written is not None and _MESSAGE_ID.fullmatch(written) is not None,
-        "message.message_id_octets": len(field.value.encode("utf-8", "surrogateescape")) if field else None,
-    }
-    ctx.put_all(values, *cite_fields(ctx, [field] if field else []))
-
-
-def _date(ctx: Context, message: Message) -> None:
-    fields = message.fields("Date")
-    date = parse_date(fields[0].value) if fields else None
-    ids = cite_fields(ctx, fields)
-    ctx.put("message.date", date.isoformat() if date else None, *ids)
-    ctx.put("message.date_count", len(fields), *ids)
-    ctx.put("message.date_valid", len(fields) == 1 and date is not None, *ids)
-    skew: int | None = None
+def _arrival(message: ParsedMessage) -> tuple[datetime, HeaderField] | None:
+    """When the first hop received it, and where that stands."""
     # Hops are written top down, so the first one is the lowest.
     for hop in reversed(message.fields("Received")):
         arrived = parse_received(hop.value).date
         if arrived is not None:
-            ids = (*ids, *cite_fields(ctx, [hop]))
-            skew = round((date - arrived).total_seconds()) if date else None
-            break
-    ctx.put("message.date_skew_seconds", skew, *ids)
+            return arrived, hop
+    return None
 
 
 def cite_fields(ctx: Context, fields: Sequence[HeaderField]) -> tuple[str, ...]:

@@ -11,60 +11,24 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from deliverability.core.facts.base import FactType, Unknown, Value, records_of, text_of
-from deliverability.core.facts.paths import FactPath
+from deliverability.core.facts.base import Unknown
+from deliverability.core.facts.dkim import Dkim
+from deliverability.core.facts.dmarc import DmarcVerdict
+from deliverability.core.facts.envelope import ContraryResult, Envelope, Recorded
+from deliverability.core.facts.message import Message as MessageFacts
+from deliverability.core.facts.spf import SpfVerdict
 from deliverability.core.mail.addresses import to_a_label
 from deliverability.core.mail.hop import AuthenticationField, delivery
 from deliverability.core.mail.parts import header_evidence
 from deliverability.core.mail.received import AuthenticationResults, AuthResult, ReceivedSpf
-from deliverability.core.model.dkim import signatures_of
+from deliverability.core.model.topic import Maybe, cite, if_known
 from deliverability.core.protocols.psl import known_registrable_domain
-from deliverability.engine.base import Context, auditor, spec
+from deliverability.engine.base import Context, auditor
 
 if TYPE_CHECKING:
     from deliverability.core.mail.reader import HeaderField, Message
 
-PROVIDES = (
-    spec(
-        "recorded.by",
-        FactType.STR,
-        "Who recorded it: the authserv-id, else the receiver of Received-SPF, else the server that took the mail.",
-        optional=True,
-    ),
-    spec("recorded.spf", FactType.STR, "SPF result that the receiver recorded, in lower case.", optional=True),
-    spec(
-        "recorded.dkim",
-        FactType.STR,
-        "DKIM result that the receiver recorded, in lower case: pass where it recorded that of one signature.",
-        optional=True,
-    ),
-    spec("recorded.dmarc", FactType.STR, "DMARC result that the receiver recorded, in lower case.", optional=True),
-    spec(
-        "recorded.compauth",
-        FactType.STR,
-        "Microsoft's composite authentication result, in lower case.",
-        optional=True,
-    ),
-    spec("recorded.spf_domain", FactType.STR, "Domain the receiver evaluated SPF for, as A-label.", optional=True),
-    spec("recorded.ip", FactType.STR, "Address the receiver recorded the mail to have come from.", optional=True),
-    spec(
-        "recorded.differences",
-        FactType.LIST_RECORD,
-        "Methods for which we get another result than the receiver recorded.",
-        key=["method"],
-    ),
-    spec("recorded.differences[].method", FactType.STR, "Method.", values=["spf", "dkim", "dmarc"]),
-    spec("recorded.differences[].recorded", FactType.STR, "Result that the receiver recorded."),
-    spec("recorded.differences[].ours", FactType.STR, "Our result."),
-    spec(
-        "recorded.differences[].reason",
-        FactType.STR,
-        "Why they likely differ: changed on a later way, another DNS record or key now, another identity evaluated.",
-        values=["forwarded", "record-changed", "key-rotated", "other-identity", "unknown"],
-    ),
-)
 
-_OURS: Mapping[str, FactPath] = {"dkim": "dkim.result", "dmarc": "dmarc.result"}
 # Results that say the same have one word. Others, like temperror, tell nothing of the message and contradict nothing;
 # neutral must be treated like none (RFC 7208 section 2.6.2).
 _CLASSES: Mapping[str, Mapping[str, str]] = {
@@ -110,7 +74,7 @@ class RecordedResult(Struct, frozen=True):
     guessed: bool = False
 
 
-class Recorded(Struct, frozen=True):
+class RecordedResults(Struct, frozen=True):
     """What the receiver recorded: who, the client address with its field, and the results by method."""
 
     by: str | None
@@ -119,38 +83,29 @@ class Recorded(Struct, frozen=True):
     results: Mapping[str, RecordedResult]
 
 
-@auditor(
-    "recorded",
-    provides=PROVIDES,
-    needs=(
-        "message.from_domain",
-        "envelope.ip",
-        "spf.result",
-        "spf.result_domain",
-        "spf.results",
-        "dkim.result",
-        "dkim.signatures",
-        "dmarc.result",
-    ),
-    of_message=True,
-)
-async def audit(ctx: Context) -> None:
+@auditor("recorded", Recorded, needs=(MessageFacts, Envelope, SpfVerdict, Dkim, DmarcVerdict), of_message=True)
+async def audit(ctx: Context) -> Recorded:
     """State what the receiver recorded, and where our results differ."""
     # What came to our own server has been at no receiver; what it bears of that kind is of another journey.
-    found = Recorded(None, None, (), {}) if ctx.subject.envelope else read_recorded(ctx.the_message)
+    found = RecordedResults(None, None, (), {}) if ctx.subject.envelope else read_recorded(ctx.the_message)
     ids = {field: ctx.cite(header_evidence(field)) for field in found.fields}
-    every = tuple(ids.values())
-    ctx.put("recorded.by", found.by, *every)
-    ctx.put("recorded.ip", found.ip, *every)
-    for method in ("spf", "dkim", "dmarc", "compauth"):
-        result = found.results.get(method)
-        ctx.put(f"recorded.{method}", result.result if result else None, *((ids[result.field],) if result else every))
+    results = {method: each.result for method, each in found.results.items()}
     spf = found.results.get("spf")
-    ctx.put("recorded.spf_domain", spf.domain if spf else None, *((ids[spf.field],) if spf else every))
-    ctx.put("recorded.differences", _differences(ctx, found), *every)
+    of_method = {method: (ids[each.field],) for method, each in found.results.items()}
+    return Recorded(
+        by=found.by,
+        spf=results.get("spf"),
+        dkim=results.get("dkim"),
+        dmarc=results.get("dmarc"),
+        compauth=results.get("compauth"),
+        spf_domain=spf.domain if spf else None,
+        ip=found.ip,
+        differences=_differences(ctx, found),
+        evidence=cite(*ids.values(), **of_method, **({"spf_domain": of_method["spf"]} if spf else {})),
+    )
 
 
-def read_recorded(message: Message) -> Recorded:
+def read_recorded(message: Message) -> RecordedResults:
     """What the last receiver of a message recorded in Authentication-Results and Received-SPF."""
     came = delivery(message.headers, known_registrable_domain)
     stated = [(each, each.content) for each in came.records if isinstance(each.content, AuthenticationResults)]
@@ -173,7 +128,7 @@ def read_recorded(message: Message) -> Recorded:
             by_method[method] = best(candidates)
     if of_spf:
         by_method.setdefault("spf", _of_received_spf(of_spf))
-    return Recorded(
+    return RecordedResults(
         by if came.records else None,
         came.recorded.ip if came.recorded else None,
         tuple(each.field for each in came.records),
@@ -229,45 +184,56 @@ def _domain_of(address: str | None) -> str | None:
     return to_a_label(address.strip("<>").rpartition("@")[2]) if address else None
 
 
-def _differences(ctx: Context, found: Recorded) -> Value:
+def _differences(ctx: Context, found: RecordedResults) -> Maybe[tuple[ContraryResult, ...]]:
     """The contradictions; Unknown where there is none and a result of ours that could be one is unknown."""
     reasons: dict[str, str] = {}
-    differences: list[Mapping[str, Value]] = []
+    differences: list[ContraryResult] = []
     lost: Unknown | None = None
     for method in _CLASSES:
         result = found.results.get(method)
         theirs = meaning(method, "none" if result.guessed else result.result) if result else None
         if result is None or theirs is None:
             continue
-        ours = ctx.value(_OURS[method]) if method in _OURS else _our_spf(ctx, found.ip)
+        ours = _ours(ctx, method, found.ip)
         if isinstance(ours, Unknown):
             lost = lost or ours
-        elif (own := meaning(method, text_of(ours))) is not None and own != theirs:
+        elif (own := meaning(method, ours)) is not None and own != theirs:
             reasons[method] = _reason(ctx, found, method, result, own, theirs, reasons)
-            differences.append({"method": method, "recorded": result.result, "ours": ours, "reason": reasons[method]})
+            differences.append(ContraryResult(method=method, recorded=result.result, ours=ours, reason=reasons[method]))
     return lost if lost and not differences else tuple(differences)
 
 
-def _our_spf(ctx: Context, ip: str | None) -> Value:
-    """Our result for the recorded address, where it is among several that were given; else the one that stands."""
-    same = (each.get("result") for each in records_of(ctx.value("spf.results")) if each.get("ip") == ip)
-    return next(same, ctx.value("spf.result"))
+def _ours(ctx: Context, method: str, ip: str | None) -> Maybe[str]:
+    """Our result; of SPF that for the recorded address where it is among several given, else the one that stands."""
+    if method == "dkim":
+        return ctx.of(Dkim).result
+    if method == "dmarc":
+        return ctx.of(DmarcVerdict).result
+    spf = ctx.of(SpfVerdict)
+    return next((each.result for each in if_known(spf.results) or () if each.ip == ip), spf.result)
 
 
 def _reason(
-    ctx: Context, found: Recorded, method: str, seen: RecordedResult, ours: str, theirs: str, others: Mapping[str, str]
+    ctx: Context,
+    found: RecordedResults,
+    method: str,
+    seen: RecordedResult,
+    ours: str,
+    theirs: str,
+    others: Mapping[str, str],
 ) -> str:
     """The likely reason of a contradiction; `others` are those of the methods before it."""
     if method == "spf":
-        addresses = [text_of(each.get("ip")) for each in records_of(ctx.value("spf.results"))]
-        if found.ip is not None and found.ip not in (text_of(ctx.value("envelope.ip")), *addresses):
+        spf = ctx.of(SpfVerdict)
+        addresses = [each.ip for each in if_known(spf.results) or ()]
+        if found.ip is not None and found.ip not in (if_known(ctx.of(Envelope).ip), *addresses):
             return "other-identity"
         if seen.domain is None:
             return "unknown"
-        return "record-changed" if seen.domain == ctx.value("spf.result_domain") else "other-identity"
+        return "record-changed" if seen.domain == spf.result_domain else "other-identity"
     if method == "dkim":
         return _reason_of_dkim(ctx, seen, ours, theirs)
-    if seen.domain is not None and seen.domain != ctx.value("message.from_domain"):
+    if seen.domain is not None and seen.domain != ctx.of(MessageFacts).from_domain:
         return "other-identity"
     if "none" in (ours, theirs):
         return "record-changed"
@@ -275,7 +241,7 @@ def _reason(
 
 
 def _reason_of_dkim(ctx: Context, seen: RecordedResult, ours: str, theirs: str) -> str:
-    signatures = signatures_of(ctx.value("dkim.signatures"))
+    signatures = if_known(ctx.of(Dkim).signatures) or ()
     same = [each for each in signatures if each.domain == seen.domain]
     if theirs == "fail" and ours == "pass":
         return "key-rotated" if same or seen.domain is None else "other-identity"
@@ -283,7 +249,9 @@ def _reason_of_dkim(ctx: Context, seen: RecordedResult, ours: str, theirs: str) 
         return "unknown"
     if ours == "none" or (seen.domain is not None and not same):
         return "forwarded"  # a list or a forwarder dropped the signature
-    problems = {problem for each in same or signatures for problem in each.reasons}
+    problems = {
+        problem for each in same or signatures for problem in (each.reasons if isinstance(each.reasons, tuple) else ())
+    }
     if problems & _ALTERED:
         return "forwarded"
     return "key-rotated" if problems & _OTHER_KEY else "unknown"

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct, field
 
+from deliverability.core.facts.dkim import FoundBy
 from deliverability.core.model.services import Include, Service
 from deliverability.core.net.base import Absent, Answer, Failed, Found, Resolver
 from deliverability.core.protocols.dkim.key import choose_key, looks_like_key
@@ -27,7 +28,7 @@ class Asked(Struct, frozen=True):
 
     domain: str
     selector: str
-    found_by: str
+    found_by: FoundBy
     answer: Answer
 
     @property
@@ -84,7 +85,7 @@ class Keys(Struct, frozen=True):
         return (value for each in self.guesses for value in each.values)
 
 
-async def ask_keys(ctx: Context, named: Mapping[tuple[str, str], str]) -> Keys:
+async def ask_keys(ctx: Context, named: Mapping[tuple[str, str], FoundBy]) -> Keys:
     """Ask for the named keys, by domain and selector with how each was found, and for guessed ones of the domain.
 
     At once: the named ones, those that an earlier run saw, common ones, and one of each service that SPF does not show.
@@ -159,7 +160,7 @@ class _Asking(Struct, frozen=True):
 
     resolver: Resolver
     domain: str
-    wanted: dict[tuple[str, str], str]
+    wanted: dict[tuple[str, str], FoundBy]
     answers: dict[tuple[str, str], Answer] = field(default_factory=dict)
 
     async def ask(self, guesses: Iterable[str]) -> bool:

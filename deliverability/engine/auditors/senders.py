@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from msgspec import Struct, field
 
 from deliverability.core.codes import SELECTOR, Code
-from deliverability.core.facts.base import FactType, Reason, Unknown, Value, records_of, texts_of
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.facts.dkim import Dkim, DkimKey, FailedProbe
+from deliverability.core.facts.domain import Mx, MxHost
+from deliverability.core.facts.envelope import Envelope
+from deliverability.core.facts.message import Message
+from deliverability.core.facts.senders import MessageSender, Senders, UsedService
+from deliverability.core.facts.spf import Spf
 from deliverability.core.mail.parts import header_evidence
-from deliverability.core.model.dkim import keys_of, signatures_of
-from deliverability.core.model.services import Alignment, Include, Service, ServiceKind
-from deliverability.core.model.spf import SpfStatus, SpfTree, spf_tree
+from deliverability.core.model.services import Alignment, Include, Service
+from deliverability.core.model.spf import SpfStatus, SpfTree
+from deliverability.core.model.topic import Maybe, cite, if_known
 from deliverability.core.senders.recognise import (
     SPF_TERM,
     Key,
@@ -25,7 +31,7 @@ from deliverability.core.senders.recognise import (
     may_be_key_of,
     related,
 )
-from deliverability.engine.base import Context, auditor, dns_id, spec
+from deliverability.engine.base import Context, auditor, dns_id
 
 MAX_TERMS = 200
 """SPF terms that are looked at; receivers stop long before."""
@@ -33,82 +39,6 @@ MAX_DEPTH = 10
 
 SPF_FIRST = Code("spf-first", ("n",))
 WILDCARD = Code("wildcard")
-
-PROVIDES = (
-    spec(
-        "senders.services",
-        FactType.LIST_RECORD,
-        "Sending services and mailbox hosts that the domain is set up for, by SPF, DKIM and MX.",
-        key=["name"],
-    ),
-    spec("senders.services[].id", FactType.STR, "Name in the catalogue of services (rules/senders/)."),
-    spec("senders.services[].name", FactType.STR, "Its name."),
-    spec("senders.services[].kind", FactType.STR, "What it is used for.", values=[kind.value for kind in ServiceKind]),
-    spec("senders.services[].seen_by", FactType.LIST_STR, "What shows it (spf: include:sendgrid.net)."),
-    spec("senders.services[].authorised", FactType.BOOL, "SPF of the domain lets it send."),
-    spec("senders.services[].spf_terms", FactType.LIST_STR, "Terms of SPF that stand for it."),
-    spec(
-        "senders.services[].spf_lookups",
-        FactType.INT,
-        "Look-ups that those terms cost, everything below them counted; none where several SPF records make no tree.",
-        unit="lookups",
-        optional=True,
-    ),
-    spec("senders.services[].selectors", FactType.LIST_STR, "Selectors of its keys that are published."),
-    spec(
-        "senders.services[].usual_selectors",
-        FactType.LIST_STR,
-        "Selectors that it asks for; empty where it asks everybody for others.",
-    ),
-    spec(
-        "senders.services[].has_key",
-        FactType.BOOL,
-        "A key of it is published; none where it has no usual selectors by which to tell, or these were not asked for.",
-        optional=True,
-    ),
-    spec("senders.services[].receives", FactType.BOOL, "MX leads to it."),
-    spec(
-        "senders.services[].include_needed",
-        FactType.BOOL,
-        "SPF of this domain has to list it; false where its Return-Path lies elsewhere; none where nobody could say.",
-        optional=True,
-    ),
-    spec(
-        "senders.services[].alignment",
-        FactType.STR,
-        "How its mail can pass SPF in alignment with From.",
-        optional=True,
-        values=["from-domain", "custom-return-path", "none"],
-    ),
-    spec(
-        "senders.services[].confidence",
-        FactType.STR,
-        "How sure the entry of the catalogue is.",
-        values=["high", "medium", "low"],
-    ),
-    spec("senders.complete", FactType.BOOL, "SPF, MX and the selectors could all be looked at, so none was missed."),
-    spec("senders.unknown_includes", FactType.LIST_STR, "Includes of SPF that lead to nobody in the catalogue."),
-    spec("senders.message_service", FactType.STR, "Name in the catalogue of what sent the message.", optional=True),
-    spec("senders.message_service_name", FactType.STR, "Its name.", optional=True),
-    spec("senders.message_seen_by", FactType.STR, "What shows it.", optional=True),
-    spec(
-        "senders.spf_alignment_impossible",
-        FactType.BOOL,
-        "The service that sent the message, as its Return-Path or key shows, cannot align SPF with From in its usual "
-        "setup, and did not here.",
-    ),
-    spec(
-        "senders.signs_fixed_fields",
-        FactType.BOOL,
-        "A signature of the From domain is that of a service whose list of signed fields no customer can change.",
-    ),
-)
-
-NEEDS = (
-    *("spf.tree", "spf.records"),
-    *("dkim.keys", "dkim.wildcard", "dkim.guessed", "dkim.failed_probes", "dkim.signatures"),
-    *("mx.hosts", "message.from_domain", "envelope.mail_from_domain", "envelope.helo"),
-)
 
 
 class _Seen(Struct):
@@ -123,8 +53,8 @@ class _Seen(Struct):
     evidence: list[str] = field(default_factory=list)
 
 
-@auditor("senders", provides=PROVIDES, needs=NEEDS)
-async def audit(ctx: Context) -> None:
+@auditor("senders", Senders, MessageSender, needs=(Spf, Dkim, Mx, Message, Envelope))
+async def audit(ctx: Context) -> tuple[Senders, MessageSender]:
     """Join what SPF, DKIM, MX and the message show."""
     catalogue = ctx.knowledge.services
     domain = ctx.subject.domain
@@ -138,7 +68,8 @@ async def audit(ctx: Context) -> None:
         entry.evidence.append(evidence)
         return entry
 
-    tree, records = ctx.value("spf.tree"), ctx.value("spf.records")
+    spf, dkim = ctx.of(Spf), ctx.of(Dkim)
+    tree, records = spf.tree, spf.records
     lost += [value for value in (tree, records) if isinstance(value, Unknown)]
     strangers: list[str] = []
     for number, term in enumerate(_terms(tree, records, domain, lost)):
@@ -153,29 +84,30 @@ async def audit(ctx: Context) -> None:
         elif term.mechanism == "include" and not related(term.host, domain):
             strangers.append(term.host)
 
-    keys = _keys(ctx.value("dkim.keys"), lost)
+    keys = _keys(dkim.keys, lost)
     for key in keys:
         if service := by_key(key, catalogue):
             how = f"dkim: {key.selector}" + (f" CNAME {key.alias}" if key.alias else "")
             entry = note(service, how, dns_id(f"{key.selector}._domainkey.{key.domain}", "TXT"))
             entry.selectors.append(key.selector)
-    failed = ctx.value("dkim.failed_probes")
-    lost += [failed] if isinstance(failed, Unknown) else [_reason(each) for each in records_of(failed)]
+    failed = dkim.failed_probes
+    lost += [failed] if isinstance(failed, Unknown) else map(_reason, failed)
 
-    hosts = ctx.value("mx.hosts")
+    hosts = ctx.of(Mx).hosts
     lost += [hosts] if isinstance(hosts, Unknown) else []
-    names = [str(item["host"]) for item in records_of(hosts)]
-    for name in names:
+    for name in [each.host for each in if_known(hosts) or ()]:
         if service := by_mx(name, catalogue):
             note(service, f"mx: {name}", dns_id(domain, "MX")).receives = True
 
     items = tuple(_item(ctx, entry, keys, hosts) for entry in seen.values())
     evidence = [ident for entry in seen.values() for ident in entry.evidence]
-    ctx.put("senders.services", items if items or not lost else lost[0], *evidence)
-    ctx.put("senders.complete", not lost)
-    root_lost = records if isinstance(records, Unknown) else None
-    ctx.put("senders.unknown_includes", root_lost or tuple(dict.fromkeys(strangers)), dns_id(domain, "TXT"))
-    _state_message(ctx, frozenset(seen), keys)
+    senders = Senders(
+        services=items if items or not lost else lost[0],
+        complete=not lost,
+        unknown_includes=records if isinstance(records, Unknown) else tuple(dict.fromkeys(strangers)),
+        evidence=cite(services=tuple(evidence), unknown_includes=(dns_id(domain, "TXT"),)),
+    )
+    return senders, _of_message(ctx, frozenset(seen), keys)
 
 
 class _Term(Struct, frozen=True):
@@ -190,16 +122,18 @@ class _Term(Struct, frozen=True):
     lookups: int | None = None
 
 
-def _terms(tree: Value, records: Value, domain: str, lost: list[Unknown]) -> Iterator[_Term]:
+def _terms(
+    tree: Maybe[SpfTree | None], records: Maybe[tuple[str, ...]], domain: str, lost: list[Unknown]
+) -> Iterator[_Term]:
     """Terms of the domain's own records; below an include only where that is the domain's own name too.
 
     What a foreign record includes is that service's affair. Several records make no tree; they are read as they are.
     """
-    if (found := spf_tree(tree)) and found.terms:
-        yield from _terms_of(found, domain, (), lost)
+    if isinstance(tree, SpfTree) and tree.terms:
+        yield from _terms_of(tree, domain, (), lost)
         return
-    for record in records if isinstance(records, tuple) else ():
-        for term in SPF_TERM.finditer(str(record)):
+    for record in if_known(records) or ():
+        for term in SPF_TERM.finditer(record):
             text = term[0].strip()
             yield _Term(domain, text, term["qualifier"] or "+", term["mechanism"].lower(), term["host"].lower(), text)
 
@@ -224,50 +158,54 @@ def _failure(status: str) -> Reason:
     return Reason(word) if word in set(Reason) else Reason.SERVFAIL
 
 
-def _keys(value: Value, lost: list[Unknown]) -> list[Key]:
+def _keys(listed: Maybe[tuple[DkimKey, ...]], lost: list[Unknown]) -> list[Key]:
     """Keys that are published at the domain or a name below it; those that could not be asked for are lost."""
-    if isinstance(value, Unknown):
-        lost.append(value)
+    if isinstance(listed, Unknown):
+        lost.append(listed)
     keys = []
-    for key in keys_of(value):
+    for key in if_known(listed) or ():
         if isinstance(key.present, Unknown):
             lost.append(key.present)
         elif key.present and key.own:
-            keys.append(Key(key.domain, key.selector, key.alias.rstrip(".").lower() or None))
+            keys.append(Key(key.domain, key.selector, _target(key.alias)))
     return keys
 
 
-def _reason(item: Mapping[str, Value]) -> Unknown:
-    return Unknown(_failure(str(item.get("reason"))), SELECTOR(name=str(item.get("selector"))))
+def _target(alias: Maybe[str | None]) -> str | None:
+    return alias.rstrip(".").lower() if isinstance(alias, str) else None
 
 
-def _item(ctx: Context, entry: _Seen, keys: list[Key], hosts: Value) -> dict[str, Value]:
+def _reason(probe: FailedProbe) -> Unknown:
+    return Unknown(_failure(probe.reason), SELECTOR(name=probe.selector))
+
+
+def _item(ctx: Context, entry: _Seen, keys: list[Key], hosts: Maybe[tuple[MxHost, ...]]) -> UsedService:
     """One item of senders.services."""
     service = entry.service
-    return {
-        "id": service.id,
-        "name": service.name["en"],
-        "kind": service.kind.value,
-        "seen_by": tuple(entry.seen_by),
-        "authorised": bool(entry.terms),
-        "spf_terms": tuple(dict.fromkeys(entry.terms)),
-        "spf_lookups": _sum(entry.lookups),
-        "selectors": tuple(dict.fromkeys(entry.selectors)),
-        "usual_selectors": service.dkim.names if service.dkim.fixed else (),
-        "has_key": True if entry.selectors else _has_key(ctx, service, keys),
-        "receives": entry.receives,
-        "include_needed": _include_needed(ctx, service, hosts),
-        "alignment": service.alignment.value if service.alignment else None,
-        "confidence": service.confidence.value,
-    }
+    return UsedService(
+        id=service.id,
+        name=service.name["en"],
+        kind=service.kind.value,
+        seen_by=tuple(entry.seen_by),
+        authorised=bool(entry.terms),
+        spf_terms=tuple(dict.fromkeys(entry.terms)),
+        spf_lookups=_sum(entry.lookups),
+        selectors=tuple(dict.fromkeys(entry.selectors)),
+        usual_selectors=service.dkim.names if service.dkim.fixed else (),
+        has_key=True if entry.selectors else _has_key(ctx, service, keys),
+        receives=entry.receives,
+        include_needed=_include_needed(ctx, service, hosts),
+        alignment=service.alignment.value if service.alignment else None,
+        confidence=service.confidence.value,
+    )
 
 
 def _sum(numbers: list[int | None]) -> int | None:
-    known = [each for each in numbers if each is not None]
-    return sum(known) if len(known) == len(numbers) else None
+    counted = [each for each in numbers if each is not None]
+    return sum(counted) if len(counted) == len(numbers) else None
 
 
-def _has_key(ctx: Context, service: Service, keys: list[Key]) -> Value:
+def _has_key(ctx: Context, service: Service, keys: list[Key]) -> Maybe[bool | None]:
     """Whether a key stands at one of the service's usual selectors.
 
     False only where every one of these names was asked for and DNS says that nothing is there.
@@ -276,75 +214,78 @@ def _has_key(ctx: Context, service: Service, keys: list[Key]) -> Value:
         return None
     if any(may_be_key_of(key, service) for key in keys):
         return True
-    listed, wildcard, failed = (ctx.value(path) for path in ("dkim.keys", "dkim.wildcard", "dkim.failed_probes"))
-    asked = {*texts_of(ctx.value("dkim.guessed")), *(str(item.get("selector")) for item in records_of(listed))}
+    dkim = ctx.of(Dkim)
+    listed, wildcard, failed = dkim.keys, dkim.wildcard, dkim.failed_probes
+    asked = {*(if_known(dkim.guessed) or ()), *(each.selector for each in if_known(listed) or ())}
     if not set(service.dkim.names) <= asked:
         return None
-    for value in (listed, wildcard, failed):
-        if isinstance(value, Unknown):
-            return value
+    if isinstance(listed, Unknown):
+        return listed
+    if isinstance(wildcard, Unknown):
+        return wildcard
+    if isinstance(failed, Unknown):
+        return failed
     if wildcard:
         return Unknown(Reason.NOT_CONFIGURED, WILDCARD())
-    for item in records_of(failed):
-        if item.get("selector") in service.dkim.names:
-            return _reason(item)
-    for item in records_of(listed):
-        if item.get("selector") in service.dkim.names and isinstance(present := item.get("present"), Unknown):
-            return present
+    for probe in failed:
+        if probe.selector in service.dkim.names:
+            return _reason(probe)
+    for key in listed:
+        if key.selector in service.dkim.names and isinstance(key.present, Unknown):
+            return key.present
     return False
 
 
-def _include_needed(ctx: Context, service: Service, hosts: Value) -> Value:
+def _include_needed(ctx: Context, service: Service, hosts: Maybe[tuple[MxHost, ...]]) -> Maybe[bool | None]:
     """Whether SPF of this very domain is asked for mail of the service."""
     if service.include is None:
         return None
     if service.include is not Include.AT_RETURN_PATH:
         return service.include is Include.NEEDED
-    if ctx.value("envelope.mail_from_domain") == ctx.subject.domain:
+    if ctx.of(Envelope).mail_from_domain == ctx.subject.domain:
         return None
     if isinstance(hosts, Unknown):
         return hosts
-    return any(by_return_mx(str(item["host"]), service) for item in records_of(hosts))
+    return any(by_return_mx(each.host, service) for each in hosts)
 
 
-def _state_message(ctx: Context, used: frozenset[str], keys: list[Key]) -> None:
+def _of_message(ctx: Context, used: frozenset[str], keys: list[Key]) -> MessageSender:
     """Which service sent the message, where there is one and its marks tell."""
     message = ctx.message
-    paths = ("senders.message_service", "senders.message_service_name", "senders.message_seen_by")
-    habits = ("senders.spf_alignment_impossible", "senders.signs_fixed_fields")
     if message is None:
-        ctx.put_all(dict.fromkeys((*paths, *habits), Unknown(Reason.NO_MESSAGE)))
-        return
+        return MessageSender.lost(Unknown(Reason.NO_MESSAGE))
     aliases = {(key.domain, key.selector): key.alias for key in keys}
+    dkim, envelope = ctx.of(Dkim), ctx.of(Envelope)
     signatures = [
         Key(each.domain, each.selector, aliases.get((each.domain, each.selector)))
-        for each in signatures_of(ctx.value("dkim.signatures"))
+        for each in if_known(dkim.signatures) or ()
         if each.domain is not None and each.selector is not None
     ]
     feedback = message.fields("feedback-id")[:10]
     marks = MessageMarks(
         signatures=tuple(signatures),
-        author_domain=_text(ctx.value("message.from_domain")),
-        return_domain=_text(ctx.value("envelope.mail_from_domain")),
-        helo=_text(ctx.value("envelope.helo")),
+        author_domain=_text(ctx.of(Message).from_domain),
+        return_domain=_text(envelope.mail_from_domain),
+        helo=_text(envelope.helo),
         headers=frozenset(each.lower for each in message.headers),
         feedback_ids=tuple(each.value[:1000] for each in feedback),
         used=used,
     )
     sighting = by_message(marks, ctx.knowledge.services)
     # Where the keys could not be asked for, nobody knows whose they are.
-    listed = ctx.value("dkim.keys")
-    for path, value in zip(habits, (_cannot_align(marks, sighting), _signs_fixed(ctx, marks, sighting)), strict=True):
-        ctx.put(path, listed if not value and isinstance(listed, Unknown) else value)
-    if sighting is None:
-        ctx.put_all(dict.fromkeys(paths))
-        return
-    cited = []
-    if sighting.seen_by.startswith("header: "):
+    lost = dkim.keys if isinstance(dkim.keys, Unknown) else False
+    cited: tuple[str, ...] = ()
+    if sighting is not None and sighting.seen_by.startswith("header: "):
         name = sighting.seen_by.removeprefix("header: ").partition(" ")[0]
-        cited = [ctx.cite(header_evidence(each)) for each in message.fields(name)[:1]]
-    shown = (sighting.service.id, sighting.service.name["en"], sighting.seen_by)
-    ctx.put_all(dict(zip(paths, shown, strict=True)), *cited)
+        cited = tuple(ctx.cite(header_evidence(each)) for each in message.fields(name)[:1])
+    return MessageSender(
+        message_service=sighting.service.id if sighting else None,
+        message_service_name=sighting.service.name["en"] if sighting else None,
+        message_seen_by=sighting.seen_by if sighting else None,
+        spf_alignment_impossible=_cannot_align(marks, sighting) or lost,
+        signs_fixed_fields=_signs_fixed(ctx, marks, sighting) or lost,
+        evidence=cite(*cited, spf_alignment_impossible=(), signs_fixed_fields=()),
+    )
 
 
 def _cannot_align(marks: MessageMarks, sighting: Sighting | None) -> bool:
@@ -369,5 +310,5 @@ def _signs_fixed(ctx: Context, marks: MessageMarks, sighting: Sighting | None) -
     return False
 
 
-def _text(value: Value) -> str | None:
+def _text(value: Maybe[str | None]) -> str | None:
     return value.lower() if isinstance(value, str) and value else None

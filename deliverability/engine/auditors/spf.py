@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from deliverability.core.codes import Input, needs
-from deliverability.core.facts.base import FactSpec, FactType, Reason, Unknown, Value, text_of, texts_of
-from deliverability.core.model.spf import SpfStatus, StepOutcome, plain
+from deliverability.core.codes import Detail, Input, needs
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.facts.envelope import Envelope
+from deliverability.core.facts.message import Message
+from deliverability.core.facts.spf import (
+    AddressResult,
+    IncludeCost,
+    Overlap,
+    Spf,
+    SpfCoverage,
+    SpfIdentities,
+    SpfOfAuthor,
+    SpfOfDomain,
+    SpfVerdict,
+)
+from deliverability.core.model.spf import SpfStatus, SpfTree, StepOutcome
+from deliverability.core.model.topic import Maybe, cite, if_known
 from deliverability.core.names import is_address, is_example, ranges_of
 from deliverability.core.net.base import Answer, Failed, unknown_from
 from deliverability.core.protocols.psl import registrable_domain
@@ -23,344 +37,13 @@ from deliverability.core.protocols.spf.evaluate import evaluate_spf
 from deliverability.core.protocols.spf.passing import PASSING_FACTS, describe_passing, who_passes
 from deliverability.core.protocols.spf.record import BadTerm
 from deliverability.core.protocols.spf.tree import FAMILIES, walk_tree
-from deliverability.engine.base import Context, auditor, dns_id, spec
+from deliverability.engine.base import Context, auditor, dns_id
 
 if TYPE_CHECKING:
     from deliverability.core.protocols.spf.coverage import Coverage
     from deliverability.core.protocols.spf.evaluate import SpfEvaluation
     from deliverability.core.protocols.spf.passing import Allowed
     from deliverability.core.protocols.spf.tree import Tree
-
-_RESULTS = ("pass", "fail", "softfail", "neutral", "none", "permerror", "temperror")
-
-# Fields that say the same of the audited domain (spf.NAME) and of each identity (spf.identities[].NAME).
-_RECORD = (
-    spec("present", FactType.BOOL, "At least one SPF record (v=spf1) is published."),
-    spec("records", FactType.LIST_STR, "All SPF records at the domain."),
-    spec("record_count", FactType.INT, "Number of SPF records.", unit="records"),
-    spec("record", FactType.STR, "The SPF record, where there is exactly one.", optional=True),
-    spec(
-        "lookalikes",
-        FactType.LIST_STR,
-        "TXT records that were meant as SPF but are not: leading blank, smart quotes, wrong version.",
-    ),
-    spec(
-        "valid",
-        FactType.BOOL,
-        "The whole tree has no error: syntax, missing targets, limits (void look-ups: of the sending addresses, "
-        "of IPv4 where none is known).",
-        optional=True,
-    ),
-    spec(
-        "syntax_errors",
-        FactType.LIST_DETAIL,
-        "Terms of the tree that cannot be parsed, each with its domain where it is not this one.",
-    ),
-    spec(
-        "lookups", FactType.INT, "Terms that query DNS, over all includes and redirects.", unit="lookups", optional=True
-    ),
-    spec(
-        "lookups_at_least",
-        FactType.INT,
-        "Those that are known: the same number, or a lower bound where a part of the tree could not be looked at.",
-        unit="lookups",
-        optional=True,
-    ),
-    spec(
-        "lookups_left",
-        FactType.INT,
-        "Look-ups left below the limit of ten; negative where there are too many.",
-        unit="lookups",
-        optional=True,
-    ),
-    spec(
-        "void_lookups_ip4",
-        FactType.INT,
-        "Look-ups of the tree that find nothing where the sending address is IPv4 (`a` asks for A).",
-        unit="lookups",
-        optional=True,
-    ),
-    spec(
-        "void_lookups_ip6",
-        FactType.INT,
-        "Look-ups of the tree that find nothing where the sending address is IPv6 (`a` asks for AAAA).",
-        unit="lookups",
-        optional=True,
-    ),
-    spec("void_names_ip6", FactType.LIST_STR, "Names that find nothing where the sending address is IPv6."),
-    spec("dead_names", FactType.LIST_STR, "Names that find nothing whatever the sending address, with the question."),
-    spec("broken_includes", FactType.LIST_STR, "include and redirect targets without exactly one SPF record."),
-    spec("loops", FactType.LIST_STR, "Domains that include themselves, directly or not."),
-    spec("mx_overflow", FactType.LIST_STR, "mx terms with more than ten hosts."),
-    spec(
-        "all",
-        FactType.STR,
-        "Qualifier of `all` (of the redirect target where the record has none).",
-        optional=True,
-        values=["+", "-", "~", "?"],
-    ),
-    spec("redirect", FactType.STR, "Target of an effective redirect.", optional=True),
-    spec("includes", FactType.LIST_STR, "Targets of include at the first level."),
-    spec("uses_ptr", FactType.BOOL, "A ptr term is in the tree."),
-    spec("dead_terms", FactType.LIST_STR, "Terms after `all`, and a redirect beside `all`: never evaluated."),
-    spec(
-        "unknown_modifiers",
-        FactType.LIST_STR,
-        "Terms of the domain's own record that receivers ignore as unknown modifiers: a second v=spf1, ip4=...",
-    ),
-    spec(
-        "mistyped",
-        FactType.LIST_DETAIL,
-        "Those of them that were meant as mechanisms (include=, ip4=, a=), each with the term that was meant.",
-    ),
-    spec("record_octets", FactType.INT, "Octets of the SPF record.", unit="octets", optional=True),
-    spec("answer_octets", FactType.INT, "Octets of the domain name and all its TXT records together.", unit="octets"),
-    spec(
-        "longest_string_octets",
-        FactType.INT,
-        "Longest character-string of the SPF record.",
-        unit="octets",
-        optional=True,
-    ),
-    spec(
-        "wide_ranges",
-        FactType.LIST_STR,
-        "Ranges of the domain's own record that are wider than most senders have (rules/measures.yaml).",
-    ),
-    spec("widest_ip4_prefix", FactType.INT, "Prefix length of the widest own IPv4 range.", unit="bits", optional=True),
-    spec(
-        "private_ranges",
-        FactType.LIST_STR,
-        "ip4 and ip6 terms of the domain's own record that list only private or reserved addresses (RFC 6890).",
-    ),
-    spec("sends_nothing", FactType.BOOL, "The record authorizes nobody (v=spf1 -all)."),
-    spec(
-        "authorised_ip4",
-        FactType.INT,
-        "Different IPv4 addresses that the whole tree lets pass: what is denied before does not count. Unknown where a "
-        "part of the tree could not be looked at, but for a number that is far too high already.",
-        unit="addresses",
-        optional=True,
-    ),
-    spec(
-        "authorised_ip6_prefix",
-        FactType.INT,
-        "Prefix length of one range as large as all public IPv6 addresses (2000::/3) that the whole tree lets pass.",
-        unit="bits",
-        optional=True,
-    ),
-    spec(
-        "authorises_nobody",
-        FactType.BOOL,
-        "No address from which mail can come over the internet passes, by any term of the whole tree.",
-        optional=True,
-    ),
-)
-
-# Of each identity only.
-_REACH = (
-    spec(
-        "late_ip6",
-        FactType.BOOL,
-        "IPv6 addresses are listed only behind the third look-up that finds nothing for IPv6 senders: there receivers "
-        "stop.",
-        optional=True,
-    ),
-    spec(
-        "widest_terms",
-        FactType.LIST_DETAIL,
-        "The terms of the whole tree that let the most pass, each with the domain whose record holds it.",
-    ),
-    spec("widest_domain", FactType.STR, "The domain whose record holds the first of them.", optional=True),
-    spec("widest_via", FactType.STR, "The term of the domain's own record that leads to it.", optional=True),
-    spec("widest_is_own", FactType.BOOL, "It stands in a record of the same organizational domain.", optional=True),
-    spec(
-        "wide_ranges_below",
-        FactType.LIST_STR,
-        "Terms of included records that let more IPv4 addresses pass than most senders have, each with its domain; the "
-        "published ranges of large services are left out (rules/measures.yaml).",
-    ),
-)
-
-_OWN = (
-    spec("spf.domain", FactType.STR, "Domain whose record is described: the audited domain."),
-    *(replace(each, path=f"spf.{each.path}") for each in _RECORD),
-    spec(
-        "spf.void_lookups",
-        FactType.INT,
-        "Look-ups of the tree that find nothing: the larger of the numbers for IPv4 and for IPv6 senders.",
-        unit="lookups",
-        optional=True,
-    ),
-    spec(
-        "spf.void_names", FactType.LIST_STR, "Names that find nothing for IPv4 or for IPv6 senders, with the question."
-    ),
-    spec(
-        "spf.tree",
-        FactType.TREE,
-        "The include/redirect tree: domain, record, terms with what each costs and what below it costs.",
-        optional=True,
-    ),
-    spec(
-        "spf.result",
-        FactType.STR,
-        "Result for the sending address and MAIL FROM (the worst where several addresses were given).",
-        values=_RESULTS,
-    ),
-    spec("spf.result_reason", FactType.DETAIL, "What decided it: the matching term, or the error.", optional=True),
-    spec("spf.result_ip", FactType.STR, "Sending address it was evaluated for."),
-    spec("spf.result_domain", FactType.STR, "Domain it was evaluated for.", optional=True),
-    spec(
-        "spf.result_identity",
-        FactType.STR,
-        "Identity it was evaluated for.",
-        optional=True,
-        values=["mail-from", "helo", "domain"],
-    ),
-    spec(
-        "spf.result_explained",
-        FactType.BOOL,
-        "The record of that domain is missing or certainly broken: rules on records say so.",
-    ),
-    spec("spf.results", FactType.LIST_RECORD, "The same for each sending address.", key=["ip"]),
-    spec("spf.results[].ip", FactType.STR, "Sending address."),
-    spec("spf.results[].result", FactType.STR, "SPF result.", values=_RESULTS),
-    spec("spf.results[].reason", FactType.DETAIL, "What decided it.", optional=True),
-    spec("spf.failing_ips", FactType.LIST_STR, "Sending addresses that do not pass."),
-    spec("spf.explanation", FactType.STR, "The domain's own text for a fail (exp).", optional=True),
-    spec(
-        "spf.trace",
-        FactType.TREE,
-        "How spf.result came about: domain, record, result, reason, steps (term, outcome, detail, cost, nested).",
-    ),
-    spec(
-        "spf.author_differs",
-        FactType.BOOL,
-        "The author domain (the audited domain where there is no message) is another than that of MAIL FROM; none "
-        "where the message has no author.",
-        optional=True,
-    ),
-    spec(
-        "spf.author_result",
-        FactType.STR,
-        "Result for the sending address against the author domain's own record (the worst of several addresses).",
-        optional=True,
-        values=_RESULTS,
-    ),
-)
-
-_IDENTITIES = (
-    spec(
-        "spf.closed_domains",
-        FactType.LIST_STR,
-        "Domains of MAIL FROM and From (the audited one where there is no message) whose record allows nobody.",
-    ),
-    spec(
-        "spf.identities",
-        FactType.LIST_RECORD,
-        "Each different domain whose SPF matters: of MAIL FROM (HELO where it is empty), of From, and the audited one.",
-        key=["domain"],
-    ),
-    spec("spf.identities[].domain", FactType.STR, "The domain."),
-    spec(
-        "spf.identities[].role",
-        FactType.STR,
-        "What it is in the mail, the first of these that it is; author also where there is no message.",
-        values=["mail-from", "helo", "author", "domain"],
-    ),
-    spec(
-        "spf.identities[].used",
-        FactType.BOOL,
-        "Receivers check SPF of this mail against it; none where the envelope is not known.",
-        optional=True,
-    ),
-    spec("spf.identities[].own", FactType.BOOL, "It belongs to the owner of the audited domain (public suffix list)."),
-    *(replace(each, path=f"spf.identities[].{each.path}") for each in (*_RECORD, *_REACH)),
-    spec(
-        "spf.identities[].void_lookups",
-        FactType.INT,
-        "Look-ups that find nothing for the sending addresses (of both families the worst; IPv4 where none is known).",
-        unit="lookups",
-        optional=True,
-    ),
-    spec(
-        "spf.identities[].void_at_least",
-        FactType.INT,
-        "Those that are known: the same number, or a lower bound where a part of the tree could not be looked at.",
-        unit="lookups",
-        optional=True,
-    ),
-    spec("spf.identities[].void_names", FactType.LIST_STR, "Names that those look-ups ask for, with the question."),
-    spec(
-        "spf.identities[].result",
-        FactType.STR,
-        "SPF result of the sending address against it (the worst of several addresses).",
-        values=_RESULTS,
-    ),
-    spec("spf.identities[].reason", FactType.DETAIL, "What decided it.", optional=True),
-    spec("spf.identities[].evidence", FactType.LIST_STR, "Ids of the evidence for this domain."),
-    spec(
-        "spf.used_tree",
-        FactType.TREE,
-        "As spf.tree, of the domain that receivers check this mail's SPF against, where it is not the audited one.",
-        optional=True,
-    ),
-)
-
-_COVERAGE = (
-    spec(
-        "spf.include_costs",
-        FactType.LIST_RECORD,
-        "What each include and redirect of the record costs, everything below it counted.",
-        key=["target"],
-    ),
-    spec("spf.include_costs[].target", FactType.STR, "Domain it leads to."),
-    spec("spf.include_costs[].lookups", FactType.INT, "Look-ups, its own one included.", unit="lookups"),
-    spec(
-        "spf.include_costs[].void_lookups",
-        FactType.INT,
-        "Look-ups that find nothing whatever the sending address.",
-        unit="lookups",
-    ),
-    spec(
-        "spf.widest_authorised_ip6_prefix",
-        FactType.INT,
-        "Prefix length of the widest IPv6 range over the whole tree.",
-        unit="bits",
-        optional=True,
-    ),
-    spec(
-        "spf.wide_ranges_in_tree",
-        FactType.LIST_STR,
-        "The same anywhere in the tree, each with the domain whose record lists it.",
-    ),
-    spec(
-        "spf.overlaps",
-        FactType.LIST_RECORD,
-        "Terms of the record that let the same addresses pass, in pairs.",
-        key=["first", "second"],
-    ),
-    spec("spf.overlaps[].first", FactType.STR, "The earlier term."),
-    spec("spf.overlaps[].second", FactType.STR, "The later term."),
-    spec("spf.overlaps[].range", FactType.STR, "The widest range that both let pass."),
-    spec("spf.overlaps[].count", FactType.INT, "Ranges that both let pass.", unit="ranges"),
-    spec(
-        "spf.spare_terms",
-        FactType.LIST_STR,
-        "Terms that cost look-ups and let no address pass that the rest of the record does not.",
-    ),
-    spec(
-        "spf.unmatched_includes",
-        FactType.LIST_STR,
-        "Includes of the record that none of the sending addresses given needs.",
-    ),
-)
-PROVIDES: tuple[FactSpec, ...] = (*_OWN, *_IDENTITIES, *_COVERAGE)
-
-NEEDS = (
-    *("envelope.mail_from", "envelope.mail_from_domain", "envelope.helo", "envelope.ip"),
-    *("message.from_domain", "message.from_addresses"),
-)
 
 MAX_OVERLAPS = 100
 """Pairs of overlapping terms that are listed."""
@@ -438,9 +121,14 @@ class _Checked(Struct, frozen=True):
         """The result that stands for all."""
         return self.lost if self.worst is None else self.results[self.worst]
 
+    @property
+    def reason(self) -> Detail | None:
+        """What decided it."""
+        return None if self.worst is None else self.evaluations[self.worst].reason
 
-@auditor("spf", provides=PROVIDES, needs=NEEDS)
-async def audit(ctx: Context) -> None:
+
+@auditor("spf", Spf, SpfVerdict, SpfOfAuthor, SpfIdentities, SpfCoverage, needs=(Envelope, Message))
+async def audit(ctx: Context) -> tuple[Spf, SpfVerdict, SpfOfAuthor, SpfIdentities, SpfCoverage]:
     """State what each domain of the mail publishes, what its tree costs, and what each sending address gets."""
     domain = ctx.subject.domain
     identities = _identities(ctx)
@@ -462,56 +150,61 @@ async def audit(ctx: Context) -> None:
     described = {each: _describe(ctx, tree, passing[each].result()) for each, tree in trees.items()}
     checked = {each: task.result() for each, task in checks.items()}
     own = resolvers[domain].evidence
-    ctx.put("spf.domain", domain)
-    _state_tree(ctx, trees[domain], described[domain], own, tried[domain].evidence)
     guess = _is_guess(ctx)
-    _state_results(ctx, replace(checked[mail_from], guessed=guess), described)
-    _state_author(ctx, {one.domain: checked[one.mail_from] for one in identities})
-    _state_coverage(ctx, trees[domain], covering.result(), checked[mail_from], (*own, *hosts.evidence))
-    items: list[Value] = []
-    evidence: list[str] = []
-    for one in identities:
-        got = checked[one.mail_from]
-        asked = tuple(dict.fromkeys((*resolvers[one.domain].evidence, *tried[one.domain].evidence, *got.asked)))
-        evidence.extend(asked)
-        items.append(
-            {
-                "domain": one.domain,
-                "role": one.role,
-                "used": one.used,
-                "own": _same_owner(one.domain, domain),
-                **described[one.domain],
-                "result": replace(got, guessed=guess).result,
-                "reason": None if got.worst is None else got.evaluations[got.worst].reason,
-                "evidence": asked,
-            }
+    items = tuple(
+        SpfOfDomain(
+            domain=one.domain,
+            role=one.role,
+            used=one.used,
+            own=_same_owner(one.domain, domain),
+            **described[one.domain],
+            result=replace(checked[one.mail_from], guessed=guess).result,
+            reason=checked[one.mail_from].reason,
+            evidence=tuple(
+                dict.fromkeys(
+                    (
+                        *resolvers[one.domain].evidence,
+                        *tried[one.domain].evidence,
+                        *checked[one.mail_from].asked,
+                    )
+                )
+            ),
         )
-    ctx.put("spf.identities", tuple(items), *evidence)
+        for one in identities
+    )
     used = next((one.domain for one in identities if one.used and one.domain != domain), "")
-    if used:
-        ctx.put("spf.used_tree", _tree_of(trees[used]), *resolvers[used].evidence)
-    else:
-        ctx.put("spf.used_tree", None)
-    _state_closed(ctx, {one.domain: described[one.domain] for one in identities if one.role != "domain"}, evidence)
+    return (
+        _record(trees[domain], described[domain], own, tried[domain].evidence),
+        _verdict(ctx, replace(checked[mail_from], guessed=guess), described),
+        _of_author(ctx, {one.domain: checked[one.mail_from] for one in identities}),
+        _side_by_side(items, trees.get(used), resolvers[used].evidence if used else ()),
+        _coverage(ctx, trees[domain], covering.result(), checked[mail_from], (*own, *hosts.evidence)),
+    )
 
 
-def _state_closed(ctx: Context, described: Mapping[str, Mapping[str, Value]], evidence: Sequence[str]) -> None:
-    """The domains of the mail whose record says that they send nothing."""
-    closed = tuple(domain for domain, record in described.items() if record["sends_nothing"] is True)
-    lost = next((each for record in described.values() if isinstance(each := record["sends_nothing"], Unknown)), None)
-    ctx.put("spf.closed_domains", closed if closed or lost is None else lost, *evidence)
+def _side_by_side(items: tuple[SpfOfDomain, ...], used: Tree | None, evidence: tuple[str, ...]) -> SpfIdentities:
+    """The domains of the mail, those whose record says that they send nothing, and the tree of the one checked."""
+    of_mail = [each for each in items if each.role != "domain"]
+    closed = tuple(each.domain for each in of_mail if each.sends_nothing is True)
+    lost = next((each.sends_nothing for each in of_mail if isinstance(each.sends_nothing, Unknown)), None)
+    return SpfIdentities(
+        closed_domains=closed if closed or lost is None else lost,
+        identities=items,
+        used_tree=_tree_of(used) if used else None,
+        evidence=cite(*(ident for each in items for ident in each.evidence), used_tree=evidence),
+    )
 
 
 def _identities(ctx: Context) -> tuple[_Identity, ...]:
     """Each different domain whose SPF matters to the mail, the one that receivers check first."""
-    audited, author, sender = ctx.subject.domain, _author(ctx), ctx.value("envelope.mail_from_domain")
+    audited, author, sender = ctx.subject.domain, _author(ctx), ctx.of(Envelope).mail_from_domain
     identity, mail_from = _envelope(ctx)
     beside = None if isinstance(sender, Unknown) else False
     found: dict[str, _Identity] = {}
     if isinstance(sender, str) and sender:
         found[sender] = _Identity(sender, identity, True, mail_from)
     if isinstance(author, str) and author:
-        addresses = texts_of(ctx.value("message.from_addresses"))
+        addresses = if_known(ctx.of(Message).from_addresses)
         local = (addresses[0].rpartition("@")[0] if addresses else "") or "postmaster"
         # Where nothing tells MAIL FROM, the audited domain is evaluated as what stands in for it.
         is_audited = identity == "domain" and author == audited
@@ -521,9 +214,9 @@ def _identities(ctx: Context) -> tuple[_Identity, ...]:
     return tuple(found.values())
 
 
-def _author(ctx: Context) -> Value:
+def _author(ctx: Context) -> Maybe[str | None]:
     """The author domain; without a message the audited domain stands in for it."""
-    author = ctx.value("message.from_domain")
+    author = ctx.of(Message).from_domain
     return ctx.subject.domain if isinstance(author, Unknown) and author.reason.waits_for_input else author
 
 
@@ -531,11 +224,13 @@ def _same_owner(domain: str, audited: str) -> bool:
     return bool(audited) and registrable_domain(domain) == registrable_domain(audited)
 
 
-def _describe(ctx: Context, tree: Tree, passing: Allowed) -> Mapping[str, Value]:
+def _describe(ctx: Context, tree: Tree, passing: Allowed) -> Mapping[str, Any]:
+    from deliverability.core.protocols.spf.passing import PASSING_FACTS
+
     measures = ctx.knowledge.measures
     senders = frozenset(ip_address(each).version for each in _addresses(ctx))
     known = ranges_of(map(ip_network, measures.sending_ranges))
-    reach: Mapping[str, Value] = dict.fromkeys(PASSING_FACTS, _lost(tree))
+    reach: Mapping[str, Any] = dict.fromkeys(PASSING_FACTS, _lost(tree))
     if tree.root.record is not None:
         own = partial(_same_owner, audited=tree.root.domain)
         reach = describe_passing(passing, measures.wide_ip4, known, own)
@@ -553,76 +248,74 @@ def _lost(tree: Tree) -> Unknown | None:
     return unknown_from(tree.root.answer) if isinstance(tree.root.answer, Failed) else None
 
 
-def _tree_of(tree: Tree) -> Value | Unknown:
+def _tree_of(tree: Tree) -> Maybe[SpfTree | None]:
     """The tree as a fact; None where there is no record."""
-    return _lost(tree) or (plain(tree.root.tree) if tree.root.records else None)
+    return _lost(tree) or (tree.root.tree if tree.root.records else None)
 
 
-def _state_tree(
-    ctx: Context, tree: Tree, described: Mapping[str, Value], evidence: tuple[str, ...], tried: tuple[str, ...]
-) -> None:
+def _record(tree: Tree, described: Mapping[str, Any], evidence: tuple[str, ...], tried: tuple[str, ...]) -> Spf:
     """The facts on the record of the audited domain and on its whole tree; `tried`: what who passes rests on beside."""
     root = tree.root
     own = dns_id(root.domain, "TXT")
     lost = _lost(tree)
     void = tree.void_lookups(*FAMILIES)
-    values = {each.path: described[each.path] for each in _RECORD} | {
+    stated = {name: value for name, value in described.items() if name in Spf.__struct_fields__} | {
         "void_lookups": lost or (void if root.record else None),
         "void_names": lost or listed(tree.void_names(*FAMILIES), void if isinstance(void, Unknown) else None),
-        "tree": _tree_of(tree),
     }
-    for name, value in values.items():
-        below = () if name in RECORD_FACTS or lost else evidence
-        ctx.put(f"spf.{name}", value, own, *below, *(tried if name in PASSING_FACTS and not lost else ()))
+    of_record = {} if lost else dict.fromkeys(RECORD_FACTS, (own,))
+    of_passing = {} if lost else {name: (own, *evidence, *tried) for name in PASSING_FACTS if name in stated}
+    below = () if lost else evidence
+    return Spf(
+        domain=root.domain,
+        tree=_tree_of(tree),
+        **stated,
+        evidence=cite(own, *below, domain=(), **of_record, **of_passing),
+    )
 
 
-def _state_coverage(
+def _coverage(
     ctx: Context,
     tree: Tree,
     coverage: Coverage,
     checked: _Checked,
     evidence: tuple[str, ...],
-) -> None:
+) -> SpfCoverage:
     """The facts on what the tree lets pass, and on what its includes cost and are good for."""
     root = tree.root
-    paths = tuple(each.path for each in _COVERAGE if "[]" not in each.path)
+    own = dns_id(root.domain, "TXT")
     if isinstance(root.answer, Failed):
-        ctx.put_all(dict.fromkeys(paths, unknown_from(root.answer)), dns_id(root.domain, "TXT"))
-        return
+        return SpfCoverage.lost(unknown_from(root.answer), own)
     gap = coverage.gap
-    has_record = root.record is not None
-    costs: list[Value] = [
-        {"target": entry.target or "", "lookups": entry.total_lookups, "void_lookups": entry.total_void(*FAMILIES)}
+    costs = tuple(
+        IncludeCost(target=entry.target or "", lookups=entry.total_lookups, void_lookups=entry.total_void(*FAMILIES))
         for entry in root.entries
         if not isinstance(entry.term, BadTerm)
         and entry.term.name in ("include", "redirect")
         and entry.status is not SpfStatus.DEAD
-    ]
-    overlaps: list[Value] = [
-        {"first": each.first, "second": each.second, "range": each.range, "count": each.count}
+    )
+    overlaps = tuple(
+        Overlap(first=each.first, second=each.second, range=each.range, count=each.count)
         for each in coverage.overlaps()[:MAX_OVERLAPS]
-    ]
+    )
     wide = coverage.wide(ctx.knowledge.measures.wide_ip4, ctx.knowledge.measures.wide_ip6)
-    ctx.put_all(
-        {
-            "spf.include_costs": tree.gap or tuple(costs),
-            "spf.widest_authorised_ip6_prefix": (gap or coverage.widest_ip6) if has_record else None,
-            "spf.wide_ranges_in_tree": wide or gap or (),
-            "spf.overlaps": tuple(overlaps) or gap or (),
-            "spf.spare_terms": coverage.spare() or gap or (),
-            "spf.unmatched_includes": _unmatched(ctx, coverage, checked),
-        },
-        dns_id(root.domain, "TXT"),
-        *evidence,
+    return SpfCoverage(
+        include_costs=tree.gap or costs,
+        widest_authorised_ip6_prefix=(gap or coverage.widest_ip6) if root.record is not None else None,
+        wide_ranges_in_tree=wide or gap or (),
+        overlaps=overlaps or gap or (),
+        spare_terms=coverage.spare() or gap or (),
+        unmatched_includes=_unmatched(ctx, coverage, checked),
+        evidence=cite(own, *evidence),
     )
 
 
-def _unmatched(ctx: Context, coverage: Coverage, checked: _Checked) -> Value:
+def _unmatched(ctx: Context, coverage: Coverage, checked: _Checked) -> Maybe[tuple[str, ...]]:
     """Includes that let none of the given addresses pass; one that may do so by something unseen is not among them."""
     given = tuple(ip for ip in dict.fromkeys(ctx.subject.sending_ips) if is_address(ip))
     if not given:
         # Of one message the address is known, but not which others send.
-        one = isinstance(ctx.value("envelope.ip"), str)
+        one = isinstance(ctx.of(Envelope).ip, str)
         return Unknown(Reason.NOT_CONFIGURED, needs(Input.SENDING_IPS if one else Input.SENDING_IP))
     if coverage.gap:
         return coverage.gap
@@ -643,7 +336,7 @@ def _unmatched(ctx: Context, coverage: Coverage, checked: _Checked) -> Value:
 
 def _addresses(ctx: Context) -> tuple[str, ...]:
     """The addresses to evaluate: those given, else the one the message came from."""
-    seen = ctx.value("envelope.ip")
+    seen = ctx.of(Envelope).ip
     candidates = ctx.subject.sending_ips or ((seen,) if isinstance(seen, str) else ())
     return tuple(dict.fromkeys(ip for ip in candidates if is_address(ip)))
 
@@ -657,7 +350,7 @@ async def _check(ctx: Context, mail_from: str | Unknown | None) -> _Checked:
     if not addresses:
         return _Checked((), (), (), lost)
     resolvers = [_Cited(ctx) for _ in addresses]
-    timestamp, helo = int(ctx.now.timestamp()), text_of(ctx.value("envelope.helo"))
+    timestamp, helo = int(ctx.now.timestamp()), if_known(ctx.of(Envelope).helo) or ""
     evaluations = await asyncio.gather(
         *(
             evaluate_spf(ip, mail_from, helo, resolver, timestamp=timestamp)
@@ -667,59 +360,48 @@ async def _check(ctx: Context, mail_from: str | Unknown | None) -> _Checked:
     return _Checked(addresses, tuple(evaluations), tuple(each.evidence for each in resolvers), lost)
 
 
-def _state_results(ctx: Context, checked: _Checked, described: Mapping[str, Mapping[str, Value]]) -> None:
+def _verdict(ctx: Context, checked: _Checked, described: Mapping[str, Mapping[str, Any]]) -> SpfVerdict:
     """What each sending address gets for MAIL FROM, and the worst of it."""
     worst = checked.worst
     if worst is None:
-        paths = (
-            *("result", "result_reason", "result_ip", "result_domain", "result_identity", "result_explained"),
-            *("results", "failing_ips", "explanation", "trace"),
-        )
-        ctx.put_all({f"spf.{path}": checked.lost for path in paths})
-        return
+        return SpfVerdict.lost(checked.lost)
     addresses, evaluations, results = checked.addresses, checked.evaluations, checked.results
-    evidence = checked.asked
-    ctx.put(
-        "spf.results",
-        tuple(
-            {"ip": ip, "result": result, "reason": evaluation.reason}
-            for ip, result, evaluation in zip(addresses, results, evaluations, strict=True)
-        ),
-        *evidence,
-    )
     unknown = next((result for result in results if isinstance(result, Unknown)), None)
     failing = tuple(
         ip for ip, result in zip(addresses, results, strict=True) if isinstance(result, str) and result != "pass"
     )
-    ctx.put("spf.failing_ips", failing if unknown is None else unknown, *evidence)
     evaluation, result = evaluations[worst], results[worst]
-    record = described.get(evaluation.domain, {})
+    record = described.get(evaluation.domain or "", {})
     explained = record.get("present") is False or record.get("valid") is False
-    ctx.put_all(
-        {
-            "spf.result": result,
-            "spf.result_reason": evaluation.reason,
-            "spf.result_ip": addresses[worst],
-            "spf.result_domain": evaluation.domain,
-            "spf.result_identity": _envelope(ctx)[0],
-            "spf.result_explained": result if isinstance(result, Unknown) else explained,
-            "spf.explanation": evaluation.explanation,
-            "spf.trace": plain(evaluation.trace),
-        },
-        *checked.evidence[worst],
+    return SpfVerdict(
+        result=result,
+        result_reason=evaluation.reason,
+        result_ip=addresses[worst],
+        result_domain=evaluation.domain,
+        result_identity=_envelope(ctx)[0],
+        result_explained=result if isinstance(result, Unknown) else explained,
+        results=tuple(
+            AddressResult(ip=ip, result=each, reason=evaluated.reason)
+            for ip, each, evaluated in zip(addresses, results, evaluations, strict=True)
+        ),
+        failing_ips=failing if unknown is None else unknown,
+        explanation=evaluation.explanation,
+        trace=evaluation.trace,
+        evidence=cite(*checked.evidence[worst], results=checked.asked, failing_ips=checked.asked),
     )
 
 
-def _state_author(ctx: Context, checks: Mapping[str, _Checked]) -> None:
+def _of_author(ctx: Context, checks: Mapping[str, _Checked]) -> SpfOfAuthor:
     """Whether From and MAIL FROM have different domains, and what SPF of the former says."""
-    author, sender = _author(ctx), ctx.value("envelope.mail_from_domain")
+    author, sender = _author(ctx), ctx.of(Envelope).mail_from_domain
     if not isinstance(author, str):
-        ctx.put_all(dict.fromkeys(("spf.author_differs", "spf.author_result"), author))
-        return
-    ctx.put("spf.author_differs", sender if isinstance(sender, Unknown) else sender != author)
+        return SpfOfAuthor(author_differs=author, author_result=author)
     checked = checks[author]
-    ids = () if checked.worst is None else checked.evidence[checked.worst]
-    ctx.put("spf.author_result", checked.result, *ids)
+    return SpfOfAuthor(
+        author_differs=sender if isinstance(sender, Unknown) else sender != author,
+        author_result=checked.result,
+        evidence=cite(author_result=() if checked.worst is None else checked.evidence[checked.worst]),
+    )
 
 
 def _envelope(ctx: Context) -> tuple[str, str | Unknown | None]:
@@ -728,20 +410,20 @@ def _envelope(ctx: Context) -> tuple[str, str | Unknown | None]:
     The null reverse-path (None) is checked as postmaster@HELO (RFC 7208 section 2.4). Where nothing tells MAIL FROM,
     the audited domain itself stands in for it.
     """
-    mail_from, helo = ctx.value("envelope.mail_from"), ctx.value("envelope.helo")
+    mail_from, helo = ctx.of(Envelope).mail_from, ctx.of(Envelope).helo
     if isinstance(mail_from, Unknown) and not mail_from.reason.waits_for_input:
         return "mail-from", mail_from
     if isinstance(mail_from, str) and mail_from:
         return "mail-from", mail_from
     if mail_from == "":
         missing = helo if isinstance(helo, Unknown) else Unknown(Reason.NOT_CONFIGURED, needs(Input.HELO))
-        return "helo", None if text_of(helo) else missing
+        return "helo", None if if_known(helo) else missing
     return "domain", f"postmaster@{ctx.subject.domain}"
 
 
 def _is_guess(ctx: Context) -> bool:
     """Whether there is a mail, and nothing tells its MAIL FROM: a domain that stands in for it may not be its own."""
-    message = ctx.value("message.from_domain")
+    message = ctx.of(Message).from_domain
     without = isinstance(message, Unknown) and message.reason.waits_for_input
     return _envelope(ctx)[0] == "domain" and not without
 

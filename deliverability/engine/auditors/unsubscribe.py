@@ -13,16 +13,18 @@ from urllib.parse import unquote
 from msgspec import Struct
 
 from deliverability.core.codes import ABOUT, ASKED, Code, Input, needs
-from deliverability.core.facts.base import FactType, Reason, Unknown, Value
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.facts.content import OneClickRequest, Unsubscribe, UnsubscribeLink
+from deliverability.core.facts.dkim import Dkim, DkimSignature
 from deliverability.core.mail.html.accounting import MAX_CHARACTERS, Link, ShownHtml
 from deliverability.core.mail.parts import body_texts, part_evidence
 from deliverability.core.mail.reader import Message
 from deliverability.core.mail.words import printable
-from deliverability.core.model.dkim import signatures_of
 from deliverability.core.model.knowledge import UnsubscribeWords
+from deliverability.core.model.topic import Maybe, cite
 from deliverability.core.net.base import NoPage
 from deliverability.engine.auditors.message import cite_fields
-from deliverability.engine.base import Context, MissingFact, auditor, http_id, spec
+from deliverability.engine.base import Context, auditor, http_id
 
 LONGEST_LINE = 5000  # characters of a line that are looked at
 LINES_NEAR = 2
@@ -92,58 +94,12 @@ def _forward(text: str, position: int, line_ends: int) -> int:
     return position
 
 
-PROVIDES = (
-    spec("unsubscribe.present", FactType.BOOL, "A List-Unsubscribe field is present."),
-    spec("unsubscribe.fields", FactType.INT, "List-Unsubscribe fields.", unit="fields"),
-    spec("unsubscribe.uris", FactType.LIST_STR, "Addresses in List-Unsubscribe, the first 20."),
-    spec("unsubscribe.https_count", FactType.INT, "Of these, https addresses.", unit="addresses"),
-    spec("unsubscribe.http_count", FactType.INT, "Of these, plain http addresses.", unit="addresses"),
-    spec("unsubscribe.mailto_count", FactType.INT, "Of these, mailto addresses.", unit="addresses"),
-    spec("unsubscribe.one_click", FactType.STR, "List-Unsubscribe-Post as written.", optional=True),
-    spec(
-        "unsubscribe.post_field_valid",
-        FactType.BOOL,
-        "Exactly one List-Unsubscribe-Post field, with the value that RFC 8058 defines: List-Unsubscribe=One-Click.",
-    ),
-    spec(
-        "unsubscribe.dkim_covered",
-        FactType.BOOL,
-        "A passing DKIM signature signs List-Unsubscribe and List-Unsubscribe-Post; none where either is absent.",
-        optional=True,
-    ),
-    spec(
-        "unsubscribe.post_status",
-        FactType.INT,
-        "HTTP status of the answer to the one-click request (RFC 8058 section 3.2), known only where "
-        "it may be sent; none where the header has no single https address or no valid List-Unsubscribe-Post.",
-        optional=True,
-    ),
-    spec(
-        "unsubscribe.post_redirects",
-        FactType.BOOL,
-        "That answer is a redirect, which is not followed; none where there is none to ask for.",
-        optional=True,
-    ),
-    spec("unsubscribe.body_link", FactType.BOOL, "The visible text has a link for unsubscribing."),
-    spec(
-        "unsubscribe.body_link_words",
-        FactType.LIST_STR,
-        "Words by which such links were known (in the link, beside it, or in its address), the first 10.",
-    ),
-    spec(
-        "unsubscribe.body_link_octets",
-        FactType.INT,
-        "Octets of the HTML (decoded, as UTF-8) before the first such link; none where it is not in HTML.",
-        unit="octets",
-        optional=True,
-    ),
-)
-
 _FIELDS = ("list-unsubscribe", "list-unsubscribe-post")
 _URI = re.compile(r"<([^<>]{1,4000})>")
 _ONE_CLICK = "List-Unsubscribe=One-Click"
 NEED_PROBE = Unknown(Reason.NOT_CONFIGURED, needs(Input.PERMISSION_UNSUBSCRIBE))
 TEXT_SEARCHED = Code("text-searched", ("n",))
+_TOO_LONG = Unknown(Reason.LIMIT, TEXT_SEARCHED(n=MAX_CHARACTERS >> 20))
 _MAX_URIS = 20
 _MAX_WORDS = 10
 
@@ -174,58 +130,54 @@ def _text_address() -> re.Pattern[str]:
     return re.compile(r"https?://[^\s<>\"]{3,2000}|mailto:\S{3,500}", re.IGNORECASE)
 
 
-@auditor("unsubscribe", provides=PROVIDES, needs=("dkim.signatures",), of_message=True)
-async def audit(ctx: Context) -> None:
+@auditor("unsubscribe", Unsubscribe, OneClickRequest, UnsubscribeLink, needs=(Dkim,), of_message=True)
+async def audit(ctx: Context) -> tuple[Unsubscribe, OneClickRequest, UnsubscribeLink]:
     """Unsubscribing: the header fields, their signature, and the link in the text."""
     message, pages = ctx.the_message, ctx.the_pages
-    address = _header(ctx, message)
-    await _post(ctx, address)
-    _body(ctx, message, pages, patterns(ctx.knowledge.unsubscribe))
+    header, address = _header(ctx, message)
+    return header, await _post(ctx, address), _body(ctx, message, pages, patterns(ctx.knowledge.unsubscribe))
 
 
-def _header(ctx: Context, message: Message) -> str | None:
-    """State the facts of the header, and give the address that a receiver may post to, if there is one."""
+def _header(ctx: Context, message: Message) -> tuple[Unsubscribe, str | None]:
+    """The facts of the header, and the address that a receiver may post to, if there is one."""
     lists = message.fields("List-Unsubscribe")
     posts = message.fields("List-Unsubscribe-Post")
     uris = [uri for each in lists for uri in unsubscribe_uris(each.value)]
     schemes = [uri.partition(":")[0].lower() for uri in uris]
     ids = cite_fields(ctx, lists)
-    ctx.put("unsubscribe.present", bool(lists), *ids)
-    ctx.put("unsubscribe.fields", len(lists), *ids)
-    ctx.put("unsubscribe.uris", tuple(map(printable, uris[:_MAX_URIS])), *ids)
-    for scheme in ("https", "http", "mailto"):
-        ctx.put(f"unsubscribe.{scheme}_count", schemes.count(scheme), *ids)
     post_ids = cite_fields(ctx, posts)
-    ctx.put("unsubscribe.one_click", printable(posts[0].value[:500]) if posts else None, *post_ids)
+    signed = cite_fields(ctx, message.fields("DKIM-Signature"))
     # RFC 8058 section 3.1 gives the field this one value; receivers compare it without regard to case.
     valid = len(posts) == 1 and "".join(posts[0].value.split()).lower() == _ONE_CLICK.lower()
-    ctx.put("unsubscribe.post_field_valid", valid, *post_ids)
-    covered = _covered(ctx.value("dkim.signatures")) if lists and posts else None
-    signed = cite_fields(ctx, message.fields("DKIM-Signature"))
-    ctx.put("unsubscribe.dkim_covered", covered, *ids, *post_ids, *signed)
+    stated = Unsubscribe(
+        present=bool(lists),
+        fields=len(lists),
+        uris=tuple(map(printable, uris[:_MAX_URIS])),
+        https_count=schemes.count("https"),
+        http_count=schemes.count("http"),
+        mailto_count=schemes.count("mailto"),
+        one_click=printable(posts[0].value[:500]) if posts else None,
+        post_field_valid=valid,
+        dkim_covered=_covered(ctx.of(Dkim).signatures) if lists and posts else None,
+        evidence=cite(*ids, one_click=post_ids, post_field_valid=post_ids, dkim_covered=(*ids, *post_ids, *signed)),
+    )
     address = uris[schemes.index("https")] if valid and schemes.count("https") == 1 else None
     # A URL is printable ASCII (RFC 3986 section 2); anything else is not sent to.
-    return address if address is not None and address.isascii() and address.isprintable() else None
+    return stated, address if address is not None and address.isascii() and address.isprintable() else None
 
 
-async def _post(ctx: Context, address: str | None) -> None:
+async def _post(ctx: Context, address: str | None) -> OneClickRequest:
     """Unsubscribe as a receiver does on one click (RFC 8058 section 3.2): no cookies, no redirects."""
-    paths = ("unsubscribe.post_status", "unsubscribe.post_redirects")
     if not ctx.ports.permissions.one_click:
-        ctx.put_all(dict.fromkeys(paths, NEED_PROBE))
-        return
+        return OneClickRequest.lost(NEED_PROBE)
     if address is None:
-        ctx.put_all(dict.fromkeys(paths))
-        return
+        return OneClickRequest(post_status=None, post_redirects=None)
     answer = await ctx.post(address, _ONE_CLICK)
     cited = http_id(address, "POST")
     if isinstance(answer, NoPage):
         asked = ASKED(type="POST", name=printable(address))
-        lost = Unknown(answer.reason, ABOUT(what=asked, detail=answer.detail))
-        ctx.put_all(dict.fromkeys(paths, lost), cited)
-        return
-    ctx.put(paths[0], answer.status, cited)
-    ctx.put(paths[1], 300 <= answer.status < 400, cited)
+        return OneClickRequest.lost(Unknown(answer.reason, ABOUT(what=asked, detail=answer.detail)), cited)
+    return OneClickRequest(post_status=answer.status, post_redirects=300 <= answer.status < 400, evidence=cite(cited))
 
 
 def unsubscribe_uris(value: str) -> list[str]:
@@ -233,13 +185,13 @@ def unsubscribe_uris(value: str) -> list[str]:
     return ["".join(match[1].split()) for match in _URI.finditer(value)]
 
 
-def _covered(signatures: Value) -> bool | Unknown:
+def _covered(signatures: Maybe[tuple[DkimSignature, ...]]) -> bool | Unknown:
     """Whether a passing signature covers both fields; Unknown where one that does could not be verified."""
     if isinstance(signatures, Unknown):
         return signatures
     unverified: Unknown | None = None
-    for each in signatures_of(signatures):
-        if set(_FIELDS) <= set(each.signed):
+    for each in signatures:
+        if set(_FIELDS) <= set(each.signed_headers):
             if each.result == "pass":
                 return True
             lost = each.settled if isinstance(each.settled, Unknown) else each.bits
@@ -247,7 +199,7 @@ def _covered(signatures: Value) -> bool | Unknown:
     return unverified or False
 
 
-def _body(ctx: Context, message: Message, pages: ShownHtml, known: Patterns) -> None:
+def _body(ctx: Context, message: Message, pages: ShownHtml, known: Patterns) -> UnsubscribeLink:
     addresses = {
         _address(uri) for each in message.fields("List-Unsubscribe") for uri in unsubscribe_uris(each.value)[:_MAX_URIS]
     }
@@ -255,7 +207,7 @@ def _body(ctx: Context, message: Message, pages: ShownHtml, known: Patterns) -> 
     cited = [ctx.cite(part_evidence(leaf.part)) for leaf in shown[:20]]
     # The octets as sent are looked at first: a text of 25 MB is not decoded only to find that it is too long.
     if sum(leaf.part.encoded_octets for leaf in shown) > 2 * MAX_CHARACTERS or pages.characters > MAX_CHARACTERS:
-        raise _too_long()
+        return UnsubscribeLink.lost(_TOO_LONG)
     words: dict[str, None] = {}
     octets: int | None = None
     if pages.leaves:
@@ -268,9 +220,14 @@ def _body(ctx: Context, message: Message, pages: ShownHtml, known: Patterns) -> 
         allowance = _Allowance(MAX_CHARACTERS)
         for leaf in shown:
             words |= dict.fromkeys(_words_in_text(allowance.take(leaf.part.text_pieces()), known, addresses))
-    ctx.put("unsubscribe.body_link", bool(words), *cited)
-    ctx.put("unsubscribe.body_link_words", tuple(words)[:_MAX_WORDS], *cited)
-    ctx.put("unsubscribe.body_link_octets", octets, *cited)
+        if allowance.left < 0:
+            return UnsubscribeLink.lost(_TOO_LONG)
+    return UnsubscribeLink(
+        body_link=bool(words),
+        body_link_words=tuple(words)[:_MAX_WORDS],
+        body_link_octets=octets,
+        evidence=cite(*cited),
+    )
 
 
 class _Allowance(Struct):
@@ -279,17 +236,12 @@ class _Allowance(Struct):
     left: int
 
     def take(self, pieces: Iterable[str]) -> Iterator[str]:
-        """The pieces. Raises MissingFact where they are too many."""
+        """The pieces, as far as they are not too many; else less than nothing is left."""
         for piece in pieces:
             self.left -= len(piece)
             if self.left < 0:
-                raise _too_long()
+                return
             yield piece
-
-
-def _too_long() -> MissingFact:
-    unknown = Unknown(Reason.LIMIT, TEXT_SEARCHED(n=MAX_CHARACTERS >> 20))
-    return MissingFact("unsubscribe.body_link", unknown)
 
 
 def link_word(link: Link, known: Patterns, addresses: Collection[str] = ()) -> str | None:

@@ -4,46 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from deliverability.core.facts.base import FactType, Unknown, Value
+from deliverability.core.facts.base import Unknown
+from deliverability.core.facts.content import Attachments
+from deliverability.core.facts.message import Format, Weight
 from deliverability.core.mail.parts import leaves, part_evidence
 from deliverability.core.mail.reader import Part
-from deliverability.engine.base import Context, MissingFact, auditor, spec
-
-PROVIDES = (
-    spec("message.size_octets", FactType.INT, "The whole message as sent: every line ended by CRLF.", unit="octets"),
-    spec("message.body_octets", FactType.INT, "The body as sent.", unit="octets"),
-    spec("message.text_octets", FactType.INT, "text/* body parts as sent, attachments not included.", unit="octets"),
-    spec("message.plain_octets", FactType.INT, "Of the text: text/plain body parts as sent.", unit="octets"),
-    spec("message.html_octets", FactType.INT, "Of the text: text/html body parts as sent.", unit="octets"),
-    spec("message.image_octets", FactType.INT, "Inline images and image attachments, decoded.", unit="octets"),
-    spec("message.attachment_octets", FactType.INT, "All attachments as sent (transfer-encoded).", unit="octets"),
-    spec(
-        "message.inline_octets",
-        FactType.INT,
-        "Of the attachments: images and other files shown in the text, as sent.",
-        unit="octets",
-    ),
-    spec(
-        "message.encoding_overhead_octets",
-        FactType.INT,
-        "What the transfer encoding adds to the decoded parts.",
-        unit="octets",
-    ),
-)
+from deliverability.core.model.topic import Cited, cite, if_known
+from deliverability.engine.base import Context, auditor
 
 _ENCODED = ("base64", "quoted-printable", "x-uuencode", "uuencode", "x-uue")
 
 
-@auditor("weight", provides=PROVIDES, needs=("message.parts", "message.attachments"), of_message=True)
-async def audit(ctx: Context) -> None:
+@auditor("weight", Weight, needs=(Format, Attachments), of_message=True)
+async def audit(ctx: Context) -> Weight:
     """How many octets the message is on the wire, and where they are."""
     message = ctx.the_message
-    ctx.put("message.size_octets", message.size_octets)
-    ctx.put("message.body_octets", message.body_octets)
-    decoded = _decoded_octets(ctx.value("message.parts"))
-    attachments = _records(ctx.value("message.attachments"))
-    attached = {str(record["path"]) for record in attachments}
-    inline = {str(record["path"]) for record in attachments if record["inline"] is True}
+    parts, attachments = ctx.of(Format).parts, ctx.of(Attachments).attachments
+    lost = parts if isinstance(parts, Unknown) else attachments if isinstance(attachments, Unknown) else None
+    decoded = {each.path: each.decoded_octets for each in if_known(parts) or ()}
+    attached = {each.path for each in if_known(attachments) or ()}
+    inline = {each.path for each in if_known(attachments) or () if each.inline}
     texts = [
         leaf.part
         for leaf in leaves(message)
@@ -53,14 +33,28 @@ async def audit(ctx: Context) -> None:
     plain = [part for part in texts if part.media_type == "text/plain"]
     images = [leaf.part for leaf in leaves(message) if leaf.part.media_type.startswith("image/")]
     files = [leaf.part for leaf in leaves(message) if leaf.part.path in attached]
-    ctx.put("message.text_octets", _as_sent(texts), *_cite(ctx, texts))
-    ctx.put("message.plain_octets", _as_sent(plain), *_cite(ctx, plain))
-    ctx.put("message.html_octets", _as_sent(pages), *_cite(ctx, pages))
-    ctx.put("message.image_octets", sum(decoded[part.path] for part in images), *_cite(ctx, images))
-    ctx.put("message.attachment_octets", _as_sent(files), *_cite(ctx, files))
     shown = [part for part in files if part.path in inline]
-    ctx.put("message.inline_octets", _as_sent(shown), *_cite(ctx, shown))
-    ctx.put("message.encoding_overhead_octets", _overhead(message.root, decoded))
+    return Weight(
+        size_octets=message.size_octets,
+        body_octets=message.body_octets,
+        text_octets=lost or _as_sent(texts),
+        plain_octets=lost or _as_sent(plain),
+        html_octets=lost or _as_sent(pages),
+        image_octets=lost or sum(decoded[part.path] for part in images),
+        attachment_octets=lost or _as_sent(files),
+        inline_octets=lost or _as_sent(shown),
+        encoding_overhead_octets=lost or _overhead(message.root, decoded),
+        evidence=Cited()
+        if lost
+        else cite(
+            text_octets=_cite(ctx, texts),
+            plain_octets=_cite(ctx, plain),
+            html_octets=_cite(ctx, pages),
+            image_octets=_cite(ctx, images),
+            attachment_octets=_cite(ctx, files),
+            inline_octets=_cite(ctx, shown),
+        ),
+    )
 
 
 def _as_sent(parts: list[Part]) -> int:
@@ -72,19 +66,6 @@ def _overhead(part: Part, decoded: Mapping[str, int]) -> int:
     if part.transfer_encoding in _ENCODED and not part.media_type.startswith("multipart/"):
         return part.encoded_octets - decoded[part.path]
     return sum(_overhead(child, decoded) for child in part.children)
-
-
-def _decoded_octets(parts: Value) -> dict[str, int]:
-    return {
-        str(record["path"]): size for record in _records(parts) if isinstance(size := record["decoded_octets"], int)
-    }
-
-
-def _records(value: Value) -> list[Mapping[str, Value]]:
-    """The records of a list fact; its reason is passed on where it is Unknown."""
-    if isinstance(value, Unknown):
-        raise MissingFact("message.parts", value)
-    return [record for record in value if isinstance(record, Mapping)] if isinstance(value, tuple) else []
 
 
 def _cite(ctx: Context, parts: list[Part]) -> tuple[str, ...]:

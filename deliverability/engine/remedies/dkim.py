@@ -9,8 +9,10 @@ import re
 from collections.abc import Iterator, Sequence
 
 from deliverability.core.facts.base import FactSet, Value
-from deliverability.core.model.dkim import DkimKey, DkimSignature, keys_of, signatures_of
+from deliverability.core.facts.dkim import Dkim, DkimKey, DkimSignature
+from deliverability.core.facts.domain import Declared
 from deliverability.core.model.report import Finding, RecordEdit, Remedy
+from deliverability.core.model.topic import if_known
 from deliverability.core.protocols.dkim.key import KeyRecord, looks_like_key, parse_key
 from deliverability.engine.remedies.records import Published, own_place, plain, published, unmet
 from deliverability.engine.remedies.situation import Situation
@@ -27,8 +29,8 @@ def drafts(given: Situation) -> tuple[Remedy, ...]:
 
 
 def _drafts(facts: FactSet, findings: Sequence[Finding]) -> Iterator[Remedy]:
-    keys = keys_of(facts.value("dkim.keys"))
-    signatures = signatures_of(facts.value("dkim.signatures"))
+    keys = if_known(facts.of(Dkim).keys) or ()
+    signatures = if_known(facts.of(Dkim).signatures) or ()
     for finding in unmet(findings, "dkim-one-key", "dkim-repair-key", "dkim-open-key", "dkim-end-test"):
         item = _named(finding, keys) or _named(finding, signatures)
         place = _place(facts, item)
@@ -48,7 +50,7 @@ def _named(finding: Finding, items: Sequence[_Item]) -> _Item | None:
 
 def _place(facts: FactSet, item: _Item | None) -> Published | None:
     """The record set of a key where the owner of the audited domain can edit it."""
-    domain = facts.value("subject.domain")
+    domain = facts.of(Declared).domain
     if item is None or not item.key_name or not isinstance(domain, str):
         return None
     place = published(facts, item.key_name, "TXT")

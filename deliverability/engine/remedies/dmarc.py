@@ -14,8 +14,13 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from deliverability.core.facts.base import FactSet, Value, records_of, texts_of
+from deliverability.core.facts.base import FactSet, Value
+from deliverability.core.facts.dmarc import Alignment, Dmarc, DmarcDiscovery, DmarcReports
+from deliverability.core.facts.domain import Declared, Domain, Sending
+from deliverability.core.facts.message import Message
+from deliverability.core.facts.spf import Spf
 from deliverability.core.model.report import Care, Finding, GateAnswer, GateKind, RecordEdit, Remedy
+from deliverability.core.model.topic import if_known
 from deliverability.core.names import is_within
 from deliverability.core.protocols.dmarc.record import POLICIES, DmarcRecord, is_dmarc, parse, split
 from deliverability.engine.remedies.records import Published, RemedyName, named, own_place, plain, published, unmet
@@ -29,8 +34,8 @@ _CLOSED = "v=DMARC1; p=reject"
 def drafts(given: Situation) -> tuple[Remedy, ...]:
     """Drafts for the unmet DMARC findings, in the order in which to publish them."""
     facts, findings = given.facts, given.findings
-    domain = facts.value("dmarc.author_domain")
-    audited = facts.value("subject.domain")
+    domain = facts.of(DmarcDiscovery).author_domain
+    audited = facts.of(Declared).domain
     if not isinstance(domain, str) or not isinstance(audited, str) or not domain or not audited:
         return ()
     return tuple(_Desk(facts, findings, domain, audited, given.gate).drafts())
@@ -164,24 +169,24 @@ class _Desk(Struct, frozen=True):
         """The domain sends nothing: so declared, or by its SPF record, and nothing shows that it is meant to send."""
         shown = [self.facts.value(path) is True for path in ("domain.accepts_mail", "dkim.published")]
         meant = self.sends or any(shown)
-        closed = self.facts.value("spf.sends_nothing") is True and not meant
-        return self.facts.value("subject.parked") is True or closed
+        closed = self.facts.of(Spf).sends_nothing is True and not meant
+        return self.facts.of(Sending).parked is True or closed
 
     @property
     def closed(self) -> bool:
         """The user said that the domain sends nothing; where only its records do, they may be the mistake."""
-        declared = self.facts.value("subject.purpose_basis") == "declared"
-        return declared and self.facts.value("subject.parked") is True
+        declared = self.facts.of(Sending).purpose_basis == "declared"
+        return declared and self.facts.of(Sending).parked is True
 
     @property
     def sends(self) -> bool:
         """The domain sends mail: so declared, or a message of it was given."""
-        return self.facts.value("subject.sends") is True or self.facts.value("message.present") is True
+        return self.facts.of(Sending).sends is True or self.facts.of(Message).present is True
 
     @property
     def proven(self) -> bool:
         """A message of the domain passed by DKIM: what is forwarded will pass too."""
-        return self.facts.value("alignment.dkim_pass") is True
+        return self.facts.of(Alignment).dkim_pass is True
 
     def ready(self, policy: str) -> bool:
         """Whether the policy may come next: by what receivers report where that was read, else by the message given."""
@@ -191,7 +196,7 @@ class _Desk(Struct, frozen=True):
 
     @property
     def purpose(self) -> str:
-        value = self.facts.value("subject.purpose")
+        value = self.facts.of(Sending).purpose
         return value if isinstance(value, str) else ""
 
     def finding(self, *remedies: RemedyName) -> Finding | None:
@@ -201,14 +206,14 @@ class _Desk(Struct, frozen=True):
     def place(self, domain: str) -> Published | None:
         """The record set of a _dmarc name that the owner of the domain can edit."""
         found = published(self.facts, f"_dmarc.{domain}", "TXT")
-        home = self.facts.value("dmarc.organizational_domain_psl")
+        home = self.facts.of(DmarcDiscovery).organizational_domain_psl
         within = isinstance(home, str) and is_within(domain, home)
         return found if within and own_place(found, self.audited) else None
 
     def _current(self) -> tuple[Published | None, DmarcRecord | None]:
         """The record that applies, or the one that would if it had a policy, and where it stands."""
-        text = self.facts.value("dmarc.record")
-        location = self.facts.value("dmarc.location") or self.facts.value("dmarc.ignored_at")
+        text = self.facts.of(Dmarc).record
+        location = self.facts.of(Dmarc).location or self.facts.of(Dmarc).ignored_at
         place = self.place(location if isinstance(location, str) else self.domain)
         if not isinstance(text, str) or place is None or text not in place.values or len(text) > MAX_RECORD_OCTETS:
             return None, None
@@ -217,8 +222,8 @@ class _Desk(Struct, frozen=True):
     def address(self, domain: str) -> tuple[str, ...]:
         """Addresses for reports that the user would have to create, at names that may take mail; the best first."""
         hosts = dict.fromkeys((domain, self.audited))
-        refusing = texts_of(self.facts.value("dmarc.rua_without_mx"))
-        takes = self.facts.value("domain.accepts_mail")
+        refusing = if_known(self.facts.of(DmarcReports).rua_without_mx) or ()
+        takes = self.facts.of(Domain).accepts_mail
         return tuple(
             f"dmarc-reports@{host}"
             for host in hosts
@@ -229,7 +234,7 @@ class _Desk(Struct, frozen=True):
 
     def _one_record(self) -> Iterator[Remedy]:
         finding = self.finding("dmarc-one-record")
-        for domain in texts_of(self.facts.value("dmarc.multiple_at")) if finding else ():
+        for domain in (if_known(self.facts.of(DmarcDiscovery).multiple_at) or ()) if finding else ():
             place = self.place(domain)
             records = [parse(text) for text in split(place.values)[0]] if place else []
             good = [each for each in records if each.usable and not each.errors] or records
@@ -252,8 +257,8 @@ class _Desk(Struct, frozen=True):
 
     def _lookalikes(self) -> Iterator[Remedy]:
         finding = self.finding("dmarc-recognised")
-        for step in records_of(self.facts.value("dmarc.walk")) if finding else ():
-            domain = str(step.get("name")).removeprefix("_dmarc.")
+        for step in (if_known(self.facts.of(DmarcDiscovery).walk) or ()) if finding else ():
+            domain = step.name.removeprefix("_dmarc.")
             place = self.place(domain)
             records, meant = split(place.values) if place else ((), ())
             if finding is None or place is None or not meant:
@@ -276,12 +281,12 @@ class _Desk(Struct, frozen=True):
 
     def _first(self) -> Iterator[Remedy]:
         finding = self.finding("dmarc-begin")
-        if finding is None or self.facts.value("dmarc.present") is not False:
+        if finding is None or self.facts.of(Dmarc).present is not False:
             return
         if self.silent:
             yield from self._closing(finding, self.domain)
             return
-        home = self.facts.value("dmarc.organizational_domain_psl")
+        home = self.facts.of(DmarcDiscovery).organizational_domain_psl
         targets = dict.fromkeys((home if isinstance(home, str) else self.domain, self.domain))
         for domain in targets:
             place = self.place(domain)
@@ -290,7 +295,7 @@ class _Desk(Struct, frozen=True):
             for address in self.address(domain):
                 edit = RecordEdit(place.name, "TXT", (), (f"v=DMARC1; p=none; rua=mailto:{address}",))
                 yield self._remedy(finding, "dmarc-begin", {"domain": domain, "address": address}, edit)
-            if self.sends and self.facts.value("domain.accepts_mail") is False and not self.address(domain):
+            if self.sends and self.facts.of(Domain).accepts_mail is False and not self.address(domain):
                 # Receivers ask senders for a record; where to send reports is for their owner to say.
                 edit = RecordEdit(place.name, "TXT", (), ("v=DMARC1; p=none",))
                 yield self._remedy(finding, "dmarc-begin-silent", {"domain": domain}, edit)
@@ -307,16 +312,11 @@ class _Desk(Struct, frozen=True):
         """A deep name, for which receivers do not find the record of the organization."""
         finding = self.finding("dmarc-own-record")
         place = self.place(self.domain)
-        above = self.facts.value("dmarc.record")
-        if (
-            finding is None
-            or place is None
-            or any(split(place.values))
-            or self.facts.value("dmarc.present") is not True
-        ):
+        above = self.facts.of(Dmarc).record
+        if finding is None or place is None or any(split(place.values)) or self.facts.of(Dmarc).present is not True:
             return
         if isinstance(above, str) and is_dmarc(above):
-            policy = self.facts.value("dmarc.policy")
+            policy = self.facts.of(Dmarc).policy
             text = Tags.of(above).without("sp", "np", "psd", "pct", "rf", "ri").text
             care = Care.SAFE if policy in (None, "none") else Care.CAREFUL
             edit = RecordEdit(place.name, "TXT", (), (text,))
@@ -355,7 +355,7 @@ class _Desk(Struct, frozen=True):
         finding = self.finding("dmarc-mend-reports", "dmarc-add-reports")
         if finding is None:
             return
-        dead = texts_of(self.facts.value("dmarc.rua_without_mx"))
+        dead = if_known(self.facts.of(DmarcReports).rua_without_mx) or ()
         mended = tags
         for tag in ("rua", "ruf"):
             if tag in record.tags:
@@ -364,7 +364,7 @@ class _Desk(Struct, frozen=True):
                 good = [uri for uri in usable_uris(written) if uri.rpartition("@")[2].lower() not in dead]
                 if list(good) != [each.strip() for each in written.split(",")]:
                     mended = mended.with_value(tag, ",".join(good)) if good else mended.without(tag)
-        location = self.facts.value("dmarc.location")
+        location = self.facts.of(Dmarc).location
         domain = location if isinstance(location, str) else self.domain
         if mended is not tags and parse(mended.text).rua:
             yield finding, "dmarc-mend-reports", {"addresses": record.invalid_uris or dead}, mended.text, Care.SAFE
@@ -377,7 +377,7 @@ class _Desk(Struct, frozen=True):
 
     def _relax(self, tags: Tags) -> _Edit | None:
         finding = self.finding("dmarc-relax-alignment")
-        breaks = texts_of(self.facts.value("alignment.strict_breaks"))
+        breaks = if_known(self.facts.of(Alignment).strict_breaks) or ()
         if finding is None or not breaks:
             return None
         text = tags.without(*(f"a{each}" if each == "spf" else "adkim" for each in breaks)).text
@@ -408,7 +408,7 @@ class _Desk(Struct, frozen=True):
 
     def _full(self, tags: Tags) -> _Edit | None:
         finding = self.finding("dmarc-drop-pct")
-        values: dict[str, Value] = {"pct": self.facts.value("dmarc.pct")}
+        values: dict[str, Value] = {"pct": self.facts.of(Dmarc).pct}
         return (finding, "dmarc-drop-pct", values, tags.without("pct").text, Care.CAREFUL) if finding else None
 
     def _below_reject(self, record: DmarcRecord, tags: Tags) -> _Edit | None:
@@ -431,7 +431,7 @@ class _Desk(Struct, frozen=True):
 
     def _next_stage(self, record: DmarcRecord, tags: Tags) -> Iterator[_Edit]:
         tag = self._policy_tag(record)
-        own = self.facts.value("dmarc.record_at_author") is True
+        own = self.facts.of(Dmarc).record_at_author is True
         if (finding := self.finding("dmarc-closed")) and own:
             text = tags.without("t", "pct", "sp", "np").with_value("p", "reject").text
             care = Care.SAFE if self.closed else Care.CAREFUL
@@ -444,30 +444,30 @@ class _Desk(Struct, frozen=True):
 
     def _policy_tag(self, record: DmarcRecord) -> str:
         """The tag that decides about the author domain."""
-        tag = self.facts.value("dmarc.policy_tag")
+        tag = self.facts.of(Dmarc).policy_tag
         return tag if isinstance(tag, str) and tag in record.tags else "p"
 
     # Others' records.
 
     def _consent(self) -> Iterator[Remedy]:
         """The record by which a report host agrees to take reports (RFC 9990 section 4)."""
-        hosts = records_of(self.facts.value("dmarc.external_reports"))
+        hosts = if_known(self.facts.of(DmarcReports).external_reports) or ()
         for finding in unmet(self.findings, "dmarc-report-consent"):
             item = named(finding, hosts, "host")
             if item is None:
                 continue
-            name, host = str(item.get("name")), str(item.get("host"))
+            name, host = item.name, item.host
             there = published(self.facts, name, "TXT")
             if there is not None and there.name == name and not any(split(there.values)):
                 edit = RecordEdit(name, "TXT", (), ("v=DMARC1",))
                 yield self._remedy(finding, "dmarc-report-consent", {"host": host}, edit)
-        if (finding_ := self.finding("dmarc-closed")) and self.facts.value("dmarc.record_at_author") is False:
+        if (finding_ := self.finding("dmarc-closed")) and self.facts.of(Dmarc).record_at_author is False:
             yield from self._closing(finding_, self.domain)
 
     def _edited(
         self, place: Published, finding: Finding, code: str, values: dict[str, Value], text: str, care: Care
     ) -> Remedy | None:
-        record = self.facts.value("dmarc.record")
+        record = self.facts.of(Dmarc).record
         if text == record or not is_dmarc(text):
             return None
         # An ignored record beside it stays: taking it away is a remedy of its own.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from deliverability.core.facts.domain import Domain, Ownership
 from deliverability.core.model.report import Outcome, Remedy
 from deliverability.engine.remedies.situation import Situation
 from deliverability.features import load
@@ -30,7 +31,7 @@ def _topic(beginnings: tuple[str, ...], entry: str) -> Topic:
         if not any(each.remedy.startswith(beginnings) for each in unmet):
             return ()
         # A domain that does not exist is a misspelt one; at another's the user has an address and no more.
-        if given.facts.value("domain.exists") is False or given.facts.value("ownership.domain") == "foreign":
+        if given.facts.of(Domain).exists is False or given.facts.of(Ownership).domain == "foreign":
             return ()
         draft: Topic = load(f"engine.remedies.{entry}")
         return draft(given)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal, get_args
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal, TypeVar, get_args
 
 from msgspec import Struct
 
-from deliverability.core.facts.base import EvidenceKind, FactSet, Value, aliases, texts
+from deliverability.core.facts.base import EvidenceKind, FactSet, aliases, texts
 from deliverability.core.model.report import Finding, Outcome
+from deliverability.core.model.topic import Record
 from deliverability.core.names import is_within
 
 RemedyName = Literal[
@@ -100,9 +101,12 @@ def unmet(findings: Iterable[Finding], *remedies: RemedyName) -> Iterator[Findin
         yield from found.get(remedy, ())
 
 
-def named(finding: Finding, items_: Sequence[Mapping[str, Value]], *key: str) -> Mapping[str, Value] | None:
+R = TypeVar("R", bound=Record)
+
+
+def named(finding: Finding, items_: Sequence[R], *key: str) -> R | None:
     """The item that a finding is about, by the fields that name it; None where that is not clear."""
-    found = [each for each in items_ if "/".join(str(each.get(part) or "-") for part in key) == finding.item]
+    found = [each for each in items_ if "/".join(str(getattr(each, part) or "-") for part in key) == finding.item]
     return found[0] if len(found) == 1 else None
 
 

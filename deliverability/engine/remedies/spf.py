@@ -13,11 +13,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 
 from deliverability.core.codes import Detail
-from deliverability.core.facts.base import Value, records_of, text_of, texts_of
+from deliverability.core.facts.base import Value
+from deliverability.core.facts.domain import Domain, Ownership
+from deliverability.core.facts.envelope import Envelope
+from deliverability.core.facts.senders import MessageSender
+from deliverability.core.facts.senders import Senders as SendersFacts
+from deliverability.core.facts.spf import Spf, SpfIdentities
 from deliverability.core.model.report import Care, RecordEdit, Remedy
 from deliverability.core.model.rules import Confidence
 from deliverability.core.model.services import Include, ServiceKind
 from deliverability.core.model.spf import SpfStatus
+from deliverability.core.model.topic import if_known
 from deliverability.core.names import is_address, is_example, ranges_of, unreachable, unreachable_among
 from deliverability.core.protocols.spf.record import BadTerm, Mechanism, Modifier, parse
 from deliverability.core.protocols.spf.repair import Repaired, repair, term_of
@@ -62,14 +68,14 @@ def drafts(given: Situation) -> tuple[Remedy, ...]:
     """
     facts = given.facts
     spf = SpfFacts(facts, given.findings, given.services)
-    if not spf.domain or facts.value("spf.present") not in (True, False) or not spf.unmet_items:
+    if not spf.domain or facts.of(Spf).present not in (True, False) or not spf.unmet_items:
         return ()
     place = published_at(facts, spf.domain, "TXT")
     if place is not None and place.name != spf.domain:
         # Beside a CNAME stands nothing else, and the record behind it is about the name there: its a and mx are.
         return ()
-    published = texts_of(facts.value("spf.records"))
-    meant = texts_of(facts.value("spf.lookalikes"))
+    published = if_known(facts.of(Spf).records) or ()
+    meant = if_known(facts.of(Spf).lookalikes) or ()
     if spf.wants("spf-park"):
         return _closed(spf, (*published, *meant), "spf-park", Care.SAFE)
     if published:
@@ -125,22 +131,22 @@ def _first_record(spf: SpfFacts) -> tuple[Remedy, ...]:
 def _known_senders(spf: SpfFacts) -> Words:
     """Terms for what is known to send: own mail hosts, the services of the mailboxes and of the message, addresses."""
     words: list[str] = []
-    hosts = texts_of(spf.facts.value("domain.mx"))
+    hosts = if_known(spf.facts.of(Domain).mx) or ()
     # Somebody else's MX hosts take mail in; what sends for their customers has other addresses.
     own = hosts and all(f".{host.lower()}".endswith(f".{spf.domain}") for host in hosts)
-    if own and spf.facts.value("domain.accepts_mail") is True:
+    if own and spf.facts.of(Domain).accepts_mail is True:
         words.append("mx")
     words += [f"include:{host}" for ident in _receiving(spf) if (host := _include_of(spf, ident))]
     words += [ip_word(ip) for ip in _own_addresses(spf) if not unreachable_among((ip,), example=is_example(spf.domain))]
-    sender = _include_of(spf, text_of(spf.facts.value("senders.message_service")))
+    sender = _include_of(spf, if_known(spf.facts.of(MessageSender).message_service) or "")
     words += [f"include:{sender}"] if sender else []
     return tuple(dict.fromkeys(words))
 
 
 def _receiving(spf: SpfFacts) -> tuple[str, ...]:
     """Catalogue names of the services that take the domain's mail."""
-    services = records_of(spf.facts.value("senders.services"))
-    return tuple(text_of(each.get("id")) for each in services if each.get("receives") is True)
+    services = if_known(spf.facts.of(SendersFacts).services) or ()
+    return tuple(each.id for each in services if each.receives is True)
 
 
 def _include_of(spf: SpfFacts, ident: str) -> str | None:
@@ -156,9 +162,9 @@ def _include_of(spf: SpfFacts, ident: str) -> str | None:
 
 def _own_addresses(spf: SpfFacts) -> tuple[str, ...]:
     """The sending addresses that the user named; one read from a message may be a forwarder's."""
-    if spf.facts.value("envelope.ip_source") != "option":
+    if spf.facts.of(Envelope).ip_source != "option":
         return ()
-    given = text_of(spf.facts.value("envelope.ip"))
+    given = if_known(spf.facts.of(Envelope).ip) or ""
     named = dict.fromkeys(ip for ip, _ in spf.sending())
     return tuple(named) or ((given,) if is_address(given) else ())
 
@@ -275,7 +281,7 @@ def _safe_steps(chain: Chain) -> None:
         )
     if spf.wants("spf-shorten"):
         words = shortened(chain.words)
-        octets = spf.facts.value("spf.answer_octets")
+        octets = spf.facts.of(Spf).answer_octets
         saved = sum(map(len, chain.old)) - len(" ".join((chain.version, *words)))
         # A record that stays too long is not worth a change.
         if isinstance(octets, int) and octets - saved <= MAX_ANSWER_OCTETS:
@@ -403,8 +409,8 @@ def _is_open(spf: SpfFacts, word: str) -> bool:
 
 def _open_domains(spf: SpfFacts, word: str) -> tuple[Value, ...]:
     """Whose records hold such a term among those that let the most pass."""
-    own = (each for each in records_of(spf.facts.value("spf.identities")) if each.get("domain") == spf.domain)
-    widest = next((each.get("widest_terms") for each in own), ())
+    own = (each for each in (if_known(spf.facts.of(SpfIdentities).identities) or ()) if each.domain == spf.domain)
+    widest = next((each.widest_terms for each in own), ())
     listed = widest if isinstance(widest, tuple) else ()
     return tuple(each.arg("domain") for each in listed if isinstance(each, Detail) and each.arg("term") == word)
 
@@ -471,7 +477,7 @@ def _add_senders(chain: Chain) -> None:
             missing.append(finding.item)
     words = chain.words
     # An address that only stands in a header may be that of the recipient's gateway, or of whoever passed the mail on.
-    ours = texts_of(spf.facts.value("ownership.addresses"))
+    ours = if_known(spf.facts.of(Ownership).addresses) or ()
     fresh = tuple(ip_word(ip) for ip in dict.fromkeys(missing) if ip in ours)
     place = next(
         (i for i, word in enumerate(words) if word in decided_by_all or is_term(term_of(word), "redirect")), None
@@ -481,22 +487,22 @@ def _add_senders(chain: Chain) -> None:
         return
     alone = not chain.pending
     if chain.step("spf-add-sender", ("spf-add-sender",), (*words[:place], *fresh, *words[place:]), fresh):
-        declared = spf.facts.value("envelope.ip_source") == "option"
+        declared = spf.facts.of(Envelope).ip_source == "option"
         chain.show(Care.SAFE if declared and alone else Care.CAREFUL)
 
 
 def _add_service(chain: Chain, place: int) -> bool:
     """The include of the service that sent the message, where its address was read from there. Says whether it was."""
     spf, words = chain.spf, chain.words
-    host = _include_of(spf, text_of(spf.facts.value("senders.message_service")))
+    host = _include_of(spf, if_known(spf.facts.of(MessageSender).message_service) or "")
     word = f"include:{host}"
     known = {spf.target(each) for each in words} | {each.lower().lstrip("+").partition(":")[2] for each in words}
-    if not host or host in known or spf.facts.value("envelope.ip_source") == "option":
+    if not host or host in known or spf.facts.of(Envelope).ip_source == "option":
         return False
     if spf.lookups((*words, word)) > MAX_LOOKUPS:
         return False
     chain.step("spf-add-service", ("spf-add-sender",), (*words[:place], word, *words[place:]), (word,))
-    name = text_of(spf.facts.value("senders.message_service_name"))
+    name = if_known(spf.facts.of(MessageSender).message_service_name) or ""
     chain.show(Care.CAREFUL, values={"service": name or host})
     return True
 
@@ -512,7 +518,7 @@ def _narrow(chain: Chain) -> None:
     spf = chain.spf
     if not spf.wants("spf-narrow"):
         return
-    wide = set(texts_of(spf.facts.value("spf.wide_ranges")))
+    wide = set(if_known(spf.facts.of(Spf).wide_ranges) or ())
     words: list[str] = []
     gone: list[str] = []
     for word in chain.words:

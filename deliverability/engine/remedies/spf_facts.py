@@ -7,11 +7,15 @@ from ipaddress import ip_network
 
 from msgspec.structs import replace
 
-from deliverability.core.facts.base import FactSet, is_absence, records_of, text_of, texts, texts_of
+from deliverability.core.facts.base import FactSet, is_absence, texts
+from deliverability.core.facts.domain import Domain
+from deliverability.core.facts.senders import Senders
+from deliverability.core.facts.spf import Spf, SpfVerdict
 from deliverability.core.model.report import Finding, Outcome
 from deliverability.core.model.rules import Severity
 from deliverability.core.model.services import Service, ServiceKind
-from deliverability.core.model.spf import SpfStatus, SpfTerm, decided_by, spf_tree
+from deliverability.core.model.spf import SpfStatus, SpfTerm, decided_by
+from deliverability.core.model.topic import if_known
 from deliverability.core.names import Network, is_address
 from deliverability.core.protocols.spf.record import LOOKUP_MECHANISMS, BadTerm, Mechanism
 from deliverability.core.protocols.spf.repair import term_of
@@ -38,7 +42,7 @@ class SpfFacts:
     ) -> None:
         self.facts = facts
         self.services = services or {}
-        self.domain = text_of(facts.value("spf.domain"))
+        self.domain = if_known(facts.of(Spf).domain) or ""
         self.unmet_items: dict[str, list[Finding]] = {}
         for finding in findings:
             if finding.outcome is Outcome.UNMET and finding.remedy.startswith("spf-"):
@@ -47,7 +51,7 @@ class SpfFacts:
         self._denied: dict[str, tuple[Network, ...]] = {}
         self._reached: dict[str, set[str]] = {}
         self._left = MAX_RANGES
-        tree = spf_tree(facts.value("spf.tree"))
+        tree = if_known(facts.of(Spf).tree)
         self.terms: dict[str, SpfTerm] = {}
         for term in tree.terms if tree else ():
             # Of two equal terms one may stand behind `all`; what is known of the other holds.
@@ -69,13 +73,12 @@ class SpfFacts:
 
         So none of them stands in for a term that goes.
         """
-        services = records_of(self.facts.value("senders.services"))
+        services = if_known(self.facts.of(Senders).services) or ()
         return frozenset(
             term
             for each in services
-            if each.get("include_needed") is False
-            or (each.get("has_key") is not True and each.get("receives") is not True)
-            for term in texts_of(each.get("spf_terms"))
+            if each.include_needed is False or (each.has_key is not True and each.receives is not True)
+            for term in each.spf_terms
         )
 
     @property
@@ -175,7 +178,7 @@ class SpfFacts:
         if not target:
             return False
         owner = organisation(target)
-        if any(f".{host.lower()}".endswith(f".{owner}") for host in texts_of(self.facts.value("domain.mx"))):
+        if any(f".{host.lower()}".endswith(f".{owner}") for host in if_known(self.facts.of(Domain).mx) or ()):
             return True
         own = f".{target}".endswith(f".{self.domain}")
         names = (target, *(self.reached(word) if own else ()))
@@ -207,12 +210,12 @@ class SpfFacts:
 
     def sending(self, *, passing: bool | None = None) -> tuple[tuple[str, str], ...]:
         """Sending addresses with the term that decided; those of another domain's record are left out."""
-        if self.facts.value("spf.result_domain") != self.domain:
+        if self.facts.of(SpfVerdict).result_domain != self.domain:
             return ()
         return tuple(
-            (text_of(each.get("ip")), decided_by(each.get("reason")))
-            for each in records_of(self.facts.value("spf.results"))
-            if is_address(text_of(each.get("ip"))) and (passing is None or (each.get("result") == "pass") is passing)
+            (each.ip, decided_by(each.reason))
+            for each in if_known(self.facts.of(SpfVerdict).results) or ()
+            if is_address(each.ip) and (passing is None or (each.result == "pass") is passing)
         )
 
 

@@ -12,9 +12,12 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 
-from deliverability.core.facts.base import Value, records_of, texts_of
+from deliverability.core.facts.base import Value
+from deliverability.core.facts.senders import Senders
+from deliverability.core.facts.spf import Spf, SpfCoverage
 from deliverability.core.model.report import Care, RecordEdit
 from deliverability.core.model.spf import SpfStatus
+from deliverability.core.model.topic import if_known
 from deliverability.core.names import Network
 from deliverability.core.protocols.spf.record import LOOKUP_MECHANISMS, Mechanism, name_problem
 from deliverability.core.protocols.spf.repair import term_of
@@ -68,8 +71,8 @@ def repeated(spf: SpfFacts, words: Words) -> list[int]:
             owned = [word for word in owned if organisation(spf.target(word)) == organisation(target)]
         if target and _nested(spf, target, owned):
             found.append(index)
-    spare = set(texts_of(spf.facts.value("spf.spare_terms")))
-    wide = set(texts_of(spf.facts.value("spf.wide_ranges"))) if spf.wants("spf-narrow") else set()
+    spare = set(if_known(spf.facts.of(SpfCoverage).spare_terms) or ())
+    wide = set(if_known(spf.facts.of(Spf).wide_ranges) or ()) if spf.wants("spf-narrow") else set()
     for index in reversed(range(len(words))):
         word, term = words[index], term_of(words[index])
         if index in found or not (is_term(term, "a") or is_term(term, "mx")) or spf.status(word) is not SpfStatus.OK:
@@ -109,7 +112,7 @@ def save_lookups(chain: Chain) -> None:
     if spf.wants("spf-fewer-lookups"):
         # Addresses of one's own hosts first, they are known to their owner; then what rests on the addresses given.
         ways.append((listed, written_out))
-        unmatched = set(texts_of(spf.facts.value("spf.unmatched_includes")))
+        unmatched = set(if_known(spf.facts.of(SpfCoverage).unmatched_includes) or ())
         for words, steps in tuple(ways):
             unused = tuple(word for word in words if word in unmatched and not spf.carries_mailboxes(word))
             ways.append((tuple(word for word in words if word not in unused), (*steps, ("spf-drop-unmatched", unused))))
@@ -142,7 +145,7 @@ def without_covered(chain: Chain, words: Words, allowed: int, taken: Words = ())
     steps took away to come to `words`.
     """
     spf = chain.spf
-    spare = set(texts_of(spf.facts.value("spf.spare_terms")))
+    spare = set(if_known(spf.facts.of(SpfCoverage).spare_terms) or ())
     gone: list[str] = []
     candidates = [
         word for word in words if plain_include(word) and words.count(word) == 1 and not spf.carries_mailboxes(word)
@@ -187,9 +190,9 @@ def _without_unneeded(chain: Chain, words: Words) -> tuple[Words, Words]:
     spf = chain.spf
     unneeded = {
         term
-        for each in records_of(spf.facts.value("senders.services"))
-        if each.get("include_needed") is False
-        for term in texts_of(each.get("spf_terms"))
+        for each in if_known(spf.facts.of(Senders).services) or ()
+        if each.include_needed is False
+        for term in each.spf_terms
     }
     gone: list[str] = []
     sending = [ip_address(ip) for ip, _ in spf.sending()]

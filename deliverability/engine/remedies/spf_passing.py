@@ -8,8 +8,10 @@ from functools import cached_property
 from msgspec import Struct, field
 
 from deliverability.core.facts.base import FactSet, Value, texts_of
+from deliverability.core.facts.spf import Spf
 from deliverability.core.model.report import Care, RecordEdit, Remedy
 from deliverability.core.model.spf import SpfStatus
+from deliverability.core.model.topic import if_known
 from deliverability.core.protocols.spf.record import BadTerm, Mechanism, Modifier, Term, parse, select
 from deliverability.core.protocols.spf.repair import MAX_OCTETS, term_of
 from deliverability.engine.remedies.records import RemedyName
@@ -99,7 +101,7 @@ def provided(spf: SpfFacts, words: Words) -> Passing:
 
 def _words(spf: SpfFacts) -> Words:
     """The terms of the one record that counts; several let nobody pass."""
-    records = texts_of(spf.facts.value("spf.records"))
+    records = if_known(spf.facts.of(Spf).records) or ()
     return tuple(word for word in records[0].split(" ")[1:] if word) if len(records) == 1 else ()
 
 

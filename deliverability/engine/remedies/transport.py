@@ -7,8 +7,13 @@ import ipaddress
 import re
 from collections.abc import Iterator, Sequence
 
-from deliverability.core.facts.base import FactSet, records_of, texts_of
+from deliverability.core.facts.base import FactSet, texts_of
+from deliverability.core.facts.dmarc import Bimi, Dmarc, DmarcDiscovery
+from deliverability.core.facts.domain import Declared, Domain, Mx
+from deliverability.core.facts.envelope import Envelope, SendingHosts
+from deliverability.core.facts.transport import MtaSts, TlsRpt
 from deliverability.core.model.report import Care, Finding, RecordEdit, Remedy
+from deliverability.core.model.topic import if_known
 from deliverability.core.names import is_within
 from deliverability.engine.remedies.records import named, own_place, plain, published, unmet
 from deliverability.engine.remedies.situation import Situation
@@ -20,9 +25,9 @@ def bimi_drafts(given: Situation) -> tuple[Remedy, ...]:
     """The record with its logo and certificate, written as receivers read it."""
     facts, findings = given.facts, given.findings
     finding = next(unmet(findings, "bimi-repair"), None)
-    name, domain = facts.value("bimi.name"), facts.value("subject.domain")
-    logo, certificate = facts.value("bimi.logo"), facts.value("bimi.certificate")
-    enforced = facts.value("dmarc.stage") in ("quarantine", "reject")
+    name, domain = facts.of(Bimi).name, facts.of(Declared).domain
+    logo, certificate = facts.of(Bimi).logo, facts.of(Bimi).certificate
+    enforced = facts.of(Dmarc).stage in ("quarantine", "reject")
     if finding is None or not enforced or not isinstance(name, str) or not isinstance(domain, str):
         return ()
     place = published(facts, name, "TXT")
@@ -48,7 +53,7 @@ _REPORT_URI = re.compile(r"(?:mailto:[^\s@,;]+@[^\s@,;]+|https://[^\s,;]+)")
 def transport_drafts(given: Situation) -> tuple[Remedy, ...]:
     """Drafts for what is unmet about MTA-STS and TLS-RPT."""
     facts, findings = given.facts, given.findings
-    domain = facts.value("subject.domain")
+    domain = facts.of(Declared).domain
     if not isinstance(domain, str) or not domain:
         return ()
     return (*_mta_sts(facts, findings, domain), *_tls_rpt(facts, findings, domain))
@@ -63,11 +68,11 @@ def policy_text(mx: Sequence[str]) -> str:
 def _mta_sts(facts: FactSet, findings: Sequence[Finding], domain: str) -> Iterator[Remedy]:
     finding = next(unmet(findings, "mta-sts-repair", "mta-sts-begin"), None)
     place = published(facts, f"_mta-sts.{domain}", "TXT")
-    hosts = texts_of(facts.value("domain.mx"))
+    hosts = if_known(facts.of(Domain).mx) or ()
     if finding is None or place is None or not own_place(place, domain) or not hosts or "." in hosts:
         return
     policy = policy_text(hosts)
-    stated = facts.value("mta_sts.id")
+    stated = facts.of(MtaSts).id
     begins = finding.remedy == "mta-sts-begin"
     # It has to change with the policy and may be any word: so it is made from the policy.
     ident = stated if isinstance(stated, str) and _ID.fullmatch(stated) else _ident(policy)
@@ -95,7 +100,7 @@ def _tls_rpt(facts: FactSet, findings: Sequence[Finding], domain: str) -> Iterat
     if finding is None or place is None or not own_place(place, domain):
         return
     old = tuple(value for value in place.values if _TLS_RPT.match(value))
-    usable = [uri for uri in texts_of(facts.value("tls_rpt.rua")) if _REPORT_URI.fullmatch(uri)]
+    usable = [uri for uri in (if_known(facts.of(TlsRpt).rua) or ()) if _REPORT_URI.fullmatch(uri)]
     address = "" if usable else f"tls-reports@{domain}"
     text = f"v=TLSRPTv1; rua={','.join(usable) or 'mailto:' + address}"
     edit = RecordEdit(place.name, "TXT", old, (text,))
@@ -106,7 +111,7 @@ def _tls_rpt(facts: FactSet, findings: Sequence[Finding], domain: str) -> Iterat
 def hosts_drafts(given: Situation) -> tuple[Remedy, ...]:
     """Drafts for unmet findings about mail hosts and sending addresses."""
     facts, findings = given.facts, given.findings
-    domain = facts.value("subject.domain")
+    domain = facts.of(Declared).domain
     if not isinstance(domain, str) or not domain:
         return ()
     return (*_mx(facts, findings, domain), *_reverse(facts, findings))
@@ -116,13 +121,13 @@ def _mx(facts: FactSet, findings: Sequence[Finding], domain: str) -> Iterator[Re
     place = published(facts, domain, "MX")
     if place is None or place.name != domain:
         return
-    hosts = records_of(facts.value("mx.hosts"))
+    hosts = if_known(facts.of(Mx).hosts) or ()
     for finding in unmet(findings, "mx-repair"):
         item = named(finding, hosts, "host")
         if item is None:
             continue
-        host, alias = item.get("host"), item.get("alias")
-        if isinstance(alias, str) and item.get("public") is True:
+        host, alias = item.host, item.alias
+        if isinstance(alias, str) and item.public is True:
             new = tuple(
                 f"{value.partition(' ')[0]} {alias}" if value.partition(" ")[2] == host else value
                 for value in place.values
@@ -130,29 +135,29 @@ def _mx(facts: FactSet, findings: Sequence[Finding], domain: str) -> Iterator[Re
             values = {"host": host, "target": alias}
             edit = RecordEdit(domain, "MX", place.values, tuple(dict.fromkeys(new)))
             yield Remedy(finding.rule, finding.item, "mx-name-alias", values, (edit,), Care.CAREFUL)
-        elif item.get("public") is False:
+        elif item.public is False:
             new = tuple(value for value in place.values if value.partition(" ")[2] != host)
-            if new and any(each.get("public") is True for each in hosts):
+            if new and any(each.public is True for each in hosts):
                 edit = RecordEdit(domain, "MX", place.values, new)
                 yield Remedy(finding.rule, finding.item, "mx-drop-dead", {"host": host}, (edit,), Care.CAREFUL)
 
 
 def _reverse(facts: FactSet, findings: Sequence[Finding]) -> Iterator[Remedy]:
-    addresses = records_of(facts.value("identity.ips"))
-    helo = facts.value("envelope.helo")
-    home = facts.value("dmarc.organizational_domain_psl")
+    addresses = if_known(facts.of(SendingHosts).ips) or ()
+    helo = facts.of(Envelope).helo
+    home = facts.of(DmarcDiscovery).organizational_domain_psl
     for finding in unmet(findings, "ptr-publish", "ptr-confirm"):
         item = named(finding, addresses, "ip")
         if item is None:
             continue
-        ip, reverse = str(item.get("ip")), item.get("reverse_name")
+        ip, reverse = item.ip, item.reverse_name
         if finding.remedy == "ptr-publish":
-            if isinstance(helo, str) and item.get("helo_matches") is True and isinstance(reverse, str):
+            if isinstance(helo, str) and item.helo_matches is True and isinstance(reverse, str):
                 name = helo.rstrip(".").lower()
                 edit = RecordEdit(reverse, "PTR", (), (name,))
                 yield Remedy(finding.rule, finding.item, "ptr-publish", {"ip": ip, "name": name}, (edit,))
             continue
-        for name in texts_of(item.get("ptr")):
+        for name in texts_of(item.ptr):
             if isinstance(home, str) and is_within(name, home):
                 rdtype = "A" if ipaddress.ip_address(ip).version == 4 else "AAAA"
                 there = published(facts, name, rdtype)

@@ -12,8 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 import dkim
 
 from deliverability.core.facts.base import FactSet, Unknown
-from deliverability.core.model.dkim import DkimSignature, signatures_of
+from deliverability.core.facts.dkim import Dkim, DkimSignature
 from deliverability.core.model.report import SecondOpinion, Unheard
+from deliverability.core.model.topic import if_known
 from deliverability.core.net.ports import Ports
 from deliverability.engine.second_opinion.bridge import UNSURE, Bridge, Points
 from deliverability.engine.second_opinion.records import compare_records
@@ -30,7 +31,7 @@ _LONGEST_WORDS = 300
 
 def compare_signatures(facts: FactSet, message: bytes, bridge: Bridge, points: Points) -> None:
     """Each signature that was verified, by dkimpy as well."""
-    signatures = signatures_of(facts.value("dkim.signatures"))
+    signatures = if_known(facts.of(Dkim).signatures) or ()
     if not signatures:
         return
     if len(message) > MAX_OCTETS or sum(len(run) ** 2 for run in _BLANKS.findall(message)) > MAX_COST:
@@ -76,11 +77,11 @@ def _reason(ours: DkimSignature, status: str) -> str | None:
     if status == "pass":
         # It was valid when the message came; dkimpy knows only the time of day.
         return "dkim-expiry" if ours.expires is not None and ours.expires < time.time() else None
-    if ours.reason == "malformed" and ours.body_length is not None:
+    if ours.reason == "malformed" and ours.body_length_limit is not None:
         return "dkim-length"
     if ours.reason == "key-mismatch" and ours.key_allows is not False:
         return None
-    return _OURS_ALONE.get(ours.reason)
+    return _OURS_ALONE.get(ours.reason) if isinstance(ours.reason, str) else None
 
 
 # Reasons for which we do not let a signature pass that dkimpy knows nothing of.

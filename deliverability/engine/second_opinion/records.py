@@ -20,8 +20,11 @@ import checkdmarc.spf
 import checkdmarc.utils
 from msgspec import Struct
 
-from deliverability.core.codes import details_in
-from deliverability.core.facts.base import FactSet, Unknown, Value, records_of, text_of, texts_of
+from deliverability.core.facts.base import FactSet, Unknown, Value, text_of
+from deliverability.core.facts.dmarc import Dmarc, DmarcDiscovery, DmarcReports
+from deliverability.core.facts.domain import Domain
+from deliverability.core.facts.spf import Spf, SpfIdentities, SpfOfDomain
+from deliverability.core.model.topic import if_known
 from deliverability.engine.second_opinion.bridge import UNSURE, Bridge, BridgedNameserver, Points, bridged_resolver
 
 _LONGEST_WORDS = 300
@@ -42,11 +45,11 @@ class _Theirs(Struct, frozen=True):
 def compare_records(facts: FactSet, bridge: Bridge, points: Points) -> None:
     """Everything that checkdmarc has an opinion on. Not in two threads at once: its cache is the process's."""
     with _asking(bridge) as how:
-        for each in records_of(facts.value("spf.identities")):
-            _heard(points, bridge, "spf", text_of(each["domain"]), partial(_spf, each, how, points, bridge))
-        if isinstance(domain := facts.value("dmarc.author_domain"), str) and domain:
+        for each in if_known(facts.of(SpfIdentities).identities) or ():
+            _heard(points, bridge, "spf", each.domain, partial(_spf, each, how, points, bridge))
+        if isinstance(domain := facts.of(DmarcDiscovery).author_domain, str) and domain:
             _heard(points, bridge, "dmarc", domain, partial(_dmarc, facts, domain, how, points, bridge))
-        subject = text_of(facts.value("spf.domain"))
+        subject = if_known(facts.of(Spf).domain) or ""
         for topic, parse in _PARSERS.items():
             name = topic.replace("-", "_")
             record, errors = text_of(facts.at(f"{name}.record")), facts.at(f"{name}.errors")
@@ -89,8 +92,8 @@ def _unheard(points: Points, bridge: Bridge, topic: str, subject: str, ours: str
     return True
 
 
-def _spf(ours: Mapping[str, Value], how: Mapping[str, Any], points: Points, bridge: Bridge) -> None:
-    domain = text_of(ours["domain"])
+def _spf(ours: SpfOfDomain, how: Mapping[str, Any], points: Points, bridge: Bridge) -> None:
+    domain = ours.domain
     status = _spf_status(ours)
     theirs = _their_spf(domain, how)
     if _unheard(points, bridge, "spf", domain, status, theirs.status):
@@ -99,17 +102,17 @@ def _spf(ours: Mapping[str, Value], how: Mapping[str, Any], points: Points, brid
     same = points.compare("spf", domain, "status", status, theirs.status, reason, theirs.words)
     if not same or theirs.status != "valid":
         return
-    lookups, void = ours["lookups"], ours["void_lookups"]
-    record = text_of(ours["record"])
+    lookups, void = ours.lookups, ours.void_lookups
+    record = if_known(ours.record) or ""
     if isinstance(lookups, int):
         reason = "spf-macro-target" if any(map(_has_macro_target, record.split())) else None
         points.compare("spf", domain, "lookups", lookups, theirs.read["dns_lookups"], reason)
     if isinstance(void, int):
         counted = int(theirs.read["void_dns_lookups"])
         points.compare("spf", domain, "void-lookups", void, counted, _void_reason(ours, void, counted))
-    if theirs.read["parsed"]["redirect"] is None and not isinstance(ours["all"], Unknown):
+    if theirs.read["parsed"]["redirect"] is None and not isinstance(ours.all, Unknown):
         names = {"+": "pass", "-": "fail", "~": "softfail", "?": "neutral", None: "neutral"}
-        mine = names[ours["all"]]  # type: ignore[index]
+        mine = names[ours.all]
         points.compare("spf", domain, "all", mine, theirs.read["parsed"]["all"], None)
 
 
@@ -131,8 +134,8 @@ def _has_slash(term: str) -> bool:
 _NAME_BEGINS = re.compile(r"[:=][^/]")
 
 
-def _spf_status(ours: Mapping[str, Value]) -> str:
-    present, valid = ours["present"], ours["valid"]
+def _spf_status(ours: SpfOfDomain) -> str:
+    present, valid = ours.present, ours.valid
     if isinstance(present, Unknown):
         return UNSURE
     if not present:
@@ -155,8 +158,8 @@ def _their_spf(domain: str, how: Mapping[str, Any]) -> _Theirs:
         return _Theirs("permerror", {}, error)
 
 
-def _spf_reason(ours: Mapping[str, Value], status: str, theirs: _Theirs) -> str | None:
-    record, error = text_of(ours["record"]), theirs.error
+def _spf_reason(ours: SpfOfDomain, status: str, theirs: _Theirs) -> str | None:
+    record, error = (if_known(ours.record) or ""), theirs.error
     match status, theirs.status:
         case "temperror", _:
             return "spf-temperror"
@@ -165,21 +168,21 @@ def _spf_reason(ours: Mapping[str, Value], status: str, theirs: _Theirs) -> str 
                 return "spf-version-case"
             return "spf-slash-in-name" if any(map(_has_slash, record.split())) else None
         case "valid", "permerror" if isinstance(error, checkdmarc.spf.SPFTooManyVoidDNSLookups):
-            return "spf-void-ptr" if ours["uses_ptr"] is True else None
+            return "spf-void-ptr" if ours.uses_ptr is True else None
         case "permerror", "valid":
-            if len(texts_of(ours["records"])) > 1:
+            if len(if_known(ours.records) or ()) > 1:
                 return "spf-same-record-twice"
-            if details_in(ours["syntax_errors"]):
+            if if_known(ours.syntax_errors) or ():
                 return "spf-syntax-anywhere"
-            void = ours["void_lookups"]
+            void = ours.void_lookups
             return _void_reason(ours, void, theirs.read["void_dns_lookups"]) if isinstance(void, int) else None
     return None
 
 
-def _void_reason(ours: Mapping[str, Value], void: int, counted: int) -> str | None:
+def _void_reason(ours: SpfOfDomain, void: int, counted: int) -> str | None:
     """Why checkdmarc counts more void look-ups than we (only ptr makes it do that), or fewer."""
     if counted > void:
-        return "spf-void-ptr" if ours["uses_ptr"] is True else None
+        return "spf-void-ptr" if ours.uses_ptr is True else None
     return "spf-void-terms"
 
 
@@ -195,14 +198,14 @@ def _dmarc(facts: FactSet, domain: str, how: Mapping[str, Any], points: Points, 
     tags = {name: tag["value"] if tag["explicit"] else None for name, tag in theirs.read["tags"].items()}
     defaults = {name: tag["value"] for name, tag in theirs.read["tags"].items()}
     pairs: tuple[tuple[str, Value, Value], ...] = (
-        ("location", facts.value("dmarc.location"), theirs.read["location"]),
-        ("p", facts.value("dmarc.policy") or None, defaults["p"]),
-        ("sp", facts.value("dmarc.subdomain_policy"), tags["sp"]),
-        ("np", facts.value("dmarc.nonexistent_policy"), tags["np"]),
-        ("adkim", facts.value("dmarc.adkim"), defaults["adkim"]),
-        ("aspf", facts.value("dmarc.aspf"), defaults["aspf"]),
-        ("t", "y" if facts.value("dmarc.testing") is True else "n", defaults["t"]),
-        ("rua", texts_of(facts.value("dmarc.rua")), _addresses(tags.get("rua"))),
+        ("location", facts.of(Dmarc).location, theirs.read["location"]),
+        ("p", facts.of(Dmarc).policy or None, defaults["p"]),
+        ("sp", facts.of(Dmarc).subdomain_policy, tags["sp"]),
+        ("np", facts.of(Dmarc).nonexistent_policy, tags["np"]),
+        ("adkim", facts.of(Dmarc).adkim, defaults["adkim"]),
+        ("aspf", facts.of(Dmarc).aspf, defaults["aspf"]),
+        ("t", "y" if facts.of(Dmarc).testing is True else "n", defaults["t"]),
+        ("rua", (if_known(facts.of(DmarcReports).rua) or ()), _addresses(tags.get("rua"))),
     )
     for aspect, mine, other in pairs:
         points.compare("dmarc", domain, aspect, mine, other, None)
@@ -215,14 +218,14 @@ def _addresses(uris: Any) -> tuple[str, ...]:
 
 
 def _dmarc_status(facts: FactSet) -> str:
-    present = facts.value("dmarc.present")
+    present = facts.of(Dmarc).present
     if isinstance(present, Unknown):
         return UNSURE
     if present:
         return "valid"
-    if facts.value("dmarc.ignored_at") is not None:
+    if facts.of(Dmarc).ignored_at is not None:
         return "permerror"
-    return "several" if texts_of(facts.value("dmarc.multiple_at")) else "none"
+    return "several" if if_known(facts.of(DmarcDiscovery).multiple_at) else "none"
 
 
 def _their_dmarc(domain: str, how: Mapping[str, Any], **options: bool) -> _Theirs:
@@ -252,7 +255,7 @@ def _dmarc_reason(facts: FactSet, domain: str, status: str, theirs: _Theirs, how
             return "dmarc-rest-counts" if any(isinstance(each, tuple) and each for each in wrong) else None
         case "permerror", "valid":
             return "dmarc-no-policy"
-        case "valid", "none" if facts.value("domain.exists") is False:
+        case "valid", "none" if facts.of(Domain).exists is False:
             return "dmarc-nonexistent"
     return None
 

@@ -20,12 +20,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deliverability.core.facts.base import Reason
+from deliverability.core.facts.dkim import DkimReason, DkimStatus
 from deliverability.core.mail.reader import read
 from deliverability.core.mail.transfer import has_odd_line_end
 from deliverability.core.protocols.dkim.body import BodyHasher, hash_body
 from deliverability.core.protocols.dkim.fields import received_at, relaxed_field, select_fields, signed_data
 from deliverability.core.protocols.dkim.signature import parse_signature
-from deliverability.core.protocols.dkim.verify import MAX_SIGNATURES, DkimReason, DkimResult, DkimStatus, verify_dkim
+from deliverability.core.protocols.dkim.verify import MAX_SIGNATURES, DkimResult, verify_dkim
 from tests.corpus import corpus, suite
 from tests.signing import MESSAGE, Rule, TableResolver, ed25519_key, published, rsa_key, sign
 

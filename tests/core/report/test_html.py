@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from deliverability.core.codes import VERBATIM
 from deliverability.core.facts.base import Evidence, EvidenceKind, Reason, Unknown
 from deliverability.core.model.report import Note, Outcome, RecordEdit
-from deliverability.core.model.spf import SpfTerm, SpfTree, plain
+from deliverability.core.model.spf import SpfTerm, SpfTree
 from deliverability.core.phrases import LANGUAGES
 from deliverability.core.report.diagrams import diagrams
 from deliverability.core.report.parts import segments
@@ -159,7 +159,7 @@ EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>\x1b[31m\u202e&
 def test_hostile_values_stay_text():
     hostile = {
         **FACTS,
-        "spf.tree": plain(
+        "spf.tree": (
             SpfTree(
                 EVIL,
                 record=EVIL,

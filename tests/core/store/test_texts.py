@@ -183,7 +183,6 @@ KEPT = {
     "dkim.signatures[].changed_headers",
     "dkim.signatures[].domain",
     "dkim.signatures[].key_name",
-    "dkim.signatures[].reasons",
     "dkim.signatures[].selector",
     "dkim.signatures[].signed_headers",
     "dkim.signatures[].unsigned_core",

@@ -27,7 +27,7 @@ async def audit(raw: str | None, **given: Any) -> FactSet:
     }
     octets = raw.encode() if raw is not None else None
     gathered = await gather(
-        [stating(facts), addresses.audit],
+        [stating(facts, addresses.audit), addresses.audit],
         Subject("example.com", sample=Sample("", data=octets)),
         Ports(DeadResolver(), FixedClock(NOW)),
         read(octets) if octets is not None else None,

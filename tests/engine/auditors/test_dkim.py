@@ -8,24 +8,21 @@ from typing import Any
 
 import pytest
 
-from deliverability.core.facts.base import FactType, KeySeen, Reason, Unknown, Value
+from deliverability.core.codec import encode
+from deliverability.core.facts.base import KeySeen, Reason, Unknown, Value
+from deliverability.core.facts.dkim import Dkim, FailedProbe
 from deliverability.core.inputs import Sample, Subject
 from deliverability.core.mail.reader import read
+from deliverability.core.model.topic import specs_of
 from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.ports import Ports
 from deliverability.core.protocols.dkim.verify import MAX_SIGNATURES
 from deliverability.core.protocols.text_record import TAG_BASE64
 from deliverability.core.rules.knowledge import shipped
 from deliverability.engine.auditors import dkim as under_test
-from deliverability.engine.auditors.dkim import (
-    MAX_LISTED,
-    NO_NAME_BELOW,
-    PROBES_FAILED,
-    PROBES_MISSED,
-    PROVIDES,
-    selector_date,
-)
-from deliverability.engine.base import Context, Execution, Gathered, auditor, gather, spec
+from deliverability.engine.auditors.dkim import MAX_LISTED, NO_NAME_BELOW, PROBES_FAILED, PROBES_MISSED, selector_date
+from deliverability.engine.base import Execution, Gathered, gather
+from tests.facts_of import stating
 from tests.signing import MESSAGE, Rule, TableResolver, ed25519_key, published, rsa_key, sign
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -33,6 +30,7 @@ KEY = "s1._domainkey.example.com"
 GOOD = published(rsa_key(1024))
 # The organizational domain is found where DMARC records are.
 ORGANIZATION: dict[str, Rule] = {"_dmarc.example.com": "v=DMARC1; p=none"}
+PROVIDES = specs_of(Dkim)
 
 
 async def run(
@@ -46,14 +44,11 @@ async def run(
     keys_seen: tuple[KeySeen, ...] = (),
     before: Mapping[str, Execution] | None = None,
 ) -> Gathered:
-    @auditor("message", provides=[spec("message.from_domain", FactType.STR, "Author domain.", optional=True)])
-    async def stand_in(ctx: Context) -> None:
-        ctx.put("message.from_domain", author if message is not None else Unknown(Reason.NO_MESSAGE))
-
+    given = encode(author if message is not None else Unknown(Reason.NO_MESSAGE))
     sample = Sample("sample.eml", data=message) if message else None
     subject = Subject(domain, sample, selectors, keys_seen=keys_seen)
     gathered = await gather(
-        [stand_in, under_test.audit],
+        [stating({"message.from_domain": given}, under_test.audit), under_test.audit],
         subject,
         Ports(resolver or TableResolver(ORGANIZATION | table), FixedClock(NOW)),
         read(message) if message else None,
@@ -98,7 +93,7 @@ async def test_every_promised_field_is_stated_and_no_other() -> None:
 
 
 async def test_closed_sets_of_values_are_kept() -> None:
-    from deliverability.core.protocols.dkim.verify import DkimReason, DkimStatus
+    from deliverability.core.facts.dkim import DkimReason, DkimStatus
 
     values = {each.path: set(each.values) for each in PROVIDES}
     assert values["dkim.signatures[].reason"] == {reason.value for reason in DkimReason}
@@ -134,7 +129,7 @@ async def test_a_failed_probe_is_told_and_leaves_open_whether_there_are_keys() -
 async def test_keys_that_were_found_stay_listed_where_another_probe_fails() -> None:
     gathered = await run({"s1._domainkey.example.com": GOOD, "google._domainkey.example.com": Reason.SERVFAIL})
     assert [key["selector"] for key in value(gathered, "dkim.keys")] == ["s1"]
-    assert value(gathered, "dkim.failed_probes") == ({"selector": "google", "reason": "servfail"},)
+    assert value(gathered, "dkim.failed_probes") == (FailedProbe(selector="google", reason="servfail"),)
 
 
 async def test_a_key_of_an_earlier_run_that_cannot_be_asked_for_is_listed_as_unknown() -> None:

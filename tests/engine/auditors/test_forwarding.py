@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from deliverability.core.facts.base import FactSet, FactSpec, FactType, Reason, Unknown
+from deliverability.core.facts.base import FactSet, Reason, Unknown
 from deliverability.core.inputs import Sample, Subject
 from deliverability.core.mail.reader import read
 from deliverability.core.mail.received import parse_return_path
 from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.ports import Ports
 from deliverability.engine.auditors import forwarding, message
-from deliverability.engine.base import Context, auditor, gather
+from deliverability.engine.base import gather
 from tests.engine.auditors.test_message import DeadResolver
-from tests.facts_of import NOW
+from tests.facts_of import NOW, stating
 
 FROM = "From: Taro <taro@example.jp>\nTo: bob@example.net\n"
 # The way of a forwarded mail: from 192.0.2.10 to the forwarder, from there (the connecting hop) to the recipient.
@@ -26,15 +28,14 @@ async def audit(raw: str | None, source: str = "received") -> FactSet:
     octets = raw.encode() if raw is not None else None
     parsed = read(octets) if octets is not None else None
     path = parsed.first("Return-Path") if parsed else None
-    paths = ("envelope.mail_from", "envelope.mail_from_source", "envelope.connecting_ip", "envelope.ip_source")
-    paths += ("envelope.passed_on_signs",)
-
-    @auditor("envelope", provides=[FactSpec(each, FactType.STR, "given") for each in paths])
-    async def envelope(ctx: Context) -> None:
-        sender = parse_return_path(path.value) if path else Unknown(Reason.NOT_CONFIGURED)
-        ctx.put_all(dict(zip(paths, (sender, "return-path", "198.51.100.9", source, ()), strict=True)))
-
-    auditors = [message.audit, envelope, forwarding.audit]
+    given: dict[str, Any] = {
+        "envelope.mail_from": parse_return_path(path.value) if path else {"unknown": "not-configured"},
+        "envelope.mail_from_source": "return-path",
+        "envelope.connecting_ip": "198.51.100.9",
+        "envelope.ip_source": source,
+        "envelope.passed_on_signs": [],
+    }
+    auditors = [message.audit, stating(given, message.audit, forwarding.audit), forwarding.audit]
     gathered = await gather(
         auditors,
         Subject("example.jp", sample=Sample("", data=octets)),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from deliverability.core.facts.base import Unknown, Value
+from deliverability.core.facts.content import LinkHost
 from deliverability.core.mail.html.accounting import HtmlAccount
 from deliverability.core.mail.html.markup import Declaration, Prelude, Token, read_attribute, read_sheet, tokens
 from deliverability.core.mail.reader import read
@@ -131,7 +132,7 @@ class TestWeight:
         facts = await audit(
             mail('<a href="http://Bit.ly/a">a</a><a href="https://bit.ly/b">b</a><a href="tel:1">c</a>')
         )
-        assert facts.value("html.link_hosts") == ({"host": "bit.ly", "links": 2},)
+        assert facts.value("html.link_hosts") == (LinkHost(host="bit.ly", links=2),)
 
 
 class TestTextVersion:

@@ -12,6 +12,7 @@ import pytest
 
 from deliverability.core.codes import Input, needs
 from deliverability.core.facts.base import FactSet, Reason, Unknown, Value
+from deliverability.core.facts.content import LinkMismatch
 from deliverability.core.inputs import Sample, Subject
 from deliverability.core.mail.reader import read
 from deliverability.core.net.base import Answer, Failed
@@ -416,7 +417,7 @@ class TestHtml:
     )
     async def test_links_that_show_another_domain(self, link: bytes, mismatch: tuple[str, str] | None) -> None:
         found = (await audit(ALTERNATIVE % link)).value("html.link_mismatches")
-        assert found == (({"text": mismatch[0], "target": mismatch[1]},) if mismatch else ())
+        assert found == ((LinkMismatch(text=mismatch[0], target=mismatch[1]),) if mismatch else ())
 
 
 RECEIVED = b"Received: from h.example (r.example [192.0.2.1]) by mx with ESMTP; Tue, 24 Nov 2026 01:02:03 +0900\n"

@@ -29,8 +29,7 @@ NOWHERE = [
 
 async def audit(zone: Zone, name: str = "acme.dk") -> FactSet:
     """The facts of both auditors about a domain without a message."""
-    asked_for = ("envelope.mail_from_domain", "message.from_domain")
-    known = {path: Fact(path, Unknown(Reason.NO_MESSAGE)) for path in asked_for}
+    known = {path: Fact(path, Unknown(Reason.NO_MESSAGE)) for path in (*domain.audit.needs, *mx.audit.needs)}
     ports = Ports(StaticResolver(dict(zone)), FixedClock(datetime(2026, 1, 1, tzinfo=UTC)))
     facts: dict[str, Fact] = {}
     for module in (domain, mx):

@@ -35,10 +35,10 @@ FROM = "From: News <news@example.com>\nTo: bob@example.net\n"
 
 async def audit(raw: str | None = None, given: dict[str, Any] | None = None, **subject: Any) -> FactSet:
     """The facts of the purpose of example.com, with what DNS says `given`."""
-    facts = FACTS | (given or {})
+    auditors = (message.audit, forwarding.audit, purpose.audit)
     octets = raw.encode() if raw is not None else None
     gathered = await gather(
-        [stating(facts), message.audit, forwarding.audit, purpose.audit],
+        [stating(FACTS | (given or {}), *auditors), *auditors],
         Subject("example.com", sample=Sample("", data=octets), **subject),
         Ports(DeadResolver(), FixedClock(datetime(2026, 11, 24, tzinfo=UTC))),
         read(octets) if octets is not None else None,

@@ -27,7 +27,7 @@ NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 def given(facts: Mapping[str, Any]) -> Auditor:
     """States what the others found out: `facts`, everything else is unknown because nobody was asked."""
-    provided = {spec.path for spec in envelope.PROVIDES}
+    provided = {spec.path for spec in envelope.audit.provides}
     paths = sorted(set(recorded.audit.needs) - provided)
     return stating({path: facts.get(path, {"unknown": "offline"}) for path in paths})
 
@@ -494,7 +494,7 @@ class TestDifferences:
         changed = {"spf__result": "fail", "spf__results": [{"ip": "192.0.2.99", "result": "fail"}]}
         facts = await audit(data, ips=("192.0.2.99",), **(OURS | changed))
         (found,) = records_of(facts.value("recorded.differences"))
-        assert found == {"method": "spf", "recorded": "pass", "ours": "fail", "reason": "other-identity"}
+        assert dict(found) == {"method": "spf", "recorded": "pass", "ours": "fail", "reason": "other-identity"}
 
     async def test_a_failed_lookup_of_ours_is_no_agreement(self) -> None:
         unknown = {"unknown": "timeout"}

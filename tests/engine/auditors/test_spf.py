@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from deliverability.core.codes import Detail, Input, needs
 from deliverability.core.facts.base import NO_NAME, Fact, FactSpec, FactType, Reason, Unknown, Value
 from deliverability.core.inputs import Subject
-from deliverability.core.model.spf import SPF_AT
+from deliverability.core.model.spf import SPF_AT, SpfTree, Trace
+from deliverability.core.model.topic import Record
 from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.ports import Ports
 from deliverability.core.net.static import StaticResolver
@@ -27,7 +28,7 @@ NO_MESSAGE = Unknown(Reason.NO_MESSAGE)
 
 async def audit(zone: Zone, *, ips: tuple[str, ...] = (), **envelope: Value) -> Context:
     """Audit example.com. What the envelope does not tell here is Unknown, as without a message."""
-    known = {path: Fact(path, envelope.get(path.removeprefix("envelope."), NO_MESSAGE)) for path in spf.NEEDS}
+    known = {path: Fact(path, envelope.get(path.removeprefix("envelope."), NO_MESSAGE)) for path in spf.audit.needs}
     subject = Subject("example.com", sending_ips=ips)
     context = Context(subject, Ports(StaticResolver(zone), FixedClock(datetime(2026, 1, 1, tzinfo=UTC))), None, known)
     await spf.audit.run(context)
@@ -300,7 +301,7 @@ def conforms(spec: FactSpec, value: Value) -> bool:
         case FactType.INT:
             return isinstance(value, int) and not isinstance(value, bool)
         case FactType.STR:
-            return type(value) is str
+            return isinstance(value, str)
         case FactType.LIST_STR:
             return isinstance(value, tuple) and all(type(item) is str or isinstance(item, Unknown) for item in value)
         case FactType.DETAIL:
@@ -308,14 +309,14 @@ def conforms(spec: FactSpec, value: Value) -> bool:
         case FactType.LIST_DETAIL:
             return isinstance(value, tuple) and all(isinstance(item, Detail) for item in value)
         case FactType.LIST_RECORD:
-            return isinstance(value, tuple) and all(isinstance(item, dict) for item in value)
+            return isinstance(value, tuple) and all(isinstance(item, Record) for item in value)
         case FactType.TREE:
-            return isinstance(value, dict)
+            return isinstance(value, SpfTree | Trace)
     raise AssertionError(f"no spf fact is a {spec.type}")
 
 
 def check_types(context: Context) -> None:
-    for spec in spf.PROVIDES:
+    for spec in spf.audit.provides:
         if "[]" not in spec.path:
             value = context.stated[spec.path].value
             assert conforms(spec, value), (spec.path, value)
@@ -357,7 +358,7 @@ async def test_every_sender_of_the_corpus_is_audited() -> None:
     resolver = ZoneResolver.load([corpus("zones")])
     index = corpus("zones", "index.tsv").read_text("utf-8").splitlines()[1:]
     senders = [line.split("\t")[0].removesuffix(".zone") for line in index if line.split("\t")[1] == "sender"]
-    known = {path: Fact(path, NO_MESSAGE) for path in spf.NEEDS}
+    known = {path: Fact(path, NO_MESSAGE) for path in spf.audit.needs}
     for domain in senders:
         subject = Subject(domain, sending_ips=("192.0.2.8", "40.92.0.1"))
         context = Context(subject, Ports(resolver, FixedClock(datetime(2026, 1, 1, tzinfo=UTC))), None, known)

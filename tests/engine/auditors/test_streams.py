@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from deliverability.core.codes import Input, needed
 from deliverability.core.facts.base import FactSet, Purpose, Reason, SampleSeen, Unknown
+from deliverability.core.facts.envelope import StreamSample
 from deliverability.core.inputs import Subject
 from deliverability.core.mail.reader import read
 from deliverability.core.net.clock import FixedClock
@@ -70,7 +71,7 @@ async def test_a_draft_tells_no_address_but_who_signs_and_an_unsigned_mail_share
 async def test_each_sample_is_shown_with_what_its_kind_rests_on() -> None:
     found = (await audit(NEWS, ORDER, LETTER)).value("streams.samples")
     assert isinstance(found, tuple)
-    told = [(each["name"], each["purpose"], each["basis"], each["signs"]) for each in found if isinstance(each, dict)]
+    told = [(each.name, each.purpose, each.basis, each.signs) for each in found if isinstance(each, StreamSample)]
     assert told == [
         ("news", "bulk", "inferred", ("list-id",)),
         ("order", "transactional", "declared", ()),

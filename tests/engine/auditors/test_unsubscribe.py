@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from deliverability.core.codec import decode
 from deliverability.core.codes import VERBATIM, Input, needs
 from deliverability.core.errors import InputError
-from deliverability.core.facts.base import FactSet, FactSpec, FactType, Reason, Unknown
+from deliverability.core.facts.base import FactSet, Reason, Unknown
 from deliverability.core.inputs import Sample, Subject
 from deliverability.core.mail.reader import read
 from deliverability.core.net.base import Fetched, HttpFetcher, NoPage, Page, Resolver
@@ -21,8 +20,9 @@ from deliverability.core.net.open import PortSettings
 from deliverability.core.net.ports import Permissions, Ports
 from deliverability.core.net.static import OFFLINE
 from deliverability.engine.auditors import unsubscribe
-from deliverability.engine.base import Context, auditor, gather
+from deliverability.engine.base import gather
 from tests.engine.auditors.test_message import DeadResolver
+from tests.facts_of import stating
 
 BOTH = ["from", "list-unsubscribe", "list-unsubscribe-post"]
 HEADER = (
@@ -38,13 +38,9 @@ async def audit(
 ) -> FactSet:
     """The facts about a message whose DKIM signatures are given."""
 
-    @auditor("given", provides=[FactSpec("dkim.signatures", FactType.LIST_RECORD, "given")])
-    async def signed(ctx: Context) -> None:
-        ctx.put("dkim.signatures", decode(signatures or []))
-
     octets = raw.encode()
     gathered = await gather(
-        [signed, unsubscribe.audit],
+        [stating({"dkim.signatures": signatures or []}, unsubscribe.audit), unsubscribe.audit],
         Subject("example.com", sample=Sample("", data=octets)),
         Ports(
             DeadResolver(),

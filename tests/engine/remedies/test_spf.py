@@ -78,7 +78,7 @@ async def audit(source: Zone | Resolver, *, domain: str = DOMAIN, ips: tuple[str
     """Facts of the SPF auditor and what the rules ask for besides, judged by the SPF rules, and the drafts for them."""
     resolver = StaticResolver(source) if isinstance(source, dict) else source
     missing = Unknown(Reason.NO_MESSAGE)
-    known = {path: Fact(path, missing) for path in auditor.NEEDS}
+    known = {path: Fact(path, missing) for path in auditor.audit.needs}
     context = Context(
         Subject(domain, sending_ips=ips), Ports(resolver, FixedClock(datetime(2026, 1, 1, tzinfo=UTC))), None, known
     )

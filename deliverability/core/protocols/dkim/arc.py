@@ -17,13 +17,14 @@ from msgspec.structs import replace
 
 from deliverability.core.codes import ABOUT, Code, Detail
 from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.facts.dkim import DkimStatus
 from deliverability.core.mail.reader import Head, HeaderField, read_head
 from deliverability.core.net.base import Absent, Answer, Failed, Found, Resolver, unknown_from
 from deliverability.core.protocols.dkim.body import BodyHash, hash_body
 from deliverability.core.protocols.dkim.fields import empty_b, received_at, relaxed_field, value_on_the_wire
 from deliverability.core.protocols.dkim.key import MINIMUM_RSA_BITS, Check, KeyRecord, check_digest, choose_key
 from deliverability.core.protocols.dkim.signature import Signature, odd_value, parse_signature
-from deliverability.core.protocols.dkim.verify import DkimStatus, judge_signature
+from deliverability.core.protocols.dkim.verify import judge_signature
 from deliverability.core.protocols.text_record import TAG_MISSING, TAG_VALUE, TagList, parse_tags
 
 MAX_SETS = 50

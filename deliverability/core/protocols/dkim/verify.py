@@ -10,13 +10,13 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from deliverability.core.codes import Code, Detail
 from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.facts.dkim import DkimReason, DkimStatus
 from deliverability.core.mail.reader import read_head
 from deliverability.core.net.base import Absent, Answer, Failed, Found, Resolver, unknown_from
 from deliverability.core.protocols.dkim.body import hash_body
@@ -46,35 +46,6 @@ NO_KEY = Code("dkim-no-key", ("name",))
 KEYS = Code("dkim-keys", ("n", "name"))
 REVOKED = Code("dkim-revoked", ("name",))
 KEY_FOR = Code("dkim-with", ("tag", "other"))  # a tag of the key that keeps the signature's from counting
-
-
-class DkimStatus(StrEnum):
-    """The result of one signature, in the words of RFC 8601 section 2.7.1."""
-
-    PASS = "pass"  # noqa: S105
-    FAIL = "fail"
-    PERMERROR = "permerror"
-    TEMPERROR = "temperror"
-
-
-class DkimReason(StrEnum):
-    """Why a signature does not pass."""
-
-    MALFORMED = "malformed"
-    FROM_NOT_SIGNED = "from-not-signed"
-    KEY_MISSING = "key-missing"
-    KEY_MULTIPLE = "key-multiple"
-    KEY_REVOKED = "key-revoked"
-    KEY_INVALID = "key-invalid"
-    KEY_MISMATCH = "key-mismatch"
-    """The key's tags forbid this signature, or it is another key than the one that signed."""
-    BODY_CHANGED = "body-changed"
-    HEADER_CHANGED = "header-changed"
-    KEY_TOO_SMALL = "key-too-small"
-    SHA1 = "sha1"
-    EXPIRED = "expired"
-    DNS_FAILURE = "dns-failure"
-    """Last, because the others keep the signature from passing whatever the key is."""
 
 
 class DkimResult(Struct, frozen=True):

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from deliverability.core.codes import Code
 from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.facts.envelope import Aligned
 from deliverability.core.net.base import Resolver
 from deliverability.core.protocols.dmarc.discover import Discovery, discover_dmarc, organizational_domain
 from deliverability.core.protocols.psl import registrable_domain
@@ -40,7 +41,7 @@ class Identifier(Struct, frozen=True):
     mechanism: str
     domain: Result
     result: Result
-    alignment: Result
+    alignment: Aligned | Unknown | None
 
     def passes(self, mode: str) -> bool | Unknown:
         """Whether it authenticates the author domain in an alignment mode (r or s); one certain no is enough for no."""
@@ -185,10 +186,10 @@ def _conclude(
     )
 
 
-def relation(author: str, home: Result, other: Result, other_home: Result) -> Result:
+def relation(author: str, home: Result, other: Result, other_home: Result) -> Aligned | Unknown | None:
     """How a domain relates to the author domain, given both organizational domains (see Identifier.alignment)."""
     if not isinstance(other, str) or not other:
-        return other or None
+        return other if isinstance(other, Unknown) else None
     if other.lower().rstrip(".") == author:
         return "strict"
     if isinstance(home, Unknown):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
+from deliverability.core.facts.dmarc import Dmarc
 from deliverability.core.facts.paths import FactPath
 from deliverability.core.model.report import DMARC_STAGES, GRADES, Outcome, Report, VerdictKind
 from deliverability.core.model.rules import Selection, Severity
@@ -123,7 +124,7 @@ def _measure(report: Report) -> Iterator[tuple[str, dict[str, str], float]]:
         value = report.facts.value(path)
         if isinstance(value, int | float) and not isinstance(value, bool):
             yield name, {}, value
-    stage = report.facts.value("dmarc.stage")
+    stage = report.facts.of(Dmarc).stage
     if stage in DMARC_STAGES:
         yield "deliv_dmarc_stage", {}, DMARC_STAGES.index(stage)
     started = _seconds(report.run.started)
