@@ -26,6 +26,7 @@ from deliverability.core.codec import JsonPieces
 from deliverability.core.rules.knowledge import load_knowledge
 from deliverability.engine.audit import document_of, has_failures
 from deliverability.engine.rules import rule_folders
+from deliverability.lists.audience import audience_given
 
 if TYPE_CHECKING:
     from deliverability.engine.audit import Audited
@@ -46,8 +47,6 @@ def command(to: str | None, no_remedies: bool, second_opinion: bool, **params: A
             inputs = read_inputs(params)
             judging = Judging.of(params, inputs.settings)
             if to is not None:
-                from deliverability.lists.audience import audience_given
-
                 judging = judging.of_audience(audience_given(to, judging, params, inputs.settings))
         outputs = judging.outputs(len(inputs.subjects))
         return write_reports(inputs, judging, outputs, remedies=not no_remedies, second_opinion=second_opinion)

@@ -57,8 +57,6 @@ def attached(ctx: Context, fits: Callable[[Attachment], bool]) -> tuple[Message,
 
 
 def _record(leaf: Leaf, decoded_octets: int) -> Attachment:
-    from deliverability.core.mail.files.archives import ending
-
     part = leaf.part
     filename = part.filename or ""
     head = part.head(HEAD_OCTETS)

@@ -225,8 +225,6 @@ def _same_owner(domain: str, audited: str) -> bool:
 
 
 def _describe(ctx: Context, tree: Tree, passing: Allowed) -> Mapping[str, Any]:
-    from deliverability.core.protocols.spf.passing import PASSING_FACTS
-
     measures = ctx.knowledge.measures
     senders = frozenset(ip_address(each).version for each in _addresses(ctx))
     known = ranges_of(map(ip_network, measures.sending_ranges))

@@ -101,8 +101,6 @@ def _delivery(
         # Seen by our own server, which the fact of the connection cites.
         seen = ctx.subject.envelope.tls if ctx.subject.envelope.public else None
         return tls_version(seen or ""), ()
-    from deliverability.core.mail.received import parse_received
-
     entry = delivery(message.headers, known_registrable_domain).hop
     field = entry[0] if entry else None
     envelope = ctx.of(Envelope)
