@@ -8,7 +8,6 @@ from enum import Enum, auto
 from functools import lru_cache
 
 from msgspec import Struct
-from wcwidth import wcwidth
 
 from deliverability.core.phrases import Phrases
 from deliverability.core.report.parts import segments
@@ -88,6 +87,8 @@ def _char_width(char: str) -> int:
         return 1
     if char.isascii():
         return int(char.isprintable())
+    from wcwidth import wcwidth  # its tables take longer to load than a report in ASCII to print
+
     return max(0, wcwidth(char))
 
 
