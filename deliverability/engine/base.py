@@ -85,15 +85,29 @@ class Auditor(Struct, frozen=True, dict=True):
     It is pickled by its name, so only those of the table can be.
 
     Attributes:
+        declares: gives what it provides, its part of the catalogue, and the paths that it may read.
         of_message: all its facts are about the message; it is run only where there is one.
 
     """
 
     name: str
-    provides: tuple[FactSpec, ...]
-    needs: tuple[str, ...]
+    declares: Callable[[], tuple[tuple[FactSpec, ...], tuple[str, ...]]]
     run: AuditFunction
     of_message: bool = False
+
+    @property
+    def provides(self) -> tuple[FactSpec, ...]:
+        """Its part of the catalogue."""
+        return self._declared[0]
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The paths that it may read."""
+        return self._declared[1]
+
+    @cached_property
+    def _declared(self) -> tuple[tuple[FactSpec, ...], tuple[str, ...]]:
+        return self.declares()
 
     @cached_property
     def promised(self) -> tuple[str, ...]:
@@ -120,7 +134,10 @@ def auditor(
 
     One `of_message` is not run without a message: all its facts are Unknown(no-message) then.
     """
-    read = tuple(path for each in needs for path in ([each] if isinstance(each, str) else paths_of(each).values()))
+
+    def declares() -> tuple[tuple[FactSpec, ...], tuple[str, ...]]:
+        read = tuple(path for each in needs for path in ([each] if isinstance(each, str) else paths_of(each).values()))
+        return (*provides, *specs_of(*topics)), read
 
     def declare(audit: TypedFunction) -> Auditor:
         async def run(ctx: Context) -> None:
@@ -128,7 +145,7 @@ def auditor(
             for topic in stated if isinstance(stated, tuple) else () if stated is None else (stated,):
                 ctx.stated.update(topic.stated())
 
-        return Auditor(name, (*provides, *specs_of(*topics)), read, run, of_message)
+        return Auditor(name, declares, run, of_message)
 
     return declare
 
@@ -140,18 +157,18 @@ class _Declared(Struct, frozen=True):
     name: str
     provides: tuple[FactSpec, ...]
     needs: tuple[str, ...]
+    of_message: bool
 
 
 @cache
 def auditors() -> tuple[Auditor, ...]:
-    """All auditors, in the order of the catalogue; the module of one that is about messages is loaded for the first."""
-    declared = {each.entry: each for each in cached("auditors", [], _of_message)}
-    return tuple(_late(declared[each]) if each in declared else load(each) for each in AUDITORS)
+    """All auditors, in the order of the catalogue; the module of one is loaded when it is run for the first time."""
+    return tuple(_late(each) for each in cached("auditors", [], _declarations))
 
 
-def _of_message() -> tuple[_Declared, ...]:
+def _declarations() -> tuple[_Declared, ...]:
     every: list[tuple[str, Auditor]] = [(entry, load(entry)) for entry in AUDITORS]
-    return tuple(_Declared(entry, each.name, each.provides, each.needs) for entry, each in every if each.of_message)
+    return tuple(_Declared(entry, each.name, each.provides, each.needs, each.of_message) for entry, each in every)
 
 
 def _late(declared: _Declared) -> Auditor:
@@ -159,7 +176,7 @@ def _late(declared: _Declared) -> Auditor:
         auditor: Auditor = load(declared.entry)
         await auditor.run(ctx)
 
-    return Auditor(declared.name, declared.provides, declared.needs, run, of_message=True)
+    return Auditor(declared.name, lambda: (declared.provides, declared.needs), run, declared.of_message)
 
 
 def auditor_named(name: str) -> Auditor:
