@@ -172,7 +172,7 @@ def test_hostile_values_stay_text():
         "dmarc.location": EVIL,
         "alignment.author_domain": EVIL,
         "envelope.helo": EVIL,
-        "message.attachments": ({"filename": EVIL, "media_type": EVIL, "encoded_octets": EVIL},),
+        "message.attachments": ({"filename": EVIL, "media_type": EVIL, "encoded_octets": 5},),
     }
     evidence = (Evidence("dns:TXT:example.com", EvidenceKind.DNS, EVIL, (EVIL, "a\r\nb"), EVIL, 5),)
     report = make_report(
