@@ -126,7 +126,7 @@ def _unmet(item: Mapping[str, Value], findings: Sequence[Finding]) -> Value:
     return tuple(rule for rule in rules if rule in unmet)
 
 
-_OF_OTHERS = (FACT, FACT)
+_OF_OTHERS = (WAIVER_FACT, BOUNCES)
 _BOTH = (VolumeClass.SMALL, VolumeClass.BULK)
 
 
