@@ -228,7 +228,7 @@ OF_EVENTS = [
     (mailgun("complained"), ["complaint outlook"]),
     (mailgun("opened"), []),
     (postmark("Delivery", Recipient="a@docomo.ne.jp", DeliveredAt="2025-11-24T10:00:00Z"), ["delivered docomo"]),
-    (postmark("Bounce", Type="HardBounce", Details=DOCOMO_UNKNOWN), ["hard docomo"]),
+    (postmark("Bounce", Type="HardBounce", Details=DOCOMO_UNKNOWN), ["soft docomo"]),  # or a filter
     (postmark("Bounce", Type="HardBounce"), ["hard docomo"]),
     (postmark("Bounce", Type="SoftBounce"), ["soft docomo"]),
     (postmark("Bounce", Type="SpamNotification"), ["policy docomo"]),

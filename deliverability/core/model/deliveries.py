@@ -12,12 +12,14 @@ from msgspec import Struct, field
 class SuppressClass(StrEnum):
     """Why an address would go on a suppression list.
 
-    COMPLAINT: its owner marked a mail as spam or opted out. ADDRESS: it does not exist. DISABLED: its mailbox is there
-    and closed. FULL: its mailbox takes no mail for now. HOST: its domain takes no mail, or is gone.
+    COMPLAINT: its owner marked a mail as spam or opted out. ADDRESS: it does not exist. DOUBTED: it does not exist, it
+    was said, but a filter of its owner may say the same. DISABLED: its mailbox is there and closed. FULL: its mailbox
+    takes no mail for now. HOST: its domain takes no mail, or is gone.
     """
 
     COMPLAINT = "complaint"
     ADDRESS = "address"
+    DOUBTED = "doubted"
     DISABLED = "disabled"
     FULL = "full"
     HOST = "host"

@@ -57,6 +57,18 @@ class ReplyKind(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Phase(StrEnum):
+    """Where in the SMTP dialogue a reply was given: on the sender, the recipient or the message, after it was sent.
+
+    The same words mean different things: a server knows its mailboxes at RCPT TO, and its recipients' filters see the
+    message only after DATA.
+    """
+
+    MAIL = "mail"
+    RCPT = "rcpt"
+    DATA = "data"
+
+
 class Fit(StrEnum):
     """How closely a meaning fits: the receiver's own, a wording that many hosts use, or the code alone."""
 
@@ -92,6 +104,11 @@ class Reply(Struct, frozen=True):
     report: bool = False
 
     @property
+    def phase(self) -> Phase | None:
+        """Where in the dialogue it was given; None where nothing tells."""
+        return _PHASES.get(self.command[:4].upper())
+
+    @property
     def kind(self) -> ReplyKind:
         """Permanent, temporary or accepted, by the first digit of the first code there is."""
         if self.report:
@@ -100,6 +117,9 @@ class Reply(Struct, frozen=True):
         return {"2": ReplyKind.ACCEPTED, "4": ReplyKind.TEMPORARY, "5": ReplyKind.PERMANENT}.get(
             first, ReplyKind.UNKNOWN
         )
+
+
+_PHASES = {"MAIL": Phase.MAIL, "RCPT": Phase.RCPT, "VRFY": Phase.RCPT, "DATA": Phase.DATA, "BDAT": Phase.DATA}
 
 
 class ReplyWords(Struct, frozen=True):
@@ -119,7 +139,9 @@ class Meaning(Struct, frozen=True):
         says: alternatives of wording, lower case, white space folded; ``…`` in one stands for anything, ``$`` behind
             one for the end of the reply. Empty: any.
         not_with: codes with which the wording is no evidence; they say something else.
+        not_says: wording with which the codes are no evidence.
         sure_with: codes that bear the wording out: with one of them the confidence is high.
+        after: it means that only as an answer in this phase of the dialogue; None: in any.
         example: a reply that this entry explains.
         retry: see Retry.
         about: see About.
@@ -143,7 +165,9 @@ class Meaning(Struct, frozen=True):
     confidence: Confidence = Confidence.HIGH
     contested: bool = False
     not_with: tuple[str, ...] = ()
+    not_says: tuple[str, ...] = ()
     sure_with: tuple[str, ...] = ()
+    after: Phase | None = None
     receiver: Annotated[str, OUTSIDE] = ""
 
     @property

@@ -68,7 +68,9 @@ def load_replies(folders: Iterable[Path], rules: RuleSet) -> ReplyCatalogue:
                     continue
                 taken[each.id] = where
                 problems.extend(where.problem(detail, each.id) for detail in _troubles(each, rules))
-                meanings[each.id] = replace(each, receiver=file.id, says=tuple(map(fold, each.says)))
+                meanings[each.id] = replace(
+                    each, receiver=file.id, says=tuple(map(fold, each.says)), not_says=tuple(map(fold, each.not_says))
+                )
     problems.extend(
         ABOUT(what=each.id, detail=NO_FALL_BACK(receiver=each.falls_back))
         for each in hosts.values()
@@ -102,7 +104,7 @@ def _troubles(meaning: Meaning, rules: RuleSet) -> Iterable[Detail]:
     for code in (*meaning.codes, *meaning.not_with, *meaning.sure_with):
         if parse_code(code) is None:
             yield NO_CODE(code=code)
-    for says in meaning.says:
+    for says in (*meaning.says, *meaning.not_says):
         if not re.search(r"\w\w", says) or len(says) > MAX_SAYS:
             yield SAYS_TOO_LITTLE(text=says, n=MAX_SAYS)
     if not meaning.codes and not meaning.says:

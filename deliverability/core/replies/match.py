@@ -20,9 +20,11 @@ from msgspec.structs import replace
 
 from deliverability.core.model.replies import (
     ANY,
+    About,
     BouncingReceiver,
     Fit,
     Meaning,
+    Phase,
     Reply,
     ReplyCatalogue,
     ReplyKind,
@@ -172,7 +174,7 @@ def _only_address(reply: Reply, words: str) -> str:
 
     With or without angle brackets: ``foo@icloud.com: user does not exist``.
     """
-    if reply.command.startswith("MAIL") or _OTHERS.search(words):
+    if reply.phase is Phase.MAIL or _OTHERS.search(words):
         return ""
     domains = {each["domain"].rstrip(".") for each in _ANY_ADDRESS.finditer(words)}
     return domains.pop() if len(domains) == 1 else ""
@@ -205,12 +207,18 @@ def meaning_of(reply: Reply, receiver: str, catalogue: ReplyCatalogue) -> tuple[
     final = _may_be_final(reply, words.all)
     best: Meaning | None = None
     best_rank = (0, 0, 0)
+    words_say: Meaning | None = None
     for place, meaning in enumerate(catalogue.meanings):
         if meaning.receiver not in (host.id, host.falls_back, ANY) or (meaning.retry is Retry.NO and not final):
             continue
         rank = _rank(meaning, reply, words, place, host.id)
         if rank is not None and (best is None or rank > best_rank):
             best, best_rank = meaning, rank
+        if rank is not None and words_say is None and meaning.receiver == ANY and meaning.says:
+            words_say = meaning
+    if best is not None and best.about is About.ADDRESS and not best.says and words_say is not None:
+        # No address is given up for a code whose words say something else.
+        best = best if words_say.about is About.ADDRESS else words_say
     if best is None:
         return None, Fit.NONE
     if _has_code(best.sure_with, reply):
@@ -222,7 +230,7 @@ def meaning_of(reply: Reply, receiver: str, catalogue: ReplyCatalogue) -> tuple[
 
 def _may_be_final(reply: Reply, words: str) -> bool:
     """Whether it can mean "never to this address": not where it says "later", and not as an answer to MAIL FROM."""
-    if reply.kind is ReplyKind.TEMPORARY or reply.command.startswith("MAIL"):
+    if reply.kind is ReplyKind.TEMPORARY or reply.phase is Phase.MAIL:
         return False
     return _LATER.search(words) is None
 
@@ -246,6 +254,8 @@ def _rank(meaning: Meaning, reply: Reply, words: _Words, place: int, receiver: s
 
     Wording that many hosts use is put in order by hand in its file: the first one that fits counts.
     """
+    if meaning.after is not None and meaning.after is not reply.phase:
+        return None
     weight = -1
     if meaning.codes:
         fitting = [code.weight for text in meaning.codes if (code := parse_code(text)) and code.fits(reply)]
@@ -254,6 +264,8 @@ def _rank(meaning: Meaning, reply: Reply, words: _Words, place: int, receiver: s
         weight = max(fitting)
     length = _says(meaning, words) if meaning.says else 0
     if (meaning.says and not length) or _has_code(meaning.not_with, reply):
+        return None
+    if any(says(words.without_addresses, wording) for wording in meaning.not_says):
         return None
     if meaning.receiver == ANY:
         if length:

@@ -20,7 +20,7 @@ from deliverability.core.mail.html.markup import unescape
 from deliverability.core.mail.kinds import is_mailbox, looks_like_message, messages_of
 from deliverability.core.mail.reader import Message, Part, read
 from deliverability.core.mail.words import decode_octets, decode_words
-from deliverability.core.model.replies import Reply
+from deliverability.core.model.replies import Phase, Reply
 from deliverability.core.replies.limits import field_group
 from deliverability.core.replies.text import MAX_REPLIES, MAX_TEXT, accepted, blocks, field_reply, folded, replies_in
 
@@ -53,6 +53,8 @@ _SCANNER = re.compile(
 )
 _TAG_LINE = re.compile(r"<(?:br|/p|/div|/tr|/td|/li|/h[1-6])\b[^<>]{0,200}>", re.I)
 _TAG = re.compile(r"<[a-z!/?][^<>]{0,5000}>", re.I)
+# m-FILTER names the command in a section of its own, below the reply.
+_SMTP_COMMAND = re.compile(r"^-{3,}[ ]*SMTP command[ ]*\r?\n\s*([A-Z]{4}(?: (?:TO|FROM))?)\b", re.M)
 _SUBJECT = re.compile(
     r"undeliver|not delivered|delivery (?:status|failure|failed|notification|report|problem)|mail delivery|"
     r"returned mail|returning message|failure notice|mail failure|bounce|不達|エラー|届きません|送信でき",
@@ -194,7 +196,7 @@ def read_notice(message: Message) -> NoticeContent:
     in_texts = [reply for text in texts for reply in _of_notice(text, message)]
     replies = [reply for part in outer if _is_status(part) for reply in _of_fields(part.text()[:MAX_TEXT])]
     if any(reply.code for reply in replies):
-        replies = [_longer(reply, in_texts) for reply in replies]
+        replies = [_as_asked(_longer(reply, in_texts)) for reply in replies]
     elif any(reply.code or not replies for reply in in_texts):
         replies = in_texts
     if any(reply.code for reply in replies):
@@ -265,6 +267,8 @@ def _of_notice(text: str, message: Message) -> Sequence[Reply]:
         return [reply for reply in fields if reply.code]
     # Some notices hold the whole of an older notice, header included, and the reply stands only there.
     found = replies_in(own, recipient=recipient) or fields
+    if (command := _SMTP_COMMAND.search(own)) is not None:
+        found = [replace(each, command=each.command or command[1]) for each in found]
     return found if found or own == text else replies_in(text, recipient=recipient)
 
 
@@ -285,8 +289,18 @@ def _longer(reply: Reply, others: Sequence[Reply]) -> Reply:
         reply,
         text=longest.text if len(longest.text) > len(reply.text) + 20 else reply.text,
         host=reply.host or longest.host,
-        command=reply.command or longest.command,
+        command=reply.command or next((each.command for each in same if each.command), ""),
     )
+
+
+def _as_asked(reply: Reply) -> Reply:
+    """Sendmail shows DATA as the last command where it sent RCPT TO and DATA together (RFC 2920).
+
+    The status tells: for a reply without an enhanced code it sets 5.1.1 or 5.1.6 only where the recipient was refused,
+    else 5.2.0.
+    """
+    together = reply.phase is Phase.DATA and not reply.enhanced and reply.status in ("5.1.1", "5.1.6")
+    return replace(reply, command="RCPT TO") if together else reply
 
 
 def _of_fields(text: str) -> Iterator[Reply]:

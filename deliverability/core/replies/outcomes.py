@@ -11,11 +11,15 @@ from msgspec.structs import replace
 
 from deliverability.core.mail.addresses import to_a_label
 from deliverability.core.model.deliveries import AddressRecord, Decision, DeliveryResult, SuppressClass
-from deliverability.core.model.replies import About, Meaning, Reply, ReplyCatalogue, ReplyKind, Retry
+from deliverability.core.model.replies import About, Meaning, Phase, Reply, ReplyCatalogue, ReplyKind, Retry
+from deliverability.core.model.rules import Confidence
 from deliverability.core.replies.match import meaning_of, receiver_of
 
 _DAY = 86_400
+_MAILBOX_CODE = re.compile(r"[25]\.2\.[0-9]{1,3}")
+_ADDRESS_CODE = re.compile(r"5\.1\.(?:[13-6]|10|351)|5\.4\.1")
 _MAX_LOCAL = 64  # octets, RFC 5321 section 4.5.3.1.1
+_REDACTED = re.compile(r"(?:redacted|removed|hidden|anonymi[sz]ed)(?:[^a-z]|\Z)", re.I)
 _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+")
 
 
@@ -40,7 +44,8 @@ TABLE: Mapping[SuppressClass, _When] = MappingProxyType(
     {
         SuppressClass.COMPLAINT: _When(),
         SuppressClass.ADDRESS: _When(),
-        SuppressClass.DISABLED: _When(again=180),
+        SuppressClass.DOUBTED: _When(bounces=3, days=14, again=180),
+        SuppressClass.DISABLED: _When(bounces=3, days=14, again=180),
         SuppressClass.FULL: _When(bounces=3, days=14),
         SuppressClass.HOST: _When(bounces=3, days=7, gone=True),
     }
@@ -50,16 +55,19 @@ TABLE: Mapping[SuppressClass, _When] = MappingProxyType(
 def class_of(reply: Reply, meaning: Meaning | None) -> SuppressClass | None:
     """Why the recipient of a reply would go off a list; None: this reply is no reason.
 
-    A reply that says "later" is none for an address, and makes a mailbox one that is full at most.
+    A reply that says "later" is none for an address, and makes a mailbox one that is full at most. An answer to MAIL
+    FROM is about the sender.
     """
-    if meaning is None or reply.kind is ReplyKind.ACCEPTED:
+    if meaning is None or reply.kind is ReplyKind.ACCEPTED or reply.phase is Phase.MAIL:
         return None
     temporary = reply.kind is ReplyKind.TEMPORARY
     match meaning.about:
         case About.ADDRESS if reply.kind is ReplyKind.REPORT:
             return SuppressClass.COMPLAINT
+        case About.ADDRESS if temporary:
+            return None
         case About.ADDRESS:
-            return None if temporary else SuppressClass.ADDRESS
+            return SuppressClass.ADDRESS if _is_sure(reply, meaning) else SuppressClass.DOUBTED
         case About.MAILBOX:
             later = temporary or meaning.retry is Retry.LATER
             return SuppressClass.FULL if later else SuppressClass.DISABLED
@@ -67,6 +75,21 @@ def class_of(reply: Reply, meaning: Meaning | None) -> SuppressClass | None:
             return SuppressClass.HOST
         case _:
             return None
+
+
+def _is_sure(reply: Reply, meaning: Meaning) -> bool:
+    """Whether one reply is enough to say that there is no such address.
+
+    It is where the server was asked for the address alone (RCPT TO), or says so by the code for it (X.1.Y, RFC 3463)
+    as well. After the message was sent a filter may say the same; a status about the mailbox (X.2.Y) means that it is
+    there.
+    """
+    codes = (reply.enhanced, reply.status)
+    if meaning.contested or meaning.confidence is Confidence.LOW or reply.phase is Phase.DATA:
+        return False
+    if any(_MAILBOX_CODE.fullmatch(code) for code in codes):
+        return False
+    return reply.phase is Phase.RCPT or any(_ADDRESS_CODE.fullmatch(code) for code in codes)
 
 
 def decide(record: AddressRecord, now: int, gone: bool | None) -> Decision:
@@ -93,12 +116,14 @@ def decide(record: AddressRecord, now: int, gone: bool | None) -> Decision:
 def plain_address(text: str) -> str:
     """An address as it is kept and compared: lower case, its domain as A-labels; empty where it can be none.
 
-    Nobody gives two people addresses that differ in case alone. Quoted local parts are none: a hostile notice could
+    What a feedback loop puts in place of a recipient (``redacted@example.org``, RFC 6590) is none. Nobody gives two people addresses that differ in case alone. Quoted local parts are none: a hostile notice could
     hide anything in them, and no mailing list has them.
     """
     local, _, domain = text.strip().strip("<>").rpartition("@")
     name = to_a_label(domain)
     if name is None or "." not in name or not _LOCAL.fullmatch(local) or len(local) > _MAX_LOCAL:
+        return ""
+    if _REDACTED.match(local):
         return ""
     return f"{local.lower()}@{name}"
 
@@ -106,7 +131,7 @@ def plain_address(text: str) -> str:
 _MOST_KNOWN = 20_000  # replies whose outcome is remembered
 _POLICY = (About.SENDER, About.MESSAGE, About.RATE)
 _POLICY_CODES = re.compile(r"[245]\.(?:[67]\.[0-9]{1,3}|2\.3|3\.4)")  # RFC 3463: content, security, size
-_SOFT = (SuppressClass.DISABLED, SuppressClass.FULL, SuppressClass.HOST)
+_SOFT = (SuppressClass.DOUBTED, SuppressClass.DISABLED, SuppressClass.FULL, SuppressClass.HOST)
 
 
 class MailOutcome(Struct, frozen=True):
@@ -190,6 +215,10 @@ def _bounce(reply: Reply, meaning: Meaning | None, why: SuppressClass | None) ->
     permanent = reply.kind is not ReplyKind.TEMPORARY
     if why is SuppressClass.ADDRESS or (why is SuppressClass.HOST and permanent):
         return DeliveryResult.HARD
+    if why is SuppressClass.DOUBTED and meaning is not None:
+        asked = reply.phase is not Phase.DATA or meaning.contested
+        likely = asked or reply.enhanced.startswith("5.1.")
+        return DeliveryResult.HARD if likely and meaning.confidence is not Confidence.LOW else DeliveryResult.SOFT
     if why is None and meaning is not None and meaning.about in _POLICY:
         return DeliveryResult.POLICY
     unknown = meaning is None or meaning.about is About.UNKNOWN

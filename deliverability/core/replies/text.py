@@ -46,13 +46,21 @@ _ACCEPTED = re.compile(rf"\A\s*(?P<code>2[0-9]{{2}})[ -](?P<enhanced>{_ENHANCED}
 _IN_BRACKETS = re.compile(rf"\((?P<code>2[0-9]{{2}})[ -](?P<enhanced>{_ENHANCED})?")
 _LOGGED = re.compile(r"\bdsn=(?P<status>[245]\.[0-9]{1,3}\.[0-9]{1,3})\b")
 _STAT = re.compile(r"\bstat(?:us)?=(?P<text>[^\n]*)")
+# The commands that the next reply answers, as transcripts, qmail and dma write them.
+_ASKED = re.compile(
+    r"(?:>>>|In:)[ ]+(?P<sent>(?:RCPT|MAIL)[ ]?(?:TO|FROM)?|DATA|BDAT|EHLO|HELO|VRFY|\.\Z)|"
+    r"(?P<rcpt>does not like recipient)|(?P<data>failed after I sent the message)|(?P<mail>sender was rejected)|"
+    r"did not like our (?:final )?(?P<liked>[A-Z]{4}(?: (?:TO|FROM))?)",
+    re.I,
+)
+_BRACKETED = re.compile(r"\[(?P<command>RCPT_TO|MAIL_FROM|DATA|BODY|CONNECT|HELO|EHLO)\]\Z")
 _COMMAND = re.compile(
     r"\(in reply to (?:end of )?(?P<command>[A-Z]{4}(?: (?:TO|FROM|content))?)|"
     r"\bafter (?:end of )?(?P<after>data|RCPT TO|MAIL FROM|EHLO|HELO|DATA)\b"
 )
 _END = re.compile(
     r"\(in reply to\b|\"\s?[,}\]]|\};\{[A-Z]{2,5}=|\bRemote system: |\(delivery attempts: |\(expanded from: |"
-    r"\bGiving up on [0-9]|\n[^\S\n]*+(?:>>>|Out: |In: )"
+    r"\n\[[A-Z_]{4,9}\]\Z|\bGiving up on [0-9]|\n[^\S\n]*+(?:>>>|Out: |In: )"
 )
 _HOST = re.compile(
     r"(?:\b(?:host|server|talking to|connect to|contacting)|\bH=|\brelay=|\bmx=)\s?<?"
@@ -66,8 +74,11 @@ _RECIPIENT = re.compile(
     rf"(?P<address>{_ADDRESS})",
     re.I,
 )
+# Old sendmail: "554 <a@example.org>... 550 Host unknown".
+_NESTED = re.compile(rf"\A\s*<(?P<address>{_ADDRESS})>\.\.\. [45][0-9]{{2}} ")
 _QMAIL = re.compile(r"delivery [0-9]+: (?:failure|deferral|success): (\S+)")
 _WRAPPED = 50
+_WRAPPED_MOST = 500
 _REPLY_VERB = re.compile(r"\b(?:said|says|returned|response)\b", re.I)
 _BEGINS = re.compile(rf"<?{_ADDRESS}|[A-Z][a-z]{{2}} [ 0-9][0-9] |[0-9]{{4}}-[0-9]{{2}}-|[245][0-9]{{2}}[ -]|[-=*#>]")
 _ZOHO = re.compile(r"ERROR_CODE :([45][0-9]{2}), (?:ERROR_CODE :)?([45]\.[0-9.]{3,7} )?")
@@ -76,11 +87,12 @@ _QUOTED = re.compile(r"[ \t]*+>(?!>>)[ \t]?")
 
 
 class Block(Struct, frozen=True):
-    """Lines that belong together, joined by line feeds; what is known of host and recipient from around it."""
+    """Lines that belong together, joined by line feeds; host, recipient and command as known from around it."""
 
     text: str
     host: str = ""
     recipient: str = ""
+    command: str = ""
 
 
 def replies_in(text: str, *, recipient: str = "", most: int = MAX_REPLIES) -> tuple[Reply, ...]:
@@ -130,7 +142,7 @@ def blocks(text: str) -> Iterator[Block]:
     """Lines put together where the later ones continue the first: by indentation, or as lines of one reply."""
     lines: list[str] = []
     size = indent = 0
-    open_code = host = recipient = ""
+    open_code = host = recipient = command = ""
 
     def finished() -> Iterator[Block]:
         nonlocal host, recipient
@@ -140,7 +152,7 @@ def blocks(text: str) -> Iterator[Block]:
                 host = _last_host(joined) or host
             if "@" in joined and (match := _RECIPIENT.search(joined)) is not None:
                 recipient = match["address"]
-            yield Block(joined, host, recipient)
+            yield Block(joined, host, recipient, command)
 
     for raw in _lines(text):
         quoted = _QUOTED.match(raw)
@@ -152,11 +164,15 @@ def blocks(text: str) -> Iterator[Block]:
         depth = len(line) - len(line.lstrip())
         continues = bool(open_code) and bare.startswith((f"{open_code}-", f"{open_code} "))
         belongs = bool(lines) and (
-            continues or (depth > 0 and (depth >= indent - 1 or len(lines) == 1)) or _is_wrapped(lines, bare)
+            continues
+            or _BRACKETED.match(bare) is not None
+            or (depth > 0 and (depth >= indent - 1 or len(lines) == 1))
+            or _is_wrapped(lines, bare)
         )
         if not bare or bare.startswith(">>> ") or not belongs or size > _MAX_BLOCK:
             yield from finished()
             lines, size, open_code = [], 0, ""
+            command = _asked(bare, command)
         if bare.startswith(">>> ") and (named := _RECIPIENT.search(bare)) is not None:
             recipient = named["address"]  # the command that the next replies answer
         if bare and not bare.startswith(">>> "):
@@ -165,6 +181,18 @@ def blocks(text: str) -> Iterator[Block]:
             indent = depth
             open_code = _open(bare, open_code)
     yield from finished()
+
+
+def _asked(line: str, before: str) -> str:
+    """The command that the replies in and after this line answer; an empty line ends what was said of one."""
+    match = _ASKED.search(line[:_WRAPPED_MOST]) if line else None
+    if match is None:
+        return before if line else ""
+    if match["rcpt"]:
+        return "RCPT TO"
+    if match["mail"]:
+        return "MAIL FROM"
+    return (match["sent"] or match["liked"] or "DATA").upper().replace(".", "DATA")
 
 
 def _is_wrapped(lines: list[str], line: str) -> bool:
@@ -251,14 +279,14 @@ def _in_block(block: Block) -> Iterator[Reply]:
         found = True
         before = text[max(0, start.begin - 400) : start.begin]
         host = _last_host(before) or block.host
-        recipient = _RECIPIENT.search(text[max(0, start.begin - 1_000) : start.begin])
+        recipient = _NESTED.match(words) or _RECIPIENT.search(text[max(0, start.begin - 1_000) : start.begin])
         yield Reply(
             text=_tidy(words),
             code=start.code,
             enhanced=start.enhanced,
             host=host,
             recipient=recipient["address"] if recipient else block.recipient,
-            command=_command(text, start.begin, stop),
+            command=_command(text, start.begin, stop) or block.command,
         )
     if not found:
         yield from _without_code(block)
@@ -311,6 +339,8 @@ def _command(text: str, begin: int, stop: int) -> str:
     if behind is not None and behind["command"]:
         return behind["command"]
     command = ""
+    if (bracketed := _BRACKETED.search(text, begin)) is not None:
+        return bracketed["command"].replace("_", " ").replace("BODY", "DATA")
     for match in _COMMAND.finditer(text, max(0, begin - 200), begin):
         command = (match["after"] or "").upper()
     return command

@@ -530,7 +530,7 @@ EXPECTED = {  # file: reply code, enhanced code, receiver, meaning
     "sisimai/rhost-microsoft-02.eml": ("550", "5.4.1", "microsoft365", "m365-access-denied"),
     "sisimai/rhost-microsoft-03.eml": ("550", "5.1.10", "microsoft365", "m365-no-recipient"),
     "sisimai/rhost-microsoft-05.eml": ("451", "4.7.650", "outlook", "outlook-rate"),
-    "sisimai/rhost-nttdocomo-01.eml": ("550", "", "docomo", "docomo-unknown-user"),
+    "sisimai/rhost-nttdocomo-01.eml": ("550", "", "docomo", "docomo-filtered"),
     "sisimai/lhost-postfix-55.eml": ("552", "", "docomo", "docomo-too-many"),
     "sisimai/rhost-kddi-01.eml": ("550", "", "au", "au-filtered"),
     "sisimai/rhost-kddi-02.eml": ("550", "", "au", "au-unknown-user"),

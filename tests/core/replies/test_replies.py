@@ -212,7 +212,10 @@ CONTESTED = (
     Row(AU, "550 <a@ezweb.ne.jp>: User unknown", "au-unknown-user", FIX, MEDIUM),
     Row(AU, "550 a@ezweb.ne.jp: User unknown", "au-unknown-user", FIX, MEDIUM),
     Row(AU, "550 : User unknown", "au-filtered", FIX, MEDIUM),
-    Row(DOCOMO, "550 Unknown user a@docomo.ne.jp", "docomo-unknown-user", FIX, MEDIUM),
+    Row(DOCOMO, "550 Unknown user a@docomo.ne.jp", "docomo-unknown-user", FIX, LOW),
+    # The phase of the dialogue tells the address from the filter.
+    Row(DOCOMO, "550 Unknown user a@docomo.ne.jp (in reply to RCPT TO command)", "docomo-unknown-at-rcpt", NO, MEDIUM),
+    Row(DOCOMO, "550 Unknown user a@docomo.ne.jp (in reply to end of DATA command)", "docomo-filtered", FIX, MEDIUM),
     Row(DOCOMO, "552 Too much mail data", "docomo-too-much-data", LATER, MEDIUM),
     # Despite its words Microsoft's "not in the directory".
     Row(
@@ -331,7 +334,7 @@ def test_the_reasons_to_give_an_address_up_are_few_and_none_is_generic_and_sure(
     final = [each for each in catalogue().meanings if each.receiver == ANY and each.retry is NO]
     about_addresses = [each for each in final if not each.id.startswith(("report-", "reply-250"))]
     assert {each.id for each in about_addresses} == {
-        *("words-not-in-directory", "words-disabled", "words-null-mx", "words-user-unknown"),
+        *("words-not-in-directory", "words-disabled", "words-null-mx", "words-user-unknown", "words-address-rejected"),
         *("code-x-1-1", "code-x-1-6", "code-x-1-10"),
     }
     assert all(each.confidence is not HIGH for each in about_addresses)
