@@ -11,7 +11,7 @@ import pytest
 
 from deliverability.core.model.deliveries import AddressRecord, Decision, SuppressClass
 from deliverability.core.replies.explain import explain
-from deliverability.core.replies.outcomes import class_of, decide
+from deliverability.core.replies.outcomes import class_of, decide, plain_address
 from tests.corpus import corpus
 from tests.intake.readers import catalogue, rules
 
@@ -37,7 +37,7 @@ def classes(data: bytes) -> set[SuppressClass | None]:
         ("550 5.1.1 <a@example.org>: user unknown", ADDRESS),
         ("450 4.1.1 <a@example.org>: user unknown, try again later", None),
         ("250 2.1.5 OK", None),
-        # A server that was asked for the address alone knows its mailboxes; after the message a filter may say the same.
+        # A server that was asked for the address alone knows its mailboxes; later a filter may say so.
         ("host mx.example.org said: 550 No such user (in reply to RCPT TO command)", ADDRESS),
         ("host mx.example.org said: 550 No such user (in reply to end of DATA command)", DOUBTED),
         ("host mx.example.org said: 550 5.1.1 No such user (in reply to end of DATA command)", DOUBTED),
@@ -181,3 +181,9 @@ def test_complaints_of_the_corpus_are_taken_off_and_failure_reports_are_not() ->
     for name, kind in reports.items():
         found = classes(corpus("bounces", "sisimai", name).read_bytes())
         assert found == ({COMPLAINT} if kind == "abuse" else {None}), name
+
+
+def test_what_a_feedback_loop_puts_in_place_of_a_recipient_is_no_address() -> None:
+    assert plain_address("redacted@example.org") == ""
+    assert plain_address("Redacted-3f2a@example.org") == ""
+    assert plain_address("redactedson@example.org") == "redactedson@example.org"

@@ -116,8 +116,9 @@ def decide(record: AddressRecord, now: int, gone: bool | None) -> Decision:
 def plain_address(text: str) -> str:
     """An address as it is kept and compared: lower case, its domain as A-labels; empty where it can be none.
 
-    What a feedback loop puts in place of a recipient (``redacted@example.org``, RFC 6590) is none. Nobody gives two people addresses that differ in case alone. Quoted local parts are none: a hostile notice could
-    hide anything in them, and no mailing list has them.
+    What a feedback loop puts in place of a recipient (``redacted@example.org``, RFC 6590) is none. Nobody gives two
+    people addresses that differ in case alone. Quoted local parts are none: a hostile notice could hide anything in
+    them, and no mailing list has them.
     """
     local, _, domain = text.strip().strip("<>").rpartition("@")
     name = to_a_label(domain)
