@@ -7,19 +7,17 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from msgspec import Struct
+from msgspec.structs import replace
 
 from deliverability.core.mail.words import decode_octets
-from deliverability.core.model.deliveries import DeliveryEvent, DeliveryOrigin, DeliveryResult
-from deliverability.core.model.replies import Reply
+from deliverability.core.model.deliveries import DeliveryEvent, DeliveryOrigin, DeliveryResult, SuppressClass
 from deliverability.core.replies import limits
 from deliverability.core.replies.limits import NotReadError, domain_of, lines_of, second
-from deliverability.core.replies.outcomes import MailOutcome, Outcomes, why_of
-from deliverability.core.replies.text import field_reply, folded
+from deliverability.core.replies.outcomes import MailOutcome, Outcomes
+from deliverability.intake.event_fields import bare, event_of, heard_of, list_of, recipients_of, text_of
+from deliverability.intake.services import SERVICES, reader_of
 
 _MAX_WRAPS = 5
-_MAX_RECIPIENTS = 1_000
-_MAX_WORDS = 2_000
 
 _SES_NOT_TRIED = frozenset({"OnAccountSuppressionList", "Suppressed"})
 """Bounces that the service itself made: nothing was sent."""
@@ -52,6 +50,10 @@ _POSTMARK_TYPES = {
     "SpamComplaint": DeliveryResult.COMPLAINT,
 }
 _JSON = ("{", "[")
+_CARRIERS = (
+    *("Message", "Body", "body", "detail", "event-data", "items", "Bounces"),
+    *("mandrill_events", "msys", "message_event", "results", "events", "event"),
+)
 
 
 def is_event(value: Any) -> bool:
@@ -61,6 +63,13 @@ def is_event(value: Any) -> bool:
 
 def events_of(value: Any, outcomes: Outcomes) -> Iterator[DeliveryEvent]:
     """What the events in a JSON value say became of mails; those about anything else are left out."""
+    for each in _told_by(value, outcomes):
+        # A service that calls a bounce hard without the receiver's words cannot tell a filter from a dead address.
+        doubted = each.why is SuppressClass.ADDRESS and not each.meaning and outcomes.doubts(each.receiver)
+        yield replace(each, why=SuppressClass.DOUBTED) if doubted else each
+
+
+def _told_by(value: Any, outcomes: Outcomes) -> Iterator[DeliveryEvent]:
     for each in _unwrapped(value, 0):
         service = _service(each)
         if service is DeliveryOrigin.SES:
@@ -71,6 +80,8 @@ def events_of(value: Any, outcomes: Outcomes) -> Iterator[DeliveryEvent]:
             yield from _mailgun(each, outcomes)
         elif service is DeliveryOrigin.POSTMARK:
             yield from _postmark(each, outcomes)
+        elif (more := reader_of(each)) is not None:
+            yield from SERVICES[more](each, outcomes)
 
 
 def _service(event: dict[str, Any]) -> DeliveryOrigin | None:
@@ -83,7 +94,7 @@ def _service(event: dict[str, Any]) -> DeliveryOrigin | None:
             return DeliveryOrigin.SENDGRID
         if "recipient" in event and ("log-level" in event or "delivery-status" in event or "message" in event):
             return DeliveryOrigin.MAILGUN
-    return None
+    return reader_of(event)
 
 
 def _unwrapped(value: Any, level: int) -> Iterator[dict[str, Any]]:
@@ -103,10 +114,10 @@ def _unwrapped(value: Any, level: int) -> Iterator[dict[str, Any]]:
         if _service(value):
             yield value
             return
-        for key in ("Message", "Body", "body", "detail", "event-data", "items", "Bounces"):
+        for key in _CARRIERS:
             if isinstance(inner := value.get(key), (dict, list, str)):
                 yield from _unwrapped(inner, level + 1)
-        for record in _list(value, "Records"):
+        for record in list_of(value, "Records"):
             if isinstance(record, dict):
                 yield from _unwrapped(record.get("Sns") or record.get("body"), level + 1)
 
@@ -115,42 +126,42 @@ def _unwrapped(value: Any, level: int) -> Iterator[dict[str, Any]]:
 
 
 def _ses(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEvent]:
-    kind = _text(event, "eventType") or _text(event, "notificationType")
+    kind = text_of(event, "eventType") or text_of(event, "notificationType")
     mail = event["mail"]
-    ident = _text(mail, "messageId")
+    ident = text_of(mail, "messageId")
     common = mail.get("commonHeaders")
     authors = common.get("from") if isinstance(common, dict) else None
     author = authors[0] if isinstance(authors, list) and authors and isinstance(authors[0], str) else ""
-    sender = domain_of(author) or domain_of(_text(mail, "source"))
+    sender = domain_of(author) or domain_of(text_of(mail, "source"))
     body = event.get({"DeliveryDelay": "deliveryDelay"}.get(kind, kind.lower()))
     body = body if isinstance(body, dict) else {}
-    at = second(_text(body, "timestamp")) or second(_text(mail, "timestamp"))
+    at = second(text_of(body, "timestamp")) or second(text_of(mail, "timestamp"))
 
     def made(result: DeliveryResult, to: str, outcome: MailOutcome | None = None) -> DeliveryEvent:
         reported = outcome or MailOutcome(result, outcomes.receiver(to))
-        return _made(DeliveryOrigin.SES, result, at, ident, sender, reported, to)
+        return event_of(DeliveryOrigin.SES, result, at, ident, sender, reported, to)
 
     if kind == "Delivery":
-        for each in _list(body, "recipients") or _list(mail, "destination"):
+        for each in list_of(body, "recipients") or list_of(mail, "destination"):
             if isinstance(each, str):
-                yield made(DeliveryResult.DELIVERED, _bare(each))
+                yield made(DeliveryResult.DELIVERED, bare(each))
     elif kind == "Complaint" and body.get("complaintFeedbackType") != "not-spam":
         # With "OnAccountSuppressionList" the service took the complaint itself: nothing was sent.
         if body.get("complaintSubType") not in _SES_NOT_TRIED:
-            for recipient in _recipients(body, "complainedRecipients"):
+            for recipient in recipients_of(body, "complainedRecipients"):
                 yield made(DeliveryResult.COMPLAINT, recipient)
     elif kind in ("Bounce", "DeliveryDelay") and body.get("bounceSubType") not in _SES_NOT_TRIED:
         final = kind == "Bounce"
-        for each in _list(body, "bouncedRecipients" if final else "delayedRecipients"):
+        for each in list_of(body, "bouncedRecipients" if final else "delayedRecipients"):
             if isinstance(each, dict):
-                to = _bare(_text(each, "emailAddress"))
-                heard = _read(outcomes, _text(each, "diagnosticCode"), _text(each, "status"), to, final=final)
+                to = bare(text_of(each, "emailAddress"))
+                heard = heard_of(outcomes, text_of(each, "diagnosticCode"), text_of(each, "status"), to, final=final)
                 yield made(_ses_bounce(body, heard.result) if final else DeliveryResult.DEFERRED, to, heard.outcome)
 
 
 def _ses_bounce(bounce: dict[str, Any], by_reply: DeliveryResult | None) -> DeliveryResult:
     """The kind of bounce: as the receiver's words tell, else as the service does."""
-    listed = _SES_SUBTYPES.get(_text(bounce, "bounceSubType"))
+    listed = _SES_SUBTYPES.get(text_of(bounce, "bounceSubType"))
     if listed is not None:
         return listed
     if by_reply is not None:
@@ -162,27 +173,27 @@ def _ses_bounce(bounce: dict[str, Any], by_reply: DeliveryResult | None) -> Deli
 
 
 def _sendgrid(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEvent]:
-    kind, to = _text(event, "event"), _bare(_text(event, "email"))
+    kind, to = text_of(event, "event"), bare(text_of(event, "email"))
     outcome = MailOutcome(DeliveryResult.DELIVERED, outcomes.receiver(to))
     if kind == "delivered":
         result = DeliveryResult.DELIVERED
     elif kind == "spamreport":
         result = DeliveryResult.COMPLAINT
     elif kind in ("deferred", "bounce"):
-        words = _text(event, "reason") or _text(event, "response")
-        heard = _read(outcomes, words, _text(event, "status"), to, final=kind == "bounce")
+        words = text_of(event, "reason") or text_of(event, "response")
+        heard = heard_of(outcomes, words, text_of(event, "status"), to, final=kind == "bounce")
         outcome = heard.outcome
         result = DeliveryResult.DEFERRED if kind == "deferred" else _sendgrid_bounce(event, heard.result)
     else:
         return  # processed, opened, clicked; dropped: nothing was sent
-    ident = _text(event, "sg_message_id") or _text(event, "sg_event_id")
-    at, sender = second(event.get("timestamp")), domain_of(_text(event, "from"))
-    yield _made(DeliveryOrigin.SENDGRID, result, at, ident, sender, outcome, to)
+    ident = text_of(event, "sg_message_id") or text_of(event, "sg_event_id")
+    at, sender = second(event.get("timestamp")), domain_of(text_of(event, "from"))
+    yield event_of(DeliveryOrigin.SENDGRID, result, at, ident, sender, outcome, to)
 
 
 def _sendgrid_bounce(event: dict[str, Any], by_reply: DeliveryResult | None) -> DeliveryResult:
     """The kind of bounce: as the receiver's words tell, else as the service sorts it."""
-    listed = _SENDGRID_CLASSES.get(_text(event, "bounce_classification").lower())
+    listed = _SENDGRID_CLASSES.get(text_of(event, "bounce_classification").lower())
     blocked = DeliveryResult.POLICY if event.get("type") == "blocked" else DeliveryResult.HARD
     return by_reply or listed or blocked
 
@@ -191,21 +202,21 @@ def _sendgrid_bounce(event: dict[str, Any], by_reply: DeliveryResult | None) -> 
 
 
 def _mailgun(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEvent]:
-    kind, to = _text(event, "event"), _bare(_text(event, "recipient"))
+    kind, to = text_of(event, "event"), bare(text_of(event, "recipient"))
     status = event.get("delivery-status")
-    host = _text(status, "mx-host").lower().rstrip(".")
+    host = text_of(status, "mx-host").lower().rstrip(".")
     outcome = MailOutcome(DeliveryResult.DELIVERED, outcomes.receiver(to, host))
     if kind == "delivered":
         result = DeliveryResult.DELIVERED
     elif kind == "complained":
         result = DeliveryResult.COMPLAINT
-    elif kind == "failed" and not _text(event, "reason").startswith("suppress-"):
+    elif kind == "failed" and not text_of(event, "reason").startswith("suppress-"):
         final = event.get("severity") != "temporary"
         code = status.get("code") if isinstance(status, dict) else None
-        words = _text(status, "message") or _text(status, "description")
+        words = text_of(status, "message") or text_of(status, "description")
         if isinstance(code, int) and 400 <= code <= 599 and not words.startswith(str(code)):
             words = f"{code} {words}"
-        heard = _read(outcomes, words, _text(status, "enhanced-code"), to, final=final, host=host)
+        heard = heard_of(outcomes, words, text_of(status, "enhanced-code"), to, final=final, host=host)
         outcome = heard.outcome
         result = (heard.result or DeliveryResult.SOFT) if final else DeliveryResult.DEFERRED
     else:
@@ -213,20 +224,20 @@ def _mailgun(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEven
     message = event.get("message")
     headers = message.get("headers") if isinstance(message, dict) else None
     sender = (
-        domain_of(_text(headers, "from"))
-        or domain_of(_text(event.get("envelope"), "sender"))
-        or domain_of(f"x@{_text(event.get('domain'), 'name')}")
+        domain_of(text_of(headers, "from"))
+        or domain_of(text_of(event.get("envelope"), "sender"))
+        or domain_of(f"x@{text_of(event.get('domain'), 'name')}")
     )
-    ident = _text(headers, "message-id") or _text(event, "id")
-    yield _made(DeliveryOrigin.MAILGUN, result, second(event.get("timestamp")), ident, sender, outcome, to)
+    ident = text_of(headers, "message-id") or text_of(event, "id")
+    yield event_of(DeliveryOrigin.MAILGUN, result, second(event.get("timestamp")), ident, sender, outcome, to)
 
 
 # --- Postmark ---
 
 
 def _postmark(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEvent]:
-    kind = _text(event, "RecordType")
-    to = _bare(_text(event, "Recipient") or _text(event, "Email"))
+    kind = text_of(event, "RecordType")
+    to = bare(text_of(event, "Recipient") or text_of(event, "Email"))
     outcome = MailOutcome(DeliveryResult.DELIVERED, outcomes.receiver(to))
     result: DeliveryResult | None = None
     if kind == "Delivery":
@@ -234,79 +245,19 @@ def _postmark(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEve
     elif kind == "SpamComplaint":
         result = DeliveryResult.COMPLAINT
     elif kind == "Bounce":
-        result = _POSTMARK_TYPES.get(_text(event, "Type"))
-        heard = _read(outcomes, _text(event, "Details"), "", to)
+        result = _POSTMARK_TYPES.get(text_of(event, "Type"))
+        heard = heard_of(outcomes, text_of(event, "Details"), "", to)
         outcome = heard.outcome
         if result in (DeliveryResult.SOFT, DeliveryResult.HARD):
             result = heard.result or result
     if result is None:
         return  # opened, clicked, subscriptions, automatic answers
-    at = second(_text(event, "DeliveredAt") or _text(event, "BouncedAt"))
-    ident, sender = _text(event, "MessageID"), domain_of(_text(event, "From"))
-    yield _made(DeliveryOrigin.POSTMARK, result, at, ident, sender, outcome, to)
+    at = second(text_of(event, "DeliveredAt") or text_of(event, "BouncedAt"))
+    ident, sender = text_of(event, "MessageID"), domain_of(text_of(event, "From"))
+    yield event_of(DeliveryOrigin.POSTMARK, result, at, ident, sender, outcome, to)
 
 
-# --- All ---
-
-
-class _Heard(Struct, frozen=True):
-    """What the receiver's words tell of a mail; `known`: they tell something at all."""
-
-    outcome: MailOutcome
-    known: bool
-
-    @property
-    def result(self) -> DeliveryResult | None:
-        return self.outcome.result if self.known else None
-
-
-def _read(outcomes: Outcomes, words: str, status: str, recipient: str, *, final: bool = True, host: str = "") -> _Heard:
-    """What the receiver's words tell."""
-    text = words.partition(";")[2] if words.lower().startswith("smtp;") else words
-    reply = field_reply(text[:_MAX_WORDS]) or Reply(folded(text[:_MAX_WORDS]))
-    status = status if status[:2] in ("4.", "5.") else ""
-    reply = Reply(
-        reply.text, reply.code, reply.enhanced, reply.status or status, reply.host or host, recipient, reply.command
-    )
-    outcome = outcomes.of(reply, final=final)
-    return _Heard(outcome, bool(reply.code or reply.enhanced or outcome.meaning))
-
-
-def _made(
-    origin: DeliveryOrigin,
-    result: DeliveryResult,
-    at: int | None,
-    ident: str,
-    sender: str,
-    outcome: MailOutcome,
-    to: str,
-) -> DeliveryEvent:
-    """An event; `ident`: what names the mail at the service; `outcome`: its receiver, and the meaning of its reply."""
-    key = f"{ident} {to} {result.value}"
-    why = why_of(result, outcome.why)
-    return DeliveryEvent(result, at, origin, key, sender, outcome.receiver, outcome.meaning, to, why)
-
-
-def _text(keys: Any, name: str) -> str:
-    value = keys.get(name) if isinstance(keys, dict) else None
-    return value[:_MAX_WORDS] if isinstance(value, str) else ""
-
-
-def _list(keys: dict[str, Any], name: str) -> list[Any]:
-    value = keys.get(name)
-    return value[:_MAX_RECIPIENTS] if isinstance(value, list) else []
-
-
-def _recipients(keys: dict[str, Any], name: str) -> Iterator[str]:
-    for each in _list(keys, name):
-        if isinstance(each, dict) and (address := _bare(_text(each, "emailAddress"))):
-            yield address
-
-
-def _bare(address: str) -> str:
-    """An address without name and brackets, in lower case."""
-    return address[:500].rpartition("<")[2].partition(">")[0].strip().lower()
-
+# --- JSON ---
 
 _BRACKET = re.compile(r"[\[\]{}]")
 _WHITE = re.compile(r"\s*")

@@ -22,6 +22,7 @@ from deliverability.intake.logs import log_events, looks_like_log, looks_like_tr
 from deliverability.intake.providers import csv_values, postmaster_values, rows_of, snds_values
 from deliverability.intake.records import RowSink, SeenRecords
 from deliverability.intake.reports import failure_report, is_tls_report, read_aggregate, tls_report
+from deliverability.intake.services import SERVICE_NAMES
 from deliverability.intake.unpack import DocumentKind, Enclosed, Unreadable, documents
 
 SinkT = TypeVar("SinkT", bound=RowSink)
@@ -86,6 +87,8 @@ def feedback_in(
     now: int,
     seen: SeenRecords | None = None,
     outcomes: Outcomes | None = None,
+    *,
+    any_period: bool = False,
 ) -> Iterator[FoundReport[SinkT] | FoundEvents | FoundValues | UnusedPart]:
     """All feedback of a file or mail, in order; where it holds none, one UnusedPart says so.
 
@@ -97,11 +100,14 @@ def feedback_in(
         now: seconds since 1970.
         seen: the records of files and mails that were read before.
         outcomes: tells what replies mean; None: only reports are looked for.
+        any_period: reports are taken of which it cannot be told which days they are about; their problems say so.
 
     Never raises for any content, but for `FoundEvents.events`.
 
     """
     found = False
+    unknown = False
+    bounced: FoundEvents | None = None
     broken: list[Exception] = []
     for document in until_lost(documents(content, name), broken.append):
         if isinstance(document, Unreadable):
@@ -109,28 +115,47 @@ def feedback_in(
                 found = True
                 yield UnusedPart(document.name, document.detail)
             continue
-        each = _read(document, sink, now, seen, outcomes)
-        if each is not None:
-            found = True
-            yield each
+        each = _read(document, sink, now, seen, outcomes, any_period=any_period)
+        if bounced is not None and document.mail is not bounced.mail:
+            yield bounced
+            bounced = None
+        if each is None:
+            unknown |= document.kind is DocumentKind.JSON and outcomes is not None
+            continue
+        found = True
+        if document.kind is DocumentKind.MAIL and isinstance(each, FoundEvents) and each.kind == "bounce":
+            bounced = each  # unless a report is found in the same mail: its sender may be a postmaster
+            continue
+        if bounced is not None and not isinstance(each, FoundEvents):
+            bounced = None
+        yield each
+    if bounced is not None:
+        yield bounced
     for error in broken:
         found = True
         yield UnusedPart(name, reason_of(error))
     if not found:
-        yield UnusedPart(name, limits.NOT_FEEDBACK(), is_report=False)
+        known = limits.EVENTS_UNKNOWN(services=", ".join(SERVICE_NAMES))
+        yield UnusedPart(name, known if unknown else limits.NOT_FEEDBACK(), is_report=False)
 
 
 def reports_in(
     content: bytes | Path, name: str, sink: Callable[[], SinkT], now: int, seen: SeenRecords | None = None
 ) -> Iterator[FoundReport[SinkT] | UnusedPart]:
-    """Every report of a file or mail, in order; see `feedback_in`."""
-    for each in feedback_in(content, name, sink, now, seen):
+    """Every report of a file or mail, in order, whatever period it states; see `feedback_in`."""
+    for each in feedback_in(content, name, sink, now, seen, any_period=True):
         if isinstance(each, (FoundReport, UnusedPart)):
             yield each
 
 
 def _read(
-    document: Enclosed, sink: Callable[[], SinkT], now: int, seen: SeenRecords | None, outcomes: Outcomes | None
+    document: Enclosed,
+    sink: Callable[[], SinkT],
+    now: int,
+    seen: SeenRecords | None,
+    outcomes: Outcomes | None,
+    *,
+    any_period: bool,
 ) -> FoundReport[SinkT] | FoundEvents | FoundValues | UnusedPart | None:
     """The feedback that a document is; None where it is none."""
     rows: SinkT | None = None
@@ -158,7 +183,7 @@ def _read(
             rows.restart()
         why = reason_of(error)
         return None if limits.NOT_FEEDBACK.matches(why) else UnusedPart(document.name, why)
-    if not isinstance(report, FailureReport) and (wrong := _period(report)) is not None:
+    if not any_period and not isinstance(report, FailureReport) and (wrong := _period(report)) is not None:
         if rows is not None:
             rows.restart()
         return UnusedPart(document.name, wrong)

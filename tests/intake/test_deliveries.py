@@ -19,6 +19,8 @@ from deliverability.intake.readings import FoundEvents, FoundReport, UnusedPart
 from tests import TESTS
 from tests.corpus import corpus
 from tests.intake.readers import events, found, values
+from tests.intake.reports import record
+from tests.intake.reports import report as aggregate
 
 
 @cache
@@ -493,3 +495,30 @@ _KEYS = [
 def test_any_json_never_raises(value: Any) -> None:
     events(json.dumps(value))
     values(json.dumps(value))
+
+
+# --- Once ---
+
+POSTMASTER = (
+    "From: {sender}\nTo: dmarc@example.com\nSubject: Report domain: example.com Submitter: mx.example.org\n"
+    "Message-ID: <r1@mx.example.org>\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=x\n\n"
+    "--x\nContent-Type: text/plain\n\nThis is an aggregate report.\n\n"
+    "--x\nContent-Type: application/xml; name=r.xml\nContent-Disposition: attachment; filename=r.xml\n\n{xml}\n--x--\n"
+)
+
+
+@pytest.mark.parametrize("sender", ["postmaster@mx.example.org", "MAILER-DAEMON@mx.example.org", "noreply@example.org"])
+def test_a_mail_that_carries_a_report_is_no_bounce_whoever_sends_it(sender: str) -> None:
+    mail = POSTMASTER.format(sender=sender, xml=aggregate(record()).decode()).encode()
+    assert [type(each).__name__ for each in found(mail)] == ["FoundReport"]
+
+
+@pytest.mark.parametrize("kind", ["disposition-notification", "tlsrpt", "feedback-report"])
+def test_a_multipart_report_of_another_type_is_no_bounce(kind: str) -> None:
+    receipt = (
+        f"From: postmaster@example.org\nTo: news@example.com\nSubject: Read: News\n"
+        f"Content-Type: multipart/report; report-type={kind}; boundary=x\n\n"
+        "--x\nContent-Type: text/plain\n\nYour message was read.\n\n--x\n"
+        "Content-Type: message/disposition-notification\n\nFinal-Recipient: rfc822; a@example.org\n\n--x--\n"
+    )
+    assert [each for each in found(receipt) if isinstance(each, FoundEvents)] == []

@@ -28,6 +28,7 @@ MAX_PERIOD = 8 * 86400  # seconds
 EARLIEST = 1_293_840_000  # 2011-01-01: no report is older than DMARC
 
 NOT_FEEDBACK = Code("not-feedback")
+EVENTS_UNKNOWN = Code("events-unknown", ("services",))
 NOT_OPENED = Code("feedback-not-opened", ("why",))
 REPAIRED = Code("repaired", ("what",))
 CUT_OFF = Code("report-cut-off", ("records",))

@@ -367,8 +367,13 @@ def status_parts(message: Message) -> list[Part]:
 
 def is_bounce(message: Message) -> bool:
     """Whether a message reports on another one, as far as its header tells."""
-    if message.root.media_type == "multipart/report" or message.first("x-failed-recipients"):
+    if message.first("x-failed-recipients"):
         return True
+    if message.root.media_type == "multipart/report":
+        # Others are read receipts, TLS and DMARC reports. What has no type is what its parts and its header tell.
+        kind = message.root.parameters.get("report-type", "").lower()
+        if kind or status_parts(message):
+            return kind in ("", "delivery-status")
     author, subject = message.first("from"), message.first("subject")
     named = author is not None and _SENDER.search(author.value[:1_000]) is not None
     return named or (subject is not None and _SUBJECT.search(decode_words(subject.value[:2_000])) is not None)

@@ -159,6 +159,8 @@ class Outcomes:
         self.catalogue = catalogue
         self._known: dict[tuple[str, Reply, bool], MailOutcome] = {}
         self._receivers: dict[str, str] = {}
+        contested = (each for each in catalogue.meanings if each.contested and each.about is About.ADDRESS)
+        self._contested = frozenset(each.receiver for each in contested)
 
     def of(self, reply: Reply, *, final: bool) -> MailOutcome:
         """The outcome of a reply.
@@ -177,6 +179,10 @@ class Outcomes:
         if len(self._known) < _MOST_KNOWN:
             self._known[key] = found
         return found
+
+    def doubts(self, receiver: str) -> bool:
+        """Whether its words for "no such address" may mean something else."""
+        return receiver in self._contested
 
     def receiver(self, recipient: str, host: str = "") -> str:
         """The id of the receiver of an address, by the host that took the mail and by its domain."""
