@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
@@ -13,6 +14,10 @@ from deliverability.lists.catalogue import ListData
 _PLAIN_LOCAL = re.compile(r"[A-Za-z0-9_%+'-]+(?:\.[A-Za-z0-9_%+'-]+)*")
 _ANY_DOTS = re.compile(r"[A-Za-z0-9_%+.'-]+")
 _MAX_LOCAL = 64
+_MAX_TEXT = 1_000
+# What a Japanese keyboard types in place of ASCII: full-width forms, the ideographic full stop and blank.
+_WIDE = re.compile("[\uff01-\uff61\u3000\u3002]")
+_STOPS = str.maketrans({"\u3002": "."})
 _SHORTEST_TYPO = 8
 _DAY = re.compile(r"(\d{4})\s?[-/.年]\s?(\d{1,2})\s?[-/.月]\s?(\d{1,2})")
 _SECONDS = re.compile(r"1\d{9}")
@@ -38,7 +43,7 @@ class Addresses:
     def read(self, text: str) -> ListAddress | None:
         """The address that `text` is; None where it can be none."""
         local, at, domain = text.rpartition("@")
-        if not at or len(text) > 1_000:
+        if not at or len(text) > _MAX_TEXT:
             return None
         name = self._domain(domain)
         if name is None:
@@ -48,6 +53,14 @@ class Addresses:
             return ListAddress(f"{local}@{name}".lower(), local.lower(), name)
         # What the quick look cannot tell: quoted, internationalised and rare local parts.
         return _validated(text)
+
+    def narrow_of(self, text: str) -> str:
+        """The address that was meant by one with full-width characters (＠, digits); empty where it has none."""
+        if not _WIDE.search(text) or len(text) > _MAX_TEXT:
+            return ""
+        narrow = unicodedata.normalize("NFKC", text).translate(_STOPS).replace(" ", "")
+        found = self.read(narrow) if narrow != text else None
+        return found.address if found and found.address.isascii() else ""
 
     def is_role(self, found: ListAddress) -> bool:
         """Whether it belongs to a task and not to a person."""

@@ -29,7 +29,7 @@ from deliverability.lists.check import Addresses, ListAddress, is_confirmed, is_
 from deliverability.lists.table import ListTable, open_list
 
 SUGGESTION = "suggestion"
-"""Head of the column that the segment of typos has besides: the domain that was most likely meant."""
+"""Head of the column that the segment of typos has besides: the domain, or the address, that was most likely meant."""
 
 
 class ListPlan(Struct, frozen=True):
@@ -140,7 +140,10 @@ class _Sorter:
     def _sorted(self, row: Sequence[str]) -> tuple[Segment, tuple[str, ...]]:
         """The segment of a row, and what its file has besides."""
         table = self._plan.table
-        found = self._addresses.read(table.cell(row, table.address))
+        text = table.cell(row, table.address)
+        if narrow := self._addresses.narrow_of(text):
+            return Segment.TYPO, (narrow,)
+        found = self._addresses.read(text)
         segment = self._segment(row, found)
         return segment, (self._addresses.typo_of(found),) if segment is Segment.TYPO and found else ()
 
@@ -167,7 +170,9 @@ class _Sorter:
             self._sums.without_date += last is None
             if last is not None and is_inactive(last, self._today, plan.inactive_days):
                 return Segment.INACTIVE
-        return Segment.SUPPRESSED if self._seen.is_suppressed(found.address) else Segment.GOOD
+        if self._seen.is_suppressed(found.address):
+            return Segment.SUPPRESSED
+        return Segment.NOT_CHECKED if closed is None else Segment.GOOD
 
 
 class SeenAddresses:

@@ -26,8 +26,10 @@ NO_COLUMN = Code("list-no-column", ("name", "column", "heads"))
 NO_ADDRESSES = Code("list-no-addresses", ("name", "heads"))
 NOT_READABLE = Code("list-not-readable", ("why",))
 NO_TABLE = Code("list-no-table", ("name",))
+WORKBOOK = Code("list-workbook", ("name", "kind"))
 
 _CHUNK = 1 << 20
+_HEAD = 4_096
 _SEPARATORS = ",;\t"
 _MAX_LINE = 1_000_000  # characters
 _HEADS_SHOWN = 20
@@ -89,6 +91,8 @@ def open_list(path: Path, data: ListData, column: str | None = None, *, domains:
     try:
         if path.is_dir():
             raise InputError(NO_TABLE(name=str(path)))
+        if kind := _workbook(path):
+            raise InputError(WORKBOOK(name=str(path), kind=kind))
         charset = _charset(path)
         separator = _separator(path, charset)
     except OSError as error:
@@ -98,10 +102,10 @@ def open_list(path: Path, data: ListData, column: str | None = None, *, domains:
         second = next((row for row in _checked_rows(rows, path) if any(row)), [])
     if not any(cell.strip() for cell in first):
         raise InputError(EMPTY_LIST(name=str(path)))
-    begun = any("@" in cell for cell in first) or (domains and any(map(_is_domain, first)))
+    begun = any(map(_has_at, first)) or (domains and any(map(_is_domain, first)))
     heads = () if begun else tuple(cell.strip(" \t\u3000\ufeff") for cell in first)
     row = first if begun else second
-    if domains and column is None and not any("@" in cell for cell in row):
+    if domains and column is None and not any(map(_has_at, row)):
         place = next(iter(_places(heads, data.columns["domain"])), None)
         if place is None:
             place = next((place for place, cell in enumerate(row) if _is_domain(cell)), None)
@@ -134,7 +138,7 @@ def _address(path: Path, heads: tuple[str, ...], row: Sequence[str], data: ListD
             return int(column) - 1
         raise InputError(NO_COLUMN(name=str(path), column=column, heads=heads[:_HEADS_SHOWN]))
     called = _places(heads, data.columns["address"])
-    having = [place for place, cell in enumerate(row) if "@" in cell]
+    having = [place for place, cell in enumerate(row) if _has_at(cell)]
     found = [place for place in called if place in having] or list(called) or having
     if not found:
         raise InputError(NO_ADDRESSES(name=str(path), heads=heads[:_HEADS_SHOWN]))
@@ -152,8 +156,26 @@ def _number(heads: tuple[str, ...], row: Sequence[str], data: ListData) -> int |
     return next((place for place, cell in enumerate(row) if cell.strip().isdecimal()), None)
 
 
+def _has_at(cell: str) -> bool:
+    """Whether it may hold an address, also one with a full-width sign."""
+    return "@" in cell or "\uff20" in cell
+
+
 def _places(heads: tuple[str, ...], names: frozenset[str]) -> tuple[int, ...]:
     return tuple(place for place, head in enumerate(heads) if folded_head(head) in names)
+
+
+def _workbook(path: Path) -> str:
+    """The kind of workbook that a file is, by its first octets; empty: none. Raises OSError."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    if head.startswith(b"\xd0\xcf\x11\xe0"):
+        return "Excel, .xls"
+    if not head.startswith(b"PK\x03\x04"):
+        return ""
+    if b"opendocument.spreadsheet" in head:
+        return "OpenDocument, .ods"
+    return "Excel, .xlsx" if b"xl/" in head or b"[Content_Types].xml" in head else "ZIP"
 
 
 def _charset(path: Path) -> str:

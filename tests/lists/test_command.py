@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import stat
+import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -85,6 +86,7 @@ def test_each_domain_is_asked_about_once_and_no_answer_is_not_checked(deliv: Del
     assert sums["segments"]["takes-no-mail"] == 0
     # Those that an earlier segment takes need no answer.
     assert (sums["domains_not_checked"], sums["not_checked"]) == (5, 6)
+    assert (sums["segments"]["not-checked"], sums["segments"]["good"]) == (5, 0), "what nobody looked at is not good"
     assert "6 entries were not checked" in deliv("list-check", "list.csv", "--offline").out
 
 
@@ -143,3 +145,43 @@ def test_its_result_named_in_the_settings_is_evidence_for_the_guide(deliv: Deliv
     assert states('list_check = "sums.json"\n')["G14"] == ("not-known", "waits")
     Path("deliv.toml").write_text('[[domain]]\nname = "mails.example"\nlist_check = "none.json"\n', "utf-8")
     one_line_saying(deliv("audit", "mails.example", "--zone", "zone"), "none.json")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("taro＠mails.example", "taro@mails.example"),
+        ("taro１２@mails.example", "taro12@mails.example"),
+        ("ｔａｒｏ＠ｍａｉｌｓ．ｅｘａｍｐｌｅ", "taro@mails.example"),
+        ("taro@mails。example", "taro@mails.example"),
+    ],
+)
+def test_full_width_characters_get_a_suggestion(deliv: Deliv, typed: str, meant: str) -> None:
+    """With heads and without, in the first line as well."""
+    for heads in ("email\n", ""):
+        Path("wide.csv").write_text(f"{heads}{typed}\n", "utf-8")
+        done = deliv("list-check", "wide.csv", "--zone", "zone", "-o", "wide", "--force")
+        assert done.code == 1, done.err
+        rows = list(csv.reader(Path("wide/typo.csv").read_text("utf-8").splitlines()))
+        assert rows[-1] == [typed, meant]
+
+
+@pytest.mark.parametrize("head", ["同意日", "承諾日", "同意日時", "受信承諾日", "オプトイン日"])
+def test_a_column_of_consent_counts_as_confirmation(deliv: Deliv, head: str) -> None:
+    Path("list.csv").write_text(f"email,{head}\na@mails.example,2026/01/05\nb@mails.example,\n", "utf-8")
+    done = deliv("list-check", "list.csv", "--zone", "zone", "--format", "json")
+    segments = json.loads(done.out)["segments"]
+    assert (segments["good"], segments["unconfirmed"]) == (1, 1)
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_a_workbook_is_refused_by_name(deliv: Deliv, lang: str) -> None:
+    with zipfile.ZipFile("list.xlsx", "w") as book:
+        book.writestr("[Content_Types].xml", "<Types/>")
+        book.writestr("xl/workbook.xml", "<workbook/>")
+    Path("list.xls").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600))
+    for name, kind in (("list.xlsx", ".xlsx"), ("list.xls", ".xls")):
+        done = deliv("list-check", name, "--lang", lang)
+        assert done.code == 2
+        assert kind in done.err
+        assert "CSV" in done.err

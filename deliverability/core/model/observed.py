@@ -332,10 +332,12 @@ class Segment(StrEnum):
     SYNTAX: no e-mail address. DUPLICATE: it stood in the list before. ROLE: of a task, not of a person. DISPOSABLE: at
     a service for mailboxes that live for minutes. TYPO: most likely a typing error of a well-known domain.
     TAKES_NO_MAIL: DNS says that its domain does not exist or takes no mail. UNCONFIRMED: whoever entered it did not
-    confirm. INACTIVE: no opening or click for long. SUPPRESSED: it bounced or complained.
+    confirm. INACTIVE: no opening or click for long. SUPPRESSED: it bounced or complained. NOT_CHECKED: nothing is known
+    against it, but its domain could not be looked up.
     """
 
     GOOD = "good"
+    NOT_CHECKED = "not-checked"
     SYNTAX = "syntax"
     DUPLICATE = "duplicate"
     ROLE = "role"
