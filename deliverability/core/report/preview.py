@@ -73,9 +73,9 @@ _CLIP = (
 )
 _STYLE = (
     "html{color:#000}body{margin:8px;overflow-wrap:anywhere}a{text-decoration:underline;color:#0645ad}"
-    ".deliv-image{display:inline-block;box-sizing:border-box;max-width:100%;min-width:1em;min-height:1em;"
-    "background:#eceff3;color:#4a525d;outline:1px dashed #9aa3af;outline-offset:-1px;overflow:hidden;"
-    "font:12px/1.3 sans-serif;text-align:center;vertical-align:middle}"
+    # Without weight of its own: whatever the message says of its images counts before it.
+    ":where(img[data-deliv]){display:inline-block;box-sizing:border-box;background:#eceff3;color:#4a525d;"
+    "outline:1px dashed #9aa3af;outline-offset:-1px;overflow:hidden;font:12px/1.3 sans-serif;text-align:center;vertical-align:middle}"
 )
 
 
@@ -129,10 +129,10 @@ class Preview(Struct, frozen=True):
 
 
 def preview(html: str, showing: Showing | None = None) -> Preview:
-    """A harmless document made from the HTML of a message, with boxes in place of the images that are not shown.
+    """A harmless document made from the HTML of a message, with what stands in place of the images that are not shown.
 
     Every input gives one; time is linear in its size. What is too large is left out. Without `showing` it is one to be
-    embedded in a report, with a box for every image.
+    embedded in a report, without any image.
     """
     size = len(html.encode("utf-8", "replace"))
     if size > (_MAX_SHOWN if showing else _MAX_READ):
@@ -253,7 +253,8 @@ class _Page:
             self.remote += 1
             shown = address if self._showing.remote else None
         if shown is None:
-            self.out.append(_box(attributes))
+            # It stays an image, without an address, so that the message's style sheets make it fit.
+            self.out.append(f"<img data-deliv{_written(attributes.items())}>")
             return
         self.out.append(f'<img src="{escape(shown)}"{_written(attributes.items())}>')
 
@@ -279,17 +280,6 @@ def _written(attributes: Iterable[tuple[str, str]]) -> str:
         for name, value in attributes
         if name in _ATTRIBUTES
     )
-
-
-def _box(attributes: dict[str, str]) -> str:
-    """A box of the size of the image with its alternative text, as a mail program shows it with images off."""
-    size = "".join(
-        f"{name}:{value}px;"
-        for name in ("width", "height")
-        if re.fullmatch(r"[0-9]{1,4}", value := attributes.get(name, "").strip().removesuffix("px"))
-    )
-    style = escape(size + _css(unescape(attributes.get("style", ""))))
-    return f'<span class="deliv-image" style="{style}">{escape(_clean(unescape(attributes.get("alt", ""))))}</span>'
 
 
 def _css(text: str) -> str:
