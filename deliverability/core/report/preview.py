@@ -75,7 +75,8 @@ _STYLE = (
     "html{color:#000}body{margin:8px;overflow-wrap:anywhere}a{text-decoration:underline;color:#0645ad}"
     # Without weight of its own: whatever the message says of its images counts before it.
     ":where(img[data-deliv]){display:inline-block;box-sizing:border-box;background:#eceff3;color:#4a525d;"
-    "outline:1px dashed #9aa3af;outline-offset:-1px;overflow:hidden;font:12px/1.3 sans-serif;text-align:center;vertical-align:middle}"
+    "outline:1px dashed #9aa3af;outline-offset:-1px;overflow:hidden;font:12px/1.3 sans-serif;"
+    "text-align:center;vertical-align:middle}"
 )
 
 
