@@ -32,7 +32,7 @@ from deliverability.core.model.rules import Effect, Severity
 from deliverability.core.model.topic import if_known
 from deliverability.core.phrases import Phrases, detail_words
 from deliverability.core.report.findings import FindingIndex, effect_words, receiver_short
-from deliverability.core.report.unanswered import unanswered, unreached, unreached_hint
+from deliverability.core.report.unanswered import unanswered, unreached, unreached_hint, was_asked
 from deliverability.core.words.sentences import format_value, shortened, visible
 from deliverability.core.words.speaker import Speaker, instead, judged
 
@@ -294,7 +294,9 @@ def _lead(report: Report, findings: FindingIndex, speaker: Speaker, tone: str) -
     say, answer, found = speaker.say, report.answer, report.assessment
     domain = visible(report.domain)
     if answer.reach is Reach.NONE:
-        return "bad", unreached(answer, domain, say, message=bool(report.message))
+        # What nobody wanted to ask is no failure.
+        reached_tone = "bad" if was_asked(answer) else "unknown"
+        return reached_tone, unreached(answer, domain, say, message=bool(report.message))
     if found.parked:
         short = findings.shorts(FindingId(rule) for rule in found.ways[:1])
         key = {True: "closed", False: "open", None: "unknown"}[found.closed]

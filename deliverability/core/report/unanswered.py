@@ -36,6 +36,11 @@ def _shared_reason(answer: ReportAnswer) -> str:
     return reasons.pop() if len(reasons) == 1 else ""
 
 
+def was_asked(answer: ReportAnswer) -> bool:
+    """Whether anybody was asked at all: not so with the network shut off or a recording at hand."""
+    return _shared_reason(answer) not in _UNASKED
+
+
 def unreached(answer: ReportAnswer, domain: str, say: Phrases, *, message: bool) -> str:
     """That nothing was answered, and why; `message`: a message was read all the same."""
     shared = _shared_reason(answer)

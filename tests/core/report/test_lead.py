@@ -79,16 +79,18 @@ def test_lookups_without_an_answer_are_told_with_what_helps(unknown: tuple[Unkno
 
 
 @pytest.mark.parametrize(
-    ("unknown", "said", "hint"),
+    ("unknown", "said", "hint", "tone"),
     [
-        (TIMEOUT, "No name server answered.", "--resolver 1.1.1.1"),
-        (OUTSIDE, "is outside the given zone files.", "Give its zone with --zone"),
-        (UNRECORDED, "The recording has no answer on", "--record answers.json"),
-        (UNASKED, "Nobody was asked (--offline).", "Ask DNS:"),
+        (TIMEOUT, "No name server answered.", "--resolver 1.1.1.1", "bad"),
+        # What nobody wanted to ask was not checked, and is no failure.
+        (OUTSIDE, "is outside the given zone files.", "Give its zone with --zone", "unknown"),
+        (UNRECORDED, "The recording has no answer on", "--record answers.json", "unknown"),
+        (UNASKED, "Nobody was asked (--offline).", "Ask DNS:", "unknown"),
     ],
 )
-def test_where_nothing_was_answered_the_reason_is_told(unknown: Unknown, said: str, hint: str) -> None:
+def test_where_nothing_was_answered_the_reason_is_told(unknown: Unknown, said: str, hint: str, tone: str) -> None:
     view = ReportView(make_report(answer=unanswered(Reach.NONE, unknown)), speaking.shipped()).answer
+    assert view.tone == tone
     assert said in view.lead
     assert hint in view.hint
 
