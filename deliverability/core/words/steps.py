@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
@@ -20,6 +21,9 @@ from deliverability.core.words.speaker import Speaker
 
 _ONE_STRING = 255
 """Octets of one character-string of a TXT record (RFC 1035 section 3.3)."""
+
+
+_PLACE = re.compile(r"/[0-9]+(?:\.[0-9]+)+\Z")
 
 
 def provider_at(report: Report, speaker: Speaker) -> DnsProvider | None:
@@ -186,13 +190,19 @@ def _of_remedy(step: PlanStep, speaker: Speaker) -> tuple[str, tuple[str, ...]]:
 def _values(step: PlanStep, report: Report, speaker: Speaker) -> dict[str, str]:
     author = report.facts.of(Alignment).author_domain
     domain = author if isinstance(author, str) and author else report.domain
-    items = [visible(shortened(each)) for each in texts_of(step.values.get("items"))]
+    items = [visible(shortened(each)) for each in _without_places(texts_of(step.values.get("items")))]
     return {
         "domain": visible(domain),
         "own": visible(own_domain(report.facts)),
         "service": _service(step, speaker),
         "items": speaker.say("punctuation.list").join(items) or visible(domain),
     }
+
+
+def _without_places(items: Sequence[str]) -> list[str]:
+    """Items without the places of parts in the message, where their names alone tell them apart."""
+    names = [_PLACE.sub("", each) for each in items]
+    return names if len(set(names)) == len(items) and all(names) else list(items)
 
 
 def _service(step: PlanStep, speaker: Speaker) -> str:
