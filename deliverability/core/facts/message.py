@@ -33,7 +33,11 @@ class Message(Topic, frozen=True, kw_only=True):
     from_domains: Annotated[Maybe[tuple[str, ...]], Fact("Domains of all From addresses, each once, as A-labels.")]
     from_display: Annotated[Maybe[str | None], Fact("Decoded display name of the first From address.")]
     display_name_address: Annotated[
-        Maybe[str | None], Fact("An email address inside the display name that differs from the From address.")
+        Maybe[str | None],
+        Fact(
+            "An email address inside the display name that differs from the From address, or another organization's "
+            "domain name."
+        ),
     ]
     display_name_recipient: Annotated[
         Maybe[str | None],

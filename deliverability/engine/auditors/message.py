@@ -18,7 +18,7 @@ from deliverability.core.mail.parts import header_evidence
 from deliverability.core.mail.received import parse_received
 from deliverability.core.mail.words import decode_words, printable
 from deliverability.core.model.topic import cite
-from deliverability.core.protocols.psl import registrable_domain
+from deliverability.core.protocols.psl import known_registrable_domain, registrable_domain
 from deliverability.engine.base import Context, auditor
 
 if TYPE_CHECKING:
@@ -35,6 +35,10 @@ _WORD = re.compile(r"[^\W\d_]{3,64}")
 _MAX_DISPLAY = 2000
 _MIN_NAME = 3  # characters; shorter names are in other words by chance
 # Pictographs, dingbats with the check marks, stars, squares with a tick: what passes for a badge.
+_HOST_NAME = re.compile(
+    r"(?<![\w.@-])(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.){1,8}[a-z]{2,24}(?![a-z0-9@-])", re.IGNORECASE
+)
+_FILE_ENDINGS = frozenset({"md", "mov", "pl", "ps", "py", "rs", "sh", "zip"})  # top-level domains that files end with
 _SYMBOL = re.compile("[\u2600-\u27bf\u2b50\u2b55\u2611\u2705\u3297\u3299\U0001f000-\U0001faff]")
 
 
@@ -124,7 +128,22 @@ def _other_address(display: str | None, first: Mailbox | None) -> str | None:
     if not display:
         return None
     own = first.address.lower() if first else ""
-    return next((each for each in addresses_in_text(display[:_MAX_DISPLAY]) if each.lower() != own), None)
+    shown = addresses_in_text(display[:_MAX_DISPLAY])
+    other = next((each for each in shown if each.lower() != own), None)
+    return other if other or shown else _other_domain(display, first)
+
+
+def _other_domain(display: str, first: Mailbox | None) -> str | None:
+    """A domain name in the display name that is not of the sender's organization.
+
+    The same name under another suffix is its own (Amazon.co.jp of amazon.com), and what ends as files do is no name.
+    """
+    sender = registrable_domain(first.domain).partition(".")[0] if first and first.domain else ""
+    for match in _HOST_NAME.finditer(display[:_MAX_DISPLAY]):
+        found = known_registrable_domain(match[0].lower())
+        if found and found.partition(".")[0] != sender and found.rpartition(".")[2] not in _FILE_ENDINGS:
+            return match[0]
+    return None
 
 
 def _shown_recipient(display: str | None, first: Mailbox | None, fields: tuple[HeaderField, ...]) -> str | None:

@@ -150,6 +150,13 @@ class TestIdentity:
             ('"help@bank.example" <x@evil.example>', "help@bank.example"),
             ('"x@evil.example" <X@evil.example>', None),
             ("Bank <x@evil.example>", None),
+            # A domain name of others; one's own, the same name under another suffix, and names of things are none.
+            ('"www.bank.co.jp" <x@evil.example>', "www.bank.co.jp"),
+            ('"Bank (bank.com)" <x@mail.evil.com>', "bank.com"),
+            ('"Shop.com News" <x@mail.shop.com>', None),
+            ('"Amazon.co.jp" <x@amazon.com>', None),
+            ('"Dr.Smith, Node.js and setup.py" <x@evil.example>', None),
+            ('"x@evil.example" <x@evil.example>', None),
         ],
     )
     async def test_another_address_in_the_display_name(self, sender: str, other: str | None) -> None:
