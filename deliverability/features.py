@@ -35,6 +35,8 @@ AUDITORS = (
     "engine.auditors.alignment:audit",
     "engine.auditors.recorded:audit",
     "engine.auditors.bimi:audit",
+    "engine.auditors.takeover:audit",
+    "engine.auditors.misplaced:audit",
     "engine.auditors.identity:audit",
     "engine.auditors.unsubscribe:audit",
     "engine.auditors.imprint:audit",

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from deliverability.core.cache import cached
 from deliverability.core.model.report import Outcome, Report
-from deliverability.core.model.rules import Scope, Severity
+from deliverability.core.model.rules import Severity
 from deliverability.core.resources import locate
 from deliverability.core.rules.problems import RuleError
 from deliverability.core.rules.profiles import load_profiles
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def exit_code(report: Report, fail_on: Severity | None, *, only_findings: bool = False) -> int:
-    """0 nothing about delivery at or above `fail_on` (None: never) · 1 findings · 3 what matters could not be checked.
+    """0 nothing of delivery or security at or above `fail_on` (None: never) · 1 findings · 3 not all could be checked.
 
     0 is a claim like others (rules/claims.yaml): where it is not earned, it is 1 if what it lacks is known not to hold
     (mail that is not authenticated), else 3. An input that was not given, a message above all, is no failure unless a
@@ -33,7 +33,7 @@ def exit_code(report: Report, fail_on: Severity | None, *, only_findings: bool =
     if fail_on is None:
         return code
     for finding in report.findings:
-        if finding.severity.rank < fail_on.rank or finding.waiver is not None or finding.scope is not Scope.DELIVERY:
+        if finding.severity.rank < fail_on.rank or finding.waiver is not None or not finding.scope.counts:
             continue
         if finding.outcome is Outcome.UNMET:
             return 1

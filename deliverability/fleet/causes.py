@@ -20,6 +20,7 @@ from deliverability.fleet.tally import (
     Expiring,
     FleetCauses,
     FleetTrend,
+    FreeName,
     IncludeCost,
     KeySizes,
     LabelTable,
@@ -66,6 +67,7 @@ def causes(rows: Iterable[FleetRow], rules: RuleSet, day: str, older: Iterable[F
         rules=_rules(tally),
         lookups=_lookups(tally, blame),
         groups=_groups(tally, blame, rules),
+        takeover=_takeover(tally),
         dead=dict(tally.dead.most_common(_LISTED)),
         keys=_keys(tally),
         silences=_silences(tally),
@@ -243,6 +245,14 @@ def _once(
 
 
 # --- the rest -------------------------------------------------------------------------------------------------------
+
+
+def _takeover(tally: Tally) -> tuple[FreeName, ...]:
+    made = [
+        FreeName(name, tuple(sorted(uses)), domains, service)
+        for name, (service, uses, (domains,)) in tally.free.items()
+    ]
+    return tuple(sorted(made, key=lambda each: (-each.domains, each.name))[:_LISTED])
 
 
 def _keys(tally: Tally) -> tuple[KeySizes, ...]:

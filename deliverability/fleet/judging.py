@@ -29,6 +29,7 @@ CAUSE_FACTS: Mapping[str, tuple[str, ...]] = {
     "spf.include_costs": ("target", "lookups", "void_lookups"),
     "spf.dead_names": (),
     "spf.broken_includes": (),
+    "takeover.names": ("use", "domain", "free", "service"),
     "dmarc.stage": (),
     "dmarc.policy": (),
     "senders.services": ("id", "authorised", "spf_lookups", "spf_terms", "selectors"),

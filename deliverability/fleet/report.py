@@ -52,6 +52,9 @@ def table(causes: FleetCauses, speaker: Speaker) -> str:
 
 def _rows(causes: FleetCauses) -> Iterator[tuple[Any, ...]]:
     every = causes.domains
+    for free in causes.takeover:
+        detail = " ".join((f"uses={','.join(free.uses)}", *((f"service={free.service}",) if free.service else ())))
+        yield "takeover", "", "name", free.name, free.domains, every, detail
     for each in causes.rules:
         if each.unmet:
             yield "rules", each.rule, each.severity, "", each.unmet, each.applies, f"unchecked={each.unchecked}"

@@ -111,6 +111,23 @@ class CauseGroup(Struct, frozen=True):
     others: int
 
 
+class FreeName(Struct, frozen=True):
+    """A name that somebody else could register (takeover.names), and how many domains rest on it.
+
+    Attributes:
+        name: the domain, or the name at a service.
+        uses: what for, see takeover.names[].use.
+        domains: how many.
+        service: the service at which it would be taken; empty: it is registered at a registry.
+
+    """
+
+    name: str
+    uses: tuple[str, ...]
+    domains: int
+    service: str = ""
+
+
 class KeySizes(Struct, frozen=True):
     """RSA keys of a service ("": of no known one); `short` of them are below 2048 bits, at so many `domains`."""
 
@@ -234,6 +251,7 @@ class FleetCauses(Struct, frozen=True):
         rules: those that apply anywhere, the most often unmet first.
         lookups: see LookupCauses.
         groups: see CauseGroup; the largest excess first.
+        takeover: names that somebody else could register; what several domains rest on first.
         dead: include that leads nowhere -> domains; the most first.
         keys: by service, the most short ones first.
         silences: the most domains first.
@@ -254,6 +272,7 @@ class FleetCauses(Struct, frozen=True):
     rules: tuple[RuleCount, ...]
     lookups: LookupCauses
     groups: tuple[CauseGroup, ...]
+    takeover: tuple[FreeName, ...]
     dead: Mapping[str, int]
     keys: tuple[KeySizes, ...]
     silences: tuple[Silence, ...]
@@ -337,6 +356,7 @@ class Tally:
         self.signature_of: dict[int, SpfCosts] = {}
         self.stage_of: list[str] = []
         self.dead: Counter[str] = Counter()
+        self.free: dict[str, tuple[str, set[str], list[int]]] = {}
         self.keys: dict[str, list[int]] = {}
         self.silences: dict[tuple[str, str], tuple[Counter[str], list[int]]] = {}
         self.waivers: list[Expiring] = []
@@ -356,6 +376,7 @@ class Tally:
         self.stages[stage] += 1
         self._rules(row)
         self._spf(row)
+        self._free(row)
         self._keys(row)
         self._silence(row)
         for each in records(row, "subject.waivers"):
@@ -445,6 +466,17 @@ class Tally:
         if row.name_servers:
             traits.add((CauseKind.NAME_SERVERS, owner(row.name_servers[0])))
         self.traits_of.add(map(self.traits.number, traits))
+
+    def _free(self, row: FleetRow) -> None:
+        """The names that somebody else could register; each counts once a domain, whatever it is used for."""
+        seen: set[str] = set()
+        for each in records(row, "takeover.names"):
+            if each.get("free") is True:
+                name = str(each["domain"])
+                _, uses, domains = self.free.setdefault(name, (str(each.get("service") or ""), set(), [0]))
+                uses.add(str(each["use"]))
+                domains[0] += name not in seen
+                seen.add(name)
 
     def _keys(self, row: FleetRow) -> None:
         services = {

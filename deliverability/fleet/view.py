@@ -89,6 +89,7 @@ class _Writer:
 
     def view(self) -> FleetView:
         made = (
+            self.takeover(),
             self.trend(self.causes.trend) if self.causes.trend else None,
             self.lookups(),
             self.groups(),
@@ -178,6 +179,9 @@ class _Writer:
     def lead(self) -> Iterator[str]:
         causes = self.causes
         lookups = causes.lookups
+        if causes.takeover:
+            worst = causes.takeover[0]
+            yield self.words("lead-takeover", name=visible(worst.name), n=self.domains(worst.domains))
         if lookups.broken:
             yield self.words(
                 "lead-lookups",
@@ -199,18 +203,32 @@ class _Writer:
             yield self.words(
                 "lead-failed", n=self.domains(causes.failed), share=self.percent(causes.failed, causes.domains)
             )
-        well = {"subjects": causes.domains, "unchecked": causes.failed, "to_mend": lookups.broken + absent}
+        well = {
+            "subjects": causes.domains,
+            "unchecked": causes.failed,
+            "to_mend": lookups.broken + absent + len(causes.takeover),
+        }
         if "fleet-fine" in earned(("fleet-fine",), self.speaker.rules, **well):
             yield self.words("lead-fine")
 
     def actions(self) -> Iterator[FleetAction]:
-        """What makes SPF fail first, then what cannot be checked, then the rest; of each what concerns most domains."""
-        every = (self._include_actions(), self._dead_actions(), self._silent_actions(), self._key_actions())
+        """What others could take, then what makes SPF fail, what fails to be checked, the rest; most domains first."""
+        every = (
+            self._takeover_actions(),
+            self._include_actions(),
+            self._dead_actions(),
+            self._silent_actions(),
+            self._key_actions(),
+        )
         for some in every:
             yield from sorted(some, key=lambda each: -each.domains)[:_ACTIONS]
 
     def _action(self, domains: int, key: str, **values: str) -> FleetAction:
         return FleetAction(self.say(f"fleet-report.action.{key}", **values), domains, self.domains(domains))
+
+    def _takeover_actions(self) -> Iterator[FleetAction]:
+        for each in self.causes.takeover:
+            yield self._action(each.domains, "takeover", name=visible(each.name))
 
     def _include_actions(self) -> Iterator[FleetAction]:
         for include in self.causes.lookups.includes:
@@ -235,6 +253,19 @@ class _Writer:
                 yield self._action(each.domains, "key" if each.service else "key-own", name=self.service(each.service))
 
     # --- the sections ---
+
+    def takeover(self) -> FleetSection | None:
+        rows = (
+            (
+                named(each.name),
+                FleetCell(self.say("value.separator").join(self.words(f"use.{use}") for use in each.uses)),
+                FleetCell(visible(each.service) or self.say("value.none")),
+                number(each.domains, self.causes.domains),
+            )
+            for each in self.causes.takeover
+        )
+        table = self.table("takeover", ("free", "use", "free-service", "domains"), rows, numbers=3)
+        return self.section("takeover", [self.words("takeover")], table) if table else None
 
     def lookups(self) -> FleetSection | None:
         found = self.causes.lookups

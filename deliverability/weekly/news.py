@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from deliverability.core.facts.base import is_absence, texts
 from deliverability.core.model.answer import ReceiverEffect
 from deliverability.core.model.history import Cause, ChangeKind, FindingChange, RecordChange, VerdictChange
-from deliverability.core.model.report import FINE, GateKind, VerdictKind
-from deliverability.core.model.rules import Effect, RuleSet
+from deliverability.core.model.report import FINE, GateKind, Outcome, VerdictKind
+from deliverability.core.model.rules import Effect, RuleSet, Scope, Severity
 from deliverability.core.phrases import Phrases, detail_words
 from deliverability.core.rules.claims import earned
 from deliverability.core.words.dates import day_words
@@ -68,15 +68,17 @@ _WORST = (ChangeKind.NEW, ChangeKind.RATED)
 class NewsKind(IntEnum):
     """What a domain has come to, the worst first."""
 
-    LOWERED = 0
-    REFUSED = 1
-    AT_RISK = 2
-    UNCHECKED = 3
-    OTHER = 4
-    BETTER = 5
+    SECURITY = 0
+    LOWERED = 1
+    REFUSED = 2
+    AT_RISK = 3
+    UNCHECKED = 4
+    OTHER = 5
+    BETTER = 6
 
 
 _TONES = {
+    NewsKind.SECURITY: "bad",
     NewsKind.LOWERED: "bad",
     NewsKind.REFUSED: "bad",
     NewsKind.AT_RISK: "risk",
@@ -169,6 +171,8 @@ class _Writer:
         """The worst that is new about a subject; None: nothing."""
         say, comparison = self._say, entry.comparison
         name = self._name(entry)
+        if (secure := self._security(entry)) is not None:
+            return secure
         if entry.problems or comparison is None or (entry.unchecked and not comparison.previous):
             return self._unchecked(entry, name)
         if not comparison.previous:
@@ -213,6 +217,21 @@ class _Writer:
             return self._other(name, self._worst(entry, new) + more)
         mended = [each for each in news if each.kind in (ChangeKind.MENDED, ChangeKind.GONE)]
         return self.alone("mended", NewsKind.BETTER, name, causes, n=len(mended)) if mended else None
+
+    def _security(self, entry: WeeklyEntry) -> NewsView | None:
+        """What others can do in the domain's name since this run: it may be used before anything else is read."""
+        rules = self._rules.rules
+        new = [
+            each
+            for each in (entry.comparison.changes if entry.comparison else ())
+            if each.kind in _WORST and each.after is Outcome.UNMET and not each.waived
+            if each.rule in rules and rules[each.rule].scope is Scope.SECURITY
+        ]
+        if not any(each.severity.rank >= Severity.WARNING.rank for each in new):
+            return None
+        more = self._say.count("news.more", len(new) - 1) if len(new) > 1 else ""
+        name = self._name(entry)
+        return self.alone("security", NewsKind.SECURITY, name, what=self._worst(entry, new) + more)
 
     def tone(self, entries: Sequence[WeeklyEntry]) -> str:
         """Good only where nothing is to mend."""
@@ -330,6 +349,9 @@ class _Writer:
 
     def first(self, entries: Sequence[WeeklyEntry]) -> Iterator[NewsView]:
         """Of a first run: each domain that could not be checked by its name, then how the others stand."""
+        for place, each in enumerate(entries):
+            if (secure := self._security(each)) is not None:
+                yield replace(secure, place=place)
         for place, each in enumerate(entries):
             if each.unchecked:
                 yield replace(self._unchecked(each, self._name(each)), place=place)

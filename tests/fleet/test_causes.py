@@ -5,16 +5,21 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
 from benchmarks.lab import Kind, Lab
 from deliverability.core.model.rules import RuleSet
 from deliverability.core.protocols.spf.tree import walk_tree
+from deliverability.core.words.speaker import Speaker
+from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules
 from deliverability.fleet.causes import causes
+from deliverability.fleet.report import table
 from deliverability.fleet.shards import FleetFinding, FleetRow, Unchecked
 from deliverability.fleet.tally import WORST, CauseKind, FleetCauses, Tally
+from deliverability.fleet.view import fleet_view
 from tests.fleet.rows import row
 
 pytestmark = pytest.mark.long
@@ -262,3 +267,28 @@ def test_a_comparison_is_kept_only_where_it_is_wanted() -> None:
     tally = Tally()
     tally.add(row("a.example", includes={"b.example": 12}))
     assert (tally.domains, tally.signature_of, list(tally.lookups_of)) == ([], {}, [])
+
+
+def test_names_that_several_customers_rest_on_stand_first(rules: RuleSet) -> None:
+    """What anybody could register, by how many domains; a name used twice by a domain counts once."""
+
+    def free(domain: str, *uses: str, known: bool = True, service: str | None = None) -> list[dict[str, Any]]:
+        return [{"use": use, "domain": domain, "free": known, "service": service} for use in uses]
+
+    rows = [
+        row("a.example", facts={"takeover.names": free("alone.com", "spf")}),
+        row("b.example", facts={"takeover.names": free("shared.com", "spf", "dkim")}),
+        row("c.example", facts={"takeover.names": free("shared.com", "mx") + free("had.com", "spf", known=False)}),
+        row("d.example", facts={"takeover.names": {"unknown": "timeout"}}),
+    ]
+    result = found(rows, rules)
+    assert [(each.name, each.uses, each.domains) for each in result.takeover] == [
+        ("shared.com", ("dkim", "mx", "spf"), 2),
+        ("alone.com", ("spf",), 1),
+    ]
+    for lang, heading in (("en", "Names that anybody could register"), ("ja", "誰でも登録できる名前")):
+        view = fleet_view(result, Speaker(rules, catalogue(), lang))
+        assert view.sections[0].heading == heading
+        assert "shared.com" in view.lead[0]
+        assert ["shared.com" in each.what for each in view.actions[:2]] == [True, False]
+    assert table(result, Speaker(rules, catalogue(), "en")).splitlines()[1].startswith("takeover,,name,shared.com,2,4")

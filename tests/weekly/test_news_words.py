@@ -99,6 +99,29 @@ def test_became_worse() -> None:
     )
 
 
+def test_what_others_could_do_in_the_domains_name_stands_above_all() -> None:
+    """On the day it happens, in a domain that is new as well; not where the user accepts it, and not every week."""
+    title = "anybody can register dead.com and pass SPF as you"
+
+    def taken(kind: ChangeKind = ChangeKind.NEW, **more: Any) -> FindingChange:
+        return FindingChange(
+            kind, "SEC-001", "spf/dead.com", "f", Severity.ERROR, Outcome.MET, Outcome.UNMET, AT, **more
+        )
+
+    texts = {"en": {"f": FindingText(title, "", "")}}
+    for previous in (BEFORE, ""):
+        found = entry("shop.example", ("gmail", FINE, FINE), changes=(taken(),), texts=texts, previous=previous)
+        told = news(CALM, WORSE, found)
+        assert [each.domain for each in told.sentences] == ["shop.example", "good.example"]
+        assert (told.sentences[0].sentence, told.tone) == (f"shop.example: {title}", "bad")
+        assert told.subject(AT, phrases("en")).startswith(f"deliv: shop.example: {title}, and 1 more")
+    first = news(CALM, entry("shop.example", changes=(taken(),), texts=texts, previous=""), previous="")
+    assert first.sentences[0].sentence == f"shop.example: {title}"
+    for change in (taken(waived=True), taken(ChangeKind.STILL)):
+        quiet = entry("shop.example", ("gmail", FINE, FINE), changes=(change,), texts=texts)
+        assert title not in " ".join(sentences(quiet, WORSE))
+
+
 def test_became_better_is_green_and_last() -> None:
     told = news(BETTER, WORSE)
     assert [each.domain for each in told.sentences] == ["good.example", "shop.example"]

@@ -207,6 +207,10 @@ class Dkim(Topic, frozen=True, kw_only=True):
         Maybe[bool],
         Fact("DNS does not deny the name _domainkey: something may stand below it. That alone is no key."),
     ]
+    dangling: Annotated[
+        Maybe[tuple[str, ...]],
+        Fact("Names of keys that are an alias (CNAME) of a name that does not exist."),
+    ]
     wildcard: Annotated[Maybe[bool], Fact("Any name below _domainkey is answered, so probing proves nothing.")]
     guessed: Annotated[
         Maybe[tuple[str, ...]],

@@ -48,6 +48,7 @@ class Measures(Struct, frozen=True):
     Attributes:
         wide_ip4, wide_ip6: a range with a shorter prefix is listed as wide.
         sending_ranges: ranges wider than that from which only the customers of one large service send.
+        claimable: by suffix, the services at which anybody can have a name below it that nobody has, as far as known.
         signed_fields: header fields that a DKIM signature should cover where the message has them.
         signed_core: those of them without which a signed text can be shown as another mail.
         signed_one_click: those of them that one-click unsubscription needs.
@@ -57,6 +58,7 @@ class Measures(Struct, frozen=True):
     wide_ip4: Annotated[int, Field(least=0, most=32, needed=True)] = 0
     wide_ip6: Annotated[int, Field(least=0, most=128, needed=True)] = 0
     sending_ranges: Annotated[tuple[_Network, ...], Field(after=_networks)] = ()
+    claimable: Mapping[str, str] = field(default_factory=dict)
     signed_fields: _Needed = ()
     signed_core: _Needed = ()
     signed_one_click: _Needed = ()

@@ -256,13 +256,23 @@ class Texts(Struct, frozen=True):
 
 
 class Scope(StrEnum):
-    """What an unmet rule touches. Only DELIVERY decides a verdict or an exit code."""
+    """What an unmet rule touches.
+
+    DELIVERY decides what receivers do. SECURITY: what others can do in the domain's name; it depends on no receiver, so
+    it is in no verdict, but as DELIVERY in the grade and the exit code.
+    """
 
     DELIVERY = "delivery"
+    SECURITY = "security"
     REPORTS = "reports"
     INBOUND = "inbound"
     DISPLAY = "display"
     HYGIENE = "hygiene"
+
+    @property
+    def counts(self) -> bool:
+        """Whether it decides the grade and the exit code; only of such a scope is anything an error."""
+        return self in (Scope.DELIVERY, Scope.SECURITY)
 
 
 class Effect(StrEnum):

@@ -66,6 +66,13 @@ def registered_domain(domain: str) -> str:
     return str(known) if known else registrable_domain(domain)
 
 
+@lru_cache(_REMEMBERED)
+def known_registered_domain(domain: str) -> str | None:
+    """The same; None for a public suffix and where no registry is known: nobody can register a name below .local."""
+    name = _name(domain)
+    return str(found) if name and (found := _icann_list().privatesuffix(name)) else None
+
+
 def is_public_suffix(domain: str) -> bool:
     """Whether registrations happen directly below this name, as the list (or its default) has it."""
     name = _name(domain)

@@ -11,6 +11,7 @@ from deliverability.core.facts.base import Value
 from deliverability.core.facts.message import Message
 from deliverability.core.model.answer import Chip, PlanStep, PolicyWait
 from deliverability.core.model.report import Care, FactChange, RecordEdit, Report, VerdictKind
+from deliverability.core.model.rules import Scope
 from deliverability.core.phrases import Phrases
 from deliverability.core.report.answer import in_sentence, joined, kind_words
 from deliverability.core.report.findings import FindingIndex, receiver_short
@@ -236,7 +237,7 @@ class _Writer:
             files=words.files,
             chips=tuple(self._chip(each) for each in _told(step.gains)),
             settles=also,
-            settles_count=say.count("plan.settles", len(also)) if also else "",
+            settles_count=self._settles(step, also),
             care=step.care.value,
             care_label="" if safe else say(f"care.{step.care.value}"),
             care_words="" if safe else say(f"care.{step.care.value}-hint"),
@@ -251,6 +252,15 @@ class _Writer:
             severity=step.severity.value,
             inbound=step.inbound,
         )
+
+    def _settles(self, step: PlanStep, also: Sequence[str]) -> str:
+        """How much else it settles; what others could do in the domain's name is said, not counted."""
+        say, rules = self._say, self._speaker.rules.rules
+        secure = [each for each in step.findings if rules[each.rule].scope is Scope.SECURITY]
+        if not secure:
+            return say.count("plan.settles", len(also)) if also else ""
+        what = say("value.separator").join(self._findings.shorts(secure))
+        return say("plan.settles-security", what=what)
 
     def _hint(self, step: PlanStep) -> str:
         report, say = self._report, self._say

@@ -173,7 +173,7 @@ def _ungraded(settled: bool, bench: _Bench) -> Lack | None:
 
 def _parked(findings: Sequence[Finding], bench: _Bench) -> Assessment:
     """Whether somebody could pass as a domain that sends nothing."""
-    deciding = [each for each in findings if each.scope is Scope.DELIVERY and each.severity.rank >= _WARNING]
+    deciding = [each for each in findings if _opens(each)]
     unmet = [each for each in deciding if each.outcome is Outcome.UNMET]
     ways = tuple(dict.fromkeys(each.rule for each in unmet if each.counts))
     failed = sum(each.outcome is Outcome.UNKNOWN and not each.waits_for_input for each in deciding)
@@ -197,6 +197,13 @@ def _parked(findings: Sequence[Finding], bench: _Bench) -> Assessment:
     )
 
 
+def _opens(finding: Finding) -> bool:
+    """Whether others could pass as a domain that sends nothing where it is unmet."""
+    if finding.scope is Scope.SECURITY:
+        return finding.severity is Severity.ERROR  # who reads its reports does not pass as it
+    return finding.scope is Scope.DELIVERY and finding.severity.rank >= _WARNING
+
+
 _WORST = GRADES[-1]
 _WARNING = Severity.WARNING.rank
 _LOST = VerdictKind.CANNOT_TELL
@@ -206,7 +213,7 @@ def _grade(verdicts: Sequence[Verdict], findings: Sequence[Finding], grading: Gr
     """The grade of the first row of which something holds."""
     return _graded(
         verdicts,
-        (each for each in findings if each.outcome is Outcome.UNMET and each.scope is Scope.DELIVERY and each.counts),
+        (each for each in findings if each.outcome is Outcome.UNMET and each.scope.counts and each.counts),
         grading,
     )
 
@@ -219,7 +226,7 @@ def _grade_at_worst(verdicts: Sequence[Verdict], findings: Sequence[Finding], be
     may_be_unmet = (
         each
         for each in findings
-        if each.scope is Scope.DELIVERY
+        if each.scope.counts
         and (each.outcome is Outcome.UNMET or (each.unknown is not None and _failed(each, message=bench.message)))
     )
     return _graded(verdicts, may_be_unmet, bench.rules.grading)
@@ -247,7 +254,7 @@ def _is_open(finding: Finding, message: bool) -> bool:
 
     What only a message shows is not open without one, and what only reports show is not without any.
     """
-    if finding.scope is not Scope.DELIVERY or finding.used is False or finding.waits_for_stored:
+    if not finding.scope.counts or finding.used is False or finding.waits_for_stored:
         return False
     if finding.severity.rank < _WARNING:
         return False

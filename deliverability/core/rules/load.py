@@ -483,7 +483,7 @@ class _RuleReader(_ConditionReader):
             self.problem(nearest(wrong.NO_REMEDY(name=shape.remedy), shape.remedy, self.loader.remedies), "remedy")
         if shape.task and not self.loader.tasks_unread and shape.task not in self.loader.tasks:
             self.problem(nearest(wrong.NO_TASK(name=shape.task), shape.task, self.loader.tasks), "task")
-        if shape.severity is model.Severity.ERROR and shape.scope is not model.Scope.DELIVERY:
+        if shape.severity is model.Severity.ERROR and not shape.scope.counts:
             self.problem(wrong.ERROR_SCOPE(scope=shape.scope.value), "severity")
         self.loader.check_refs(self.document.at(*self.place, "sources"), shape.sources)
         for lang, words in shape.text.items():

@@ -235,7 +235,9 @@ class _Candidate(Struct):
         self.findings.append(FindingId(finding.rule, finding.item))
         if finding.severity.rank > self.severity.rank:
             self.severity = finding.severity
-        if rule.scope is Scope.DELIVERY and self.scope is not Scope.INBOUND:
+        if rule.scope is Scope.SECURITY or (
+            rule.scope is Scope.DELIVERY and self.scope not in (Scope.SECURITY, Scope.INBOUND)
+        ):
             self.scope = rule.scope
         self.effort = min(self.effort, rule.effort, key=_EFFORT.index)
         self.order = min(self.order, order)
@@ -492,8 +494,8 @@ def _ordered(waiting: list[_Candidate], verdicts: Sequence[Verdict]) -> list[_Ca
         waiting = [each for each in waiting if each is not following]
         ordered.append(following)
         left = [each.without(following.findings) for each in left]
-    # What concerns mail received stands last, whatever else it is.
-    return sorted(ordered, key=lambda each: each.scope is Scope.INBOUND)
+    # What others can do in the domain's name stands first, what concerns mail received last, whatever else it is.
+    return sorted(ordered, key=lambda each: (each.scope is not Scope.SECURITY, each.scope is Scope.INBOUND))
 
 
 class _Held(Struct, frozen=True):

@@ -27,7 +27,7 @@ from deliverability.core.protocols.dkim.signature import Signature, parse_signat
 from deliverability.core.protocols.dkim.verify import DkimResult, verify_message
 from deliverability.core.protocols.dkim.weak import Weakness, weakness
 from deliverability.core.protocols.dmarc.evaluate import Result, discover_homes
-from deliverability.engine.auditors.selectors import Asked, ask_keys, name_of, no_such_name
+from deliverability.engine.auditors.selectors import Asked, Keys, ask_keys, leads_nowhere, name_of, no_such_name
 from deliverability.engine.base import Context, auditor
 
 SIGNATURES_FIRST = Code("signatures-first", ("n", "all"))
@@ -68,6 +68,7 @@ async def audit(ctx: Context) -> Dkim:
         keys=keys.keys,
         published=keys.published,
         domainkey_exists=keys.domainkey_exists,
+        dangling=keys.dangling,
         wildcard=keys.wildcard,
         guessed=keys.guessed,
         unpublished=keys.unpublished,
@@ -77,6 +78,7 @@ async def audit(ctx: Context) -> Dkim:
             keys=keys.keys_evidence,
             published=keys.published_evidence,
             domainkey_exists=keys.domainkey_evidence,
+            dangling=keys.dangling_evidence,
             wildcard=keys.wildcard_evidence,
             guessed=(),
             unpublished=(),
@@ -109,6 +111,8 @@ class _Keys(Struct, frozen=True):
     published_evidence: tuple[str, ...]
     domainkey_exists: Maybe[bool]
     domainkey_evidence: tuple[str, ...]
+    dangling: tuple[str, ...]
+    dangling_evidence: tuple[str, ...]
     wildcard: Maybe[bool]
     wildcard_evidence: tuple[str, ...]
     guessed: tuple[str, ...]
@@ -342,6 +346,7 @@ async def _keys(ctx: Context, signatures: Sequence[Signature]) -> _Keys:
         (_with_twins(keys, seen, lost), tuple(cited)) if keys else _no_keys(ctx, found.guesses, stray)
     )
     parent = found.parent
+    dangling = _dangling(found, ctx.subject.domain)
     published, published_evidence = _published(ctx, parent, asked, listed)
     return _Keys(
         keys=found_keys,
@@ -350,6 +355,8 @@ async def _keys(ctx: Context, signatures: Sequence[Signature]) -> _Keys:
         published_evidence=published_evidence,
         domainkey_exists=unknown_from(parent) if isinstance(parent, Failed) else not no_such_name(parent),
         domainkey_evidence=(ctx.cite_answer(parent),),
+        dangling=tuple(each.name for each in dangling),
+        dangling_evidence=tuple(ctx.cite_answer(each) for each in dangling),
         wildcard=unknown_from(stray) if isinstance(stray, Failed) else isinstance(stray, Found),
         wildcard_evidence=(ctx.cite_answer(stray),),
         guessed=tuple(each.selector for each in found.guesses),
@@ -360,6 +367,12 @@ async def _keys(ctx: Context, signatures: Sequence[Signature]) -> _Keys:
             if isinstance(each.answer, Failed)
         ),
     )
+
+
+def _dangling(found: Keys, domain: str) -> list[Answer]:
+    """Answers for names of keys that are a CNAME to a name that does not exist; of a wildcard the first one."""
+    every = [each.answer for each in found.asked if leads_nowhere(each.answer) and _related(each.domain, domain)]
+    return every[:1] if leads_nowhere(found.stray) else every
 
 
 def _reported(ctx: Context) -> list[tuple[str, str]]:

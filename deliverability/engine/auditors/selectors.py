@@ -145,6 +145,11 @@ def no_such_name(answer: Answer) -> bool:
     return isinstance(answer, Absent) and answer.nxdomain and not answer.chain
 
 
+def leads_nowhere(answer: Answer) -> bool:
+    """Whether the name is an alias (CNAME) of one that does not exist."""
+    return isinstance(answer, Absent) and answer.nxdomain and bool(answer.chain)
+
+
 def name_of(domain: str, selector: str) -> str:
     """Where the key stands."""
     return f"{selector}._domainkey.{domain}"

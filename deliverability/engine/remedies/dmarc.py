@@ -457,6 +457,8 @@ class _Desk(Struct, frozen=True):
             if item is None:
                 continue
             name, host = item.name, item.host
+            if host in (if_known(self.facts.of(DmarcReports).rua_without_mx) or ()):
+                continue  # nobody is there to agree
             there = published(self.facts, name, "TXT")
             if there is not None and there.name == name and not any(split(there.values)):
                 edit = RecordEdit(name, "TXT", (), ("v=DMARC1",))

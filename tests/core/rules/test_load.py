@@ -76,7 +76,7 @@ def test_the_sample_rule_is_accepted(tmp_path: Path) -> None:
         ("fact: spf.present, eq: true", "fact: dkim.keys, eq: 1", 9, "use exists or empty"),
         ("  level: MUST\n", "", 1, "level is missing"),
         ("severity: error", "severity: fatal", 5, "severity"),
-        ("scope: delivery", "scope: hygiene", 5, "an error is about delivery, not hygiene"),
+        ("scope: delivery", "scope: hygiene", 5, "an error is about delivery or security, not hygiene"),
         ("scope: delivery", "scope: everything", 4, "scope"),
         ("  scope: delivery\n", "", 1, "scope is missing"),
         (
