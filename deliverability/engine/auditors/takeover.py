@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from deliverability.core.codes import Code
 from deliverability.core.facts.base import FactType, Reason, Unknown, Value, records_of, text_of, texts_of
-from deliverability.core.model.spf import SpfStatus, SpfTree, spf_tree
+from deliverability.core.model.spf import SpfStatus
 from deliverability.core.names import is_within
 from deliverability.core.net.base import Absent, Answer, Failed, Found, unknown_from
 from deliverability.core.protocols.psl import known_registered_domain, registered_domain
@@ -155,17 +155,15 @@ def _leading(ctx: Context) -> Iterator[_Leading]:
     """The names, in the order of what they are worth to somebody else."""
     domain = ctx.subject.domain
     for path in ("spf.tree", "spf.used_tree"):
-        tree = spf_tree(ctx.value(path))
-        if tree is not None:
-            yield from _of_spf(tree)
+        yield from _of_spf(ctx.value(path))
     for name in texts_of(ctx.value("dkim.dangling")):
         yield _Leading("dkim", name, "TXT", "CNAME", name)
     for item in records_of(ctx.value("dmarc.walk")):
         name = text_of(item.get("name"))
-        if known_registered_domain(name.removeprefix("_dmarc.")):
+        if not item.get("records") and known_registered_domain(name.removeprefix("_dmarc.")):
             yield _Leading("dmarc-policy", name, "TXT", "CNAME", name)
     for item in records_of(ctx.value("mx.hosts")):
-        if item.get("literal") is False:
+        if item.get("literal") is False and item.get("has_address") is False:
             yield _Leading("mx", text_of(item.get("host")), "A", "MX", domain)
     sender = text_of(ctx.value("envelope.mail_from_domain"))
     if sender:
@@ -177,21 +175,27 @@ def _leading(ctx: Context) -> Iterator[_Leading]:
     yield from _of_policies(ctx, domain)
 
 
-def _of_spf(tree: SpfTree) -> Iterator[_Leading]:
-    for term in tree.terms:
-        if term.qualifier not in (None, "+"):
+def _of_spf(tree: Value) -> Iterator[_Leading]:
+    """The terms of a tree, read as it travels: most have nothing to look at."""
+    if not isinstance(tree, Mapping):
+        return
+    at = text_of(tree.get("domain"))
+    for term in records_of(tree.get("terms")):
+        if term.get("qualifier") not in (None, "+"):
             continue  # who matches it does not pass
-        if term.mechanism in _QUESTIONS and term.target and term.status not in _NEVER_ASKED:
-            name, rdtype = term.target, _QUESTIONS[term.mechanism]
-            if term.status is SpfStatus.MACRO:
-                name, rdtype = term.target.rpartition("}")[2].lstrip("."), ""
-            yield _Leading("spf", name.rstrip(".").lower(), rdtype, term.text, tree.domain)
-            if term.mechanism == "mx":
-                for record in term.addresses:
+        mechanism, target = text_of(term.get("mechanism")), text_of(term.get("target"))
+        status, text = term.get("status"), text_of(term.get("text"))
+        if mechanism in _QUESTIONS and target and status not in _NEVER_ASKED:
+            name, rdtype = target, _QUESTIONS[mechanism]
+            if status == SpfStatus.MACRO:
+                name, rdtype = target.rpartition("}")[2].lstrip("."), ""
+            if status != SpfStatus.OK:  # else it was found
+                yield _Leading("spf", name.rstrip(".").lower(), rdtype, text, at)
+            if mechanism == "mx":
+                for record in texts_of(term.get("addresses")):
                     host = record.rpartition(" ")[2]
-                    yield _Leading("spf", host.rstrip(".").lower(), "A", f"{term.text}: MX {host}", tree.domain)
-        if term.tree is not None:
-            yield from _of_spf(term.tree)
+                    yield _Leading("spf", host.rstrip(".").lower(), "A", f"{text}: MX {host}", at)
+        yield from _of_spf(term.get("tree"))
 
 
 _QUESTIONS = {"include": "TXT", "redirect": "TXT", "a": "A", "mx": "MX", "exists": "A"}
