@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from deliverability.core.errors import set_aside
@@ -20,6 +20,7 @@ from deliverability.core.inputs import Subject
 from deliverability.core.model.blocklists import ListingSeen, ListsSeen
 from deliverability.core.model.deliveries import CauseSeen, Deliveries
 from deliverability.core.model.observed import SourceWord
+from deliverability.core.model.services import Reporter, reporters_listed
 from deliverability.core.model.topic import if_known
 from deliverability.core.protocols.psl import registrable_domain
 from deliverability.core.replies.catalogue import load_replies
@@ -92,6 +93,7 @@ class Observing(Struct, frozen=True):
         words: the user's words on sources.
         rules: the user's folders of rules, for what replies mean.
         addresses: the file of addresses that bounced or complained; None: none is kept.
+        reporters: whose reports count beside those of the catalogue, by id.
 
     """
 
@@ -102,6 +104,12 @@ class Observing(Struct, frozen=True):
     words: tuple[SourceWord, ...] = ()
     rules: tuple[Path, ...] = ()
     addresses: Path | None = None
+    reporters: Mapping[str, Reporter] = field(default_factory=dict)
+
+    @property
+    def listed(self) -> Mapping[str, Reporter]:
+        """Whose reports count, by id."""
+        return reporters_listed(_listed(self.rules), self.reporters)
 
 
 def observing(
@@ -117,6 +125,7 @@ def observing(
         settings.source_words,
         settings.rules,
         wanted.addresses,
+        settings.reporters,
     )
 
 
@@ -190,7 +199,7 @@ class Observer:
         known = replace(known, deliveries=self._deliveries(home))
         if home not in self._reported:
             return known
-        seen = window(self._history, home, how.days, how.trust, self._now)
+        seen = window(self._history, home, how.days, how.trust, self._now, how.listed)
         if seen.first_report is None:
             return known
         stage, rua = self._seen_before(subject.domain)
@@ -215,6 +224,11 @@ class Observer:
         for source in self._sources.get(domain, ()):
             points += self._history.follow(domain, source, newest=_RUNS, topics=("dmarc",))
         return _seen([each for each in points if each.run.started != self._running])
+
+
+@lru_cache(maxsize=2)
+def _listed(folders: tuple[Path, ...]) -> Mapping[str, Reporter]:
+    return load_rules(folders).knowledge.reporters
 
 
 @lru_cache(maxsize=2)

@@ -17,7 +17,7 @@ from deliverability.engine.rules import load_rules
 from deliverability.lists.catalogue import ListDataError, load_list_data
 
 SOURCE = 'sources: [{url: "https://a.example/", checked: "2026-11-29", read_as: original}]'
-REPORTER = f"- id: acme\n  names: [Acme]\n  domains: [Acme.example]\n  {SOURCE}\n"
+REPORTER = f"- id: acme\n  names: [Acme]\n  from: [Acme.example]\n  {SOURCE}\n"
 PROVIDER = f"- id: acme\n  name: Acme\n  name_servers: [ns.acme.example]\n  console: DNS\n  {SOURCE}\n"
 LIST = f"""\
 - id: acme
@@ -106,7 +106,7 @@ def test_a_later_folder_may_replace_what_an_earlier_one_says(tmp_path: Path) -> 
     (tmp_path / "reporters.yaml").write_text(REPORTER.replace("id: acme", "id: google"), "utf-8")
     known = load_knowledge([locate("rules"), tmp_path]).reporters
     assert known["google"].names == ("acme",)
-    assert known["google"].domains == ("acme.example",)
+    assert known["google"].senders == ("acme.example",)
     assert len(known) > 1
 
 
@@ -152,11 +152,11 @@ def test_all_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
     found = told(
         tmp_path,
         {
-            "reporters.yaml": REPORTER.replace("id: acme", "id: Acme").replace("domains", "domain"),
+            "reporters.yaml": REPORTER.replace("id: acme", "id: Acme").replace("from", "form"),
             "measures.yaml": MEASURES.replace("wide_ip4: ", "wide_ip4: 1"),
             "mailboxes.yaml": "- 5\n- example\n",
         },
     )
     assert [line.partition(": ")[0] for line in found.splitlines()].count("mailboxes.yaml:2") == 1
-    for place in ("0.id", "0.domain", "0: domains", "wide_ip4", "mailboxes.yaml:1: 0: a text"):
+    for place in ("0.id", "0.form", "0: from", "wide_ip4", "mailboxes.yaml:1: 0: a text"):
         assert place in found

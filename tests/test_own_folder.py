@@ -123,7 +123,7 @@ async def test_features_and_measures_of_ones_own_are_gone_by(tmp_path: Path) -> 
 
 def test_whom_to_ask_is_said_by_ones_own_file(tmp_path: Path) -> None:
     text = (
-        "resolvers: [{name: Ours, address: 192.0.2.53}]\nmail_domains: [acme.example]\n"
+        "resolvers: [{name: Ours, address: 192.0.2.53}]\nmail_from: [acme.example, dmarc@mail.example]\n"
         "no_names_below: [invalid]\nclocks: []\nclock_seconds: 60\n"
     )
     outside = own(tmp_path, "outside.yaml", text).knowledge.outside
@@ -143,14 +143,17 @@ def test_a_dns_provider_of_ones_own_is_known(tmp_path: Path) -> None:
 
 def test_a_reporter_of_ones_own_is_known(tmp_path: Path) -> None:
     text = (
-        "- id: acme\n  names: [ACME Mail]\n  domains: [acme.example]\n  receiver: gmail\n"
+        "- id: acme\n  names: [ACME Mail]\n  from: [acme.example, dmarc@mail.example]\n  receiver: gmail\n"
         '  sources: [{url: "https://acme.example/dmarc", checked: "2026-11-26", read_as: original}]\n'
     )
     known = own(tmp_path, "reporters.yaml", text).knowledge.reporters
     found = reporter_named("Acme mail", known)
     assert found is known["acme"]
-    assert found.sends_from("mx.acme.example")
-    assert not found.sends_from("notacme.example")
+    assert found.sends_from("reports@mx.acme.example")
+    assert found.sends_from("dmarc@mail.example")
+    for other in ("dmarc@notacme.example", "somebody@mail.example", "dmarc@mx.mail.example"):
+        assert not found.sends_from(other)
+    assert reporter_named("dmarc@mail.example", known) is found
     assert reporter_named("Google.com", known) is known["google"]
 
 
@@ -175,7 +178,7 @@ def test_a_reply_of_ones_own_is_explained(deliv: Deliv) -> None:  # noqa: F811
         ("measures.yaml", "wide_ip4: 33\n", "measures.yaml:1: wide_ip4: at most 32 is allowed here"),
         ("outside.yaml", "mail_domains: []\n", "outside.yaml:1: mail_domains: "),
         ("dns-providers.yaml", "- id: acme\n", "dns-providers.yaml:1: 0: name is missing"),
-        ("reporters.yaml", "- id: acme\n  names: [Acme]\n", "reporters.yaml:1: 0: domains is missing"),
+        ("reporters.yaml", "- id: acme\n  names: [Acme]\n", "reporters.yaml:1: 0: from is missing"),
         ("clients/features.yaml", "style: [css-gap]\n", "clients/features.yaml:1: style"),
         ("attachments.yaml", "gmail: {types: [exe]}\n", "attachments.yaml:1: gmail: sources is missing"),
         ("verdicts.yaml", "bulk_from: many\n", "verdicts.yaml:1: bulk_from: a number is needed here"),

@@ -256,6 +256,7 @@ def subject_given(params: dict[str, Any], settings: Settings, domain: str = "") 
         waivers=settings.waivers,
         dns_provider=params["dns_provider"] or own.dns_provider,
         rare=own.rare,
+        trust_sources=own.trust_sources is True,
         list_sums=_list_sums(own.list_check),
         warm_up=_warm_up(own.warm_up),
     )

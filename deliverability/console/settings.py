@@ -23,6 +23,7 @@ from deliverability.core.facts.base import Purpose, Waiver
 from deliverability.core.model.observed import SourceOwner, SourceWord
 from deliverability.core.model.schema import Field as Setting
 from deliverability.core.model.schema import Misfit, Misfits, What, fields_of, read_as
+from deliverability.core.model.services import Reporter
 
 MAX_OCTETS = 1_000_000
 MAX_SECONDS = 86_400.0  # a day
@@ -83,6 +84,10 @@ class MailSettings(Struct, frozen=True):
     rare: Annotated[
         tuple[str, ...] | None,
         Setting('Mail that is sent seldom, each as "YYYY-MM-DD what"; an empty list: there is none.'),
+    ] = None
+    trust_sources: Annotated[
+        bool | None,
+        Setting("With too little mail for shares, the gate goes by the sources alone: each of them has to pass."),
     ] = None
     list_check: Annotated[
         str | None,
@@ -246,6 +251,13 @@ class SourceSettings(Struct, frozen=True, rename={"owner": "is"}):
     ] = None
 
 
+class ReporterSettings(Struct, frozen=True, rename={"senders": "from"}):
+    """One ``[[reporter]]`` table: somebody whose reports count, beside those that `rules/reporters.yaml` lists."""
+
+    name: Annotated[str, Setting("What it is called in reports; bare files of reports name it so.")] = ""
+    senders: Annotated[tuple[str, ...], Setting("The exact addresses that the mails with its reports come from.")] = ()
+
+
 class ReputationKey(Struct, frozen=True):
     """Where the key of a block list is."""
 
@@ -311,6 +323,7 @@ class Settings(MailSettings, frozen=True):
     feedback: Annotated[FeedbackSettings, Setting("Where the reports of receivers are.")] = FeedbackSettings()
     sender: Annotated[SenderSettings, Setting("Who writes to a receiver's postmaster.")] = SenderSettings()
     source: Annotated[tuple[SourceSettings, ...], Setting("Your word on who sends in your name.")] = ()
+    reporter: Annotated[tuple[ReporterSettings, ...], Setting("Somebody else whose reports count in the gate.")] = ()
     reputation: Annotated[ReputationSettings, Setting("Which blocklists weekly runs ask, and how.")] = (
         ReputationSettings()
     )
@@ -349,6 +362,12 @@ class Settings(MailSettings, frozen=True):
             for each in self.source
             if each.owner is not None
         )
+
+    @property
+    def reporters(self) -> Mapping[str, Reporter]:
+        """Whose reports count beside those of the catalogue."""
+        found = [(each.name.strip().casefold(), each.senders) for each in self.reporter]
+        return {name: Reporter(name, (name,), tuple(map(str.lower, senders))) for name, senders in found}
 
     def of(self, domain: str) -> MailSettings:
         """What is true of a domain's mail (A-label): its own table, filled up from the common values."""
@@ -450,7 +469,8 @@ def _typed(path: Path, text: str, data: dict[str, Any]) -> Settings:
 
 
 _KINDS: Mapping[Any, Code] = {str: TEXT, Path: TEXT, int: WHOLE_NUMBER, float: NUMBER, bool: TRUE_OR_FALSE, date: DATE}
-_TABLES = {name: f"[[{name}]]" for name in ("domain", "waiver", "source")} | {"mailbox": "[[feedback.mailbox]]"}
+_TABLES = {each: f"[[{each}]]" for each in ("domain", "waiver", "source", "reporter")}
+_TABLES["mailbox"] = "[[feedback.mailbox]]"
 
 
 def _message(misfit: Misfit) -> Detail:
@@ -546,6 +566,20 @@ def _feedback_problems(settings: Settings) -> list[tuple[KeyPath, Detail]]:
         bad = next((each for each in source.match if not _is_match(each)), None)
         if bad is not None:
             found.append(((*here, "match"), NO_MATCH(text=bad)))
+    called: set[str] = set()
+    for number, reporter in enumerate(settings.reporter):
+        there: KeyPath = ("reporter", number)
+        name = reporter.name.strip()
+        if not name:
+            found.append((there, NEEDS_KEY(table="[[reporter]]", what='name = "Example Inc."')))
+        if name.casefold() in called:
+            found.append(((*there, "name"), TWICE(key="name", text=name)))
+        called.add(name.casefold())
+        if not reporter.senders:
+            found.append((there, NEEDS_KEY(table="[[reporter]]", what='from = ["dmarc@example.net"]')))
+        wrong = next((each for each in reporter.senders if not _is_plain_address(each)), None)
+        if wrong is not None:
+            found.append(((*there, "from"), NO_MAIL_ADDRESS(key="from", text=wrong)))
     return found
 
 
@@ -575,6 +609,11 @@ def _is_address(text: str) -> bool:
     """Whether a header field and an envelope can carry it: ``a@b`` or ``Name <a@b>``."""
     local, at, domain = parseaddr(text)[1].rpartition("@")
     return bool(local and at and domain) and text.isprintable()
+
+
+def _is_plain_address(text: str) -> bool:
+    """Whether it is one exact address, without a name."""
+    return _is_address(text) and parseaddr(text)[1] == text.strip() == text
 
 
 def _url_problem(text: str) -> str:

@@ -146,6 +146,7 @@ class Subject(Struct, frozen=True):
         deliveries: what became of its mail, where bounces, events, logs or numbers of receivers are read.
         source_words: the user's words on sources.
         rare: runs of mail that come seldom, each ``YYYY-MM-DD what``; None: not said, empty: there are none.
+        trust_sources: where there is little mail, the gate goes by the sources alone.
         list_sums: what the last check of its list of recipients found; None: no list was checked.
         warm_up: the steps of a warm-up plan, day and messages; empty: there is none.
         stage_seen: the DMARC stage that the newest earlier run saw, and since when, where a history is kept.
@@ -172,6 +173,7 @@ class Subject(Struct, frozen=True):
     deliveries: Deliveries | None = None
     source_words: tuple[SourceWord, ...] = ()
     rare: tuple[str, ...] | None = None
+    trust_sources: bool = False
     list_sums: ListSums | None = None
     warm_up: tuple[tuple[date, int], ...] = ()
     stage_seen: StageSeen | None = None

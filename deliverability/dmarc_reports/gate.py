@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
@@ -26,13 +27,10 @@ from deliverability.console.output import show
 from deliverability.console.running import run_reports
 from deliverability.console.types import NumberType, OneOf
 from deliverability.core.codec import encode, json_text
-from deliverability.core.facts.base import FactSet, Unknown
-from deliverability.core.facts.dmarc import Dmarc
-from deliverability.core.facts.traffic import Gate, MessageSums
+from deliverability.core.facts.base import FactSet, Unknown, number_of, records_of, text_of
 from deliverability.core.model.report import Finding, GateAnswer, GateKind, Report
-from deliverability.core.model.topic import if_known
 from deliverability.core.phrases import Phrases
-from deliverability.core.report.diagrams import would_words
+from deliverability.core.report.diagrams import hits_words, would_words
 from deliverability.core.report.findings import FindingView, finding_views
 from deliverability.core.report.formats.json import Json
 from deliverability.core.report.formats.text import record_lines
@@ -44,6 +42,10 @@ from deliverability.core.rules.judge import Selection
 from deliverability.core.words.dates import full_day_words
 from deliverability.core.words.sentences import visible
 from deliverability.engine.audit import Audited, Extras
+
+_NAMED = 12
+"""Sources that a note names."""
+_POLICY = re.compile(r"(;\s*s?p\s*=\s*)[a-z]+", re.IGNORECASE)
 
 
 class ConditionView(Struct, frozen=True):
@@ -66,10 +68,13 @@ class GateView(Struct, frozen=True):
         tone: good, bad, risk or unknown.
         headline: the answer.
         would: what the policy would have done in the window; empty where nothing was read.
+        notes: what else is to be known: the sources where numbers cannot tell, mail that is not concerned.
+        unlisted: whose reports do not count as nobody lists them; empty: there are none.
         conditions: what is missing, then what could not be checked.
         earliest: when it can be safe at the earliest; empty: no day can be told.
         earliest_day: the same as a date.
         step: the record to publish, where it is safe and was rehearsed.
+        back: where the policy in force hits own mail: name of the record, as it is, and without a policy.
 
     """
 
@@ -79,10 +84,13 @@ class GateView(Struct, frozen=True):
     tone: str
     headline: str
     would: str = ""
+    notes: tuple[str, ...] = ()
+    unlisted: str = ""
     conditions: tuple[ConditionView, ...] = ()
     earliest: str = ""
     earliest_day: date | None = None
     step: PlanStepView | None = None
+    back: tuple[str, str, str] | None = None
 
 
 def gate_view(view: ReportView, answer: GateAnswer | None, day: date | None) -> GateView:
@@ -92,6 +100,11 @@ def gate_view(view: ReportView, answer: GateAnswer | None, day: date | None) -> 
     if answer is None:
         return _without(view, domain, facts, say)
     kind = answer.kind.value
+    if answer.kind is GateKind.HITS:
+        headline = hits_words(facts, domain, answer.to, say)
+        found = tuple(_conditions(view, answer.missing, "bad"))
+        back = _step_back(facts)
+        return GateView(domain, "", kind, "bad", headline, unlisted=_unlisted(facts, say), conditions=found, back=back)
     step = _step(view, answer) if answer.kind is GateKind.SAFE else None
     asked = {"domain": domain, "policy": answer.to}
     headline = say(f"gate.{kind}", **asked)
@@ -103,24 +116,72 @@ def gate_view(view: ReportView, answer: GateAnswer | None, day: date | None) -> 
         earliest = say("gate.earliest", day=full_day_words(day.isoformat(), say)) if day else say("gate.no-day")
     tone = {GateKind.SAFE: "good", GateKind.NOT_YET: "bad", GateKind.CANNOT_TELL: "unknown"}[answer.kind]
     would = would_words(facts, answer.to, say)
-    return GateView(domain, answer.to, kind, tone, headline, would, tuple(missing), earliest, day, step)
+    return GateView(
+        domain,
+        answer.to,
+        kind,
+        tone,
+        headline,
+        would,
+        tuple(_notes(answer, facts, say)),
+        _unlisted(facts, say),
+        tuple(missing),
+        earliest,
+        day,
+        step,
+    )
+
+
+def _step_back(facts: FactSet) -> tuple[str, str, str] | None:
+    """The name of the record, as it is and as it would be without a policy; None where it is not known."""
+    name, record = (text_of(facts.at(f"dmarc.{part}")) for part in ("location", "record"))
+    if not name or not record:
+        return None
+    return f"_dmarc.{name}", record, _POLICY.sub(r"\1none", record)
+
+
+def _notes(answer: GateAnswer, facts: FactSet, say: Phrases) -> Iterator[str]:
+    """The sources, where all of them pass and there is too little mail to tell; and mail that is not concerned."""
+    sources = [
+        visible(text_of(each.get("name")))
+        for each in records_of(facts.value("traffic.sources"))
+        if each.get("standing") == "own" and each.get("apart") is False
+    ]
+    if answer.kind is GateKind.CANNOT_TELL and facts.value("traffic.sources_pass") is True and sources:
+        shown = say("value.separator").join(sources[:_NAMED])
+        shown += say("value.more", n=f"{len(sources) - _NAMED:,}") if len(sources) > _NAMED else ""
+        days = str(number_of(facts.value("traffic.span_days")))
+        yield say("gate.by-sources", n=f"{len(sources):,}", days=days, sources=shown)
+    if apart := number_of(facts.value("traffic.apart")):
+        lost = number_of(facts.value("traffic.apart_failing"))
+        yield say("gate.apart", n=f"{apart:,}", lost=f"{lost:,}")
+
+
+def _unlisted(facts: FactSet, say: Phrases) -> str:
+    """Reporters that do not count, as they stand nowhere: whoever owns a domain can send reports."""
+    reporters = number_of(facts.value("traffic.unlisted_reporters"))
+    messages = number_of(facts.value("traffic.unlisted_messages"))
+    if not reporters:
+        return ""
+    which = "one" if reporters == 1 else "other"
+    return say(f"gate.unlisted.{which}", n=f"{reporters:,}", messages=f"{messages:,}")
 
 
 def _without(view: ReportView, domain: str, facts: FactSet, say: Phrases) -> GateView:
     """Where there is nothing to ask, or nothing was read: what the policy that is published does, as far as known."""
-    stage = facts.of(Dmarc).stage
+    stage = facts.value("dmarc.stage")
     if isinstance(stage, Unknown):
         return GateView(domain, "", "cannot-tell", "unknown", say("gate.no-dns", domain=domain))
     if stage == "absent":
         return GateView(domain, "", "not-yet", "bad", say("gate.no-record-yet", domain=domain))
-    to = if_known(facts.of(Gate).to) or ""
+    to = text_of(facts.value("gate.to"))
     if not to:
-        policy = if_known(facts.of(Dmarc).effective_policy) or if_known(facts.of(Dmarc).policy) or ""
+        policy = text_of(facts.value("dmarc.effective_policy")) or text_of(facts.value("dmarc.policy"))
         if "gate-stay" in view.report.answer.earned:
             would = would_words(facts, policy, say)
             return GateView(domain, "", "stay", "good", say(f"gate.last.{stage}", domain=domain), would)
         headline = say("gate.at", domain=domain, policy=policy)
-        if not facts.of(MessageSums).yours:
+        if not facts.value("traffic.yours"):
             return GateView(domain, "", "cannot-tell", "unknown", headline + say("gate.at-unread"))
         return GateView(domain, "", "hits", "risk", headline + say("gate.at-hits"), would_words(facts, policy, say))
     return GateView(domain, to, "cannot-tell", "unknown", say("gate.no-reports", domain=domain, policy=to))
@@ -163,14 +224,23 @@ def gate_text(view: GateView, paper: Paper, say: Phrases) -> str:
     lines = [*paper.hang(view.headline, f"{paper.symbol(view.tone)} ")]
     if view.would:
         lines += ["", *paper.paragraph(view.would, 2)]
+    for note in view.notes:
+        lines += ["", *paper.paragraph(note, 2)]
+    if view.unlisted:
+        lines += ["", *paper.paragraph(view.unlisted, 2, style="dim")]
     if view.conditions:
-        lines += paper.heading(say("gate.missing"))
+        lines += paper.heading(say("gate.missing" if view.back is None else "gate.to-mend"))
     for each in view.conditions:
         lines += [*paper.hang(f"{each.text} [{each.rule}]", f"{paper.symbol(each.tone)} ")]
         for step in each.do:
             lines += [*paper.step(step.replace("`", ""), f"  {paper.symbol('to')} ")]
     if view.earliest:
         lines += ["", *paper.paragraph(view.earliest, 2)]
+    if view.back is not None:
+        name, old, new = view.back
+        lines += paper.heading(say("gate.step-back"))
+        lines += paper.paragraph(say("gate.step-back-how"), 2)
+        lines += ["", f"  {visible(name)} TXT", f"  - {visible(old)}", f"  + {visible(new)}"]
     if view.step is not None:
         lines += paper.heading(say("gate.publish"))
         for record in view.step.records:
@@ -197,6 +267,8 @@ def _gate(view: GateView, answer: GateAnswer | None, facts: FactSet) -> Json:
         "answer": view.kind or None,
         "text": view.headline,
         "would": view.would or None,
+        "step_back": dict(zip(("name", "old", "new"), view.back, strict=True)) if view.back else None,
+        "notes": list(view.notes),
         "earliest": view.earliest_day.isoformat() if view.earliest_day else None,
         "traffic": {name: encode(facts.at(f"traffic.{name}")) for name in _COUNTS},
         "missing": [

@@ -6,30 +6,15 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from itertools import islice
+from itertools import islice, pairwise
 from statistics import median
 
 from msgspec import Struct, field
 
 from deliverability.core.codes import Code, Detail
-from deliverability.core.facts.base import Unknown
-from deliverability.core.facts.traffic import (
-    DayVolume,
-    MessageSums,
-    OwnMessages,
-    ReportPeriod,
-    SeenPolicy,
-    SeenReporter,
-    SeenSelector,
-    Source,
-    Undecided,
-    Unusable,
-    Volume,
-    WhoReported,
-)
+from deliverability.core.facts.base import Unknown, Value
 from deliverability.core.model.observed import Observed, ObservedReport, ObservedRow, Trust, at_least_percent, percent
 from deliverability.core.model.services import Reporter, Service, reporter_named
-from deliverability.core.model.topic import Maybe, cite
 from deliverability.core.names import is_within
 from deliverability.dmarc_reports.standing import ClassifiedRow, RowJudge, Setup, SourceStanding
 
@@ -49,6 +34,7 @@ class TrafficSource(Struct):
     reasons: dict[Detail, None] = field(default_factory=dict)
     rows: list[ObservedRow] = field(default_factory=list)
     key: str = ""
+    apart: bool = False
 
     @property
     def messages(self) -> int:
@@ -73,13 +59,16 @@ def sources_of(observed: Observed, domain: str, setup: Setup) -> tuple[TrafficSo
     """The sources of the trusted rows for a domain and the names below it, by standing, the largest first."""
     rows = rows_of(observed, domain)
     judge = RowJudge(setup, rows, observed.relays)
-    groups: dict[tuple[str, bool], list[tuple[ObservedRow, ClassifiedRow]]] = {}
+    groups: dict[tuple[str, bool, bool], list[tuple[ObservedRow, ClassifiedRow]]] = {}
     for row in rows:
         found = judge.of(row.ip, row.facet)
-        groups.setdefault((found.group, found.standing.ours), []).append((row, found))
-    sources = [
-        source for (_, ours), each in groups.items() for source in (_of_ours(each) if ours else _by_standing(each))
-    ]
+        apart = setup.apart and row.facet.header_from != domain
+        groups.setdefault((found.group, found.standing.ours, apart), []).append((row, found))
+    sources = []
+    for (_, ours, apart), each in groups.items():
+        for source in _of_ours(each) if ours else _by_standing(each):
+            source.apart = apart
+            sources.append(source)
     order = {standing: place for place, standing in enumerate(SourceStanding)}
     sources.sort(key=lambda each: (order[each.standing], -each.messages, each.name))
     _name(sources)
@@ -133,6 +122,11 @@ def _of_ours(rows: _Rows) -> list[TrafficSource]:
     rest = [one for one in rows if of(one) not in signing]
     found = []
     mixed = False
+    lost = _never_passing([row for row, _ in good])
+    if lost:
+        never = [one for one in good if _kind(one[0]) in lost]
+        good = [one for one in good if _kind(one[0]) not in lost]
+        found.append(_source(never, SourceStanding.OWN_GAP if service is None else SourceStanding.SERVICE_GAP))
     if good:
         standing = SourceStanding.OWN
         messages = sum(row.messages for row, _ in good)
@@ -149,6 +143,36 @@ def _of_ours(rows: _Rows) -> list[TrafficSource]:
             source = _source(each, standing)
         found.append(source)
     return found
+
+
+REGULAR_PERCENT = 60
+"""A kind of mail that comes on so many of the days on which its host sends is a job of its own, and no noise."""
+REGULAR_DAYS = 4
+
+_Kind = tuple[str, str, tuple[str, ...]]
+
+
+def _kind(row: ObservedRow) -> _Kind:
+    """What tells the jobs of one host apart: author domain, Return-Path, and whose signatures it carries."""
+    facet = row.facet
+    return facet.header_from, facet.spf_domain or facet.envelope_from, tuple(each.domain for each in facet.dkim)
+
+
+def _never_passing(rows: Sequence[ObservedRow]) -> frozenset[_Kind]:
+    """The kinds that never pass and come regularly: on most days, or always on the same day of the week."""
+    days: dict[_Kind, set[date]] = defaultdict(set)
+    passing: set[_Kind] = set()
+    for row in rows:
+        days[_kind(row)].add(row.day)
+        if row.facet.aligned:
+            passing.add(_kind(row))
+    sending = {row.day for row in rows}
+
+    def regular(on: set[date]) -> bool:
+        weekly = len({day.weekday() for day in on}) == 1
+        return len(on) >= REGULAR_DAYS and (weekly or 100 * len(on) >= REGULAR_PERCENT * len(sending))
+
+    return frozenset(kind for kind, on in days.items() if kind not in passing and regular(on))
 
 
 def _split(
@@ -179,6 +203,11 @@ def first_seen(source: TrafficSource, observed: Observed) -> date:
 
 
 RECENT_DAYS = 14
+COVERING_DAYS = 4
+"""On so many days somebody has to report to be one of the reporters."""
+SILENT_DAYS = 4
+SMALL = 10
+"""Sources of fewer messages are counted together."""
 STEADY_DAYS = 4
 STEADY_SPAN = 14
 LISTED = 5
@@ -217,7 +246,7 @@ class ReportWindow(Struct, frozen=True, dict=True):
     @cached_property
     def own(self) -> tuple[ObservedRow, ...]:
         """Those of the domain's own sources."""
-        return tuple(row for source in self.sources if source.standing.ours for row in source.rows)
+        return self.of(*(each for each in SourceStanding if each.ours))
 
     @cached_property
     def own_messages(self) -> int:
@@ -230,8 +259,10 @@ class ReportWindow(Struct, frozen=True, dict=True):
         return self.observed.end - timedelta(days=RECENT_DAYS - 1)
 
     def of(self, *standings: SourceStanding) -> tuple[ObservedRow, ...]:
-        """The rows of sources of these standings."""
-        return tuple(row for source in self.sources if source.standing in standings for row in source.rows)
+        """The rows of sources of these standings that the policy of the domain concerns."""
+        return tuple(
+            row for source in self.sources if source.standing in standings and not source.apart for row in source.rows
+        )
 
     # Reports.
 
@@ -240,7 +271,7 @@ class ReportWindow(Struct, frozen=True, dict=True):
         """The reports that count."""
         return tuple(each for each in self.observed.reports if each.trusted)
 
-    def period(self, *cited: str) -> ReportPeriod:
+    def period(self) -> dict[str, Value]:
         """The window, and how far reports fill it."""
         observed = self.observed
         days = {day_of(each.begin, each.end) for each in self.trusted}
@@ -249,105 +280,143 @@ class ReportWindow(Struct, frozen=True, dict=True):
         months = {each.month for each in (first, observed.end, observed.end + timedelta(days=1))} if days else set()
         newest = max(observed.last_reports.values(), default=None)
         unread = sum(each.count for each in observed.problems)
-        return ReportPeriod(
-            begin=observed.begin.isoformat(),
-            end=observed.end.isoformat(),
-            days=len(days),
-            span_days=span,
-            month_end=len(months) > 1,
-            reports=len(observed.reports),
-            duplicates=observed.duplicates,
-            last_report_days=None if newest is None else max(0, (observed.end - newest).days),
-            untrusted_messages=messages_in(row for row in observed.rows if not row.trusted),
-            unread_percent=percent(unread, unread + len(observed.reports)) or 0.0,
-            problems=tuple(
-                Unusable(kind=each.detail.code, reporter=each.reporter, detail=each.detail, count=each.count)
+        unlisted = [each for each in observed.reports if not each.listed]
+        return {
+            "begin": observed.begin.isoformat(),
+            "end": observed.end.isoformat(),
+            "days": len(days),
+            "span_days": span,
+            "month_end": len(months) > 1,
+            "reports": len(observed.reports),
+            "duplicates": observed.duplicates,
+            "last_report_days": None if newest is None else max(0, (observed.end - newest).days),
+            "untrusted_messages": messages_in(row for row in observed.rows if not row.trusted),
+            "unlisted_reporters": len({each.reporter for each in unlisted}),
+            "unlisted_messages": sum(each.messages for each in unlisted),
+            "unread_percent": percent(unread, unread + len(observed.reports)) or 0.0,
+            "problems": tuple(
+                {"kind": each.detail.code, "reporter": each.reporter, "detail": each.detail, "count": each.count}
                 for each in observed.problems
             ),
-            evidence=cite(*cited),
-        )
+        }
 
-    def reporters(self, *cited: str) -> WhoReported:
+    def reporters(self) -> dict[str, Value]:
         """Who reported."""
         by: dict[str, list[ObservedReport]] = defaultdict(list)
         for each in self.observed.reports:
             by[each.reporter].append(each)
         who = {ident: reporter_named(ident, self.catalogue) for ident in by}
         listed = [
-            SeenReporter(
-                id=ident,
-                name=reports[-1].name,
-                trust=min((each.trust for each in reports), key=_TRUST.index).value,
-                receiver=(found.receiver or None) if (found := who[ident]) else None,
-                days=len({day_of(each.begin, each.end) for each in reports}),
-                messages=sum(each.messages for each in reports),
-                known=who[ident] is not None,
-                trusted=any(each.trusted for each in reports),
-            )
+            {
+                "id": ident,
+                "name": reports[-1].name,
+                "trust": min((each.trust for each in reports), key=_TRUST.index).value,
+                "receiver": (found.receiver or None) if (found := who[ident]) else None,
+                "days": len({day_of(each.begin, each.end) for each in reports}),
+                "messages": sum(each.messages for each in reports),
+                "known": who[ident] is not None,
+                "trusted": any(each.trusted for each in reports),
+                **self._coverage([each for each in reports if each.trusted]),
+            }
             for ident, reports in by.items()
         ]
-        listed.sort(key=lambda each: -each.messages)
-        trusted = [each for each in listed if each.trusted]
+        listed.sort(key=lambda each: -int(str(each["messages"])))
+        trusted = [each for each in listed if each["covers"]]
         seen = {each.policy.discovery for each in self.trusted if each.policy.discovery}
-        return WhoReported(
-            reporters=tuple(listed),
-            verified_reporters=len(trusted),
-            known_reporters=sum(each.known for each in trusted),
-            discovery_differs=len(seen) > 1,
-            evidence=cite(*cited),
-        )
+        return {
+            "reporters": tuple(listed),
+            "verified_reporters": len(trusted),
+            "known_reporters": sum(each["known"] is True for each in trusted),
+            "discovery_differs": len(seen) > 1,
+        }
+
+    def _coverage(self, reports: Sequence[ObservedReport]) -> dict[str, Value]:
+        """Whether the reports of one reporter cover the window: its days, and whether it fell silent."""
+        days = sorted({day_of(each.begin, each.end) for each in reports})
+        messages = sum(each.messages for each in reports)
+        gaps = [(after - before).days for before, after in pairwise(days)]
+        silent = (self.observed.end - days[-1]).days if days else 0
+        fell = len(days) >= COVERING_DAYS and silent >= SILENT_DAYS and silent > 2 * max(gaps, default=1)
+        return {
+            "covers": len(days) >= COVERING_DAYS,
+            "percent": share_of_own(messages, sum(each.messages for each in self.trusted)),
+            "silent_days": silent,
+            "fell_silent": fell,
+        }
 
     # Messages.
 
-    def sums(self, *cited: str) -> MessageSums:
+    def sums(self) -> dict[str, Value]:
         """Messages by standing, and what a policy would do."""
         own, rows = self.own, self.rows
-        forwarded_rows = self.of(SourceStanding.FORWARDER)
-        altered_rows = self.of(SourceStanding.ALTERED)
-        unclaimed_rows = self.of(SourceStanding.UNCLAIMED, SourceStanding.SERVICE_MIXED)
-        forwarded, altered, unclaimed = map(messages_in, (forwarded_rows, altered_rows, unclaimed_rows))
-        forged = messages_in(self.of(SourceStanding.FORGED))
-        ours = self.own_messages + altered + forwarded
-        lost = (*own, *unclaimed_rows, *altered_rows)
-        enforced = [row for row in own if _enforced(row)]
-        return MessageSums(
-            messages=messages_in(rows),
-            aligned=messages_in(row for row in rows if row.facet.aligned),
-            dkim_aligned=messages_in(row for row in rows if row.facet.aligned_dkim),
-            spf_aligned=messages_in(row for row in rows if row.facet.aligned_spf),
-            yours=ours + unclaimed,
-            forwarded=forwarded,
-            altered=altered,
-            unclaimed=unclaimed,
-            forged=forged,
-            forwarded_percent=share_of_own(forwarded, ours),
-            altered_percent=share_of_own(altered, ours),
-            unclaimed_percent=share_of_own(unclaimed, ours),
-            forged_percent=share_of_own(forged, ours),
-            would_fail=messages_in(row for row in lost if not row.facet.aligned),
-            enforced_own=messages_in(enforced),
-            enforced_own_recent=messages_in(row for row in enforced if row.day >= self.recent),
-            evidence=cite(*cited),
-        )
-
-    def of_own(self, *cited: str) -> OwnMessages:
-        """What passes of the domain's own messages."""
-        own, total = self.own, self.own_messages
-        aligned = messages_in(row for row in own if row.facet.aligned)
+        total, aligned = self.own_messages, messages_in(row for row in own if row.facet.aligned)
         by_dkim = messages_in(row for row in own if row.facet.aligned_dkim)
         spf_only = messages_in(row for row in own if row.facet.aligned_spf and not row.facet.aligned_dkim)
-        return OwnMessages(
-            messages=total,
-            aligned=aligned,
-            dkim_aligned=by_dkim,
-            aligned_percent=percent(aligned, total),
-            aligned_low=at_least_percent(aligned, total),
-            dkim_low=at_least_percent(by_dkim, total),
-            spf_only_percent=percent(spf_only, total),
-            evidence=cite(*cited),
-        )
+        groups = {
+            "forwarded": self.of(SourceStanding.FORWARDER),
+            "altered": self.of(SourceStanding.ALTERED),
+            "unclaimed": self.of(SourceStanding.UNCLAIMED, SourceStanding.SERVICE_MIXED),
+            "forged": self.of(SourceStanding.FORGED),
+        }
+        counts = {name: messages_in(each) for name, each in groups.items()}
+        ours = total + counts["altered"] + counts["forwarded"]
+        lost = [row for row in (*own, *groups["unclaimed"]) if not row.facet.aligned]
+        small = [each for each in self.sources if _is_small(each)]
+        few = messages_in(row for each in small for row in each.rows if not row.facet.aligned)
+        open_ = [each for each in self.sources if not each.apart and (each.standing.ours or each.standing.asks)]
+        apart = [row for each in self.sources if each.apart for row in each.rows]
+        enforced = [row for row in own if _enforced(row)]
+        return {
+            "messages": messages_in(rows),
+            "aligned": messages_in(row for row in rows if row.facet.aligned),
+            "dkim_aligned": messages_in(row for row in rows if row.facet.aligned_dkim),
+            "spf_aligned": messages_in(row for row in rows if row.facet.aligned_spf),
+            "own.messages": total,
+            "own.aligned": aligned,
+            "own.dkim_aligned": by_dkim,
+            "own.aligned_percent": percent(aligned, total),
+            "own.aligned_low": at_least_percent(aligned, total),
+            "own.dkim_low": at_least_percent(by_dkim, total),
+            "own.spf_only_percent": percent(spf_only, total),
+            **counts,
+            **{f"{name}_percent": share_of_own(each, ours) for name, each in counts.items()},
+            "yours": ours + counts["unclaimed"],
+            "would_fail": messages_in(lost),
+            "would_fail_percent": share_of_own(messages_in(lost), total + counts["unclaimed"]),
+            "small_failing": few,
+            "small_failing_percent": share_of_own(few, total),
+            "sources_pass": all(100 * each.aligned >= GOOD_PERCENT * each.messages for each in open_),
+            "own_sources": sum(each.standing.ours for each in open_),
+            "apart": messages_in(apart),
+            "apart_failing": messages_in(row for row in apart if not row.facet.aligned),
+            "enforced_own": messages_in(enforced),
+            "enforced_own_recent": messages_in(row for row in enforced if row.day >= self.recent),
+        }
 
-    def undecided(self, lost: Mapping[str, Unknown], *cited: str) -> Undecided:
+    def hits(self, stage: Value, since: date | None) -> dict[str, Value]:
+        """What the policy in force hits of own and unclaimed mail: of the sources that failed in the last 14 days."""
+        in_force = stage in ("quarantine", "reject")
+        sources = [each for each in self.sources if not each.apart and (each.standing.ours or each.standing.asks)]
+        first = since or self.observed.begin
+        days = [(each, [row for row in each.rows if row.day >= first]) for each in sources]
+        hit = {
+            each.key: [row for row in rows if not row.facet.aligned]
+            for each, rows in days
+            if in_force and each.standing is not SourceStanding.OWN
+        }
+        hit = {key: rows for key, rows in hit.items() if any(row.day >= self.recent for row in rows)}
+        ours = {each.key for each in sources if each.standing.ours}
+        lost = [row for rows in hit.values() for row in rows]
+        every = messages_in(row for _, rows in days for row in rows)
+        return {
+            "hit": messages_in(lost),
+            "hit_own": messages_in(row for key, rows in hit.items() if key in ours for row in rows),
+            "hit_of": every,
+            "hit_percent": share_of_own(messages_in(lost), every),
+            "hit_since": min((row.day for row in lost), default=first).isoformat(),
+        }
+
+    def undecided(self, lost: Mapping[str, Unknown]) -> dict[str, Value]:
         """What does not pass, from addresses whose reverse name could not be looked up: it may be ours."""
         rows = [
             row
@@ -356,22 +425,21 @@ class ReportWindow(Struct, frozen=True, dict=True):
             for row in source.rows
             if row.ip in lost and not row.facet.aligned
         ]
-        return Undecided(
-            undecided=messages_in(rows),
-            undecided_percent=share_of_own(messages_in(rows), self.own_messages),
-            evidence=cite(*cited),
-        )
+        return {
+            "undecided": messages_in(rows),
+            "undecided_percent": share_of_own(messages_in(rows), self.own_messages),
+        }
 
-    def listed(self, names: Mapping[str, tuple[str, ...]]) -> tuple[Source, ...]:
+    def listed(self, names: Mapping[str, tuple[str, ...]]) -> tuple[Value, ...]:
         """The sources, each with all that rules compare."""
         rest = (each for each in self.sources[MAX_SOURCES:] if _steady(each.rows))
         return tuple(self._item(each, names) for each in (*self.sources[:MAX_SOURCES], *islice(rest, MAX_SOURCES)))
 
-    def _item(self, source: TrafficSource, names: Mapping[str, tuple[str, ...]]) -> Source:
+    def _item(self, source: TrafficSource, names: Mapping[str, tuple[str, ...]]) -> dict[str, Value]:
         rows, end = source.rows, self.observed.end
         messages, aligned = source.messages, source.aligned
         addresses = source.by_address
-        largest = max(addresses.values())
+        largest = messages if source.standing is SourceStanding.FORGED else max(addresses.values())
         recent = [row for row in rows if row.day >= self.recent]
         failing = [row.day for row in rows if not row.facet.aligned]
         first = first_seen(source, self.observed)
@@ -383,80 +451,68 @@ class ReportWindow(Struct, frozen=True, dict=True):
         for row in rows:
             if name := row.facet.spf_domain or row.facet.envelope_from:
                 returns[name] += row.messages
-        return Source(
-            key=source.key,
-            name=source.name,
-            service=source.service.id if source.service else None,
-            standing=source.standing.value,
-            standing_by=tuple(source.reasons),
-            messages=messages,
-            aligned=aligned,
-            unaligned=messages - aligned,
-            dkim_aligned=messages_in(row for row in rows if row.facet.aligned_dkim),
-            spf_aligned=messages_in(row for row in rows if row.facet.aligned_spf),
-            aligned_percent=percent(aligned, messages) or 0.0,
-            aligned_low=at_least_percent(aligned, messages) or 0.0,
-            recent_messages=messages_in(recent),
-            recent_aligned_percent=percent(messages_in(r for r in recent if r.facet.aligned), messages_in(recent)),
-            own_percent=share_of_own(messages, self.own_messages),
-            addresses=len(addresses),
-            largest_address=largest,
-            largest_percent=share_of_own(largest, self.own_messages),
-            examples=examples,
-            ptr=tuple(ptr)[:LISTED],
-            selectors=tuple(selectors)[:LISTED],
-            return_domains=tuple(name for name, _ in returns.most_common(LISTED)),
-            receivers=tuple(dict.fromkeys(row.reporter for row in rows)),
-            first_seen=first.isoformat(),
-            last_seen=max(row.day for row in rows).isoformat(),
-            last_unaligned=max(failing).isoformat() if failing else None,
-            days=len({row.day for row in rows}),
-            age_days=(end - first).days + 1,
-            new=first >= self.observed.begin and first != self.observed.first_report,
-            steady=_steady(rows),
-            said=source.by_user,
-            match=_match(source, examples, signatures[0].domain if signatures else ""),
-            used=False,
-        )
+        return {
+            "key": source.key,
+            "name": source.name,
+            "service": source.service.id if source.service else None,
+            "standing": source.standing.value,
+            "standing_by": tuple(source.reasons),
+            "messages": messages,
+            "aligned": aligned,
+            "unaligned": messages - aligned,
+            "dkim_aligned": messages_in(row for row in rows if row.facet.aligned_dkim),
+            "spf_aligned": messages_in(row for row in rows if row.facet.aligned_spf),
+            "aligned_percent": percent(aligned, messages),
+            "aligned_low": at_least_percent(aligned, messages),
+            "recent_messages": messages_in(recent),
+            "recent_aligned_percent": percent(messages_in(r for r in recent if r.facet.aligned), messages_in(recent)),
+            "own_percent": share_of_own(messages, self.own_messages),
+            "addresses": len(addresses),
+            "largest_address": largest,
+            "largest_percent": share_of_own(largest, self.own_messages),
+            "examples": examples,
+            "ptr": tuple(ptr)[:LISTED],
+            "selectors": tuple(selectors)[:LISTED],
+            "return_domains": tuple(name for name, _ in returns.most_common(LISTED)),
+            "receivers": tuple(dict.fromkeys(row.reporter for row in rows)),
+            "first_seen": first.isoformat(),
+            "last_seen": max(row.day for row in rows).isoformat(),
+            "last_unaligned": max(failing).isoformat() if failing else None,
+            "days": len({row.day for row in rows}),
+            "age_days": (end - first).days + 1,
+            "new": first >= self.observed.begin and first != self.observed.first_report,
+            "steady": _steady(rows),
+            "said": source.by_user,
+            "apart": source.apart,
+            "match": _match(source, examples, signatures[0].domain if signatures else ""),
+            "used": False,
+        }
 
-    @cached_property
-    def days(self) -> tuple[date, ...]:
-        """The days of the window."""
+    def volume(self) -> dict[str, Value]:
+        """Own messages by day, and how the last day compares with the 28 before."""
         begin, end = self.observed.begin, self.observed.end
-        return tuple(begin + timedelta(days=number) for number in range((end - begin).days + 1))
+        days = [begin + timedelta(days=number) for number in range((end - begin).days + 1)]
+        sums: dict[str, Counter[date]] = {
+            "messages": _by_day(self.own),
+            "aligned": _by_day(row for row in self.own if row.facet.aligned),
+            "altered": _by_day(self.of(SourceStanding.ALTERED)),
+            "unclaimed": _by_day(self.of(SourceStanding.UNCLAIMED, SourceStanding.SERVICE_MIXED)),
+            "forged": _by_day(self.of(SourceStanding.FORGED)),
+        }
+        before = [sums["messages"][day] for day in days[-29:-1]]
+        last = sums["messages"][end]
+        most = max(before, default=0)
+        return {
+            "volume": tuple(
+                {"day": day.isoformat(), **{name: counts[day] for name, counts in sums.items()}} for day in days
+            ),
+            "volume.median": int(median(before)) if before else 0,
+            "volume.maximum": most,
+            "volume.last_day": last,
+            "volume.jump": round(last / most, 3) if most else None,
+        }
 
-    def by_day(self) -> tuple[DayVolume, ...]:
-        """Messages by day."""
-        own, aligned = _by_day(self.own), _by_day(row for row in self.own if row.facet.aligned)
-        altered = _by_day(self.of(SourceStanding.ALTERED))
-        unclaimed = _by_day(self.of(SourceStanding.UNCLAIMED, SourceStanding.SERVICE_MIXED))
-        forged = _by_day(self.of(SourceStanding.FORGED))
-        return tuple(
-            DayVolume(
-                day=day.isoformat(),
-                messages=own[day],
-                aligned=aligned[day],
-                altered=altered[day],
-                unclaimed=unclaimed[day],
-                forged=forged[day],
-            )
-            for day in self.days
-        )
-
-    def volume(self, *cited: str) -> Volume:
-        """How own messages of the last day compare with the 28 days before."""
-        own = _by_day(self.own)
-        before = [own[day] for day in self.days[-29:-1]]
-        last, most = own[self.observed.end], max(before, default=0)
-        return Volume(
-            median=int(median(before)) if before else 0,
-            maximum=most,
-            last_day=last,
-            jump=round(last / most, 3) if most else None,
-            evidence=cite(*cited),
-        )
-
-    def selectors(self, home: str, published: Mapping[tuple[str, str], Maybe[bool]]) -> tuple[SeenSelector, ...]:
+    def selectors(self, home: str, published: Mapping[tuple[str, str], Value]) -> tuple[Value, ...]:
         """The domain's selectors that signed, and published ones that nothing signed with.
 
         Failures count at our own sources only: elsewhere mail is altered, or the signature is made up.
@@ -476,33 +532,31 @@ class ReportWindow(Struct, frozen=True, dict=True):
         used = sorted(last, key=lambda key: -(good[key] + bad[key]))[:MAX_SELECTORS]
         unused = [key for key, there in published.items() if key not in last and there is True]
         return tuple(
-            SeenSelector(
-                domain=domain,
-                selector=selector,
-                pass_=good[domain, selector],
-                fail=bad[domain, selector],
-                messages=(n := good[domain, selector] + bad[domain, selector]),
-                fail_percent=percent(bad[domain, selector], n) or 0.0,
-                last_seen=last[domain, selector].isoformat() if (domain, selector) in last else None,
-                last_days=(self.observed.end - last[domain, selector]).days if (domain, selector) in last else None,
-                published=published.get((domain, selector)),
-            )
+            {
+                "domain": domain,
+                "selector": selector,
+                "pass": good[domain, selector],
+                "fail": bad[domain, selector],
+                "messages": (n := good[domain, selector] + bad[domain, selector]),
+                "fail_percent": percent(bad[domain, selector], n) or 0.0,
+                "last_seen": last[domain, selector].isoformat() if (domain, selector) in last else None,
+                "last_days": (self.observed.end - last[domain, selector]).days if (domain, selector) in last else None,
+                "published": published.get((domain, selector)),
+            }
             for domain, selector in (*used, *unused)
         )
 
-    def policies(
-        self, domain: str, policy: Maybe[str | None], since: date | None, no_history: Unknown
-    ) -> tuple[SeenPolicy, ...]:
+    def policies(self, domain: str, policy: Value, since: date | None, no_history: Unknown) -> tuple[Value, ...]:
         """What the reporters saw published last, and for how long that has not been what DNS says now."""
         newest: dict[str, ObservedReport] = {}
         for each in self.trusted:
             if each.domain in ("", domain) and each.end >= newest.get(each.reporter, each).end:
                 newest[each.reporter] = each
-        found: list[SeenPolicy] = []
+        found: list[Value] = []
         for reporter, each in newest.items():
             seen = each.policy
-            differs: Maybe[bool] = policy if isinstance(policy, Unknown) else bool(seen.p) and seen.p != policy
-            hours: Maybe[int] = 0
+            differs: Value = policy if isinstance(policy, Unknown) else bool(seen.p) and seen.p != policy
+            hours: Value = 0
             if differs is True and since is None:
                 hours = no_history
             elif differs is True and since is not None:
@@ -511,27 +565,19 @@ class ReportWindow(Struct, frozen=True, dict=True):
             elif isinstance(differs, Unknown):
                 hours = differs
             found.append(
-                SeenPolicy(
-                    reporter=reporter,
-                    p=seen.p or None,
-                    sp=seen.sp or None,
-                    np=seen.np or None,
-                    testing=seen.testing or None,
-                    discovery=seen.discovery or None,
-                    last=datetime.fromtimestamp(each.end, UTC).date().isoformat(),
-                    differs=differs,
-                    differs_hours=hours,
-                )
+                {
+                    "reporter": reporter,
+                    "p": seen.p or None,
+                    "sp": seen.sp or None,
+                    "np": seen.np or None,
+                    "testing": seen.testing or None,
+                    "discovery": seen.discovery or None,
+                    "last": datetime.fromtimestamp(each.end, UTC).date().isoformat(),
+                    "differs": differs,
+                    "differs_hours": hours,
+                }
             )
         return tuple(found)
-
-    def policy_since(self, domain: str, policy: Maybe[str | None]) -> date | None:
-        """The first day of the window from which on all reports saw that policy; None where the newest did not."""
-        with_policy = [each for each in self.trusted if each.domain in ("", domain) and each.policy.p]
-        others = [day_of(each.begin, each.end) for each in with_policy if each.policy.p != policy]
-        after = max(others, default=None)
-        same = [day for each in with_policy if (day := day_of(each.begin, each.end)) and (after is None or day > after)]
-        return min(same, default=None)
 
     def subdomains(self, domain: str) -> list[tuple[str, int, int, int]]:
         """Names below the domain that mail is from, the largest first: name, messages, own messages, aligned ones."""
@@ -567,11 +613,15 @@ def _by_day(rows: Iterable[ObservedRow]) -> Counter[date]:
 
 
 def _steady(rows: Sequence[ObservedRow]) -> bool:
-    """Whether one address comes again and again."""
-    days: dict[str, set[date]] = defaultdict(set)
-    for row in rows:
-        days[row.ip].add(row.day)
-    return any(len(each) >= STEADY_DAYS and (max(each) - min(each)).days + 1 >= STEADY_SPAN for each in days.values())
+    """Whether a source comes again and again: one address, the addresses of one network or those of one name."""
+    days = {row.day for row in rows}
+    return len(days) >= STEADY_DAYS and (max(days) - min(days)).days + 1 >= STEADY_SPAN
+
+
+def _is_small(source: TrafficSource) -> bool:
+    """Whether it is too small to be asked about by itself, and may be ours."""
+    open_ = source.standing.ours or source.standing.asks
+    return open_ and not source.apart and not source.by_user and source.messages < SMALL
 
 
 def _match(source: TrafficSource, examples: tuple[str, ...], signs_as: str) -> tuple[str, ...]:

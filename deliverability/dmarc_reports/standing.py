@@ -33,6 +33,7 @@ OWN_SERVICE = Code("by-own-service", ("name",))
 DKIM_ONLY = Code("by-dkim-only")
 MANY_DOMAINS = Code("by-many-domains")
 ALIGNED_ELSEWHEN = Code("by-aligned-elsewhen")
+LOST_KEY = Code("by-lost-key", ("selector", "domain"))
 BROKEN_SIGNATURE = Code("by-broken-signature", ("selector", "domain"))
 RECEIVER_SAYS = Code("by-receiver-says", ("reason",))
 STRANGE_SERVICE = Code("by-strange-service", ("name",))
@@ -40,6 +41,10 @@ PASSES_AS = Code("by-passes-as", ("name",))
 NOTHING_PASSES = Code("by-nothing-passes")
 
 _FORWARDED = ("mailing_list", "trusted_forwarder", "forwarded", "local_policy/arc")
+
+
+_KEY_ERRORS = ("permerror", "temperror")
+"""Results of a signature whose key could not be used: it is not the way of the mail that broke it."""
 
 
 class SourceStanding(StrEnum):
@@ -83,6 +88,8 @@ class Setup(Struct, frozen=True):
         services: the catalogue.
         words: the user's words that count for it today.
         names: confirmed reverse names by address.
+        lost_keys: (domain, selector) of signatures whose key is not in DNS.
+        apart: its DMARC record asks for nothing of the names below it (sp=none), so that they are not concerned.
 
     """
 
@@ -94,6 +101,8 @@ class Setup(Struct, frozen=True):
     services: ServiceCatalogue = field(default_factory=dict)
     words: Sequence[SourceWord] = ()
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    lost_keys: frozenset[tuple[str, str]] = frozenset()
+    apart: bool = False
 
 
 class _Ranges:
@@ -200,8 +209,18 @@ class RowJudge:
             return SourceStanding.OWN_GAP, mark
         if ip in self._signing and self._delivered_by(ip, facet) is None:
             return SourceStanding.OWN_GAP, ALIGNED_ELSEWHEN()
+        delivered = self._delivered_by(ip, facet)
+        if delivered is not None and delivered.id in self._setup.used:
+            return SourceStanding.SERVICE_GAP, OWN_SERVICE(name=delivered.name["en"])
+        if (service is None or service.id in self._setup.used) and (term := self._all.covering(ip)):
+            return SourceStanding.SERVICE_GAP, SPF_COVERS(term=term)
         for each in facet.dkim:
-            if each.result != "pass" and (each.domain, each.selector) in self._passing:
+            key = each.domain, each.selector
+            if not self._is_ours(each.domain) or each.result == "pass":
+                continue
+            if each.result in _KEY_ERRORS or key in self._setup.lost_keys:
+                return SourceStanding.UNCLAIMED, LOST_KEY(selector=each.selector, domain=each.domain)
+            if each.result == "fail" and key in self._passing:
                 return SourceStanding.ALTERED, BROKEN_SIGNATURE(selector=each.selector, domain=each.domain)
         for reason in facet.reason.split(","):
             if reason.strip() in _FORWARDED:
@@ -281,7 +300,7 @@ class RowJudge:
             return name
         if names:
             return registrable_domain(names[0])
-        return str(ip_network((ip, 24 if ip_address(ip).version == 4 else 48), strict=False))
+        return str(ip_network((ip, 24 if ip_address(ip).version == 4 else 64), strict=False))
 
     def _word(self, ip: str, facet: Facet, service: Service | None) -> SourceWord | None:
         """The first of the user's words that is about it."""

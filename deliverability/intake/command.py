@@ -23,6 +23,7 @@ from deliverability.console.types import DayType, NumberType, PathOf
 from deliverability.core.codes import ABOUT, VERBATIM, Code
 from deliverability.core.errors import NO_SUCH_FILE, InputError
 from deliverability.core.inputs import SecretError, parse_domain, secret
+from deliverability.core.model.services import reporters_listed
 from deliverability.core.phrases import phrases
 from deliverability.core.protocols.psl import registrable_domain
 from deliverability.core.replies.catalogue import load_replies
@@ -114,7 +115,7 @@ def _plan(places: tuple[str, ...], params: dict[str, Any], settings: Settings, f
         ports=ports_of(params, settings),
         places=places,
         mailboxes=[_mailbox(each, folder) for each in chosen],
-        reporters=load_knowledge(rule_folders(settings.rules)).reporters,
+        reporters=reporters_listed(load_knowledge(rule_folders(settings.rules)).reporters, settings.reporters),
         authserv=feedback.authserv,
         keep_days=feedback.keep_days,
         vouched=params["trust"],
@@ -147,7 +148,7 @@ def intake_of(settings: Settings, folder: Path, ports: Ports, reporters: Mapping
         ports=ports,
         places=feedback.places,
         mailboxes=[_mailbox(each, folder) for each in feedback.mailbox],
-        reporters=reporters,
+        reporters=reporters_listed(reporters, settings.reporters),
         authserv=feedback.authserv,
         keep_days=feedback.keep_days,
         outcomes=outcomes_of(settings),

@@ -40,7 +40,7 @@ from deliverability.intake.imap import NOT_HANDED_OUT, ImapAccess, ImapError, Im
 from deliverability.intake.places import PlaceItem, UnreadPlace, items
 from deliverability.intake.readings import FoundEvents, FoundReport, FoundValues, UnusedPart, feedback_in
 from deliverability.intake.records import SeenRecords
-from deliverability.intake.trust import MailProof, ReportNames, mail_proof, reporter_key, trust_of
+from deliverability.intake.trust import MailProof, ReportNames, mail_proof, trust_of
 
 _MOST_PROBLEMS = 1_000
 
@@ -504,11 +504,11 @@ class _Run:
             proof = proofs.get(id(found.mail)) or await self._proof(found.mail)
             proofs[id(found.mail)] = proof
         report = found.report
-        names = ReportNames(report.reporter, report.email if isinstance(report, AggregateReport) else "", found.name)
+        names = ReportNames(report.reporter, report.email if isinstance(report, AggregateReport) else "")
         if isinstance(report, FailureReport):
             names = replace(names, email=report.reporter)
-        trust, doubt = trust_of(proof, names, self._plan.reporters, vouched=self._plan.vouched)
-        key = reporter_key(names)
+        whose = trust_of(proof, names, self._plan.reporters, vouched=self._plan.vouched)
+        trust, key, doubt = whose.level, whose.reporter, whose.doubt
         if isinstance(report, AggregateReport):
             owner = registrable_domain(report.domain)
             rows = found.rows or batch.rows()

@@ -6,7 +6,6 @@ domain of the reporter; or that a host which the user trusts wrote that it did.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
@@ -31,7 +30,6 @@ NO_AUTHOR = Code("mail-no-author")
 NOT_VERIFIED_NOW = Code("mail-not-verified-now", ("domain",))
 ANOTHERS_MAIL = Code("mail-of-another", ("domain", "reporter"))
 
-_SUBMITTER = re.compile(r"\bSubmitter:\s*([^\s;]{1,253})", re.IGNORECASE)
 _MAX_HEADERS = 20  # Authentication-Results fields looked at, from the top
 
 
@@ -40,18 +38,16 @@ class MailProof(Struct, frozen=True):
 
     Attributes:
         level: VERIFIED, AUTHENTICATED or CLAIMED.
-        domain: of its From field, as A-label; empty: it has no single one.
-        organization: the organizational domain of that.
-        submitter: who sends the report, as its subject says; empty: it does not.
+        address: of its From field, in lower case, the domain as A-label; empty: it has no single one.
+        domain: of that address.
         detail: why it proves nothing; None where it does.
         settled: a later check can give nothing else; False where a look-up failed.
 
     """
 
     level: Trust
+    address: str
     domain: str
-    organization: str
-    submitter: str
     detail: Detail | None = None
     settled: bool = True
 
@@ -62,13 +58,11 @@ class ReportNames(Struct, frozen=True):
     Attributes:
         reporter: organization as it calls itself.
         email: domain of the address in the report, as A-label; empty: none.
-        file: the name under which the report was attached.
 
     """
 
     reporter: str
     email: str = ""
-    file: str = ""
 
 
 async def mail_proof(mail: Message, resolver: Resolver, authserv: Collection[str], now: datetime) -> MailProof:
@@ -76,33 +70,42 @@ async def mail_proof(mail: Message, resolver: Resolver, authserv: Collection[str
 
     Never raises for what a mail or DNS can hold.
     """
-    domain, submitter = _author(mail), _submitter(mail)
+    address = _author(mail)
+    domain = address.rpartition("@")[2]
     if not domain:
-        return MailProof(Trust.CLAIMED, "", "", submitter, NO_AUTHOR())
+        return MailProof(Trust.CLAIMED, "", "", NO_AUTHOR())
     signatures = await verify_message(mail, resolver, now)
     results: list[tuple[Result, Result]] = [(_result(each), each.signature.domain) for each in signatures]
     found = await evaluate_dmarc(domain, None, results, resolver)
-    home = found.organizational_domain
-    organization = home if isinstance(home, str) else registrable_domain(domain)
     if found.dkim_pass is True:
-        return MailProof(Trust.VERIFIED, domain, organization, submitter)
+        return MailProof(Trust.VERIFIED, address, domain)
     if _is_recorded(mail, domain, authserv):
-        return MailProof(Trust.AUTHENTICATED, domain, organization, submitter)
+        return MailProof(Trust.AUTHENTICATED, address, domain)
     unknown = found.dkim_pass if isinstance(found.dkim_pass, Unknown) else None
     if unknown is not None:
         settled = unknown.reason is Reason.NO_MESSAGE
-        return MailProof(
-            Trust.CLAIMED, domain, organization, submitter, NOT_VERIFIED_NOW(domain=domain), settled=settled
-        )
+        return MailProof(Trust.CLAIMED, address, domain, NOT_VERIFIED_NOW(domain=domain), settled=settled)
     gone = _key_gone(signatures, found)
     detail = KEY_GONE(name=gone) if gone else NOT_AUTHENTICATED(domain=domain)
-    return MailProof(Trust.CLAIMED, domain, organization, submitter, detail)
+    return MailProof(Trust.CLAIMED, address, domain, detail)
+
+
+class ReportTrust(Struct, frozen=True):
+    """How far a report is trusted, under which name its reporter is kept, and why it is trusted no further.
+
+    Of a mail that proves where it comes from the name is the id of the reporter that sends from there, else the address
+    itself: what a report says of itself makes nobody known.
+    """
+
+    level: Trust
+    reporter: str
+    doubt: Detail | None = None
 
 
 def trust_of(
     proof: MailProof | None, names: ReportNames, known: Mapping[str, Reporter], *, vouched: bool = False
-) -> tuple[Trust, Detail | None]:
-    """How far a report is trusted, and why no further.
+) -> ReportTrust:
+    """Whose report it is, and how sure that is.
 
     Args:
         proof: of the mail that carried it; None: it came as a bare file.
@@ -111,43 +114,38 @@ def trust_of(
         vouched: the user says that bare files come from who they say.
 
     """
+    claimed = _claimed(names, known)
     if proof is None:
-        return (Trust.VERIFIED if vouched else Trust.FILE), None
+        return ReportTrust(Trust.VERIFIED if vouched else Trust.FILE, claimed)
     if proof.level is Trust.CLAIMED:
-        return Trust.CLAIMED, proof.detail
+        return ReportTrust(Trust.CLAIMED, claimed, proof.detail)
     if not _is_theirs(proof, names, known):
-        return Trust.CLAIMED, ANOTHERS_MAIL(domain=proof.domain, reporter=names.reporter)
-    return proof.level, None
+        return ReportTrust(Trust.CLAIMED, claimed, ANOTHERS_MAIL(domain=proof.domain, reporter=names.reporter))
+    listed = reporter_named(proof.address, known)
+    return ReportTrust(proof.level, listed.id if listed else proof.address)
 
 
-def reporter_key(names: ReportNames) -> str:
-    """Under which name a reporter is kept: as it calls itself, in lower case; without a name by its domain."""
-    return names.reporter.rpartition("@")[2].strip().casefold() or registrable_domain(names.email)
+def _claimed(names: ReportNames, known: Mapping[str, Reporter]) -> str:
+    """Whom a report names: the id of one that is known, else as it calls itself, else its domain."""
+    name = names.reporter.rpartition("@")[2].strip().casefold() or registrable_domain(names.email)
+    listed = reporter_named(name, known)
+    return listed.id if listed else name
 
 
 def _is_theirs(proof: MailProof, names: ReportNames, known: Mapping[str, Reporter]) -> bool:
-    """Whether a mail from that domain may bring reports of who is named in them."""
+    """Whether that mail may bring reports of who is named in them: in a listed reporter's name only its own may."""
     listed = reporter_named(names.reporter, known)
-    if listed is not None:
-        return listed.sends_from(proof.domain)
-    if any(each.sends_from(proof.domain) for each in known.values()):
-        return True  # one that is listed sends under a name that is not yet
-    named = to_a_label(names.reporter) if "." in names.reporter else None
-    claims = [named] if named else [names.email, proof.submitter, names.file.partition("!")[0]]
-    return any(registrable_domain(name) == proof.organization for each in claims if each and (name := to_a_label(each)))
+    return listed is None or listed.sends_from(proof.address)
 
 
 def _author(mail: Message) -> str:
-    """The one domain of the From field; empty where there are several, or none."""
+    """The one address of the From field; empty where there are several, or none."""
     fields = mail.fields("from")
-    domains = {each.domain for field in fields for each in parse_addresses(field.value)}
-    return (domains.pop() or "") if len(domains) == 1 and len(fields) == 1 else ""
-
-
-def _submitter(mail: Message) -> str:
-    subject = mail.first("subject")
-    found = _SUBMITTER.search(subject.value[:2000]) if subject else None
-    return found[1].strip("<>{}").lower() if found else ""
+    found = {
+        (each.address.rpartition("@")[0], each.domain) for field in fields for each in parse_addresses(field.value)
+    }
+    local, domain = found.pop() if len(found) == 1 and len(fields) == 1 else ("", None)
+    return f"{local.lower()}@{domain}" if domain else ""
 
 
 def _result(signature: DkimResult) -> Result:

@@ -27,6 +27,7 @@ from deliverability.console.types import DEFAULT_FILE, DayType, NumberType, OneO
 from deliverability.core.codes import Code
 from deliverability.core.errors import InputError
 from deliverability.core.inputs import parse_domain
+from deliverability.core.model.services import reporters_listed
 from deliverability.core.protocols.psl import registrable_domain
 from deliverability.core.report.paper import Paper
 from deliverability.core.store.deliveries import deliveries_of
@@ -38,6 +39,7 @@ from deliverability.warm_up.report import warm_up_view
 
 if TYPE_CHECKING:
     from deliverability.console.settings import Settings
+    from deliverability.core.model.services import Reporter
     from deliverability.core.model.warm_up import WarmUpNumbers, WarmUpPlan
     from deliverability.core.store.store import History
     from deliverability.core.words.speaker import Speaker
@@ -88,7 +90,8 @@ def command(
         if numbers is None:  # a folder of the user replaces the file, and never takes it away
             raise AssertionError
         name, part = parse_domain(domain), parse_domain(stream) if stream else ""
-        origin, volumes = _known(name, part, numbers, settings, url, config, now)
+        listed = reporters_listed(speaker.rules.knowledge.reporters, settings.reporters)
+        origin, volumes = _known(name, part, numbers, settings, listed, url, config, now)
         plan = warm_up_plan(
             name,
             volumes,
@@ -108,6 +111,7 @@ def _known(
     stream: str,
     numbers: WarmUpNumbers,
     settings: Settings,
+    listed: Mapping[str, Reporter],
     url: str | None,
     config: Path | None,
     now: datetime,
@@ -122,7 +126,7 @@ def _known(
         sent = _sent(history, domain, stream, numbers.days, now)
         if sent:
             return "deliveries", sent
-        return "reports", _reported(history, domain, stream, numbers.days, settings.feedback.trust, now)
+        return "reports", _reported(history, domain, stream, numbers.days, settings.feedback.trust, listed, now)
     finally:
         history.close()
 
@@ -138,14 +142,16 @@ def _sent(history: History, domain: str, stream: str, days: int, now: datetime) 
     return found
 
 
-def _reported(history: History, domain: str, stream: str, days: int, trust: str, now: datetime) -> _Volumes:
+def _reported(
+    history: History, domain: str, stream: str, days: int, trust: str, listed: Mapping[str, Reporter], now: datetime
+) -> _Volumes:
     """Messages that passed DMARC, as trusted reports tell."""
-    seen = window(history, registrable_domain(domain), days, trust, int(now.timestamp()))
+    seen = window(history, registrable_domain(domain), days, trust, int(now.timestamp()), listed)
     found: defaultdict[date, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
     for row in seen.rows:
         names = {row.facet.header_from, row.facet.envelope_from}
         if row.trusted and row.facet.aligned and (not stream or stream in names):
-            found[row.day][row.reporter] += row.messages
+            found[row.day][listed[row.reporter].receiver or row.reporter] += row.messages
     return found
 
 

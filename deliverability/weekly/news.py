@@ -196,7 +196,9 @@ class _Writer:
         unchecked = [each for each in news if each.kind is ChangeKind.UNCHECKED]
         if entry.unchecked or (unchecked and entry.failures):
             return self._unchecked(entry, name)
-        if (gate := entry.gate) is not None and gate.before is GateKind.SAFE and gate.has_news:
+        if (gate := entry.gate) is not None and gate.kind is GateKind.HITS:
+            return self._gate("hits", gate, name, NewsKind.AT_RISK, self._because(causes))
+        if gate is not None and gate.before is GateKind.SAFE and gate.has_news:
             return self._gate(
                 "shut", gate, name, NewsKind.OTHER, self._because([self._worst(entry, new)] if new else ())
             )
@@ -241,6 +243,8 @@ class _Writer:
         """A domain that is refused or at risk as it was, in one line; empty: it is not."""
         if entry.closed == "open":
             return self._say("weekly.parked-open", domain=self._name(entry)).rstrip(".。")
+        if entry.gate is not None and entry.gate.kind is GateKind.HITS:
+            return self._say("news.gate.hits", domain=self._name(entry), policy=entry.gate.to, because="")
         kind, receivers = _worst(entry)
         if not receivers:
             return ""

@@ -167,7 +167,7 @@ _TONES = {
     SourceChange.CLOSED: "good",
     SourceChange.GONE: "good",
 }
-_GATE_TONES = {GateKind.SAFE: "good", GateKind.NOT_YET: "none", GateKind.CANNOT_TELL: "unknown"}
+_GATE_TONES = {GateKind.HITS: "bad", GateKind.SAFE: "good", GateKind.NOT_YET: "none", GateKind.CANNOT_TELL: "unknown"}
 
 
 class SendsLine(Struct, frozen=True):

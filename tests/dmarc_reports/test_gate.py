@@ -162,6 +162,52 @@ def test_sources_with_the_lines_to_paste(folder: Path) -> None:
     assert words["203.0.113.9"] == "なりすまし"
 
 
+@pytest.mark.parametrize(("policy", "row"), [("reject", "own"), ("quarantine", "own"), ("reject", "unclaimed")])
+def test_the_policy_in_force_is_asked_about_first(folder: Path, policy: str, row: str) -> None:
+    """What it hits and since when, what to mend, and the record to step back to, whatever policy would come next."""
+    (folder / "example.zone").write_text(ZONE.replace("p=none;", f"p={policy}; sp={policy};"))
+    foreign = record(
+        ip="203.0.113.9",
+        count=400,
+        evaluated="<disposition>reject</disposition><dkim>fail</dkim><spf>fail</spf>",
+        results="<dkim><domain>vendor.example</domain><selector>x</selector><result>pass</result></dkim>"
+        "<spf><domain>vendor.example</domain><result>pass</result></spf>",
+    )
+    read_in(folder, unsigned("198.51.100.20", 100) if row == "own" else foreign)
+    lost, all_ = ("1,000", "7,000") if row == "own" else ("4,000", "10,000")
+    done = run("gate", "example.com", "--days", "60")
+    assert done.return_value == 1
+    text = " ".join(done.output.split())
+    assert f"✗ example.com: p={policy} is hitting {lost} of {all_} messages that are or may be yours, since" in text
+    assert "What is to mend" in text
+    assert f"- v=DMARC1; p={policy}; sp={policy}; rua=mailto:dmarc@example.com" in text
+    assert "+ v=DMARC1; p=none; sp=none; rua=mailto:dmarc@example.com" in text
+    every = run("gate", "--all", "--days", "60")
+    assert (every.return_value, every.output.startswith(f"✗ example.com: p={policy} is hitting")) == (1, True)
+    (gate,) = json.loads(run("gate", "example.com", "--days", "60", "--format", "json").output)["gates"]
+    assert (gate["answer"], gate["step_back"]["new"][:15]) == ("hits", "v=DMARC1; p=non")
+    japanese = "".join(run("gate", "example.com", "--days", "60", "--lang", "ja").output.split())
+    assert f"メール{all_}通のうち{lost}通がp={policy}で止められています。" in japanese
+    assert "直るまでポリシーを戻す" in japanese
+    audit = run("audit", "example.com")
+    assert audit.return_value == 1
+    assert f"p={policy} is hitting" in " ".join(audit.output.split())
+
+
+def test_a_little_noise_is_no_alarm(folder: Path) -> None:
+    (folder / "example.zone").write_text(ZONE.replace("p=none", "p=reject"))
+    broken = record(
+        ip="198.51.100.10",
+        count=1,
+        evaluated="<disposition>reject</disposition><dkim>fail</dkim><spf>fail</spf>",
+        results="<dkim><domain>example.com</domain><selector>s1</selector><result>fail</result></dkim>",
+    )
+    read_in(folder, broken)
+    done = run("gate", "example.com", "--days", "60")
+    assert done.return_value == 0, done.output
+    assert "the last policy" in done.output
+
+
 @pytest.mark.parametrize("args", [("--to", "none"), ("--days", "0")])
 def test_wrong_usage(folder: Path, args: tuple[str, ...]) -> None:
     assert run("gate", "example.com", *args).exception is not None

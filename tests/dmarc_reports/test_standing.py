@@ -111,7 +111,7 @@ async def test_a_host_that_mostly_passes_is_one_source_with_its_noise() -> None:
     noisy = [*month("198.51.100.10", SIGNED, 1000), Mail(END, "198.51.100.10", UNSIGNED, 5)]
     assert await standing_of(noisy) == {"198.51.100.10": "own"}
     bad = [*month("198.51.100.10", SIGNED, 10), *month("198.51.100.10", UNSIGNED, 10)]
-    assert await standing_of(bad) == {"198.51.100.10": "own-gap"}
+    assert await standing_of(bad) == {"198.51.100.10": "own", "198.51.100.10 (own-gap)": "own-gap"}, "a job of its own"
 
 
 async def test_a_service_that_never_signs_for_us_is_a_gap_and_not_a_question() -> None:

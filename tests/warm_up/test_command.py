@@ -30,7 +30,7 @@ def test_it_begins_from_what_receivers_reported(folder: Path) -> None:  # noqa: 
     made = json.loads((folder / "plan.json").read_text("utf-8"))
     assert made["known"] == {"from": "reports", "days": 28, "median": 100, "highest": 100}
     assert [step["messages"] for step in made["steps"]] == [100, 150, 225, 337, 400]
-    assert made["steps"][0]["receivers"] == {"google.com": 50, "outlook.com": 50}
+    assert made["steps"][0]["receivers"] == {"gmail": 50, "outlook": 50}
     text = run("--to", "400").output
     assert "In the last weeks receivers reported mail on 28 days: 100 messages on the middle one" in " ".join(
         text.split()

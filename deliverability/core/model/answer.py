@@ -259,12 +259,14 @@ class PlanStep(Struct, frozen=True):
 class PolicyWait(StrEnum):
     """What comes before the next DMARC stage, in this order; no step offers it then.
 
-    ADDRESS: the record names no address for reports. NOT_YET: by what receivers report it is not safe yet. CANNOT_TELL:
-    their reports do not tell yet. PASSES: the message at hand does not pass DMARC. MESSAGE: no message shows that mail
-    passes. REHEARSAL: something would get worse, or it could not be rehearsed.
+    ADDRESS: the record names no address for reports. HITS: the one in force hits own mail. NOT_YET: by what receivers
+    report it is not safe yet. CANNOT_TELL: their reports do not tell yet. PASSES: the message at hand does not pass
+    DMARC. MESSAGE: no message shows that mail passes. REHEARSAL: something would get worse, or it could not be
+    rehearsed.
     """
 
     ADDRESS = "address"
+    HITS = "hits"
     NOT_YET = "not-yet"
     CANNOT_TELL = "cannot-tell"
     PASSES = "passes"

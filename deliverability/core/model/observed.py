@@ -197,7 +197,7 @@ class FailureReport(Struct, frozen=True):
 class ObservedRow(NamedTuple):
     """Messages of one UTC day, reporter and source address with the same facet.
 
-    `trusted`: whether the report has at least the trust that gates and verdicts rest on.
+    `trusted`: whether the report has at least the trust that gates and verdicts rest on, and its reporter is listed.
     """
 
     day: date
@@ -212,8 +212,9 @@ class ObservedReport(Struct, frozen=True):
     """A report of the window: who sent it, when, how far it is trusted, messages, and the policy it saw.
 
     Attributes:
-        trusted: it has at least the trust that gates and verdicts rest on.
+        trusted: it has at least the trust that gates and verdicts rest on, and its reporter is listed.
         domain: the policy domain that it is about; empty: the organizational domain of the window.
+        listed: its reporter stands in the catalogue of reporters or in the user's settings.
 
     """
 
@@ -226,6 +227,7 @@ class ObservedReport(Struct, frozen=True):
     policy: PolicySeen
     trusted: bool = True
     domain: str = ""
+    listed: bool = True
 
 
 class ObservedProblem(Struct, frozen=True):

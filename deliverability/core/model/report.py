@@ -479,8 +479,12 @@ TOPIC = "gate"
 
 
 class GateKind(StrEnum):
-    """SAFE: all that the claim requires (rules/claims.yaml). NOT_YET: a condition is not met. CANNOT_TELL: else."""
+    """SAFE: all that the claim requires (rules/claims.yaml). NOT_YET: a condition is not met. CANNOT_TELL: else.
 
+    HITS: before any next one is asked about, the policy that is in force hits mail that is or may be the domain's own.
+    """
+
+    HITS = "hits"
     SAFE = "safe"
     NOT_YET = "not-yet"
     CANNOT_TELL = "cannot-tell"
@@ -490,7 +494,7 @@ class GateAnswer(Struct, frozen=True):
     """The answer about one policy.
 
     Attributes:
-        to: quarantine or reject.
+        to: quarantine or reject; of HITS the policy that is in force.
         kind: see GateKind.
         missing: what is not met.
         open: what could not be checked, waits, or is not met and set aside by the user.

@@ -484,6 +484,7 @@ class Rule(Struct, frozen=True):
         show: further fact paths whose values belong into `observed`.
         contested: sources contradict each other; the texts give both readings.
         information: good to know, and nothing has to be done; not counted among what could improve.
+        amount: unmet, it says that too little is known to tell, and not that anything is wrong.
         remedy: name of the remedy that may mend it; empty: none can be drafted.
         task: code of the task that settles it where no record does; empty: the rule's own steps.
         service: what is to be done at the sending services.
@@ -512,6 +513,7 @@ class Rule(Struct, frozen=True):
     show: tuple[str, ...] = ()
     contested: bool = False
     information: bool = False
+    amount: bool = False
     remedy: str = ""
     task: str = ""
     service: ServiceStep | None = None

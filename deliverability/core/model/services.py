@@ -279,30 +279,46 @@ def _folded(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name.casefold() for name in names)
 
 
-class Reporter(Struct, frozen=True):
-    """An entry of rules/reporters.yaml.
+class Reporter(Struct, frozen=True, rename={"senders": "from"}):
+    """An entry of rules/reporters.yaml, or a table of the user's settings.
 
     Attributes:
         id: lower case.
         names: as it calls itself in reports, in lower case.
-        domains: its reports come from there, or from below, as A-labels.
+        senders: the exact addresses that its reports come from; a host stands for all addresses there and below, and is
+            one that nobody has a mailbox at.
         receiver: the receiver of the rules that it is; empty: none of them.
+        large: it takes so much of the world's mail that an answer may rest on its reports alone.
         sources: where that was read.
 
     """
 
     id: Annotated[str, Field(pattern="[a-z0-9]+(-[a-z0-9]+)*")]
     names: Annotated[tuple[Text, ...], Field(filled=True, after=_folded)]
-    domains: Annotated[tuple[str, ...], Field(filled=True, after=lower)]
+    senders: Annotated[tuple[str, ...], Field(filled=True, after=lower)]
     receiver: str = ""
+    large: bool = False
     sources: Sources = ()
 
-    def sends_from(self, domain: str) -> bool:
-        """Whether its reports may come from that domain (A-label, lower case)."""
-        return any(is_within(domain, each) for each in self.domains)
+    def sends_from(self, address: str) -> bool:
+        """Whether its reports come from that address (lower case, with an A-label)."""
+        host = address.rpartition("@")[2]
+        return any(address == each if "@" in each else is_within(host, each) for each in self.senders)
 
 
 def reporter_named(name: str, known: Mapping[str, Reporter]) -> Reporter | None:
-    """The reporter of that id, or that calls itself so (as a report has it); None where it is none of them."""
+    """The reporter of that id, that calls itself so (as a report has it), or that sends from that address."""
     wanted = name.casefold()
-    return known.get(wanted) or next((each for each in known.values() if wanted in each.names), None)
+    if found := known.get(wanted):
+        return found
+    fits = Reporter.sends_from if "@" in wanted else _calls_itself
+    return next((each for each in known.values() if fits(each, wanted)), None)
+
+
+def reporters_listed(known: Mapping[str, Reporter], own: Mapping[str, Reporter]) -> Mapping[str, Reporter]:
+    """All whose reports count: those that are known, and the user's own under names that none of these has."""
+    return {**known, **{name: each for name, each in own.items() if reporter_named(name, known) is None}}
+
+
+def _calls_itself(reporter: Reporter, name: str) -> bool:
+    return name in reporter.names

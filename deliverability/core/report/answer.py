@@ -27,10 +27,11 @@ from deliverability.core.model.answer import (
     TileTopic,
 )
 from deliverability.core.model.claims import Lack
-from deliverability.core.model.report import FINE, Outcome, Report, VerdictKind
+from deliverability.core.model.report import FINE, GateKind, Outcome, Report, VerdictKind
 from deliverability.core.model.rules import Effect, Severity
 from deliverability.core.model.topic import if_known
 from deliverability.core.phrases import Phrases, detail_words
+from deliverability.core.report.diagrams import hits_words
 from deliverability.core.report.findings import FindingIndex, effect_words, receiver_short
 from deliverability.core.report.unanswered import unanswered, unreached, unreached_hint, was_asked
 from deliverability.core.words.sentences import format_value, shortened, visible
@@ -297,6 +298,8 @@ def _lead(report: Report, findings: FindingIndex, speaker: Speaker, tone: str) -
         # What nobody wanted to ask is no failure.
         reached_tone = "bad" if was_asked(answer) else "unknown"
         return reached_tone, unreached(answer, domain, say, message=bool(report.message))
+    if answer.gate is not None and answer.gate.kind is GateKind.HITS:
+        return "bad", hits_words(report.facts, domain, answer.gate.to, say)
     if found.parked:
         short = findings.shorts(FindingId(rule) for rule in found.ways[:1])
         key = {True: "closed", False: "open", None: "unknown"}[found.closed]

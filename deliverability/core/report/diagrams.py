@@ -7,23 +7,23 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
-from deliverability.core.facts.base import FactSet, Unknown, Value, records_of
+from deliverability.core.facts.base import FactSet, Unknown, Value, number_of, records_of, text_of
 from deliverability.core.facts.dkim import signatures_of
 from deliverability.core.facts.paths import FactPath
 from deliverability.core.facts.spf import Spf, SpfIdentities, SpfVerdict
-from deliverability.core.facts.traffic import Traffic
-from deliverability.core.model.report import DMARC_STAGES, Report
+from deliverability.core.model.report import DMARC_STAGES, GateKind, Report
 from deliverability.core.model.rules import Severity
 from deliverability.core.model.spf import SpfStatus, SpfTree, StepOutcome
 from deliverability.core.model.topic import if_known
 from deliverability.core.phrases import Phrases
 from deliverability.core.report.findings import statement_of
+from deliverability.core.words.dates import full_day_words
 from deliverability.core.words.sentences import format_value, octets, visible, word_of
 from deliverability.core.words.speaker import Speaker
 
 NAMED = 3
 """Sources that the sentence names."""
-_LOSING = ("own", "own-gap", "service-gap", "service-mixed", "unclaimed", "altered")
+_LOSING = ("own", "own-gap", "service-gap", "service-mixed", "unclaimed")
 
 
 def would_words(facts: FactSet, policy: str, say: Phrases) -> str:
@@ -41,16 +41,36 @@ def would_words(facts: FactSet, policy: str, say: Phrases) -> str:
         "share": share,
         "forged": f"{forged:,}",
     }
+    altered = number_of(facts.value("traffic.altered"))
+    more = say("gate.altered", n=f"{altered:,}") if altered else ""
+    more += say("gate.risk") if forged else ""
     if not lost:
-        return say("gate.would-none", **{name: values[name] for name in ("days", "policy", "yours", "forged")})
-    return say("gate.would", **values, sources=_losing(facts, say))
+        return say("gate.would-none", **{name: values[name] for name in ("days", "policy", "yours", "forged")}) + more
+    return say("gate.would", **values, sources=_losing(facts, say)) + more
+
+
+def hits_words(facts: FactSet, domain: str, policy: str, say: Phrases) -> str:
+    """What the policy that is in force hits, and since when."""
+    lost, all_ = (number_of(facts.at(f"traffic.{name}")) for name in ("hit", "hit_of"))
+    day = full_day_words(text_of(facts.value("traffic.hit_since")), say)
+    return say("gate.hits", domain=domain, policy=policy, lost=f"{lost:,}", all=f"{all_:,}", day=day)
 
 
 def _losing(facts: FactSet, say: Phrases) -> str:
     """The sources that would lose most."""
-    losing = [each for each in if_known(facts.of(Traffic).sources) or () if each.standing in _LOSING and each.unaligned]
-    losing.sort(key=lambda each: -each.unaligned)
-    named = [say("gate.of", n=f"{each.unaligned:,}", source=visible(each.name)) for each in losing[:NAMED]]
+    losing = [
+        each
+        for each in records_of(facts.value("traffic.sources"))
+        if each.get("standing") in _LOSING
+        and each.get("apart") is not True
+        and isinstance(each.get("unaligned"), int)
+        and each["unaligned"]
+    ]
+    losing.sort(key=lambda each: -number_of(each["unaligned"]))
+    named = [
+        say("gate.of", n=f"{number_of(each['unaligned']):,}", source=visible(str(each["name"])))
+        for each in losing[:NAMED]
+    ]
     more = len(losing) - len(named)
     return say("value.separator").join(named) + (say("value.more", n=str(more)) if more > 0 else "")
 
@@ -438,6 +458,8 @@ def _gate(report: Report, say: Phrases) -> tuple[str, ...]:
     answer = report.answer.gate
     if answer is None:
         return ()
+    if answer.kind is GateKind.HITS:
+        return (hits_words(report.facts, visible(report.domain), answer.to, say),)
     headline = say(f"gate.{answer.kind.value}", domain=visible(report.domain), policy=answer.to)
     return tuple(filter(None, (headline, would_words(report.facts, answer.to, say))))
 

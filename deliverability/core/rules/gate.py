@@ -15,14 +15,22 @@ from deliverability.core.model.topic import if_known
 from deliverability.core.rules.claims import claims_of, left_out
 
 _EVERYTHING = Selection()
+_HIT = "traffic.hit"
 
 
 def gate_of(
     facts: FactSet, findings: Iterable[Finding], rules: RuleSet, selection: Selection = _EVERYTHING
 ) -> GateAnswer | None:
-    """The answer; None where there is no next policy to ask about, or nothing was read that could tell."""
-    to = if_known(facts.of(Gate).to) or ""
-    if not to or isinstance(facts.of(ReportPeriod).begin, Unknown):
+    """The answer; None where there is no next policy to ask about, or nothing was read that could tell.
+
+    The first question is whether the policy that is in force is safe.
+    """
+    findings = tuple(findings)
+    if claims_of(rules).lack("policy-hits", {}, facts, {}) is None:
+        about = [each for each in findings if each.outcome is Outcome.UNMET and _HIT in rules.rules[each.rule].reads]
+        return GateAnswer(text_of(facts.value("dmarc.policy")), GateKind.HITS, tuple(about))
+    to = text_of(facts.value("gate.to"))
+    if not to or isinstance(facts.value("traffic.begin"), Unknown):
         return None
     ours = [each for each in findings if each.topic == TOPIC]
     unmet = [each for each in ours if each.outcome is Outcome.UNMET]
@@ -36,7 +44,8 @@ def gate_of(
         "judged.hindering": len(missing),
     }
     lack = claims_of(rules).lack("gate-safe", grounds, facts, {})
-    kind = GateKind.SAFE if lack is None else GateKind.NOT_YET if missing else GateKind.CANNOT_TELL
+    wrong = [each for each in missing if not rules.rules[each.rule].amount]
+    kind = GateKind.SAFE if lack is None else GateKind.NOT_YET if wrong else GateKind.CANNOT_TELL
     return GateAnswer(to, kind, missing, unknown, met)
 
 

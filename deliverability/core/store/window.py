@@ -6,8 +6,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from datetime import date
-from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select
 
@@ -49,6 +48,18 @@ TRUSTED: Mapping[str, frozenset[Trust]] = {
 
 OVERLAP = Code("report-overlap", ("begin", "end"))
 
+
+class _Counts(NamedTuple):
+    """Which reports count: how far they have to be trusted, and under which names the reporters are kept."""
+
+    trust: frozenset[Trust]
+    reporters: frozenset[str]
+
+    def takes(self, reporter: str, trust: Trust) -> bool:
+        """Whether a report of that reporter and trust counts."""
+        return trust in self.trust and reporter in self.reporters
+
+
 _Rows = Counter[tuple[int, str, bool, bytes, int]]
 """Messages by day, reporter, trust, address and facet."""
 
@@ -60,9 +71,11 @@ def window(
     days: int,
     trust: str,
     now: int,
-    reporters: Mapping[str, Reporter] = MappingProxyType({}),
+    reporters: Mapping[str, Reporter],
 ) -> Observed:
     """The window of so many days that ends with the newest full day (UTC).
+
+    Of what is trusted only the reports of `reporters` count: whoever owns a domain can send reports that pass DMARC.
 
     Args:
         history: it is only read.
@@ -70,7 +83,7 @@ def window(
         days: its length.
         trust: which reports count, see `TRUSTED`.
         now: seconds since 1970.
-        reporters: those that are known; reports of one that calls itself by several names are told as its.
+        reporters: those that count; reports of one that calls itself by several names are told as its.
 
     Raises HistoryError.
 
@@ -84,12 +97,13 @@ def window(
         # What overlaps a report of the window may lie outside of it.
         found = counted(reports[FeedbackKind.AGGREGATE])
         taken = [each for each in found.reports if each.is_mostly_in(first, last)]
-        rows = _rows(connection, taken, first, last, trusted)
-        rows.update(_weeks(connection, domain, first, last, trusted))
-        listed = {name: reporter_named(name, reporters) for name in {row[1] for row in rows}}
-        named = {name: each.id if each else name for name, each in listed.items()}
+        every = connection.execute(select(obs_reports.c.reporter).union(select(weeks.c.reporter))).scalars()
+        named = {name: each.id for name in every if (each := reporter_named(name, reporters)) is not None}
+        counts = _Counts(trusted, frozenset(named))
+        rows = _rows(connection, taken, first, last, counts)
+        rows.update(_weeks(connection, domain, first, last, counts))
         facets = read_facets(connection, {row[4] for row in rows})
-        first_ips, first_facets = _firsts(connection, domain, trusted)
+        first_ips, first_facets = _firsts(connection, domain, counts)
         heard = trusted | {Trust.FILE}
         newest = _newest(connection, domain, heard)
         return Observed(
@@ -97,12 +111,12 @@ def window(
             end=as_date(last),
             rows=tuple(
                 sorted(
-                    ObservedRow(as_date(day), named[reporter], sure, address_of(ip), facets[facet], messages)
-                    for (day, reporter, sure, ip, facet), messages in rows.items()
+                    ObservedRow(as_date(day), named.get(who, who), sure, address_of(ip), facets[facet], messages)
+                    for (day, who, sure, ip, facet), messages in rows.items()
                 )
             ),
             reports=tuple(
-                _observed(each, trusted, reporters)
+                _observed(each, counts, named)
                 for each in sorted(taken, key=lambda each: (each.begin, each.end, each.key))
             ),
             duplicates=sum(each.copies - 1 for each in here)
@@ -110,10 +124,10 @@ def window(
             problems=_problems(connection, domain, first, last, found),
             first_ips={address_of(ip): as_date(first_ips[ip]) for _, _, _, ip, _ in rows if ip in first_ips},
             first_facets={facets[each]: as_date(day) for each, day in first_facets.items() if each in facets},
-            first_report=_first_report(connection, domain, heard),
-            last_reports=_last_reports(newest, reporters),
+            first_report=_first_report(connection, domain, _Counts(heard, counts.reporters)),
+            last_reports=_last_reports(newest, named),
             tls=tuple(_tls_report(each) for each in _sure(reports[FeedbackKind.TLS], first, last, trusted)),
-            relays=frozenset(map(address_of, _relays(connection, {row[3] for row in rows}, first, trusted))),
+            relays=frozenset(map(address_of, _relays(connection, {row[3] for row in rows}, first, counts))),
             failures=_failures(_sure(reports[FeedbackKind.FAILURE], first, last, trusted)),
         )
 
@@ -140,9 +154,7 @@ def _sure(reports: Iterable[StoredReport], first: int, last: int, trusted: froze
     return [each for each in counted(reports).reports if each.trust in trusted and each.is_mostly_in(first, last)]
 
 
-def _rows(
-    connection: Connection, reports: Iterable[StoredReport], first: int, last: int, trusted: frozenset[Trust]
-) -> _Rows:
+def _rows(connection: Connection, reports: Iterable[StoredReport], first: int, last: int, counts: _Counts) -> _Rows:
     """The rows of reports that have them, spread over their days in the window."""
     table = obs_rows
     by_id = {each.id: each for each in reports if each.folded == WITH_ROWS}
@@ -154,11 +166,11 @@ def _rows(
             report = by_id[ident]
             days = range(max(report.days.start, first), min(report.days.stop, last + 1))
             for day, share in spread(messages, days):
-                found[day, report.reporter, report.trust in trusted, bytes(ip), facet] += share
+                found[day, report.reporter, counts.takes(report.reporter, report.trust), bytes(ip), facet] += share
     return found
 
 
-def _weeks(connection: Connection, domain: str, first: int, last: int, trusted: frozenset[Trust]) -> _Rows:
+def _weeks(connection: Connection, domain: str, first: int, last: int, counts: _Counts) -> _Rows:
     """The sums of weeks of which more than half lies in the window."""
     half = WEEK // 2
     wanted = select(weeks.c.week, weeks.c.reporter, weeks.c.trust, sums.c.ip, sums.c.facet, sums.c.messages)
@@ -167,33 +179,32 @@ def _weeks(connection: Connection, domain: str, first: int, last: int, trusted: 
     found: _Rows = Counter()
     for week, reporter, trust, ip, facet, messages in connection.execute(wanted):
         for day, share in spread(messages, range(max(week, first), min(week + WEEK, last + 1))):
-            found[day, reporter, Trust(trust) in trusted, bytes(ip), facet] += share
+            found[day, reporter, counts.takes(reporter, Trust(trust)), bytes(ip), facet] += share
     return found
 
 
-def _firsts(
-    connection: Connection, domain: str, trusted: frozenset[Trust]
-) -> tuple[Mapping[bytes, int], Mapping[int, int]]:
-    """Since when each address and each facet is reported; what forged reports say of it counts only without others."""
+def _firsts(connection: Connection, domain: str, counts: _Counts) -> tuple[Mapping[bytes, int], Mapping[int, int]]:
+    """Since when each address and each facet is reported; by reports that do not count only where no other tells."""
     of_domain = (obs_reports.c.domain == domain) & (obs_reports.c.kind == FeedbackKind.AGGREGATE.value)
     join = obs_rows.join(obs_reports, obs_reports.c.id == obs_rows.c.report)
 
     def of_rows(column: ColumnElement[Any]) -> Select[Any]:
-        wanted = select(column, obs_reports.c.trust, func.min(obs_reports.c.day)).select_from(join).where(of_domain)
-        return wanted.group_by(column, obs_reports.c.trust)
+        by = column, obs_reports.c.trust, obs_reports.c.reporter
+        return select(*by, func.min(obs_reports.c.day)).select_from(join).where(of_domain).group_by(*by)
 
     def of_weeks(column: ColumnElement[Any]) -> Select[Any]:
-        wanted = select(column, obs_weeks.c.trust, func.min(obs_weeks.c.week))
+        by = column, obs_weeks.c.trust, obs_weeks.c.reporter
+        wanted = select(*by, func.min(obs_weeks.c.week))
         wanted = wanted.join_from(obs_weeks, obs_sums, obs_sums.c.week == obs_weeks.c.id)
-        return wanted.where(obs_weeks.c.domain == domain).group_by(column, obs_weeks.c.trust)
+        return wanted.where(obs_weeks.c.domain == domain).group_by(*by)
 
     found = []
     for name in ("ip", "facet"):
         statements = of_rows(obs_rows.c[name]), of_weeks(obs_sums.c[name])
         days: tuple[dict[Any, int], dict[Any, int]] = ({}, {})
         for statement in statements:
-            for what, trust, day in connection.execute(statement):
-                into = days[Trust(trust) in trusted]
+            for what, trust, reporter, day in connection.execute(statement):
+                into = days[counts.takes(reporter, Trust(trust))]
                 into[what] = min(day, into.get(what, day))
         found.append(days[0] | days[1])
     return found[0], found[1]
@@ -205,9 +216,13 @@ def _newest(connection: Connection, domain: str, heard: frozenset[Trust]) -> Map
     return {reporter: as_date(day) for reporter, day in connection.execute(wanted)}
 
 
-def _first_report(connection: Connection, domain: str, heard: frozenset[Trust]) -> date | None:
+def _first_report(connection: Connection, domain: str, heard: _Counts) -> date | None:
+    """The day of the oldest report that counts; of the oldest one at all where none does."""
     table = obs_reports
-    day = connection.execute(select(func.min(table.c.day)).where(*_heard(domain, heard))).scalar()
+    wanted = select(table.c.reporter, func.min(table.c.day)).where(*_heard(domain, heard.trust))
+    days: dict[str, int] = dict(map(tuple, connection.execute(wanted.group_by(table.c.reporter))))
+    listed = [day for name, day in days.items() if name in heard.reporters]
+    day = min(listed or days.values(), default=None)
     return None if day is None else as_date(day)
 
 
@@ -236,22 +251,22 @@ def _problems(
     return tuple(ObservedProblem(*what, number) for what, number in sorted(counts.items(), key=str))
 
 
-def _last_reports(days: Mapping[str, date], reporters: Mapping[str, Reporter]) -> Mapping[str, date]:
+def _last_reports(days: Mapping[str, date], named: Mapping[str, str]) -> Mapping[str, date]:
     found: dict[str, date] = {}
     for name, day in days.items():
-        listed = reporter_named(name, reporters)
-        ident = listed.id if listed else name
+        ident = named.get(name, name)
         found[ident] = max(day, found.get(ident, day))
     return found
 
 
-def _relays(connection: Connection, ips: Collection[bytes], first: int, trusted: frozenset[Trust]) -> Collection[bytes]:
+def _relays(connection: Connection, ips: Collection[bytes], first: int, counts: _Counts) -> Collection[bytes]:
     """Of these addresses those that bring aligned DKIM mail of many organizational domains since that day."""
     domains = func.count(obs_reports.c.domain.distinct())
     recent = (
         obs_reports.c.kind == FeedbackKind.AGGREGATE.value,
         obs_reports.c.day >= first,
-        obs_reports.c.trust.in_([each.value for each in trusted]),
+        obs_reports.c.trust.in_([each.value for each in counts.trust]),
+        obs_reports.c.reporter.in_(counts.reporters),
     )
     if connection.execute(select(domains).where(*recent)).scalar_one() < RELAY_DOMAINS:
         return ()
@@ -261,19 +276,19 @@ def _relays(connection: Connection, ips: Collection[bytes], first: int, trusted:
     return [bytes(ip) for ip in connection.execute(wanted).scalars() if bytes(ip) in ips]
 
 
-def _observed(report: StoredReport, trusted: frozenset[Trust], reporters: Mapping[str, Reporter]) -> ObservedReport:
+def _observed(report: StoredReport, counts: _Counts, named: Mapping[str, str]) -> ObservedReport:
     policy = PolicySeen(**json.loads(report.data))
-    listed = reporter_named(report.reporter, reporters)
     return ObservedReport(
-        listed.id if listed else report.reporter,
+        named.get(report.reporter, report.reporter),
         report.name,
         report.begin,
         report.end,
         report.trust,
         report.messages,
         policy,
-        trusted=report.trust in trusted,
+        trusted=counts.takes(report.reporter, report.trust),
         domain=report.policy_domain,
+        listed=report.reporter in counts.reporters,
     )
 
 

@@ -133,10 +133,10 @@ _HELP = {
     "deliv_weekly_could_not_check": "Findings that could not be checked.",
     "deliv_traffic_messages": "Messages that receivers reported, by the standing of their source, in the window.",
     "deliv_traffic_aligned_ratio": "Share of own messages that pass DMARC, in the window.",
-    "deliv_gate": "Whether the next DMARC policy is safe: -1 cannot tell, 0 not yet, 1 safe.",
+    "deliv_gate": "Is the next DMARC policy safe: -2 present one hits own mail, -1 cannot tell, 0 not yet, 1 safe.",
     "deliv_last_report_timestamp_seconds": "The day of the newest report, by reporter of the catalogue, or other.",
 }
-_GATE = {GateKind.CANNOT_TELL: -1, GateKind.NOT_YET: 0, GateKind.SAFE: 1}
+_GATE = {GateKind.HITS: -2, GateKind.CANNOT_TELL: -1, GateKind.NOT_YET: 0, GateKind.SAFE: 1}
 
 
 def weekly_metrics(summary: Summary) -> str:

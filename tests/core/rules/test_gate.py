@@ -91,6 +91,10 @@ async def test_simulated_months(case: str, share: float, to: str, wanted: GateKi
         given_ = AT_QUARANTINE if to == "reject" else {}
         judged = await gate_for(seen, more, **given_)
         assert judged.answer is not None
+        if judged.answer.kind is GateKind.HITS:  # quarantine is in force, and the run is lost already
+            assert (judged.answer.to, wanted) == ("quarantine", NOT_YET)
+            kinds.append(NOT_YET)
+            continue
         assert judged.answer.to == to
         kinds.append(judged.answer.kind)
         if wanted is SAFE:
@@ -145,7 +149,7 @@ STORIES = {
     "a reporter lost, to reject": Story(
         NOT_YET, {"GATE-002"}, usual, {"reporters": {"google.com": 0.7, "outlook.com": 0.3}}, **TO_REJECT
     ),
-    "a few messages a day": Story(NOT_YET, {"GATE-003"}, lambda: usual(9)),
+    "a few messages a day": Story(CANNOT_TELL, {"GATE-003"}, lambda: usual(9)),
     "twelve days of little mail": Story(
         NOT_YET, {"GATE-001", "GATE-003"}, lambda: usual(20), {"since": END - timedelta(days=11)}
     ),
@@ -226,6 +230,20 @@ STORIES = {
         {"GATE-011"},
         lambda: [*usual(), *[Mail(day, BILLING, UNSIGNED, 5) for day in DAYS[:3]]],
         world={("30.113.0.203.in-addr.arpa", "PTR"): "servfail"},
+    ),
+    "one in fifty may be ours": Story(
+        NOT_YET, {"GATE-015"}, lambda: [*usual(), *[Mail(day, "205.201.128.9", FOREIGN, 20) for day in DAYS]]
+    ),
+    "eight vendors of nine messages": Story(
+        NOT_YET,
+        {"GATE-016"},
+        lambda: [
+            *usual(),
+            *[
+                Mail(DAYS[n], f"203.0.{n}.9", facet(signature(f"v{n}.example.org"), spf=f"v{n}.example.org"), 9)
+                for n in range(8)
+            ],
+        ],
     ),
     "a parked domain that sends nothing": Story(
         SAFE, set(), lambda: [Mail(END, "203.0.113.1", FORGED, 40)], subject={"purpose": Purpose.PARKED}
@@ -352,6 +370,6 @@ async def test_own_failures_never_make_it_safe(name: str, failures: list[Mail]) 
 
 
 def test_every_condition_has_a_story() -> None:
-    told = {reason for story in STORIES.values() for reason in story.reasons}
+    told = {reason for story in STORIES.values() for reason in story.reasons} | {"GATE-017"}  # told by the months
     assert told == {rule for rule in RULES.rules if rule.startswith("GATE-")}
     assert len(STORIES) >= 20

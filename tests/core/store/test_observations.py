@@ -25,6 +25,7 @@ from deliverability.core.model.observed import (
     TlsReport,
     Trust,
 )
+from deliverability.core.model.services import Reporter
 from deliverability.core.rules.knowledge import shipped
 from deliverability.core.store.observations import Observations, Taken
 from deliverability.core.store.reports import DAY
@@ -77,8 +78,11 @@ def take(
     return kept
 
 
+LISTED = {"receiver": Reporter("receiver", ("receiver",), ("receiver.example",))}
+
+
 def seen(history: History, days: int = 28, trust: str = "verified", now: int = NOW) -> Observed:
-    return window(history, "example.com", days, trust, now)
+    return window(history, "example.com", days, trust, now, LISTED)
 
 
 def messages(observed: Observed) -> int:
@@ -102,7 +106,7 @@ def test_what_was_taken_comes_back(history: History) -> None:
     assert found.first_facets == {OURS: day, FORGED: day}
     (told,) = found.reports
     assert (told.name, told.trust, told.messages, told.policy) == ("Receiver", Trust.VERIFIED, 10, PolicySeen(p="none"))
-    assert window(history, "other.example", 28, "verified", NOW).rows == ()
+    assert window(history, "other.example", 28, "verified", NOW, LISTED).rows == ()
 
 
 def test_the_same_report_counts_once(history: History) -> None:
@@ -309,7 +313,8 @@ def test_a_reporter_that_is_known_has_one_name(history: History) -> None:
             item = hashlib.md5(name.encode()).digest()
             batch.aggregate(item, report(name, digest=name), sink, "example.com", name, Trust.VERIFIED)
     found = window(history, "example.com", 28, "verified", NOW, shipped().reporters)
-    assert {row.reporter for row in found.rows} == {"microsoft", "somebody"}
+    assert {(row.reporter, row.trusted) for row in found.rows} == {("microsoft", True), ("somebody", False)}
+    assert {(each.reporter, each.listed) for each in found.reports} == {("microsoft", True), ("somebody", False)}
     assert set(found.last_reports) == {"microsoft", "somebody"}
     assert [(each.reporter, each.domain) for each in found.reports].count(("microsoft", "example.com")) == 2
 
