@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -60,9 +60,9 @@ def _settings(table: type[Struct], before: str) -> Iterator[tuple[str, str, str]
             yield before + key, _kind(hints[key]), doc
         else:
             listed = get_origin(hints[key]) is tuple
-            name = f"[[{key}]]" if listed else f"[{before}{key}]"
-            yield name, "tables, one for each" if listed else "table", doc
-            yield from _settings(inner, f"{before}{key}.")
+            place = f"{before}{key}.NAME" if get_origin(hints[key]) is Mapping else before + key
+            yield f"[[{place}]]" if listed else f"[{place}]", "tables, one for each" if listed else "table", doc
+            yield from _settings(inner, f"{place}.")
 
 
 _KINDS = {str: "text", Path: "path", bool: "true or false", int: "number", float: "number"}

@@ -157,7 +157,16 @@ def ours(folder: Path, domains: Sequence[str], *, server: Serving, workers: int,
         listed = Path(name) / "domains.txt"
         listed.write_text("\n".join(domains) + "\n")
         command = [
-            *(sys.executable, "-m", "deliverability", "fleet", "run", str(listed), "--out", str(Path(name) / "fleet")),
+            *(
+                sys.executable,
+                "-m",
+                "deliverability",
+                "fleet",
+                "run",
+                str(listed),
+                "--output",
+                str(Path(name) / "fleet"),
+            ),
             *("--workers", str(workers), "--rate", "0", "--resolver", server.resolver),
         ]
         return measured(command, server, len(domains), cores=cores)

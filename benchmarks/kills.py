@@ -37,7 +37,7 @@ class Command:
 
     def __init__(self, listed: Path, resolver: str, workers: int) -> None:
         self._words = [sys.executable, "-m", "deliverability", "fleet", "run", str(listed)]
-        self._words += ["--resolver", resolver, "--rate", "0", "--workers", str(workers), "--out"]
+        self._words += ["--resolver", resolver, "--rate", "0", "--workers", str(workers), "--output"]
 
     def start(self, out: Path, *more: str) -> subprocess.Popen[bytes]:
         """Begin, in a session of its own, so that it can be killed with all its workers."""

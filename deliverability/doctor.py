@@ -26,7 +26,7 @@ from deliverability.console.options import (
 )
 from deliverability.console.output import show, terminal
 from deliverability.console.settings import EmailSettings
-from deliverability.console.types import DEFAULT_FILE
+from deliverability.console.types import settings_path
 from deliverability.core.codec import encode, json_text
 from deliverability.core.codes import ABOUT, VERBATIM, Code, Detail
 from deliverability.core.errors import InputError
@@ -299,7 +299,7 @@ def command(resolver: tuple[str, ...], config: Path | None, style: str, lang: st
     """Check whether this machine can audit: DNS, port 25, clock, Chromium, the weekly mail's server, the history."""
     with plain_errors(), rule_problems():
         settings = read_settings(config)
-        folder = (config or Path(DEFAULT_FILE)).absolute().parent
+        folder = settings_path(config).absolute().parent
         say = phrases(lang)
         ports = open_doors(resolver or settings.resolvers)
         checks = asyncio.run(_run(ports, settings, folder, say.lang, shown=style == "text"))

@@ -88,7 +88,9 @@ KEY_THERE = Code("key-there", ("file",))
 @click.option("--selector", metavar="S")
 @click.option("--bits", type=OneOf(["2048", "3072", "4096"]), default="2048", show_default=True)
 @click.option("--ed25519", is_flag=True)
-@click.option("--out", type=PathOf("folder"), default=Path("dkim-keys"), show_default=True, metavar="DIR")
+@click.option(
+    "-o", "--output", "out", type=PathOf("folder"), default=Path("dkim-keys"), show_default=True, metavar="DIR"
+)
 @click.option(
     "--format",
     "style",

@@ -9,15 +9,14 @@ import re
 import sys
 import textwrap
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin
 
 import pytest
 from click.testing import CliRunner
 from msgspec import Struct
-from msgspec.structs import fields
 
 import deliverability.core.protocols
 import deliverability.core.report.formats
@@ -27,6 +26,7 @@ from deliverability.console.settings import Settings
 from deliverability.core.facts.base import Unknown
 from deliverability.core.inputs import Sample, Subject
 from deliverability.core.mail.reader import read
+from deliverability.core.model.schema import Misfits, What, fields_of, read_as
 from deliverability.core.net.clock import SystemClock
 from deliverability.core.net.ports import Ports
 from deliverability.core.net.static import StaticResolver
@@ -138,18 +138,41 @@ def test_the_example_of_a_new_format_writes_reports() -> None:
     assert len(lines) == len(make_report().findings)
 
 
-def settings(table: type = Settings, before: str = "") -> Iterator[str]:
-    """The keys of the file; those of a table with its name before them."""
-    written = {each.name: each.encode_name for each in fields(table)}
-    for name, hint in get_type_hints(table).items():
-        key = written[name]
-        kinds = [each for each in (hint, *get_args(hint)) if isinstance(each, type) and issubclass(each, Struct)]
-        yield from settings(kinds[0], f"{before}{key}.") if kinds else [before + key]
+def settings(table: type[Struct] = Settings, before: str = "") -> Iterator[str]:
+    """The keys of the file, as they are written; those of a table with its name before them."""
+    for key, (_, hint) in fields_of(table).items():
+        kind = hint.__origin__
+        kinds = [each for each in (kind, *get_args(kind)) if isinstance(each, type) and issubclass(each, Struct)]
+        name = f"{before}{key}.NAME." if get_origin(kind) is Mapping else f"{before}{key}."
+        yield from settings(kinds[0], name) if kinds else [before + key]
 
 
 @pytest.mark.parametrize("key", list(settings()))
 def test_every_setting_is_documented(key: str) -> None:
     assert f"| `{key}` |" in (ROOT / "docs" / "settings.md").read_text("utf-8"), "run `make docs`"
+
+
+def documented_settings() -> list[str]:
+    """What stands in the first column of the table: keys, and tables in their brackets."""
+    table = (DOCS / "settings.md").read_text("utf-8").partition("<!-- settings:begin")[2]
+    return re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", documented_settings())
+def test_every_documented_setting_is_accepted(name: str) -> None:
+    """As it stands there: a table as a table, a key in its table. Its value is no matter here."""
+    *tables, key = name.strip("[]").split(".")
+    inner: Any = {key: [{}] if name.startswith("[[") else {} if name.startswith("[") else "text"}
+    for each in reversed(tables):
+        inner = {each: [inner] if f"[[{each}]]" in LISTED or f".{each}]]" in LISTED else inner}
+    misfits: Misfits = []
+    read_as(Settings, inner, misfits)
+    assert [each for each in misfits if each.what is What.UNKNOWN] == []
+    headings = [each for each in misfits if each.place[-1] == key and name.startswith("[")]
+    assert headings == [], "a table that is none"
+
+
+LISTED = " ".join(each for each in documented_settings() if each.startswith("[["))
 
 
 def test_every_auditor_is_registered() -> None:

@@ -41,7 +41,7 @@ def records(output: str) -> dict[str, str]:
 
 
 async def test_the_keys_sign_and_the_printed_records_verify(tmp_path: Path) -> None:
-    result = keygen("example.com", "--selector", "s1", "--ed25519", "--out", str(tmp_path))
+    result = keygen("example.com", "--selector", "s1", "--ed25519", "--output", str(tmp_path))
     assert result.exception is None
     table = records(result.output)
     assert set(table) == {"s1._domainkey.example.com", "s1-ed._domainkey.example.com"}
@@ -61,7 +61,7 @@ async def test_the_keys_sign_and_the_printed_records_verify(tmp_path: Path) -> N
 def test_pem_files_are_read_by_others(tmp_path: Path) -> None:
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    keygen("example.com", "--selector", "s1", "--ed25519", "--bits", "3072", "--out", str(tmp_path))
+    keygen("example.com", "--selector", "s1", "--ed25519", "--bits", "3072", "--output", str(tmp_path))
     rsa = load_pem_private_key((tmp_path / "s1._domainkey.example.com.pem").read_bytes(), None)
     assert rsa.key_size == 3072
     assert load_pem_private_key((tmp_path / "s1-ed._domainkey.example.com.pem").read_bytes(), None)
@@ -73,7 +73,7 @@ def test_only_the_owner_reads_the_files_whatever_the_umask(tmp_path: Path, umask
     folder = tmp_path / "keys"
     before = os.umask(umask)
     try:
-        result = keygen("example.com", "--selector", "s1", "--ed25519", "--out", str(folder))
+        result = keygen("example.com", "--selector", "s1", "--ed25519", "--output", str(folder))
     finally:
         os.umask(before)
     assert result.exception is None
@@ -86,7 +86,7 @@ def test_only_the_owner_reads_the_files_whatever_the_umask(tmp_path: Path, umask
 def test_nothing_is_overwritten_and_nothing_half_done_is_left(tmp_path: Path) -> None:
     there = tmp_path / "s1-ed._domainkey.example.com.seed"
     there.write_text("mine")
-    result = keygen("example.com", "--selector", "s1", "--ed25519", "--out", str(tmp_path))
+    result = keygen("example.com", "--selector", "s1", "--ed25519", "--output", str(tmp_path))
     assert "not overwritten" in str(result.exception)
     assert there.read_text() == "mine"
     assert list(tmp_path.iterdir()) == [there]
@@ -95,7 +95,7 @@ def test_nothing_is_overwritten_and_nothing_half_done_is_left(tmp_path: Path) ->
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
     target = tmp_path / "elsewhere"
     (tmp_path / "s1._domainkey.example.com.pem").symlink_to(target)
-    assert keygen("example.com", "--selector", "s1", "--out", str(tmp_path)).exception is not None
+    assert keygen("example.com", "--selector", "s1", "--output", str(tmp_path)).exception is not None
     assert not target.exists()
 
 
@@ -103,14 +103,14 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     "selector", ["../x", "a/b", "a b", "-a", "a.", "x" * 60, "s1._domainkey.example.com", "é", "a\n"]
 )
 def test_a_selector_that_is_no_label_is_refused(tmp_path: Path, selector: str) -> None:
-    result = keygen("example.com", "--selector", selector, "--out", str(tmp_path / "keys"))
+    result = keygen("example.com", "--selector", selector, "--output", str(tmp_path / "keys"))
     if selector != "a\n":  # white space around it is forgiven
         assert "cannot be a selector" in str(result.exception)
         assert not (tmp_path / "keys").exists()
 
 
 def test_the_default_selector_names_the_month(tmp_path: Path) -> None:
-    result = keygen("example.com", "--out", str(tmp_path))
+    result = keygen("example.com", "--output", str(tmp_path))
     assert f"s{datetime.now(UTC):%Y%m}._domainkey.example.com TXT" in result.output
 
 
@@ -124,18 +124,18 @@ def test_the_default_selector_names_the_month(tmp_path: Path) -> None:
     ],
 )
 def test_forms(tmp_path: Path, style: str, part: str) -> None:
-    result = keygen("example.com", "--selector", "s1", "--out", str(tmp_path), "--format", style)
+    result = keygen("example.com", "--selector", "s1", "--output", str(tmp_path), "--format", style)
     assert part in result.output
 
 
 def test_the_steps_are_told_in_japanese(tmp_path: Path) -> None:
-    result = keygen("example.com", "--selector", "s1", "--out", str(tmp_path), "--lang", "ja")
+    result = keygen("example.com", "--selector", "s1", "--output", str(tmp_path), "--lang", "ja")
     assert "秘密鍵" in result.output
     assert "5. " in result.output
 
 
 def test_the_private_key_is_in_no_output_and_no_repr(tmp_path: Path) -> None:
-    result = keygen("example.com", "--selector", "s1", "--ed25519", "--out", str(tmp_path))
+    result = keygen("example.com", "--selector", "s1", "--ed25519", "--output", str(tmp_path))
     seed = (tmp_path / "s1-ed._domainkey.example.com.seed").read_text().strip()
     assert "PRIVATE" not in result.output
     assert seed not in result.output

@@ -30,7 +30,7 @@ def test_a_recording(deliv: Deliv) -> None:
 
 def test_the_files_of_a_fleet(deliv: Deliv) -> None:
     Path("list.txt").write_text("good.example\n")
-    assert deliv("fleet", "run", "list.txt", "--out", "out", *GOOD[1:], "--workers", "1").code in (0, 3)
+    assert deliv("fleet", "run", "list.txt", "--output", "out", *GOOD[1:], "--workers", "1").code in (0, 3)
     assert deliv("fleet", "query", "out", "SELECT count(*) FROM domains").code == 0
     modes = {str(each): mode(each) for each in (Path("out"), *Path("out").rglob("*"))}
     # What lies in a folder that nobody else may enter cannot be read by anybody else.

@@ -12,42 +12,65 @@ from deliverability.console.command import Lazy
 from deliverability.console.ending import DEBUG, ended
 from deliverability.console.options import speaking_option
 
-COMMANDS: dict[str, str] = {
-    "demo": "demo.command:command",
-    "audit": "audit.command:command",
-    "fix": "audit.fix:command",
-    "sources": "dmarc_reports.sources:command",
-    "gate": "dmarc_reports.gate:command",
-    "blocklists": "blocklists.command:command",
-    "explain": "explain.command:command",
-    "contact": "contact.command:command",
-    "handout": "audit.handout:command",
-    "warm-up": "warm_up.command:command",
-    "slim": "slim.command:command",
-    "listen": "listen.command:command",
-    "dkim-keygen": "keys:command",
-    "init": "weekly.init:command",
-    "config": "weekly.check:command",
-    "weekly": "weekly.command:command",
-    "fleet": "fleet.command:command",
-    "schedule": "weekly.schedule:command",
-    "watch": "watch:command",
-    "history": "weekly.history:command",
-    "intake": "intake.command:command",
-    "show-report": "intake.show_report:command",
-    "suppress": "suppress.command:command",
-    "list-check": "lists.command:command",
-    "rules": "rulebook:command",
-    "docs": "site.command:command",
-    "completion": "cli.completion:command",
-    "facts": "audit.command:facts_command",
-    "judge": "audit.judge:command",
-    "doctor": "doctor:command",
+GROUPS: dict[str, dict[str, str]] = {
+    "audit": {
+        "demo": "demo.command:command",
+        "audit": "audit.command:command",
+        "facts": "audit.command:facts_command",
+        "judge": "audit.judge:command",
+    },
+    "fix": {
+        "fix": "audit.fix:command",
+        "dkim-keygen": "keys:command",
+        "slim": "slim.command:command",
+        "watch": "watch:command",
+    },
+    "weekly": {
+        "weekly": "weekly.command:command",
+        "history": "weekly.history:command",
+        "schedule": "weekly.schedule:command",
+    },
+    "reports": {
+        "intake": "intake.command:command",
+        "sources": "dmarc_reports.sources:command",
+        "gate": "dmarc_reports.gate:command",
+        "show-report": "intake.show_report:command",
+    },
+    "bounces": {
+        "explain": "explain.command:command",
+        "contact": "contact.command:command",
+        "handout": "audit.handout:command",
+        "list-check": "lists.command:command",
+        "suppress": "suppress.command:command",
+        "blocklists": "blocklists.command:command",
+        "warm-up": "warm_up.command:command",
+    },
+    "tests": {
+        "listen": "listen.command:command",
+    },
+    "fleets": {
+        "fleet": "fleet.command:command",
+    },
+    "set-up": {
+        "init": "weekly.init:command",
+        "config": "weekly.check:command",
+        "doctor": "doctor:command",
+        "rules": "rulebook:command",
+        "docs": "site.command:command",
+        "completion": "cli.completion:command",
+    },
 }
-"""Name -> `module:attribute`, in the order of a newcomer's needs."""
+"""Commands by what they are for, as `page.group.*` of the help texts heads them: name -> `module:attribute`."""
+
+COMMANDS = {name: place for group in GROUPS.values() for name, place in group.items()}
 
 
-@click.group(cls=Lazy, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Lazy,
+    table=COMMANDS,
+    groups={name: tuple(group) for name, group in GROUPS.items()},
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="deliv")
 @click.option(DEBUG, is_flag=True, expose_value=False)
 @speaking_option

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,9 @@ from click.shell_completion import CompletionItem
 from msgspec import Struct
 
 from deliverability.console.ending import forget_output
-from deliverability.console.language import Language, columns, language
-from deliverability.console.options import plain_errors, rule_problems
-from deliverability.console.types import called
+from deliverability.console.language import BOTH, Language, columns, language
+from deliverability.console.options import OPTION_GROUPS, plain_errors, rule_problems
+from deliverability.console.types import OneOf, called
 from deliverability.core.codes import Code
 from deliverability.core.errors import InputError
 from deliverability.core.phrases import Phrases, fill, help_words
@@ -29,6 +30,15 @@ NO_COMMAND = Code("no-such-command", ("text",))
 NO_COMMAND_NEAR = Code("no-such-command-near", ("text", "near"))
 NO_COMMAND_DOMAIN = Code("no-such-command-domain", ("text",))
 _LEFT = 30
+_FEW_OPTIONS = 12
+_BREAK_IN_JAPANESE = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef])\n|\n(?=[\u3000-\u9fff\uff00-\uffef])")
+
+
+class Rows(Struct, frozen=True):
+    """Commands or options under one heading, each with what it means."""
+
+    heading: str
+    rows: tuple[tuple[str, str], ...]
 
 
 class HelpPage(Struct, frozen=True):
@@ -39,8 +49,8 @@ class HelpPage(Struct, frozen=True):
         usage: what may follow the name.
         short: what it does, in one line.
         paragraphs: of its text; one that is indented is to be shown as it is.
-        commands: name and meaning of each command below it.
-        options: spelling and meaning of each option.
+        commands: groups of commands below it, each with its heading; name and meaning of each command.
+        options: groups of options, each with its heading; spelling and meaning of each option.
 
     """
 
@@ -48,8 +58,8 @@ class HelpPage(Struct, frozen=True):
     usage: str
     short: str
     paragraphs: tuple[str, ...]
-    commands: tuple[tuple[str, str], ...]
-    options: tuple[tuple[str, str], ...]
+    commands: tuple[Rows, ...]
+    options: tuple[Rows, ...]
 
 
 def page_of(ctx: click.Context, lang: str | None = None) -> HelpPage:
@@ -62,13 +72,36 @@ def page_of(ctx: click.Context, lang: str | None = None) -> HelpPage:
         usage=" ".join(command.collect_usage_pieces(ctx)),
         short=words(f"{key}.short"),
         paragraphs=tuple(part.rstrip("\n") for part in words(f"{key}.text").strip("\n").split("\n\n")),
-        commands=commands_of(ctx, lang),
-        options=tuple(
-            (_spelling(each, ctx), _meaning(each, key, words))
-            for each in command.get_params(ctx)
-            if isinstance(each, click.Option)
-        ),
+        commands=_command_groups(ctx, words, lang),
+        options=tuple(_option_groups(ctx, words)),
     )
+
+
+def _command_groups(ctx: click.Context, words: Phrases, lang: str | None) -> tuple[Rows, ...]:
+    rows = commands_of(ctx, lang)
+    groups = ctx.command.groups if isinstance(ctx.command, Lazy) else {}
+    if not groups:
+        return (Rows(words("page.commands"), rows),) if rows else ()
+    meaning = dict(rows)
+    return tuple(
+        Rows(words(f"page.group.{group}"), tuple((name, meaning[name]) for name in names))
+        for group, names in groups.items()
+    )
+
+
+def _option_groups(ctx: click.Context, words: Phrases) -> Iterator[Rows]:
+    """The options of a command: those that only it has first; a few are not divided."""
+    key = ctx.command.name or ""
+    options = [each for each in ctx.command.get_params(ctx) if isinstance(each, click.Option)]
+    groups: dict[str, list[tuple[str, str]]] = {"options": [], **{group: [] for group in OPTION_GROUPS}}
+    for each in options:
+        name = called(each).removeprefix("--")
+        shared = f"{key}.options.{name}" not in words or name in OPTION_GROUPS["output-options"]
+        group = next((group for group, names in OPTION_GROUPS.items() if shared and name in names), "options")
+        groups["options" if len(options) <= _FEW_OPTIONS else group].append(
+            (_spelling(each, ctx), _meaning(each, key, words))
+        )
+    yield from (Rows(words(f"page.{group}"), tuple(rows)) for group, rows in groups.items() if rows)
 
 
 def commands_of(ctx: click.Context, lang: str | None = None) -> tuple[tuple[str, str], ...]:
@@ -103,6 +136,8 @@ def _meaning(option: click.Option, command: str, words: Phrases) -> str:
     name = called(option).removeprefix("--")
     own = f"{command}.options.{name}"
     text = fill(words(own if own in words else f"common.{name}"), _VALUES)
+    if isinstance(option.type, OneOf) and BOTH in option.type.choices:
+        text += words("page.both")
     if option.show_default:
         text += words("page.default", value=str(option.default))
     return text
@@ -118,14 +153,20 @@ def help_text(page: HelpPage) -> str:
         if part.startswith(" "):
             lines += [f"  {line}" for line in part.splitlines()]
         else:
-            lines += [f"  {line}" for line in wrap(" ".join(part.split()), width - 2)]
-    for heading, rows in (("commands", page.commands), ("options", page.options)):
-        if rows:
-            lines += ["", words(f"page.{heading}")]
-            left = min(_LEFT, 2 + max(width_of(term) for term, _ in rows))
-            for term, meaning in rows:
+            lines += [f"  {line}" for line in wrap(flowed(part), width - 2)]
+    for groups in (page.commands, page.options):
+        terms = [width_of(term) for group in groups for term, _ in group.rows]
+        left = min(_LEFT, 2 + max(terms, default=0))
+        for group in groups:
+            lines += ["", group.heading]
+            for term, meaning in group.rows:
                 lines += _row(term, meaning, left, width - 2)
     return "\n".join(lines)
+
+
+def flowed(paragraph: str) -> str:
+    """A paragraph on one line: a line break is a blank, but none beside Japanese."""
+    return " ".join(_BREAK_IN_JAPANESE.sub("", paragraph).split())
 
 
 def _row(term: str, meaning: str, left: int, width: int) -> list[str]:
@@ -216,12 +257,20 @@ class Lazy(WithHelp, click.Group):
 
     Args:
         table: name of a command -> ``module:attribute``.
+        groups: what the help puts under one heading: ``page.group.NAME`` -> names of commands; none: it has one list.
 
     """
 
-    def __init__(self, *args: Any, table: Mapping[str, str], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        table: Mapping[str, str],
+        groups: Mapping[str, tuple[str, ...]] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._table = table
+        self.groups = groups or {}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All commands, in their order."""

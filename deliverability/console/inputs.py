@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from deliverability.console.ending import error_text, visible
 from deliverability.console.language import language
 from deliverability.console.settings import Settings, kind_and_place, load
-from deliverability.console.types import DEFAULT_FILE
+from deliverability.console.types import settings_path
 from deliverability.core.codes import Code
 from deliverability.core.errors import IS_FOLDER, NO_SUCH_FILE, InputError, file_error, reason_of, set_aside
 from deliverability.core.facts.base import Purpose
@@ -87,10 +87,9 @@ def set_apart(name: str, error: Exception) -> str:
 
 
 def read_settings(path: Path | None) -> Settings:
-    """The named settings file, else deliv.toml of this folder, else nothing set. Raises ConfigError."""
-    if path is None and not Path(DEFAULT_FILE).is_file():
-        return Settings()
-    return load(path or Path(DEFAULT_FILE))
+    """The named settings file, else the nearest deliv.toml, else nothing set. Raises ConfigError."""
+    file = settings_path(path)
+    return Settings() if path is None and not file.is_file() else load(file)
 
 
 def read_inputs(params: dict[str, Any]) -> Inputs:
@@ -167,7 +166,7 @@ def observed_inputs(
 
 
 def _with_reports(inputs: Inputs, params: dict[str, Any], days: int | None) -> Inputs:
-    folder = (params["config"] or Path(DEFAULT_FILE)).absolute().parent
+    folder = settings_path(params["config"]).absolute().parent
     how = load_entry(OBSERVING)(inputs.settings, folder, days, history=params.get("history"))
     observed = load_entry(WITH_OBSERVED)(inputs.subjects, how, inputs.ports.clock.now(), _tell_left_out)
     return replace(inputs, subjects=list(observed))

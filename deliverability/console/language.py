@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from deliverability.console.types import DEFAULT_FILE
+from deliverability.console.types import settings_path
 from deliverability.core.phrases import LANGUAGES, Phrases, phrases
 from deliverability.core.report.formats.table import PEOPLE
 
@@ -55,8 +55,9 @@ class Language:
 
     def _of_settings(self) -> str:
         """What the settings say, be the rest of them right or wrong."""
-        file = Path(self._typed("--config") or DEFAULT_FILE)
+        typed = self._typed("--config")
         try:
+            file = settings_path(Path(typed) if typed else None)
             if not file.is_file():
                 return ""
             import tomllib

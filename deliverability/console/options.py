@@ -5,7 +5,7 @@ What they mean stands in reports/help.*.yaml, by the name of the parameter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -52,7 +52,6 @@ _PORTS: tuple[Decorator[Any], ...] = (
     click.option("--fetch", is_flag=True),
     click.option("--probe-smtp", is_flag=True),
     click.option("--probe-unsubscribe", is_flag=True),
-    click.option("--record", type=PathOf("file"), metavar="FILE"),
     click.option("--replay", type=PathOf("file", exists=True), metavar="FILE"),
     timeout_option,
     config_option,
@@ -87,6 +86,18 @@ _OUTPUT: tuple[Decorator[Any], ...] = (
     click.option("--fail-on", type=OneOf(["error", "warning", "never"])),
 )
 
+OPTION_GROUPS: Mapping[str, tuple[str, ...]] = {
+    "mail-options": ("eml", "ip", "mail-from", "helo", "selector", "purpose", "daily-volume", "dns-provider"),
+    "query-options": (
+        *("zone", "with", "resolver", "offline", "fetch", "probe-smtp", "probe-unsubscribe", "blocklists"),
+        *("timeout", "record", "replay"),
+    ),
+    "judging-options": ("receiver", "region", "to", "profile", "rules", "select", "ignore", "fail-on"),
+    "output-options": ("format", "output", "all", "trace"),
+    "general-options": ("config", "lang", "history", "help"),
+}
+"""What a page of help puts under one heading (`page.NAME` of the help texts): names of options that commands share."""
+
 
 def _stack(decorators: tuple[Decorator[Any], ...]) -> Decorator[Any]:
     def apply(function: Any) -> Any:
@@ -100,7 +111,7 @@ def _stack(decorators: tuple[Decorator[Any], ...]) -> Decorator[Any]:
 port_options = _stack(_PORTS)
 dns_options = _stack((zone_option, resolver_option, offline_option, timeout_option, config_option))
 mail_options = _stack(_MAIL)
-input_options = _stack((*_INPUTS, *_PORTS, *_MAIL))
+input_options = _stack((*_INPUTS, *_PORTS, click.option("--record", type=PathOf("file"), metavar="FILE"), *_MAIL))
 judging_options = _stack(_JUDGING)
 output_options = _stack(_OUTPUT)
 

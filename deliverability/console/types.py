@@ -18,7 +18,36 @@ from deliverability.core.codes import ABOUT, Code, Detail
 from deliverability.core.errors import IS_FOLDER, NO_SUCH_FILE, InputError
 
 DEFAULT_FILE = "deliv.toml"
-"""The settings, where no other file is named."""
+"""The settings file that `deliv init` writes."""
+_DEFAULT_FILES = (DEFAULT_FILE, f".{DEFAULT_FILE}")
+
+
+def settings_path(named: Path | None = None) -> Path:
+    """The settings file of a run: the one that is named, else the nearest of the usual names.
+
+    The search begins in the current folder and ends at the root of its repository; outside a repository nothing above
+    the current folder is read. A file above it counts only if it belongs to the user or to root, because settings can
+    name commands. Where there is none, this is where `deliv init` would write it.
+    """
+    if named is not None:
+        return named
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # it was deleted
+        return Path(DEFAULT_FILE)
+    root = next((each for each in (here, *here.parents) if (each / ".git").exists()), here)
+    for folder in (here, *here.parents):
+        for name in _DEFAULT_FILES:
+            if (folder / name).is_file() and (folder == here or _is_own(folder / name)):
+                return Path(name) if folder == here else folder / name
+        if folder == root:
+            break
+    return Path(DEFAULT_FILE)
+
+
+def _is_own(file: Path) -> bool:
+    return not hasattr(os, "getuid") or file.stat().st_uid in (os.getuid(), 0)
+
 
 REPORT_IS_FOLDER = Code("report-is-folder", ("name",))
 NOT_ONE_OF = Code("option-not-one-of", ("option", "text", "values"))

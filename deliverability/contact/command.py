@@ -24,7 +24,7 @@ from deliverability.console.options import (
 )
 from deliverability.console.output import put, terminal
 from deliverability.console.running import run_reports
-from deliverability.console.types import DEFAULT_FILE, DayType
+from deliverability.console.types import DayType, settings_path
 from deliverability.contact import report as render
 from deliverability.contact.gather import contact_pack, reported_by
 from deliverability.contact.report import contact_view
@@ -154,7 +154,7 @@ def _pack(
     config: Path | None,
     heard: frozenset[str],
 ) -> ContactPack:
-    folder = (config or Path(DEFAULT_FILE)).absolute().parent
+    folder = settings_path(config).absolute().parent
     where = url or settings.history
     today = date.fromisoformat(report.run.started[:10])
     company = _company(settings)

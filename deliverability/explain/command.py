@@ -23,6 +23,7 @@ from deliverability.console.options import (
 )
 from deliverability.console.output import terminal
 from deliverability.console.running import run
+from deliverability.console.types import settings_path
 from deliverability.core.codes import ABOUT, Code
 from deliverability.core.errors import NO_SUCH_FILE, InputError, file_error, set_aside, until_lost
 from deliverability.core.mail.kinds import is_mailbox
@@ -167,7 +168,7 @@ def _take_mailbox(pile: Pile, name: str, config: Path | None) -> None:
         raise InputError(NO_MAILBOX(name=name, known=tuple(boxes)))
     box = boxes[name]
     try:
-        with ImapFolder(access_to(box, (config or Path("deliv.toml")).absolute().parent)()) as folder:
+        with ImapFolder(access_to(box, settings_path(config).absolute().parent)()) as folder:
             found = folder.uids(0)[-box.most :]
             for portion in (found[start : start + _AT_ONCE] for start in range(0, len(found), _AT_ONCE)):
                 for uid, size in folder.sizes(portion).items():

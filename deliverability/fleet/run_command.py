@@ -92,7 +92,7 @@ class PartOf(click.ParamType[FleetPart]):
 
 @click.command("fleet-run", cls=Command)
 @click.argument("file", metavar="FILE|-", required=False)
-@click.option("--out", type=PathOf("folder"), metavar="DIR")
+@click.option("-o", "--output", "out", type=PathOf("folder"), metavar="DIR")
 @click.option("--workers", type=NumberType(int, 1, 1024), metavar="N")
 @click.option("--shard", "part", type=PartOf(), metavar="I/N")
 @click.option("--engine", type=EngineAddress(), metavar="processes|dask://HOST:PORT")
@@ -115,7 +115,7 @@ def command(file: str | None, out: Path | None, explain_resolver: bool, **params
     if explain_resolver:
         click.echo(UNBOUND.read_text("utf-8"), nl=False)
         return 0
-    for name, value in (("FILE", file), ("--out", out)):
+    for name, value in (("FILE", file), ("--output", out)):
         if value is None:
             raise InputError(MISSING(name=name, command=click.get_current_context().command_path))
     assert file is not None  # noqa: S101 - mypy

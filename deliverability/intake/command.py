@@ -16,10 +16,10 @@ from msgspec.structs import replace
 
 from deliverability.console.command import Command
 from deliverability.console.inputs import ports_of, read_settings
-from deliverability.console.options import lang_option, plain_errors, port_options, rule_problems, text_or_json_option
+from deliverability.console.options import dns_options, lang_option, plain_errors, rule_problems, text_or_json_option
 from deliverability.console.output import terminal
 from deliverability.console.running import counted
-from deliverability.console.types import DayType, NumberType, PathOf
+from deliverability.console.types import DayType, NumberType, PathOf, settings_path
 from deliverability.core.codes import ABOUT, VERBATIM, Code
 from deliverability.core.errors import NO_SUCH_FILE, InputError
 from deliverability.core.inputs import SecretError, parse_domain, secret
@@ -67,14 +67,14 @@ TOKEN_FAILED = Code("intake-token", ("why",))
 @click.option("--dry-run", is_flag=True)
 @click.option("--set-aside", type=PathOf("folder"), metavar="DIR")
 @click.option("--history", "url", metavar="URL")
-@port_options
+@dns_options
 @text_or_json_option
 @lang_option
 def command(places: tuple[str, ...], style: str, lang: str, **params: Any) -> int:
     """Take in what receivers send back: reports, bounces, complaints, events, logs and their own numbers."""
     with plain_errors(), rule_problems():
         settings = read_settings(params["config"])
-        folder = (params["config"] or Path("deliv.toml")).absolute().parent
+        folder = settings_path(params["config"]).absolute().parent
         plan = _plan(places, params, settings, folder)
         with keeping_addresses(plan, settings.feedback.addresses) as with_addresses:
             result = _run(with_addresses, params["url"] or settings.history, folder)

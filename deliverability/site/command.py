@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from deliverability import __version__
-from deliverability.console.command import Command, HelpPage, page_of
+from deliverability.console.command import Command, HelpPage, flowed, page_of
 from deliverability.console.language import language
 from deliverability.console.options import plain_errors, rule_folders_option, rule_problems, speaking_option
 from deliverability.console.output import wrote
@@ -75,11 +75,11 @@ def _paragraphs(page: HelpPage) -> Iterator[str]:
         if part.startswith(" "):
             yield from (".nf", *(_text(line) for line in part.splitlines()), ".fi")
         else:
-            yield _text(" ".join(part.split()))
+            yield _text(flowed(part))
 
 
 def _options(page: HelpPage) -> Iterator[str]:
-    for spelling, meaning in page.options:
+    for spelling, meaning in (row for group in page.options for row in group.rows):
         yield from (".TP", f"\\fB{_text(spelling)}\\fR", _text(meaning))
 
 

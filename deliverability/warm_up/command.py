@@ -23,7 +23,7 @@ from deliverability.console.options import (
     text_or_json_option,
 )
 from deliverability.console.output import put, terminal
-from deliverability.console.types import DEFAULT_FILE, DayType, NumberType, OneOf
+from deliverability.console.types import DayType, NumberType, OneOf, settings_path
 from deliverability.core.codes import Code
 from deliverability.core.errors import InputError
 from deliverability.core.inputs import parse_domain
@@ -117,7 +117,7 @@ def _known(
     now: datetime,
 ) -> tuple[str, _Volumes]:
     """Where the domain's own volume is known from, and its messages by day and receiver."""
-    folder = (config or Path(DEFAULT_FILE)).absolute().parent
+    folder = settings_path(config).absolute().parent
     where = url or settings.history
     if missing_file(where, folder=folder) is not None:
         return "", {}

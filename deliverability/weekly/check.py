@@ -17,7 +17,7 @@ from deliverability.console.judging import selection_problems
 from deliverability.console.language import language
 from deliverability.console.options import plain_errors, rule_problems, speaking_option
 from deliverability.console.settings import at_lines, load
-from deliverability.console.types import DEFAULT_FILE, PathOf
+from deliverability.console.types import PathOf, settings_path
 from deliverability.core.codes import ABOUT
 from deliverability.core.errors import InputError
 from deliverability.core.inputs import SecretError, parse_domain, parse_ip, parse_mail_from, parse_selector, secret
@@ -35,15 +35,15 @@ if TYPE_CHECKING:
 @click.command("config", cls=Command)
 @click.option("--check", is_flag=True)
 @click.option("--schema", is_flag=True)
-@click.option("--config", "file", type=PathOf("file"), default=Path(DEFAULT_FILE), show_default=True, metavar="FILE")
+@click.option("--config", "named", type=PathOf("file"), metavar="FILE")
 @speaking_option
-def command(check: bool, schema: bool, file: Path) -> int:
+def command(check: bool, schema: bool, named: Path | None) -> int:
     """Check the settings file, or print its JSON Schema."""
     if schema:
         click.echo(json.dumps(config.schema(), indent=2))
         return 0
     with plain_errors(), rule_problems():
-        click.echo(_checked(file, language().say))
+        click.echo(_checked(settings_path(named), language().say))
     return 0
 
 

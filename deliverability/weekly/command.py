@@ -18,7 +18,7 @@ from deliverability.console.language import language
 from deliverability.console.options import lang_option, plain_errors, port_options, rule_problems
 from deliverability.console.running import on_terminal, progress
 from deliverability.console.settings import NO_SETTINGS
-from deliverability.console.types import DEFAULT_FILE, NumberType, OneOf, PathOf
+from deliverability.console.types import NumberType, OneOf, PathOf, settings_path
 from deliverability.core.errors import InputError, file_error
 from deliverability.core.inputs import Subject, parse_domain
 from deliverability.core.phrases import detail_words, phrases
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 @click.command("weekly", cls=Command)
 @port_options
 @click.option("--history", metavar="URL")
-@click.option("--output", type=PathOf("folder"), metavar="DIR")
+@click.option("-o", "--output", type=PathOf("folder"), metavar="DIR")
 @click.option("--keep", type=NumberType(int, 1), metavar="N")
 @lang_option
 @click.option("--fail-on", type=OneOf(["error", "warning", "never", "new"]))
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 def command(**params: Any) -> int:
     """Audit all domains of the settings, say what changed and why, and write pages for a browser."""
     with plain_errors(), rule_problems():
-        file = params["config"] or Path(DEFAULT_FILE)
+        file = settings_path(params["config"])
         if not file.is_file():
             raise InputError(NO_SETTINGS(file=str(file)))
         settings = read_settings(params["config"])

@@ -15,7 +15,7 @@ from deliverability.console.inputs import read_settings
 from deliverability.console.language import language
 from deliverability.console.options import config_option, lang_option, plain_errors
 from deliverability.console.output import terminal
-from deliverability.console.types import DEFAULT_FILE, DayType, NumberType
+from deliverability.console.types import DayType, NumberType, settings_path
 from deliverability.core.codec import json_text
 from deliverability.core.codes import Code
 from deliverability.core.errors import InputError
@@ -178,7 +178,7 @@ def command(
     with plain_errors():
         settings = read_settings(config)
         name = parse_domain(domain) if domain else None
-        folder = (config or Path(DEFAULT_FILE)).absolute().parent
+        folder = settings_path(config).absolute().parent
         history = History.open(url or settings.history, folder=folder)
         say = language().say
         lost: list[str] = []

@@ -14,7 +14,14 @@ from msgspec import Struct
 
 from deliverability.console.command import Command
 from deliverability.console.inputs import ports_of, set_apart
-from deliverability.console.options import lang_option, plain_errors, port_options
+from deliverability.console.options import (
+    lang_option,
+    offline_option,
+    plain_errors,
+    resolver_option,
+    timeout_option,
+    zone_option,
+)
 from deliverability.console.output import wrote
 from deliverability.console.settings import Settings
 from deliverability.console.types import DEFAULT_FILE, PathOf
@@ -95,7 +102,10 @@ SETTINGS_THERE = Code("settings-there", ("file",))
 
 @click.command("init", cls=Command)
 @click.argument("domains", metavar="DOMAIN...", nargs=-1, required=True)
-@port_options
+@zone_option
+@resolver_option
+@offline_option
+@timeout_option
 @lang_option
 @click.option("-o", "--output", type=PathOf("file"), default=Path(DEFAULT_FILE), show_default=True, metavar="FILE|-")
 @click.option("--force", is_flag=True)

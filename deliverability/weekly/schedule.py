@@ -24,7 +24,7 @@ from deliverability.console.language import language
 from deliverability.console.options import speaking_option
 from deliverability.console.output import wrote
 from deliverability.console.settings import NO_SETTINGS
-from deliverability.console.types import DEFAULT_FILE, OneOf, PathOf
+from deliverability.console.types import OneOf, PathOf, settings_path
 from deliverability.core.codes import VERBATIM, Code
 from deliverability.core.errors import InputError, file_error
 from deliverability.core.files import write_whole
@@ -348,12 +348,12 @@ _DAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "satu
 @click.option("--remove", is_flag=True)
 @click.option("--yes", is_flag=True)
 @click.option("-o", "--output", type=PathOf("folder"), metavar="DIR")
-@click.option("--config", type=PathOf("file"), default=Path(DEFAULT_FILE), show_default=True, metavar="FILE")
+@click.option("--config", type=PathOf("file"), metavar="FILE")
 @speaking_option
 def command(**params: Any) -> int:
     """Print or install what runs `deliv weekly`."""
     say = language().say
-    config: Path = params["config"]
+    config = settings_path(params["config"])
     when = When(_DAYS.index(params["day"]), *_clock(params["clock"]))
     if (params["install"] or params["remove"]) and params["style"] != "cron":
         raise InputError(CRONTAB_ONLY())

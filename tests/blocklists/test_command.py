@@ -169,7 +169,7 @@ def test_everything_wrong_in_the_settings_is_told_with_its_line(deliv: Deliv) ->
 def test_a_fleet_does_not_ask_the_free_zones(deliv: Deliv, zones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("domains.txt").write_text("example.com\n")
     Path("own.cidr").write_text("192.0.2.0/24\n.example.com\n")
-    fleet = ("fleet", "run", "domains.txt", "--out", "out", "--zone", str(zones), "--workers", "1")
+    fleet = ("fleet", "run", "domains.txt", "--output", "out", "--zone", str(zones), "--workers", "1")
     refused = run(deliv, *fleet, "--blocklists", "spamhaus-zen,spamcop,file:own.cidr", "--lang", "en", code=2)
     assert "spamhaus-zen, spamcop" in refused.err
     assert not Path("out").exists()

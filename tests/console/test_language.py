@@ -9,16 +9,22 @@ from pathlib import Path
 import click
 import pytest
 
-from deliverability.cli import COMMANDS
+from deliverability.cli import COMMANDS, GROUPS
 from deliverability.cli import deliv as program
+from deliverability.console.command import flowed
 from deliverability.console.language import Language
+from deliverability.console.options import OPTION_GROUPS
 from deliverability.console.types import called
 from deliverability.core.phrases import LANGUAGES, help_words, placeholders
 from deliverability.fleet.command import COMMANDS as FLEET
 from tests.console.test_cli import BROKEN, GOOD, Deliv, deliv  # noqa: F401 - a fixture
 
 JAPANESE = re.compile(r"[぀-ヿ㐀-鿿]")
-PAGE = ("usage", "commands", "options", "default", "manual", "name", "synopsis", "description")
+PAGE = (
+    *("usage", "commands", "options", "default", "manual", "name", "synopsis", "description", "both"),
+    *(f"group.{name}" for name in GROUPS),
+    *OPTION_GROUPS,
+)
 
 
 @pytest.mark.parametrize(
@@ -166,6 +172,60 @@ def test_help_fits_the_terminal_and_shows_every_option(
     if width == 100:
         wide = [line for line in done.out.splitlines() if wcswidth(line) > width]
         assert [line for line in wide if not line.startswith("    ") and "--" not in line] == []
+
+
+def headings(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.endswith((":", "：")) and not line.startswith(" ")]
+
+
+def test_commands_stand_in_groups_by_what_they_are_for(deliv: Deliv) -> None:  # noqa: F811
+    assert headings(deliv("--help").out) == [
+        *("Audit:", "Fix:", "Every week:", "DMARC reports:", "Bounces and lists:", "Test sends:", "Fleets:", "Set up:"),
+        "Options:",
+    ]
+    assert headings(deliv("--help", "--lang", "ja").out)[:3] == ["診断：", "修正：", "毎週の診断："]
+
+
+def test_many_options_stand_in_groups_and_a_few_in_one_list(deliv: Deliv) -> None:  # noqa: F811
+    audit = headings(deliv("audit", "--help").out)
+    assert audit == ["Options:", "About your mail:", "DNS and network:", "Checks:", "Output:", "General:"]
+    assert headings(deliv("handout", "--help").out) == ["Options:"]
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        ("init", "--probe-unsubscribe"),
+        ("init", "--record"),
+        ("init", "--config"),
+        ("intake", "--probe-smtp"),
+        ("intake", "--with"),
+        ("weekly", "--record"),
+    ],
+)
+def test_a_command_offers_no_option_that_it_cannot_use(deliv: Deliv, command: str, option: str) -> None:  # noqa: F811
+    assert f"  {option} " not in deliv(command, "--help").out
+    assert f"there is no option {option}" in deliv(command, option, "x").err.lower()
+
+
+def test_only_reports_are_offered_in_both_languages(deliv: Deliv) -> None:  # noqa: F811
+    for name in ("audit", "demo", "judge"):
+        assert "--lang [en|ja|both]" in deliv(name, "--help").out
+    for name in ("contact", "fix", "weekly", "init", "doctor", "handout"):
+        shown = deliv(name, "--help").out
+        assert "--lang [en|ja]" in shown
+        assert "both," not in shown.partition("--lang")[2]
+
+
+def test_the_help_of_a_command_names_the_endings_that_it_writes(deliv: Deliv) -> None:  # noqa: F811
+    for name, endings in (("contact", ".txt, .md, .html or .json"), ("fleet report", ".html, .json or .csv")):
+        shown = " ".join(deliv(*name.split(), "--help").out.split())
+        assert endings in shown
+        assert ".sarif" not in shown
+
+
+def test_a_paragraph_in_japanese_has_no_blank_where_its_line_breaks() -> None:
+    assert flowed("DOMAINがなければ、\n-を指定します。\nFrom\nTo") == "DOMAINがなければ、-を指定します。From To"
 
 
 def test_the_usage_line_of_a_command(deliv: Deliv) -> None:  # noqa: F811

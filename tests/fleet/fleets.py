@@ -79,7 +79,7 @@ class Fleet(Struct):
         return self.folder / "list.txt"
 
     def start(self, out: Path, *more: str) -> subprocess.Popen[str]:
-        words = ["fleet", "run", str(self.list), "--out", str(out), *self.options, *more]
+        words = ["fleet", "run", str(self.list), "--output", str(out), *self.options, *more]
         return self.process(*words)
 
     def process(self, *words: str) -> subprocess.Popen[str]:

@@ -66,7 +66,7 @@ def out(tmp_path: Path) -> Path:
 
 def again(deliv: Deliv, fleet: Fleet, out: Path, *more: str, code: int) -> Done:  # noqa: F811
     """The command in this process, where it has nothing to do or refuses."""
-    done = deliv("fleet", "run", str(fleet.list), "--out", str(out), *fleet.options, *more)
+    done = deliv("fleet", "run", str(fleet.list), "--output", str(out), *fleet.options, *more)
     assert done.code == code, done
     return done
 

@@ -95,7 +95,7 @@ def completed(words: str, at: int, lang: str = "C.UTF-8") -> list[list[str]]:
 
 
 def test_commands_options_and_values_are_completed_with_their_meaning() -> None:
-    explain = "Explain a receiver's reply, or a pile of bounces: what it means, what to do now."
+    explain = "Explain a bounce or an SMTP reply, and what to do about it."
     assert ["plain", "explain", explain] in completed("deliv ", 1)
     assert ["plain", "--helo", "HELO/EHLO name of the sending host."] in completed("deliv audit --he", 2)
     assert ["plain", "--helo", "送信ホストのHELO/EHLO名"] in completed("deliv audit --he", 2, "ja_JP.UTF-8")
