@@ -96,13 +96,17 @@ def output(*arguments: str) -> str:
     return f"```text\n$ deliv {' '.join(arguments)}\n{ran.stdout.strip()}\n```\n"
 
 
-def claim_table() -> str:
+_CLAIM_HEADS = {"en": ("good word", "rests on", "; "), "ja": ("肯定的な結果", "根拠", "、")}
+
+
+def claim_table(lang: str = "en") -> str:
     """Every good word with what it rests on, as rules/claims.yaml has it."""
+    head, basis, joiner = _CLAIM_HEADS[lang]
     rows = [
-        f"| {each.text['en']} | {'; '.join(one.text['en'] for one in each.requires)} |"
+        f"| {each.text[lang]} | {joiner.join(one.text[lang] for one in each.requires)} |"
         for each in load_rules().claims.values()
     ]
-    return "\n".join(["| good word | rests on |", "| --- | --- |", *rows]) + "\n"
+    return "\n".join([f"| {head} | {basis} |", "| --- | --- |", *rows]) + "\n"
 
 
 FILES = {
@@ -128,6 +132,12 @@ BLOCKS = {
     (ROOT / "docs" / "reading.md", "claims"): claim_table,
     (ROOT / "docs" / "reading.md", "demo"): lambda: excerpt(output("demo"), 44),
     (ROOT / "docs" / "reading.md", "trace"): lambda: excerpt(output("demo", "--trace"), 20, "How SPF"),
+    (ROOT / "docs" / "ja" / "auditing.md", "help"): lambda: output("audit", "--help", "--lang", "ja"),
+    (ROOT / "docs" / "ja" / "reading.md", "claims"): lambda: claim_table("ja"),
+    (ROOT / "docs" / "ja" / "reading.md", "demo"): lambda: excerpt(output("demo", "--lang", "ja"), 44),
+    (ROOT / "docs" / "ja" / "reading.md", "trace"): lambda: excerpt(
+        output("demo", "--trace", "--lang", "ja"), 20, "192.0.2.77に対するSPF"
+    ),
 }
 
 

@@ -40,6 +40,7 @@ from tests.fixtures_report import make_report, speaker
 DOCS = ROOT / "docs"
 READMES = {"en": ROOT / "README.md", "ja": DOCS / "README.ja.md"}
 GUIDE = {path.name: path.read_text("utf-8") for path in sorted(DOCS.glob("*.md")) if path not in READMES.values()}
+TRANSLATED = sorted(path.name for path in (DOCS / "ja").glob("*.md"))
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -54,7 +55,55 @@ def test_the_readmes_are_short_and_alike(lang: str) -> None:
     assert len(re.findall(r"(?m)^\d+\. ", text)) == 10
 
 
-@pytest.mark.parametrize("path", [*READMES.values(), *(DOCS / name for name in GUIDE)], ids=lambda path: path.name)
+def written(name: str, lang: str) -> str:
+    """A page of the guide without what `make docs` writes into it."""
+    text = ((DOCS if lang == "en" else DOCS / lang) / name).read_text("utf-8")
+    text = re.sub(r"(<!-- \w+:begin).*?(:end -->)", r"\1\2", text, flags=re.DOTALL)
+    return text.partition("| キー |")[0] if name == "settings.md" else text
+
+
+def blocks(text: str) -> list[str]:
+    """The fenced blocks, without remarks but those on the exit code, which .ci/readme.py reads."""
+    found: list[str] = re.findall(r"(?ms)^ *```.*?^ *```$", text)
+    return [re.sub(r" *# (?!exit \d)[^\n]*|(?<=# exit \d)[^\n]*", "", each) for each in found]
+
+
+def typed_words(text: str) -> set[str]:
+    """Commands, options and settings within the sentences."""
+    prose = re.sub(r"(?ms)^ *```.*?^ *```$", "", text)
+    return {word for span in re.findall(r"`([^`]+)`", prose) for word in re.findall(r"--[a-z-]+|\bdeliv [a-z-]+", span)}
+
+
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_a_page_is_the_same_in_both_languages(name: str) -> None:
+    """Headings, commands, options and code; so that a change of one page is not forgotten in the other."""
+    english, japanese = (written(name, lang) for lang in ("en", "ja"))
+    levels = [re.findall(r"(?m)^(#+) ", re.sub(r"(?ms)^ *```.*?^ *```$", "", text)) for text in (english, japanese)]
+    assert levels[0] == levels[1]
+    assert blocks(english) == blocks(japanese)
+    assert typed_words(english) == typed_words(japanese)
+    if name != "settings.md":
+        assert re.findall(r"<!-- (\w+):begin", english) == re.findall(r"<!-- (\w+):begin", japanese)
+
+
+def test_what_most_people_need_is_translated() -> None:
+    wanted = "auditing reading fixing weekly settings bounces reports gate listen lists formats installing"
+    assert {f"{name}.md" for name in wanted.split()} <= set(TRANSLATED)
+
+
+def test_the_settings_are_the_same_in_both_languages() -> None:
+    english, japanese = (
+        re.findall(r"(?m)^\| (`[^`]+`) \|", path.read_text("utf-8"))
+        for path in (DOCS / "settings.md", DOCS / "ja" / "settings.md")
+    )
+    assert english == japanese
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*READMES.values(), *(DOCS / name for name in GUIDE), *(DOCS / "ja" / name for name in TRANSLATED)],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
 def test_every_link_of_a_page_leads_to_a_file(path: Path) -> None:
     targets = [each.partition("#")[0] for each in LINK.findall(path.read_text("utf-8")) if "://" not in each]
     assert [each for each in targets if each and not (path.parent / each).exists()] == []
