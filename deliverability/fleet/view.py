@@ -258,7 +258,7 @@ class _Writer:
         rows = (
             (
                 named(each.name),
-                FleetCell(self.say("value.separator").join(self.words(f"use.{use}") for use in each.uses)),
+                FleetCell(self.say("value.separator").join(self.say(f"fleet-report.use.{use}") for use in each.uses)),
                 FleetCell(visible(each.service) or self.say("value.none")),
                 number(each.domains, self.causes.domains),
             )

@@ -70,7 +70,7 @@ async def test_a_listing_states_what_the_list_says() -> None:
     found = the_list(facts)
     assert (found["listed"], found["policy"], found["informational"]) == ((IP,), (), ())
     assert (found["health"], found["asked"], found["answered"]) == ("healthy", 1, (IP,))
-    assert set(found["named_by"]) == {"yahoo", "outlook", "icloud"}
+    assert set(found["named_by"]) == {"yahoo", "outlook", "icloud", "gmx", "orange"}
     assert f"dns:TXT:{NAME}" in facts.evidence
     assert facts.value("blocklists.healthy") == 1
 

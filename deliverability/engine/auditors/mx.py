@@ -95,8 +95,16 @@ def _has_ip6(answer: Answer) -> Maybe[bool]:
         case Failed():
             return unknown_from(answer)
         case Found():
-            return any(IPv6Address(value).ipv4_mapped is None for value in answer.values)
+            return any(map(_is_ip6, answer.values))
     return False
+
+
+def _is_ip6(value: str) -> bool:
+    """Whether it is an IPv6 address, and none of IPv4 in disguise; a name server may hand out anything as one."""
+    try:
+        return IPv6Address(value).ipv4_mapped is None
+    except ValueError:
+        return False
 
 
 def _alias(answers: Sequence[Answer]) -> Maybe[str | None]:

@@ -26,7 +26,10 @@ from tests import TESTS
 from tests.corpus import corpus
 
 MAILS = TESTS / "mails"
-AUDITORS = tuple(module.audit for module in (message, form, weight, attachments, html, clients, japanese, envelope))
+AUDITORS = (
+    *(module.audit for module in (message, form, weight, html, clients, japanese, envelope)),
+    attachments.attachments_audit,
+)
 
 
 class DeadResolver:
