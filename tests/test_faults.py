@@ -227,7 +227,7 @@ LOWER_BOUNDS = ("lookups_at_least", "void_at_least")
 TELLS_OF_FAILURES = {"senders.complete", "dkim.guessed", "dkim.failed_probes"}
 # Lists of what was found, each item proven; that some may be missing, other facts tell. Empty they claim too much.
 PROVEN_ONE_BY_ONE = {
-    *("dkim.keys", "senders.services"),
+    *("dkim.keys", "senders.services", "takeover.names"),
     *("spf.overlaps", "spf.void_names", "spf.void_names_ip6", "spf.broken_includes", "spf.include_costs"),
 }
 # Of pairs that are known to overlap, the ranges that were seen.

@@ -35,8 +35,8 @@ def test_all_json_is_written_by_it() -> None:
     found = {
         str(file.relative_to(root)) for file in root.rglob("*.py") if "ensure_ascii=False" in file.read_text("utf-8")
     }
-    history = {"history/pieces.py", "history/observations.py"}
-    assert found == {"model/codec.py", "view/records.py", "runs/weekly/init.py", *history}
+    history = {"core/store/pieces.py", "core/store/observations.py"}
+    assert found == {"core/codec.py", "core/report/records.py", "weekly/init.py", *history}
 
 
 @pytest.mark.parametrize("style", ["json", "sarif"])

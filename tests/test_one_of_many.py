@@ -19,6 +19,7 @@ from deliverability.console import judging
 from deliverability.contact import sources as quoting
 from deliverability.core.codes import VERBATIM
 from deliverability.core.errors import InputError, each_of, reason_of, set_aside, until_lost
+from deliverability.core.inputs import Subject
 from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.ports import Ports
 from deliverability.core.replies import explain as explaining
@@ -117,10 +118,14 @@ class TestMechanism:
 # --- Commands that take several ---
 
 
+def is_broken(subject: Subject) -> bool:
+    return subject.domain == "broken.example"
+
+
 class TestDomains:
     @some_ways
     def test_of_an_audit(self, deliv: Deliv, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-        poisoned(monkeypatch, engine, "Subject", lambda **how: how["domain"] == "broken.example", error)
+        poisoned(monkeypatch, engine, "gather", lambda _, subject, *__, **how: is_broken(subject), error)
         done = deliv("audit", "broken.example", "good.example", *BOTH, "--format", "json")
         assert done.code == 3, done.err
         assert [each["subject"]["domain"] for each in done.json] == ["good.example"]
@@ -146,7 +151,7 @@ class TestDomains:
 
     @some_ways
     def test_of_new_settings(self, deliv: Deliv, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-        poisoned(monkeypatch, engine, "Subject", lambda **how: how["domain"] == "broken.example", error)
+        poisoned(monkeypatch, engine, "gather", lambda _, subject, *__, **how: is_broken(subject), error)
         done = deliv("init", "broken.example", "good.example", *BOTH, "-o", "-")
         assert done.code == 3, done.err
         assert "good.example" in done.out

@@ -123,7 +123,7 @@ async def test_features_and_measures_of_ones_own_are_gone_by(tmp_path: Path) -> 
 
 def test_whom_to_ask_is_said_by_ones_own_file(tmp_path: Path) -> None:
     text = (
-        "resolvers: [{name: Ours, address: 192.0.2.53}]\nmail_from: [acme.example, dmarc@mail.example]\n"
+        "resolvers: [{name: Ours, address: 192.0.2.53}]\nmail_domains: [acme.example]\n"
         "no_names_below: [invalid]\nclocks: []\nclock_seconds: 60\n"
     )
     outside = own(tmp_path, "outside.yaml", text).knowledge.outside

@@ -21,7 +21,9 @@ MADE_AT_RUN_TIME = {
     "core/model/services.py: expression",  # over names of 253 octets at most
     "core/senders/recognise.py: '|'.join((f'(?:{pa",  # the same, all in one
     "engine/auditors/unsubscribe.py: '|'.join(each",  # of a rule file, looked at below
-    "core/rules/knowledge.py: text",  # the same, when it is read
+    "core/model/schema.py: field.pattern",  # of a Struct of ours
+    "engine/auditors/imprint.py: '|'.join(scoped) ",  # of a rule file
+    "core/model/knowledge.py: text",  # the same, when it is read
     "slim/message.py: b'(?i)' + re.escape(part.med",  # without any repeat
     "slim/message.py: b'(?i)\\\\.' + re.escape(endin",  # without any repeat
 }

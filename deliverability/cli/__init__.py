@@ -15,12 +15,12 @@ from deliverability.console.options import speaking_option
 GROUPS: dict[str, dict[str, str]] = {
     "audit": {
         "demo": "demo.command:command",
-        "audit": "audit.command:command",
-        "facts": "audit.command:facts_command",
-        "judge": "audit.judge:command",
+        "audit": "audits.command:command",
+        "facts": "audits.command:facts_command",
+        "judge": "audits.judge:command",
     },
     "fix": {
-        "fix": "audit.fix:command",
+        "fix": "audits.fix:command",
         "dkim-keygen": "keys:command",
         "slim": "slim.command:command",
         "watch": "watch:command",
@@ -39,7 +39,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "bounces": {
         "explain": "explain.command:command",
         "contact": "contact.command:command",
-        "handout": "audit.handout:command",
+        "handout": "audits.handout:command",
         "list-check": "lists.command:command",
         "suppress": "suppress.command:command",
         "blocklists": "blocklists.command:command",

@@ -13,7 +13,6 @@ from deliverability.core.model.report import Outcome, Report
 from deliverability.core.model.rules import Severity
 from deliverability.core.resources import locate
 from deliverability.core.rules.problems import RuleError
-from deliverability.core.rules.profiles import load_profiles
 from deliverability.engine.base import catalogue
 from deliverability.engine.remedies.records import REMEDIES
 
@@ -61,6 +60,7 @@ def read_rules(extra: Sequence[Path] = ()) -> RuleSet:
     """The same, read and checked anew whatever is kept. Raises judge.files.RuleError."""
     from deliverability.core.rules.knowledge import load_knowledge
     from deliverability.core.rules.load import load_rules as load
+    from deliverability.core.rules.profiles import load_profiles
     from deliverability.core.senders.catalogue import CatalogueError
 
     folders = rule_folders(extra)

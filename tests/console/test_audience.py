@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from deliverability.core.report.formats.json import SCHEMA
-from tests.cli.test_cli import BROKEN, BROKEN_MAIL, GOOD, GOOD_MAIL, Deliv, deliv, one_line_saying
+from tests.console.test_cli import BROKEN, BROKEN_MAIL, GOOD, GOOD_MAIL, Deliv, deliv, one_line_saying
 
 __all__ = ["deliv"]
 

@@ -418,7 +418,7 @@ def targets() -> dict[str, Target]:
         "aggregate report": Target(feedback, (report(record(), record()),), made=maker(grammar.AGGREGATE), share=5),
         "TLS report": Target(feedback, (b'{"policies": []}',), made=maker(grammar.TLS), share=3),
         "events": Target(feedback, (b'{"event": "bounce"}',), made=maker(grammar.EVENTS), share=3),
-        "log": Target(feedback, files("feedback/logs/*.log"), made=maker(grammar.LOG), share=2),
+        "log": Target(feedback, files("intake/logs/*.log"), made=maker(grammar.LOG), share=2),
         "failure report": Target(feedback, mails, made=maker(grammar.MAIL), share=2),
         "settings": Target(settings, (b'domains = ["example.com"]\n',), (InputError,), maker(grammar.TOML), share=3),
         "rule files": Target(rule_files, (b"[]", b"{}"), (), maker(grammar.YAML), share=2),

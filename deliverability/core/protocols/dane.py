@@ -133,12 +133,12 @@ async def discover_dane(domain: str, resolver: Resolver, now: datetime | None = 
 
 
 def _uncovered(asked: Sequence[tuple[str, Answer]], hosts: Sequence[DaneHost]) -> tuple[str, ...] | Unknown:
-    """The hosts that no usable, signed record covers; what is certain of one is told whatever failed for another."""
+    """The hosts that no usable, signed record covers; Unknown where that could not be looked up for each of them."""
     covered = {each.host: each.signed if not each.errors else False for each in hosts}
     bare = tuple(name for name, answer in asked if not isinstance(answer, Failed) and covered.get(name, False) is False)
     lost = next((unknown_from(answer) for _, answer in asked if isinstance(answer, Failed)), None)
     lost = lost or next((signed for signed in covered.values() if isinstance(signed, Unknown)), None)
-    return bare or lost or ()
+    return lost or bare
 
 
 async def _host(host: str, answer: Found, resolver: Resolver, now: datetime) -> DaneHost:

@@ -256,7 +256,7 @@ class _Writer:
     def _settles(self, step: PlanStep, also: Sequence[str]) -> str:
         """How much else it settles; what others could do in the domain's name is said, not counted."""
         say, rules = self._say, self._speaker.rules.rules
-        secure = [each for each in step.findings if rules[each.rule].scope is Scope.SECURITY]
+        secure = [each for each in step.findings if each.rule in rules and rules[each.rule].scope is Scope.SECURITY]
         if not secure:
             return say.count("plan.settles", len(also)) if also else ""
         what = say("value.separator").join(self._findings.shorts(secure))

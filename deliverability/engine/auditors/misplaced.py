@@ -45,6 +45,10 @@ async def audit(ctx: Context) -> None:
     left = MAX_QUESTIONS - left if no_dmarc and no_spf else MAX_QUESTIONS
     found_spf = await _found(ctx, [f"_dmarc.{author}", *spf[:left]], _is_spf) if no_spf else ()
     found_keys = await _found(ctx, [domain, f"_domainkey.{domain}"], _is_key)
+    # Where nobody knows whether the record is there, nobody knows either whether it stands elsewhere.
+    open_dmarc, open_spf = ctx.value("dmarc.present"), ctx.value("spf.present")
+    found_dmarc = open_dmarc if isinstance(open_dmarc, Unknown) else found_dmarc
+    found_spf = open_spf if isinstance(open_spf, Unknown) else found_spf
     for kind, found in (("dmarc", found_dmarc), ("spf", found_spf), ("dkim", found_keys)):
         names: Value = found if isinstance(found, Unknown) else tuple(name for name, _ in found)
         record: Value = found if isinstance(found, Unknown) else next((text for _, text in found), None)

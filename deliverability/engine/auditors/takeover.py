@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from deliverability.core.codes import Code
 from deliverability.core.facts.base import FactType, Reason, Unknown, Value, records_of, text_of, texts_of
+from deliverability.core.facts.paths import FactPath
 from deliverability.core.model.spf import SpfStatus
 from deliverability.core.names import is_within
 from deliverability.core.net.base import Absent, Answer, Failed, Found, unknown_from
@@ -91,15 +92,15 @@ class _Lost(Struct, frozen=True):
     evidence: str
 
 
-@auditor(
-    "takeover",
-    provides=PROVIDES,
-    needs=(
-        *("spf.tree", "spf.used_tree", "mx.hosts", "dkim.dangling", "envelope.mail_from_domain"),
-        *("dmarc.walk", "dmarc.rua", "dmarc.ruf", "dmarc.location"),
-        *("mta_sts.present", "tls_rpt.rua", "bimi.name", "bimi.logo", "bimi.certificate"),
-    ),
+_RECORDS: tuple[FactPath, ...] = (
+    *("spf.tree", "spf.used_tree", "mx.hosts", "dkim.dangling"),
+    *("dmarc.walk", "dmarc.rua", "dmarc.ruf", "dmarc.location"),
+    *("mta_sts.present", "tls_rpt.rua", "bimi.name", "bimi.logo", "bimi.certificate"),
 )
+_FAILED = (Reason.TIMEOUT, Reason.SERVFAIL, Reason.REFUSED, Reason.OFFLINE)
+
+
+@auditor("takeover", provides=PROVIDES, needs=(*_RECORDS, "envelope.mail_from_domain"))
 async def audit(ctx: Context) -> None:
     """See which names do not exist; of those ask at the zone above whether their domain is registered."""
     leading = tuple(dict.fromkeys(_leading(ctx)))[:MAX_NAMES]
@@ -124,7 +125,22 @@ async def audit(ctx: Context) -> None:
         for (use, domain), lost in groups.items()
         if not _is_outside(free[domain][0])
     )
-    ctx.put("takeover.names", listed, *(ident for each in listed for ident in texts_of(each["evidence"])))
+    ctx.put(
+        "takeover.names",
+        listed or _open(ctx, (*answers, *more)),
+        *(ident for each in listed for ident in texts_of(each["evidence"])),
+    )
+
+
+def _open(ctx: Context, answers: Sequence[Answer]) -> Value:
+    """What stands for no name at all: Unknown where a record that may lead to one, or a name, could not be looked up.
+
+    That a zone file does not hold names of others leaves nothing open.
+    """
+    facts = (ctx.value(path) for path in _RECORDS)
+    lost = next((each for each in facts if isinstance(each, Unknown) and each.reason in _FAILED), None)
+    failed = (unknown_from(each) for each in answers if isinstance(each, Failed))
+    return lost or next((each for each in failed if each.reason is not Reason.OFFLINE), ())
 
 
 def _is_outside(free: bool | Unknown) -> bool:

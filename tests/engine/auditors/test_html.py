@@ -68,8 +68,8 @@ async def test_the_html_is_cut_once_for_all_auditors(monkeypatch: pytest.MonkeyP
         texts.append(text)
         return tokens(text)
 
-    for module in ("pages", "accounting", "minify"):
-        monkeypatch.setattr(f"deliverability.mail.html.{module}.tokens", counted)
+    for module in ("accounting", "minify"):
+        monkeypatch.setattr(f"deliverability.core.mail.html.{module}.tokens", counted)
     monkeypatch.setattr("deliverability.engine.auditors.clients.tokens", counted)
     message = read(mail('<p style="gap:1px"><!-- x --><a href="https://example.com/u">Unsubscribe</a>'))
     three = (auditor_named("html"), auditor_named("clients"), auditor_named("unsubscribe"))

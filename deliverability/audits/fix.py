@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deliverability.audit.fixes import fix_json, fix_text, in_own_zone, left_out_words
+from deliverability.audits.fixes import fix_json, fix_text, in_own_zone, left_out_words
 from deliverability.console.command import Command
 from deliverability.console.inputs import read_inputs
 from deliverability.console.judging import Judging

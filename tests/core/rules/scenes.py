@@ -25,7 +25,7 @@ from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.ports import Permissions, Ports
 from deliverability.core.net.static import Records, StaticResolver
 from deliverability.engine.audit import gather_facts
-from tests.auditors.test_deliveries import NOTHING, rates
+from tests.deliveries.test_facts import NOTHING, rates
 from tests.facts_of import NOW
 from tests.signing import ed25519_key, published, rsa_key, sign
 
