@@ -9,6 +9,7 @@ import re
 import sys
 import textwrap
 import tomllib
+import types
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -150,9 +151,10 @@ def test_every_module_with_a_writer_is_a_format() -> None:
 def example(page: str) -> dict[str, Any]:
     """The module that a page on adding something shows."""
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text("utf-8"), re.DOTALL)
-    module: dict[str, Any] = {"__name__": __name__}
-    exec(textwrap.dedent(code), module)
-    return module
+    module = types.ModuleType(page)
+    sys.modules[page] = module  # where the types of its fields are looked up
+    exec(textwrap.dedent(code), vars(module))
+    return vars(module)
 
 
 def test_the_example_of_a_new_command_prints_what_it_says() -> None:
