@@ -15,7 +15,6 @@ import pytest
 
 from deliverability.core.model.observed import AggregateReport, TlsReport
 from deliverability.intake.readings import UnusedPart, reports_in
-from deliverability.intake.reports import read_aggregate
 from tests.corpus import corpus
 from tests.intake.reports import NOW, Rows
 
@@ -27,9 +26,6 @@ WE_SAY: dict[str, dict[str, Any]] = {
     # Both refuse them, in their own words: the one is a text, the other has nothing in it.
     "avvertix/fixtures__plain.txt": {"none": "not-feedback"},
     "parsedmarc/samples__empty.xml": {"none": "not-feedback"},
-    # From 1979, and over three years: of what is refused for its period the sums are equal all the same, see below.
-    "parsedmarc/aggregate__rfc9990-sample.xml": {"none": "report-period"},
-    "tierpod/testdata__test2.xml": {"none": "report-period"},
     # The sum says one failed session, its details name two, each with another HTTP status. We tell the larger
     # number: details say of which kind a session was, so each of them was one.
     "parsedmarc/smtp_tls__mail.ru.json": {"tls": [0, 2]},
@@ -67,13 +63,6 @@ def sums_of(rows: Rows) -> dict[str, int]:
 @pytest.mark.parametrize("name", THEIRS)
 def test_sums_are_those_of_parsedmarc(name: str) -> None:
     assert ours(name) == WE_SAY.get(name, THEIRS[name])
-
-
-@pytest.mark.parametrize("name", [name for name, said in WE_SAY.items() if said == {"none": "report-period"}])
-def test_a_period_is_all_that_is_wrong_with_it(name: str) -> None:
-    octets, rows = corpus("reports", name).read_bytes(), Rows()
-    read_aggregate(lambda: iter((octets,)), rows, NOW)
-    assert {"aggregate": sums_of(rows)} == THEIRS[name]
 
 
 def test_every_report_is_compared() -> None:
