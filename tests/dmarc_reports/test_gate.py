@@ -179,7 +179,7 @@ def test_the_policy_in_force_is_asked_about_first(folder: Path, policy: str, row
     assert done.return_value == 1
     text = " ".join(done.output.split())
     assert f"✗ example.com: p={policy} is hitting {lost} of {all_} messages that are or may be yours, since" in text
-    assert "What is to mend" in text
+    assert "Still to do" in text
     assert f"- v=DMARC1; p={policy}; sp={policy}; rua=mailto:dmarc@example.com" in text
     assert "+ v=DMARC1; p=none; sp=none; rua=mailto:dmarc@example.com" in text
     every = run("gate", "--all", "--days", "60")
