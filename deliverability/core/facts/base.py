@@ -284,6 +284,10 @@ class FactSet(Struct, frozen=True, dict=True):
         """The topics that were read before."""
         return {}
 
+    def __reduce__(self) -> tuple[type[FactSet], tuple[Mapping[str, Fact], Mapping[str, Evidence]]]:
+        """Between processes without the topics, which say the same once more."""
+        return FactSet, (self.facts, self.evidence)
+
 
 ALIAS = Code("seen-alias", ("name",))
 NO_NAME = Code("seen-no-name")
