@@ -35,7 +35,7 @@ from deliverability.core.report.report import ReportView  # noqa: E402
 from deliverability.core.rules.judge import Selection  # noqa: E402
 from deliverability.core.words.speaker import Speaker  # noqa: E402
 from deliverability.engine.audit import Extras, full_report, gather_facts, judge_facts, make_report  # noqa: E402
-from deliverability.engine.auditors import catalogue  # noqa: E402
+from deliverability.engine.base import catalogue  # noqa: E402
 from deliverability.engine.rules import load_rules  # noqa: E402
 from tests.corpus import corpus_root  # noqa: E402
 
