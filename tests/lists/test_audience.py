@@ -11,8 +11,8 @@ from deliverability.core.errors import InputError
 from deliverability.core.model.audience import Audience, Part, Recipients
 from deliverability.core.net.ports import Ports
 from deliverability.core.net.static import Records, StaticResolver
-from deliverability.engine import audience
 from deliverability.engine.rules import load_rules, rule_folders
+from deliverability.lists import audience
 from deliverability.lists.audience import audience_of, recipients_of
 from deliverability.lists.catalogue import ListData, load_list_data
 
