@@ -22,7 +22,7 @@ code: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Before a commit, in six minutes. TESTS is handed to pytest: make test TESTS=tests/test_fuzz.py
+# Before a commit, in about 15 minutes. TESTS is handed to pytest: make test TESTS=tests/test_fuzz.py
 test: $(STAMP)
 	$(BIN)/python -m pytest -m "not slow" $(or $(TESTS),$(PARALLEL))
 
