@@ -38,7 +38,6 @@ from deliverability.core.phrases import detail_words
 from deliverability.core.resources import state_folder
 from deliverability.core.words.sentences import visible
 from deliverability.engine.rules import load_rules, worst_exit_code
-from deliverability.listen.serve import ListenAddress, ListenSettings, PublicListener, caught, listen
 from deliverability.listen.service import CaptureChange, CaptureService
 from deliverability.listen.store import CaptureStore, Reservations
 from deliverability.listen.worker import ProcessWorker, RoomSettings
@@ -112,6 +111,8 @@ def _option(name: str) -> str:
 
 def _where(params: dict[str, Any]) -> ListenSettings:
     """Where to listen. Raises InputError, and ModuleNotFoundError without the extra."""
+    from deliverability.listen.serve import ListenAddress, ListenSettings
+
     smtp = ListenAddress(*params["smtp"])
     web = ListenAddress(*params["web"]) if params["web"] else None
     if not params["public"]:
@@ -123,6 +124,8 @@ def _where(params: dict[str, Any]) -> ListenSettings:
 
 
 def _public(params: dict[str, Any]) -> PublicListener:
+    from deliverability.listen.serve import PublicListener
+
     # Without pages and API nobody could reserve an address.
     needed = _PUBLIC if params["once"] else (*_PUBLIC, "web")
     missing = [each for each in needed if not params[each]]
@@ -156,6 +159,8 @@ def _state_folder() -> Path:
 
 
 def _serve(domain: str | None, settings: Settings, where: ListenSettings, params: dict[str, Any]) -> None:
+    from deliverability.listen.serve import listen
+
     store = _store(params, memory=params["max_size"])
 
     async def go() -> None:
@@ -216,6 +221,8 @@ def _tell(news: CaptureNews, store: CaptureStore) -> None:
 
 def _once(domain: str | None, settings: Settings, where: ListenSettings, params: dict[str, Any]) -> int:
     """Receive, then audit as `deliv audit` does what it is given as files."""
+    from deliverability.listen.serve import caught
+
     with rule_problems():
         judging = Judging.of(params, settings)
     name = parse_domain(domain) if domain else ""
