@@ -10,7 +10,7 @@ LOCK := requirements.lock
 demo: $(STAMP)
 	$(BIN)/deliv demo --format text -o demo-report.html
 
-# While you work, in a minute: style, types, imports, and the tests that need no program of the system and wait for
+# While you work, in three minutes: style, types, imports, and the tests that need no program of the system and wait for
 # nothing.
 check: $(STAMP)
 	$(MAKE) --no-print-directory code
