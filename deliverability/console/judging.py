@@ -59,7 +59,7 @@ class Judging(Struct, frozen=True):
 
     @classmethod
     def of(cls, params: dict[str, Any], settings: Settings) -> Judging:
-        """From options, then the settings file. Raises InputError and judge.files.RuleError."""
+        """From options, then the settings file. Raises InputError and RuleError."""
         folders = tuple(params["rules"]) or settings.rules
         rules = load_rules(folders)
         return cls(
@@ -105,7 +105,7 @@ class Judging(Struct, frozen=True):
 
 
 def speaker_of(folders: tuple[Path, ...], lang: str) -> Speaker:
-    """What reports are put into words with, the user's folders merged over ours. Raises judge.load.RuleError."""
+    """What reports are put into words with, the user's folders merged over ours. Raises RuleError."""
     return Speaker(load_rules(folders), catalogue(), lang, load_guide(rule_folders(folders)))
 
 

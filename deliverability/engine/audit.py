@@ -354,7 +354,7 @@ async def audit(
     Without `remedies` nothing is rehearsed, and the report has findings only. With `second_opinion` it lists where
     checkdmarc and dkimpy say something else on the same answers and octets.
 
-    Raises InputError on unusable input, judge.files.RuleError on unusable rules.
+    Raises InputError on unusable input, RuleError on unusable rules.
     """
     asked = Subject(subject) if isinstance(subject, str) else subject
     if message is not None:

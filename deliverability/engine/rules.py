@@ -52,12 +52,12 @@ def rule_folders(extra: Sequence[Path] = ()) -> tuple[Path, ...]:
 
 
 def load_rules(extra: Sequence[Path] = ()) -> RuleSet:
-    """The shipped rules with the user's folders merged over them by id. Raises judge.files.RuleError."""
+    """The shipped rules with the user's folders merged over them by id. Raises RuleError."""
     return cached("rules", rule_folders(extra), lambda: read_rules(extra))
 
 
 def read_rules(extra: Sequence[Path] = ()) -> RuleSet:
-    """The same, read and checked anew whatever is kept. Raises judge.files.RuleError."""
+    """The same, read and checked anew whatever is kept. Raises RuleError."""
     from deliverability.core.rules.knowledge import load_knowledge
     from deliverability.core.rules.load import load_rules as load
     from deliverability.core.rules.profiles import load_profiles

@@ -14,8 +14,7 @@ from deliverability.core.errors import set_aside
 from deliverability.core.facts.base import Purpose, SampleSeen
 from deliverability.core.inputs import Sample, Subject
 from deliverability.core.mail.hop import delivery
-from deliverability.core.mail.kinds import OWNER_HEAD_OCTETS as HEAD_OCTETS
-from deliverability.core.mail.kinds import domain_of_head, own_domain
+from deliverability.core.mail.kinds import OWNER_HEAD_OCTETS, domain_of_head, own_domain
 from deliverability.core.mail.mass import automatic_kinds, bulk_signs, is_automatic, list_marks
 from deliverability.core.mail.reader import read
 from deliverability.core.protocols.dkim.signature import parse_signature
@@ -92,7 +91,7 @@ def sample_seen(name: str, sample: Sample, purpose: Purpose | None) -> SampleSee
 
     `purpose`: what the user says of all mail of the domain; what they say of the message counts before it.
     """
-    message, given = read(sample.read()[:HEAD_OCTETS]), sample.purpose or purpose
+    message, given = read(sample.read()[:OWNER_HEAD_OCTETS]), sample.purpose or purpose
     fields = message.fields("DKIM-Signature")[:_MAX_SIGNERS]
     signers = dict.fromkeys(parse_signature(each.value).domain for each in fields)
     signs = () if given else _signs(message)

@@ -144,7 +144,7 @@ def _input(name: str) -> Iterator[FleetList]:
 
 
 def _planned(domains: FleetList, out: Path, params: dict[str, Any]) -> tuple[FleetJob, FleetPlan]:
-    """Raises InputError and judge.load.RuleError."""
+    """Raises InputError and RuleError."""
     settings = read_settings(params["config"])
     lists = _lists(params, settings)
     with in_our_words():

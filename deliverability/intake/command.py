@@ -129,7 +129,7 @@ def _plan(places: tuple[str, ...], params: dict[str, Any], settings: Settings, f
 
 
 def outcomes_of(settings: Settings) -> Outcomes:
-    """What replies mean, by the rules of the settings. Raises ReplyError and judge.files.RuleError."""
+    """What replies mean, by the rules of the settings. Raises ReplyError and RuleError."""
     return Outcomes(load_replies(rule_folders(settings.rules), load_rules(settings.rules)))
 
 

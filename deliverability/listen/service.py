@@ -15,8 +15,7 @@ from msgspec import Struct, field
 from deliverability.core.codes import VERBATIM, Code, Detail
 from deliverability.core.errors import InputError, set_aside
 from deliverability.core.mail.addresses import parse_addresses
-from deliverability.core.mail.kinds import OWNER_HEAD_OCTETS as HEAD_OCTETS
-from deliverability.core.mail.kinds import why_no_message
+from deliverability.core.mail.kinds import OWNER_HEAD_OCTETS, why_no_message
 from deliverability.core.mail.reader import read
 from deliverability.core.mail.words import decode_words, printable
 from deliverability.core.model.envelope import SmtpEnvelope
@@ -208,7 +207,7 @@ def _crash(error: Exception) -> Detail:
 
 def described(octets: bytes) -> tuple[str, str]:
     """Subject and author of a message, decoded and cut, as lists show them."""
-    head = read(octets[:HEAD_OCTETS])
+    head = read(octets[:OWNER_HEAD_OCTETS])
     subject = head.first("Subject")
     authors = [each for line in head.fields("From") for each in parse_addresses(line.value)]
     shown = " ".join(decode_words(subject.value).split()) if subject else ""

@@ -48,7 +48,7 @@ def command(check: bool, schema: bool, named: Path | None) -> int:
 
 
 def _checked(file: Path, say: Phrases) -> str:
-    """What the file asks for, in one line. Raises ConfigError with all that is wrong, and judge.files.RuleError."""
+    """What the file asks for, in one line. Raises ConfigError with all that is wrong, and RuleError."""
     settings = load(file)
     wrong = list(_problems(settings, load_rules(settings.rules)))
     if wrong:

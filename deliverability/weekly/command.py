@@ -86,7 +86,7 @@ def command(**params: Any) -> int:
 
 
 def _plan(params: dict[str, Any], settings: Any, folder: Path, history: str) -> Plan:
-    """Raises InputError and judge.files.RuleError."""
+    """Raises InputError and RuleError."""
     rules = load_rules(settings.rules)
     lists = lists_of({**params, "rules": ()}, settings, settings.reputation.lists)
     wanted = lists.wanted if lists else None

@@ -19,8 +19,7 @@ from deliverability.core.facts.base import Purpose
 from deliverability.core.inputs import Sample
 from deliverability.core.mail import kinds
 from deliverability.core.mail.fields import parse_date
-from deliverability.core.mail.kinds import OWNER_HEAD_OCTETS as HEAD_OCTETS
-from deliverability.core.mail.kinds import RAW, envelope_beside, own_domain
+from deliverability.core.mail.kinds import OWNER_HEAD_OCTETS, RAW, envelope_beside, own_domain
 from deliverability.core.mail.reader import read
 from deliverability.core.names import is_within
 
@@ -176,7 +175,7 @@ def _lost_file(file: Path, lost: Callable[[Exception], None], error: Exception) 
 def _head_of(file: Path, source: str) -> _Head:
     try:
         with file.open("rb") as opened:
-            octets = opened.read(HEAD_OCTETS)
+            octets = opened.read(OWNER_HEAD_OCTETS)
             changed = file.stat().st_mtime
     except OSError as error:
         raise NoMessages(MESSAGES_UNREADABLE(place=source, why=error.strerror or str(error))) from None
@@ -192,7 +191,7 @@ def _of_mbox(path: Path, lost: Callable[[Exception], None]) -> Iterator[_Head]:
         for number, key in enumerate(box.iterkeys()):
             with set_aside(lost):
                 with box.get_file(key) as opened:
-                    domain, date = _read(opened.read(HEAD_OCTETS))
+                    domain, date = _read(opened.read(OWNER_HEAD_OCTETS))
                 yield _Head(f"{path.name} #{number + 1}", domain, date or _OLDEST, box=path, key=key)
 
 

@@ -46,7 +46,7 @@ class PortSettings(Struct, frozen=True):
 
     Attributes:
         zones: zone files, or folders of them.
-        servers: resolvers to ask, as ports.dns.parse_server reads them; without any, those of this machine.
+        servers: resolvers to ask, as `parse_server` reads them; without any, those of this machine.
         offline: ask nobody; with zone files it goes without saying.
         replay: a recording to answer from.
         proposals: proposed records, as ports.overlay.parse_proposal reads them, laid over the answers.

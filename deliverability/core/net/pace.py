@@ -203,7 +203,7 @@ def _below_underscores(name: str) -> str:
 
 
 class _Paced(Struct, frozen=True):
-    """The pace under the budget of one subject, see ports.base.Between."""
+    """The pace under the budget of one subject, see net.base.Between."""
 
     pace: Pace
     budget: Budget

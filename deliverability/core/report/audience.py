@@ -22,7 +22,7 @@ class AudienceRow(Struct, frozen=True):
     """A part of the recipients.
 
     Attributes:
-        tone: as in view.answer.
+        tone: as in report.answer.
         heading: what becomes of mail to them: "Refused"; or why that is not known.
         share: "61%".
         number: "7,564 at 3 domains".

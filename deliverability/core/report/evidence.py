@@ -166,7 +166,7 @@ class ReceiverListView(Struct, frozen=True):
     Attributes:
         id: of the receiver, for links.
         name: its name.
-        tone: of its verdict, see view.answer.
+        tone: of its verdict, see report.answer.
         label: its verdict.
         count: "9/12", met of those that could be checked; empty where none could.
         about: what a sender should know of it.
