@@ -25,7 +25,7 @@ _BASE64_AND_SPACES = _BASE64 + b"\r\n \t"
 _BAD_QUOTED_PRINTABLE = re.compile(rb"=(?![0-9A-Fa-f]{2}|[ \t]*\r?\n|[ \t]*\Z)")
 _LONE_LF = re.compile(rb"\n(?<!\r\n)")
 _ODD_LINE_END = re.compile(rb"\n(?<![^ \t]\r\n)")
-_SPACE_BEFORE_LINE_END = re.compile(rb"[ \t]\r?\n")
+_SPACE_AT_LINE_END = re.compile(rb"[ \t](?:\r?\n|\Z)")
 
 
 class Body(Struct, frozen=True):
@@ -233,7 +233,7 @@ def with_crlf(body: bytes) -> bytes:
 
 def _trim_lines(body: bytes) -> bytes:
     """Drop white space at line ends, which transport may have added (RFC 2045 section 6.7 rule 3)."""
-    if not _SPACE_BEFORE_LINE_END.search(body):
+    if not _SPACE_AT_LINE_END.search(body):
         return body
     return b"\r\n".join(line.rstrip(b" \t") for line in body.split(b"\r\n"))
 

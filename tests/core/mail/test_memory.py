@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from deliverability.core.inputs import Sample, Subject
@@ -151,6 +151,11 @@ class TestPieces:
         assert Body(body, 0, len(body), "base64").decode(problems) == octets
         assert problems == (set() if good else {"bad-base64"})
 
+    def test_white_space_at_the_end_of_a_body_goes_as_at_the_end_of_a_line(self) -> None:
+        for body in (b"a \t", b"a\t\nb \t", b"a\nb "):
+            assert not Body(body, 0, len(body), "quoted-printable").decode().endswith((b" ", b"\t"))
+
+    @example(b"\t\n\t", "quoted-printable", 1)
     @given(ENCODED, st.sampled_from(ENCODINGS), st.integers(1, 40))
     def test_the_size_of_the_pieces_makes_no_difference(self, body: bytes, encoding: str, size: int) -> None:
         whole_problems: set[str] = set()
