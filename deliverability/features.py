@@ -48,7 +48,7 @@ AUDITORS = (
     "deliveries.facts:audit",
     "deliveries.providers:audit",
     "deliveries.providers:snds_audit",
-    "dmarc_reports.gate_facts:audit",
+    "dmarc_reports.facts:gate_audit",
     "blocklists.facts:audit",
     "lists.facts:audit",
     "warm_up.facts:audit",

@@ -27,8 +27,11 @@ from deliverability.console.output import show
 from deliverability.console.running import run_reports
 from deliverability.console.types import NumberType, OneOf
 from deliverability.core.codec import encode, json_text
-from deliverability.core.facts.base import FactSet, Unknown, number_of, records_of, text_of
+from deliverability.core.facts.base import FactSet, Reason, Unknown
+from deliverability.core.facts.dmarc import Dmarc
+from deliverability.core.facts.traffic import Gate, MessageSums, ReportPeriod, Traffic
 from deliverability.core.model.report import Finding, GateAnswer, GateKind, Report
+from deliverability.core.model.topic import if_known
 from deliverability.core.phrases import Phrases
 from deliverability.core.report.diagrams import hits_words, would_words
 from deliverability.core.report.findings import FindingView, finding_views
@@ -134,7 +137,8 @@ def gate_view(view: ReportView, answer: GateAnswer | None, day: date | None) -> 
 
 def _step_back(facts: FactSet) -> tuple[str, str, str] | None:
     """The name of the record, as it is and as it would be without a policy; None where it is not known."""
-    name, record = (text_of(facts.at(f"dmarc.{part}")) for part in ("location", "record"))
+    dmarc = facts.of(Dmarc)
+    name, record = if_known(dmarc.location), if_known(dmarc.record)
     if not name or not record:
         return None
     return f"_dmarc.{name}", record, _POLICY.sub(r"\1none", record)
@@ -143,45 +147,50 @@ def _step_back(facts: FactSet) -> tuple[str, str, str] | None:
 def _notes(answer: GateAnswer, facts: FactSet, say: Phrases) -> Iterator[str]:
     """The sources, where all of them pass and there is too little mail to tell; and mail that is not concerned."""
     sources = [
-        visible(text_of(each.get("name")))
-        for each in records_of(facts.value("traffic.sources"))
-        if each.get("standing") == "own" and each.get("apart") is False
+        visible(each.name)
+        for each in if_known(facts.of(Traffic).sources) or ()
+        if each.standing == "own" and not each.apart
     ]
-    if answer.kind is GateKind.CANNOT_TELL and facts.value("traffic.sources_pass") is True and sources:
+    sums = facts.of(MessageSums)
+    if answer.kind is GateKind.CANNOT_TELL and sums.sources_pass is True and sources:
         shown = say("value.separator").join(sources[:_NAMED])
         shown += say("value.more", n=f"{len(sources) - _NAMED:,}") if len(sources) > _NAMED else ""
-        days = str(number_of(facts.value("traffic.span_days")))
+        days = str(if_known(facts.of(ReportPeriod).span_days) or 0)
         yield say("gate.by-sources", n=f"{len(sources):,}", days=days, sources=shown)
-    if apart := number_of(facts.value("traffic.apart")):
-        lost = number_of(facts.value("traffic.apart_failing"))
-        yield say("gate.apart", n=f"{apart:,}", lost=f"{lost:,}")
+    if apart := if_known(sums.apart):
+        yield say("gate.apart", n=f"{apart:,}", lost=f"{if_known(sums.apart_failing) or 0:,}")
 
 
 def _unlisted(facts: FactSet, say: Phrases) -> str:
     """Reporters that do not count, as they stand nowhere: whoever owns a domain can send reports."""
-    reporters = number_of(facts.value("traffic.unlisted_reporters"))
-    messages = number_of(facts.value("traffic.unlisted_messages"))
+    period = facts.of(ReportPeriod)
+    reporters = if_known(period.unlisted_reporters)
     if not reporters:
         return ""
     which = "one" if reporters == 1 else "other"
-    return say(f"gate.unlisted.{which}", n=f"{reporters:,}", messages=f"{messages:,}")
+    return say(f"gate.unlisted.{which}", n=f"{reporters:,}", messages=f"{if_known(period.unlisted_messages) or 0:,}")
 
 
 def _without(view: ReportView, domain: str, facts: FactSet, say: Phrases) -> GateView:
     """Where there is nothing to ask, or nothing was read: what the policy that is published does, as far as known."""
-    stage = facts.value("dmarc.stage")
+    dmarc = facts.of(Dmarc)
+    stage = dmarc.stage
     if isinstance(stage, Unknown):
         return GateView(domain, "", "cannot-tell", "unknown", say("gate.no-dns", domain=domain))
     if stage == "absent":
         return GateView(domain, "", "not-yet", "bad", say("gate.no-record-yet", domain=domain))
-    to = text_of(facts.value("gate.to"))
+    to = if_known(facts.of(Gate).to)
     if not to:
-        policy = text_of(facts.value("dmarc.effective_policy")) or text_of(facts.value("dmarc.policy"))
+        policy = if_known(dmarc.effective_policy) or if_known(dmarc.policy) or ""
         if "gate-stay" in view.report.answer.earned:
             would = would_words(facts, policy, say)
             return GateView(domain, "", "stay", "good", say(f"gate.last.{stage}", domain=domain), would)
         headline = say("gate.at", domain=domain, policy=policy)
-        if not facts.value("traffic.yours"):
+        yours = facts.of(MessageSums).yours
+        if isinstance(yours, Unknown) and yours.reason is not Reason.NOT_CONFIGURED:
+            headline += say("punctuation.gap") + say("sources.no-dns")
+            return GateView(domain, "", "cannot-tell", "unknown", headline)
+        if not if_known(yours):
             return GateView(domain, "", "cannot-tell", "unknown", headline + say("gate.at-unread"))
         return GateView(domain, "", "hits", "risk", headline + say("gate.at-hits"), would_words(facts, policy, say))
     return GateView(domain, to, "cannot-tell", "unknown", say("gate.no-reports", domain=domain, policy=to))

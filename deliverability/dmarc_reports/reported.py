@@ -12,9 +12,25 @@ from statistics import median
 from msgspec import Struct, field
 
 from deliverability.core.codes import Code, Detail
-from deliverability.core.facts.base import Unknown, Value
+from deliverability.core.facts.base import Unknown
+from deliverability.core.facts.traffic import (
+    DayVolume,
+    MessageSums,
+    OwnMessages,
+    PolicyHits,
+    ReportPeriod,
+    SeenPolicy,
+    SeenReporter,
+    SeenSelector,
+    Source,
+    Undecided,
+    Unusable,
+    Volume,
+    WhoReported,
+)
 from deliverability.core.model.observed import Observed, ObservedReport, ObservedRow, Trust, at_least_percent, percent
 from deliverability.core.model.services import Reporter, Service, reporter_named
+from deliverability.core.model.topic import Maybe, cite
 from deliverability.core.names import is_within
 from deliverability.dmarc_reports.standing import ClassifiedRow, RowJudge, Setup, SourceStanding
 
@@ -271,7 +287,7 @@ class ReportWindow(Struct, frozen=True, dict=True):
         """The reports that count."""
         return tuple(each for each in self.observed.reports if each.trusted)
 
-    def period(self) -> dict[str, Value]:
+    def period(self, *cited: str) -> ReportPeriod:
         """The window, and how far reports fill it."""
         observed = self.observed
         days = {day_of(each.begin, each.end) for each in self.trusted}
@@ -281,119 +297,126 @@ class ReportWindow(Struct, frozen=True, dict=True):
         newest = max(observed.last_reports.values(), default=None)
         unread = sum(each.count for each in observed.problems)
         unlisted = [each for each in observed.reports if not each.listed]
-        return {
-            "begin": observed.begin.isoformat(),
-            "end": observed.end.isoformat(),
-            "days": len(days),
-            "span_days": span,
-            "month_end": len(months) > 1,
-            "reports": len(observed.reports),
-            "duplicates": observed.duplicates,
-            "last_report_days": None if newest is None else max(0, (observed.end - newest).days),
-            "untrusted_messages": messages_in(row for row in observed.rows if not row.trusted),
-            "unlisted_reporters": len({each.reporter for each in unlisted}),
-            "unlisted_messages": sum(each.messages for each in unlisted),
-            "unread_percent": percent(unread, unread + len(observed.reports)) or 0.0,
-            "problems": tuple(
-                {"kind": each.detail.code, "reporter": each.reporter, "detail": each.detail, "count": each.count}
+        return ReportPeriod(
+            begin=observed.begin.isoformat(),
+            end=observed.end.isoformat(),
+            days=len(days),
+            span_days=span,
+            month_end=len(months) > 1,
+            reports=len(observed.reports),
+            duplicates=observed.duplicates,
+            last_report_days=None if newest is None else max(0, (observed.end - newest).days),
+            untrusted_messages=messages_in(row for row in observed.rows if not row.trusted),
+            unlisted_reporters=len({each.reporter for each in unlisted}),
+            unlisted_messages=sum(each.messages for each in unlisted),
+            unread_percent=percent(unread, unread + len(observed.reports)) or 0.0,
+            problems=tuple(
+                Unusable(kind=each.detail.code, reporter=each.reporter, detail=each.detail, count=each.count)
                 for each in observed.problems
             ),
-        }
+            evidence=cite(*cited),
+        )
 
-    def reporters(self) -> dict[str, Value]:
+    def reporters(self, *cited: str) -> WhoReported:
         """Who reported."""
         by: dict[str, list[ObservedReport]] = defaultdict(list)
         for each in self.observed.reports:
             by[each.reporter].append(each)
-        who = {ident: reporter_named(ident, self.catalogue) for ident in by}
-        listed = [
-            {
-                "id": ident,
-                "name": reports[-1].name,
-                "trust": min((each.trust for each in reports), key=_TRUST.index).value,
-                "receiver": (found.receiver or None) if (found := who[ident]) else None,
-                "days": len({day_of(each.begin, each.end) for each in reports}),
-                "messages": sum(each.messages for each in reports),
-                "known": who[ident] is not None,
-                "trusted": any(each.trusted for each in reports),
-                **self._coverage([each for each in reports if each.trusted]),
-            }
-            for ident, reports in by.items()
-        ]
-        listed.sort(key=lambda each: -int(str(each["messages"])))
-        trusted = [each for each in listed if each["covers"]]
+        listed = sorted((self._reporter(*each) for each in by.items()), key=lambda each: -each.messages)
+        covering = [each for each in listed if each.covers]
         seen = {each.policy.discovery for each in self.trusted if each.policy.discovery}
-        return {
-            "reporters": tuple(listed),
-            "verified_reporters": len(trusted),
-            "known_reporters": sum(each["known"] is True for each in trusted),
-            "discovery_differs": len(seen) > 1,
-        }
+        return WhoReported(
+            reporters=tuple(listed),
+            verified_reporters=len(covering),
+            known_reporters=sum(each.known for each in covering),
+            discovery_differs=len(seen) > 1,
+            evidence=cite(*cited),
+        )
 
-    def _coverage(self, reports: Sequence[ObservedReport]) -> dict[str, Value]:
-        """Whether the reports of one reporter cover the window: its days, and whether it fell silent."""
-        days = sorted({day_of(each.begin, each.end) for each in reports})
-        messages = sum(each.messages for each in reports)
+    def _reporter(self, ident: str, reports: Sequence[ObservedReport]) -> SeenReporter:
+        """One of them, whether its reports cover the window, and whether it fell silent."""
+        found = reporter_named(ident, self.catalogue)
+        trusted = [each for each in reports if each.trusted]
+        days = sorted({day_of(each.begin, each.end) for each in trusted})
         gaps = [(after - before).days for before, after in pairwise(days)]
         silent = (self.observed.end - days[-1]).days if days else 0
-        fell = len(days) >= COVERING_DAYS and silent >= SILENT_DAYS and silent > 2 * max(gaps, default=1)
-        return {
-            "covers": len(days) >= COVERING_DAYS,
-            "percent": share_of_own(messages, sum(each.messages for each in self.trusted)),
-            "silent_days": silent,
-            "fell_silent": fell,
-        }
+        return SeenReporter(
+            id=ident,
+            name=reports[-1].name,
+            trust=min((each.trust for each in reports), key=_TRUST.index).value,
+            receiver=(found.receiver or None) if found else None,
+            days=len({day_of(each.begin, each.end) for each in reports}),
+            messages=sum(each.messages for each in reports),
+            known=found is not None,
+            trusted=bool(trusted),
+            covers=len(days) >= COVERING_DAYS,
+            percent=share_of_own(sum(each.messages for each in trusted), sum(each.messages for each in self.trusted)),
+            silent_days=silent,
+            fell_silent=len(days) >= COVERING_DAYS and silent >= SILENT_DAYS and silent > 2 * max(gaps, default=1),
+        )
 
     # Messages.
 
-    def sums(self) -> dict[str, Value]:
+    def sums(self, *cited: str) -> MessageSums:
         """Messages by standing, and what a policy would do."""
         own, rows = self.own, self.rows
-        total, aligned = self.own_messages, messages_in(row for row in own if row.facet.aligned)
-        by_dkim = messages_in(row for row in own if row.facet.aligned_dkim)
-        spf_only = messages_in(row for row in own if row.facet.aligned_spf and not row.facet.aligned_dkim)
-        groups = {
-            "forwarded": self.of(SourceStanding.FORWARDER),
-            "altered": self.of(SourceStanding.ALTERED),
-            "unclaimed": self.of(SourceStanding.UNCLAIMED, SourceStanding.SERVICE_MIXED),
-            "forged": self.of(SourceStanding.FORGED),
-        }
-        counts = {name: messages_in(each) for name, each in groups.items()}
-        ours = total + counts["altered"] + counts["forwarded"]
-        lost = [row for row in (*own, *groups["unclaimed"]) if not row.facet.aligned]
+        unclaimed_rows = self.of(SourceStanding.UNCLAIMED, SourceStanding.SERVICE_MIXED)
+        forwarded = messages_in(self.of(SourceStanding.FORWARDER))
+        altered = messages_in(self.of(SourceStanding.ALTERED))
+        unclaimed = messages_in(unclaimed_rows)
+        forged = messages_in(self.of(SourceStanding.FORGED))
+        ours = self.own_messages + altered + forwarded
+        lost = messages_in(row for row in (*own, *unclaimed_rows) if not row.facet.aligned)
         small = [each for each in self.sources if _is_small(each)]
         few = messages_in(row for each in small for row in each.rows if not row.facet.aligned)
         open_ = [each for each in self.sources if not each.apart and (each.standing.ours or each.standing.asks)]
         apart = [row for each in self.sources if each.apart for row in each.rows]
         enforced = [row for row in own if _enforced(row)]
-        return {
-            "messages": messages_in(rows),
-            "aligned": messages_in(row for row in rows if row.facet.aligned),
-            "dkim_aligned": messages_in(row for row in rows if row.facet.aligned_dkim),
-            "spf_aligned": messages_in(row for row in rows if row.facet.aligned_spf),
-            "own.messages": total,
-            "own.aligned": aligned,
-            "own.dkim_aligned": by_dkim,
-            "own.aligned_percent": percent(aligned, total),
-            "own.aligned_low": at_least_percent(aligned, total),
-            "own.dkim_low": at_least_percent(by_dkim, total),
-            "own.spf_only_percent": percent(spf_only, total),
-            **counts,
-            **{f"{name}_percent": share_of_own(each, ours) for name, each in counts.items()},
-            "yours": ours + counts["unclaimed"],
-            "would_fail": messages_in(lost),
-            "would_fail_percent": share_of_own(messages_in(lost), total + counts["unclaimed"]),
-            "small_failing": few,
-            "small_failing_percent": share_of_own(few, total),
-            "sources_pass": all(100 * each.aligned >= GOOD_PERCENT * each.messages for each in open_),
-            "own_sources": sum(each.standing.ours for each in open_),
-            "apart": messages_in(apart),
-            "apart_failing": messages_in(row for row in apart if not row.facet.aligned),
-            "enforced_own": messages_in(enforced),
-            "enforced_own_recent": messages_in(row for row in enforced if row.day >= self.recent),
-        }
+        return MessageSums(
+            messages=messages_in(rows),
+            aligned=messages_in(row for row in rows if row.facet.aligned),
+            dkim_aligned=messages_in(row for row in rows if row.facet.aligned_dkim),
+            spf_aligned=messages_in(row for row in rows if row.facet.aligned_spf),
+            yours=ours + unclaimed,
+            forwarded=forwarded,
+            altered=altered,
+            unclaimed=unclaimed,
+            forged=forged,
+            forwarded_percent=share_of_own(forwarded, ours),
+            altered_percent=share_of_own(altered, ours),
+            unclaimed_percent=share_of_own(unclaimed, ours),
+            forged_percent=share_of_own(forged, ours),
+            would_fail=lost,
+            would_fail_percent=share_of_own(lost, self.own_messages + unclaimed),
+            small_failing=few,
+            small_failing_percent=share_of_own(few, self.own_messages),
+            sources_pass=all(100 * each.aligned >= GOOD_PERCENT * each.messages for each in open_),
+            own_sources=sum(each.standing.ours for each in open_),
+            apart=messages_in(apart),
+            apart_failing=messages_in(row for row in apart if not row.facet.aligned),
+            enforced_own=messages_in(enforced),
+            enforced_own_recent=messages_in(row for row in enforced if row.day >= self.recent),
+            evidence=cite(*cited),
+        )
 
-    def hits(self, stage: Value, since: date | None) -> dict[str, Value]:
+    def of_own(self, *cited: str) -> OwnMessages:
+        """What passes of the domain's own messages."""
+        own, total = self.own, self.own_messages
+        aligned = messages_in(row for row in own if row.facet.aligned)
+        by_dkim = messages_in(row for row in own if row.facet.aligned_dkim)
+        spf_only = messages_in(row for row in own if row.facet.aligned_spf and not row.facet.aligned_dkim)
+        return OwnMessages(
+            messages=total,
+            aligned=aligned,
+            dkim_aligned=by_dkim,
+            aligned_percent=percent(aligned, total),
+            aligned_low=at_least_percent(aligned, total),
+            dkim_low=at_least_percent(by_dkim, total),
+            spf_only_percent=percent(spf_only, total),
+            evidence=cite(*cited),
+        )
+
+    def hits(self, stage: Maybe[str], since: date | None, *cited: str) -> PolicyHits:
         """What the policy in force hits of own and unclaimed mail: of the sources that failed in the last 14 days."""
         in_force = stage in ("quarantine", "reject")
         sources = [each for each in self.sources if not each.apart and (each.standing.ours or each.standing.asks)]
@@ -408,15 +431,16 @@ class ReportWindow(Struct, frozen=True, dict=True):
         ours = {each.key for each in sources if each.standing.ours}
         lost = [row for rows in hit.values() for row in rows]
         every = messages_in(row for _, rows in days for row in rows)
-        return {
-            "hit": messages_in(lost),
-            "hit_own": messages_in(row for key, rows in hit.items() if key in ours for row in rows),
-            "hit_of": every,
-            "hit_percent": share_of_own(messages_in(lost), every),
-            "hit_since": min((row.day for row in lost), default=first).isoformat(),
-        }
+        return PolicyHits(
+            hit=messages_in(lost),
+            hit_own=messages_in(row for key, rows in hit.items() if key in ours for row in rows),
+            hit_of=every,
+            hit_percent=share_of_own(messages_in(lost), every),
+            hit_since=min((row.day for row in lost), default=first).isoformat(),
+            evidence=cite(*cited),
+        )
 
-    def undecided(self, lost: Mapping[str, Unknown]) -> dict[str, Value]:
+    def undecided(self, lost: Mapping[str, Unknown], *cited: str) -> Undecided:
         """What does not pass, from addresses whose reverse name could not be looked up: it may be ours."""
         rows = [
             row
@@ -425,17 +449,18 @@ class ReportWindow(Struct, frozen=True, dict=True):
             for row in source.rows
             if row.ip in lost and not row.facet.aligned
         ]
-        return {
-            "undecided": messages_in(rows),
-            "undecided_percent": share_of_own(messages_in(rows), self.own_messages),
-        }
+        return Undecided(
+            undecided=messages_in(rows),
+            undecided_percent=share_of_own(messages_in(rows), self.own_messages),
+            evidence=cite(*cited),
+        )
 
-    def listed(self, names: Mapping[str, tuple[str, ...]]) -> tuple[Value, ...]:
+    def listed(self, names: Mapping[str, tuple[str, ...]]) -> tuple[Source, ...]:
         """The sources, each with all that rules compare."""
         rest = (each for each in self.sources[MAX_SOURCES:] if _steady(each.rows))
         return tuple(self._item(each, names) for each in (*self.sources[:MAX_SOURCES], *islice(rest, MAX_SOURCES)))
 
-    def _item(self, source: TrafficSource, names: Mapping[str, tuple[str, ...]]) -> dict[str, Value]:
+    def _item(self, source: TrafficSource, names: Mapping[str, tuple[str, ...]]) -> Source:
         rows, end = source.rows, self.observed.end
         messages, aligned = source.messages, source.aligned
         addresses = source.by_address
@@ -451,68 +476,81 @@ class ReportWindow(Struct, frozen=True, dict=True):
         for row in rows:
             if name := row.facet.spf_domain or row.facet.envelope_from:
                 returns[name] += row.messages
-        return {
-            "key": source.key,
-            "name": source.name,
-            "service": source.service.id if source.service else None,
-            "standing": source.standing.value,
-            "standing_by": tuple(source.reasons),
-            "messages": messages,
-            "aligned": aligned,
-            "unaligned": messages - aligned,
-            "dkim_aligned": messages_in(row for row in rows if row.facet.aligned_dkim),
-            "spf_aligned": messages_in(row for row in rows if row.facet.aligned_spf),
-            "aligned_percent": percent(aligned, messages),
-            "aligned_low": at_least_percent(aligned, messages),
-            "recent_messages": messages_in(recent),
-            "recent_aligned_percent": percent(messages_in(r for r in recent if r.facet.aligned), messages_in(recent)),
-            "own_percent": share_of_own(messages, self.own_messages),
-            "addresses": len(addresses),
-            "largest_address": largest,
-            "largest_percent": share_of_own(largest, self.own_messages),
-            "examples": examples,
-            "ptr": tuple(ptr)[:LISTED],
-            "selectors": tuple(selectors)[:LISTED],
-            "return_domains": tuple(name for name, _ in returns.most_common(LISTED)),
-            "receivers": tuple(dict.fromkeys(row.reporter for row in rows)),
-            "first_seen": first.isoformat(),
-            "last_seen": max(row.day for row in rows).isoformat(),
-            "last_unaligned": max(failing).isoformat() if failing else None,
-            "days": len({row.day for row in rows}),
-            "age_days": (end - first).days + 1,
-            "new": first >= self.observed.begin and first != self.observed.first_report,
-            "steady": _steady(rows),
-            "said": source.by_user,
-            "apart": source.apart,
-            "match": _match(source, examples, signatures[0].domain if signatures else ""),
-            "used": False,
-        }
+        return Source(
+            key=source.key,
+            name=source.name,
+            service=source.service.id if source.service else None,
+            standing=source.standing.value,
+            standing_by=tuple(source.reasons),
+            messages=messages,
+            aligned=aligned,
+            unaligned=messages - aligned,
+            dkim_aligned=messages_in(row for row in rows if row.facet.aligned_dkim),
+            spf_aligned=messages_in(row for row in rows if row.facet.aligned_spf),
+            aligned_percent=percent(aligned, messages) or 0.0,
+            aligned_low=at_least_percent(aligned, messages) or 0.0,
+            recent_messages=messages_in(recent),
+            recent_aligned_percent=percent(messages_in(r for r in recent if r.facet.aligned), messages_in(recent)),
+            own_percent=share_of_own(messages, self.own_messages),
+            addresses=len(addresses),
+            largest_address=largest,
+            largest_percent=share_of_own(largest, self.own_messages),
+            examples=examples,
+            ptr=tuple(ptr)[:LISTED],
+            selectors=tuple(selectors)[:LISTED],
+            return_domains=tuple(name for name, _ in returns.most_common(LISTED)),
+            receivers=tuple(dict.fromkeys(row.reporter for row in rows)),
+            first_seen=first.isoformat(),
+            last_seen=max(row.day for row in rows).isoformat(),
+            last_unaligned=max(failing).isoformat() if failing else None,
+            days=len({row.day for row in rows}),
+            age_days=(end - first).days + 1,
+            new=first >= self.observed.begin and first != self.observed.first_report,
+            steady=_steady(rows),
+            said=source.by_user,
+            apart=source.apart,
+            match=_match(source, examples, signatures[0].domain if signatures else ""),
+            used=False,
+        )
 
-    def volume(self) -> dict[str, Value]:
-        """Own messages by day, and how the last day compares with the 28 before."""
+    @cached_property
+    def days(self) -> tuple[date, ...]:
+        """The days of the window."""
         begin, end = self.observed.begin, self.observed.end
-        days = [begin + timedelta(days=number) for number in range((end - begin).days + 1)]
-        sums: dict[str, Counter[date]] = {
-            "messages": _by_day(self.own),
-            "aligned": _by_day(row for row in self.own if row.facet.aligned),
-            "altered": _by_day(self.of(SourceStanding.ALTERED)),
-            "unclaimed": _by_day(self.of(SourceStanding.UNCLAIMED, SourceStanding.SERVICE_MIXED)),
-            "forged": _by_day(self.of(SourceStanding.FORGED)),
-        }
-        before = [sums["messages"][day] for day in days[-29:-1]]
-        last = sums["messages"][end]
-        most = max(before, default=0)
-        return {
-            "volume": tuple(
-                {"day": day.isoformat(), **{name: counts[day] for name, counts in sums.items()}} for day in days
-            ),
-            "volume.median": int(median(before)) if before else 0,
-            "volume.maximum": most,
-            "volume.last_day": last,
-            "volume.jump": round(last / most, 3) if most else None,
-        }
+        return tuple(begin + timedelta(days=number) for number in range((end - begin).days + 1))
 
-    def selectors(self, home: str, published: Mapping[tuple[str, str], Value]) -> tuple[Value, ...]:
+    def by_day(self) -> tuple[DayVolume, ...]:
+        """Messages by day."""
+        own, aligned = _by_day(self.own), _by_day(row for row in self.own if row.facet.aligned)
+        altered = _by_day(self.of(SourceStanding.ALTERED))
+        unclaimed = _by_day(self.of(SourceStanding.UNCLAIMED, SourceStanding.SERVICE_MIXED))
+        forged = _by_day(self.of(SourceStanding.FORGED))
+        return tuple(
+            DayVolume(
+                day=day.isoformat(),
+                messages=own[day],
+                aligned=aligned[day],
+                altered=altered[day],
+                unclaimed=unclaimed[day],
+                forged=forged[day],
+            )
+            for day in self.days
+        )
+
+    def volume(self, *cited: str) -> Volume:
+        """How own messages of the last day compare with the 28 days before."""
+        own = _by_day(self.own)
+        before = [own[day] for day in self.days[-29:-1]]
+        last, most = own[self.observed.end], max(before, default=0)
+        return Volume(
+            median=int(median(before)) if before else 0,
+            maximum=most,
+            last_day=last,
+            jump=round(last / most, 3) if most else None,
+            evidence=cite(*cited),
+        )
+
+    def selectors(self, home: str, published: Mapping[tuple[str, str], Maybe[bool]]) -> tuple[SeenSelector, ...]:
         """The domain's selectors that signed, and published ones that nothing signed with.
 
         Failures count at our own sources only: elsewhere mail is altered, or the signature is made up.
@@ -532,31 +570,33 @@ class ReportWindow(Struct, frozen=True, dict=True):
         used = sorted(last, key=lambda key: -(good[key] + bad[key]))[:MAX_SELECTORS]
         unused = [key for key, there in published.items() if key not in last and there is True]
         return tuple(
-            {
-                "domain": domain,
-                "selector": selector,
-                "pass": good[domain, selector],
-                "fail": bad[domain, selector],
-                "messages": (n := good[domain, selector] + bad[domain, selector]),
-                "fail_percent": percent(bad[domain, selector], n) or 0.0,
-                "last_seen": last[domain, selector].isoformat() if (domain, selector) in last else None,
-                "last_days": (self.observed.end - last[domain, selector]).days if (domain, selector) in last else None,
-                "published": published.get((domain, selector)),
-            }
+            SeenSelector(
+                domain=domain,
+                selector=selector,
+                pass_=good[domain, selector],
+                fail=bad[domain, selector],
+                messages=(n := good[domain, selector] + bad[domain, selector]),
+                fail_percent=percent(bad[domain, selector], n) or 0.0,
+                last_seen=last[domain, selector].isoformat() if (domain, selector) in last else None,
+                last_days=(self.observed.end - last[domain, selector]).days if (domain, selector) in last else None,
+                published=published.get((domain, selector)),
+            )
             for domain, selector in (*used, *unused)
         )
 
-    def policies(self, domain: str, policy: Value, since: date | None, no_history: Unknown) -> tuple[Value, ...]:
+    def policies(
+        self, domain: str, policy: Maybe[str | None], since: date | None, no_history: Unknown
+    ) -> tuple[SeenPolicy, ...]:
         """What the reporters saw published last, and for how long that has not been what DNS says now."""
         newest: dict[str, ObservedReport] = {}
         for each in self.trusted:
             if each.domain in ("", domain) and each.end >= newest.get(each.reporter, each).end:
                 newest[each.reporter] = each
-        found: list[Value] = []
+        found: list[SeenPolicy] = []
         for reporter, each in newest.items():
             seen = each.policy
-            differs: Value = policy if isinstance(policy, Unknown) else bool(seen.p) and seen.p != policy
-            hours: Value = 0
+            differs: Maybe[bool] = policy if isinstance(policy, Unknown) else bool(seen.p) and seen.p != policy
+            hours: Maybe[int] = 0
             if differs is True and since is None:
                 hours = no_history
             elif differs is True and since is not None:
@@ -565,17 +605,17 @@ class ReportWindow(Struct, frozen=True, dict=True):
             elif isinstance(differs, Unknown):
                 hours = differs
             found.append(
-                {
-                    "reporter": reporter,
-                    "p": seen.p or None,
-                    "sp": seen.sp or None,
-                    "np": seen.np or None,
-                    "testing": seen.testing or None,
-                    "discovery": seen.discovery or None,
-                    "last": datetime.fromtimestamp(each.end, UTC).date().isoformat(),
-                    "differs": differs,
-                    "differs_hours": hours,
-                }
+                SeenPolicy(
+                    reporter=reporter,
+                    p=seen.p or None,
+                    sp=seen.sp or None,
+                    np=seen.np or None,
+                    testing=seen.testing or None,
+                    discovery=seen.discovery or None,
+                    last=datetime.fromtimestamp(each.end, UTC).date().isoformat(),
+                    differs=differs,
+                    differs_hours=hours,
+                )
             )
         return tuple(found)
 

@@ -25,8 +25,8 @@ from deliverability.console.output import show
 from deliverability.console.running import run_reports
 from deliverability.console.types import NumberType
 from deliverability.core.codec import encode, json_text
-from deliverability.core.facts.base import FactSet, Reason, Unknown, number_of
-from deliverability.core.facts.traffic import Source, Traffic
+from deliverability.core.facts.base import FactSet, Reason, Unknown
+from deliverability.core.facts.traffic import MessageSums, OwnMessages, ReportPeriod, Source, Traffic
 from deliverability.core.model.report import Report
 from deliverability.core.model.topic import if_known
 from deliverability.core.phrases import Phrases, detail_words
@@ -98,14 +98,18 @@ def source_rows(view: ReportView) -> tuple[SourceRow, ...]:
 
 def sources_summary(facts: FactSet, say: Phrases) -> str:
     """The window and its sums, or that nothing was read."""
+    own, period = facts.of(OwnMessages), facts.of(ReportPeriod)
     numbers = {
-        name: facts.at(f"traffic.{name}") for name in ("own.messages", "own.aligned", "forged", "reports", "span_days")
+        "own_messages": own.messages,
+        "own_aligned": own.aligned,
+        "forged": facts.of(MessageSums).forged,
+        "reports": period.reports,
+        "span_days": period.span_days,
     }
     lost = next((each for each in numbers.values() if isinstance(each, Unknown)), None)
     if lost is not None:
         return say("sources.none" if lost.reason is Reason.NOT_CONFIGURED else "sources.no-dns")
-    values = {name.replace("own.", "own-"): f"{number_of(each):,}" for name, each in numbers.items()}
-    return say("sources.summary", **{name.replace("-", "_"): each for name, each in values.items()})
+    return say("sources.summary", **{name: f"{each:,}" for name, each in numbers.items()})
 
 
 def _like_a_host(source: Source) -> bool:

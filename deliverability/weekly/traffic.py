@@ -15,7 +15,7 @@ from typing import Final
 from msgspec import Struct
 
 from deliverability.core.facts.base import FactSet, Value, number_of, records_of, text_of, texts_of
-from deliverability.core.facts.traffic import ReportPeriod, Traffic, WhoReported
+from deliverability.core.facts.traffic import OwnMessages, ReportPeriod, Traffic, WhoReported
 from deliverability.core.model.history import ChangeKind, Comparison, FindingChange
 from deliverability.core.model.observed import Observed
 from deliverability.core.model.report import TOPIC, Finding, Outcome, Report
@@ -49,18 +49,18 @@ def traffic_of(
 
     """
     facts = report.facts
-    numbers = [facts.at(f"traffic.{name}") for name in ("reports", "own.messages", "own.aligned")]
-    reports, own, aligned = (each if isinstance(each, int) else None for each in numbers)
+    period, of_own = facts.of(ReportPeriod), facts.of(OwnMessages)
+    reports, own, aligned = if_known(period.reports), if_known(of_own.messages), if_known(of_own.aligned)
     if observed is None or reports is None or own is None or aligned is None:
         return None
     known = _Sources(facts, rules)
     unmet = [each for each in report.findings if each.outcome is Outcome.UNMET and each.waiver is None]
-    heard = isinstance(before.at("traffic.begin"), str)
+    heard = isinstance(before.of(ReportPeriod).begin, str)
     silent = any(_SILENCE in each.observed for each in unmet)
     newest = max(observed.last_reports.values(), default=None)
     return TrafficWeek(
-        begin=if_known(facts.of(ReportPeriod).begin) or "",
-        end=if_known(facts.of(ReportPeriod).end) or "",
+        begin=if_known(period.begin) or "",
+        end=if_known(period.end) or "",
         reports=reports,
         own=own,
         aligned=aligned,

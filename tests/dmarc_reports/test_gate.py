@@ -131,6 +131,27 @@ def test_without_reports_it_cannot_tell(folder: Path) -> None:
     assert "レポートを読み取っていません。" in run("sources", "example.com", "--lang", "ja").output
 
 
+def test_without_reports_nothing_is_known_to_meet_the_policy_in_force(folder: Path) -> None:
+    (folder / "example.zone").write_text(ZONE.replace("p=none", "p=reject"))
+    done = run("gate", "example.com")
+    assert done.return_value == 3
+    assert "No reports were read that would tell what this policy hits." in " ".join(done.output.split())
+
+
+def test_without_spf_nothing_is_known_to_meet_the_policy_in_force(folder: Path) -> None:
+    """The reports are there; whose mail they are about is open."""
+    read_in(folder, unsigned("198.51.100.20", 100))
+    (folder / "example.zone").write_text(
+        ZONE.replace("p=none", "p=reject").replace(
+            '"v=spf1 ip4:198.51.100.0/25 -all"', '"v=spf1 include:else.example -all"'
+        )
+    )
+    done = run("gate", "example.com", "--days", "60")
+    assert (done.return_value, "the SPF record could not be looked up" in " ".join(done.output.split())) == (3, True)
+    japanese = "".join(run("gate", "example.com", "--days", "60", "--lang", "ja").output.split())
+    assert "SPFレコードを確認できませんでした" in japanese
+
+
 def test_without_spf_nobody_can_say_whose_the_sources_are(folder: Path) -> None:
     """The reports are there; it is DNS that did not answer."""
     read_in(folder)

@@ -17,6 +17,7 @@ from deliverability.core.model.topic import (
     Record,
     Reporters,
     Reports,
+    Sources,
     Times,
     Topic,
     Unit,
@@ -46,6 +47,10 @@ class SeenReporter(Record, frozen=True, kw_only=True):
     messages: Annotated[Messages, Fact("Messages that it reported.")]
     known: Annotated[bool, Fact("It stands in the catalogue of reporters.")]
     trusted: Annotated[bool, Fact("Some of its reports are trusted far enough to count.")]
+    covers: Annotated[bool, Fact("These are about at least four days.")]
+    percent: Annotated[Percent, Fact("Its messages in percent of those that count.")]
+    silent_days: Annotated[Days, Fact("Days at the end of the window without them.")]
+    fell_silent: Annotated[bool, Fact("That is longer than it ever was silent before.")]
 
 
 class Source(Record, frozen=True, kw_only=True):
@@ -70,7 +75,9 @@ class Source(Record, frozen=True, kw_only=True):
     recent_aligned_percent: Annotated[Percent | None, Fact("Share of those that passes.")]
     own_percent: Annotated[Percent, Fact("Its messages in percent of own messages.")]
     addresses: Annotated[Addresses, Fact("Addresses.")]
-    largest_address: Annotated[Messages, Fact("Messages of the one that sent most.")]
+    largest_address: Annotated[
+        Messages, Fact("Messages of the one that sent most; of a forged source of its network or name.")
+    ]
     largest_percent: Annotated[Percent, Fact("The same in percent of own messages.")]
     examples: Annotated[tuple[str, ...], Fact("The addresses that sent most.")]
     ptr: Annotated[tuple[str, ...], Fact("Confirmed reverse names.")]
@@ -83,8 +90,9 @@ class Source(Record, frozen=True, kw_only=True):
     days: Annotated[Days, Fact("Days on which it sent.")]
     age_days: Annotated[Days, Fact("Days since it was first reported.")]
     new: Annotated[bool, Fact("It was first reported in this window, and others were before.")]
-    steady: Annotated[bool, Fact("One of its addresses came on at least 4 days over at least 14.")]
+    steady: Annotated[bool, Fact("It came on at least 4 days over at least 14.")]
     said: Annotated[bool, Fact("The user said whose it is.")]
+    apart: Annotated[bool, Fact("It sends for names below the domain that sp=none leaves alone.")]
     match: Annotated[tuple[str, ...], Fact("What a [[source]] table about it would match.")]
     used: Annotated[bool, Fact("False: it is about the domain, not about the mail at hand.")]
 
@@ -150,7 +158,9 @@ class ReportPeriod(Topic, frozen=True, kw_only=True):
     reports: Annotated[Maybe[Reports], Fact("Aggregate reports.")]
     duplicates: Annotated[Maybe[Reports], Fact("Reports that came again and count once.")]
     last_report_days: Annotated[Maybe[Days | None], Fact("Days at the end of the window that no report is about.")]
-    untrusted_messages: Annotated[Maybe[Messages], Fact("Messages of reports that are not trusted.")]
+    untrusted_messages: Annotated[Maybe[Messages], Fact("Messages of reports that do not count.")]
+    unlisted_reporters: Annotated[Maybe[Reporters], Fact("Reporters of those that are nowhere listed.")]
+    unlisted_messages: Annotated[Maybe[Messages], Fact("Messages that these report.")]
     unread_percent: Annotated[Maybe[Percent], Fact("Reports of which something could not be used.")]
     problems: Annotated[Maybe[tuple[Unusable, ...]], Fact("What could not be used.", key=("kind", "reporter"))]
 
@@ -160,7 +170,7 @@ class WhoReported(Topic, frozen=True, kw_only=True):
 
     topic = "traffic"
     reporters: Annotated[Maybe[tuple[SeenReporter, ...]], Fact("Who reported, by messages.", key=("id",))]
-    verified_reporters: Annotated[Maybe[Reporters], Fact("Reporters whose reports count.")]
+    verified_reporters: Annotated[Maybe[Reporters], Fact("Reporters whose reports count, and are about several days.")]
     known_reporters: Annotated[Maybe[Reporters], Fact("Those of them in the catalogue.")]
     discovery_differs: Annotated[Maybe[bool], Fact("Reporters found the policy in different ways (psl, treewalk).")]
 
@@ -169,9 +179,7 @@ class StageSince(Topic, frozen=True, kw_only=True):
     """Since when the stage and the address for reports have been there."""
 
     topic = "traffic"
-    stage_since: Annotated[
-        Maybe[str], Fact("Day since when earlier runs, or the reports, have seen the present DMARC stage.")
-    ]
+    stage_since: Annotated[Maybe[str], Fact("Day since when earlier runs have seen the present DMARC stage.")]
     stage_days: Annotated[Maybe[Days], Fact("Days since then.")]
     rua_days: Annotated[Maybe[Days], Fact("Days since earlier runs first saw an address for reports.")]
 
@@ -193,9 +201,27 @@ class MessageSums(Topic, frozen=True, kw_only=True):
     altered_percent: Annotated[Maybe[Percent], Fact("The same in percent of own, altered and forwarded.")]
     unclaimed_percent: Annotated[Maybe[Percent], Fact("The same in percent of own, altered and forwarded.")]
     forged_percent: Annotated[Maybe[Percent], Fact("The same in percent of own, altered and forwarded.")]
-    would_fail: Annotated[Maybe[Messages], Fact("Own, unclaimed and altered messages that do not pass.")]
+    would_fail: Annotated[Maybe[Messages], Fact("Own and unclaimed messages that do not pass.")]
+    would_fail_percent: Annotated[Maybe[Percent], Fact("The same in percent of own and unclaimed ones.")]
+    small_failing: Annotated[Maybe[Messages], Fact("Those of them of sources of fewer than ten messages.")]
+    small_failing_percent: Annotated[Maybe[Percent], Fact("The same in percent of own messages.")]
+    sources_pass: Annotated[Maybe[bool], Fact("Every source that is ours or may be ours passes.")]
+    own_sources: Annotated[Maybe[Sources], Fact("The domain's own sources.")]
+    apart: Annotated[Maybe[Messages], Fact("Messages of names below the domain that sp=none leaves alone.")]
+    apart_failing: Annotated[Maybe[Messages], Fact("Those of them that do not pass.")]
     enforced_own: Annotated[Maybe[Messages], Fact("Own messages already quarantined or refused by policy.")]
     enforced_own_recent: Annotated[Maybe[Messages], Fact("Those of the last 14 days.")]
+
+
+class PolicyHits(Topic, frozen=True, kw_only=True):
+    """What the policy in force hits of own and unclaimed mail."""
+
+    topic = "traffic"
+    hit: Annotated[Maybe[Messages], Fact("Own and unclaimed messages that the policy in force hits.")]
+    hit_own: Annotated[Maybe[Messages], Fact("Those of them of own sources.")]
+    hit_of: Annotated[Maybe[Messages], Fact("Own and unclaimed messages since the policy is in force.")]
+    hit_percent: Annotated[Maybe[Percent], Fact("Share of these that it hits.")]
+    hit_since: Annotated[Maybe[str], Fact("First day of the window on which it did.")]
 
 
 class OwnMessages(Topic, frozen=True, kw_only=True):
@@ -257,3 +283,4 @@ class Gate(Topic, frozen=True, kw_only=True):
     ]
     rua_authorised: Annotated[Maybe[bool], Fact("Every report address at another organization is agreed to there.")]
     rare_missing: Annotated[Maybe[tuple[str, ...]], Fact("Runs of rare mail whose day the reports do not cover.")]
+    trust_sources: Annotated[Maybe[bool], Fact("The user goes by the sources where there is little mail.")]

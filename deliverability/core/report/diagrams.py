@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
-from deliverability.core.facts.base import FactSet, Unknown, Value, number_of, records_of, text_of
+from deliverability.core.facts.base import FactSet, Unknown, Value, records_of
 from deliverability.core.facts.dkim import signatures_of
 from deliverability.core.facts.paths import FactPath
 from deliverability.core.facts.spf import Spf, SpfIdentities, SpfVerdict
+from deliverability.core.facts.traffic import MessageSums, PolicyHits, ReportPeriod, Traffic
 from deliverability.core.model.report import DMARC_STAGES, GateKind, Report
 from deliverability.core.model.rules import Severity
 from deliverability.core.model.spf import SpfStatus, SpfTree, StepOutcome
@@ -28,8 +29,8 @@ _LOSING = ("own", "own-gap", "service-gap", "service-mixed", "unclaimed")
 
 def would_words(facts: FactSet, policy: str, say: Phrases) -> str:
     """What the policy would have done in the window; empty where nobody can say."""
-    numbers = [facts.at(f"traffic.{name}") for name in ("would_fail", "yours", "forged", "span_days")]
-    lost, yours, forged, days = (each if isinstance(each, int) else None for each in numbers)
+    sums, days = facts.of(MessageSums), if_known(facts.of(ReportPeriod).span_days)
+    lost, yours, forged = if_known(sums.would_fail), if_known(sums.yours), if_known(sums.forged)
     if lost is None or yours is None or forged is None or not days:
         return ""
     share = f"{100 * lost / yours:.2f}" if yours else "0"
@@ -41,7 +42,7 @@ def would_words(facts: FactSet, policy: str, say: Phrases) -> str:
         "share": share,
         "forged": f"{forged:,}",
     }
-    altered = number_of(facts.value("traffic.altered"))
+    altered = if_known(sums.altered)
     more = say("gate.altered", n=f"{altered:,}") if altered else ""
     more += say("gate.risk") if forged else ""
     if not lost:
@@ -51,8 +52,9 @@ def would_words(facts: FactSet, policy: str, say: Phrases) -> str:
 
 def hits_words(facts: FactSet, domain: str, policy: str, say: Phrases) -> str:
     """What the policy that is in force hits, and since when."""
-    lost, all_ = (number_of(facts.at(f"traffic.{name}")) for name in ("hit", "hit_of"))
-    day = full_day_words(text_of(facts.value("traffic.hit_since")), say)
+    hits = facts.of(PolicyHits)
+    lost, all_ = if_known(hits.hit) or 0, if_known(hits.hit_of) or 0
+    day = full_day_words(if_known(hits.hit_since) or "", say)
     return say("gate.hits", domain=domain, policy=policy, lost=f"{lost:,}", all=f"{all_:,}", day=day)
 
 
@@ -60,17 +62,11 @@ def _losing(facts: FactSet, say: Phrases) -> str:
     """The sources that would lose most."""
     losing = [
         each
-        for each in records_of(facts.value("traffic.sources"))
-        if each.get("standing") in _LOSING
-        and each.get("apart") is not True
-        and isinstance(each.get("unaligned"), int)
-        and each["unaligned"]
+        for each in if_known(facts.of(Traffic).sources) or ()
+        if each.standing in _LOSING and not each.apart and each.unaligned
     ]
-    losing.sort(key=lambda each: -number_of(each["unaligned"]))
-    named = [
-        say("gate.of", n=f"{number_of(each['unaligned']):,}", source=visible(str(each["name"])))
-        for each in losing[:NAMED]
-    ]
+    losing.sort(key=lambda each: -each.unaligned)
+    named = [say("gate.of", n=f"{each.unaligned:,}", source=visible(each.name)) for each in losing[:NAMED]]
     more = len(losing) - len(named)
     return say("value.separator").join(named) + (say("value.more", n=str(more)) if more > 0 else "")
 

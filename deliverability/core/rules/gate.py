@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from math import ceil
 
 from deliverability.core.facts.base import FactSet, Unknown, Value, text_of
+from deliverability.core.facts.dmarc import Dmarc
 from deliverability.core.facts.traffic import Gate, ReportPeriod, Traffic
 from deliverability.core.model.observed import at_least_percent
 from deliverability.core.model.report import TOPIC, Finding, GateAnswer, GateKind, Outcome
@@ -28,9 +29,9 @@ def gate_of(
     findings = tuple(findings)
     if claims_of(rules).lack("policy-hits", {}, facts, {}) is None:
         about = [each for each in findings if each.outcome is Outcome.UNMET and _HIT in rules.rules[each.rule].reads]
-        return GateAnswer(text_of(facts.value("dmarc.policy")), GateKind.HITS, tuple(about))
-    to = text_of(facts.value("gate.to"))
-    if not to or isinstance(facts.value("traffic.begin"), Unknown):
+        return GateAnswer(if_known(facts.of(Dmarc).policy) or "", GateKind.HITS, tuple(about))
+    to = if_known(facts.of(Gate).to)
+    if not to or isinstance(facts.of(ReportPeriod).begin, Unknown):
         return None
     ours = [each for each in findings if each.topic == TOPIC]
     unmet = [each for each in ours if each.outcome is Outcome.UNMET]
