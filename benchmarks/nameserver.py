@@ -4,7 +4,8 @@
 
 It must not be what a benchmark measures: an answer is written out once, by hand for the usual types, and later only its
 id is changed (6 microseconds of processor time a question); several processes share the port (SO_REUSEPORT). A
-question whose answer is Failed(timeout) gets none. Where a reply is too large, it comes over TCP.
+question whose answer is Failed(timeout) gets none. Where a reply is too large, it comes over TCP. Record sets rotate
+from one reply to the next, as unbound's and BIND's do, and one reply in `_SLOW_ONE_IN` takes three times as long.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ from deliverability.core.net.base import Absent, Answer, Failed, Found, Resolver
 
 _MOST_REMEMBERED = 200_000
 _PLAIN_PAYLOAD = 512  # octets, without EDNS
+_TURNS = 4  # orders in which a record set is given
+_SLOW_ONE_IN = 50
 _AT_ONCE = 64  # datagrams read before the loop has its turn
 _BUFFER = 8 * 1024 * 1024  # octets that wait in the socket
 _TYPES = {1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 12: "PTR", 15: "MX", 16: "TXT", 28: "AAAA"}
@@ -53,8 +56,11 @@ class Load(Struct, frozen=True):
     seconds: float
 
 
-def wire_reply(query: bytes, resolver: Resolver, *, limit: int | None = None) -> bytes:
-    """The reply to a question, of at most `limit` octets (None: what the question allows); empty where none comes."""
+def wire_reply(query: bytes, resolver: Resolver, *, limit: int | None = None, turn: int = 0) -> bytes:
+    """The reply to a question, of at most `limit` octets (None: what the question allows); empty where none comes.
+
+    The record set begins with its record number `turn`.
+    """
     end = 12
     labels = []
     while length := query[end]:
@@ -88,7 +94,9 @@ def wire_reply(query: bytes, resolver: Resolver, *, limit: int | None = None) ->
         zone = (answer.chain[-1] if answer.chain else answer.name).rpartition(".")[2]
         body += _name(zone) + struct.pack("!HHIH", 6, 1, answer.ttl, len(soa)) + soa
         return message(_QR_RD_RA | (_NXDOMAIN if answer.nxdomain else 0), len(answer.chain), 1, bytes(body))
-    for data in _data(answer):
+    records = list(_data(answer))
+    turn %= len(records)
+    for data in records[turn:] + records[:turn]:
         body += _record(owner, _NUMBERS.get(answer.rdtype, kind), answer.ttl, data)
     whole = message(_QR_RD_RA, len(answer.chain) + len(answer.values), 0, bytes(body))
     return whole if len(whole) <= allowed else message(_QR_RD_RA | _TC, 0, 0, b"")
@@ -147,7 +155,7 @@ class Server:
 
     def __init__(self, resolver: Resolver, delay: float) -> None:
         self._resolver, self._delay = resolver, delay
-        self._known: dict[bytes, bytes] = {}
+        self._known: dict[bytes, tuple[bytes, ...]] = {}
         self._waiting: deque[tuple[float, bytes, Any]] = deque()
         self.questions = 0
 
@@ -181,6 +189,9 @@ class Server:
             if not self._delay:
                 send(query[:2] + reply[2:], address)
                 continue
+            if self.questions % _SLOW_ONE_IN == 0:
+                self._loop.call_later(3 * self._delay, self._udp.sendto, query[:2] + reply[2:], address)
+                continue
             if not self._waiting:
                 self._loop.call_at(due, self._due)
             self._waiting.append((due, query[:2] + reply[2:], address))
@@ -197,16 +208,18 @@ class Server:
     def _reply(self, query: bytes) -> bytes:
         self.questions += 1
         asked = query[2:]
-        reply = self._known.get(asked)
-        if reply is None:
+        replies = self._known.get(asked)
+        if replies is None:
             if len(self._known) >= _MOST_REMEMBERED:
                 self._known.clear()
             try:
-                reply = wire_reply(query, self._resolver)
+                replies = tuple([wire_reply(query, self._resolver, turn=turn) for turn in range(_TURNS)])
             except (IndexError, struct.error):
-                reply = b""
-            self._known[asked] = reply
-        return reply
+                replies = (b"",)
+            if len(set(replies)) == 1:
+                replies = replies[:1]
+            self._known[asked] = replies
+        return replies[self.questions % len(replies)]
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

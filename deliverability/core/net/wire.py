@@ -68,7 +68,10 @@ class Query(Struct):
 
 
 class RRset(Struct):
-    """The records of one type at one name: `values` and `string_octets` as in Found, TTL in seconds."""
+    """The records of one type at one name: `values` and `string_octets` as in Found, TTL in seconds.
+
+    They are in an order of their own, MX by preference: a set has none (RFC 2181 section 5), and resolvers rotate it.
+    """
 
     ttl: int
     values: tuple[str, ...]
@@ -250,15 +253,26 @@ def _common(wire: bytes, to: Query) -> Response:
         authenticated=bool(flags & _AD),
         responsible=bool(flags & (_RA | _AA)),
         referral=not answered and _NS in authority and _SOA not in authority,
-        answers={
-            key: RRset(min(same.values()), tuple([text for text, _ in same]), tuple([octets for _, octets in same]))
-            for key, same in answers.items()
-        },
+        answers={key: _rrset(key[1], same) for key, same in answers.items()},
         others=others,
         soa=soa,
         negative_ttl=negative_ttl,
         trailing=position != len(wire),
     )
+
+
+def _rrset(kind: str, same: Mapping[tuple[str, tuple[int, ...]], int]) -> RRset:
+    """Records of one type at one name, each with its TTL, as a set."""
+    if len(same) == 1:
+        ((text, octets),) = same
+        return RRset(min(same.values()), (text,), (octets,))
+    ordered = sorted(same, key=_by_preference if kind == "MX" else None)
+    return RRset(min(same.values()), tuple([text for text, _ in ordered]), tuple([octets for _, octets in ordered]))
+
+
+def _by_preference(record: tuple[str, tuple[int, ...]]) -> tuple[int, str]:
+    preference, _, host = record[0].partition(" ")
+    return int(preference), host
 
 
 def _soa_numbers(wire: bytes, start: int, end: int) -> int:
@@ -422,10 +436,7 @@ def _plain(message: dns.message.Message, *, trailing: bool) -> Response:
         authenticated=bool(message.flags & dns.flags.AD),
         responsible=bool(message.flags & (dns.flags.RA | dns.flags.AA)),
         referral=not message.answer and soa is None and any(rrset.rdtype == NS for rrset in authority),
-        answers={
-            key: RRset(min(same.values()), tuple(text for text, _ in same), tuple(octets for _, octets in same))
-            for key, same in answers.items()
-        },
+        answers={key: _rrset(key[1], same) for key, same in answers.items()},
         others=others,
         soa=None if soa is None else dns_name_text(soa.name),
         # The last field of a SOA is its minimum.

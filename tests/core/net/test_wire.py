@@ -98,6 +98,36 @@ def test_a_response_is_read_into_plain_values() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("rdtype", "data"),
+    [
+        ("A", ("192.0.2.2", "192.0.2.10", "192.0.2.1")),
+        ("MX", ("10 b.example.", "5 c.example.", "10 a.example.")),
+        ("NS", ("b.example.", "a.example.")),
+        ("TXT", ('"v=spf1 -all"', '"a" "b"', '"b"')),
+        ("TLSA", ("3 1 0 BB", "3 1 0 AA", "2 1 0 CC")),
+    ],
+)
+def test_the_order_of_a_record_set_says_nothing(rdtype: str, data: tuple[str, ...]) -> None:
+    """RFC 2181 section 5; resolvers rotate record sets."""
+    query = wire.query(EXAMPLE, rdtype, edns=True)
+    first, *others = [
+        wire.reply(response(query, *[f"example.com. 60 {rdtype} {value}" for value in order]), query)
+        for order in itertools.permutations(data)
+    ]
+    assert first is not None
+    assert first.answers
+    assert all(other == first for other in others)
+
+
+def test_mail_exchangers_stand_by_preference() -> None:
+    query = wire.query(EXAMPLE, "MX", edns=True)
+    octets = response(query, *[f"example.com. 60 MX {value}" for value in ("10 b.test.", "5 c.test.", "10 a.test.")])
+    reply = wire.reply(octets, query)
+    assert reply is not None
+    assert reply.answers["example.com", "MX"].values == ("5 c.test", "10 a.test", "10 b.test")
+
+
 def test_another_case_of_the_question_is_the_same_question() -> None:
     query = wire.query(EXAMPLE, "A", edns=True)
     octets = response(query, "example.com. 60 A 192.0.2.1").replace(b"\x07example\x03com", b"\x07eXaMpLe\x03COM")
@@ -326,7 +356,7 @@ def test_many_records_are_left_to_dnspython_and_none_is_lost() -> None:
     assert read_by_ourselves(octets, query) is None
     reply = wire.reply(octets, query)
     assert reply is not None
-    assert reply.answers["example.com", "A"].values == tuple(addresses)
+    assert reply.answers["example.com", "A"].values == tuple(sorted(addresses))
 
 
 # --- against dnspython ---
