@@ -11,7 +11,6 @@ import statistics
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -63,37 +62,45 @@ async def stream(
 
     A job that takes much longer than most holds up neither the jobs that are not begun, nor, unless the order counts,
     the results of others. A job that fails is told to `lost`, and the others go on; without it, its error ends all.
-    What is still at work when nobody asks for more is cancelled.
+    What is still at work when nobody asks for more is cancelled. Where results wait for whoever takes them, no more
+    than twice IN_FLIGHT of them are there or coming: results can be large.
     """
-    places = Places()
+    ended: set[int] = set()  # and not given back yet
+    given = 0  # back
+    news = asyncio.Event()
 
-    async def placed(job: J) -> T:
+    def is_enough(at_work: int) -> bool:
+        return len(ended) + at_work >= 2 * IN_FLIGHT and (not ordered or given in ended)
+
+    places = Places(is_enough)
+
+    async def placed(number: int) -> T:
         async with places.taken():
-            return await work(job)
+            try:
+                return await work(jobs[number])
+            finally:
+                ended.add(number)
+                news.set()
 
     tasks: dict[int, asyncio.Task[T]] = {}
-    done: deque[int] = deque()
-    news = asyncio.Event()
     begun = 0
 
-    def ended(number: int, _: object) -> None:
-        done.append(number)
-        news.set()
-
     try:
-        for turn in range(len(jobs)):
+        while given < len(jobs):
             while True:
                 while begun < len(jobs) and len(tasks) < MOST_BEGUN:
-                    tasks[begun] = task = asyncio.create_task(placed(jobs[begun]))
-                    task.add_done_callback(partial(ended, begun))
+                    tasks[begun] = asyncio.create_task(placed(begun))
                     begun += 1
-                if tasks[turn].done() if ordered else done:
+                if given in ended if ordered else ended:
                     break
                 news.clear()
                 await news.wait()
-            number = turn if ordered else done.popleft()
+            number = given if ordered else next(iter(ended))
+            ended.remove(number)
+            given += 1
+            places.offer()
             try:
-                result = tasks.pop(number).result()
+                result = await tasks.pop(number)
             except Exception as error:
                 if lost is None or is_interrupt(error):
                     raise
@@ -110,9 +117,11 @@ class Places:
     """Places for those at work, given in the order in which they were asked for.
 
     Who takes much longer than most only waits for servers that are slow or silent, and gives the place back meanwhile.
+    Nobody is given one while `is_enough`, which is asked with how many are at work; whoever ends that says `offer`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, is_enough: Callable[[int], bool] = lambda at_work: False) -> None:
+        self._is_enough = is_enough
         self._at_work: dict[asyncio.Future[None], float] = {}  # since when
         self._recent: deque[float] = deque(maxlen=_RECENT)  # seconds
         self._queue: deque[asyncio.Future[None]] = deque()
@@ -124,7 +133,7 @@ class Places:
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
         self._queue.append(turn)
-        self._go_on(loop)
+        self.offer()
         begun = loop.time()
         try:
             if not turn.done():
@@ -135,7 +144,11 @@ class Places:
         finally:
             turn.cancel()
             self._at_work.pop(turn, None)
-            self._go_on(loop)
+            self.offer()
+
+    def offer(self) -> None:
+        """Give the places that are free."""
+        self._go_on(asyncio.get_running_loop())
 
     def _wait(self, loop: asyncio.AbstractEventLoop) -> float:
         """Seconds until a place may be given back; 0: one is free."""
@@ -153,7 +166,7 @@ class Places:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        while self._queue:
+        while self._queue and not self._is_enough(len(self._at_work)):
             if wait := self._wait(loop):
                 self._timer = loop.call_later(wait, self._go_on, loop)
                 return

@@ -77,6 +77,21 @@ async def test_results_that_wait_for_their_turn_are_bounded(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("ordered", [True, False])
+async def test_while_results_wait_to_be_taken_no_job_begins(ordered: bool) -> None:
+    """A report is large, and to write its pages takes longer than to gather its facts."""
+    jobs = list(range(6 * IN_FLIGHT))
+    work = Worker()
+    got, most = [], 0
+    async for job, _ in stream(jobs, work, ordered=ordered):
+        got.append(job)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        most = max(most, work.begun - len(got))
+    assert sorted(got) == jobs
+    assert most <= 2 * IN_FLIGHT, "those at work when the limit was reached, and those that waited"
+
+
+@pytest.mark.parametrize("ordered", [True, False])
 async def test_jobs_that_only_wait_leave_room_for_others(ordered: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many as may be at work never end: the others are done all the same, and no more than that are at work."""
     monkeypatch.setattr(under_test, "_UNKNOWN", 0.05)
