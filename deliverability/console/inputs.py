@@ -21,7 +21,17 @@ from deliverability.core.codes import Code
 from deliverability.core.errors import IS_FOLDER, NO_SUCH_FILE, InputError, file_error, reason_of, set_aside
 from deliverability.core.facts.base import Purpose
 from deliverability.core.inputs import Sample, Subject, is_plain, parse_domain
-from deliverability.core.mail.kinds import HEAD_OCTETS, MBOX, MESSAGE, envelope_beside, kind_of, why_no_message
+from deliverability.core.mail.kinds import (
+    HEAD_OCTETS,
+    MBOX,
+    MESSAGE,
+    NO_MESSAGES,
+    envelope_beside,
+    kind_of,
+    message_files,
+    spans_in,
+    why_no_message,
+)
 from deliverability.core.mail.reader import read
 from deliverability.core.model.observed import ListSums
 from deliverability.core.net.budget import SECONDS
@@ -283,19 +293,20 @@ def _names_of(lines: Iterable[str], lost: list[str]) -> list[str]:
 
 
 def _samples_of(names: Sequence[str], lost: list[str]) -> list[Sample]:
-    """The messages of these names; of several, one that is no message is told and goes to `lost`.
+    """The messages of these names, all of a folder or mailbox; of several, one that is none is told and goes to `lost`.
 
     Raises InputError where that leaves none, and where there is no such file, which is a slip.
     """
     found: list[Sample] = []
     wrong: list[tuple[str, InputError]] = []
     for name in names:
-        try:
-            found.append(sample_of(name))
-        except InputError as error:
-            if NO_SUCH_FILE.matches(error.detail):
-                raise
-            wrong.append((name, error))
+        for sample in _samples_at(name):
+            try:
+                found.append(_checked(sample))
+            except InputError as error:
+                if NO_SUCH_FILE.matches(error.detail):
+                    raise
+                wrong.append((sample.name, error))
     if wrong and not found:
         raise wrong[0][1]
     lost += [set_apart(*each) for each in wrong]
@@ -305,24 +316,55 @@ def _samples_of(names: Sequence[str], lost: list[str]) -> list[Sample]:
 def sample_of(name: str) -> Sample:
     """A message by its file, or from standard input; `bulk:FILE` says what kind of mail it is.
 
-    Raises InputError where it is no message.
+    Raises InputError where it is no message, or where there are several.
     """
+    return _checked(_sample_at(name))
+
+
+def _sample_at(name: str) -> Sample:
     kind, name = kind_and_place(name)
     if name == "-":
-        data = sys.stdin.buffer.read(MAX_STDIN_OCTETS)
-        _refuse_other("-", data)
-        return Sample("-", data=data, purpose=kind)
+        return Sample("-", data=sys.stdin.buffer.read(MAX_STDIN_OCTETS), purpose=kind)
     path = Path(name)
     if path.is_dir():
         raise InputError(IS_FOLDER(name=name))
     if not path.exists():
         raise InputError(NO_SUCH_FILE(name=name))
-    try:
-        with path.open("rb") as file:
-            _refuse_other(name, file.read(HEAD_OCTETS))
-    except OSError as error:
-        raise InputError(file_error(name, error)) from None
     return Sample(name, path=path, envelope=envelope_beside(path), purpose=kind)
+
+
+def _samples_at(name: str) -> list[Sample]:
+    """The message of that name, or the messages of that folder, Maildir or mailbox file. Raises InputError."""
+    kind, place = kind_and_place(name)
+    path = Path(place)
+    try:
+        if place != "-" and path.is_dir():
+            files = message_files(path)
+            if not files:
+                raise InputError(NO_MESSAGES(name=place))
+            return [Sample(str(each), each, envelope=envelope_beside(each), purpose=kind) for each in files]
+        if place != "-" and path.is_file():
+            with path.open("rb") as file:
+                is_box = kind_of(file.read(HEAD_OCTETS)) == MBOX
+            if is_box:
+                spans = enumerate(spans_in(path), 1)
+                return [Sample(f"{place} #{n}", path, purpose=kind, span=span) for n, span in spans]
+    except OSError as error:
+        raise InputError(file_error(place, error)) from None
+    return [_sample_at(name)]
+
+
+def _checked(sample: Sample) -> Sample:
+    """The same. Raises InputError where it is no message."""
+    if sample.path is None or sample.span is not None:
+        _refuse_other(sample.name, sample.read()[:HEAD_OCTETS])
+        return sample
+    try:
+        with sample.path.open("rb") as file:
+            _refuse_other(sample.name, file.read(HEAD_OCTETS))
+    except OSError as error:
+        raise InputError(file_error(sample.name, error)) from None
+    return sample
 
 
 _OTHERS = {"bounce": BOUNCE_FOR_MAIL, "complaint": COMPLAINT_FOR_MAIL, "report": REPORT_FOR_MAIL}

@@ -82,11 +82,14 @@ def parse_mail_from(text: str) -> str:
     return address
 
 
+_QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)  # as mailboxes store lines that begin with "From "
+
+
 class Sample(Struct, frozen=True):
     """A message to audit: its name in the report, and its octets or the file to read them from.
 
-    `envelope`: what our own SMTP server saw of it, where it came that way. `purpose`: what kind of mail it is, where
-    the user says that of this message.
+    `span`: where it begins and ends in the file, where that is a mailbox (mbox). `envelope`: what our own SMTP server
+    saw of it, where it came that way. `purpose`: what kind of mail it is, where the user says that of this message.
     """
 
     name: str
@@ -94,6 +97,7 @@ class Sample(Struct, frozen=True):
     data: bytes | None = None
     envelope: SmtpEnvelope | None = None
     purpose: Purpose | None = None
+    span: tuple[int, int] | None = None
 
     def __repr__(self) -> str:  # asyncio writes out what a task returns: no octets of a message
         return f"Sample({self.name!r})"
@@ -106,6 +110,11 @@ class Sample(Struct, frozen=True):
             raise ValueError("a sample needs a path or data")
         try:
             with self.path.open("rb") as file:
+                if self.span is not None:
+                    begin, end = self.span
+                    file.seek(begin)
+                    quoted = _not_too_large(self.name, file.read(min(end - begin, MAX_MESSAGE_OCTETS + 1)))
+                    return _QUOTED_FROM.sub(rb"\1", quoted)
                 # Asked for all that it may have, the reader makes room for that, which takes longer than reading.
                 size = min(os.fstat(file.fileno()).st_size, MAX_MESSAGE_OCTETS)
                 octets = file.read(size + 1)

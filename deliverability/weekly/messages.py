@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import glob
-import mailbox
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -19,7 +17,7 @@ from deliverability.core.facts.base import Purpose
 from deliverability.core.inputs import Sample
 from deliverability.core.mail import kinds
 from deliverability.core.mail.fields import parse_date
-from deliverability.core.mail.kinds import OWNER_HEAD_OCTETS, RAW, envelope_beside, own_domain
+from deliverability.core.mail.kinds import OWNER_HEAD_OCTETS, envelope_beside, message_files, own_domain, spans_in
 from deliverability.core.mail.reader import read
 from deliverability.core.names import is_within
 
@@ -28,7 +26,7 @@ _OLDEST = datetime.min.replace(tzinfo=UTC)
 
 
 class Picked(Struct, frozen=True):
-    """A sample message: where it comes from as the settings name it, and the file or the octets.
+    """A sample message: where it comes from as the settings name it, and the octets or the file with its place there.
 
     `source` stays the same from week to week although a mailbox gives another message each time. `purpose`: what kind
     of mail it is, as the settings say it of the place.
@@ -39,11 +37,12 @@ class Picked(Struct, frozen=True):
     path: Path | None = None
     data: bytes | None = None
     purpose: Purpose | None = None
+    span: tuple[int, int] | None = None
 
     def sample(self) -> Sample:
         """The message to audit. Raises InputError where what our own server saw of it cannot be read."""
-        envelope = envelope_beside(self.path) if self.path else None
-        return Sample(self.name, self.path, self.data, envelope, self.purpose)
+        envelope = envelope_beside(self.path) if self.path and not self.span else None
+        return Sample(self.name, self.path, self.data, envelope, self.purpose, self.span)
 
 
 MESSAGES_ABSENT = Code("messages-absent", ("place",))
@@ -90,31 +89,19 @@ def pick(
                 found[domain].append(Picked(source, single.name, path=single, purpose=purpose))
             continue
         for domain, head in _newest(_heads(place, source, lost), domains).items():
-            with set_aside(lost):
-                found[domain].append(Picked(source, head.name, head.path, head.data(), purpose))
+            found[domain].append(Picked(source, head.name, head.path, None, purpose, head.span))
     return found
 
 
 class _Head(Struct, frozen=True):
-    """What is known of a message from its beginning; a message in an mbox is read whole only when it is chosen.
-
-    `mail`: it has a header.
-    """
+    """What is known of a message from its beginning. `span`: its place in a mailbox; `mail`: it has a header."""
 
     name: str
     domain: str
     date: datetime
-    path: Path | None = None
-    box: Path | None = None
-    key: str = ""
+    path: Path
+    span: tuple[int, int] | None = None
     mail: bool = True
-
-    def data(self) -> bytes | None:
-        if self.box is None:
-            return None
-        with contextlib.closing(mailbox.mbox(self.box, create=False)) as box:
-            octets: bytes = box.get_bytes(self.key)
-        return octets.replace(b"\n>From ", b"\nFrom ")
 
 
 def _named(place: str, folder: Path) -> str:
@@ -141,11 +128,7 @@ def _heads(place: str, source: str, lost: Callable[[Exception], None]) -> Iterat
             return
         files: Iterable[Path]
         if path.is_dir():
-            maildir = [path / name for name in ("cur", "new") if (path / name).is_dir()]
-            files = [each for part in maildir or [path] for each in part.iterdir() if each.is_file()]
-            if not maildir:
-                # The folder of `deliv listen` has a folder for each message.
-                files = [*(each for each in files if each.suffix.lower() == ".eml"), *path.glob(f"[!.]*/{RAW}")]
+            files = message_files(path)
         else:
             files = [Path(each) for each in glob.glob(place, recursive=True) if Path(each).is_file()]  # noqa: PTH207
             if not files and not glob.has_magic(place):
@@ -187,12 +170,12 @@ def _head_of(file: Path, source: str) -> _Head:
 
 
 def _of_mbox(path: Path, lost: Callable[[Exception], None]) -> Iterator[_Head]:
-    with contextlib.closing(mailbox.mbox(path, create=False)) as box:
-        for number, key in enumerate(box.iterkeys()):
+    with path.open("rb") as file:
+        for number, (begin, end) in enumerate(spans_in(path), 1):
             with set_aside(lost):
-                with box.get_file(key) as opened:
-                    domain, date = _read(opened.read(OWNER_HEAD_OCTETS))
-                yield _Head(f"{path.name} #{number + 1}", domain, date or _OLDEST, box=path, key=key)
+                file.seek(begin)
+                domain, date = _read(file.read(min(end - begin, OWNER_HEAD_OCTETS)))
+                yield _Head(f"{path.name} #{number}", domain, date or _OLDEST, path, (begin, end))
 
 
 def _read(octets: bytes) -> tuple[str, datetime | None]:

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 import deliverability.demo
 from deliverability.cli import main
+from deliverability.core.inputs import Sample
 from deliverability.core.net.clock import FixedClock, SystemClock
 from deliverability.demo.command import ARRIVED
 from tests import TESTS
@@ -232,7 +233,7 @@ def test_no_reachable_resolver_is_no_missing_record(deliv: Deliv) -> None:
         ([*GOOD, "--rules", "gone"], ["--rules gone: no such file"]),
         ([*GOOD, "--config", "gone.toml"], ["gone.toml: no such file"]),
         ([*GOOD, "--eml", "gone.eml"], ["gone.eml: no such file"]),
-        ([*GOOD, "--eml", "/"], ["/ is a folder; give a file in it"]),
+        ([*GOOD, "--eml", "/"], ["/ is a folder without messages"]),
         ([*GOOD, "--format", "pdf"], ["--format", "text", "json", "html"]),
         ([*GOOD, "-o", "report.docx"], ["-o report.docx", ".txt, .json, .html, .pdf, .md, .csv", ".prom"]),
         ([*GOOD, "-o", "no/folder/report.json"], ["-o no/folder/report.json: no such folder"]),
@@ -339,8 +340,10 @@ NOT_MAIL = {
 }
 
 
-@pytest.mark.parametrize("name", NOT_MAIL)
-@pytest.mark.parametrize("command", ["audit", "slim"])
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [(command, name) for command in ("audit", "slim") for name in NOT_MAIL if (command, name) != ("audit", "x.mbox")],
+)
 def test_what_is_no_message_is_refused_with_what_it_is(deliv: Deliv, name: str, command: str) -> None:
     octets, words = NOT_MAIL[name]
     Path(name).write_bytes(octets)
@@ -465,6 +468,51 @@ def test_messages_go_to_the_domain_of_their_author(deliv: Deliv) -> None:
         ("broken.example", BROKEN_MAIL[1]),
         ("good.example", GOOD_MAIL[1]),
     ]
+
+
+def folder_of_messages() -> Path:
+    folder = Path("mails")
+    folder.mkdir()
+    for name in ("2.eml", "10.EML", "1.eml"):
+        (folder / name).write_bytes(f"From: a@good.example\r\nSubject: {name}\r\n\r\nhello\r\n".encode())
+    (folder / "notes.txt").write_text("not a message")
+    return folder
+
+
+def test_of_a_folder_every_message_gets_a_report(deliv: Deliv) -> None:
+    done = deliv("audit", "good.example", *BOTH, "--eml", str(folder_of_messages()), "--format", "json")
+    assert [each["subject"]["message"] for each in done.json] == ["mails/1.eml", "mails/10.EML", "mails/2.eml"]
+
+
+def test_of_a_maildir_every_message_gets_a_report(deliv: Deliv) -> None:
+    for part in ("cur", "new", "tmp"):
+        Path("Maildir", part).mkdir(parents=True)
+    Path("Maildir/cur/1:2,S").write_bytes(b"From: a@good.example\n\nhello\n")
+    Path("Maildir/new/2").write_bytes(b"From: a@good.example\n\nhello\n")
+    Path("Maildir/tmp/3").write_bytes(b"From: a@good.example\n\nhel")
+    done = deliv("audit", "good.example", *BOTH, "--eml", "bulk:Maildir", "--format", "json")
+    assert [each["subject"]["message"] for each in done.json] == ["Maildir/cur/1:2,S", "Maildir/new/2"]
+
+
+def test_of_a_mailbox_every_message_gets_a_report(deliv: Deliv) -> None:
+    """As the sender made it: a mailbox puts ">" before a line that begins with "From "."""
+    quoted = MBOX.replace(b"hello\n", b">From here on\n>>From there\n")
+    Path("x.mbox").write_bytes(MBOX + quoted + MBOX)
+    done = deliv("audit", "good.example", *BOTH, "--eml", "x.mbox", "--format", "json")
+    assert [each["subject"]["message"] for each in done.json] == [f"x.mbox #{n}" for n in (1, 2, 3)]
+    assert not any("mbox-line" in json.dumps(each) for each in done.json)
+    begin = len(MBOX) + len(MBOX.partition(b"\n")[0]) + 1
+    sample = Sample("x.mbox #2", Path("x.mbox"), span=(begin, len(MBOX) + len(quoted)))
+    assert sample.read() == b"From: a@good.example\n\nFrom here on\n>From there\n\n"
+
+
+def test_what_is_no_message_in_a_folder_is_told_and_the_others_are_audited(deliv: Deliv) -> None:
+    folder = folder_of_messages()
+    (folder / "3.eml").write_bytes(PNG)
+    done = deliv("audit", "good.example", *BOTH, "--eml", str(folder), "--format", "json")
+    assert done.code == 1
+    assert len(done.json) == 3
+    assert "mails/3.eml is not an email (it is a PNG image)" in done.err
 
 
 def test_a_message_of_nobody_in_the_run_gets_a_report_of_its_own(deliv: Deliv) -> None:

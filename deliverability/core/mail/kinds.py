@@ -54,6 +54,34 @@ def messages_of(octets: bytes) -> Iterator[bytes]:
     yield octets if begin is None else octets[begin:]
 
 
+def spans_in(path: Path) -> Iterator[tuple[int, int]]:
+    """Where each message of a mailbox file begins and ends. Raises OSError."""
+    begin, position, blank = -1, 0, True
+    with path.open("rb") as file:
+        for line in iter(lambda: file.readline(_LINE), b""):
+            following = position + len(line)
+            if blank and _FROM_LINE.fullmatch(line):
+                if begin >= 0:
+                    yield begin, position
+                begin = following
+            position = following
+            blank = line in (b"\n", b"\r\n")
+    if begin >= 0:
+        yield begin, position
+
+
+def message_files(folder: Path) -> list[Path]:
+    """The files with messages in a folder, by name: of a Maildir all, else `.eml` and what `deliv listen` received.
+
+    Raises OSError.
+    """
+    maildir = [part for name in ("cur", "new") if (part := folder / name).is_dir()]
+    files = [each for part in maildir or [folder] for each in part.iterdir()]
+    if not maildir:
+        files = [*(each for each in files if each.suffix.lower() == ".eml"), *folder.glob(f"[!.]*/{RAW}")]
+    return sorted(each for each in files if each.is_file())
+
+
 def messages_in(file: BinaryIO, most: int) -> Iterator[bytes | int]:
     """The messages of a mailbox that is too large to be held: each as octets, or its length where it is over `most`.
 
@@ -82,6 +110,7 @@ def messages_in(file: BinaryIO, most: int) -> Iterator[bytes | int]:
 HEAD_OCTETS = 1_000_000
 """Of the beginning, which is looked at."""
 NO_MAIL = Code("no-mail", ("name",))
+NO_MESSAGES = Code("no-messages", ("name",))
 NO_MAIL_BUT = Code("no-mail-but", ("name", "kind"))
 ZONE_FOR_MAIL = Code("zone-for-mail", ("name",))
 MBOX_FOR_MAIL = Code("mbox-for-mail", ("name",))
