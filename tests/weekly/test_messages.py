@@ -29,7 +29,7 @@ def message(author: str, day: int, text: str = "Hello") -> bytes:
 
 
 def octets(picked: Picked) -> bytes:
-    return picked.data if picked.data is not None else picked.path.read_bytes() if picked.path else b""
+    return picked.sample().read()
 
 
 @pytest.fixture
