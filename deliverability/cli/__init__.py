@@ -37,7 +37,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "show-report": "intake.show_report:command",
     },
     "bounces": {
-        "explain": "explain.command:command",
+        "explain": "explanations.command:command",
         "contact": "contact.command:command",
         "handout": "audits.handout:command",
         "list-check": "lists.command:command",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
+from types import MappingProxyType
 from typing import TypeVar
 
-from deliverability.core.codes import ABOUT, VERBATIM, Code, Detail
-from deliverability.core.phrases import detail_words, phrases
+from deliverability.core.codes import ABOUT, VERBATIM, Arg, Code, Detail
+from deliverability.core.phrases import LANGUAGES, detail_words, phrases
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -24,10 +25,15 @@ UNEXPECTED = Code("run-internal", ("kind", "text"))
 _SHOWN = 300  # characters of what an unexpected error says
 
 
-class InputError(ValueError):
+class DelivError(ValueError):
+    """What programs catch: every error of deliv that its caller can do something about."""
+
+
+class InputError(DelivError):
     """What was given cannot be used; each of its details says what to give instead.
 
-    As text it speaks English, for programs that show what they caught.
+    As text it speaks English, for programs that show what they caught. `code`, `place` and `values` are for programs
+    that decide by it: they are those of the first detail.
     """
 
     def __init__(self, *details: Detail) -> None:
@@ -39,9 +45,39 @@ class InputError(ValueError):
         """The first of them."""
         return self.details[0]
 
+    @property
+    def code(self) -> str:
+        """What is wrong, as a word that does not change: ``not-a-domain``."""
+        return _innermost(self.detail)[1].code
+
+    @property
+    def place(self) -> str:
+        """Where: the name of the parameter, ``file:line``, or both; empty where nothing tells."""
+        return _innermost(self.detail)[0]
+
+    @property
+    def values(self) -> Mapping[str, Arg]:
+        """What the code is about, by name."""
+        return MappingProxyType(dict(_innermost(self.detail)[1].args))
+
+    def text(self, lang: str = "en") -> str:
+        """A line for each detail, in English (``en``) or Japanese (``ja``)."""
+        return "\n".join(detail_words(each, phrases(lang if lang in LANGUAGES else "en")) for each in self.details)
+
     def __str__(self) -> str:
-        """A line for each detail."""
-        return "\n".join(detail_words(each, phrases("en")) for each in self.details)
+        return self.text()
+
+
+def _innermost(detail: Detail) -> tuple[str, Detail]:
+    """The places that stand around a detail, and the detail."""
+    places: list[str] = []
+    while detail.code in (ABOUT.name, AT_LINE.name):
+        args = dict(detail.args)
+        what = args["what"] if detail.code == ABOUT.name else f"{args['file']}:{args['line']}"
+        places += [what] if isinstance(what, str) else []
+        inner = args["detail"]
+        detail = inner if isinstance(inner, Detail) else VERBATIM(text=str(inner))
+    return ": ".join(places), detail
 
 
 class DetailError(Exception):

@@ -194,7 +194,7 @@ class JsonWriter:
     """An object for one subject, an array for several; what was written is not kept."""
 
     def __init__(self, subjects: int) -> None:
-        self._pieces = JsonPieces(subjects, lambda value: _laid_out(value, 3))
+        self._pieces = JsonPieces(subjects, laid_out)
 
     def report(self, view: ReportView) -> str:
         """The next report."""
@@ -202,11 +202,16 @@ class JsonWriter:
 
     def write(self, report: Report) -> str:
         """The same, without words."""
-        return self._pieces.item(_report(report))
+        return self._pieces.item(report_json(report))
 
     def end(self) -> str:
         """What closes the document."""
         return self._pieces.end()
+
+
+def laid_out(report: Json) -> str:
+    """A report as JSON text, without the line end."""
+    return _laid_out(report, 3)
 
 
 def _laid_out(value: Json, depth: int, indent: str = "") -> str:
@@ -227,7 +232,8 @@ def _is_plain(value: Json) -> bool:
     return not isinstance(value, (dict, list))
 
 
-def _report(report: Report) -> Json:
+def report_json(report: Report) -> dict[str, Json]:
+    """A report in the shape of its schema."""
     subject: dict[str, Json] = {"domain": printable(report.domain), "message": printable(report.message) or None}
     subject |= {key: encode(report.inputs[key]) for key in sorted(report.inputs) if key not in subject}
     opinion = {"second_opinion": _opinion(report.second_opinion)} if report.second_opinion else {}

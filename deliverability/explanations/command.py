@@ -38,7 +38,7 @@ from deliverability.core.words.speaker import Speaker
 from deliverability.engine.audit import make_report
 from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules, rule_folders
-from deliverability.explain.report import explanation_json, explanation_text, rules_now
+from deliverability.explanations.report import explanation_json, explanation_text, rules_now
 from deliverability.intake.command import NO_MAILBOX, access_to
 from deliverability.intake.imap import ImapError, ImapFolder
 from deliverability.intake.places import UnreadPlace, items
