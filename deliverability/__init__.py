@@ -1,26 +1,30 @@
 """deliv: a sender-side email deliverability auditor. The public API for programs; all of it is loaded on first use.
 
-`audit` makes a `Report` of a domain, a message or both. What it asks is chosen by `open_ports` (live DNS, zone files,
-recordings), what is known of the mail by `Subject`, what is required by `load_rules`; `render_json` writes the report.
-The protocols stand by themselves, over any resolver: `evaluate_spf`, `verify_dkim`, `verify_arc`, `discover_dmarc`,
+`audit` makes a `Report` of a domain, a message or both; `explain` says what a receiver's reply means. Both have a
+twin for event loops (`audit_async`, `explain_async`), and a `Session` keeps rules and sockets between calls.
+The protocols stand by themselves, over any `Resolver`: `evaluate_spf`, `verify_dkim`, `verify_arc`, `discover_dmarc`,
 `evaluate_dmarc`, `discover_mta_sts`, `discover_tls_rpt`, `discover_dane`, `verify_dane`, `discover_bimi`, `ask_list`.
-Unusable input raises `InputError`, unusable rule files `RuleError`, which is one of these; nothing else escapes,
-whatever DNS or a mail holds.
+Unusable input raises `InputError`, unusable rule files `RuleError`; both are `DelivError`. Nothing else escapes,
+whatever DNS or a mail holds. docs/python.md has examples, and says what stays as it is.
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # type checkers take it for true; the module that has it takes longer to load than all of this
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from deliverability.core.errors import InputError
-    from deliverability.core.inputs import Subject
-    from deliverability.core.model.report import Report
-    from deliverability.core.net.open import PortSettings, open_ports
-    from deliverability.core.net.ports import Permissions, Ports
+    from deliverability.api.answers import Explanation, Gate
+    from deliverability.api.report import Finding, ReceiverVerdict, Remedy, Report
+    from deliverability.api.session import Session, audit, audit_async, explain, explain_async
+    from deliverability.core.errors import DelivError, InputError
+    from deliverability.core.facts.base import Purpose, Reason
+    from deliverability.core.model.report import Outcome
+    from deliverability.core.model.report import VerdictKind as Verdict
+    from deliverability.core.model.rules import Severity
+    from deliverability.core.net.base import Absent, Failed, Found, Resolver
     from deliverability.core.net.static import StaticResolver
     from deliverability.core.protocols.bimi import BimiDiscovery, discover_bimi
     from deliverability.core.protocols.dane import DaneDiscovery, discover_dane, verify_dane
@@ -32,69 +36,91 @@ if TYPE_CHECKING:
     from deliverability.core.protocols.mta_sts import MtaStsDiscovery, discover_mta_sts
     from deliverability.core.protocols.spf.evaluate import SpfEvaluation, evaluate_spf
     from deliverability.core.protocols.tls_rpt import TlsRptDiscovery, discover_tls_rpt
-    from deliverability.core.report.formats.json import render_json
     from deliverability.core.rules.problems import RuleError
-    from deliverability.engine.audit import audit
-    from deliverability.engine.rules import load_rules
 
 _HOME = {
-    "audit": "engine.audit",
-    "open_ports": "core.net.open",
-    "PortSettings": "core.net.open",
-    "Ports": "core.net.ports",
-    "Permissions": "core.net.ports",
-    "Subject": "core.inputs",
-    "InputError": "core.errors",
-    "load_rules": "engine.rules",
-    "RuleError": "core.rules.problems",
-    "render_json": "core.report.formats.json",
-    "Report": "core.model.report",
-    "StaticResolver": "core.net.static",
-    "evaluate_spf": "core.protocols.spf.evaluate",
-    "SpfEvaluation": "core.protocols.spf.evaluate",
-    "verify_dkim": "core.protocols.dkim.verify",
-    "DkimResult": "core.protocols.dkim.verify",
-    "discover_dmarc": "core.protocols.dmarc.discover",
-    "Discovery": "core.protocols.dmarc.discover",
-    "evaluate_dmarc": "core.protocols.dmarc.evaluate",
-    "DmarcEvaluation": "core.protocols.dmarc.evaluate",
-    "verify_arc": "core.protocols.dkim.arc",
+    "Absent": "core.net.base",
     "ArcResult": "core.protocols.dkim.arc",
-    "discover_mta_sts": "core.protocols.mta_sts",
-    "MtaStsDiscovery": "core.protocols.mta_sts",
-    "discover_tls_rpt": "core.protocols.tls_rpt",
-    "TlsRptDiscovery": "core.protocols.tls_rpt",
-    "discover_dane": "core.protocols.dane",
-    "DaneDiscovery": "core.protocols.dane",
-    "verify_dane": "core.protocols.dane",
-    "discover_bimi": "core.protocols.bimi",
     "BimiDiscovery": "core.protocols.bimi",
-    "ask_list": "core.protocols.dnsbl",
+    "DaneDiscovery": "core.protocols.dane",
+    "DelivError": "core.errors",
+    "Discovery": "core.protocols.dmarc.discover",
+    "DkimResult": "core.protocols.dkim.verify",
+    "DmarcEvaluation": "core.protocols.dmarc.evaluate",
+    "Explanation": "api.answers",
+    "Failed": "core.net.base",
+    "Finding": "api.report",
+    "Found": "core.net.base",
+    "Gate": "api.answers",
+    "InputError": "core.errors",
     "ListAnswers": "core.protocols.dnsbl",
+    "MtaStsDiscovery": "core.protocols.mta_sts",
+    "Outcome": "core.model.report",
+    "Purpose": "core.facts.base",
+    "Reason": "core.facts.base",
+    "ReceiverVerdict": "api.report",
+    "Remedy": "api.report",
+    "Report": "api.report",
+    "Resolver": "core.net.base",
+    "RuleError": "core.rules.problems",
+    "Session": "api.session",
+    "Severity": "core.model.rules",
+    "SpfEvaluation": "core.protocols.spf.evaluate",
+    "StaticResolver": "core.net.static",
+    "TlsRptDiscovery": "core.protocols.tls_rpt",
+    "Verdict": "core.model.report:VerdictKind",
+    "ask_list": "core.protocols.dnsbl",
+    "audit": "api.session",
+    "audit_async": "api.session",
+    "discover_bimi": "core.protocols.bimi",
+    "discover_dane": "core.protocols.dane",
+    "discover_dmarc": "core.protocols.dmarc.discover",
+    "discover_mta_sts": "core.protocols.mta_sts",
+    "discover_tls_rpt": "core.protocols.tls_rpt",
+    "evaluate_dmarc": "core.protocols.dmarc.evaluate",
+    "evaluate_spf": "core.protocols.spf.evaluate",
+    "explain": "api.session",
+    "explain_async": "api.session",
+    "verify_arc": "core.protocols.dkim.arc",
+    "verify_dane": "core.protocols.dane",
+    "verify_dkim": "core.protocols.dkim.verify",
 }
 
 __all__ = [
+    "Absent",
     "ArcResult",
     "BimiDiscovery",
     "DaneDiscovery",
+    "DelivError",
     "Discovery",
     "DkimResult",
     "DmarcEvaluation",
+    "Explanation",
+    "Failed",
+    "Finding",
+    "Found",
+    "Gate",
     "InputError",
     "ListAnswers",
     "MtaStsDiscovery",
-    "Permissions",
-    "PortSettings",
-    "Ports",
+    "Outcome",
+    "Purpose",
+    "Reason",
+    "ReceiverVerdict",
+    "Remedy",
     "Report",
+    "Resolver",
     "RuleError",
+    "Session",
+    "Severity",
     "SpfEvaluation",
     "StaticResolver",
-    "Subject",
     "TlsRptDiscovery",
+    "Verdict",
     "__version__",
     "ask_list",
     "audit",
+    "audit_async",
     "discover_bimi",
     "discover_dane",
     "discover_dmarc",
@@ -102,17 +128,21 @@ __all__ = [
     "discover_tls_rpt",
     "evaluate_dmarc",
     "evaluate_spf",
-    "load_rules",
-    "open_ports",
-    "render_json",
+    "explain",
+    "explain_async",
     "verify_arc",
     "verify_dane",
     "verify_dkim",
 ]
 
+if not TYPE_CHECKING:  # else any name would have a type
 
-def __getattr__(name: str) -> Any:
-    """Load a public name from its module when it is first used, so that `import deliverability` stays light."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"deliverability.{_HOME[name]}"), name)
+    def __getattr__(name: str) -> object:
+        """Load a public name from its module when it is first used, so that `import deliverability` stays light."""
+        if name not in _HOME:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module, _, inner = _HOME[name].partition(":")
+        return getattr(importlib.import_module(f"deliverability.{module}"), inner or name)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

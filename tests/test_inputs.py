@@ -9,7 +9,9 @@ from deliverability.core.errors import InputError
 from deliverability.core.facts.base import Purpose
 from deliverability.core.inputs import Sample, Subject, parse_domain, parse_ip, parse_mail_from, parse_selector
 from deliverability.core.net.clock import SystemClock
+from deliverability.core.net.ports import Ports
 from deliverability.core.net.static import StaticResolver
+from tests.auditing import audit
 
 DOMAINS = {
     "example.com": "example.com",
@@ -65,20 +67,19 @@ def test_a_subject_holds_one_spelling() -> None:
 
 
 async def test_programs_may_give_what_the_command_line_takes() -> None:
-    ports = deliverability.Ports(StaticResolver({}), SystemClock())
-    report = await deliverability.audit("https://SAKURA-SHOP.example./", ports=ports)
-    assert report.domain == "sakura-shop.example"
-    report = await deliverability.audit(Subject("Info@Example.COM.", selectors=("S1",)), ports=ports)
-    assert (report.domain, report.inputs["selectors"]) == ("example.com", ("s1",))
-    for wrong in ("sakura-shop", Subject("sakura-shop")):
+    async with deliverability.Session(resolver=StaticResolver({})) as session:
+        report = await session.audit_async("https://SAKURA-SHOP.example./")
+        assert report.domain == "sakura-shop.example"
+        report = await session.audit_async("Info@Example.COM.", selectors="S1")
+        assert (report.domain, report.to_dict()["subject"]["selectors"]) == ("example.com", ["s1"])
         with pytest.raises(InputError):
-            await deliverability.audit(wrong, ports=ports)
+            await session.audit_async("sakura-shop")
 
 
 async def test_what_is_said_of_a_message_counts_before_what_is_said_of_its_domain() -> None:
     raw = b"From: ann@example.com\r\n\r\nhello\r\n"
     subject = Subject(sample=Sample("a.eml", data=raw, purpose=Purpose.BULK), purpose=Purpose.USERS)
-    report = await deliverability.audit(subject, ports=deliverability.Ports(StaticResolver({}), SystemClock()))
+    report = await audit(subject, ports=Ports(StaticResolver({}), SystemClock()))
     assert (report.domain, report.message, report.inputs["purpose"]) == ("example.com", "a.eml", "bulk")
 
 

@@ -71,12 +71,15 @@ class InputError(DelivError):
 def _innermost(detail: Detail) -> tuple[str, Detail]:
     """The places that stand around a detail, and the detail."""
     places: list[str] = []
-    while detail.code in (ABOUT.name, AT_LINE.name):
-        args = dict(detail.args)
-        what = args["what"] if detail.code == ABOUT.name else f"{args['file']}:{args['line']}"
-        places += [what] if isinstance(what, str) else []
+    while "detail" in (args := dict(detail.args)):
+        if ABOUT.matches(detail) and isinstance(args["what"], str):
+            places.append(args["what"])
+        elif AT_LINE.matches(detail):
+            places.append(f"{args['file']}:{args['line']}")
         inner = args["detail"]
-        detail = inner if isinstance(inner, Detail) else VERBATIM(text=str(inner))
+        if not isinstance(inner, Detail):
+            return ": ".join(places), VERBATIM(text=str(inner)) if ABOUT.matches(detail) else detail
+        detail = inner
     return ": ".join(places), detail
 
 

@@ -21,7 +21,7 @@ from deliverability.core.facts.envelope import Envelope, Recorded
 from deliverability.core.facts.message import Format, Message
 from deliverability.core.facts.senders import Blocklists
 from deliverability.core.facts.spf import Spf
-from deliverability.core.inputs import Sample, Subject, parse_domain
+from deliverability.core.inputs import Sample, Subject
 from deliverability.core.mail.kinds import own_domain
 from deliverability.core.mail.parts import body_texts
 from deliverability.core.mail.reader import read
@@ -29,14 +29,12 @@ from deliverability.core.model.answer import FindingId
 from deliverability.core.model.report import SCHEMA_VERSION, Assessment, Finding, Note, Report, Run, SecondOpinion
 from deliverability.core.model.topic import if_known
 from deliverability.core.net.clock import stamp
-from deliverability.core.net.open import open_ports
 from deliverability.core.rules import plan
 from deliverability.core.rules.answering import answer
 from deliverability.core.rules.clauses import judge_profiles
 from deliverability.core.rules.grade import assessed
 from deliverability.core.rules.judge import Selection, judge
 from deliverability.engine.base import auditors, catalogue, gather
-from deliverability.engine.rules import load_rules
 
 if TYPE_CHECKING:
     from deliverability.core.mail.reader import Message as MailMessage
@@ -337,39 +335,6 @@ async def report_on(
     if extras.basis:
         return Reported(replace(reported.audited, basis=audited.basis), reported.report)
     return reported
-
-
-async def audit(
-    subject: Subject | str = "",
-    *,
-    message: bytes | None = None,
-    ports: Ports | None = None,
-    rules: RuleSet | None = None,
-    remedies: bool = True,
-    second_opinion: bool = False,
-) -> Report:
-    """Audit one domain, one message, or both together: the public call for programs.
-
-    `subject`: the domain, or a Subject, which also holds what is known of its mail.
-    Without `remedies` nothing is rehearsed, and the report has findings only. With `second_opinion` it lists where
-    checkdmarc and dkimpy say something else on the same answers and octets.
-
-    Raises InputError on unusable input, RuleError on unusable rules.
-    """
-    asked = Subject(subject) if isinstance(subject, str) else subject
-    if message is not None:
-        asked = replace(asked, sample=Sample("message", data=message))
-    if asked.domain:
-        asked = replace(asked, domain=parse_domain(asked.domain))
-    elif asked.sample is None:
-        raise InputError(NO_SUBJECT())
-    chosen = ports or open_ports()
-    try:
-        extras = Extras(remedies, second_opinion)
-        return (await report_on(asked, chosen, rules or load_rules(), Selection(), extras)).report
-    finally:
-        if ports is None:
-            await chosen.close()
 
 
 def _inputs(subject: Subject) -> Mapping[str, Value]:

@@ -15,7 +15,7 @@ from deliverability.core.net.ports import Ports
 from deliverability.core.net.static import OFFLINE
 from deliverability.core.phrases import phrases
 from deliverability.core.report.savings import SavingsView, changes, savings
-from deliverability.engine.audit import audit
+from tests.auditing import audit
 from tests.files import mail
 from tests.slim_mails import HTML, image_part, newsletter, photo_jpeg, text_part
 from tests.speaking import shipped, written

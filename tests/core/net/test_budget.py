@@ -25,10 +25,11 @@ from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.ports import Permissions, Ports
 from deliverability.core.net.static import OFFLINE
 from deliverability.core.rules.judge import Selection
-from deliverability.engine.audit import Extras, audit, gather_facts, make_report
+from deliverability.engine.audit import Extras, gather_facts, make_report
 from deliverability.engine.base import catalogue
 from deliverability.engine.rehearse import Rehearsal, remedies
 from deliverability.engine.rules import load_rules
+from tests.auditing import audit
 
 pytestmark = pytest.mark.long
 

@@ -19,8 +19,8 @@ from deliverability.core.model.report import SCHEMA_VERSION, Report
 from deliverability.core.net.open import PortSettings, open_ports
 from deliverability.core.net.static import OFFLINE
 from deliverability.core.report.formats.json import SCHEMA, render_json
-from deliverability.engine.audit import audit
 from deliverability.engine.rules import load_rules
+from tests.auditing import audit
 from tests.corpus import corpus
 from tests.shown import CASES, with_remedies
 from tests.test_corpus_smoke import mails, senders

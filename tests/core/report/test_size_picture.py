@@ -9,7 +9,7 @@ from deliverability.core.net.clock import SystemClock
 from deliverability.core.net.ports import Ports
 from deliverability.core.net.static import OFFLINE
 from deliverability.core.report.diagrams import BarView, diagrams
-from deliverability.engine.audit import audit
+from tests.auditing import audit
 from tests.files import mail
 from tests.speaking import shipped
 

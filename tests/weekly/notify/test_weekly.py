@@ -21,13 +21,13 @@ from deliverability.core.model.history import Cause, ChangeKind, Comparison, Fin
 from deliverability.core.model.report import FactChange, Outcome, VerdictKind
 from deliverability.core.model.rules import Effect, Severity
 from deliverability.core.net.open import PortSettings, open_ports
-from deliverability.engine.audit import audit
 from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules
 from deliverability.weekly.notify.machines import document, weekly_metrics
 from deliverability.weekly.notify.mail import MAX_OCTETS, compose
 from deliverability.weekly.notify.notifier import NOT_TAKEN, WAITS, Notifier
 from deliverability.weekly.values import FindingText, ReceiverVerdict, Summary, WeeklyEntry, from_json, to_json
+from tests.auditing import audit
 from tests.weekly.notify.test_outbox import Server, free_port
 
 NOW = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)

@@ -1,0 +1,1 @@
+"""What `import deliverability` gives to programs: audits, explanations and the gate, in a session or one by one."""
