@@ -80,7 +80,7 @@ class Finding:
     """A rule's result.
 
     Attributes:
-        rule: rule id, such as ``SPF-003``.
+        rule: rule id.
         item: which of several items (``example.com/s1``), or empty.
         outcome: met, unmet, unknown (could not be checked) or not-applicable.
         severity: for the selected receivers; None where there is nothing to do: the rule is met or does not apply, or
