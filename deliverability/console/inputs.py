@@ -37,6 +37,7 @@ from deliverability.core.model.observed import ListSums
 from deliverability.core.net.budget import SECONDS
 from deliverability.core.net.open import PortSettings, SettingError, open_ports
 from deliverability.core.net.ports import Permissions, Ports
+from deliverability.core.phrases import detail_words
 from deliverability.engine.rules import load_rules
 from deliverability.engine.samples import plan, with_samples
 from deliverability.features import LIST_SETUP, OBSERVING, READ_LIST_SUMS, READ_WARM_UP_PLAN, WITH_OBSERVED
@@ -58,6 +59,7 @@ REPORT_FOR_MAIL = Code("report-for-mail", ("name",))
 _OPTIONS = {
     "zones": "--zone",
     "servers": "--resolver",
+    "zone_origins": "--origin",
     "proposals": "--with",
     "offline": "--offline",
     "record": "--record",
@@ -211,6 +213,10 @@ def port_settings(params: dict[str, Any], settings: Settings) -> dict[str, Any]:
             raise InputError(MAIL_FOR_ZONE(name=str(zone)))
     return {
         "zones": params["zone"],
+        "zone_format": given("zone_format") or "",
+        "zone_origins": tuple(map(parse_domain, given("origin") or ())),
+        "zone_tag": given("zone_tag") or "",
+        "other_servers": settings.resolvers,
         "servers": params["resolver"] or (() if params["zone"] or given("replay") else settings.resolvers),
         "offline": given("offline", False),
         "replay": given("replay"),
@@ -224,7 +230,11 @@ def port_settings(params: dict[str, Any], settings: Settings) -> dict[str, Any]:
 def opened(**settings: Any) -> Ports:
     """The ports of those PortSettings. Raises InputError in the words of the command line."""
     with in_our_words():
-        return open_ports(PortSettings(**settings))
+        ports = open_ports(PortSettings(**settings))
+    for remark in ports.remarks:
+        say = language().say
+        click.echo(say("cli.remark", text=visible(detail_words(remark, say))), err=True)
+    return ports
 
 
 @contextmanager

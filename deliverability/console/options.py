@@ -15,6 +15,7 @@ from deliverability.console.ending import error_text, visible
 from deliverability.console.language import BOTH, language
 from deliverability.console.types import MessagesADay, NamesOf, NumberType, OneOf, PathOf, ReportPath
 from deliverability.core.errors import InputError
+from deliverability.core.net.zones.base import FORMATS
 from deliverability.core.phrases import LANGUAGES, detail_words
 from deliverability.core.report.formats.table import PRINTED
 from deliverability.core.yaml import FilesError
@@ -39,13 +40,18 @@ file_option = click.option("-o", "--output", type=PathOf("file"), metavar="FILE"
 config_option = click.option("--config", type=PathOf("file", exists=True), metavar="FILE")
 rule_folders_option = click.option("--rules", multiple=True, type=PathOf("folder", exists=True), metavar="DIR")
 blocklists_option = click.option("--blocklists", type=NamesOf(), metavar="all|settings|ID,...")
-zone_option = click.option("--zone", multiple=True, type=PathOf("either", exists=True), metavar="FILE|DIR")
+_ZONES: tuple[Decorator[Any], ...] = (
+    click.option("--zone", multiple=True, type=PathOf("either", exists=True), metavar="FILE|DIR"),
+    click.option("--zone-format", type=OneOf(FORMATS)),
+    click.option("--origin", multiple=True, metavar="ZONE"),
+    click.option("--zone-tag", metavar="TAG"),
+)
 offline_option = click.option("--offline", is_flag=True)
 timeout_option = click.option("--timeout", type=NumberType(float, 0.1), metavar="SECONDS")
 resolver_option = click.option("--resolver", multiple=True, metavar="ADDR|https://URL|tls://ADDR")
 
 _PORTS: tuple[Decorator[Any], ...] = (
-    zone_option,
+    *_ZONES,
     click.option("--with", "proposals", multiple=True, metavar="'NAME TYPE VALUE'"),
     resolver_option,
     offline_option,
@@ -89,7 +95,8 @@ _OUTPUT: tuple[Decorator[Any], ...] = (
 OPTION_GROUPS: Mapping[str, tuple[str, ...]] = {
     "mail-options": ("eml", "ip", "mail-from", "helo", "selector", "purpose", "daily-volume", "dns-provider"),
     "query-options": (
-        *("zone", "with", "resolver", "offline", "fetch", "probe-smtp", "probe-unsubscribe", "blocklists"),
+        *("zone", "zone-format", "origin", "zone-tag", "with", "resolver", "offline"),
+        *("fetch", "probe-smtp", "probe-unsubscribe", "blocklists"),
         *("timeout", "record", "replay"),
     ),
     "judging-options": ("receiver", "region", "to", "profile", "rules", "select", "ignore", "fail-on"),
@@ -108,8 +115,9 @@ def _stack(decorators: tuple[Decorator[Any], ...]) -> Decorator[Any]:
     return apply
 
 
+zone_option = _stack(_ZONES)
 port_options = _stack(_PORTS)
-dns_options = _stack((zone_option, resolver_option, offline_option, timeout_option, config_option))
+dns_options = _stack((*_ZONES, resolver_option, offline_option, timeout_option, config_option))
 mail_options = _stack(_MAIL)
 input_options = _stack((*_INPUTS, *_PORTS, click.option("--record", type=PathOf("file"), metavar="FILE"), *_MAIL))
 judging_options = _stack(_JUDGING)

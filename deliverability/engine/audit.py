@@ -84,6 +84,8 @@ def notes_on(domain: str, facts: FactSet, started: str, sources: Sequence[str]) 
         notes.append(Note("replayed", {"date": started}))
     if "zone" in sources:
         notes.append(Note("zone-only"))
+    if "plan" in sources:
+        notes.append(Note("plan-laid"))
     if "with" in sources:
         notes.append(Note("with-proposals"))
     return tuple(notes)

@@ -17,12 +17,14 @@ class Reason(StrEnum):
     """Why a fact could not be established. None of them ever means "missing".
 
     NOT_FOUND: nothing under the names that could be tried, for only the user knows the right one (a DKIM selector).
+    UNTOLD: the plan or zone that was given leaves it open.
     """
 
     TIMEOUT = "timeout"
     SERVFAIL = "servfail"
     REFUSED = "refused"
     OFFLINE = "offline"
+    UNTOLD = "untold"
     NO_MESSAGE = "no-message"
     NOT_CONFIGURED = "not-configured"
     NOT_FOUND = "not-found"

@@ -140,11 +140,12 @@ def value_text(rdata: dns.rdata.Rdata) -> tuple[str, tuple[int, ...]]:
 
 
 class ZoneRecords(Struct):
-    """The records of one type at one name of a master file."""
+    """The records of one type at one name of a zone, and where a master file has each."""
 
     values: tuple[str, ...]
     ttl: int
     string_octets: tuple[tuple[int, ...], ...]
+    lines: tuple[int, ...] = ()
 
 
 class Alias(Struct, frozen=True):

@@ -19,6 +19,7 @@ from deliverability.core.net.journal import Journal
 from deliverability.core.net.overlay import parse_proposal
 from deliverability.core.net.ports import Permissions, Ports
 from deliverability.core.net.static import OFFLINE
+from deliverability.core.net.zones.base import Reading
 
 T = TypeVar("T")
 
@@ -45,7 +46,7 @@ class PortSettings(Struct, frozen=True):
     """Where the answers of a run come from: live DNS, unless zone files, a recording or nothing at all are named.
 
     Attributes:
-        zones: zone files, or folders of them.
+        zones: zone files and plans, or folders of them; parts of zones lie over the whole ones, else over live DNS.
         servers: resolvers to ask, as `parse_server` reads them; without any, those of this machine.
         offline: ask nobody; with zone files it goes without saying.
         replay: a recording to answer from.
@@ -56,7 +57,11 @@ class PortSettings(Struct, frozen=True):
         lists: block lists will be asked.
         list_server: the resolver that is asked about them; empty: the one that is asked about the rest.
         list_keys: keys of block lists.
-        keep_zones: what zone files hold is kept in the user's cache folder, see ports.zone.ZoneResolver.load.
+        keep_zones: what zone files hold is kept in the user's cache folder, see zone.ZoneResolver.
+        zone_format: what the zone files are, one of zones.base.FORMATS; empty: as their content shows.
+        zone_origins: the zones of names that a file has without theirs.
+        zone_tag: which of several views of one zone in a file.
+        other_servers: resolvers below parts of zones, where `servers` names none.
 
     Raises:
         SettingError: where two of them cannot hold together.
@@ -75,19 +80,28 @@ class PortSettings(Struct, frozen=True):
     list_server: str = ""
     list_keys: ListKeys = ListKeys()
     keep_zones: bool = False
+    zone_format: str = ""
+    zone_origins: Sequence[str] = ()
+    zone_tag: str = ""
+    other_servers: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""
         given = {"zones": self.zones, "servers": self.servers, "offline": self.offline, "replay": self.replay}
         places = tuple(name for name, value in given.items() if value)
-        if len(places) > 1 and places != ("zones", "offline"):
+        # A part of a zone lies over what servers answer; whether zones are whole only their files say.
+        if len(places) > 1 and places not in (("zones", "offline"), ("zones", "servers")):
             raise SettingError(places)
         if self.record and self.replay:
             raise SettingError(("record", "replay"))
-        if self.zones or self.offline:
-            for name in ("fetch", "probe_smtp", "one_click"):
-                if getattr(self.permissions, name):
-                    raise SettingError((name, places[0]))
+        if self.offline:
+            self.refuse_permissions("offline")
+
+    def refuse_permissions(self, place: str) -> None:
+        """Raises SettingError where something may be asked though all answers come from `place`."""
+        for name in ("fetch", "probe_smtp", "one_click"):
+            if getattr(self.permissions, name):
+                raise SettingError((name, place))
 
 
 def open_ports(settings: PortSettings | None = None) -> Ports:
@@ -117,13 +131,22 @@ def _opened(settings: PortSettings) -> Ports:
         ports = replaying(settings.replay)
         return replace(ports, permissions=ports.permissions | settings.permissions)
     if settings.zones:
-        from deliverability.core.net.zone import ZoneResolver
+        from deliverability.core.net.zones.inputs import open_zones
 
-        zones = ZoneResolver.load(settings.zones, keep=settings.keep_zones)
-        # A file that was named is parsed at once, so that a wrong one is told; those of a folder when needed.
-        zones.check(ZoneResolver.load([path for path in settings.zones if path.is_file()]).origins)
-        lists = _keyed(zones, settings.list_keys) if settings.list_keys.pairs else None
-        return Ports(zones, sources=("zone",), zones=zones, lists=lists)
+        reading = Reading(settings.zone_format, tuple(settings.zone_origins), settings.zone_tag)
+        zones = open_zones(settings.zones, reading, keep=settings.keep_zones)
+        if zones.whole is not None and settings.servers:
+            raise SettingError(("zones", "servers"))
+        if zones.whole is not None:
+            settings.refuse_permissions("zones")
+            lists = _keyed(zones.whole, settings.list_keys) if settings.list_keys.pairs else None
+            ports = Ports(zones.whole, sources=("zone",), zones=zones.whole, lists=lists)
+        else:
+            below = settings if settings.servers else replace(settings, zones=(), servers=settings.other_servers)
+            ports = Ports(OFFLINE, sources=("offline",)) if settings.offline else _live(below)
+        if zones.parts:
+            ports = replace(ports, dns=zones.over(ports.dns), sources=(*ports.sources, "plan"))
+        return replace(ports, remarks=zones.remarks)
     if settings.offline:
         return Ports(OFFLINE, sources=("offline",))
     return _live(settings)

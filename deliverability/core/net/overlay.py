@@ -246,15 +246,15 @@ class OverlayResolver:
         values = tuple(proposal.value for proposal in proposed)
         octets = tuple(proposal.string_octets for proposal in proposed) if rdtype == "TXT" else ()
         ttl = _TTL
-        if rdtype == "TXT" and not _one_protocol(name):
+        if rdtype == "TXT" and not of_one_protocol(name):
             present = await self._base.query(name, rdtype)
             # Text that the base only sees through a CNAME is hidden: the name now has records of its own.
             if isinstance(present, Found) and not present.chain:
-                replaced = {kind for value in values if (kind := _kind(value))}
+                replaced = {kind for value in values if (kind := kind_of_text(value))}
                 remaining = [
                     (value, lengths)
                     for value, lengths in zip(present.values, present.string_octets, strict=False)
-                    if value not in values and _kind(value) not in replaced
+                    if value not in values and kind_of_text(value) not in replaced
                 ]
                 values = (*(value for value, _ in remaining), *values)
                 octets = (*(lengths for _, lengths in remaining), *octets)
@@ -262,12 +262,13 @@ class OverlayResolver:
         return Found(name, rdtype, values, ttl, string_octets=octets, server=_SERVER)
 
 
-def _kind(text: str) -> str:
+def kind_of_text(text: str) -> str:
     """Which kind of record a text is or was meant as; empty for texts without a version that we know."""
     match = _VERSION.match(text)
     return "".join(match[1].lower().split()) if match else ""
 
 
-def _one_protocol(name: str) -> bool:
+def of_one_protocol(name: str) -> bool:
+    """Whether every TXT record at a name is one protocol's."""
     labels = name.split(".")
     return not _OWNED_BY_PROTOCOL.isdisjoint(labels) or ("_smtp", "_tls") in pairwise(labels)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from deliverability.core.codes import Input, needs
+from deliverability.core.codes import Detail, Input, needs
 from deliverability.core.facts.base import Reason
 from deliverability.core.net.base import (
     A,
@@ -94,6 +94,7 @@ class Ports(Struct, frozen=True):
         pace: makes every question of a subject wait for its turn; None where few subjects are audited.
         journal: what is recorded of all subjects, None where nothing is; of one subject what it was answered.
         lists: answers DNS questions about block lists where that needs a resolver, a pace or keys of its own.
+        remarks: what has to be told of the zone files and plans.
 
     """
 
@@ -109,6 +110,7 @@ class Ports(Struct, frozen=True):
     pace: Pace | None = None
     journal: Journal | None = None
     lists: Resolver | None = None
+    remarks: tuple[Detail, ...] = ()
 
     def under(self, between: Between) -> Ports:
         """These ports, with every question going through `between`."""

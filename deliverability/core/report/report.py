@@ -98,7 +98,15 @@ def _value(value: Value, say: Phrases) -> str:
 
 
 # What they say changes how the whole report is to be read; the other notes say how it was made.
-_WARNINGS = ("domain-nonexistent", "author-domain-differs", "no-author-domain", "no-from", "with-proposals", "replayed")
+_WARNINGS = (
+    "domain-nonexistent",
+    "author-domain-differs",
+    "no-author-domain",
+    "no-from",
+    "with-proposals",
+    "plan-laid",
+    "replayed",
+)
 _ADDRESS_SHOWN = 60
 _LEVELS = ("error", "warning", "info")
 

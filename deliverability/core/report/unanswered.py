@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deliverability.core.facts.base import Unknown
+from deliverability.core.facts.base import Reason, Unknown
 from deliverability.core.model.answer import ReportAnswer
 from deliverability.core.phrases import Phrases
 from deliverability.core.words.sentences import visible
@@ -26,7 +26,7 @@ def unanswered(answer: ReportAnswer, say: Phrases) -> str:
         names += say("value.more", n=str(len(answer.unanswered) - len(shown)))
     lead = say.count("unanswered.lead", len(answer.unanswered))
     why = say("unanswered.why", reason=say(f"reason.{shared}")) if shared else ""
-    again = shared if shared in _UNASKED else "again"
+    again = shared if shared in (*_UNASKED, Reason.UNTOLD) else "again"
     return lead + say("punctuation.aside", text=names) + why + say(f"unanswered.{again}")
 
 

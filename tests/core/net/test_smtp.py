@@ -24,7 +24,7 @@ from deliverability.core.inputs import Subject
 from deliverability.core.net.base import MailHost, NoMailHost, Probed, Resolver
 from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.journal import Journal
-from deliverability.core.net.open import PortSettings
+from deliverability.core.net.open import PortSettings, open_ports
 from deliverability.core.net.ports import Permissions, Ports
 from deliverability.core.net.public import NOT_PUBLIC
 from deliverability.core.net.recording import replaying, write_recording
@@ -33,6 +33,7 @@ from deliverability.core.net.static import OFFLINE, StaticResolver
 from deliverability.engine.auditors import envelope, smtp, transport
 from deliverability.engine.auditors.smtp import certificate_names
 from deliverability.engine.base import gather
+from tests import TESTS
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 HOST = "mx.example.com"
@@ -194,10 +195,10 @@ async def test_a_recording_gives_back_what_was_seen(identity: tuple[Path, bytes]
     assert other.reason is Reason.OFFLINE
 
 
-@pytest.mark.parametrize("other", [{"offline": True}, {"zones": (Path("x.zone"),)}])
+@pytest.mark.parametrize("other", [{"offline": True}, {"zones": (TESTS / "golden" / "good.zone",)}])
 def test_it_contradicts_asking_nobody(other: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="give one of them: probe_smtp, "):
-        PortSettings(permissions=Permissions(probe_smtp=True), **other)
+        open_ports(PortSettings(permissions=Permissions(probe_smtp=True), **other))
 
 
 # --- facts ---------------------------------------------------------------------------------------------------------

@@ -223,7 +223,7 @@ async def test_what_is_to_be_kept_is_parsed_once(tmp_path: Path, monkeypatch: py
     file = tmp_path / "example.com.zone"
     file.write_text("@ A 192.0.2.1\n")
     first = await ZoneResolver.load([file], keep=True).query("example.com", "A")
-    monkeypatch.setattr("deliverability.core.net.zone._parse", None)
+    monkeypatch.setattr("deliverability.core.net.zone.parse", None)
     assert await ZoneResolver.load([file], keep=True).query("example.com", "A") == first
     monkeypatch.undo()
     file.write_text("@ A 192.0.2.2\n")

@@ -282,6 +282,6 @@ def test_fetching_is_refused_where_nothing_may_be_asked(tmp_path: Path) -> None:
     zone.write_text("$ORIGIN example.com.\n@ 60 IN SOA ns h 1 2 3 4 5\n")
     for options in ({"zones": [zone]}, {"offline": True}):
         with pytest.raises(InputError, match=r"give one of them: fetch, (zones|offline)"):
-            PortSettings(permissions=Permissions(fetch=True), **options)  # type: ignore[arg-type]
+            open_ports(PortSettings(permissions=Permissions(fetch=True), **options))  # type: ignore[arg-type]
     assert open_ports().http is OFFLINE
     assert open_ports(PortSettings(permissions=Permissions(fetch=True))).http is not OFFLINE

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,11 +15,12 @@ from deliverability.core.inputs import Sample, Subject
 from deliverability.core.mail.reader import read
 from deliverability.core.net.base import Fetched, HttpFetcher, NoPage, Page, Resolver
 from deliverability.core.net.clock import FixedClock
-from deliverability.core.net.open import PortSettings
+from deliverability.core.net.open import PortSettings, open_ports
 from deliverability.core.net.ports import Permissions, Ports
 from deliverability.core.net.static import OFFLINE
 from deliverability.engine.auditors import unsubscribe
 from deliverability.engine.base import gather
+from tests import TESTS
 from tests.engine.auditors.test_message import DeadResolver
 from tests.facts_of import stating
 
@@ -201,10 +201,10 @@ class TestPost:
         assert isinstance(asked, NoPage)
         assert (asked.reason, posted.seen) == (Reason.NOT_CONFIGURED, [])
 
-    @pytest.mark.parametrize("other", [{"offline": True}, {"zones": (Path("x.zone"),)}])
+    @pytest.mark.parametrize("other", [{"offline": True}, {"zones": (TESTS / "golden" / "good.zone",)}])
     def test_it_contradicts_asking_nobody(self, other: dict[str, Any]) -> None:
         with pytest.raises(InputError, match="give one of them: one_click, "):
-            PortSettings(permissions=Permissions(one_click=True), **other)
+            open_ports(PortSettings(permissions=Permissions(one_click=True), **other))
 
     @pytest.mark.parametrize(("status", "redirects"), [(200, False), (302, True), (308, True), (403, False)])
     async def test_the_answer_is_stated_with_its_evidence(self, status: int, redirects: bool) -> None:

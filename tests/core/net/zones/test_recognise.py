@@ -1,0 +1,215 @@
+"""What is no zone: each is told what it is and what to run instead, in both languages, and nothing of it is quoted."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deliverability.core.errors import InputError
+from deliverability.core.net.zones.base import FORMATS, Reading, Source
+from deliverability.core.net.zones.inputs import open_zones, read_zone
+from deliverability.core.net.zones.read import look
+from deliverability.core.phrases import detail_words, phrases
+from tests.core.net.zones import writing
+
+NEW = [("", "TXT", "v=spf1 -all")]
+
+
+def zipped() -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as file:
+        file.writestr("tfplan", "x")
+    return made.getvalue()
+
+
+def j(data: object) -> bytes:
+    return json.dumps(data).encode()
+
+
+CLOUDFLARE = {"success": True, "result": []}
+SET = {"Name": "example.com.", "Type": "TXT", "ResourceRecords": [{"Value": '"x"'}]}
+DOMAIN = {"name": "example.com", "uniquename": "example.com", "records": []}
+HCL = b'resource "aws_route53_record" "spf" {\n  name = "example.com"\n}\n'
+PREVIEW = b"******************** Domain: example.com\n1 correction (route53)\n"
+OCTODNS_TEXT = b"****\n* route53 (Route53Provider)\n*   Create <TxtRecord TXT 300, x>\n"
+EXPORT = b"diff --git a/x b/x\n--- a/x\n+++ b/x\n"
+
+WRONG: dict[str, tuple[bytes, str]] = {
+    # What it is: its octets, what the message says to do.
+    "empty": (b" \n", "write it anew"),
+    "binary plan": (zipped(), "terraform show -json x.y > plan.json"),
+    "gzipped": (gzip.compress(b"x"), "gunzip -k x.y"),
+    "raw zone": (b"\x00\x00\x00\x02\x00\x00", "named-compilezone"),
+    "binary": (b"abc\x00def", "UTF-8"),
+    "web page": (b"<!DOCTYPE html><html>", "export"),
+    "HCL": (HCL, "terraform plan -out=plan.out && terraform show"),
+    "plan as text": (b"Terraform will perform the following actions:\n", "as people read it. Run: terraform show"),
+    "plan as a log": (b'{"@level":"info","@message":"x"}\n{"@level":"info"}\n', "terraform plan -json"),
+    "dnsconfig.js": (b'var REG = NewRegistrar("none");\nD("example.com", REG);\n', "dnscontrol print-ir --out ir.json"),
+    "preview": (PREVIEW, "`dnscontrol preview` prints"),
+    "report": (j([{"domain": "x", "correction_details": ["a"]}]), "--report"),
+    "octoDNS plan as text": (OCTODNS_TEXT, "octodns.provider.plan.PlanJson"),
+    "octoDNS configuration": (b"providers:\n  config:\n    class: x\nzones: {}\n", "ZONE.yaml"),
+    "kubernetes": (b"apiVersion: externaldns.k8s.io/v1alpha1\nkind: DNSEndpoint\n", "Kubernetes"),
+    "knot": (b"zone:\n  - domain: example.com\n", "knotc zone-read"),
+    "named.conf": (b'zone "example.com" IN {\n  type master;\n};\n', "the zone file that it names"),
+    "patch": (EXPORT, "deliv diff --git REV"),
+    "table": (b"name,type,value\nexample.com,TXT,x\n", "zone file (BIND format)"),
+    "state": (j({"format_version": "1.0", "values": {"root_module": {}}}), "x.y stays as it is"),
+    "state file": (j({"version": 4, "terraform_version": "1.9.0", "serial": 1, "lineage": "x"}), "Keep it private"),
+    "other Terraform": (j({"format_version": "1.0", "provider_schemas": {}}), "but no plan"),
+    "other version": (j({"format_version": "2.0", "resource_changes": []}), "deliv reads 1.x and 0.x"),
+    "failed plan": (j({"format_version": "1.2", "resource_changes": [], "errored": True}), "ended with an error"),
+    "plan without DNS": (j({"format_version": "1.2", "resource_changes": []}), "the configuration that holds the DNS"),
+    "hosted zones": (j({"HostedZones": []}), "aws route53 list-resource-record-sets --hosted-zone-id"),
+    "queried": (j([{"Name": "x", "Type": "TXT"}]), "without --query"),
+    "first page": (j({"ResourceRecordSets": [SET], "IsTruncated": True}), "--max-items"),
+    "next page": (j({"ResourceRecordSets": [SET], "NextToken": "x"}), "--max-items"),
+    "cloudformation": (j({"AWSTemplateFormatVersion": "2010-09-09", "Resources": {}}), "CloudFormation"),
+    "pulumi": (j({"config": {}, "steps": []}), "Pulumi"),
+    "digitalocean": (j({"domain_records": []}), "doctl"),
+    "powerdns": (j({"name": "example.com.", "rrsets": []}), "pdnsutil list-zone"),
+    "gandi": (j([{"rrset_name": "@", "rrset_type": "TXT"}]), "Accept: text/plain"),
+    "gcloud": (j([{"name": "x.", "rrdatas": [], "kind": "dns#resourceRecordSet"}]), "gcloud dns record-sets export"),
+    "az": (j([{"etag": "x", "type": "Microsoft.Network/dnszones/TXT"}]), "az network dns zone export"),
+    "part of Cloudflare's": (j([{"name": "x", "type": "TXT", "content": "x"}]), "/zones/ID/dns_records"),
+    "page of Cloudflare's": (
+        j({"success": True, "result": [], "result_info": {"page": 1, "total_pages": 3}}),
+        "page 1 of 3",
+    ),
+    "refused by Cloudflare": (
+        j({"success": False, "result": None, "errors": [{"message": "no"}]}),
+        "refused the request: no",
+    ),
+    "other list of Cloudflare": (j({"success": True, "result": [{"id": "x", "name": "example.com"}]}), "Ask /zones/ID"),
+    "broken JSON": (b'{"format_version": "1.2",\n "resource_changes": [', "line 2, column 23"),
+    "deep JSON": (b'{"a":' * 65 + b"1" + b"}" * 65, "deeper than 64"),
+    "empty JSON": (b"{}", "nothing changes"),
+    "other JSON": (b'{"a": 1}', "none of: a Terraform plan"),
+    "other shape": (j({"dns_providers": [], "domains": [{"records": 1}]}), "the tool's own command"),
+    "nameless list": (j({"ResourceRecordSets": []}), "--origin ZONE"),
+    "views": (j({"dns_providers": [], "domains": [DOMAIN, {**DOMAIN, "uniquename": "example.com!a"}]}), "--zone-tag"),
+    "null name": (
+        b"example: {type: A, value: 192.0.2.1}\nnull:\n  type: A\n  value: 192.0.2.1\n",
+        "write 'null': in quotes",
+    ),
+    "no YAML": (b"a:\n  type: TXT\n value: x\n", "no YAML"),
+    "no zone name": (b"a:\n  type: TXT\n  value: x\n", "name the file ZONE.yaml"),
+}
+
+
+def label_of(name: str) -> str:
+    return "x" if name == "no zone name" else "x.y"
+
+
+def refused(data: bytes, label: str = "x", **reading: str) -> InputError:
+    with pytest.raises(InputError) as caught:
+        look(Source(label, data), Reading(**reading)).read()
+    return caught.value
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_no_zone_is_told_with_what_to_do(name: str) -> None:
+    data, words = WRONG[name]
+    text = str(refused(data, label_of(name)))
+    assert words in text
+    assert text.startswith(label_of(name))
+
+
+def test_every_one_of_them_has_words_of_its_own_in_both_languages() -> None:
+    for lang in ("en", "ja"):
+        texts = {
+            name: detail_words(refused(data, label_of(name)).detail, phrases(lang)) for name, (data, _) in WRONG.items()
+        }
+        same = [name for name, text in texts.items() if list(texts.values()).count(text) > 1]
+        assert set(same) <= {"first page", "next page"}
+        assert len(set(texts.values())) >= 30
+
+
+ZONE_WRONG = [
+    (b"a:\n  value: x\n  type: ''\n", r"example\.com\.yaml:2: the record 'a' has no type"),
+    (b"a: [x, {type: TXT}]\n", r"example\.com\.yaml:1: what stands at 'a' is no record"),
+    (b"a:\n  type: TXT\n", r"example\.com\.yaml:2: TXT of a\.example\.com has no value"),
+    (b"a:\n  type: MX\n  value: {preference: 10}\n", r":3: MX of a\.example\.com has no exchange"),
+    (b"a:\n  type: MX\n  value: {preference: x, exchange: y.}\n", r":3: MX of a\.example\.com: 'x y\.' is not an MX"),
+    (b"a:\n  type: A\n  value: 192.0.2.300\n", r":3: A of a\.example\.com: '192\.0\.2\.300' is not an IPv4"),
+    (b"a:\n  - {type: CNAME, value: x.}\n  - {type: A, value: 192.0.2.1}\n", "a CNAME and other records"),
+    (b"a..b:\n  type: A\n  value: 192.0.2.1\n", "'a..b' is not a domain name"),
+    (b"- type: A\n", "record names with their records"),
+]
+
+
+@pytest.mark.parametrize(("data", "words"), ZONE_WRONG)
+def test_mistakes_in_a_zone_are_told_with_their_line(data: bytes, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        look(Source("example.com.yaml", data), Reading()).read()
+
+
+def test_the_content_decides_and_not_the_name() -> None:
+    plan = writing.terraform("aws_route53_record", [], NEW)
+    texts = {
+        "bind": writing.bind(NEW),
+        "octodns": "---\n" + writing.octodns(NEW),
+        "octodns-plan": writing.octodns_plan([], NEW),
+        "dnscontrol": writing.dnscontrol(NEW),
+        "terraform-plan": plan,
+        "route53": writing.route53(NEW),
+        "cloudflare": writing.cloudflare(NEW),
+    }
+    assert set(texts) == set(FORMATS)
+    for name, text in texts.items():
+        for label in ("example.com.zone", "example.com.json", "example.com.yaml", "x.txt"):
+            if (name, label) in (("bind", "example.com.yaml"), ("octodns", "x.txt")):
+                continue
+            for data in (text.encode(), b"\xef\xbb\xbf" + text.encode(), ("\ufeff" + text).encode("utf-16-le")):
+                given = look(Source(label, data), Reading(origins=("example.com",) if name == "octodns" else ()))
+                assert given.format == name
+                assert any(each.after for each in given.read()), (name, label)
+
+
+def test_a_format_that_is_named_has_to_be_the_one_it_is() -> None:
+    assert "not what --zone-format route53 says" in str(refused(writing.cloudflare(NEW).encode(), format="route53"))
+    assert "not what --zone-format terraform-plan says" in str(refused(b"@ A 192.0.2.1\n", format="terraform-plan"))
+    with pytest.raises(InputError, match="'toml' is no format of zones; the formats are bind, octodns"):
+        read_zone("x\ny", format="toml")
+
+
+def test_a_file_over_the_limit_is_refused(tmp_path: Path) -> None:
+    large = tmp_path / "plan.json"
+    large.write_bytes(b'{"a": "' + b"x" * 50_000_000 + b'"}')
+    with pytest.raises(InputError, match="50"):
+        open_zones([large], Reading())
+
+
+def test_no_such_file() -> None:
+    for path in ("nowhere.json", Path("nowhere.json"), "no\0where"):
+        with pytest.raises(InputError):
+            read_zone(path)
+
+
+_SCRAPS = st.sampled_from(
+    [
+        *(data for data, _ in WRONG.values()),
+        writing.octodns(NEW).encode(),
+        writing.terraform("cloudflare_record", NEW, []).encode(),
+        writing.dnscontrol(NEW).encode(),
+        writing.cloudflare(NEW).encode(),
+        writing.route53(NEW).encode(),
+    ]
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(_SCRAPS, st.binary(max_size=12), st.integers(0, 400), st.integers(0, 40))
+def test_whatever_is_given_only_input_errors_come_out(data: bytes, extra: bytes, at: int, cut: int) -> None:
+    mixed = data[:at] + extra + data[at + cut :]
+    with contextlib.suppress(InputError):
+        look(Source("example.com", mixed), Reading()).read()
