@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -31,6 +31,7 @@ from deliverability.core.model.rules import (
     Severity,
     Statement,
     VolumeClass,
+    Word,
 )
 from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.open import PortSettings, open_ports
@@ -123,6 +124,26 @@ def test_every_statement_is_explained_and_sure_enough_for_its_effect() -> None:
                 if statement.volume is not VolumeClass.ANY and receiver.id in NAMED:
                     publish_them = ("icloud", "gmail", "yahoo", "outlook")
                     assert receiver.id in publish_them, "the others publish no bulk requirements"
+
+
+def test_every_statement_rests_on_words_of_a_page_that_was_read_on_a_day() -> None:
+    """The words, where they stand, when and in which form they were read; an own word on a page of the receiver."""
+    with together() as case:
+        for receiver, rule_id, place, statement in statements():
+            with case(f"{receiver.id} {rule_id} {place}"):
+                assert statement.quote.strip(), "what no page says is no statement"
+                pages = [rules().sources[each.ref] for each in statement.sources]
+                assert all(page.url.startswith(("https://", "http://")) for page in pages)
+                assert all(date.fromisoformat(page.checked) for page in pages)
+                assert any(page.read_as != "not re-read" for page in pages), "somebody has read one of them"
+                others = all(page.read_as == "third party" for page in pages)
+                assert statement.word is not Word.OWN or not others, "its own word stands on a page of its own"
+                assert (
+                    statement.word is Word.OWN
+                    or statement.contested
+                    or not statement.effect.hinders
+                    or (statement.word is Word.QUOTED)
+                ), "hearsay never decides for certain"
 
 
 def hinders(ident: str) -> list[tuple[str, int, Statement]]:
