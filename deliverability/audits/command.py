@@ -40,14 +40,15 @@ if TYPE_CHECKING:
 @click.option("--to", metavar="FILE|DOMAIN,...")
 @click.option("--no-remedies", is_flag=True)
 @click.option("--second-opinion", is_flag=True)
-def command(to: str | None, no_remedies: bool, second_opinion: bool, **params: Any) -> int:
+def command(no_remedies: bool, second_opinion: bool, **params: Any) -> int:
     """Audit domains, messages, or both together."""
     with plain_errors():
         with rule_problems():
             inputs = read_inputs(params)
             judging = Judging.of(params, inputs.settings)
-            if to is not None:
-                judging = judging.of_audience(audience_given(to, judging, params, inputs.settings))
+            audience = audience_given(params, inputs.settings, judging.rules, judging.folders)
+            if audience is not None:
+                judging = judging.of_audience(audience)
         outputs = judging.outputs(len(inputs.subjects))
         return write_reports(inputs, judging, outputs, remedies=not no_remedies, second_opinion=second_opinion)
 

@@ -75,9 +75,7 @@ class Judging(Struct, frozen=True):
 
     def of_audience(self, audience: Audience) -> Judging:
         """The same for the receivers of this audience, beside those that were chosen."""
-        chosen = {*self.selection.receivers, *audience.receivers}
-        receivers = tuple(ident for ident in self.rules.receivers if ident in chosen)
-        return replace(self, audience=audience, selection=replace(self.selection, receivers=receivers))
+        return replace(self, audience=audience, selection=with_audience(self.selection, audience, self.rules))
 
     @property
     def speaker(self) -> Speaker:
@@ -102,6 +100,12 @@ class Judging(Struct, frozen=True):
         outputs.report(replace(report, audience=self.audience), audited.html)
         found = exit_code(report, self.fail_on)
         return found if self.audience is None or self.audience.complete else worst_exit_code((found, 3))
+
+
+def with_audience(selection: Selection, audience: Audience, rules: RuleSet) -> Selection:
+    """The same for the receivers of an audience, beside those that were chosen."""
+    chosen = {*selection.receivers, *audience.receivers}
+    return replace(selection, receivers=tuple(ident for ident in rules.receivers if ident in chosen))
 
 
 def speaker_of(folders: tuple[Path, ...], lang: str) -> Speaker:

@@ -295,6 +295,10 @@ class Settings(MailSettings, frozen=True):
     domains: Annotated[tuple[str, ...], Setting("Domains to audit that need no table of their own.")] = ()
     receivers: Annotated[tuple[str, ...], Setting("Judge for these receivers only (icloud, gmail, ...).")] = ()
     regions: Annotated[tuple[str, ...], Setting("Judge for the receivers of these countries (jp, de, ...).")] = ()
+    to: Annotated[
+        str,
+        Setting("Who you write to: a list of recipients, or domains with commas; their receivers are judged as well."),
+    ] = ""
     profiles: Annotated[
         tuple[str, ...], Setting("Baselines to hold every domain against (internet-nl, nz-sge, ...).")
     ] = ()
@@ -653,6 +657,7 @@ def _from_folder(settings: Settings, folder: Path) -> Settings:
         settings,
         list_check=named(settings.list_check),
         warm_up=named(settings.warm_up),
+        to=str(place(settings.to)) if settings.to and place(settings.to).is_file() else settings.to,
         rules=tuple(place(each) for each in settings.rules),
         output=place(settings.output) if settings.output else None,
         messages=messages(settings),

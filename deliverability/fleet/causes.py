@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Set
 from datetime import date, timedelta
 
+from deliverability.core.model.audience import Audience
 from deliverability.core.model.report import GRADES
 from deliverability.core.model.rules import RuleSet, Severity
 from deliverability.fleet.shards import FleetRow
@@ -18,6 +19,7 @@ from deliverability.fleet.tally import (
     CauseKind,
     CauseTrend,
     Expiring,
+    FleetAudience,
     FleetCauses,
     FleetTrend,
     FreeName,
@@ -45,9 +47,15 @@ _LISTED = 100  # includes, silences, changes
 _MONTH = timedelta(days=31)
 
 
-def causes(rows: Iterable[FleetRow], rules: RuleSet, day: str, older: Iterable[FleetRow] | None = None) -> FleetCauses:
+def causes(
+    rows: Iterable[FleetRow],
+    rules: RuleSet,
+    day: str,
+    older: Iterable[FleetRow] | None = None,
+    audience: Audience | None = None,
+) -> FleetCauses:
     """The causes of a run; `day` (ISO date) is the newest of it. Rows are read once, as they come."""
-    tally = Tally(compared=older is not None)
+    tally = Tally(compared=older is not None, audience=audience)
     for row in rows:
         tally.add(row)
     blame = _Blame(tally)
@@ -75,6 +83,7 @@ def causes(rows: Iterable[FleetRow], rules: RuleSet, day: str, older: Iterable[F
         labels=tuple(_label(label, values) for label, values in tally.labels.items()),
         worst=tally.worst,
         day=day,
+        audience=None if audience is None else FleetAudience(audience, tally.hindered, tally.most),
         trend=trend,
     )
 

@@ -7,9 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from msgspec import DecodeError, json
+
 from deliverability.core.codec import decode_detail
-from deliverability.core.codes import Code, Detail
+from deliverability.core.codes import ABOUT, Code, Detail
 from deliverability.core.errors import InputError
+from deliverability.core.files import PRIVATE, write_whole
+from deliverability.core.model.audience import Audience
 from deliverability.fleet.manifest import Manifest, ShardState, parts_in
 from deliverability.fleet.shards import (
     FACTS,
@@ -24,6 +28,8 @@ from deliverability.fleet.shards import (
     read_rows,
 )
 
+AUDIENCE = "audience.json"
+"""Whom the mail of all domains goes to, in numbers alone."""
 NO_FLEET = Code("fleet-none", ("folder",))
 MIXED_LISTS = Code("fleet-mixed-lists", ("folder",))
 NOT_IN_FLEET = Code("fleet-no-domain", ("folder", "domain"))
@@ -46,6 +52,15 @@ def opened(folder: Path) -> Iterator[FleetFolder]:
         if len({(each.list_digest, each.size) for each in manifests}) > 1:
             raise InputError(MIXED_LISTS(folder=str(folder)))
         yield FleetFolder(folder, manifests)
+
+
+def keep_audience(folder: Path, audience: Audience | None) -> None:
+    """Keep it beside what is judged for it. Raises OSError."""
+    file = folder / AUDIENCE
+    if audience is None:
+        file.unlink(missing_ok=True)
+    else:
+        write_whole(file, json.encode(audience), mode=PRIVATE)
 
 
 def shard_fault(folder: Path, state: ShardState, domains: int) -> Detail | None:
@@ -100,6 +115,15 @@ class FleetFolder:
     def day(self) -> str:
         """The day on which the newest of it was done, ISO date; empty where nothing is."""
         return max((each.at for each in self.done), default="")[:10]
+
+    @property
+    def audience(self) -> Audience | None:
+        """Whom the mail of all domains goes to; None: nobody said. Raises InputError."""
+        file = self.folder / AUDIENCE
+        try:
+            return json.decode(file.read_bytes(), type=Audience) if file.is_file() else None
+        except (OSError, DecodeError) as error:
+            raise InputError(ABOUT(what=str(file), detail=str(error))) from None
 
     def rows(self) -> Iterator[FleetRow]:
         """The judgement of every domain that is done, in the order of the input. Raises InputError."""

@@ -15,7 +15,7 @@ from deliverability.core.report.formats.html import CONTENT_SECURITY_POLICY
 from deliverability.core.report.templates import environment
 from deliverability.core.resources import locate
 from deliverability.core.words.speaker import Speaker
-from deliverability.fleet.tally import FleetCauses
+from deliverability.fleet.tally import DomainSummary, FleetCauses
 from deliverability.fleet.view import fleet_view
 
 FORMAT = "1.0"
@@ -73,7 +73,7 @@ def _rows(causes: FleetCauses) -> Iterator[tuple[Any, ...]]:
         yield "stages", "", "dmarc", stage, count, every, ""
     for receiver, verdicts in causes.receivers.items():
         for verdict, count in verdicts.items():
-            yield "receivers", "", receiver, verdict, count, sum(verdicts.values()), ""
+            yield "receivers", "", receiver, verdict, count, sum(verdicts.values()), _recipients(causes, receiver)
     for keys in causes.keys:
         yield "keys", "", "service", keys.service, keys.domains, every, f"short={keys.short} keys={keys.keys}"
     for silence in causes.silences:
@@ -84,7 +84,7 @@ def _rows(causes: FleetCauses) -> Iterator[tuple[Any, ...]]:
         for value in label.worst:
             yield "labels", "", label.label, value.value, value.erring, value.domains, f"failed={value.failed}"
     for bad in causes.worst:
-        yield "worst", "", bad.grade, bad.domain, 1, every, f"errors={bad.errors} warnings={bad.warnings}"
+        yield "worst", "", bad.grade, bad.domain, 1, every, _detail_of(bad)
     trend = causes.trend
     if trend is not None:
         for change in trend.rules:
@@ -92,6 +92,16 @@ def _rows(causes: FleetCauses) -> Iterator[tuple[Any, ...]]:
         for moved in trend.includes:
             detail = f"mended={moved.mended} before={moved.before} now={moved.now}"
             yield "trend", "", "include", moved.target, moved.new, trend.both, detail
+
+
+def _recipients(causes: FleetCauses, receiver: str) -> str:
+    found = causes.audience.recipients.receivers.get(receiver) if causes.audience else None
+    return f"recipients={found.recipients}" if found else ""
+
+
+def _detail_of(bad: DomainSummary) -> str:
+    unreached = "" if bad.unreached is None else f" unreached={bad.unreached}"
+    return f"errors={bad.errors} warnings={bad.warnings}{unreached}"
 
 
 FORMATS = {".html": html, ".htm": html, ".json": json, ".csv": table}

@@ -52,7 +52,7 @@ def command(folder: Path, output: tuple[Path, ...], compare: Path | None, parque
                 before = stack.enter_context(opened(compare))
                 damaged += before.check()
                 older = before.rows()
-            found = causes(fleet.rows(), rules, fleet.day, older)
+            found = causes(fleet.rows(), rules, fleet.day, older, fleet.audience)
             if parquet:
                 try:
                     tables = write_parquet(fleet)

@@ -18,10 +18,11 @@ from msgspec.structs import replace
 from deliverability.core.codes import Code, Detail
 from deliverability.core.errors import InputError
 from deliverability.core.inputs import Subject
+from deliverability.core.model.audience import Audience
 from deliverability.core.net.clock import SystemClock, stamp
 from deliverability.engine.stream import LOCK, is_held, only_one
 from deliverability.fleet.engines import Engine
-from deliverability.fleet.folder import FleetFolder, opened, shard_fault
+from deliverability.fleet.folder import FleetFolder, keep_audience, opened, shard_fault
 from deliverability.fleet.lists import FleetList
 from deliverability.fleet.manifest import FleetPart, Manifest, ShardState, parts_in
 from deliverability.fleet.shards import FACTS, FINDINGS, FleetStatus, FleetSubject, read_packed
@@ -41,6 +42,7 @@ class FleetJob(Struct, frozen=True):
         settings: what facts depend on beside DNS, by names that the user knows.
         judged: what judging depends on, see fleet.judging.judged_by.
         asked: what is to be audited for a row of the list.
+        audience: whom the mail of all domains goes to; None: nobody said.
         part: which shards; all of them where others have not done theirs.
         rejudge: shards that were judged by other rules are judged again.
         retry: domains with a look-up that failed are asked about again, once, at the end.
@@ -52,6 +54,7 @@ class FleetJob(Struct, frozen=True):
     settings: Mapping[str, str]
     judged: str
     asked: Callable[[FleetSubject], Subject]
+    audience: Audience | None = None
     part: FleetPart = field(default_factory=FleetPart)
     rejudge: bool = False
     retry: bool = False
@@ -198,6 +201,7 @@ class _Run:
         stale = [number for number in ours if number in self._states and self._states[number].judged != job.judged]
         if stale and not job.rejudge:
             raise InputError(OTHER_RULES(folder=str(job.folder), n=sum(self._states[each].domains for each in stale)))
+        keep_audience(job.folder, job.audience)
         for line, why in manifest.refused():
             self._listener.refused(line, why)
         for wrong in self._damaged:

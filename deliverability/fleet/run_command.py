@@ -27,7 +27,7 @@ from deliverability.console.inputs import (
     read_settings,
     subject_of_settings,
 )
-from deliverability.console.judging import selection_of
+from deliverability.console.judging import selection_of, with_audience
 from deliverability.console.language import language
 from deliverability.console.options import (
     blocklists_option,
@@ -58,6 +58,7 @@ from deliverability.fleet.manifest import FleetPart
 from deliverability.fleet.run import FleetJob, Stop, fleet
 from deliverability.fleet.status_command import status_lines
 from deliverability.fleet.work import FleetPlan
+from deliverability.lists.audience import audience_given
 
 if TYPE_CHECKING:
     from deliverability.blocklists.setup import ListSetup
@@ -99,6 +100,7 @@ class PartOf(click.ParamType[FleetPart]):
 @click.option("--rate", type=NumberType(float, 0), metavar="N")
 @click.option("--retry-failed", is_flag=True)
 @click.option("--rejudge", is_flag=True)
+@click.option("--to", metavar="FILE|DOMAIN,...")
 @click.option("--explain-resolver", is_flag=True)
 @zone_option
 @resolver_option
@@ -124,7 +126,8 @@ def command(file: str | None, out: Path | None, explain_resolver: bool, **params
         job, plan = _planned(domains, out, params)
         ended = _done(job, plan, params["engine"] or "")
     _tell(ended, retried=params["retry_failed"])
-    return 0 if ended.complete else 3
+    looked_up = job.audience is None or job.audience.complete
+    return 0 if ended.complete and looked_up else 3
 
 
 @contextlib.contextmanager
@@ -154,11 +157,15 @@ def _planned(domains: FleetList, out: Path, params: dict[str, Any]) -> tuple[Fle
     folders = tuple(params["rules"]) or settings.rules
     rules = load_rules(folders)
     selection = selection_of(settings, rules, params)
-
+    audience = audience_given(params, settings, rules, folders)
+    if audience is not None:
+        selection = with_audience(selection, audience, rules)
     judged = judged_by(rules, selection)
     wanted = lists.wanted if lists else None
     asked = partial(subject_of, settings=settings, lists=wanted)
-    job = FleetJob(domains, out, _described(ports, settings, wanted), judged, asked, **_wanted(params))
+    job = FleetJob(
+        domains, out, _described(ports, settings, wanted), judged, asked, audience=audience, **_wanted(params)
+    )
     rate = _RATE if params["rate"] is None else params["rate"]
     rate *= len(ports.servers) or 1
     return job, FleetPlan(ports, folders, selection, judged, rate, params["workers"] or default_workers())

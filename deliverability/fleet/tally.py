@@ -12,7 +12,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from deliverability.core.model.report import GRADES, Outcome
+from deliverability.core.model.audience import Audience
+from deliverability.core.model.report import GRADES, Outcome, VerdictKind
 from deliverability.core.model.rules import Severity
 from deliverability.core.protocols.psl import registered_domain
 from deliverability.fleet.shards import FleetRow
@@ -164,8 +165,32 @@ class Expiring(Struct, frozen=True):
     until: str
 
 
+UNDECIDED = frozenset({VerdictKind.CANNOT_TELL.value, VerdictKind.DNS_PARTLY.value, ""})
+HINDERING = frozenset({VerdictKind.REJECTED.value, VerdictKind.DNS_NOT_READY.value})
+"""Verdicts under which recipients get no mail."""
+
+
+class FleetAudience(Struct, frozen=True):
+    """Whom the mail of all domains goes to.
+
+    Attributes:
+        recipients: by receiver.
+        domains: domains that cannot reach all of them: a receiver refuses their mail, or DNS stands in the way.
+        most: the most recipients that one of these domains cannot reach.
+
+    """
+
+    recipients: Audience
+    domains: int
+    most: int
+
+
 class DomainSummary(Struct, frozen=True):
-    """How bad a domain is: its grade, how many rules of severity error and of warning it breaks, and its labels."""
+    """How bad a domain is: its grade, how many rules of severity error and of warning it breaks, and its labels.
+
+    `unreached`: the recipients of its mail at receivers that refuse it, or where DNS stands in the way; None: nobody
+    said who they are, or none is known to be and not every receiver was decided.
+    """
 
     domain: str
     grade: str
@@ -173,6 +198,7 @@ class DomainSummary(Struct, frozen=True):
     warnings: int
     failed: bool
     labels: Mapping[str, str]
+    unreached: int | None = None
 
 
 class LabelValue(Struct, frozen=True):
@@ -259,6 +285,7 @@ class FleetCauses(Struct, frozen=True):
         labels: a table each.
         worst: the worst domains.
         day: the newest day of the run, ISO date.
+        audience: see FleetAudience; None: nobody said whom the mail goes to.
         trend: against an older run; None where none was given.
 
     """
@@ -280,6 +307,7 @@ class FleetCauses(Struct, frozen=True):
     labels: tuple[LabelTable, ...]
     worst: tuple[DomainSummary, ...]
     day: str
+    audience: FleetAudience | None = None
     trend: FleetTrend | None = None
 
 
@@ -332,8 +360,10 @@ class Sets:
 class Tally:
     """What was counted so far. With `compared`, also what a comparison with another run needs."""
 
-    def __init__(self, *, compared: bool = False) -> None:
+    def __init__(self, *, compared: bool = False, audience: Audience | None = None) -> None:
         self._compared = compared
+        self._audience = audience
+        self.hindered = self.most = 0
         self.domains: list[str] = []
         self.count = self.failed = self.parked = 0
         self.grades: Counter[str] = Counter()
@@ -371,6 +401,9 @@ class Tally:
         self.grades[row.grade] += 1
         for receiver, verdict in row.verdicts.items():
             self.receivers.setdefault(receiver, Counter())[verdict] += 1
+        if unreached := self._unreached(row):
+            self.hindered += 1
+            self.most = max(self.most, unreached)
         stage = row.facts.get("dmarc.stage")
         stage = stage if isinstance(stage, str) else ""
         self.stages[stage] += 1
@@ -392,6 +425,14 @@ class Tally:
     def worst(self) -> tuple[DomainSummary, ...]:
         """The worst domains, the worst first."""
         return tuple(summary for _, summary in sorted(self._worst, reverse=True))
+
+    def _unreached(self, row: FleetRow) -> int | None:
+        if self._audience is None:
+            return None
+        found = {each: row.verdicts.get(each, "") for each in self._audience.receivers}
+        unreached = sum(self._audience.receivers[each].recipients for each, kind in found.items() if kind in HINDERING)
+        # None that is known to be out of reach is no good news where not everything was decided.
+        return unreached or (None if UNDECIDED & set(found.values()) else 0)
 
     def _rules(self, row: FleetRow) -> None:
         number = self.rules.number
@@ -424,7 +465,8 @@ class Tally:
         rank = GRADES.find(row.grade) if row.grade else -1
         bad = (rank, len(errors), len(warnings), -self.count)
         if len(self._worst) < WORST or bad > self._worst[0][0]:
-            summary = DomainSummary(row.domain, row.grade, len(errors), len(warnings), row.failed, row.labels)
+            numbers = (len(errors), len(warnings))
+            summary = DomainSummary(row.domain, row.grade, *numbers, row.failed, row.labels, self._unreached(row))
             (heapq.heappush if len(self._worst) < WORST else heapq.heapreplace)(self._worst, (bad, summary))
         for label, value in row.labels.items():
             counts = self.labels.setdefault(label, {}).setdefault(value, [0] * (3 + len(GRADES)))

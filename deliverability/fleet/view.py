@@ -6,13 +6,15 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
+from deliverability.core.model.audience import NOBODY, Part
 from deliverability.core.model.report import DMARC_STAGES, GRADES, VerdictKind
+from deliverability.core.report.audience import share_words
 from deliverability.core.rules.claims import earned
 from deliverability.core.words.dates import full_day_words
 from deliverability.core.words.rules import GAP, rule_noun, rule_short
 from deliverability.core.words.sentences import shortened, visible
 from deliverability.core.words.speaker import Speaker
-from deliverability.fleet.tally import CauseGroup, CauseKind, FleetCauses, FleetTrend
+from deliverability.fleet.tally import CauseGroup, CauseKind, DomainSummary, FleetCauses, FleetTrend
 
 _ACTIONS = 4  # of a kind
 _ROWS = 50
@@ -203,6 +205,15 @@ class _Writer:
             yield self.words(
                 "lead-failed", n=self.domains(causes.failed), share=self.percent(causes.failed, causes.domains)
             )
+        if causes.audience is not None and causes.audience.domains:
+            whole = causes.audience.recipients.all
+            key = "audience.recipients" if causes.audience.recipients.counted else "audience.named"
+            yield self.words(
+                "lead-audience",
+                whom=self.say.count(key, whole.recipients),
+                share=share_words(Part(causes.audience.most), whole, self.say),
+                n=self.domains(causes.audience.domains),
+            )
         well = {
             "subjects": causes.domains,
             "unchecked": causes.failed,
@@ -329,12 +340,14 @@ class _Writer:
         rows = tuple(
             (
                 FleetCell(known[ident].name[self.speaker.lang] if ident in known else visible(ident)),
+                *self.recipients(ident),
                 *(number(verdicts.get(kind, 0), sum(verdicts.values())) for kind in kinds),
             )
             for ident, verdicts in every.items()
         )
         columns = (
             self.column("receiver"),
+            *((self.column("recipients", number=True),) if self.causes.audience else ()),
             *(FleetColumn(self.say(f"verdict.{kind.value}"), number=True) for kind in kinds),
         )
         return self.section(
@@ -342,6 +355,21 @@ class _Writer:
             [self.words("receivers")],
             FleetTable(self.say("fleet-report.section.receivers"), columns, rows),
         )
+
+    def recipients(self, receiver: str) -> Iterator[FleetCell]:
+        """The share of the recipients that a receiver has, where somebody said whom the mail goes to."""
+        if self.causes.audience is not None:
+            whole = self.causes.audience.recipients
+            yield FleetCell(share_words(whole.receivers.get(receiver, NOBODY), whole.all, self.say))
+
+    def unreached(self, domain: DomainSummary) -> Iterator[FleetCell]:
+        """The share of the recipients that its mail does not reach."""
+        if self.causes.audience is not None:
+            whole = self.causes.audience.recipients.all
+            known = domain.unreached is not None
+            yield FleetCell(
+                share_words(Part(domain.unreached or 0), whole, self.say) if known else self.say("value.none")
+            )
 
     def keys(self) -> FleetSection | None:
         rows = (
@@ -412,6 +440,7 @@ class _Writer:
                 FleetCell(each.grade),
                 number(each.errors),
                 number(each.warnings),
+                *self.unreached(each),
                 *(FleetCell(shortened(visible(each.labels.get(label, "")), 60)) for label in labels),
             )
             for each in self.causes.worst
@@ -424,6 +453,7 @@ class _Writer:
             self.column("grade"),
             FleetColumn(self.say("severity.error"), number=True),
             FleetColumn(self.say("severity.warning"), number=True),
+            *((self.column("unreached", number=True),) if self.causes.audience else ()),
             *(FleetColumn(shortened(visible(label), 60)) for label in labels),
         )
         return self.section(

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from deliverability.console.inputs import ports_of
-from deliverability.console.judging import Judging
 from deliverability.console.running import counted
 from deliverability.console.settings import Settings
 from deliverability.core.codes import Code
 from deliverability.core.errors import NO_SUCH_FILE, InputError, set_aside
 from deliverability.core.inputs import parse_domain
 from deliverability.core.model.audience import NOBODY, Audience, Part, Recipients
-from deliverability.core.model.rules import Receiver
+from deliverability.core.model.rules import Receiver, RuleSet
 from deliverability.core.names import is_within
 from deliverability.core.net.base import Absent, Answer, Found
 from deliverability.core.net.ports import Ports
@@ -147,17 +146,22 @@ def _within(name: str, suffixes: Sequence[tuple[str, str]]) -> str:
     return max(fitting, default=(0, _ELSEWHERE))[1]
 
 
-def audience_given(given: str, judging: Judging, params: Mapping[str, Any], settings: Settings) -> Audience:
-    """The recipients of a list, or domains with commas, by receiver. Raises InputError.
+def audience_given(
+    params: Mapping[str, Any], settings: Settings, rules: RuleSet, folders: Sequence[Path]
+) -> Audience | None:
+    """The recipients of the option or the settings, by receiver; None: neither names any. Raises InputError.
 
     What is looked up for them stays out of recordings, which others get to see.
     """
-    recipients = recipients_of(given, load_list_data(rule_folders(judging.folders)))
+    given = settings.to or None if params["to"] is None else params["to"]
+    if given is None:
+        return None
+    recipients = recipients_of(given, load_list_data(rule_folders(folders)))
     ports = ports_of({**params, "record": None}, settings)
 
     async def work() -> Audience:
         try:
-            return await audience_of(recipients, judging.rules.receivers.values(), ports, tick)
+            return await audience_of(recipients, rules.receivers.values(), ports, tick)
         finally:
             await ports.close()
 

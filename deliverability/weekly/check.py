@@ -22,7 +22,9 @@ from deliverability.core.codes import ABOUT
 from deliverability.core.errors import InputError
 from deliverability.core.inputs import SecretError, parse_domain, parse_ip, parse_mail_from, parse_selector, secret
 from deliverability.core.phrases import detail_words
-from deliverability.engine.rules import load_rules
+from deliverability.engine.rules import load_rules, rule_folders
+from deliverability.lists.audience import recipients_of
+from deliverability.lists.catalogue import load_list_data
 from deliverability.weekly.plan import subjects
 
 if TYPE_CHECKING:
@@ -91,5 +93,10 @@ def _problems(settings: Settings, rules: RuleSet) -> Iterator[tuple[KeyPath, Det
             parse(text)
         except InputError as error:
             yield place, error.detail
+    if settings.to:
+        try:
+            recipients_of(settings.to, load_list_data(rule_folders(settings.rules)))
+        except InputError as error:
+            yield ("to",), error.detail
     yield from selection_problems(settings, rules)
     yield from list_problems(settings.reputation, rules.knowledge)

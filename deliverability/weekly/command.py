@@ -13,12 +13,12 @@ from msgspec.structs import replace
 
 from deliverability.console.command import Command
 from deliverability.console.inputs import lists_of, ports_of, read_settings, subject_of_settings
-from deliverability.console.judging import selection_of, threshold
+from deliverability.console.judging import selection_of, threshold, with_audience
 from deliverability.console.language import language
 from deliverability.console.options import lang_option, plain_errors, port_options, rule_problems
 from deliverability.console.running import on_terminal, progress
 from deliverability.console.settings import NO_SETTINGS
-from deliverability.console.types import NumberType, OneOf, PathOf, settings_path
+from deliverability.console.types import NamesOf, NumberType, OneOf, PathOf, settings_path
 from deliverability.core.errors import InputError, file_error
 from deliverability.core.inputs import Subject, parse_domain
 from deliverability.core.phrases import detail_words, phrases
@@ -29,6 +29,7 @@ from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules, rule_folders, worst_exit_code
 from deliverability.engine.stream import only_one
 from deliverability.intake.command import intake_of, keeping_addresses
+from deliverability.lists.audience import audience_given
 from deliverability.observing import observing
 from deliverability.weekly.notify.notifier import Notifier
 from deliverability.weekly.pages import HtmlPages
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 @port_options
 @click.option("--history", metavar="URL")
 @click.option("-o", "--output", type=PathOf("folder"), metavar="DIR")
+@click.option("--region", type=NamesOf(), metavar="jp|de|fr|kr|br|...")
+@click.option("--to", metavar="FILE|DOMAIN,...")
 @click.option("--keep", type=NumberType(int, 1), metavar="N")
 @lang_option
 @click.option("--fail-on", type=OneOf(["error", "warning", "never", "new"]))
@@ -92,6 +95,8 @@ def _plan(params: dict[str, Any], settings: Any, folder: Path, history: str) -> 
     wanted = lists.wanted if lists else None
     ports = ports_of(params, settings, lists)
     fail_on = params["fail_on"] or settings.fail_on
+    selection = selection_of(settings, rules, params)
+    audience = audience_given(params, settings, rules, settings.rules)
 
     def asked(domain: str) -> Subject:
         return replace(subject_of_settings(settings, domain), lists_wanted=wanted)
@@ -100,7 +105,8 @@ def _plan(params: dict[str, Any], settings: Any, folder: Path, history: str) -> 
         subjects=subjects(settings, folder, parse_domain, asked),
         ports=ports,
         rules=rules,
-        selection=selection_of(settings, rules),
+        selection=with_audience(selection, audience, rules) if audience else selection,
+        audience=audience,
         output=params["output"] or settings.output or folder / DEFAULT_OUTPUT,
         keep=params["keep"] or settings.keep,
         fail_on=threshold(fail_on),
@@ -134,6 +140,6 @@ def _tell(summary: Summary, plan: Plan, lang: str, pages: Any) -> None:
     view = run_view(summary, phrases(lang), plan.rules, pages.catalogue)
     for each in view.news.sentences:
         click.echo(each.sentence)
-    for line in filter(None, (view.sends, view.unread)):
+    for line in filter(None, (*view.audience, view.sends, view.unread)):
         click.echo(line)
     click.echo(str(plan.output / LATEST / page_name(START, lang)))

@@ -22,7 +22,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from msgspec import Struct, field
+from msgspec import Struct, convert, field
 from msgspec.structs import replace
 
 from deliverability import __version__
@@ -34,6 +34,7 @@ from deliverability.core.facts.message import Message
 from deliverability.core.files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, WholeFile, move, write_whole
 from deliverability.core.inputs import Sample, Subject
 from deliverability.core.model.answer import FindingId, ReceiverEffect
+from deliverability.core.model.audience import Audience
 from deliverability.core.model.history import ChangeKind, Comparison, RecordChange, Snapshot, StoredFinding
 from deliverability.core.model.report import Finding, Outcome, Report, Verdict
 from deliverability.core.model.rules import RuleSet, Severity
@@ -110,6 +111,7 @@ class Plan(Struct, frozen=True):
         output: the folder of the pages.
         keep: how many runs stay as pages; None: all.
         fail_on: severity from which on findings give exit code 1; None: never.
+        audience: whom the mail goes to; None: nobody said.
         only_new: only findings that are new since the run before do.
         public: the pages may be read by everybody on this machine, as a web server needs it; else by the user alone.
         intake: reports of receivers that are read first; None: none.
@@ -128,6 +130,7 @@ class Plan(Struct, frozen=True):
     public: bool = False
     intake: IntakePlan | None = None
     observing: Observing | None = None
+    audience: Audience | None = None
 
     @property
     def page_mode(self) -> int:
@@ -148,7 +151,9 @@ def read_summary(file: Path) -> Summary:
         removed = tuple(data["removed"])
         previous, folder, version = data["previous"] or "", file.parent.name, data["version"]
         unread = tuple(each for problem in data["unread"] if (each := decode_detail(problem)) is not None)
-        return Summary(data["started"], previous, entries, data["exit_code"], folder, removed, version, unread)
+        audience = convert(data["audience"], Audience | None)
+        code = data["exit_code"]
+        return Summary(data["started"], previous, entries, code, folder, removed, version, unread, audience)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(ABOUT(what=str(file), detail=str(error))) from None
 
@@ -607,7 +612,7 @@ async def _gathered(
     async def audited(sample: Sample | None) -> _Gathered:
         asked = replace(subject.asked, sample=sample, keys_seen=seen)
         found = await report_on(asked, plan.ports, plan.rules, plan.selection, Extras(remedies=True, basis=True))
-        return _Gathered(found.audited, found.report, tuple(problems))
+        return _Gathered(found.audited, replace(found.report, audience=plan.audience), tuple(problems))
 
     if subject.picked is not None:
         with set_aside(tell):
@@ -699,8 +704,12 @@ def _entry(subject: WeeklySubject, audited: Audited, report: Report, compared: _
 
 
 def _content(report: Report) -> str:
-    """Remedies are drafted in bounded time: on a busy machine fewer may be ready, and the pages say less."""
-    advice = [(each.rule, each.item, each.code) for each in report.remedies], [each.code for each in report.notes]
+    """Remedies are drafted in bounded time: on a busy machine fewer may be ready, and the pages say less.
+
+    The recipients may be others although nothing else is.
+    """
+    remedies = [(each.rule, each.item, each.code) for each in report.remedies]
+    advice = remedies, [each.code for each in report.notes], report.audience
     return hashlib.sha256(repr(advice).encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
 
@@ -766,16 +775,16 @@ def _summary(
 ) -> Summary:
     entries = tuple(_without_unchanged(from_json(json.loads(file.read_text("utf-8")))) for file in files)
     finished = [each for each in history.runs() if each.finished and each.id != run.id]
-    code = worst_exit_code([*(entry.exit_code for entry in entries), *([3] if unread else [])])
+    partly = bool(unread) or (plan.audience is not None and not plan.audience.complete)
+    code = worst_exit_code([*(entry.exit_code for entry in entries), *([3] if partly else [])])
     if any(entry.unchecked for entry in entries):
         code = 3  # a domain that nobody looked at is not outweighed by what was found at others
+    said = Summary(run.started, "", entries, code, version=__version__, unread=unread, audience=plan.audience)
     if not finished:
-        return Summary(run.started, "", entries, code, version=__version__, unread=unread)
+        return said
     before = {domain for domain, _ in history.recorded(finished[-1])}
     removed = tuple(sorted(before - {subject.domain for subject in plan.subjects}))
-    return Summary(
-        run.started, finished[-1].started, entries, code, removed=removed, version=__version__, unread=unread
-    )
+    return replace(said, previous=finished[-1].started, removed=removed)
 
 
 def _without_unchanged(entry: WeeklyEntry) -> WeeklyEntry:

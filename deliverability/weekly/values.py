@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import Struct, field, to_builtins
 
 from deliverability.core.codec import decode, decode_detail, decode_line, encode
 from deliverability.core.codes import Detail
 from deliverability.core.facts.base import EvidenceLine
 from deliverability.core.model.answer import ReceiverEffect
+from deliverability.core.model.audience import Audience
 from deliverability.core.model.history import (
     Cause,
     ChangeKind,
@@ -480,6 +481,7 @@ class Summary(Struct, frozen=True):
         removed: domains that the run before audited and the settings do not name any more.
         version: of the program that made the run.
         unread: what the intake of reports could not read or reach, and why.
+        audience: whom the mail goes to; None: nobody said.
 
     """
 
@@ -491,6 +493,7 @@ class Summary(Struct, frozen=True):
     removed: tuple[str, ...] = ()
     version: str = ""
     unread: tuple[Detail, ...] = ()
+    audience: Audience | None = None
 
     @property
     def count_new(self) -> int:
@@ -517,5 +520,6 @@ class Summary(Struct, frozen=True):
             "mended": self.count_mended,
             "removed": list(self.removed),
             "unread": [encode(each) for each in self.unread],
+            "audience": to_builtins(self.audience),
             "subjects": [to_json(entry) for entry in self.entries],
         }

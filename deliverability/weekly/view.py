@@ -12,11 +12,13 @@ from pathlib import Path
 from msgspec import Struct
 
 from deliverability.core.facts.base import NO_NAME, Catalogue, is_absence, texts
+from deliverability.core.model.audience import NOBODY
 from deliverability.core.model.history import Cause, ChangeKind, Comparison, FindingChange, RecordChange, VerdictChange
 from deliverability.core.model.report import FactChange, Outcome, VerdictKind
 from deliverability.core.model.rules import RuleSet
 from deliverability.core.phrases import Phrases, detail_words, line_words
 from deliverability.core.report.answer import TONES
+from deliverability.core.report.audience import lead_words
 from deliverability.core.report.findings import record_lines
 from deliverability.core.report.records import Piece, PieceKind, diff
 from deliverability.core.resources import locate
@@ -55,6 +57,7 @@ class RunView(Struct, frozen=True):
         folder: name of the folder of its pages.
         sends: who sends as the domains, by the reports of all of them; empty: none are read.
         unread: what of the reports could not be read; empty: nothing the matter.
+        audience: how many recipients are at receivers that refuse mail of a domain, or what else is the worst.
 
     """
 
@@ -68,6 +71,7 @@ class RunView(Struct, frozen=True):
     folder: str
     sends: str = ""
     unread: str = ""
+    audience: tuple[str, ...] = ()
 
     @property
     def senders(self) -> tuple[SendsView, ...]:
@@ -102,7 +106,33 @@ def run_view(summary: Summary, say: Phrases, rules: RuleSet, catalogue: Catalogu
         folder=summary.folder or date,
         sends=sends_of_all(summary.entries, say),
         unread=_unread(summary, say),
+        audience=tuple(_audience(summary, say)),
     )
+
+
+_AUDIENCE_SHOWN = 3
+
+
+def _audience(summary: Summary, say: Phrases) -> Iterator[str]:
+    """What the recipients of each domain have to expect, the most of them first."""
+    audience = summary.audience
+    if audience is None:
+        return
+    found = []
+    for entry in summary.entries:
+        kinds = {each.receiver: each.verdict for each in entry.verdicts if each.receiver in audience.receivers}
+        if entry.closed or not entry.verdicts:
+            continue
+        worst = max(kinds.values(), key=lambda kind: kind.rank, default=None)
+        part = sum((audience.receivers[ident] for ident, kind in kinds.items() if kind is worst), NOBODY)
+        found.append((worst, part, entry))
+    found.sort(key=lambda each: (-1 if each[0] is None else each[0].rank, each[1].recipients), reverse=True)
+    for worst, part, entry in found[:_AUDIENCE_SHOWN]:
+        source = say("punctuation.aside", text=visible(entry.source)) if entry.source else ""
+        lead = lead_words(audience, worst, part, say)
+        yield f"{visible(entry.domain)}{source}{say('punctuation.colon')}{lead}"
+    if len(found) > _AUDIENCE_SHOWN:
+        yield say.count("weekly.more-domains", len(found) - _AUDIENCE_SHOWN)
 
 
 _UNREAD_SHOWN = 3

@@ -244,3 +244,43 @@ def test_a_mailbox_that_cannot_be_reached_stops_no_run(machine: Machine) -> None
         told = json.loads(Path("deliv-reports/latest/summary.json").read_text())
         assert [each["code"] for each in told["unread"]] == ["about"]
         assert told["subjects"][0]["verdicts"]
+
+
+MAIL = "From: Shop <a@shop.example>\r\nSubject: hello\r\nDate: Sat, 28 Nov 2026 10:00:00 +0000\r\n\r\nhello there\r\n"
+
+
+def test_recipients_and_regions_of_the_settings_are_judged_for_and_told(machine: Machine) -> None:
+    machine.publish("v=spf1 -all")
+    Path("m.eml").write_text(MAIL, "utf-8")
+    Path("list.csv").write_text("email\nx1@gmx.de\nx2@gmx.de\nx3@gmail.com\nx4@nowhere.example\n", "utf-8")
+    settings = 'domains = ["shop.example"]\nmessages = ["m.eml"]\npurpose = "users"\n'
+    Path("deliv.toml").write_text(settings + 'to = "list.csv"\nregions = ["kr"]\n', "utf-8")
+    code, out = machine.weekly("--fail-on", "never")
+    assert code == 3, "one domain of the recipients could not be looked up"
+    assert "shop.example (m.eml): Of your 4 recipients, " in out
+    latest = Path("deliv-reports", "latest")
+    summary = json.loads((latest / "summary.json").read_text("utf-8"))
+    assert {"gmx", "naver"} < {each["receiver"] for each in summary["subjects"][0]["verdicts"]}
+    assert (summary["audience"]["receivers"]["gmx"]["recipients"], summary["audience"]["failed"]["recipients"]) == (
+        2,
+        1,
+    )
+    for page, words in (("index.html", "Of your 4 recipients"), ("index.ja.html", "宛先4件のうち")):
+        assert words in (latest / page).read_text("utf-8")
+    assert "Of your 4 recipients" in (latest / summary["subjects"][0]["pages"]["en"]).read_text("utf-8")
+    Path("list.csv").write_text("email\nx1@gmx.de\n", "utf-8")
+    out = machine.weekly("--to", "gmail.com,gmx.de", "--region", "de")[1]
+    assert "Of the 2 recipient domains you named" in out
+    assert "Of your 1 recipient" in machine.weekly()[1], "other recipients are told though all else is as it was"
+    assert "x1" not in out
+    assert machine.weekly("--to", "no.csv")[0] == 2
+    assert machine.run("config", "--check")[0] == 0
+    Path("deliv.toml").write_text(settings + 'to = "no.csv"\n', "utf-8")
+    code, out = machine.run("config", "--check")
+    assert (code, "deliv.toml:4" in out, "no.csv" in out) == (2, True, True)
+
+
+def test_without_recipients_nothing_of_them_is_told(machine: Machine) -> None:
+    Path("deliv.toml").write_text('domains = ["shop.example"]\n', "utf-8")
+    assert "Of your" not in machine.weekly()[1]
+    assert json.loads(Path("deliv-reports", "latest", "summary.json").read_text("utf-8"))["audience"] is None

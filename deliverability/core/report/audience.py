@@ -58,17 +58,20 @@ def audience_view(report: Report, audience: Audience, speaker: Speaker) -> Audie
     judged = tuple(_judged(report, audience, speaker))
     kind = judged[0][0] if judged else None
     part = sum((each for of, _, each in judged if of is kind), NOBODY)
-    total = audience.all
-    whom = say.count("audience.recipients" if audience.counted else "audience.named", total.recipients)
-    lead = say(f"audience.lead.{kind.value if kind else 'none'}", whom=whom, share=_share(part, total, say))
     rows = (*(row for _, row, _ in judged), *_others(report, audience, say))
     return AudienceView(
         heading=say("audience.heading"),
         tone=rows[0].tone,
-        lead=lead,
+        lead=lead_words(audience, kind, part, say),
         rows=rows,
         note=say.count("audience.unreadable", audience.unreadable) if audience.unreadable else "",
     )
+
+
+def lead_words(audience: Audience, kind: VerdictKind | None, part: Part, say: Phrases) -> str:
+    """The share of those at receivers with this verdict; without one, none of them has any."""
+    whom = say.count("audience.recipients" if audience.counted else "audience.named", audience.all.recipients)
+    return say(f"audience.lead.{kind.value if kind else 'none'}", whom=whom, share=share_words(part, audience.all, say))
 
 
 def _judged(report: Report, audience: Audience, speaker: Speaker) -> Iterator[tuple[VerdictKind, AudienceRow, Part]]:
@@ -85,7 +88,7 @@ def _judged(report: Report, audience: Audience, speaker: Speaker) -> Iterator[tu
             say(
                 "audience.receiver",
                 name=receiver_short(ident, speaker),
-                share=_share(audience.receivers[ident], audience.all, say),
+                share=share_words(audience.receivers[ident], audience.all, say),
             )
             for ident in ids
         )
@@ -112,10 +115,10 @@ def _others(report: Report, audience: Audience, say: Phrases) -> Iterator[Audien
 def _row(tone: str, heading: str, part: Part, audience: Audience, say: Phrases, who: str = "") -> AudienceRow:
     domains = say.count("audience.domains", part.domains)
     number = say("audience.number", n=f"{part.recipients:,}", domains=domains) if audience.counted else domains
-    return AudienceRow(tone, heading, _share(part, audience.all, say), number, who)
+    return AudienceRow(tone, heading, share_words(part, audience.all, say), number, who)
 
 
-def _share(part: Part, whole: Part, say: Phrases) -> str:
+def share_words(part: Part, whole: Part, say: Phrases) -> str:
     """In whole percent; what is neither nothing nor everything is never called so."""
     percent = round(100 * part.recipients / whole.recipients) if whole.recipients else 0
     if percent == 0 and part.recipients:

@@ -105,6 +105,7 @@ def _text(view: RunView, say: Phrases, shown: int, where: str) -> str:
     rows = [f"{say('weekly.title')} {view.day}", "", *(each.sentence for each in view.news.sentences[:shown])]
     if len(view.news.sentences) > shown:
         rows.append(say.count("weekly.more-domains", len(view.news.sentences) - shown))
+    rows += view.audience
     rows += [*([view.sends] if view.sends else []), *([view.unread] if view.unread else [])]
     for entry in view.changed[:shown]:
         source = say("punctuation.aside", text=entry.source) if entry.source else ""
