@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,7 @@ from deliverability.lists.catalogue import load_list_data
 if TYPE_CHECKING:
     from deliverability.core.model.blocklists import BlockList
     from deliverability.core.model.cited import ServiceSource
+    from deliverability.core.model.profiles import ProfileSource
     from deliverability.core.model.rules import Rule, RuleSet
 
 WIDTH = 100
@@ -103,36 +104,54 @@ _UNREAD = "not re-read"
 
 
 class Aged(Struct, frozen=True):
-    """Statements of one receiver that rest on the same sources.
+    """What rests on the same sources: statements of a receiver, clauses of a profile, a service, a DNS console.
 
     Attributes:
+        of: receiver, profile, service or dns-provider.
+        name: its id.
+        items: rules of the receiver, or clauses of the profile; empty for the others.
+        sources: keys of sources; URLs for services and DNS providers.
         read: ISO date on which the newest of the sources was read; None: none of them was read again.
         days: days since then; None likewise.
 
     """
 
-    receiver: str
-    rules: tuple[str, ...]
+    of: str
+    name: str
+    items: tuple[str, ...]
     sources: tuple[str, ...]
     read: str | None
     days: int | None
 
 
-def aged_statements(rules: RuleSet, today: date, days: int) -> tuple[Aged, ...]:
-    """Those that were not read within so many days, the oldest first; what was never read again before them."""
+def aged(rules: RuleSet, today: date, days: int) -> tuple[Aged, ...]:
+    """What was not read within so many days, the oldest first; what was never read again before them."""
     found = [each for each in _all_of(rules, today) if each.days is None or each.days > days]
-    return tuple(sorted(found, key=lambda each: (each.read or "", each.receiver)))
+    return tuple(sorted(found, key=lambda each: (each.read or "", each.of, each.name)))
 
 
 def _all_of(rules: RuleSet, today: date) -> Iterator[Aged]:
+    def made(
+        of: str, name: str, items: Iterable[str], sources: Mapping[str, Source | ProfileSource | ServiceSource]
+    ) -> Aged:
+        read = _last_read(sources.values())
+        return Aged(of, name, tuple(items), tuple(sources), read, None if read is None else _days(read, today))
+
     for receiver in rules.receivers.values():
         by_sources: defaultdict[tuple[str, ...], dict[str, None]] = defaultdict(dict)
         for rule_id, statements in receiver.rules.items():
             for statement in statements:
                 by_sources[tuple(ref.ref for ref in statement.sources)][rule_id] = None
         for refs, named in by_sources.items():
-            read = _last_read(rules.sources[ref] for ref in refs)
-            yield Aged(receiver.id, tuple(named), refs, read, None if read is None else _days(read, today))
+            yield made("receiver", receiver.id, named, {ref: rules.sources[ref] for ref in refs})
+    for profile in rules.profiles.values():
+        for key, source in profile.sources.items():
+            clauses = [each.id for each in profile.clauses if each.source == key]
+            yield made("profile", profile.id, clauses, {key: source})
+    for service in rules.knowledge.services.values():
+        yield made("service", service.id, (), {each.url: each for each in service.sources})
+    for provider in rules.knowledge.dns_providers.values():
+        yield made("dns-provider", provider.id, (), {each.url: each for each in provider.sources})
 
 
 def age_of(statement: Statement, rules: RuleSet, today: date) -> int | None:
@@ -145,7 +164,7 @@ def _days(read: str, today: date) -> int:
     return max(0, (today - date.fromisoformat(read)).days)
 
 
-def _last_read(sources: Iterator[Source]) -> str | None:
+def _last_read(sources: Iterable[Source | ProfileSource | ServiceSource]) -> str | None:
     return max((each.checked for each in sources if each.read_as != _UNREAD), default=None)
 
 
@@ -226,20 +245,24 @@ def _check(loaded: RuleSet, folders: Sequence[Path]) -> int:
 
 
 def _stale(loaded: RuleSet, days: int, lang: str, style: str) -> int:
-
-    aged = aged_statements(loaded, datetime.now(UTC).date(), days)
+    found = aged(loaded, datetime.now(UTC).date(), days)
     if style == "json":
-        click.echo(json_text([asdict(each) for each in aged], indent=2))
+        click.echo(json_text([asdict(each) for each in found], indent=2))
         return 0
     say = phrases(lang)
-    for each in aged:
-        words = {"receiver": each.receiver, "rules": ", ".join(each.rules), "sources": ", ".join(each.sources)}
+    for each in found:
+        words = {
+            "of": say(f"cli.aged-{each.of}"),
+            "name": each.name,
+            "sources": ", ".join(each.sources) or say("value.none"),
+        }
+        items = say("punctuation.aside", text=", ".join(each.items)) if each.items else ""
         if each.read is None:
-            click.echo(say("cli.statement-unread", **words))
+            click.echo(say("cli.aged-unread", items=items, **words))
         else:
-            click.echo(say("cli.statement-stale", **words, date=each.read, n=str(each.days)))
-    if not aged:
-        click.echo(say("cli.statements-fresh", n=str(days)))
+            click.echo(say("cli.aged", items=items, **words, date=each.read, n=str(each.days)))
+    if not found:
+        click.echo(say("cli.aged-none", n=str(days)))
     return 0
 
 

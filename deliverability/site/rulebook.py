@@ -9,6 +9,7 @@ from datetime import date
 from msgspec import Struct
 
 from deliverability.core.facts.base import Value
+from deliverability.core.model.cited import ServiceSource
 from deliverability.core.model.replies import ANY, Meaning, ReplyCatalogue
 from deliverability.core.model.rules import Receiver, Rule, RuleSet, SourceRef, Statement, VolumeClass
 from deliverability.core.model.services import Service
@@ -238,7 +239,7 @@ class Rulebook(Struct, frozen=True):
             facts=tuple(facts),
             confidence=self._sureness(service.confidence.value),
             sources=tuple(
-                SourceView(source.url.removeprefix("https://"), "", source.url, "", read_words(source, say))
+                SourceView(source.url.removeprefix("https://"), "", source.url, "", self._read(source))
                 for source in service.sources
             ),
         )
@@ -268,6 +269,11 @@ class Rulebook(Struct, frozen=True):
     def _age(self, statement: Statement) -> str:
         days = age_of(statement, self.rules, self.today)
         return self.say("page.never-reread") if days is None else self.say.count("page.age", days)
+
+    def _read(self, source: ServiceSource) -> str:
+        """When and how a page was read, and how long ago that is."""
+        days = max(0, (self.today - date.fromisoformat(source.checked)).days)
+        return self.say("value.separator").join((read_words(source, self.say), self.say.count("page.age", days)))
 
     def _sureness(self, confidence: str) -> str:
         return self.say("label.confidence", word=self.say(f"confidence.{confidence}"))

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from selectolax.lexbor import LexborHTMLParser as HTMLParser
 
 from deliverability import __version__
+from deliverability.core.phrases import phrases
 from deliverability.core.replies.catalogue import load_replies
 from deliverability.core.report.formats.json import SCHEMA
 from deliverability.core.rules.knowledge import shipped
@@ -24,6 +25,7 @@ from deliverability.core.words.glossary import load_glossary
 from deliverability.engine.rules import load_rules, rule_folders
 from deliverability.site.command import command
 from deliverability.site.pages import INDEX, SCRIPT, Content, guide_pages, pages
+from deliverability.site.rulebook import Rulebook
 from tests import ROOT
 from tests.browser import browse, find_chromium
 
@@ -378,3 +380,11 @@ def test_a_browser_takes_the_style_from_a_folder(tmp_path: Path, page: str) -> N
     browse(find_chromium(), tmp_path, tmp_path / page, f"--screenshot={picture}", "--window-size=800,600")
     with Image.open(picture) as image:
         assert image.convert("RGB").getpixel((2, 590)) == (0xF7, 0xF8, 0xFA), "the colour of the paper"
+
+
+@pytest.mark.parametrize(("lang", "words"), [("en", "days before this page was made"), ("ja", "日前")])
+def test_a_service_shows_how_long_ago_its_pages_were_read(lang: str, words: str) -> None:
+    book = Rulebook(RULES, REPLIES, phrases(lang), TODAY)
+    page = book.service(RULES.knowledge.services["sendgrid"])
+    assert page.sources
+    assert [each for each in page.sources if words not in each.checked] == []
