@@ -8,10 +8,12 @@ those of today, once somebody has read what changed and put the rules right.
 from __future__ import annotations
 
 import argparse
+import codecs
 import hashlib
 import json
 import re
 import sys
+import time
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from html.parser import HTMLParser
@@ -27,6 +29,12 @@ ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / ".ci" / "sources.json"
 MOST_OCTETS = 5_000_000
 SECONDS = 20.0
+MOST_SECONDS = 60.0
+"""For all of a page; SECONDS is for one answer of the server."""
+FOR_GOOD = (301, 308)
+FULL_PAGE = 1000
+"""Characters; a page with fewer may be the frame of one that a script fills."""
+STATES = ("stands", "new", "changed", "gone", "unread", "moved")
 HIDDEN = frozenset({"script", "style", "noscript", "template", "svg"})
 INLINE = frozenset(
     {
@@ -54,10 +62,20 @@ class Quoted(Struct, frozen=True):
 
 
 class Page(Struct, frozen=True):
-    """A page as it is today: the text of its blocks, or why it could not be read."""
+    """A page as it is today.
+
+    Attributes:
+        blocks: the text of its blocks.
+        octets: digest of what has no text to look in (a PDF, a picture).
+        why: why it could not be read, or why a quote that is not found may stand there all the same.
+        moved: where it is for good now; empty: where it was.
+
+    """
 
     blocks: tuple[str, ...] = ()
+    octets: str = ""
     why: str = ""
+    moved: str = ""
 
 
 class _Text(HTMLParser):
@@ -66,22 +84,28 @@ class _Text(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.blocks = [""]
+        self.unscripted = ""
         self._hidden = 0
+        self._noscript = 0
 
     def handle_starttag(self, tag: str, attrs: object) -> None:
         """An element that is no part of a line begins a block; what nobody sees is left out."""
         self._hidden += tag in HIDDEN
+        self._noscript += tag == "noscript"
         self._part(tag)
 
     def handle_endtag(self, tag: str) -> None:
         """The end of it begins another one."""
         self._hidden = max(0, self._hidden - (tag in HIDDEN))
+        self._noscript = max(0, self._noscript - (tag == "noscript"))
         self._part(tag)
 
     def handle_data(self, data: str) -> None:
-        """Text goes on in its block."""
+        """Text goes on in its block; what is said to those without scripts is kept apart."""
         if not self._hidden:
             self.blocks[-1] += data
+        elif self._noscript:
+            self.unscripted += data
 
     def _part(self, tag: str) -> None:
         if tag not in INLINE and self.blocks[-1].strip():
@@ -103,10 +127,34 @@ def blocks_of(text: str, kind: str) -> tuple[str, ...]:
     """The folded blocks of a page; of plain text its paragraphs."""
     if "html" not in kind:
         return tuple(filter(None, map(folded, re.split(r"\n\s*\n", text))))
+    return tuple(filter(None, map(folded, _parsed(text).blocks)))
+
+
+def _parsed(text: str) -> _Text:
     parser = _Text()
     parser.feed(text)
     parser.close()
-    return tuple(filter(None, map(folded, parser.blocks)))
+    return parser
+
+
+def made_by_script(text: str, blocks: Sequence[str]) -> bool:
+    """Whether a page has hardly any text, and asks those without scripts to allow them."""
+    return sum(map(len, blocks)) < FULL_PAGE and "javascript" in folded(_parsed(text).unscripted)
+
+
+_META = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
+_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_CALLED = {"shift_jis": "cp932", "x-sjis": "cp932", "iso-8859-1": "cp1252", "us-ascii": "cp1252"}
+
+
+def decoded(data: bytes, said: str | None) -> str:
+    """The text of a page: by its byte order mark, its Content-Type, its own <meta>, or UTF-8. Raises LookupError."""
+    for mark, name in _MARKS:
+        if data.startswith(mark):
+            return data.decode(name, "replace")
+    meta = _META.search(data[:4096])
+    name = (said or (meta[1].decode("ascii") if meta else "utf-8")).lower()
+    return data.decode(_CALLED.get(name, name), "replace")
 
 
 def passage(quote: str, blocks: Sequence[str]) -> str | None:
@@ -149,26 +197,32 @@ def silent_of(rules: RuleSet, quoted: Sequence[Quoted]) -> tuple[str, ...]:
 
 def fetch(url: str, client: httpx2.Client) -> Page:
     """A page of today; whatever keeps it from being read is told as the reason."""
+    until = time.monotonic() + MOST_SECONDS
     try:
         with client.stream("GET", url) as answer:
             answer.raise_for_status()
+            moved = str(answer.url) if any(each.status_code in FOR_GOOD for each in answer.history) else ""
             data = b""
             for piece in answer.iter_bytes():
                 data += piece
                 if len(data) > MOST_OCTETS:
                     return Page(why=f"more than {MOST_OCTETS:,} octets")
+                if time.monotonic() > until:
+                    return Page(why=f"more than {MOST_SECONDS:g} seconds")
             kind = answer.headers.get("content-type", "text/html").lower()
             if not kind.startswith(("text/", "application/xhtml")):
-                return Page((digest(data.decode("latin-1")),))
-            text = data.decode(answer.charset_encoding or "utf-8", "replace")
+                return Page(octets=digest(data.decode("latin-1")), why=f"no text: {kind}", moved=moved)
+            text = decoded(data, answer.charset_encoding)
     except (httpx2.HTTPError, httpx2.InvalidURL, LookupError) as error:
         return Page(why=str(error).splitlines()[0] if str(error) else type(error).__name__)
     blocks = blocks_of(text, kind)
-    return Page(blocks) if blocks else Page(why="no text")
+    if not blocks:
+        return Page(why="no text")
+    return Page(blocks, why="made by a script" if made_by_script(text, blocks) else "", moved=moved)
 
 
 class Found(Struct, frozen=True):
-    """What became of a passage or page: stands, new, changed, gone or unread. `kept`: its digest of today."""
+    """What became of a passage or page: stands, new, changed, gone, unread or moved. `kept`: its digest of today."""
 
     state: str
     key: str
@@ -192,10 +246,15 @@ def compared(
             yield Found("unread" if unread or not each.urls else "gone", each.key, "; ".join((line, *unread)))
     for url in silent:
         page = pages[url]
-        if page.why:
+        if page.octets:
+            yield _against(url, page.octets, f"{url} (nothing is quoted from it)", kept)
+        elif page.why:
             yield Found("unread", url, f"{url}: {page.why}")
         else:
             yield _against(url, digest("\n".join(page.blocks)), f"{url} (nothing is quoted from it)", kept)
+    for url, page in pages.items():
+        if page.moved:
+            yield Found("moved", url, f"{url} is for good at {page.moved}")
 
 
 def _against(key: str, today: str, line: str, kept: Mapping[str, str]) -> Found:
@@ -224,7 +283,7 @@ def main(arguments: Sequence[str]) -> int:
         if each.state != "stands":
             print(f"{each.state:8} {each.line}")
     states = [each.state for each in found]
-    print(", ".join(f"{states.count(state)} {state}" for state in ("stands", "new", "changed", "gone", "unread")))
+    print(", ".join(f"{states.count(state)} {state}" for state in STATES))
     if given.write:
         # What could not be read keeps the digest that it had.
         kept |= {each.key: each.kept for each in found if each.kept}

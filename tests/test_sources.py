@@ -35,6 +35,9 @@ class Site(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         self.pages: dict[str, tuple[str, bytes]] = {}
+        self.moved: dict[str, tuple[int, str]] = {}
+        self.drips = False
+        self.done = threading.Event()
         super().__init__(("127.0.0.1", 0), _Handler)
 
     @property
@@ -46,12 +49,21 @@ class _Handler(BaseHTTPRequestHandler):
     server: Site
 
     def do_GET(self) -> None:
+        if self.path in self.server.moved:
+            code, target = self.server.moved[self.path]
+            self.send_response(code)
+            self.send_header("Location", target)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         kind, body = self.server.pages.get(self.path, ("", b""))
         self.send_response(200 if kind else 404)
         self.send_header("Content-Type", kind or "text/plain")
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(len(body) + self.server.drips))
         self.end_headers()
         self.wfile.write(body)
+        if self.server.drips:  # what was announced does not come
+            self.server.done.wait(30)
 
     def log_message(self, *args: object) -> None:
         """Nothing."""
@@ -62,6 +74,7 @@ def site() -> Iterator[Site]:
     with Site() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
+        server.done.set()
         server.shutdown()
 
 
@@ -104,14 +117,14 @@ class Check:
         code = self._sources.main([*options, *args])
         return code, self._capsys.readouterr().out
 
-    def show(self, page: str, kind: str = "text/html") -> None:
-        self._site.pages["/page"] = (kind, page.encode())
+    def show(self, page: str | bytes, kind: str = "text/html") -> None:
+        self._site.pages["/page"] = (kind, page.encode() if isinstance(page, str) else page)
 
 
 def test_what_stands_is_new_once_and_then_says_nothing(check: Check) -> None:
     code, out = check("--write")
     assert (code, out.split()[0]) == (0, "new")
-    assert check() == (0, "1 stands, 0 new, 0 changed, 0 gone, 0 unread\n")
+    assert check() == (0, "1 stands, 0 new, 0 changed, 0 gone, 0 unread, 0 moved\n")
 
 
 def test_another_look_of_the_same_words_changes_nothing(check: Check) -> None:
@@ -165,6 +178,104 @@ def test_a_page_that_cannot_be_read_is_unread_and_keeps_its_digest(check: Check,
 def test_plain_text_is_read_by_its_paragraphs(check: Check) -> None:
     check.show("For senders\n\nWe refuse mail without\nDMARC. It's been so since 2025.\n\nOther matters.", "text/plain")
     assert check()[0] == 0
+
+
+def test_a_page_that_is_gone_is_told_with_its_status_and_its_statement_is_not_called_gone(
+    check: Check, site: Site
+) -> None:
+    check("--write")
+    site.pages.clear()
+    code, out = check()
+    assert (code, out.split()[0], "404" in out) == (3, "unread", True)
+
+
+@pytest.mark.parametrize(("code", "told"), [(301, True), (308, True), (302, False), (307, False)])
+def test_a_redirect_is_followed_and_told_where_it_is_for_good(
+    check: Check, site: Site, code: int, *, told: bool
+) -> None:
+    check("--write")
+    site.pages["/new"] = site.pages.pop("/page")
+    site.moved["/page"] = (code, "/new")
+    done, out = check()
+    assert (done, out.startswith("moved"), "/new" in out) == (0, told, told)
+    assert "1 stands" in out
+
+
+@pytest.mark.parametrize("target", ["/page", "ftp://127.0.0.1/page", "http://127.0.0.1:0/", "http://[", ""])
+def test_a_redirect_that_leads_nowhere_is_unread(check: Check, site: Site, target: str) -> None:
+    site.moved["/page"] = (302, target)
+    code, out = check()
+    assert (code, out.split()[0]) == (3, "unread")
+
+
+def test_a_page_that_its_script_makes_is_unread_and_not_gone(check: Check) -> None:
+    check("--write")
+    check.show("<html><noscript>You need to enable JavaScript.</noscript><div id=root>Loading</div><script>1</script>")
+    code, out = check()
+    assert (code, out.split()[0], "made by a script" in out) == (3, "unread", True)
+    check.show(PAGE.replace("<body>", "<body><noscript>Enable JavaScript for more.</noscript>"))
+    assert check()[0] == 0, "where the words stand, the page was read"
+
+
+def test_a_pdf_has_no_text_to_look_in(check: Check) -> None:
+    check("--write")
+    check.show(b"%PDF-1.7 \xff\xfe We refuse mail without DMARC", "application/pdf")
+    code, out = check()
+    assert (code, out.split()[0], "application/pdf" in out) == (3, "unread", True)
+
+
+def test_of_a_page_without_a_quote_a_pdf_counts_by_its_octets(sources: ModuleType) -> None:
+    url = "https://acme.example/rules.pdf"
+    kept = {url: "old"}
+    for octets, state in (("old", "stands"), ("new", "changed")):
+        page = sources.Page(octets=octets, why="no text: application/pdf")
+        assert [each.state for each in sources.compared((), (url,), {url: page}, kept)] == [state]
+
+
+def test_a_server_that_says_nothing_more_is_unread(
+    check: Check, site: Site, sources: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "SECONDS", 0.2)
+    site.drips = True
+    code, out = check()
+    assert (code, out.split()[0]) == (3, "unread")
+
+
+def test_a_page_that_takes_too_long_as_a_whole_is_unread(
+    check: Check, sources: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "MOST_SECONDS", -1.0)
+    code, out = check()
+    assert (code, "more than -1 seconds" in out) == (3, True)
+
+
+JAPANESE = "<html><head>{meta}</head><body><p>逆引きのないIPアドレスからのメールを拒否します。</p></body></html>"
+META = '<meta http-equiv="Content-Type" content="text/html; charset={0}">'
+
+
+@pytest.mark.parametrize(
+    ("kind", "meta", "charset"),
+    [
+        ("text/html; charset=Shift_JIS", "", "cp932"),
+        ("text/html", META.format("Shift_JIS"), "cp932"),
+        ("text/html", '<meta charset="EUC-JP">', "euc-jp"),
+        ("text/html; charset=utf-8", "", "utf-8"),
+        ("text/html", "", "utf-8"),
+        ("text/html", "", "utf-8-sig"),
+        ("text/html", "", "utf-16"),
+        ("text/html; charset=EUC-JP", '<meta charset="utf-8">', "euc-jp"),
+    ],
+)
+def test_a_page_is_read_in_its_charset(check: Check, kind: str, meta: str, charset: str) -> None:
+    check.show(JAPANESE.format(meta=meta).encode(charset), kind)
+    assert check(quote="逆引きのないIPアドレスからのメールを拒否します。")[0] == 0
+
+
+def test_a_charset_that_nobody_knows_is_unread(check: Check) -> None:
+    check.show(PAGE, "text/html; charset=x-nothing")
+    assert check()[1].split()[0] in ("unread", "new")
+    check.show('<meta charset="x-nothing">' + PAGE)
+    assert check()[1].split()[0] == "unread"
 
 
 def test_every_quote_that_is_shipped_has_a_page_to_be_looked_for_on(sources: ModuleType) -> None:
