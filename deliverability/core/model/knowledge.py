@@ -48,7 +48,8 @@ class Measures(Struct, frozen=True):
     Attributes:
         wide_ip4, wide_ip6: a range with a shorter prefix is listed as wide.
         sending_ranges: ranges wider than that from which only the customers of one large service send.
-        claimable: by suffix, the services at which anybody can have a name below it that nobody has, as far as known.
+        claimable: by suffix, the services at which anybody can have a host right below it that nobody has.
+        registries: by suffix, the registries below a domain of their own, where anybody can register a domain.
         signed_fields: header fields that a DKIM signature should cover where the message has them.
         signed_core: those of them without which a signed text can be shown as another mail.
         signed_one_click: those of them that one-click unsubscription needs.
@@ -59,6 +60,7 @@ class Measures(Struct, frozen=True):
     wide_ip6: Annotated[int, Field(least=0, most=128, needed=True)] = 0
     sending_ranges: Annotated[tuple[_Network, ...], Field(after=_networks)] = ()
     claimable: Mapping[str, str] = field(default_factory=dict)
+    registries: Mapping[str, str] = field(default_factory=dict)
     signed_fields: _Needed = ()
     signed_core: _Needed = ()
     signed_one_click: _Needed = ()

@@ -7,6 +7,7 @@ asks for: the hosts of TLS reports and of BIMI, the policy host of MTA-STS, and 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
@@ -83,19 +84,30 @@ class _Leading(Struct, frozen=True):
 
 
 class _Lost(Struct, frozen=True):
-    """A name that does not exist, and what could be registered to have it."""
+    """A name that does not exist, or that nobody could look up, and what could be registered to have it.
+
+    Attributes:
+        leading: where it was met.
+        name: the name itself, where aliases lead.
+        domain: what would be registered.
+        service: at which service, or None for a registry.
+        evidence: id of the answer.
+        failed: why nobody knows whether it exists; None where it does not.
+
+    """
 
     leading: _Leading
     name: str
     domain: str
     service: str | None
     evidence: str
+    failed: Failed | None = None
 
 
 _RECORDS: tuple[FactPath, ...] = (
     *("spf.tree", "spf.used_tree", "mx.hosts", "dkim.dangling"),
     *("dmarc.walk", "dmarc.rua", "dmarc.ruf", "dmarc.location"),
-    *("mta_sts.present", "tls_rpt.rua", "bimi.name", "bimi.logo", "bimi.certificate"),
+    *("mta_sts.present", "tls_rpt.rua", "bimi.selector", "bimi.name", "bimi.logo", "bimi.certificate"),
 )
 _FAILED = (Reason.TIMEOUT, Reason.SERVFAIL, Reason.REFUSED, Reason.OFFLINE)
 
@@ -108,44 +120,40 @@ async def audit(ctx: Context) -> None:
     answers = await asyncio.gather(*(ctx.ports.dns.query(each.name, each.rdtype) for each in asked_anyway))
     # Where a name answers, its domain is there.
     there = {known_registered_domain(each.name) for each in answers if _there(each)}
-    left = [each for each in leading if not each.rdtype and _others_domain(ctx, each.name) not in (None, *there)]
-    more = await asyncio.gather(*(ctx.ports.dns.query(_others_domain(ctx, each.name) or "", "NS") for each in left))
+    left = [each for each in leading if not each.rdtype and _to_ask(ctx, each.name)[0] not in ("", *there)]
+    more = await asyncio.gather(*(ctx.ports.dns.query(*_to_ask(ctx, each.name)) for each in left))
     seen = [_lost(ctx, *each) for each in zip((*asked_anyway, *left), (*answers, *more), strict=True)]
     groups: dict[tuple[str, str], list[_Lost]] = {}
     for each in seen:
-        if each is not None:
+        if each is not None and (each.failed is None or each.domain not in there):
             groups.setdefault((each.leading.use, each.domain), []).append(each)
-    domains = tuple(dict.fromkeys(domain for _, domain in groups))
+    domains = tuple(
+        dict.fromkeys(domain for (_, domain), lost in groups.items() if any(each.failed is None for each in lost))
+    )
     proofs = await asyncio.gather(*(_free(ctx, domain) for domain in domains[:MAX_DOMAINS]))
     limit = Unknown(Reason.LIMIT, DOMAINS_FIRST(n=MAX_DOMAINS, all=len(domains)))
     free: dict[str, tuple[bool | Unknown, tuple[str, ...]]] = dict.fromkeys(domains, (limit, ()))
     free.update(zip(domains, proofs, strict=False))
     listed = tuple(
-        _item(ctx, use, domain, lost, *free[domain])
-        for (use, domain), lost in groups.items()
-        if not _is_outside(free[domain][0])
+        _item(ctx, use, domain, lost, *(free.get(domain) or _unasked(lost))) for (use, domain), lost in groups.items()
     )
     ctx.put(
         "takeover.names",
-        listed or _open(ctx, (*answers, *more)),
+        listed or _open(ctx),
         *(ident for each in listed for ident in texts_of(each["evidence"])),
     )
 
 
-def _open(ctx: Context, answers: Sequence[Answer]) -> Value:
-    """What stands for no name at all: Unknown where a record that may lead to one, or a name, could not be looked up.
-
-    That a zone file does not hold names of others leaves nothing open.
-    """
+def _open(ctx: Context) -> Value:
+    """What stands for no name at all: Unknown where a record that may lead to one could not be looked up."""
     facts = (ctx.value(path) for path in _RECORDS)
-    lost = next((each for each in facts if isinstance(each, Unknown) and each.reason in _FAILED), None)
-    failed = (unknown_from(each) for each in answers if isinstance(each, Failed))
-    return lost or next((each for each in failed if each.reason is not Reason.OFFLINE), ())
+    return next((each for each in facts if isinstance(each, Unknown) and each.reason in _FAILED), ())
 
 
-def _is_outside(free: bool | Unknown) -> bool:
-    """Whether zone files that do not hold the registry were asked: nobody failed to answer, and nothing is known."""
-    return isinstance(free, Unknown) and free.reason is Reason.OFFLINE
+def _unasked(lost: Sequence[_Lost]) -> tuple[Unknown, tuple[str, ...]]:
+    """What is known of a domain whose names could not be looked up."""
+    failed = next(each.failed for each in lost if each.failed is not None)
+    return unknown_from(failed), ()
 
 
 def _item(
@@ -205,7 +213,7 @@ def _of_spf(tree: Value) -> Iterator[_Leading]:
             name, rdtype = target, _QUESTIONS[mechanism]
             if status == SpfStatus.MACRO:
                 name, rdtype = target.rpartition("}")[2].lstrip("."), ""
-            if status != SpfStatus.OK:  # else it was found
+            if status != SpfStatus.OK or mechanism == "ptr":  # else it was found
                 yield _Leading("spf", name.rstrip(".").lower(), rdtype, text, at)
             if mechanism == "mx":
                 for record in texts_of(term.get("addresses")):
@@ -214,7 +222,8 @@ def _of_spf(tree: Value) -> Iterator[_Leading]:
         yield from _of_spf(term.get("tree"))
 
 
-_QUESTIONS = {"include": "TXT", "redirect": "TXT", "a": "A", "mx": "MX", "exists": "A"}
+# Of ptr nobody asks for the name itself; whoever has it gives it to an address of theirs.
+_QUESTIONS = {"ptr": "", "include": "TXT", "redirect": "TXT", "a": "A", "mx": "MX", "exists": "A"}
 _NEVER_ASKED = (SpfStatus.DEAD, SpfStatus.IGNORED, SpfStatus.INVALID_NAME, SpfStatus.SYNTAX_ERROR, SpfStatus.LIMIT)
 
 
@@ -228,6 +237,9 @@ def _of_policies(ctx: Context, domain: str) -> Iterator[_Leading]:
     for host in _hosts(texts_of(ctx.value("tls_rpt.rua"))):
         yield _Leading("tls-reports", host, "", f"rua={host}", f"_smtp._tls.{domain}")
     place = text_of(ctx.value("bimi.name"))
+    if not place and (selector := text_of(ctx.value("bimi.selector"))):
+        name = f"{selector}._bimi.{domain}"
+        yield _Leading("bimi", name, "TXT", "CNAME", name)
     for tag, path in (("l", ctx.value("bimi.logo")), ("a", ctx.value("bimi.certificate"))):
         for host in _hosts((text_of(path),)):
             yield _Leading("bimi", host, "", f"{tag}={host}", place or domain)
@@ -249,34 +261,55 @@ def _hosts(uris: Iterable[str]) -> Iterator[str]:
 # --- whether they exist --------------------------------------------------------------------------------------------
 
 
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")  # what registries and services give out
+
+
 def _others_domain(ctx: Context, name: str) -> str | None:
     """The registered domain of a name; None where it is the owner's own, or nobody could register it."""
     domain = known_registered_domain(name)
-    return None if domain is None or _is_own(ctx, domain) else domain
+    given = domain is not None and _LABEL.fullmatch(domain.partition(".")[0]) and not _is_own(ctx, domain)
+    return domain if given else None
+
+
+def _to_ask(ctx: Context, name: str) -> tuple[str, str]:
+    """The question that tells whether somebody has a name for which nobody asks; empty where none does."""
+    claimed, _ = _claimed(ctx, name)
+    return (name, "A") if claimed else (_others_domain(ctx, name) or "", "NS")
 
 
 def _lost(ctx: Context, leading: _Leading, answer: Answer) -> _Lost | None:
-    """The name that does not exist, the leading one or where its aliases lead; None where all exist, or nobody says.
+    """The name that does not exist, or was not found out about: the leading one, or where its aliases lead.
 
-    A name of the owner's own is left out: whoever has the domain has that, too.
+    None where all exist. A name of the owner's own is left out: whoever has the domain has that, too.
     """
-    if not isinstance(answer, Absent) or not answer.nxdomain:
+    if isinstance(answer, Failed):
+        failed, missing = answer, answer.at or answer.name
+    elif isinstance(answer, Absent) and answer.nxdomain:
+        failed, missing = None, (answer.chain or (answer.name,))[-1]
+    else:
         return None
-    missing, evidence = (answer.chain or (answer.name,))[-1], ctx.cite_answer(answer)
-    for suffix, service in ctx.knowledge.measures.claimable.items():
-        claimed = _claimed(missing, suffix)
-        if claimed and not is_within(ctx.subject.domain, claimed):
-            return _Lost(leading, missing, claimed, service, evidence)
-    domain = _others_domain(ctx, missing)
-    return None if domain is None else _Lost(leading, missing, domain, None, evidence)
+    claimed, service = _claimed(ctx, missing)
+    domain = claimed or _others_domain(ctx, missing)
+    return None if not domain else _Lost(leading, missing, domain, service, ctx.cite_answer(answer), failed)
 
 
-def _claimed(name: str, suffix: str) -> str:
-    """What of the name would be had at a service; empty where it does not lie below its suffix."""
+def _claimed(ctx: Context, name: str) -> tuple[str, str | None]:
+    """What of the name would be had at a service, and at which; empty where it lies below none."""
+    measures = ctx.knowledge.measures
+    for suffixes, deeper in ((measures.claimable, False), (measures.registries, True)):
+        for suffix, service in suffixes.items():
+            claimed = _below(name, suffix)
+            if claimed and (deeper or claimed == name) and not is_within(ctx.subject.domain, claimed):
+                return claimed, service
+    return "", None
+
+
+def _below(name: str, suffix: str) -> str:
+    """The suffix with the label of the name in front of it; empty where the name does not lie below it."""
     labels, wanted = name.split("."), suffix.split(".")
     end = labels[-len(wanted) - 1 :]
     fits = len(end) == len(wanted) + 1 and all(a in (b, "*") for a, b in zip(wanted, end[1:], strict=True))
-    return ".".join(end) if fits else ""
+    return ".".join(end) if fits and _LABEL.fullmatch(end[0]) else ""
 
 
 def _is_own(ctx: Context, name: str) -> bool:

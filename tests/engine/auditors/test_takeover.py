@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deliverability.core.facts.base import FactSet, Value, records_of, texts_of
+from deliverability.core.facts.base import FactSet, Reason, Unknown, Value, records_of, texts_of
 from deliverability.core.inputs import Subject
 from deliverability.core.mail.reader import Message, read
 from deliverability.core.model.report import Outcome
@@ -27,6 +27,7 @@ RULES = ("SEC-001", "SEC-002", "SEC-003", "SEC-004", "SEC-005", "SEC-006", "SEC-
 WORLD: Zone = {
     **{(name, "NS"): [f"ns.{name}"] for name in ("com", "net", "org", "dk", "co.uk", "uk", "azurewebsites.net")},
     **{(name, "NS"): [f"ns.{name}"] for name in ("acme.dk", "vendor.com", "cloudapp.net", "azure.com", "uk.com")},
+    ("windows.net", "NS"): ["ns.windows.net"],
     ("acme.dk", "SOA"): ["ns.acme.dk. h.acme.dk. 1 1 1 1 1"],
     ("acme.dk", "MX"): ["10 mx.acme.dk"],
     ("mx.acme.dk", "A"): ["62.1.2.3"],
@@ -124,6 +125,15 @@ DEAD = [
         "mta-sts",
         "acme.azurewebsites.net",
     ),
+    # Whoever has the domain gives a name below it to an address of theirs.
+    (spf("ptr:dead.com"), "SEC-001", "spf", "dead.com"),
+    (alias("default._bimi.acme.dk", "bimi.dead.com"), "SEC-007", "bimi", "dead.com"),
+    (
+        {("default._bimi.acme.dk", "TXT"): ["v=BIMI1; l=https://acme.blob.core.windows.net/l.svg"]},
+        "SEC-008",
+        "bimi",
+        "acme.blob.core.windows.net",
+    ),
     (
         alias("mx.acme.dk", "mx.westeurope.cloudapp.azure.com") | {("mx.acme.dk", "A"): None},
         "SEC-008",
@@ -161,6 +171,7 @@ async def test_a_domain_that_somebody_has_is_none(zone: Zone, rule: str, use: st
 @pytest.mark.parametrize(("zone", "rule", "use", "domain"), DEAD)
 async def test_who_denies_the_registry_too_proves_nothing(zone: Zone, rule: str, use: str, domain: str) -> None:
     above = {("azurewebsites.net", "NS"): None, ("azure.com", "NS"): None, ("uk.com", "NS"): None}
+    above |= {("windows.net", "NS"): None}
     registries = {(name, "NS"): None for name in ("com", "net", "org", "co.uk", "uk")}
     assert unmet(await facts_of({**zone, **above, **registries})) == []
 
@@ -173,6 +184,13 @@ async def test_who_denies_the_registry_too_proves_nothing(zone: Zone, rule: str,
         spf("include:spf.corp.local"),
         spf("include:spf.dead.example"),
         spf("a:co.uk"),
+        # No registry gives these out: a typing error is no takeover.
+        spf("include:=dead.com include:https://dead.com include:me@dead.com"),
+        spf("include:_spf_.com a:-dead.com include:dead-.com exists:dead_.com"),
+        {("_dmarc.acme.dk", "TXT"): ["v=DMARC1; p=none; rua=mailto:a@de_ad.com"]},
+        # The service makes up a part of these, and gives that to nobody else.
+        spf("a:acme.eba-1x2y.eu-west-1.elasticbeanstalk.com a:acme.westeurope-01.azurewebsites.net")
+        | {("elasticbeanstalk.com", "NS"): ["ns.elasticbeanstalk.com"]},
         # The owner's own names.
         spf("include:_spf.acme.dk a:old.acme.dk"),
         # Who matches these does not pass.
@@ -231,14 +249,26 @@ ZONES = {
 
 
 async def test_zone_files_say_it_where_they_hold_the_registry() -> None:
-    """Of a wildcard one name is enough; without the zone of the registry nobody can say."""
+    """Of a wildcard one name is enough; without the zone of the registry nobody can say, and that is said."""
     files = [(name, text.encode()) for name, text in ZONES.items()]
-    for given, expected in ((files, ["spf", "dkim"]), (files[:1], [])):
+    for given, free in ((files, [True, True]), (files[:1], [Reason.OFFLINE])):
         ports = Ports(ZoneResolver(given), FixedClock(datetime(2026, 1, 1, tzinfo=UTC)))
         facts = (await gather(auditors(), Subject("acme.dk"), ports, None)).facts
-        assert [each["use"] for each in names(facts)] == expected
-        assert [len(texts_of(each["by"])) for each in names(facts)] == [1] * len(expected)
-        assert unmet(facts) == ["SEC-001", "SEC-002"][: len(expected)]
+        found = [each["free"] for each in names(facts)]
+        assert [each.reason if isinstance(each, Unknown) else each for each in found] == free
+        assert {each["use"] for each in names(facts)} == {"spf", "dkim"} if len(given) > 1 else {"spf"}
+        assert [len(texts_of(each["by"])) for each in names(facts)] == [1] * len(free)
+        assert unmet(facts) == (["SEC-001", "SEC-002"] if len(given) > 1 else [])
+
+
+async def test_what_could_not_be_looked_up_leaves_its_own_domain_open() -> None:
+    facts = await facts_of(spf("include:spf.lost.com a:gone.dead.com") | {("spf.lost.com", "TXT"): "servfail"})
+    assert [(each["domain"], each["free"] is True) for each in names(facts)] == [
+        ("lost.com", False),
+        ("dead.com", True),
+    ]
+    found = judge(facts, load_rules(), catalogue(), Selection(select=("SEC-001",)))
+    assert [each.outcome for each in found] == [Outcome.UNKNOWN, Outcome.UNMET]
 
 
 class _Counting:
