@@ -33,13 +33,13 @@ from deliverability.core.facts.traffic import Gate, MessageSums, ReportPeriod, T
 from deliverability.core.model.report import Finding, GateAnswer, GateKind, Report
 from deliverability.core.model.topic import if_known
 from deliverability.core.phrases import Phrases
-from deliverability.core.report.diagrams import hits_words, would_words
 from deliverability.core.report.findings import FindingView, finding_views
 from deliverability.core.report.formats.json import Json
 from deliverability.core.report.formats.text import record_lines
 from deliverability.core.report.paper import Paper
 from deliverability.core.report.plan import PlanStepView
 from deliverability.core.report.report import ReportView
+from deliverability.core.report.traffic import hits_words, sums_of, sums_words, would_words
 from deliverability.core.rules.gate import earliest
 from deliverability.core.rules.judge import Selection
 from deliverability.core.words.dates import full_day_words
@@ -70,6 +70,7 @@ class GateView(Struct, frozen=True):
             hits (it does) or cannot-tell.
         tone: good, bad, risk or unknown.
         headline: the answer.
+        sums: the messages by class; empty where nothing was read.
         would: what the policy would have done in the window; empty where nothing was read.
         notes: what else is to be known: the sources where numbers cannot tell, mail that is not concerned.
         unlisted: whose reports do not count as nobody lists them; empty: there are none.
@@ -86,6 +87,7 @@ class GateView(Struct, frozen=True):
     kind: str
     tone: str
     headline: str
+    sums: str = ""
     would: str = ""
     notes: tuple[str, ...] = ()
     unlisted: str = ""
@@ -106,8 +108,10 @@ def gate_view(view: ReportView, answer: GateAnswer | None, day: date | None) -> 
     if answer.kind is GateKind.HITS:
         headline = hits_words(facts, domain, answer.to, say)
         found = tuple(_conditions(view, answer.missing, "bad"))
-        back = _step_back(facts)
-        return GateView(domain, "", kind, "bad", headline, unlisted=_unlisted(facts, say), conditions=found, back=back)
+        unlisted, back = _unlisted(facts, say), _step_back(facts)
+        return GateView(
+            domain, "", kind, "bad", headline, _sums(facts, say), unlisted=unlisted, conditions=found, back=back
+        )
     step = _step(view, answer) if answer.kind is GateKind.SAFE else None
     asked = {"domain": domain, "policy": answer.to}
     headline = say(f"gate.{kind}", **asked)
@@ -125,6 +129,7 @@ def gate_view(view: ReportView, answer: GateAnswer | None, day: date | None) -> 
         kind,
         tone,
         headline,
+        _sums(facts, say),
         would,
         tuple(_notes(answer, facts, say)),
         _unlisted(facts, say),
@@ -133,6 +138,11 @@ def gate_view(view: ReportView, answer: GateAnswer | None, day: date | None) -> 
         day,
         step,
     )
+
+
+def _sums(facts: FactSet, say: Phrases) -> str:
+    sums = sums_of(facts)
+    return sums_words(sums, say) if sums is not None else ""
 
 
 def _step_back(facts: FactSet) -> tuple[str, str, str] | None:
@@ -184,7 +194,8 @@ def _without(view: ReportView, domain: str, facts: FactSet, say: Phrases) -> Gat
         policy = if_known(dmarc.effective_policy) or if_known(dmarc.policy) or ""
         if "gate-stay" in view.report.answer.earned:
             would = would_words(facts, policy, say)
-            return GateView(domain, "", "stay", "good", say(f"gate.last.{stage}", domain=domain), would)
+            headline = say(f"gate.last.{stage}", domain=domain)
+            return GateView(domain, "", "stay", "good", headline, _sums(facts, say), would)
         headline = say("gate.at", domain=domain, policy=policy)
         yours = facts.of(MessageSums).yours
         if isinstance(yours, Unknown) and yours.reason is not Reason.NOT_CONFIGURED:
@@ -192,7 +203,8 @@ def _without(view: ReportView, domain: str, facts: FactSet, say: Phrases) -> Gat
             return GateView(domain, "", "cannot-tell", "unknown", headline)
         if not if_known(yours):
             return GateView(domain, "", "cannot-tell", "unknown", headline + say("gate.at-unread"))
-        return GateView(domain, "", "hits", "risk", headline + say("gate.at-hits"), would_words(facts, policy, say))
+        headline += say("gate.at-hits")
+        return GateView(domain, "", "hits", "risk", headline, _sums(facts, say), would_words(facts, policy, say))
     return GateView(domain, to, "cannot-tell", "unknown", say("gate.no-reports", domain=domain, policy=to))
 
 
@@ -231,8 +243,8 @@ _COUNTS = (
 def gate_text(view: GateView, paper: Paper, say: Phrases) -> str:
     """One domain: the answer, what the policy would have done, what is missing and what to do, or the record."""
     lines = [*paper.hang(view.headline, f"{paper.symbol(view.tone)} ")]
-    if view.would:
-        lines += ["", *paper.paragraph(view.would, 2)]
+    for text in filter(None, (view.sums, view.would)):
+        lines += ["", *paper.paragraph(text, 2)]
     for note in view.notes:
         lines += ["", *paper.paragraph(note, 2)]
     if view.unlisted:
@@ -275,6 +287,7 @@ def _gate(view: GateView, answer: GateAnswer | None, facts: FactSet) -> Json:
         "to": view.to or None,
         "answer": view.kind or None,
         "text": view.headline,
+        "sums": view.sums or None,
         "would": view.would or None,
         "step_back": dict(zip(("name", "old", "new"), view.back, strict=True)) if view.back else None,
         "notes": list(view.notes),

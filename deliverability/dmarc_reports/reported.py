@@ -377,7 +377,7 @@ class ReportWindow(Struct, frozen=True, dict=True):
             aligned=messages_in(row for row in rows if row.facet.aligned),
             dkim_aligned=messages_in(row for row in rows if row.facet.aligned_dkim),
             spf_aligned=messages_in(row for row in rows if row.facet.aligned_spf),
-            yours=ours + unclaimed,
+            yours=self.own_messages + unclaimed,
             forwarded=forwarded,
             altered=altered,
             unclaimed=unclaimed,
@@ -525,6 +525,7 @@ class ReportWindow(Struct, frozen=True, dict=True):
         altered = _by_day(self.of(SourceStanding.ALTERED))
         unclaimed = _by_day(self.of(SourceStanding.UNCLAIMED, SourceStanding.SERVICE_MIXED))
         forged = _by_day(self.of(SourceStanding.FORGED))
+        forwarded = _by_day(self.of(SourceStanding.FORWARDER))
         return tuple(
             DayVolume(
                 day=day.isoformat(),
@@ -533,6 +534,7 @@ class ReportWindow(Struct, frozen=True, dict=True):
                 altered=altered[day],
                 unclaimed=unclaimed[day],
                 forged=forged[day],
+                forwarded=forwarded[day],
             )
             for day in self.days
         )

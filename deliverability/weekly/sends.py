@@ -6,7 +6,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from math import floor
 from typing import Any, ClassVar
 from xml.etree import ElementTree
 
@@ -14,6 +13,7 @@ from msgspec import Struct
 
 from deliverability.core.model.report import GateKind
 from deliverability.core.phrases import Phrases
+from deliverability.core.report.traffic import CLASSES, Sums, sums_words
 from deliverability.core.words.dates import day_words
 from deliverability.core.words.sentences import shortened, visible
 from deliverability.weekly.values import GateWeek, SourceChange, SourceNote, TrafficDay, TrafficWeek, WeeklyEntry
@@ -159,7 +159,10 @@ def _bare(tree: ElementTree.Element, name: str) -> str:
 
 _NAMED = 3
 _NAME = 80
-_LANES = {"aligned": "good", "unaligned": "bad", "altered": "risk", "forged": "none"}
+_LANES = {
+    **{"aligned": "good", "unaligned": "bad", "unclaimed": "risk"},
+    **dict.fromkeys(("forged", "forwarded", "altered"), "none"),
+}
 _TONES = {
     SourceChange.OPENED: "bad",
     SourceChange.ASKED: "risk",
@@ -192,7 +195,7 @@ class SendsView(Struct, frozen=True):
     Attributes:
         domain: safe to show.
         page: file name of its report.
-        sum: own messages, and how many of them pass.
+        sum: how much of what is or may be the domain's passes, and what else was sent in its name.
         lines: what changed, what is open, and the gate.
         line: what changed, in one line; empty: nothing.
         how: where more of it is told.
@@ -267,10 +270,9 @@ def sends_of_all(entries: Sequence[WeeklyEntry], say: Phrases) -> str:
     weeks = {each.domain: each.traffic for each in entries if each.traffic is not None}
     if not weeks:
         return ""
-    own, aligned = sum(each.own for each in weeks.values()), sum(each.aligned for each in weeks.values())
-    if not own:
-        return say("sends.all-nothing")
-    return _count("sends.all", len(weeks), say, share=_share(aligned, own), own=f"{own:,}")
+    classes = {name: sum(each.sums.classes[name] for each in weeks.values()) for name in CLASSES}
+    sums = Sums(classes, sum(each.sums.aligned for each in weeks.values()))
+    return _count("sends.all", len(weeks), say, text=sums_words(sums, say))
 
 
 def gate_words(gate: GateWeek, say: Phrases) -> str:
@@ -292,14 +294,7 @@ def _sum(week: TrafficWeek, say: Phrases) -> str:
         "begin": day_words(week.begin, say),
         "end": day_words(week.end, say),
     }
-    if not week.own:
-        return say("sends.nothing", **period)
-    return say("sends.sum", n=f"{week.own:,}", share=_share(week.aligned, week.own), **period)
-
-
-def _share(part: int, whole: int) -> str:
-    """Percent, never rounded up to a hundred."""
-    return f"{floor(1000 * part / whole) / 10:g}"
+    return say("sends.sum", text=sums_words(week.sums, say), **period)
 
 
 def _changes(week: TrafficWeek, say: Phrases) -> Iterator[SendsLine]:

@@ -6,7 +6,6 @@ Which source is a gap, or asked about, the findings say; nothing is judged here.
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -15,15 +14,15 @@ from typing import Final
 from msgspec import Struct
 
 from deliverability.core.facts.base import FactSet, Value, number_of, records_of, text_of, texts_of
-from deliverability.core.facts.traffic import OwnMessages, ReportPeriod, Traffic, WhoReported
+from deliverability.core.facts.traffic import ReportPeriod, Traffic, WhoReported
 from deliverability.core.model.history import ChangeKind, Comparison, FindingChange
 from deliverability.core.model.observed import Observed
 from deliverability.core.model.report import TOPIC, Finding, Outcome, Report
 from deliverability.core.model.rules import Rule, RuleSet
 from deliverability.core.model.services import Reporter, reporter_named
 from deliverability.core.model.topic import if_known
+from deliverability.core.report.traffic import sums_of
 from deliverability.core.rules.gate import earliest, gate_of
-from deliverability.dmarc_reports.standing import SourceStanding
 from deliverability.weekly.values import GateWeek, SourceChange, SourceNote, TrafficDay, TrafficWeek
 
 OTHER = "other"
@@ -49,9 +48,9 @@ def traffic_of(
 
     """
     facts = report.facts
-    period, of_own = facts.of(ReportPeriod), facts.of(OwnMessages)
-    reports, own, aligned = if_known(period.reports), if_known(of_own.messages), if_known(of_own.aligned)
-    if observed is None or reports is None or own is None or aligned is None:
+    period, sums = facts.of(ReportPeriod), sums_of(facts)
+    reports = if_known(period.reports)
+    if observed is None or reports is None or sums is None:
         return None
     known = _Sources(facts, rules)
     unmet = [each for each in report.findings if each.outcome is Outcome.UNMET and each.waiver is None]
@@ -62,9 +61,7 @@ def traffic_of(
         begin=if_known(period.begin) or "",
         end=if_known(period.end) or "",
         reports=reports,
-        own=own,
-        aligned=aligned,
-        standings=known.standings(),
+        sums=sums,
         days=tuple(_days(facts)),
         gaps=tuple(known.note(each.item) for each in unmet if known.is_gap(each.rule)),
         asked=tuple(known.note(each.item) for each in unmet if known.is_asked(each.rule)),
@@ -113,13 +110,6 @@ class _Sources:
     def __init__(self, facts: FactSet, rules: RuleSet) -> None:
         self._items = {text_of(each.get("key")): each for each in records_of(facts.value(SOURCES))}
         self._rules = rules.rules
-
-    def standings(self) -> Mapping[str, int]:
-        """Messages by standing, those without any as well."""
-        found = Counter(dict.fromkeys((each.value for each in SourceStanding), 0))
-        for each in self._items.values():
-            found[text_of(each.get("standing"))] += number_of(each.get("messages"))
-        return dict(found)
 
     def note(self, key: str, change: SourceChange | None = None) -> SourceNote:
         """A source with its numbers; without them where nothing came from it."""
@@ -213,7 +203,8 @@ class _Addresses(Struct, frozen=True):
 
 def _days(facts: FactSet) -> Iterator[TrafficDay]:
     for each in if_known(facts.of(Traffic).volume) or ():
-        yield TrafficDay(each.day, each.aligned, each.messages - each.aligned, each.altered, each.forged)
+        lost = each.messages - each.aligned
+        yield TrafficDay(each.day, each.aligned, lost, each.unclaimed, each.forged, each.forwarded, each.altered)
 
 
 def _silent(before: FactSet, now: FactSet, observed: Observed, catalogue: Mapping[str, Reporter]) -> Mapping[str, str]:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from msgspec import Struct, field, to_builtins
+from msgspec.structs import asdict
 
 from deliverability.core.codec import decode, decode_detail, decode_line, encode
 from deliverability.core.codes import Detail
@@ -24,6 +25,7 @@ from deliverability.core.model.history import (
 )
 from deliverability.core.model.report import FactChange, GateKind, Outcome, VerdictKind
 from deliverability.core.model.rules import Effect, Severity
+from deliverability.core.report.traffic import Sums
 
 
 class SourceChange(StrEnum):
@@ -54,13 +56,15 @@ class SourceNote(Struct, frozen=True):
 
 
 class TrafficDay(Struct, frozen=True):
-    """Messages of one day: own ones that pass DMARC and that do not, altered and forged ones."""
+    """Messages of one day by class; own ones that pass DMARC and that do not."""
 
     day: str
     aligned: int
     unaligned: int
-    altered: int
+    unclaimed: int
     forged: int
+    forwarded: int
+    altered: int
 
 
 class TrafficWeek(Struct, frozen=True):
@@ -70,9 +74,7 @@ class TrafficWeek(Struct, frozen=True):
         begin: its first day, ISO.
         end: and its last.
         reports: aggregate reports in it.
-        own: messages of the domain's own sources.
-        aligned: those of them that pass DMARC.
-        standings: standing -> messages.
+        sums: its messages by class.
         days: oldest first.
         gaps: own sources that do not pass.
         asked: sources of which only the user can say whose they are, and has not.
@@ -87,9 +89,7 @@ class TrafficWeek(Struct, frozen=True):
     begin: str
     end: str
     reports: int
-    own: int
-    aligned: int
-    standings: Mapping[str, int] = field(default_factory=dict)
+    sums: Sums
     days: tuple[TrafficDay, ...] = ()
     gaps: tuple[SourceNote, ...] = ()
     asked: tuple[SourceNote, ...] = ()
@@ -135,19 +135,9 @@ def traffic_json(week: TrafficWeek) -> dict[str, Any]:
         "begin": week.begin,
         "end": week.end,
         "reports": week.reports,
-        "own": week.own,
-        "aligned": week.aligned,
-        "standings": dict(week.standings),
-        "days": [
-            {
-                "day": each.day,
-                "aligned": each.aligned,
-                "unaligned": each.unaligned,
-                "altered": each.altered,
-                "forged": each.forged,
-            }
-            for each in week.days
-        ],
+        "classes": dict(week.sums.classes),
+        "aligned": week.sums.aligned,
+        "days": [asdict(each) for each in week.days],
         "gaps": [_note(each) for each in week.gaps],
         "asked": [_note(each) for each in week.asked],
         "changes": [_note(each) for each in week.changes],
@@ -173,9 +163,7 @@ def read_traffic(data: Mapping[str, Any]) -> TrafficWeek:
         begin=data["begin"],
         end=data["end"],
         reports=data["reports"],
-        own=data["own"],
-        aligned=data["aligned"],
-        standings=data["standings"],
+        sums=Sums(data["classes"], data["aligned"]),
         days=tuple(TrafficDay(**each) for each in data["days"]),
         gaps=tuple(_read_note(each) for each in data["gaps"]),
         asked=tuple(_read_note(each) for each in data["asked"]),

@@ -89,7 +89,10 @@ def test_a_safe_step_ends_with_the_record(folder: Path) -> None:
     assert done.return_value == 0, done.output
     text = " ".join(done.output.split())
     assert "Safe: example.com may go to p=quarantine." in text
-    assert "p=quarantine would have hit none of your 6,000 messages, and stopped 0 forged ones." in text
+    assert (
+        "p=quarantine would have hit none of 6,000 messages that are or may be yours, and stopped 0 forged ones."
+        in text
+    )
     assert "+ v=DMARC1; p=quarantine; rua=mailto:dmarc@example.com" in text
     assert run("gate", "--all", "--days", "60").output == "✓ Safe: example.com may go to p=quarantine.\n"
     japanese = run("gate", "example.com", "--days", "60", "--lang", "ja").output
@@ -103,7 +106,7 @@ def test_what_is_missing_is_told_with_its_amount_and_day(folder: Path) -> None:
     (gate,) = json.loads(done.output)["gates"]
     assert gate["answer"] == "not-yet"
     assert "GATE-005" in [each["rule"] for each in gate["missing"]]
-    assert "100 of your 6,100 messages (1.64%): 100 from 198.51.100.20" in gate["would"]
+    assert "100 of 6,100 messages that are or may be yours (1.64%): 100 from 198.51.100.20" in gate["would"]
     assert gate["earliest"] > TODAY.date().isoformat()
     assert gate["records"] == []
     text = run("gate", "example.com", "--days", "60").output

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from deliverability.core.model.observed import Observed
 from deliverability.core.model.report import GateKind
 from deliverability.core.phrases import phrases
-from deliverability.core.report.diagrams import would_words
+from deliverability.core.report.traffic import would_words
 from tests import traffic
 from tests.dmarc_reports.months import FAMILIES, SILENT_SINCE, Family, Truth, month
 

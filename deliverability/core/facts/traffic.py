@@ -144,6 +144,7 @@ class DayVolume(Record, frozen=True, kw_only=True):
     altered: Annotated[Messages, Fact("Altered messages.")]
     unclaimed: Annotated[Messages, Fact("Unclaimed messages.")]
     forged: Annotated[Messages, Fact("Forged messages.")]
+    forwarded: Annotated[Messages, Fact("Forwarded messages.")]
 
 
 class ReportPeriod(Topic, frozen=True, kw_only=True):
@@ -192,7 +193,7 @@ class MessageSums(Topic, frozen=True, kw_only=True):
     aligned: Annotated[Maybe[Messages], Fact("Those that pass DMARC.")]
     dkim_aligned: Annotated[Maybe[Messages], Fact("Those that pass by DKIM.")]
     spf_aligned: Annotated[Maybe[Messages], Fact("Those that pass by SPF.")]
-    yours: Annotated[Maybe[Messages], Fact("Own, altered, forwarded and unclaimed messages together.")]
+    yours: Annotated[Maybe[Messages], Fact("Own and unclaimed messages: all that is not known to be foreign.")]
     forwarded: Annotated[Maybe[Messages], Fact("Messages passed on unchanged.")]
     altered: Annotated[Maybe[Messages], Fact("Messages changed on their way.")]
     unclaimed: Annotated[Maybe[Messages], Fact("Messages of which only the user can say whose they are.")]

@@ -1,4 +1,4 @@
-"""The diagrams of a report as plain values, and what a DMARC policy would have done."""
+"""The diagrams of a report as plain values."""
 
 from __future__ import annotations
 
@@ -7,69 +7,19 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
-from deliverability.core.facts.base import FactSet, Unknown, Value, records_of
+from deliverability.core.facts.base import Unknown, Value, records_of
 from deliverability.core.facts.dkim import signatures_of
 from deliverability.core.facts.paths import FactPath
 from deliverability.core.facts.spf import Spf, SpfIdentities, SpfVerdict
-from deliverability.core.facts.traffic import MessageSums, PolicyHits, ReportPeriod, Traffic
 from deliverability.core.model.report import DMARC_STAGES, GateKind, Report
 from deliverability.core.model.rules import Severity
 from deliverability.core.model.spf import SpfStatus, SpfTree, StepOutcome
 from deliverability.core.model.topic import if_known
 from deliverability.core.phrases import Phrases
 from deliverability.core.report.findings import statement_of
-from deliverability.core.words.dates import full_day_words
+from deliverability.core.report.traffic import hits_words, sums_of, sums_words, would_words
 from deliverability.core.words.sentences import format_value, octets, visible, word_of
 from deliverability.core.words.speaker import Speaker
-
-NAMED = 3
-"""Sources that the sentence names."""
-_LOSING = ("own", "own-gap", "service-gap", "service-mixed", "unclaimed")
-
-
-def would_words(facts: FactSet, policy: str, say: Phrases) -> str:
-    """What the policy would have done in the window; empty where nobody can say."""
-    sums, days = facts.of(MessageSums), if_known(facts.of(ReportPeriod).span_days)
-    lost, yours, forged = if_known(sums.would_fail), if_known(sums.yours), if_known(sums.forged)
-    if lost is None or yours is None or forged is None or not days:
-        return ""
-    share = f"{100 * lost / yours:.2f}" if yours else "0"
-    values = {
-        "days": str(days),
-        "policy": policy,
-        "lost": f"{lost:,}",
-        "yours": f"{yours:,}",
-        "share": share,
-        "forged": f"{forged:,}",
-    }
-    altered = if_known(sums.altered)
-    more = say("gate.altered", n=f"{altered:,}") if altered else ""
-    more += say("gate.risk") if forged else ""
-    if not lost:
-        return say("gate.would-none", **{name: values[name] for name in ("days", "policy", "yours", "forged")}) + more
-    return say("gate.would", **values, sources=_losing(facts, say)) + more
-
-
-def hits_words(facts: FactSet, domain: str, policy: str, say: Phrases) -> str:
-    """What the policy that is in force hits, and since when."""
-    hits = facts.of(PolicyHits)
-    lost, all_ = if_known(hits.hit) or 0, if_known(hits.hit_of) or 0
-    day = full_day_words(if_known(hits.hit_since) or "", say)
-    return say("gate.hits", domain=domain, policy=policy, lost=f"{lost:,}", all=f"{all_:,}", day=day)
-
-
-def _losing(facts: FactSet, say: Phrases) -> str:
-    """The sources that would lose most."""
-    losing = [
-        each
-        for each in if_known(facts.of(Traffic).sources) or ()
-        if each.standing in _LOSING and not each.apart and each.unaligned
-    ]
-    losing.sort(key=lambda each: -each.unaligned)
-    named = [say("gate.of", n=f"{each.unaligned:,}", source=visible(each.name)) for each in losing[:NAMED]]
-    more = len(losing) - len(named)
-    return say("value.separator").join(named) + (say("value.more", n=str(more)) if more > 0 else "")
-
 
 _TREE_DEPTH = 12
 _TREE_TERMS = 300
@@ -452,12 +402,14 @@ def _dmarc(report: Report, say: Phrases) -> DmarcView | None:
 
 def _gate(report: Report, say: Phrases) -> tuple[str, ...]:
     answer = report.answer.gate
+    sums = sums_of(report.facts)
+    told = sums_words(sums, say) if sums is not None else ""
     if answer is None:
-        return ()
+        return (told,) if told else ()
     if answer.kind is GateKind.HITS:
-        return (hits_words(report.facts, visible(report.domain), answer.to, say),)
+        return tuple(filter(None, (hits_words(report.facts, visible(report.domain), answer.to, say), told)))
     headline = say(f"gate.{answer.kind.value}", domain=visible(report.domain), policy=answer.to)
-    return tuple(filter(None, (headline, would_words(report.facts, answer.to, say))))
+    return tuple(filter(None, (headline, told, would_words(report.facts, answer.to, say))))
 
 
 def _size(report: Report, speaker: Speaker) -> BarView | None:

@@ -131,8 +131,8 @@ _HELP = {
     "deliv_weekly_grade": "Grade: 4 is A, 0 is F.",
     "deliv_weekly_unmet": "Findings by severity.",
     "deliv_weekly_could_not_check": "Findings that could not be checked.",
-    "deliv_traffic_messages": "Messages that receivers reported, by the standing of their source, in the window.",
-    "deliv_traffic_aligned_ratio": "Share of own messages that pass DMARC, in the window.",
+    "deliv_traffic_messages": "Messages in the domain's name that receivers reported, by class, in the window.",
+    "deliv_traffic_aligned_ratio": "Share of own and unclaimed messages that pass DMARC, in the window.",
     "deliv_gate": "Is the next DMARC policy safe: -2 present one hits own mail, -1 cannot tell, 0 not yet, 1 safe.",
     "deliv_last_report_timestamp_seconds": "The day of the newest report, by reporter of the catalogue, or other.",
 }
@@ -160,10 +160,10 @@ def _traffic(entry: WeeklyEntry, gauges: Gauges) -> None:
     """What was reported of the domain. Labels are closed sets: no name of a source, and no address."""
     domain = {"domain": entry.domain}
     if (week := entry.traffic) is not None:
-        for standing, messages in sorted(week.standings.items()):
-            gauges.set("deliv_traffic_messages", messages, **domain, standing=standing)
-        if week.own:
-            gauges.set("deliv_traffic_aligned_ratio", week.aligned / week.own, **domain)
+        for name, messages in week.sums.classes.items():
+            gauges.set("deliv_traffic_messages", messages, **domain, **{"class": name})
+        if week.sums.yours:
+            gauges.set("deliv_traffic_aligned_ratio", week.sums.aligned / week.sums.yours, **domain)
         for reporter, day in week.last_reports.items():
             at = datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()
             gauges.set("deliv_last_report_timestamp_seconds", at, **domain, reporter=reporter)

@@ -1,0 +1,146 @@
+"""Mail in the domain's name in words: its classes with their sums, and what a DMARC policy does to it.
+
+Everybody who tells of reported mail does so with these classes: own, unclaimed, and what is known to be foreign.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from deliverability.core.facts.base import FactSet
+from deliverability.core.facts.traffic import MessageSums, OwnMessages, PolicyHits, ReportPeriod, Traffic
+from deliverability.core.model.topic import if_known
+from deliverability.core.phrases import Phrases
+from deliverability.core.words.dates import full_day_words
+from deliverability.core.words.sentences import visible
+
+FOREIGN = ("forged", "forwarded", "altered")
+"""The classes of mail that is known to be foreign."""
+CLASSES = ("own", "unclaimed", *FOREIGN, "apart")
+"""Every message in the domain's name is in one of them; `apart`: of a name below it that sp=none leaves alone."""
+_CLASS_OF = {
+    **dict.fromkeys(("own", "own-gap", "service-gap"), "own"),
+    **dict.fromkeys(("unclaimed", "service-mixed"), "unclaimed"),
+    **{"forged": "forged", "forwarder": "forwarded", "altered": "altered"},
+}
+
+
+def class_of(standing: str, *, apart: bool) -> str:
+    """The class of mail of a source."""
+    return "apart" if apart else _CLASS_OF[standing]
+
+
+class Sums(Struct, frozen=True):
+    """The messages of a window by class.
+
+    Attributes:
+        classes: class -> messages; every message is in one.
+        aligned: own messages that pass DMARC; what is unclaimed never does.
+
+    """
+
+    classes: Mapping[str, int]
+    aligned: int
+
+    @property
+    def messages(self) -> int:
+        """All in the domain's name."""
+        return sum(self.classes.values())
+
+    @property
+    def yours(self) -> int:
+        """What is yours or may be."""
+        return self.classes["own"] + self.classes["unclaimed"]
+
+    @property
+    def foreign(self) -> int:
+        """What is known to be foreign."""
+        return sum(self.classes[name] for name in FOREIGN)
+
+
+def sums_of(facts: FactSet) -> Sums | None:
+    """The sums; None where no reports were read, or nobody can tell whose mail is whose."""
+    ours, every = facts.of(OwnMessages), facts.of(MessageSums)
+    own, aligned = if_known(ours.messages), if_known(ours.aligned)
+    numbers = (own, *map(if_known, (every.unclaimed, every.forged, every.forwarded, every.altered, every.apart)))
+    known = [each for each in numbers if each is not None]
+    return (
+        Sums(dict(zip(CLASSES, known, strict=True)), aligned)
+        if len(known) == len(CLASSES) and aligned is not None
+        else None
+    )
+
+
+def sums_words(sums: Sums, say: Phrases) -> str:
+    """How much of what is or may be yours passes, what waits for an answer, and what is foreign."""
+    if not sums.yours:
+        return say("traffic.nothing") + _foreign_words(sums, say)
+    failing, waiting = sums.classes["own"] - sums.aligned, sums.classes["unclaimed"]
+    parts = [say("traffic.share", aligned=f"{sums.aligned:,}", yours=f"{sums.yours:,}")]
+    parts += [say.count("traffic.failing", failing)] if failing else []
+    parts += [say.count("traffic.waiting", waiting)] if waiting else []
+    return say("traffic.sentence", text=say("traffic.and").join(parts)) + _foreign_words(sums, say)
+
+
+def _foreign_words(sums: Sums, say: Phrases) -> str:
+    """What else was sent in the domain's name."""
+    words = ""
+    if sums.foreign:
+        parts = [say(f"traffic.part.{name}", n=f"{sums.classes[name]:,}") for name in FOREIGN if sums.classes[name]]
+        which = "one" if sums.foreign == 1 else "other"
+        more = say(f"traffic.foreign.{which}", n=f"{sums.foreign:,}", parts=say("value.separator").join(parts))
+        words += say("punctuation.gap") + more
+    if apart := sums.classes["apart"]:
+        words += say("punctuation.gap") + say.count("traffic.apart", apart)
+    return words
+
+
+NAMED = 3
+"""Sources that the sentence names."""
+_LOSING = ("own", "own-gap", "service-gap", "service-mixed", "unclaimed")
+
+
+def would_words(facts: FactSet, policy: str, say: Phrases) -> str:
+    """What the policy would have done in the window; empty where nobody can say."""
+    sums, days = facts.of(MessageSums), if_known(facts.of(ReportPeriod).span_days)
+    lost, yours, forged = if_known(sums.would_fail), if_known(sums.yours), if_known(sums.forged)
+    if lost is None or yours is None or forged is None or not days:
+        return ""
+    share = f"{100 * lost / yours:.2f}" if yours else "0"
+    values = {
+        "days": str(days),
+        "policy": policy,
+        "lost": f"{lost:,}",
+        "yours": f"{yours:,}",
+        "share": share,
+        "forged": f"{forged:,}",
+    }
+    altered = if_known(sums.altered)
+    more = say("gate.altered", n=f"{altered:,}") if altered else ""
+    more += say("gate.risk") if forged else ""
+    if not lost:
+        return say("gate.would-none", **{name: values[name] for name in ("days", "policy", "yours", "forged")}) + more
+    return say("gate.would", **values, sources=_losing(facts, say)) + more
+
+
+def hits_words(facts: FactSet, domain: str, policy: str, say: Phrases) -> str:
+    """What the policy that is in force hits, and since when."""
+    hits = facts.of(PolicyHits)
+    lost, all_ = if_known(hits.hit) or 0, if_known(hits.hit_of) or 0
+    day = full_day_words(if_known(hits.hit_since) or "", say)
+    return say("gate.hits", domain=domain, policy=policy, lost=f"{lost:,}", all=f"{all_:,}", day=day)
+
+
+def _losing(facts: FactSet, say: Phrases) -> str:
+    """The sources that would lose most."""
+    losing = [
+        each
+        for each in if_known(facts.of(Traffic).sources) or ()
+        if each.standing in _LOSING and not each.apart and each.unaligned
+    ]
+    losing.sort(key=lambda each: -each.unaligned)
+    named = [say("gate.of", n=f"{each.unaligned:,}", source=visible(each.name)) for each in losing[:NAMED]]
+    more = len(losing) - len(named)
+    return say("value.separator").join(named) + (say("value.more", n=str(more)) if more > 0 else "")
