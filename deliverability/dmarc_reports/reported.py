@@ -32,7 +32,7 @@ from deliverability.core.model.observed import Observed, ObservedReport, Observe
 from deliverability.core.model.services import Reporter, Service, reporter_named
 from deliverability.core.model.topic import Maybe, cite
 from deliverability.core.names import is_within
-from deliverability.dmarc_reports.standing import ClassifiedRow, RowJudge, Setup, SourceStanding
+from deliverability.dmarc_reports.standing import SPF_COVERS, ClassifiedRow, RowJudge, Setup, SourceStanding
 
 GOOD_PERCENT = 99.0
 """From this share of aligned mail on, a source of ours or a service is one that signs, and the rest its noise."""
@@ -85,6 +85,10 @@ def sources_of(observed: Observed, domain: str, setup: Setup) -> tuple[TrafficSo
         for source in _of_ours(each) if ours else _by_standing(each):
             source.apart = apart
             sources.append(source)
+    for each in sources:
+        term = next(filter(None, map(judge.listed_by, sorted({row.ip for row in each.rows}))), "")
+        if term and each.standing is not SourceStanding.OWN:
+            each.reasons[SPF_COVERS(term=term)] = None
     order = {standing: place for place, standing in enumerate(SourceStanding)}
     sources.sort(key=lambda each: (order[each.standing], -each.messages, each.name))
     _name(sources)

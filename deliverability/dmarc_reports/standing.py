@@ -258,6 +258,10 @@ class RowJudge:
         term = self._ours.covering(ip)
         return SPF_COVERS(term=term) if term else None
 
+    def listed_by(self, ip: str) -> str:
+        """The term of the domain's SPF record, or of one that it includes, that lists the address; empty: none."""
+        return self._all.covering(ip)
+
     def _is_ours(self, name: str) -> bool:
         return is_within(name, self._setup.home)
 

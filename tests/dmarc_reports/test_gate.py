@@ -89,10 +89,8 @@ def test_a_safe_step_ends_with_the_record(folder: Path) -> None:
     assert done.return_value == 0, done.output
     text = " ".join(done.output.split())
     assert "Safe: example.com may go to p=quarantine." in text
-    assert (
-        "p=quarantine would have hit none of 6,000 messages that are or may be yours, and stopped 0 forged ones."
-        in text
-    )
+    assert "6,000 of 6,000 messages pass." in text
+    assert "p=quarantine would have hit none of 6,000 messages that are or may be yours" in text
     assert "+ v=DMARC1; p=quarantine; rua=mailto:dmarc@example.com" in text
     assert run("gate", "--all", "--days", "60").output == "✓ Safe: example.com may go to p=quarantine.\n"
     japanese = run("gate", "example.com", "--days", "60", "--lang", "ja").output
