@@ -22,6 +22,7 @@ from deliverability.core.model.observed import (
     ObservedReport,
     ObservedRow,
     PolicySeen,
+    Rows,
     SignatureSeen,
     Trust,
 )
@@ -138,9 +139,8 @@ def observed(
     return Observed(
         begin,
         end,
-        tuple(rows),
+        Rows.of(rows, {**ips, **(first_ips or {})}),
         tuple(sorted(reports, key=lambda each: each.begin)),
-        first_ips={**ips, **(first_ips or {})},
         first_report=first,
         last_reports={name: max((r.day for r in rows if r.reporter == name), default=first) for name in reporters},
     )

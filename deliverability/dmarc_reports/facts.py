@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
+from heapq import nsmallest
 from ipaddress import ip_address
 
 from msgspec.structs import replace
@@ -31,13 +32,14 @@ from deliverability.core.facts.traffic import (
     WhoReported,
 )
 from deliverability.core.facts.transport import TlsFailure, TlsReports
-from deliverability.core.model.observed import FeedbackKind, Observed, ObservedReport, ObservedRow
+from deliverability.core.model.observed import FeedbackKind, Observed, ObservedReport, Rows, address_of
 from deliverability.core.model.topic import Maybe, Topic, cite, if_known
 from deliverability.core.net.base import Failed, Found, unknown_from
 from deliverability.core.protocols.psl import registrable_domain
 from deliverability.core.protocols.spf.coverage import measure
 from deliverability.core.protocols.spf.tree import walk_tree
-from deliverability.dmarc_reports.reported import ReportWindow, rows_of, sources_of
+from deliverability.dmarc_reports.grouped import picked, sources_of
+from deliverability.dmarc_reports.reported import ReportWindow
 from deliverability.dmarc_reports.standing import Setup
 from deliverability.engine.base import Context, auditor
 
@@ -68,8 +70,7 @@ async def audit(ctx: Context) -> tuple[Topic, ...]:
         return tuple(each.lost(_NO_REPORTS) for each in _TOPICS)
     domain, dmarc = ctx.subject.domain, ctx.of(Dmarc)
     cited = [ctx.cite(_evidence(reports)) for reports in _by_reporter(observed).values()]
-    rows = rows_of(observed, domain)
-    (names, lost), setup = await asyncio.gather(_names(ctx, rows), _setup(ctx))
+    (names, lost), setup = await asyncio.gather(_names(ctx, _most_telling(observed.rows, domain)), _setup(ctx))
     found = () if isinstance(setup, Unknown) else sources_of(observed, domain, replace(setup, names=names))
     window = ReportWindow(observed, found, ctx.knowledge.reporters)
     of_reports = (window.period(*cited), window.reporters(*cited), _since(ctx, cited))
@@ -152,20 +153,23 @@ async def _setup(ctx: Context) -> Setup | Unknown:
     )
 
 
-async def _names(
-    ctx: Context, rows: Iterable[ObservedRow]
-) -> tuple[Mapping[str, tuple[str, ...]], Mapping[str, Unknown]]:
-    """The confirmed reverse names of the addresses that count most, and why others have none: nobody answered."""
-    failing: dict[str, int] = {}
-    all_: dict[str, int] = {}
-    for row in rows:
-        all_[row.ip] = all_.get(row.ip, 0) + row.messages
-        if not row.facet.aligned:
-            failing[row.ip] = failing.get(row.ip, 0) + row.messages
-    order = sorted(all_, key=lambda ip: (-failing.get(ip, 0), -all_[ip], ip))[:MAX_ADDRESSES]
-    found = await asyncio.gather(*(_confirmed(ctx, ip) for ip in order))
-    names = {ip: each for ip, each in zip(order, found, strict=True) if isinstance(each, tuple) and each}
-    return names, {ip: each for ip, each in zip(order, found, strict=True) if isinstance(each, Unknown)}
+def _most_telling(rows: Rows, domain: str) -> list[str]:
+    """The addresses that count most: those that send most without passing, then those that send most."""
+    aligned = [each.aligned for each in rows.facets]
+
+    def weight(number: int, places: Sequence[int]) -> tuple[int, int, bytes]:
+        failing = sum(rows.messages[place] for place in places if not aligned[rows.facet[place]])
+        return -failing, -sum(rows.messages[place] for place in places), rows.addresses[number]
+
+    weights = (weight(*each) for each in picked(rows, domain))
+    return [address_of(packed) for _, _, packed in nsmallest(MAX_ADDRESSES, weights)]
+
+
+async def _names(ctx: Context, addresses: Sequence[str]) -> tuple[Mapping[str, tuple[str, ...]], Mapping[str, Unknown]]:
+    """The confirmed reverse names of addresses, and why others have none: nobody answered."""
+    found = await asyncio.gather(*(_confirmed(ctx, ip) for ip in addresses))
+    names = {ip: each for ip, each in zip(addresses, found, strict=True) if isinstance(each, tuple) and each}
+    return names, {ip: each for ip, each in zip(addresses, found, strict=True) if isinstance(each, Unknown)}
 
 
 async def _confirmed(ctx: Context, ip: str) -> tuple[str, ...] | Unknown:

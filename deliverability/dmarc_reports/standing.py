@@ -13,9 +13,10 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from deliverability.core.codes import Code, Detail
-from deliverability.core.model.observed import Facet, ObservedRow, SourceOwner, SourceWord
+from deliverability.core.model.observed import Facet, SourceOwner, SourceWord
 from deliverability.core.model.services import Service
 from deliverability.core.names import is_within
 from deliverability.core.protocols.psl import registrable_domain
@@ -116,20 +117,44 @@ class _Ranges:
                     terms = self._terms.setdefault((network.version, network.max_prefixlen - network.prefixlen), {})
                     terms.setdefault(int(network.network_address), group.term)
 
-    def covering(self, ip: str) -> str:
+    def covering(self, packed: bytes) -> str:
         """The term; empty: none does."""
-        address = ip_address(ip)
-        number, version = int(address), address.version
+        number, version = int.from_bytes(packed), 4 if len(packed) == 4 else 6
         found = (
             terms.get(number >> bits << bits, "") for (family, bits), terms in self._terms.items() if family == version
         )
         return next(filter(None, found), "")
 
 
+class Host(Struct, frozen=True):
+    """What is known of an address, whatever it sends.
+
+    Attributes:
+        mark: what shows that it is the domain's own; None: nothing does.
+        term: of the domain's SPF record, or of one that it includes, that lists it; empty: none.
+        names: confirmed reverse names.
+        relay: it brings mail of many unrelated domains.
+        meant: which addresses and ranges in the user's words it is in.
+        signing: it is the domain's own, as other mail from it shows.
+
+    """
+
+    mark: Detail | None = None
+    term: str = ""
+    names: tuple[str, ...] = ()
+    relay: bool = False
+    meant: tuple[str, ...] = ()
+    signing: bool = False
+
+
 class ClassifiedRow(Struct, frozen=True):
     """What one kind of mail from one address is: its standing with the reason, and the group it belongs to.
 
-    `stream`: what tells streams of one service apart: whose Return-Path it carries.
+    Attributes:
+        group: empty: its network.
+        name: of the group; empty: as the network is written.
+        stream: what tells streams of one service apart: whose Return-Path it carries.
+
     """
 
     standing: SourceStanding
@@ -142,48 +167,75 @@ class ClassifiedRow(Struct, frozen=True):
 
 
 class RowJudge:
-    """Judges rows; what is the same for many of them is worked out once."""
+    """Judges kinds of mail from addresses. What it makes of one depends on its facet and on what is known of the
+    address; most addresses have nothing of their own, so that there is little to work out.
+    """
 
-    def __init__(self, setup: Setup, rows: Iterable[ObservedRow], relays: frozenset[str]) -> None:
-        self._setup, self._relays = setup, relays
-        self._known: dict[tuple[str, Facet], ClassifiedRow] = {}
-        self._own_marks: dict[str, Detail | None] = {}
+    def __init__(self, setup: Setup, facets: Sequence[Facet], relays: frozenset[str]) -> None:
+        """`facets`: those that rows are of; what passes in them tells which keys are in use."""
+        self._setup, self._facets = setup, facets
+        self._relays = frozenset(_packed(each) for each in relays)
+        self._names = {_packed(ip): names for ip, names in setup.names.items()}
+        self._sending = frozenset(_packed(each) for each in setup.sending_ips)
+        self._networks = tuple(filter(None, (_network(each) for word in setup.words for each in word.match)))
         self._ours = _Ranges(group for group in setup.groups if group.include is None)
         self._all = _Ranges(setup.groups)
-        rows = list(rows)
+        self._hosts: dict[Host, int] = {}
+        self._by_number: list[Host] = []
+        self._numbers: dict[tuple[int, int], int] = {}
+        self.told: list[ClassifiedRow] = []
         self._passing = {
             (each.domain, each.selector)
-            for facet in {row.facet for row in rows}
+            for facet in facets
             for each in facet.dkim
             if each.result == "pass" and self._is_ours(each.domain)
         }
-        self._signing: set[str] = set()
-        self._signing = {
-            row.ip
-            for row in rows
-            if row.facet.aligned
-            and self._delivered_by(row.ip, row.facet) is None
-            and self.of(row.ip, row.facet).standing is SourceStanding.OWN
-        }
-        self._known.clear()
 
-    def of(self, ip: str, facet: Facet) -> ClassifiedRow:
-        """What mail of that kind from that address is."""
-        key = ip, facet
-        if key not in self._known:
-            self._known[key] = self._tell(ip, facet)
-        return self._known[key]
+    def host(self, packed: bytes, facets: Iterable[int]) -> int:
+        """The number of what is known of an address that sends mail of these facets (by number)."""
+        names = self._names.get(packed, ())
+        meant = tuple(text for text, network, bits, size in self._networks if _is_in(packed, network, bits, size))
+        term = self._all.covering(packed)
+        host = Host(self._own_mark(packed, names), term, names, packed in self._relays, meant)
+        plain = self._number(host)
+        if host.mark is None and any(self._shows_own(plain, each) for each in facets):
+            return self._number(replace(host, signing=True))
+        return plain
 
-    def _tell(self, ip: str, facet: Facet) -> ClassifiedRow:
-        service = self._service(ip, facet)
-        word = self._word(ip, facet, service)
+    def _number(self, host: Host) -> int:
+        if host not in self._hosts:
+            self._hosts[host] = len(self._by_number)
+            self._by_number.append(host)
+        return self._hosts[host]
+
+    def _shows_own(self, host: int, facet: int) -> bool:
+        """Whether mail of that kind shows that the host itself is ours."""
+        if not self._facets[facet].aligned or self.told[self.number(host, facet)].standing is not SourceStanding.OWN:
+            return False
+        return self._delivered_by(self._by_number[host], self._facets[facet]) is None
+
+    def listed_by(self, host: int) -> str:
+        """The term of the domain's SPF record, or of one that it includes, that lists the address; empty: none."""
+        return self._by_number[host].term
+
+    def number(self, host: int, facet: int) -> int:
+        """What mail of that facet from such a host is, as the place in `told`; both by number."""
+        key = host, facet
+        if key not in self._numbers:
+            self._numbers[key] = len(self.told)
+            self.told.append(self._tell(self._by_number[host], self._facets[facet]))
+        return self._numbers[key]
+
+    def _tell(self, host: Host, facet: Facet) -> ClassifiedRow:
+        service = self._service(host, facet)
+        word = self._word(host, facet, service)
         if word is not None:
             standing, reason = _by_word(word, service, aligned=facet.aligned)
         else:
-            standing, reason = self._aligned(ip, facet) if facet.aligned else self._unaligned(ip, facet, service)
+            standing, reason = self._aligned(host, facet) if facet.aligned else self._unaligned(host, facet, service)
         if standing in (SourceStanding.FORWARDER, SourceStanding.ALTERED):
-            service = self._delivered_by(ip, facet)
-        group = self._group(ip, service)
+            service = self._delivered_by(host, facet)
+        group = self._group(host, service)
         name = (word.name if word else "") or group
         if service is not None:
             name = (word.name if word else "") or service.name["en"]
@@ -192,28 +244,28 @@ class RowJudge:
             standing, reason, name if word and word.name else group, name, service, word is not None, stream
         )
 
-    def _aligned(self, ip: str, facet: Facet) -> tuple[SourceStanding, Detail]:
+    def _aligned(self, host: Host, facet: Facet) -> tuple[SourceStanding, Detail]:
         if facet.aligned_spf:
             return SourceStanding.OWN, SPF_ALIGNED()
-        if (mark := self._own_mark(ip)) is not None:
-            return SourceStanding.OWN, mark
-        if term := self._all.covering(ip):
-            return SourceStanding.OWN, SPF_COVERS(term=term)
-        service = self._delivered_by(ip, facet)
+        if host.mark is not None:
+            return SourceStanding.OWN, host.mark
+        if host.term:
+            return SourceStanding.OWN, SPF_COVERS(term=host.term)
+        service = self._delivered_by(host, facet)
         if service is not None and service.id in self._setup.used:
             return SourceStanding.OWN, OWN_SERVICE(name=service.name["en"])
-        return SourceStanding.FORWARDER, MANY_DOMAINS() if ip in self._relays else DKIM_ONLY()
+        return SourceStanding.FORWARDER, MANY_DOMAINS() if host.relay else DKIM_ONLY()
 
-    def _unaligned(self, ip: str, facet: Facet, service: Service | None) -> tuple[SourceStanding, Detail]:
-        if (mark := self._own_mark(ip)) is not None:
-            return SourceStanding.OWN_GAP, mark
-        if ip in self._signing and self._delivered_by(ip, facet) is None:
+    def _unaligned(self, host: Host, facet: Facet, service: Service | None) -> tuple[SourceStanding, Detail]:
+        if host.mark is not None:
+            return SourceStanding.OWN_GAP, host.mark
+        delivered = self._delivered_by(host, facet)
+        if host.signing and delivered is None:
             return SourceStanding.OWN_GAP, ALIGNED_ELSEWHEN()
-        delivered = self._delivered_by(ip, facet)
         if delivered is not None and delivered.id in self._setup.used:
             return SourceStanding.SERVICE_GAP, OWN_SERVICE(name=delivered.name["en"])
-        if (service is None or service.id in self._setup.used) and (term := self._all.covering(ip)):
-            return SourceStanding.SERVICE_GAP, SPF_COVERS(term=term)
+        if (service is None or service.id in self._setup.used) and host.term:
+            return SourceStanding.SERVICE_GAP, SPF_COVERS(term=host.term)
         for each in facet.dkim:
             key = each.domain, each.selector
             if not self._is_ours(each.domain) or each.result == "pass":
@@ -225,7 +277,7 @@ class RowJudge:
         for reason in facet.reason.split(","):
             if reason.strip() in _FORWARDED:
                 return SourceStanding.ALTERED, RECEIVER_SAYS(reason=reason.strip())
-        if ip in self._relays:
+        if host.relay:
             return SourceStanding.FORWARDER, MANY_DOMAINS()
         if service is not None:
             name = service.name["en"]
@@ -244,30 +296,21 @@ class RowJudge:
 
     # What ties an address to the domain.
 
-    def _own_mark(self, ip: str) -> Detail | None:
+    def _own_mark(self, packed: bytes, names: Sequence[str]) -> Detail | None:
         """What shows that a host is the domain's own, whatever it sends."""
-        if ip not in self._own_marks:
-            self._own_marks[ip] = self._find_own_mark(ip)
-        return self._own_marks[ip]
-
-    def _find_own_mark(self, ip: str) -> Detail | None:
-        if ip in self._setup.sending_ips:
+        if packed in self._sending:
             return SENDING_IP()
-        if name := next(filter(self._is_ours, self._setup.names.get(ip, ())), ""):
+        if name := next(filter(self._is_ours, names), ""):
             return OWN_PTR(name=name)
-        term = self._ours.covering(ip)
+        term = self._ours.covering(packed)
         return SPF_COVERS(term=term) if term else None
-
-    def listed_by(self, ip: str) -> str:
-        """The term of the domain's SPF record, or of one that it includes, that lists the address; empty: none."""
-        return self._all.covering(ip)
 
     def _is_ours(self, name: str) -> bool:
         return is_within(name, self._setup.home)
 
     # Who it is otherwise.
 
-    def _service(self, ip: str, facet: Facet) -> Service | None:
+    def _service(self, host: Host, facet: Facet) -> Service | None:
         """The service of the most telling mark that passes: a key, the Return-Path, its own signature, the host."""
         aliases = self._setup.aliases
         keys = tuple(
@@ -275,15 +318,15 @@ class RowJudge:
             for each in facet.dkim
             if each.result == "pass"
         )
-        return self._sighted(ip, facet, keys)
+        return self._sighted(host, facet, keys)
 
-    def _delivered_by(self, ip: str, facet: Facet) -> Service | None:
+    def _delivered_by(self, host: Host, facet: Facet) -> Service | None:
         """The service that handed it over; a signature may have come from further away."""
-        return self._sighted(ip, facet, ())
+        return self._sighted(host, facet, ())
 
-    def _sighted(self, ip: str, facet: Facet, keys: tuple[Key, ...]) -> Service | None:
+    def _sighted(self, host: Host, facet: Facet, keys: tuple[Key, ...]) -> Service | None:
         passes = facet.spf_domain if facet.spf_result == "pass" else None
-        names = self._setup.names.get(ip, ())
+        names = host.names
         marks = MessageMarks(keys, facet.header_from, passes, names[0] if names else None, used=self._setup.used)
         found = by_message(marks, self._setup.services)
         return found.service if found else None
@@ -296,36 +339,58 @@ class RowJudge:
         spf = facet.spf_domain if facet.spf_result == "pass" else ""
         return "" if self._is_ours(spf) else spf
 
-    def _group(self, ip: str, service: Service | None) -> str:
+    def _group(self, host: Host, service: Service | None) -> str:
         if service is not None:
             return f"service:{service.id}"
-        names = self._setup.names.get(ip, ())
-        if name := next(filter(self._is_ours, names), ""):
+        if name := next(filter(self._is_ours, host.names), ""):
             return name
-        if names:
-            return registrable_domain(names[0])
-        return str(ip_network((ip, 24 if ip_address(ip).version == 4 else 64), strict=False))
+        return registrable_domain(host.names[0]) if host.names else ""
 
-    def _word(self, ip: str, facet: Facet, service: Service | None) -> SourceWord | None:
+    def _word(self, host: Host, facet: Facet, service: Service | None) -> SourceWord | None:
         """The first of the user's words that is about it."""
         for word in self._setup.words:
-            if any(self._meant(each, ip, facet, service) for each in word.match):
+            if any(self._meant(each, host, facet, service) for each in word.match):
                 return word
         return None
 
-    def _meant(self, match: str, ip: str, facet: Facet, service: Service | None) -> bool:
+    def _meant(self, match: str, host: Host, facet: Facet, service: Service | None) -> bool:
         kind, _, name = match.partition(":")
         match kind:
             case "service":
                 return service is not None and service.id == name
             case "ptr":
-                return any(is_within(each, name) for each in self._setup.names.get(ip, ()))
+                return any(is_within(each, name) for each in host.names)
             case "dkim":
                 return any(each.result == "pass" and is_within(each.domain, name) for each in facet.dkim)
-        try:
-            return ip_address(ip) in ip_network(match, strict=False)
-        except ValueError:
-            return False
+        return match in host.meant
+
+
+def _packed(address: str) -> bytes:
+    return ip_address(address).packed
+
+
+def _network(match: str) -> tuple[str, int, int, int] | None:
+    """A match that is an address or a range: as it is written, its first address, the bits below it, octets."""
+    try:
+        network = ip_network(match, strict=False)
+    except ValueError:
+        return None
+    size = network.max_prefixlen
+    return match, int(network.network_address), size - network.prefixlen, size // 8
+
+
+def _is_in(packed: bytes, network: int, bits: int, size: int) -> bool:
+    return len(packed) == size and int.from_bytes(packed) >> bits == network >> bits
+
+
+def network_of(packed: bytes) -> bytes:
+    """The first octets of the network that stands for an address: /24 of IPv4, /64 of IPv6."""
+    return packed[:3] if len(packed) == 4 else packed[:8]
+
+
+def written(packed: bytes) -> str:
+    """That network as it is written."""
+    return str(ip_network((packed, 24 if len(packed) == 4 else 64), strict=False))
 
 
 def _by_word(word: SourceWord, service: Service | None, *, aligned: bool) -> tuple[SourceStanding, Detail]:

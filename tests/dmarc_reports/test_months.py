@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from deliverability.core.model.observed import Observed
+from deliverability.core.model.observed import Observed, Rows
 from deliverability.core.model.report import GateKind
 from deliverability.core.phrases import phrases
 from deliverability.core.report.traffic import would_words
@@ -25,7 +25,7 @@ def reported(mails: list[traffic.Mail], family: Family) -> Observed:
     quiet = family.window.get("fell_silent")
     if quiet is None:
         return seen
-    rows = tuple(row for row in seen.rows if row.reporter != quiet or row.day <= SILENT_SINCE)
+    rows = Rows.of(row for row in seen.rows if row.reporter != quiet or row.day <= SILENT_SINCE)
     limit = traffic.NOW.timestamp() - (traffic.END - SILENT_SINCE).days * 86_400
     return replace(
         seen, rows=rows, reports=tuple(each for each in seen.reports if each.reporter != quiet or each.end < limit)

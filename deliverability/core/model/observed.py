@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from array import array
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from enum import StrEnum
+from ipaddress import ip_address
+from itertools import groupby
 from math import floor, sqrt
-from typing import NamedTuple
+from operator import itemgetter
+from typing import Any, NamedTuple, TypeVar, overload
 
 from msgspec import Struct, field
 
@@ -208,6 +213,143 @@ class ObservedRow(NamedTuple):
     messages: int
 
 
+T = TypeVar("T")
+
+CountedRow = tuple[bytes, int, str, bool, Any, int]
+"""Packed address, day (ordinal), reporter, whether it counts, the facet or its key, messages."""
+FirstSeen = Callable[[bytes], "tuple[int | None, int | None]"]
+"""Of an address the ordinals of the days on which it was first reported before: by reports that count, by others."""
+
+
+class Rows(Sequence[ObservedRow]):
+    """Messages by address, day, reporter and facet, in the order of addresses.
+
+    Attributes:
+        addresses: packed, each once, those of IPv4 first.
+        since: by address, the ordinal of the day on which it was first reported, ever.
+        reporters: with whether their reports count.
+        facets: each once.
+        starts: by address, where its rows begin; one more at the end.
+        day, reporter, facet, messages: the columns; of the second and the third the numbers of reporters and facets.
+
+    """
+
+    def __init__(self) -> None:
+        """Without any rows."""
+        self.addresses: list[bytes] = []
+        self.since = array("i")
+        self.reporters: list[tuple[str, bool]] = []
+        self.facets: list[Facet] = []
+        self.starts = array("I", [0])
+        self.day, self.reporter, self.facet = array("i"), array("I"), array("I")
+        self.messages = array("Q")
+
+    @classmethod
+    def of(cls, rows: Iterable[ObservedRow], first_seen: Mapping[str, date] | None = None) -> Rows:
+        """From rows in any order; `first_seen`: the day on which an address was first reported, if before these."""
+        known = {ip_address(ip).packed: day.toordinal() for ip, day in (first_seen or {}).items()}
+        packed = ((ip_address(row.ip).packed, row.day.toordinal(), *row[1:3], *row[4:]) for row in rows)
+        ordered = sorted(packed, key=lambda row: (len(row[0]), row[0]))
+        return cls.counted(ordered, lambda address: (known.get(address), None), list)
+
+    @classmethod
+    def counted(
+        cls, rows: Iterable[CountedRow], before: FirstSeen, facets_of: Callable[[Sequence[Any]], list[Facet]]
+    ) -> Rows:
+        """From rows in the order of addresses; those that are alike are added up.
+
+        `facets_of`: the facets of these keys, in their order.
+        """
+        made = cls()
+        reporters: dict[tuple[str, bool], int] = {}
+        facets: dict[Any, int] = {}
+        for address, each in groupby(rows, key=itemgetter(0)):
+            sums: dict[tuple[int, int, int], int] = {}
+            sure: list[int] = []
+            for _, day, reporter, trusted, facet, messages in each:
+                who = reporters.setdefault((reporter, trusted), len(reporters))
+                cell = day, who, facets.setdefault(facet, len(facets))
+                sums[cell] = sums.get(cell, 0) + messages
+                if trusted:
+                    sure.append(day)
+            for day, who, what in sorted(sums):
+                made.day.append(day)
+                made.reporter.append(who)
+                made.facet.append(what)
+                made.messages.append(sums[day, who, what])
+            made.addresses.append(address)
+            made.starts.append(len(made.day))
+            ever, maybe = before(address)
+            known = [*sure, *(() if ever is None else (ever,))] or [
+                *(day for day, _, _ in sums),
+                *(() if maybe is None else (maybe,)),
+            ]
+            made.since.append(min(known))
+        made.reporters, made.reporter = _in_order(list(reporters), made.reporter)
+        made.facets, made.facet = _in_order(facets_of(list(facets)), made.facet)
+        return made
+
+    def __eq__(self, other: object) -> bool:
+        """Whether they hold the same rows."""
+        return isinstance(other, Rows) and sorted(self) == sorted(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        """How many they are: there may be a million."""
+        return f"Rows of {len(self.addresses)} addresses: {len(self)}"
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.day)
+
+    @overload
+    def __getitem__(self, place: int) -> ObservedRow: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[ObservedRow]: ...
+    def __getitem__(self, place: int | slice) -> ObservedRow | Sequence[ObservedRow]:
+        """A row, or some of them."""
+        if isinstance(place, slice):
+            return [self[each] for each in range(*place.indices(len(self)))]
+        place = range(len(self))[place]
+        return self._row(place, address_of(self.addresses[self.number_at(place)]))
+
+    def number_at(self, place: int) -> int:
+        """The number of the address of a row."""
+        return bisect_right(self.starts, place) - 1
+
+    def __iter__(self) -> Iterator[ObservedRow]:
+        """All of them, by address."""
+        for number, packed in enumerate(self.addresses):
+            address = address_of(packed)
+            for place in range(self.starts[number], self.starts[number + 1]):
+                yield self._row(place, address)
+
+    def _row(self, place: int, address: str) -> ObservedRow:
+        name, trusted = self.reporters[self.reporter[place]]
+        day = date.fromordinal(self.day[place])
+        return ObservedRow(day, name, trusted, address, self.facets[self.facet[place]], self.messages[place])
+
+    def picked(self, reporters: Sequence[bool], facets: Sequence[bool]) -> Iterator[tuple[int, Sequence[int]]]:
+        """Addresses by number, each with the places of its rows of these reporters and facets; none without."""
+        by, what = self.reporter, self.facet
+        for number in range(len(self.addresses)):
+            places = [
+                place
+                for place in range(self.starts[number], self.starts[number + 1])
+                if reporters[by[place]] and facets[what[place]]
+            ]
+            if places:
+                yield number, places
+
+
+def _in_order(values: Sequence[T], numbers: array[int]) -> tuple[list[T], array[int]]:
+    """The values sorted, and their numbers accordingly: whatever came first, the same rows get the same numbers."""
+    order = [place for _, place in sorted((value, place) for place, value in enumerate(values))]
+    new = {old: place for place, old in enumerate(order)}
+    return [values[each] for each in order], array("I", map(new.__getitem__, numbers))
+
+
 class ObservedReport(Struct, frozen=True):
     """A report of the window: who sent it, when, how far it is trusted, messages, and the policy it saw.
 
@@ -248,7 +390,6 @@ class Observed(Struct, frozen=True):
         reports: the aggregate reports behind them, oldest first.
         duplicates: reports that came more than once, counted once.
         problems: what could not be used.
-        first_ips: the day on which an address of `rows` was first reported, ever.
         first_facets: the day on which a facet of `rows` was first reported, ever.
         first_report: day of the oldest report in the store; None: there is none.
         last_reports: day of the newest report by reporter, ever.
@@ -260,11 +401,10 @@ class Observed(Struct, frozen=True):
 
     begin: date
     end: date
-    rows: tuple[ObservedRow, ...] = ()
+    rows: Rows = field(default_factory=Rows)
     reports: tuple[ObservedReport, ...] = ()
     duplicates: int = 0
     problems: tuple[ObservedProblem, ...] = ()
-    first_ips: Mapping[str, date] = field(default_factory=dict)
     first_facets: Mapping[Facet, date] = field(default_factory=dict)
     first_report: date | None = None
     last_reports: Mapping[str, date] = field(default_factory=dict)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
+from functools import partial
+from heapq import merge
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select
@@ -13,13 +17,16 @@ from sqlalchemy import ColumnElement, Connection, Select, func, select
 from deliverability.core.codec import decode
 from deliverability.core.codes import Code, Detail
 from deliverability.core.model.observed import (
+    CountedRow,
+    Facet,
     FailureReport,
     FeedbackKind,
+    FirstSeen,
     Observed,
     ObservedProblem,
     ObservedReport,
-    ObservedRow,
     PolicySeen,
+    Rows,
     SignatureSeen,
     TlsFailure,
     TlsPolicyResult,
@@ -29,7 +36,7 @@ from deliverability.core.model.observed import (
 )
 from deliverability.core.model.services import Reporter, reporter_named
 from deliverability.core.replies.limits import utc_day
-from deliverability.core.store.facets import in_portions, read_facets
+from deliverability.core.store.facets import read_facets
 from deliverability.core.store.folding import WEEK
 from deliverability.core.store.reports import DAY, WITH_ROWS, Counted, StoredReport, as_date, counted, spread
 from deliverability.core.store.store import History, twice
@@ -58,10 +65,6 @@ class _Counts(NamedTuple):
     def takes(self, reporter: str, trust: Trust) -> bool:
         """Whether a report of that reporter and trust counts."""
         return trust in self.trust and reporter in self.reporters
-
-
-_Rows = Counter[tuple[int, str, bool, bytes, int]]
-"""Messages by day, reporter, trust, address and facet."""
 
 
 @twice
@@ -100,21 +103,17 @@ def window(
         every = connection.execute(select(obs_reports.c.reporter).union(select(weeks.c.reporter))).scalars()
         named = {name: each.id for name in every if (each := reporter_named(name, reporters)) is not None}
         counts = _Counts(trusted, frozenset(named))
-        rows = _rows(connection, taken, first, last, counts)
-        rows.update(_weeks(connection, domain, first, last, counts))
-        facets = read_facets(connection, {row[4] for row in rows})
-        first_ips, first_facets = _firsts(connection, domain, counts)
+        rows = Rows.counted(
+            _rows(connection, domain, taken, first, last, counts, named),
+            _since(_firsts(connection, domain, "ip", first, counts)),
+            partial(_facets, connection),
+        )
         heard = trusted | {Trust.FILE}
         newest = _newest(connection, domain, heard)
         return Observed(
             begin=as_date(first),
             end=as_date(last),
-            rows=tuple(
-                sorted(
-                    ObservedRow(as_date(day), named.get(who, who), sure, address_of(ip), facets[facet], messages)
-                    for (day, who, sure, ip, facet), messages in rows.items()
-                )
-            ),
+            rows=rows,
             reports=tuple(
                 _observed(each, counts, named)
                 for each in sorted(taken, key=lambda each: (each.begin, each.end, each.key))
@@ -122,12 +121,11 @@ def window(
             duplicates=sum(each.copies - 1 for each in here)
             + sum(each.is_mostly_in(first, last) for each in found.doubles),
             problems=_problems(connection, domain, first, last, found),
-            first_ips={address_of(ip): as_date(first_ips[ip]) for _, _, _, ip, _ in rows if ip in first_ips},
-            first_facets={facets[each]: as_date(day) for each, day in first_facets.items() if each in facets},
+            first_facets=_first_facets(connection, domain, first, counts, rows),
             first_report=_first_report(connection, domain, _Counts(heard, counts.reporters)),
             last_reports=_last_reports(newest, named),
             tls=tuple(_tls_report(each) for each in _sure(reports[FeedbackKind.TLS], first, last, trusted)),
-            relays=frozenset(map(address_of, _relays(connection, {row[3] for row in rows}, first, counts))),
+            relays=frozenset(map(address_of, _relays(connection, first, counts))),
             failures=_failures(_sure(reports[FeedbackKind.FAILURE], first, last, trusted)),
         )
 
@@ -154,60 +152,135 @@ def _sure(reports: Iterable[StoredReport], first: int, last: int, trusted: froze
     return [each for each in counted(reports).reports if each.trust in trusted and each.is_mostly_in(first, last)]
 
 
-def _rows(connection: Connection, reports: Iterable[StoredReport], first: int, last: int, counts: _Counts) -> _Rows:
-    """The rows of reports that have them, spread over their days in the window."""
-    table = obs_rows
+def _rows(
+    connection: Connection,
+    domain: str,
+    reports: Iterable[StoredReport],
+    first: int,
+    last: int,
+    counts: _Counts,
+    named: Mapping[str, str],
+) -> Iterator[CountedRow]:
+    """The rows by address, spread over their days in the window, those that are summed up by weeks too.
+
+    They are read one after the other: a large domain has millions.
+    """
     by_id = {each.id: each for each in reports if each.folded == WITH_ROWS}
-    found: _Rows = Counter()
-    for some in in_portions(list(by_id)):
-        wanted = select(table.c.report, table.c.ip, table.c.facet, func.sum(table.c.messages))
-        wanted = wanted.where(table.c.report.in_(some)).group_by(table.c.report, table.c.ip, table.c.facet)
-        for ident, ip, facet, messages in connection.execute(wanted):
-            report = by_id[ident]
-            days = range(max(report.days.start, first), min(report.days.stop, last + 1))
-            for day, share in spread(messages, days):
-                found[day, report.reporter, counts.takes(report.reporter, report.trust), bytes(ip), facet] += share
-    return found
-
-
-def _weeks(connection: Connection, domain: str, first: int, last: int, counts: _Counts) -> _Rows:
-    """The sums of weeks of which more than half lies in the window."""
     half = WEEK // 2
-    wanted = select(weeks.c.week, weeks.c.reporter, weeks.c.trust, sums.c.ip, sums.c.facet, sums.c.messages)
-    wanted = wanted.join_from(weeks, sums, sums.c.week == weeks.c.id)
-    wanted = wanted.where(weeks.c.domain == domain, weeks.c.week.between(first - half, last - half))
-    found: _Rows = Counter()
-    for week, reporter, trust, ip, facet, messages in connection.execute(wanted):
-        for day, share in spread(messages, range(max(week, first), min(week + WEEK, last + 1))):
-            found[day, reporter, counts.takes(reporter, Trust(trust)), bytes(ip), facet] += share
-    return found
+    of_reports = select(obs_rows.c.ip, obs_rows.c.facet, func.sum(obs_rows.c.messages), obs_rows.c.report)
+    of_reports = of_reports.group_by(func.length(obs_rows.c.ip), obs_rows.c.ip, obs_rows.c.facet, obs_rows.c.report)
+    of_reports = of_reports.join_from(obs_rows, obs_reports, obs_reports.c.id == obs_rows.c.report).where(
+        obs_reports.c.domain == domain,
+        obs_reports.c.kind == FeedbackKind.AGGREGATE.value,
+        obs_reports.c.day.between(first - _LONGEST, last + _LONGEST),
+    )
+    of_weeks = select(sums.c.ip, sums.c.facet, sums.c.messages, weeks.c.week, weeks.c.reporter, weeks.c.trust)
+    of_weeks = of_weeks.join_from(weeks, sums, sums.c.week == weeks.c.id)
+    of_weeks = of_weeks.where(weeks.c.domain == domain, weeks.c.week.between(first - half, last - half))
+    origins = {
+        each.id: (
+            range(max(each.days.start, first), min(each.days.stop, last + 1)),
+            named.get(each.reporter, each.reporter),
+            counts.takes(each.reporter, each.trust),
+        )
+        for each in by_id.values()
+    }
+
+    def kept() -> Iterator[tuple[bytes, int, int, tuple[range, str, bool]]]:
+        for ip, facet, messages, report in _by_address(connection, of_reports, obs_rows.c.ip, obs_rows.c.facet):
+            if report in origins:
+                yield ip, facet, messages, origins[report]
+
+    def summed() -> Iterator[tuple[bytes, int, int, tuple[range, str, bool]]]:
+        for ip, facet, messages, week, reporter, trust in _by_address(connection, of_weeks, sums.c.ip):
+            days = range(max(week, first), min(week + WEEK, last + 1))
+            yield ip, facet, messages, (days, named.get(reporter, reporter), counts.takes(reporter, Trust(trust)))
+
+    for ip, facet, messages, (days, reporter, sure) in merge(kept(), summed(), key=_address_order):
+        for day, share in spread(messages, days):
+            yield bytes(ip), day + _EPOCH, reporter, sure, facet, share
 
 
-def _firsts(connection: Connection, domain: str, counts: _Counts) -> tuple[Mapping[bytes, int], Mapping[int, int]]:
-    """Since when each address and each facet is reported; by reports that do not count only where no other tells."""
+_EPOCH = as_date(0).toordinal()
+
+
+def _by_address(
+    connection: Connection, wanted: Select[Any], ip: ColumnElement[Any], *by: ColumnElement[Any]
+) -> Iterable[Any]:
+    """The rows in the order of addresses, those of IPv4 first, one after the other."""
+    return connection.execute(wanted.order_by(func.length(ip), ip, *by).execution_options(stream_results=True))
+
+
+def _address_order(row: Any) -> tuple[int, bytes]:
+    return len(row[0]), bytes(row[0])
+
+
+def _facets(connection: Connection, keys: Sequence[int]) -> list[Facet]:
+    found = read_facets(connection, set(keys))
+    return [found[key] for key in keys]
+
+
+_First = tuple[Any, int | None, int | None]
+"""An address or a facet, and since when it is reported: by reports that count, by others."""
+
+
+def _firsts(connection: Connection, domain: str, name: str, first: int, counts: _Counts) -> Iterator[_First]:
+    """Since when each address (``ip``) or facet is reported, of what was reported before the window; in order."""
     of_domain = (obs_reports.c.domain == domain) & (obs_reports.c.kind == FeedbackKind.AGGREGATE.value)
-    join = obs_rows.join(obs_reports, obs_reports.c.id == obs_rows.c.report)
+    ip, summed = obs_rows.c[name], obs_sums.c[name]
 
-    def of_rows(column: ColumnElement[Any]) -> Select[Any]:
-        by = column, obs_reports.c.trust, obs_reports.c.reporter
-        return select(*by, func.min(obs_reports.c.day)).select_from(join).where(of_domain).group_by(*by)
+    def by(column: ColumnElement[Any], *more: ColumnElement[Any]) -> list[ColumnElement[Any]]:
+        return [*([func.length(column)] if name == "ip" else []), column, *more]
 
-    def of_weeks(column: ColumnElement[Any]) -> Select[Any]:
-        by = column, obs_weeks.c.trust, obs_weeks.c.reporter
-        wanted = select(*by, func.min(obs_weeks.c.week))
-        wanted = wanted.join_from(obs_weeks, obs_sums, obs_sums.c.week == obs_weeks.c.id)
-        return wanted.where(obs_weeks.c.domain == domain).group_by(*by)
+    of_rows = select(ip, obs_reports.c.trust, obs_reports.c.reporter, func.min(obs_reports.c.day))
+    of_rows = of_rows.select_from(obs_rows.join(obs_reports, obs_reports.c.id == obs_rows.c.report))
+    grouped = by(ip, obs_reports.c.trust, obs_reports.c.reporter)
+    of_rows = of_rows.where(of_domain, obs_reports.c.day < first).group_by(*grouped).order_by(*grouped)
+    of_weeks = select(summed, obs_weeks.c.trust, obs_weeks.c.reporter, func.min(obs_weeks.c.week))
+    of_weeks = of_weeks.join_from(obs_weeks, obs_sums, obs_sums.c.week == obs_weeks.c.id)
+    grouped = by(summed, obs_weeks.c.trust, obs_weeks.c.reporter)
+    of_weeks = of_weeks.where(obs_weeks.c.domain == domain, obs_weeks.c.week < first)
+    of_weeks = of_weeks.group_by(*grouped).order_by(*grouped)
+    streams = (connection.execute(each.execution_options(stream_results=True)) for each in (of_rows, of_weeks))
+    order = _address_order if name == "ip" else itemgetter(0)
+    for key, each in groupby(merge(*streams, key=order), key=itemgetter(0)):
+        days: tuple[list[int], list[int]] = ([], [])
+        for _, trust, reporter, day in each:
+            days[counts.takes(reporter, Trust(trust))].append(day + _EPOCH)
+        yield key, min(days[True], default=None), min(days[False], default=None)
 
-    found = []
-    for name in ("ip", "facet"):
-        statements = of_rows(obs_rows.c[name]), of_weeks(obs_sums.c[name])
-        days: tuple[dict[Any, int], dict[Any, int]] = ({}, {})
-        for statement in statements:
-            for what, trust, reporter, day in connection.execute(statement):
-                into = days[counts.takes(reporter, Trust(trust))]
-                into[what] = min(day, into.get(what, day))
-        found.append(days[0] | days[1])
-    return found[0], found[1]
+
+def _since(firsts: Iterator[_First]) -> FirstSeen:
+    """What is asked for one address after the other, in their order."""
+    held: list[_First] = []
+
+    def since(address: bytes) -> tuple[int | None, int | None]:
+        wanted = len(address), address
+        while not held or _address_order(held[0]) < wanted:
+            held[:] = [next(firsts, (b"\xff" * 17, None, None))]
+        return held[0][1:] if bytes(held[0][0]) == address else (None, None)
+
+    return since
+
+
+def _first_facets(connection: Connection, domain: str, first: int, counts: _Counts, rows: Rows) -> Mapping[Facet, date]:
+    """Since when each facet of the rows is reported; by reports that do not count only where no other tells."""
+    sure: dict[Facet, int] = {}
+    others: dict[Facet, int] = {}
+    trusted = [each for _, each in rows.reporters]
+    seen: tuple[dict[int, int], dict[int, int]] = ({}, {})
+    for day, who, number in zip(rows.day, rows.reporter, rows.facet, strict=True):
+        into = seen[trusted[who]]
+        if day < into.get(number, day + 1):
+            into[number] = day
+    before = {key: (ever, maybe) for key, ever, maybe in _firsts(connection, domain, "facet", first, counts)}
+    known = {each: before[key] for key, each in read_facets(connection, before).items()}
+    for number, facet in enumerate(rows.facets):
+        for days, here, old in zip((others, sure), seen, known.get(facet, (None, None))[::-1], strict=True):
+            told = [each for each in (here.get(number), old) if each is not None]
+            if told:
+                days[facet] = min(told)
+    return {facet: date.fromordinal(day) for facet, day in (others | sure).items()}
 
 
 def _newest(connection: Connection, domain: str, heard: frozenset[Trust]) -> Mapping[str, date]:
@@ -259,8 +332,8 @@ def _last_reports(days: Mapping[str, date], named: Mapping[str, str]) -> Mapping
     return found
 
 
-def _relays(connection: Connection, ips: Collection[bytes], first: int, counts: _Counts) -> Collection[bytes]:
-    """Of these addresses those that bring aligned DKIM mail of many organizational domains since that day."""
+def _relays(connection: Connection, first: int, counts: _Counts) -> Collection[bytes]:
+    """The addresses that bring aligned DKIM mail of many organizational domains since that day."""
     domains = func.count(obs_reports.c.domain.distinct())
     recent = (
         obs_reports.c.kind == FeedbackKind.AGGREGATE.value,
@@ -273,7 +346,7 @@ def _relays(connection: Connection, ips: Collection[bytes], first: int, counts: 
     wanted = select(obs_rows.c.ip).join_from(obs_rows, obs_reports, obs_reports.c.id == obs_rows.c.report)
     wanted = wanted.join(obs_facets, obs_facets.c.id == obs_rows.c.facet).where(*recent, obs_facets.c.aligned_dkim == 1)
     wanted = wanted.group_by(obs_rows.c.ip).having(domains >= RELAY_DOMAINS)
-    return [bytes(ip) for ip in connection.execute(wanted).scalars() if bytes(ip) in ips]
+    return [bytes(ip) for ip in connection.execute(wanted).scalars()]
 
 
 def _observed(report: StoredReport, counts: _Counts, named: Mapping[str, str]) -> ObservedReport:

@@ -19,6 +19,7 @@ from deliverability.core.model.observed import (
     FailureReport,
     Observed,
     PolicySeen,
+    Rows,
     SignatureSeen,
     TlsFailure,
     TlsPolicyResult,
@@ -102,11 +103,11 @@ def test_what_was_taken_comes_back(history: History) -> None:
     assert (found.begin, found.end) == (date(2025, 10, 27), day)
     assert found.first_report == day
     assert found.last_reports == {"receiver": day}
-    assert found.first_ips == dict.fromkeys(("192.0.2.1", "192.0.2.2", "::"), day)
+    assert list(found.rows.since) == [day.toordinal()] * 3
     assert found.first_facets == {OURS: day, FORGED: day}
     (told,) = found.reports
     assert (told.name, told.trust, told.messages, told.policy) == ("Receiver", Trust.VERIFIED, 10, PolicySeen(p="none"))
-    assert window(history, "other.example", 28, "verified", NOW, LISTED).rows == ()
+    assert len(window(history, "other.example", 28, "verified", NOW, LISTED).rows) == 0
 
 
 def test_the_same_report_counts_once(history: History) -> None:
@@ -215,7 +216,9 @@ def test_order_does_not_matter(tmp_path: Path) -> None:
                 batch.aggregate(item, each, sink, "example.com", "receiver", Trust.VERIFIED)
                 batch.item(item)
         store.finish(intake, NOW, KEEP)
-        found.add((digest(history), str(seen(history)), str(seen(history, 200))))
+        both = (seen(history), seen(history, 200))
+        told = [(sorted(each.rows), str(replace(each, rows=Rows()))) for each in both]
+        found.add((digest(history), str(told)))
         history.close()
     assert len(found) == 1
 

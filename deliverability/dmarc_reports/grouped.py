@@ -1,0 +1,380 @@
+"""The rows of a window as sources: what belongs together, and what it is to the domain. Pure."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from functools import cached_property
+
+from msgspec import Struct, field
+
+from deliverability.core.codes import Code, Detail
+from deliverability.core.model.observed import Facet, Observed, Rows, address_of
+from deliverability.core.model.services import Service
+from deliverability.dmarc_reports.standing import (
+    SPF_COVERS,
+    RowJudge,
+    Setup,
+    SourceStanding,
+    network_of,
+    written,
+)
+
+GOOD_PERCENT = 99.0
+"""From this share of aligned mail on, a source of ours or a service is one that signs, and the rest its noise."""
+STEADY_DAYS = 4
+STEADY_SPAN = 14
+MAX_SOURCES = 200
+"""Sources that are listed; behind them as many that come again and again. The smallest forgers are left out."""
+
+OTHERS_ALIGNED = Code("by-others-aligned", ("name",))
+
+
+class TrafficSource(Struct, dict=True):
+    """Rows of reports that belong together: one sender, one standing.
+
+    Attributes:
+        table: the rows of the window.
+        places: which of them are its own.
+        many: how many sources it stands for: small foreign ones are added up, as a domain that is forged has more of
+            them than anybody reads.
+
+    """
+
+    name: str
+    service: Service | None
+    standing: SourceStanding
+    by_user: bool
+    table: Rows
+    places: array[int]
+    reasons: dict[Detail, None] = field(default_factory=dict)
+    key: str = ""
+    apart: bool = False
+    many: int = 1
+
+    @cached_property
+    def cells(self) -> Mapping[tuple[int, int], int]:
+        """Messages by day (ordinal) and facet (number)."""
+        day, facet, messages = self.table.day, self.table.facet, self.table.messages
+        found: dict[tuple[int, int], int] = {}
+        for place in self.places:
+            cell = day[place], facet[place]
+            found[cell] = found.get(cell, 0) + messages[place]
+        return found
+
+    def count(self, wanted: Callable[[Facet], bool] = lambda facet: True, since: date = date.min) -> int:
+        """Its messages of some facets, since a day."""
+        first = since.toordinal()
+        takes = {number: wanted(self.table.facets[number]) for number in {facet for _, facet in self.cells}}
+        return sum(messages for (day, facet), messages in self.cells.items() if day >= first and takes[facet])
+
+    def by_day(self, wanted: Callable[[Facet], bool]) -> Mapping[int, int]:
+        """Messages of some facets by day (ordinal)."""
+        takes = {number: wanted(self.table.facets[number]) for number in {facet for _, facet in self.cells}}
+        found: dict[int, int] = {}
+        for (day, facet), messages in self.cells.items():
+            if takes[facet]:
+                found[day] = found.get(day, 0) + messages
+        return found
+
+    def days_of(self, wanted: Callable[[Facet], bool]) -> list[date]:
+        """The days on which it sent mail of some facets."""
+        return [date.fromordinal(day) for day in self.by_day(wanted)]
+
+    def failing_from(self, addresses: Container[str]) -> int:
+        """Messages from some addresses that do not pass."""
+        table = self.table
+        return sum(
+            table.messages[place]
+            for number, places in self.by_number()
+            if address_of(table.addresses[number]) in addresses
+            for place in places
+            if not table.facets[table.facet[place]].aligned
+        )
+
+    @cached_property
+    def messages(self) -> int:
+        """All of its messages."""
+        return sum(self.cells.values())
+
+    @cached_property
+    def aligned(self) -> int:
+        """Those that pass DMARC."""
+        return self.count(lambda facet: facet.aligned)
+
+    @cached_property
+    def by_facet(self) -> Mapping[Facet, int]:
+        """Messages by facet, the most first."""
+        found = Counter[int]()
+        for (_, facet), messages in self.cells.items():
+            found[facet] += messages
+        return {self.table.facets[facet]: found[facet] for facet in _most(found)}
+
+    @cached_property
+    def days(self) -> frozenset[int]:
+        """The days (ordinals) on which it sent."""
+        return frozenset(day for day, _ in self.cells)
+
+    @cached_property
+    def by_address(self) -> Mapping[str, int]:
+        """Messages by address, the most first."""
+        found = Counter[int]()
+        for number, places in self.by_number():
+            found[number] = sum(self.table.messages[place] for place in places)
+        return {address_of(self.table.addresses[number]): found[number] for number in _most(found)}
+
+    def by_number(self) -> Iterator[tuple[int, Sequence[int]]]:
+        """Its addresses by number, each with the places of its rows."""
+        starts, number, some = self.table.starts, -1, array("I")
+        for place in sorted(self.places):
+            if number < 0 or place >= starts[number + 1]:
+                if some:
+                    yield number, some
+                number, some = self.table.number_at(place), array("I")
+            some.append(place)
+        if some:
+            yield number, some
+
+    @property
+    def steady(self) -> bool:
+        """Whether it comes again and again: one address, the addresses of one network or those of one name."""
+        days = self.days
+        return len(days) >= STEADY_DAYS and max(days) - min(days) + 1 >= STEADY_SPAN
+
+    def by_reporter(self) -> Mapping[str, int]:
+        """Messages by reporter, the most first."""
+        found = Counter[int]()
+        for place in self.places:
+            found[self.table.reporter[place]] += self.table.messages[place]
+        return {self.table.reporters[number][0]: found[number] for number in _most(found)}
+
+    def first_seen(self, first_facets: Mapping[Facet, date]) -> date:
+        """The day on which mail of that kind from there was first reported, ever."""
+        table = self.table
+        known = {each: day.toordinal() for each, day in first_facets.items()}
+        facets = [known.get(each, 0) for each in table.facets]
+        first = date.max.toordinal()
+        for number, places in self.by_number():
+            since = table.since[number]
+            for place in places:
+                day = table.day[place]
+                first = min(first, day, max(since, facets[table.facet[place]] or day))
+        return date.fromordinal(first)
+
+
+def _most(counts: Mapping[int, int]) -> list[int]:
+    """The numbers, those with the most messages first."""
+    return sorted(counts, key=lambda number: (-counts[number], number))
+
+
+def picked(rows: Rows, domain: str) -> Iterator[tuple[int, Sequence[int]]]:
+    """The addresses (by number) with the places of their rows that count, for a domain and the names below it."""
+    below = f".{domain}"
+    about = [each.header_from == domain or each.header_from.endswith(below) for each in rows.facets]
+    return rows.picked([trusted for _, trusted in rows.reporters], about)
+
+
+def sources_of(observed: Observed, domain: str, setup: Setup) -> tuple[TrafficSource, ...]:
+    """The sources of the trusted rows for a domain and the names below it, by standing, the largest first."""
+    made = _Grouping(observed.rows, RowJudge(setup, observed.rows.facets, observed.relays), domain, apart=setup.apart)
+    for number, places in picked(observed.rows, domain):
+        made.take(number, places)
+    sources = list(made.sources())
+    order = {standing: place for place, standing in enumerate(SourceStanding)}
+    sources.sort(key=lambda each: (order[each.standing], each.many > 1, -each.messages, each.name))
+    _name(sources)
+    return tuple(sources)
+
+
+def _name(sources: Iterable[TrafficSource]) -> None:
+    """A key for each: its name, with the standing where another source has the same name."""
+    taken: set[str] = set()
+    for each in sources:
+        key = each.name if each.name not in taken else f"{each.name} ({each.standing.value})"
+        number = 1
+        while key in taken:
+            number += 1
+            key = f"{each.name} ({each.standing.value}, {number})"
+        taken.add(key)
+        each.key = key
+
+
+REGULAR_PERCENT = 60
+"""A kind of mail that comes on so many of the days on which its host sends is a job of its own, and no noise."""
+REGULAR_DAYS = 4
+
+_Kind = tuple[str, str, tuple[str, ...]]
+_Group = tuple[str, bool, bool]  # its name, whether it is ours, whether it is apart
+
+
+def _kind(facet: Facet) -> _Kind:
+    """What tells the jobs of one host apart: author domain, Return-Path, and whose signatures it carries."""
+    return facet.header_from, facet.spf_domain or facet.envelope_from, tuple(each.domain for each in facet.dkim)
+
+
+class _Grouping:
+    """Puts rows into groups, as they come by address: those of a service or a name are there to the end, those of a
+    network are done when the next one begins.
+    """
+
+    def __init__(self, rows: Rows, judge: RowJudge, domain: str, *, apart: bool) -> None:
+        self._rows, self._judge = rows, judge
+        self._apart = [apart and each.header_from != domain for each in rows.facets]
+        self._aligned = [each.aligned for each in rows.facets]
+        self._kinds = [_kind(each) for each in rows.facets]
+        self._hosts = array("I", bytes(4 * len(rows.addresses)))  # by address, what is known of it
+        self._told = array("I", bytes(4 * len(rows)))  # by row, what it is
+        self._named: dict[_Group, array[int]] = {}
+        self._here: dict[_Group, array[int]] = {}
+        self._network = b""
+        self._found: list[TrafficSource] = []
+        self._small: dict[tuple[SourceStanding, bool], list[TrafficSource]] = defaultdict(list)
+        self._rest: dict[tuple[SourceStanding, bool], TrafficSource] = {}
+
+    def take(self, number: int, places: Sequence[int]) -> None:
+        """The rows of the next address."""
+        facets, judge, packed = self._rows.facet, self._judge, self._rows.addresses[number]
+        if network_of(packed) != self._network:
+            self._flush()
+            self._network = network_of(packed)
+        host = self._hosts[number] = judge.host(packed, {facets[place] for place in places})
+        for place in places:
+            facet = facets[place]
+            self._told[place] = told = judge.number(host, facet)
+            found = judge.told[told]
+            groups = self._named if found.group else self._here
+            groups.setdefault((found.group, found.standing.ours, self._apart[facet]), array("I")).append(place)
+
+    def sources(self) -> Iterator[TrafficSource]:
+        """All of them, when everything was taken; what is small and foreign is added up."""
+        self._flush()
+        self._make(self._named)
+        yield from self._found
+        for each in self._small.values():
+            yield from each
+        yield from self._rest.values()
+
+    def _flush(self) -> None:
+        self._make(self._here)
+        self._here.clear()
+
+    def _make(self, groups: Mapping[_Group, array[int]]) -> None:
+        for (_, ours, apart), places in groups.items():
+            for source in self._of_ours(places) if ours else self._by_standing(places):
+                source.apart = apart
+                self._say_spf(source)
+                self._keep(source)
+
+    def _standing(self, place: int) -> SourceStanding:
+        return self._judge.told[self._told[place]].standing
+
+    def _by_standing(self, places: array[int]) -> list[TrafficSource]:
+        return [self._source(each, standing) for standing, each in self._split(places).items()]
+
+    def _split(self, places: Iterable[int]) -> dict[SourceStanding, array[int]]:
+        found: dict[SourceStanding, array[int]] = {}
+        for place in places:
+            found.setdefault(self._standing(place), array("I")).append(place)
+        return found
+
+    def _of_ours(self, places: array[int]) -> list[TrafficSource]:
+        """The sources of one host or service of ours.
+
+        An address (of a service: a stream) that passes at other times is one source with what does not pass; what never
+        passes is another.
+        """
+        told, rows = self._judge.told, self._rows
+        service = told[self._told[places[0]]].service
+        gap = SourceStanding.OWN_GAP if service is None else SourceStanding.SERVICE_GAP
+
+        def part(place: int) -> str | int:
+            return rows.number_at(place) if service is None else told[self._told[place]].stream
+
+        signing = {part(place) for place in places if self._aligned[rows.facet[place]]}
+        good = array("I", (place for place in places if part(place) in signing))
+        rest = array("I", (place for place in places if part(place) not in signing))
+        found = []
+        mixed = False
+        if lost := self._never_passing(good):
+            never = array("I", (place for place in good if self._kinds[rows.facet[place]] in lost))
+            good = array("I", (place for place in good if self._kinds[rows.facet[place]] not in lost))
+            found.append(self._source(never, gap))
+        if good:
+            source = self._source(good, SourceStanding.OWN)
+            mixed = source.aligned * 100 >= GOOD_PERCENT * source.messages
+            source.standing = SourceStanding.OWN if mixed else gap
+            found.append(source)
+        for standing, each in self._split(rest).items():
+            source = self._source(each, standing)
+            if standing is SourceStanding.SERVICE_GAP and mixed and not told[self._told[each[0]]].by_user:
+                source.standing = SourceStanding.SERVICE_MIXED
+                source.reasons[OTHERS_ALIGNED(name=source.name)] = None
+            found.append(source)
+        return found
+
+    def _never_passing(self, places: Sequence[int]) -> frozenset[_Kind]:
+        """The kinds that never pass and come regularly: on most days, or always on the same day of the week."""
+        days: dict[_Kind, set[int]] = defaultdict(set)
+        passing: set[_Kind] = set()
+        for facet, day in {(self._rows.facet[place], self._rows.day[place]) for place in places}:
+            days[self._kinds[facet]].add(day)
+            if self._aligned[facet]:
+                passing.add(self._kinds[facet])
+        sending = set().union(*days.values())
+
+        def regular(on: set[int]) -> bool:
+            weekly = len({day % 7 for day in on}) == 1
+            return len(on) >= REGULAR_DAYS and (weekly or 100 * len(on) >= REGULAR_PERCENT * len(sending))
+
+        return frozenset(kind for kind, on in days.items() if kind not in passing and regular(on))
+
+    def _source(self, places: array[int], standing: SourceStanding) -> TrafficSource:
+        judge, rows = self._judge, self._rows
+        counts: Counter[int] = Counter()
+        for place in places:
+            counts[self._told[place]] += rows.messages[place]
+        told = [
+            judge.told[number] for number in sorted(counts, key=lambda each: (-counts[each], str(judge.told[each])))
+        ]
+        first = judge.told[self._told[places[0]]]
+        name = first.name
+        if not name:
+            packed = rows.addresses[rows.number_at(places[0])]
+            one = rows.number_at(places[0]) == rows.number_at(places[-1])
+            name = address_of(packed) if one else written(packed)
+        source = TrafficSource(name, first.service, standing, any(each.by_user for each in told), rows, places)
+        source.reasons = dict.fromkeys(each.reason for each in told)
+        return source
+
+    def _say_spf(self, source: TrafficSource) -> None:
+        """The domain's SPF record may list it already, whatever it is."""
+        if source.standing is SourceStanding.OWN:
+            return
+        hosts = {self._hosts[number] for number, _ in source.by_number()}
+        if term := next(filter(None, map(self._judge.listed_by, sorted(hosts))), ""):
+            source.reasons[SPF_COVERS(term=term)] = None
+
+    def _keep(self, source: TrafficSource) -> None:
+        if source.standing.ours or source.standing.asks or source.by_user:
+            self._found.append(source)
+            return
+        small = self._small[source.standing, source.apart]
+        small.append(source)
+        if len(small) > 4 * MAX_SOURCES:
+            small.sort(key=lambda each: -each.messages)
+            steady = [each for each in small[MAX_SOURCES:] if each.steady][:MAX_SOURCES]
+            kept = {id(each) for each in (*small[:MAX_SOURCES], *steady)}
+            self._add_up([each for each in small if id(each) not in kept])
+            small[:] = [each for each in small if id(each) in kept]
+
+    def _add_up(self, sources: Iterable[TrafficSource]) -> None:
+        for each in sources:
+            key = each.standing, each.apart
+            if key not in self._rest:
+                name = each.standing.value
+                self._rest[key] = TrafficSource(name, None, each.standing, False, self._rows, array("I"), many=0)
+                self._rest[key].apart = each.apart
+            self._rest[key].places.extend(each.places)
+            self._rest[key].many += 1
