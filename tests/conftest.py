@@ -19,10 +19,14 @@ import pytest
 
 from tests.corpus import NO_CORPUS, corpus_root
 from tests.databases import empty, postgresql
+from tests.sampled import WHOLE
 
-# A busy machine is no fault: an example may take as long as it takes.
-hypothesis.settings.register_profile("deliv", deadline=None)
-hypothesis.settings.load_profile("deliv")
+# A busy machine is no fault: an example may take as long as it takes. `make test` tries the same ones each time.
+_PATIENT: dict[str, Any] = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+hypothesis.settings.register_profile("part", max_examples=WHOLE // 4, derandomize=True, **_PATIENT)
+hypothesis.settings.register_profile("whole", max_examples=WHOLE, print_blob=True, **_PATIENT)
+hypothesis.settings.register_profile("deep", max_examples=20 * WHOLE, print_blob=True, **_PATIENT)
+hypothesis.settings.load_profile("part")
 os.environ["TZ"] = "UTC"  # texts tell moments in the reader's zone
 # What is kept from run to run is kept apart from the user's own; the processes of the tests share it.
 if "PYTEST_XDIST_WORKER" not in os.environ:

@@ -11,17 +11,9 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import pytest
-
 MOST = 2000  # steps; no work that is killed takes as many
 
 Step = Callable[[], None]
-
-
-def some_or_every(apart: int) -> pytest.MarkDecorator:
-    """The test is handed `apart`: some steps of its work in `make test`, every step in `make test-slow`."""
-    every = pytest.param(1, marks=pytest.mark.slow, id="every step")
-    return pytest.mark.parametrize("apart", [pytest.param(apart, id="some steps"), every])
 
 
 def in_child(work: Callable[[], Any]) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -33,6 +33,7 @@ from deliverability.engine.base import catalogue
 from deliverability.engine.rules import exit_code, load_rules
 from tests import TESTS, traffic
 from tests import test_known_senders as known
+from tests.sampled import examples
 from tests.speaking import shipped
 from tests.test_corpus_smoke import senders, zones
 
@@ -116,7 +117,7 @@ def without(subject: str, paths: Mapping[str, Value]) -> FactSet:
 LOST = st.sampled_from([Unknown(Reason.TIMEOUT), Unknown(Reason.SERVFAIL), Unknown(Reason.BUG)])
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(st.data(), st.sampled_from(SUBJECTS))
 def test_a_fact_that_is_not_known_makes_no_news_better(data: st.DataObject, subject: str) -> None:
     paths = data.draw(st.lists(st.sampled_from(paths_of(subject)), min_size=1, max_size=4, unique=True))
@@ -147,7 +148,7 @@ SELECTIONS = st.builds(
 )
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(SELECTIONS, st.sampled_from(SUBJECTS))
 def test_a_filter_only_removes_statements(selection: Selection, subject: str) -> None:
     """Only the exit code speaks of the rules that were asked for."""
@@ -159,7 +160,7 @@ def test_a_filter_only_removes_statements(selection: Selection, subject: str) ->
         assert after.assessment.closed is not True
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(st.lists(st.sampled_from(list(RULES.rules)), min_size=1, max_size=4, unique=True), st.sampled_from(SUBJECTS))
 def test_a_waiver_only_removes_statements(rules: list[str], subject: str) -> None:
     """But for the exit code and the plan: what is waived fails no run, and is nothing to do."""
@@ -174,7 +175,7 @@ def test_a_waiver_only_removes_statements(rules: list[str], subject: str) -> Non
         assert better(report(subject), after, but=frozenset({"exit code 0"})) == set()
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(st.data(), st.sampled_from(SUBJECTS))
 def test_an_unmet_rule_makes_no_verdict_and_no_grade_better(data: st.DataObject, subject: str) -> None:
     facts = audited(subject).facts
@@ -226,7 +227,7 @@ def test_what_is_not_known_of_reports_makes_nothing_safe(path: str) -> None:
     assert gate(FactSet({**month().facts, path: lost}, month().evidence)) is not GateKind.SAFE
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(st.sampled_from([ident for ident in RULES.rules if ident.startswith("GATE")]))
 def test_a_gate_of_which_a_condition_is_left_out_or_waived_is_not_safe(rule: str) -> None:
     assert gate(month(), Selection(ignore=(rule,))) is not GateKind.SAFE
@@ -269,7 +270,7 @@ def test_the_invariants_hold_for_real_domains(domain: str) -> None:
 # --- a statement and the figure beside it -----------------------------------------------------------------------------
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(st.data(), st.sampled_from(SUBJECTS), SELECTIONS)
 def test_a_statement_never_contradicts_the_figure_beside_it(
     data: st.DataObject, subject: str, selection: Selection

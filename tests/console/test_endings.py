@@ -31,7 +31,7 @@ from deliverability.engine.audit import Audited
 from deliverability.engine.base import catalogue
 from tests.console.test_cli import Deliv, Done
 from tests.dripping import dripping
-from tests.killed import some_or_every
+from tests.sampled import some_or_every
 
 pytestmark = pytest.mark.long
 

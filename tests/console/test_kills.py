@@ -19,7 +19,8 @@ from deliverability.cli import main
 from deliverability.core.model.deliveries import AddressEvent, SuppressClass
 from deliverability.intake.addresses import AddressFile
 from deliverability.listen.store import AuditSummary, CaptureStore
-from tests.killed import WRITES, Step, in_child, killed_at_every, some_or_every, stepping
+from tests.killed import WRITES, Step, in_child, killed_at_every, stepping
+from tests.sampled import some_or_every
 
 pytestmark = pytest.mark.long
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from deliverability.core.model.deliveries import DeliveryEvent, PublishedValue, SuppressClass
@@ -21,6 +21,7 @@ from tests.corpus import corpus
 from tests.intake.readers import events, found, values
 from tests.intake.reports import record
 from tests.intake.reports import report as aggregate
+from tests.sampled import examples
 
 
 @cache
@@ -433,7 +434,7 @@ _SHAPES = [
 ]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(300, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_any_octets_never_raise(data: st.DataObject) -> None:
     octets = bytearray(data.draw(st.sampled_from(_SHAPES)))
@@ -454,7 +455,7 @@ _KEYS = [
 ]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),

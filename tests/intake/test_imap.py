@@ -21,7 +21,8 @@ from deliverability.intake.imap import ImapAccess, ImapError, ImapFolder
 from deliverability.intake.run import IntakeMailbox, IntakePlan, IntakeResult, take_in
 from tests.imapserver import ImapServer, dovecot
 from tests.intake.test_run import KEYS, carried, codes, made, opened, ports, seen, trusted
-from tests.killed import Step, killed_at_every, some_or_every, stepping
+from tests.killed import Step, killed_at_every, stepping
+from tests.sampled import some_or_every
 
 pytestmark = pytest.mark.system
 

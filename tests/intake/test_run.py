@@ -35,9 +35,10 @@ from deliverability.intake.run import IntakePlan, IntakeResult, take_in
 from deliverability.intake.trust import ANOTHERS_MAIL, KEY_GONE, NOT_AUTHENTICATED, NOT_VERIFIED_NOW
 from tests.corpus import corpus
 from tests.intake.reports import BEGIN, NOW, metadata, record, report
-from tests.killed import Step, killed_at_every, some_or_every, stepping
+from tests.killed import Step, killed_at_every, stepping
 from tests.observations import contents, digest, with_known_key
 from tests.poison import every_way, poisoned
+from tests.sampled import some_or_every
 from tests.signing import Rule, TableResolver, ed25519_key, published, sign
 
 pytestmark = pytest.mark.long

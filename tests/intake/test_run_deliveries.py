@@ -23,8 +23,9 @@ from deliverability.intake.run import NO_DOMAIN, IntakePlan, IntakeResult, take_
 from tests import TESTS
 from tests.intake.readers import NOW, outcomes
 from tests.intake.test_deliveries import ARF, bounced, sendgrid, ses
-from tests.killed import Step, killed_at_every, some_or_every, stepping
+from tests.killed import Step, killed_at_every, stepping
 from tests.observations import contents, digest, with_known_key
+from tests.sampled import some_or_every
 from tests.signing import TableResolver
 
 pytestmark = pytest.mark.long

@@ -8,13 +8,14 @@ import zipfile
 import zlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deliverability.core.replies import limits
 from deliverability.core.replies.limits import NotReadError
 from deliverability.intake.unpack import DocumentKind, Enclosed, Unreadable, documents
 from tests.intake.reports import record, report
+from tests.sampled import examples
 
 REPORT = report(record())
 
@@ -139,7 +140,7 @@ class TestLimits:
         assert found == [limits.DAMAGED.name]
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(st.binary(max_size=400), st.sampled_from([bytes, gzip.compress, zlib.compress, mailed]))
 def test_any_octets(octets: bytes, wrap: object) -> None:
     assert callable(wrap)

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 from selectolax.lexbor import LexborHTMLParser
@@ -18,6 +18,7 @@ from deliverability.core.mail.transfer import Body
 from deliverability.slim.message import References, Wish, base64_body, slim, text_body
 from deliverability.slim.savings import PartChange, Slimmed, Unchanged
 from tests.corpus import corpus_root
+from tests.sampled import examples, sampled
 from tests.slim_mails import HTML, TOP, image_part, multipart, newsletter, photo, photo_jpeg, saved, text_part
 
 
@@ -275,7 +276,7 @@ class TestLeftAlone:
         assert slim(raw).data == raw
 
     @given(st.data())
-    @settings(max_examples=150, deadline=None)
+    @examples(150)
     def test_however_a_message_is_damaged_it_comes_back_whole(self, data: st.DataObject) -> None:
         raw = bytearray(newsletter([image_part(b"GIF89a", "a.gif", "gif", cid="photo@example.com")]))
         for _ in range(data.draw(st.integers(1, 6))):
@@ -334,7 +335,7 @@ def _pages() -> list[Path]:
     return sorted((root / "html").rglob("*.html")) if root else []
 
 
-@pytest.mark.parametrize("path", _mails(), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sampled(_mails(), 7), ids=lambda path: path.name)
 def test_mails_of_the_corpus_keep_their_parts_and_texts(path: Path) -> None:
     raw = path.read_bytes()
     slimmed = slim(raw, Wish(attached_images=True))
@@ -342,7 +343,7 @@ def test_mails_of_the_corpus_keep_their_parts_and_texts(path: Path) -> None:
     assert slim(slimmed.data, Wish(attached_images=True)).changes == ()
 
 
-@pytest.mark.parametrize("path", _pages(), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sampled(_pages(), 6), ids=lambda path: path.name)
 def test_pages_of_the_corpus_keep_their_text(path: Path) -> None:
     page = re.sub(rb"\r?\n", b"\r\n", path.read_bytes())
     raw = TOP + b"Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" + page

@@ -24,8 +24,9 @@ from deliverability.engine.stream import Busy, only_one
 from deliverability.weekly.notify.outbox import Notification, Outbox
 from deliverability.weekly.values import Summary
 from tests.databases import postgresql_server
-from tests.killed import Step, in_child, killed_at_every, some_or_every, stepping, with_full_disk
+from tests.killed import Step, in_child, killed_at_every, stepping, with_full_disk
 from tests.observations import with_known_key
+from tests.sampled import some_or_every
 from tests.weekly.test_stories import FIRST, Life
 
 pytestmark = pytest.mark.long

@@ -35,7 +35,8 @@ from deliverability.weekly.values import GateWeek, Summary, TrafficWeek, WeeklyE
 from deliverability.weekly.view import run_view
 from tests import TESTS
 from tests.intake.reports import metadata, record, report
-from tests.killed import Step, killed_at_every, some_or_every, stepping
+from tests.killed import Step, killed_at_every, stepping
+from tests.sampled import some_or_every
 from tests.weekly.test_quiet import Counted
 from tests.weekly.test_stories import FIRST, Life, NoPages, changes, shipped
 

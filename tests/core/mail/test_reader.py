@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deliverability.core.mail.addresses import addresses_in_text, parse_addresses, to_a_label
@@ -20,6 +20,7 @@ from deliverability.core.mail.received import (
 )
 from deliverability.core.mail.words import decode_base64, decode_octets, decode_words
 from tests import TESTS
+from tests.sampled import examples
 
 MAILS = TESTS / "mails"
 
@@ -295,7 +296,7 @@ class TestAnyOctets:
     def test_arbitrary(self, raw: bytes) -> None:
         self.check(raw)
 
-    @settings(max_examples=300)
+    @examples(300)
     @given(
         st.lists(
             st.sampled_from(

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -35,6 +35,7 @@ from deliverability.core.net.servers import Server, parse_server, system_servers
 from deliverability.core.net.static import NOT_ASKED, OFFLINE, StaticResolver
 from deliverability.core.net.udp import SOCKETS
 from tests.dnsserver import DnsServer
+from tests.sampled import examples
 from tests.speaking import english
 
 pytestmark = pytest.mark.long
@@ -491,7 +492,7 @@ async def test_a_server_without_edns_is_asked_without() -> None:
     assert server.edns == [0, -1]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     cut=st.integers(0, 200),
     changes=st.lists(st.tuples(st.integers(0, 199), st.integers(0, 255)), max_size=8),

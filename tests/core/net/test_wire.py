@@ -16,12 +16,13 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 import pytest
-from hypothesis import HealthCheck, assume, event, given, settings
+from hypothesis import HealthCheck, assume, event, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from deliverability.core.net import wire
 from deliverability.core.net.names import MAX_NAME
+from tests.sampled import examples
 
 pytestmark = pytest.mark.long
 
@@ -420,9 +421,7 @@ def responses(draw: st.DrawFn, types: list[str]) -> tuple[bytes, wire.Query]:
     return message.to_wire(max_size=65535, want_shuffle=False), query
 
 
-differential = settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
-)
+differential = examples(200, suppress_health_check=[HealthCheck.filter_too_much])
 
 
 @differential
@@ -469,7 +468,7 @@ def damaged_is_read_as_dnspython_reads_it(given: tuple[bytes, wire.Query], edits
     assert wire.reply(bytes(damaged), query) == wire._any(bytes(damaged), query)
 
 
-@settings(differential, max_examples=150)
+@examples(150, differential)
 @given(responses(COMMON), edits)
 def test_damaged_messages_are_read_as_dnspython_reads_them(
     given: tuple[bytes, wire.Query], edits: list[tuple[str, int, bytes]]
@@ -478,7 +477,7 @@ def test_damaged_messages_are_read_as_dnspython_reads_them(
 
 
 @pytest.mark.slow
-@settings(differential, max_examples=600)
+@examples(600, differential)
 @given(responses(COMMON), edits)
 def test_many_damaged_messages_are_read_as_dnspython_reads_them(
     given: tuple[bytes, wire.Query], edits: list[tuple[str, int, bytes]]
@@ -486,7 +485,7 @@ def test_many_damaged_messages_are_read_as_dnspython_reads_them(
     damaged_is_read_as_dnspython_reads_it(given, edits)
 
 
-@settings(differential, max_examples=200)
+@examples(200, differential)
 @given(st.binary(max_size=200), st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)))
 def test_random_octets_are_read_as_dnspython_reads_them(octets: bytes, counts: tuple[int, int, int, int]) -> None:
     query = wire.query(EXAMPLE, "MX", edns=False)

@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deliverability.core.facts.base import Reason
@@ -17,6 +17,7 @@ from deliverability.core.net.static import StaticResolver
 from deliverability.core.net.zone import ZoneError, ZoneResolver
 from tests import TESTS
 from tests.corpus import corpus
+from tests.sampled import examples
 from tests.speaking import english
 
 ZONES = TESTS / "zones"
@@ -145,7 +146,7 @@ async def test_odd_names_are_taken_literally(zones: ZoneResolver, name: str) -> 
 
 
 @given(st.text(max_size=300))
-@settings(max_examples=300)
+@examples(300)
 def test_any_text_has_one_spelling_or_is_impossible(text: str) -> None:
     labels = labels_of(text)
     if labels is not None:
@@ -244,7 +245,7 @@ def test_paths_that_give_nothing_are_refused(tmp_path: Path) -> None:
         ZoneResolver.load([tmp_path])
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.binary(max_size=200))
 def test_any_octets_make_a_zone_or_a_zone_error(data: bytes) -> None:
     with contextlib.suppress(ZoneError):

@@ -7,7 +7,7 @@ import ipaddress
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deliverability.core.errors import InputError
@@ -133,7 +133,6 @@ NETWORKS6 = st.builds(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])  # on a machine with much else to do
 @given(st.lists(st.tuples(st.booleans(), NETWORKS | NETWORKS6), max_size=6), st.data())
 def test_an_address_gets_what_its_nearest_range_says(
     entries: list[tuple[bool, ipaddress.IPv4Network | ipaddress.IPv6Network]], data: st.DataObject

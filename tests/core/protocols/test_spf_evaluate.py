@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deliverability.core.codec import decode, encode
@@ -22,6 +22,7 @@ from deliverability.core.protocols.spf.evaluate import (
     SpfEvaluation,
     evaluate_spf,
 )
+from tests.sampled import examples
 
 Zone = dict[tuple[str, str], Any]
 
@@ -254,7 +255,7 @@ async def test_macros_do_not_multiply_without_bound() -> None:
 senders = st.text(st.one_of(st.characters(), st.sampled_from("@.%\ud800\x00 ")), max_size=20)
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(record=st.text(alphabet="aeimnrxpt lodcf:=/%{}.-+?~0149@\x00é", max_size=60), sender=senders)
 async def test_hostile_records_and_senders_only_give_results(record: str, sender: str) -> None:
     zone: Zone = {("example.com", "TXT"): ["v=spf1 " + record]}

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from deliverability.core.codec import decode, encode
@@ -30,6 +30,7 @@ from deliverability.core.protocols.spf.tree import (
     walk_tree,
 )
 from tests.corpus import corpus
+from tests.sampled import examples
 
 Zone = dict[tuple[str, str], Any]
 
@@ -291,7 +292,7 @@ async def test_a_tree_costs_its_longest_chain_of_questions() -> None:
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=25, deadline=None)
+@examples(25)
 async def test_the_tree_does_not_depend_on_which_answer_comes_first(seed: int) -> None:
     zone = ring_zone(random.Random(seed), loops=True)
     unshuffled = await walk_tree("d0.com", StaticResolver(zone))
@@ -407,7 +408,7 @@ def pyspf_query(zone: Zone, monkeypatch: pytest.MonkeyPatch, ip: str = "203.0.11
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_lookup_count_and_result_are_those_of_pyspf(seed: int) -> None:
     """pyspf stops at the eleventh look-up, so beyond ten only that it is more is compared."""
     zone = ring_zone(random.Random(seed))
@@ -424,7 +425,7 @@ def test_lookup_count_and_result_are_those_of_pyspf(seed: int) -> None:
 
 
 @given(st.integers(0, 2**32), st.sampled_from(["198.51.100.1", "192.0.2.5"]))
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_result_where_terms_match_is_that_of_pyspf(seed: int, ip: str) -> None:
     """pyspf counts a redirect before it is reached, so trees past the limit are left out."""
     zone = ring_zone(random.Random(seed))

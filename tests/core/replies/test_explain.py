@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deliverability.cli import main
@@ -21,6 +21,7 @@ from deliverability.engine.rules import rule_folders
 from tests import ROOT
 from tests.corpus import corpus
 from tests.intake.readers import catalogue, rules
+from tests.sampled import examples
 
 pytestmark = pytest.mark.long
 
@@ -279,7 +280,7 @@ PIECES = (
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(150)
 @given(
     st.one_of(
         st.binary(max_size=400),

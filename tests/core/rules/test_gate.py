@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from msgspec import Struct, field
 
@@ -18,6 +18,7 @@ from deliverability.core.model.observed import Observed, SourceOwner, SourceWord
 from deliverability.core.model.report import GateKind
 from deliverability.core.rules.gate import earliest
 from tests import traffic
+from tests.sampled import examples
 from tests.traffic import (
     DOMAIN,
     END,
@@ -309,7 +310,7 @@ MAILS = st.lists(
     st.builds(Mail, st.sampled_from(DAYS), ADDRESSES, FACETS, st.integers(1, 5000)), min_size=1, max_size=6
 )
 BASES = st.sampled_from(["all is well", "a few messages a day", "a new service that nobody named", "one reporter"])
-few = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+few = examples(25, suppress_health_check=list(HealthCheck))
 
 
 async def _answered(name: str, *more: Mail, claimed: Sequence[Mail] = ()) -> tuple[GateKind, set[str]]:

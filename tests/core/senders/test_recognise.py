@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -39,6 +39,7 @@ from deliverability.engine.auditors import dkim, envelope, message, mx, senders,
 from deliverability.engine.base import catalogue, gather
 from deliverability.engine.rules import load_rules
 from tests.corpus import corpus
+from tests.sampled import examples
 from tests.signing import published, rsa_key
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -649,7 +650,7 @@ TERM = st.sampled_from(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(TERM, max_size=12), st.lists(TERM, max_size=12), st.binary(max_size=300))
 def test_no_record_and_no_message_makes_the_auditor_crash(one: list[str], two: list[str], eml: bytes) -> None:
     records = spf_of("v=spf1 " + " ".join(one), _spf="v=spf1 " + " ".join(two))

@@ -19,7 +19,8 @@ from deliverability.core.store.pieces import pack
 from deliverability.core.store.store import History, HistoryError
 from tests.core.store.test_store import WEEKS, snapshot
 from tests.databases import empty, postgresql_server
-from tests.killed import Step, in_child, killed_at_every, some_or_every, stepping, with_full_disk
+from tests.killed import Step, in_child, killed_at_every, stepping, with_full_disk
+from tests.sampled import some_or_every
 
 pytestmark = pytest.mark.long
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deliverability.core.codes import Detail, Input, needs
@@ -21,6 +21,7 @@ from deliverability.core.net.zone import ZoneResolver
 from deliverability.engine.auditors import spf
 from deliverability.engine.base import Context
 from tests.corpus import corpus
+from tests.sampled import examples
 
 Zone = dict[tuple[str, str], Any]
 NO_MESSAGE = Unknown(Reason.NO_MESSAGE)
@@ -349,7 +350,7 @@ zones = st.fixed_dictionaries(
 
 
 @given(zones)
-@settings(max_examples=300, deadline=None)
+@examples(300)
 async def test_any_dns_content_gives_facts_of_the_promised_types(zone: Zone) -> None:
     check_types(await audit(zone, ips=("192.0.2.1", "2001:db8::1")))
 

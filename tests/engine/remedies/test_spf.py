@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 from msgspec.structs import replace
@@ -36,6 +36,7 @@ from deliverability.engine.remedies.situation import Situation
 from deliverability.engine.remedies.spf import drafts
 from deliverability.engine.rules import load_rules
 from tests.corpus import NO_CORPUS, corpus, corpus_root
+from tests.sampled import examples
 
 Zone = dict[tuple[str, str], Any]
 DOMAIN = "example.com"
@@ -587,7 +588,7 @@ TERMS = st.sampled_from(
 
 
 @given(st.lists(st.lists(TERMS, max_size=9), min_size=1, max_size=2), st.booleans())
-@settings(deadline=None, max_examples=150)
+@examples(150)
 async def test_whatever_the_record_drafts_can_be_read_and_keep_who_sends(records: list[list[str]], ip: bool) -> None:
     zone = spf(
         *(" ".join(["v=spf1", *words]) for words in records),
@@ -599,7 +600,7 @@ async def test_whatever_the_record_drafts_can_be_read_and_keep_who_sends(records
 
 
 @given(st.text(max_size=60))
-@settings(max_examples=300)
+@examples(300)
 def test_repair_never_raises_and_is_stable(text: str) -> None:
     for value in (text, f"v=spf1 {text}"):
         repaired = repair(value)

@@ -11,7 +11,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -26,6 +26,7 @@ from deliverability.engine.remedies.spf_terms import joined, minus
 from tests.engine.remedies.test_spf import DOMAIN, Audited, Zone, after, audit, hash_of, lookups, shown, spf
 from tests.engine.test_rehearse import audited as reported
 from tests.engine.test_rehearse import senders, with_it, zones
+from tests.sampled import examples
 
 OUTLOOK = "include:spf.protection.outlook.com"
 ADDRESSES = ("192.0.2.1", "192.0.2.77", "198.51.100.9", "203.0.113.5", "2001:db8::1", "2001:db8:1::9", "192.0.2.80")
@@ -213,7 +214,7 @@ OUTER = st.lists(
     ["include:one.example", "-ip4:192.0.2.1", "include:three.example"],
     *("-all", ["ip4:192.0.2.0/24", "?ip6:2001:db8::1"], [], [], [], set(), 4),
 )
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@examples(150, suppress_health_check=[HealthCheck.filter_too_much])
 async def test_who_may_send_first_may_send_last_but_by_the_terms_taken_away(
     outer: list[str],
     end: str,
