@@ -12,11 +12,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import hypothesis
 import pytest
 
+from deliverability.core import cache as kept
 from tests.corpus import NO_CORPUS, corpus_root
 from tests.databases import empty, postgresql
 from tests.sampled import WHOLE
@@ -97,6 +99,14 @@ def english() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LC_ALL", "C.UTF-8")
         patch.delenv("DELIV_LANG", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def parsed_once() -> Iterator[None]:
+    """Rules and catalogues are values: what a file of the cache holds is read once a process, not once a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kept, "_unpickle", lru_cache(maxsize=32)(kept._unpickle))
         yield
 
 

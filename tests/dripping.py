@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-_ENOUGH = 30.0  # seconds after which the server itself goes; a test that needs them has failed
+_ENOUGH = 600.0  # seconds after which the server itself goes; a test that needs them has failed
 PAUSE = 0.03  # seconds between two drops; shorter than any patience of a test
 
 Talk = Callable[[bytes], bytes | None]

@@ -15,9 +15,16 @@ WHOLE = 100  # examples of a property that says no number, where all are tried
 
 
 def sampled(cases: Sequence[Any], apart: int) -> list[Any]:
-    """For `parametrize`: one case by chance of each so many that follow one another; the others are slow."""
+    """For `parametrize`: one case by chance of each so many that follow one another; the others are slow.
+
+    A tuple is a case of several arguments.
+    """
     kept = _one_of_each(len(cases), apart)
-    return [case if n in kept else pytest.param(case, marks=pytest.mark.slow) for n, case in enumerate(cases)]
+    return [case if number in kept else _slow(case) for number, case in enumerate(cases)]
+
+
+def _slow(case: Any) -> Any:
+    return pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.slow)
 
 
 def some_or_every(apart: int, what: str = "step") -> pytest.MarkDecorator:

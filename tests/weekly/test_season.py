@@ -263,6 +263,7 @@ def keyless(history: History) -> list[str]:
     return [re.sub(r"hmac:[0-9a-f]+", "hmac:", json.dumps(each, sort_keys=True)) for each in history.export()]
 
 
+@pytest.mark.slow
 @pytest.mark.system
 async def test_a_season_on_postgresql_tells_the_same(tmp_path: Path, own_rules: Path, database: str) -> None:
     ours = await season(made(tmp_path / "s"), f"sqlite:///{tmp_path / 'h.db'}", own_rules, drawn=False)

@@ -42,6 +42,7 @@ from deliverability.weekly.messages import Picked
 from deliverability.weekly.run import Plan, WeeklySubject, weekly
 from deliverability.weekly.values import Summary, WeeklyEntry
 from deliverability.weekly.view import entry_view
+from tests.sampled import sampled
 
 pytestmark = pytest.mark.long
 
@@ -301,7 +302,9 @@ async def test_a_domain_that_vanishes_is_a_change_and_no_outage(life: Life) -> N
     assert not [each for each in changes(gone) if each.kind is UNCHECKED]
 
 
-@pytest.mark.parametrize("reason", [each for each in Reason if not each.waits_for_input and each is not Reason.BUG])
+@pytest.mark.parametrize(
+    "reason", sampled([each for each in Reason if not each.waits_for_input and each is not Reason.BUG], 3)
+)
 @pytest.mark.parametrize("named", [True, False])
 async def test_when_dns_is_out_nothing_is_gone_and_keys_are_unknown(life: Life, reason: Reason, *, named: bool) -> None:
     life.keys = {"s1": "v=DKIM1; p=AAAA"}
@@ -645,7 +648,7 @@ STEPS = [
 ]
 
 
-@pytest.mark.parametrize(("step", "turn", "after"), STEPS)
+@pytest.mark.parametrize(("step", "turn", "after"), sampled(STEPS, 3))
 async def test_killed_at_any_step_the_next_run_ends_the_same(
     life: Life, monkeypatch: pytest.MonkeyPatch, step: str, turn: int, *, after: bool
 ) -> None:
