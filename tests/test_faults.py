@@ -36,6 +36,7 @@ from deliverability.engine.rehearse import edit_place, proposals_for
 from deliverability.engine.rules import exit_code, load_rules
 from tests.dnsserver import DnsServer, Reply
 from tests.hostiledns import HOSTILE
+from tests.sampled import some, some_or_every
 from tests.signing import published, rsa_key, sign
 
 pytestmark = pytest.mark.long
@@ -274,16 +275,22 @@ UNASKED = {("25.2.0.192.in-addr.arpa", "PTR"), ("mx.example.net", "A")}
 
 
 @pytest.mark.parametrize(
-    "reason",
-    [Reason.TIMEOUT, *(pytest.param(each, marks=pytest.mark.slow) for each in (Reason.SERVFAIL, Reason.REFUSED))],
+    ("reason", "apart"),
+    [
+        pytest.param(Reason.TIMEOUT, 4, id="some time out"),
+        *(
+            pytest.param(each, 1, id=f"every {each.value}", marks=pytest.mark.slow)
+            for each in (Reason.TIMEOUT, Reason.SERVFAIL, Reason.REFUSED)
+        ),
+    ],
 )
 @pytest.mark.parametrize("world", WORLDS)
-async def test_no_single_failure_makes_anything_missing(world: str, reason: Reason) -> None:
+async def test_no_single_failure_makes_anything_missing(world: str, reason: Reason, apart: int) -> None:
     make_resolver, job = WORLDS[world]
     watched = FaultyResolver(make_resolver())
     baseline = await audit(watched, job, staged=True)
     problems: list[str] = []
-    for question in dict.fromkeys(watched.asked):
+    for question in some([*dict.fromkeys(watched.asked)], apart):
         failing = FaultyResolver(make_resolver(), {question: reason})
         # The whole way for one reason; for the others only what the failure reaches is done again.
         result = await (audit(failing, job) if reason is Reason.TIMEOUT else audit_again(baseline.audited, failing))
@@ -378,8 +385,9 @@ YES_OR_NO_OR_LIST = {
 }
 
 
+@some_or_every(4, "question")
 @pytest.mark.parametrize("world", WORLDS)
-async def test_what_another_answer_would_change_is_unknown_where_the_question_fails(world: str) -> None:
+async def test_what_another_answer_would_change_is_unknown_where_the_question_fails(world: str, apart: int) -> None:
     """No list and no yes or no rests on a question that failed: "[]" and "no" are proven or not said."""
     make_resolver, job = WORLDS[world]
     watched = FaultyResolver(make_resolver())
@@ -387,7 +395,8 @@ async def test_what_another_answer_would_change_is_unknown_where_the_question_fa
     problems: list[str] = []
     questions = list(dict.fromkeys(watched.asked))
     guesses = {f"{selector}._domainkey.{job.domain}" for selector in shipped().selectors[3:]}  # all alike
-    for question in (each for each in questions if each[0] not in guesses or each[0].startswith("s1.")):
+    different = [each for each in questions if each[0] not in guesses or each[0].startswith("s1.")]
+    for question in some(different, apart):
         failing = FaultyResolver(make_resolver(), {question: Reason.SERVFAIL})
         failed = (await audit_again(baseline.audited, failing)).facts
         for answer in await other_answers(question, make_resolver(), questions):
@@ -413,7 +422,8 @@ async def test_in_an_outage_no_list_is_empty_and_nothing_is_denied_that_dns_woul
         assert concluded == {}, reason
 
 
-async def test_what_is_advised_while_a_look_up_fails_is_right_all_the_same() -> None:
+@some_or_every(5, "question")
+async def test_what_is_advised_while_a_look_up_fails_is_right_all_the_same(apart: int) -> None:
     """Every remedy mends what is really unmet, replaces what is really published, and harms nobody once it is known."""
     make_resolver, job = WORLDS["demo"]
     watched = FaultyResolver(make_resolver())
@@ -423,7 +433,7 @@ async def test_what_is_advised_while_a_look_up_fails_is_right_all_the_same() -> 
     published_before: set[tuple[Proposal, ...]] = set()
     # Selectors that were guessed and are not there are all alike: the first few stand for them.
     guesses = [each for each in dict.fromkeys(watched.asked) if "._domainkey." in each[0]][3:]
-    for question in (each for each in dict.fromkeys(watched.asked) if each not in guesses):
+    for question in some([each for each in dict.fromkeys(watched.asked) if each not in guesses], apart):
         report = await advised(FaultyResolver(make_resolver(), {question: Reason.TIMEOUT}), job)
         assert not {note.code for note in report.notes} & {"remedies-failed"}, question
         assert {(each.rule, each.item) for each in report.remedies} <= unmet, question

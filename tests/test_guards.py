@@ -36,11 +36,16 @@ def docstrings(tree: ast.AST) -> set[int]:
 
 def option_literals(source: str) -> Iterator[str]:
     """Options of commands in strings: below the command line nobody knows how an input is spelt there."""
+    if "--" not in source:
+        return
     tree = ast.parse(source)
     ours = docstrings(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in ours:
             yield from re.findall(r"(?<![\w-])--[a-zA-Z][\w-]*", node.value)
+
+
+RULE_ID = re.compile(r"\b[A-Z]{2,6}-\d{3}\b")
 
 
 @cache
@@ -50,13 +55,17 @@ def rule_ids() -> frozenset[str]:
 
 def rule_literals(source: str) -> Iterator[str]:
     """Ids of rules in strings, docstrings and comments: only rule files judge, so nobody else names a rule."""
+    if not RULE_ID.search(source):
+        return
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type in (tokenize.STRING, tokenize.COMMENT, getattr(tokenize, "FSTRING_MIDDLE", -1)):
-            yield from (each for each in re.findall(r"\b[A-Z]{2,6}-\d{3}\b", token.string) if each in rule_ids())
+            yield from (each for each in RULE_ID.findall(token.string) if each in rule_ids())
 
 
 def prose_in_unknown(source: str) -> Iterator[str]:
     """Sentences as the detail of an Unknown: what was not known is a code, and the words are one room's."""
+    if "Unknown" not in source:
+        return
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "Unknown":
             for detail in (*node.args[1:2], *(each.value for each in node.keywords if each.arg == "detail")):

@@ -116,7 +116,10 @@ def test_no_other_module_imports_a_library_that_speaks_http() -> None:
     root = Path(deliverability.__file__).parent
     found = set()
     for path in root.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        text = path.read_text("utf-8")
+        if not any(library in text for library in LIBRARIES):
+            continue  # only what has a name is taken apart
+        for node in ast.walk(ast.parse(text)):
             names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
             if LIBRARIES & {each.partition(".")[0] for each in names}:

@@ -22,6 +22,7 @@ from deliverability.core.report.formats.json import SCHEMA, render_json
 from deliverability.engine.rules import load_rules
 from tests.auditing import audit
 from tests.corpus import corpus
+from tests.sampled import sampled
 from tests.shown import CASES, with_remedies
 from tests.test_corpus_smoke import mails, senders
 from tests.test_golden import CASES as GOLDEN_CASES
@@ -81,7 +82,7 @@ def _audit(domain: str, ports: Any) -> Report:
     return asyncio.run(audit(replace(options, domain=domain), ports=ports, rules=RULES))
 
 
-@pytest.mark.parametrize("domain", senders()[::8])
+@pytest.mark.parametrize("domain", sampled(senders()[::8], 4))
 def test_audits_of_the_corpus_fit(domain: str) -> None:
     assert problems(as_json(_audit(domain, _zones()))) == []
 
@@ -93,7 +94,7 @@ def test_the_report_of_a_healthy_domain_is_small(domain: str) -> None:
     assert len(render_json(report).encode()) <= 60_000
 
 
-@pytest.mark.parametrize("mail", mails()[::40], ids=lambda path: path.name)
+@pytest.mark.parametrize("mail", sampled(mails()[::40], 6), ids=lambda path: path.name)
 def test_audits_of_mails_fit_without_any_option(mail: Path) -> None:
     report = asyncio.run(audit(message=mail.read_bytes(), ports=_zones(), rules=RULES))
     assert problems(as_json(report)) == []
@@ -123,8 +124,15 @@ def test_a_parked_domain_has_an_answer_of_its_own_that_fits() -> None:
     assert ("verdicts" in data, data["closed"], data["open"]) == (False, None, []), "nothing could be looked at"
 
 
+@cache
+def _sound() -> Any:
+    data = as_json(with_remedies())
+    assert problems(data) == []
+    return data
+
+
 def _changed(path: str, value: Any) -> Any:
-    data = copy.deepcopy(as_json(with_remedies()))
+    data = copy.deepcopy(_sound())
     *way, last = path.split("/")
     place = data
     for name in way:
@@ -171,5 +179,4 @@ def _changed(path: str, value: Any) -> Any:
     ],
 )
 def test_what_is_not_a_report_does_not_fit(path: str, value: Any) -> None:
-    assert problems(as_json(with_remedies())) == []
     assert problems(_changed(path, value)) != []

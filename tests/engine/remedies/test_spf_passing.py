@@ -26,7 +26,7 @@ from deliverability.engine.remedies.spf_terms import joined, minus
 from tests.engine.remedies.test_spf import DOMAIN, Audited, Zone, after, audit, hash_of, lookups, shown, spf
 from tests.engine.test_rehearse import audited as reported
 from tests.engine.test_rehearse import senders, with_it, zones
-from tests.sampled import examples
+from tests.sampled import examples, sampled
 
 OUTLOOK = "include:spf.protection.outlook.com"
 ADDRESSES = ("192.0.2.1", "192.0.2.77", "198.51.100.9", "203.0.113.5", "2001:db8::1", "2001:db8:1::9", "192.0.2.80")
@@ -323,7 +323,7 @@ async def test_of_the_same_include_twice_one_stays() -> None:
 # -- what users are shown ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("domain", senders())
+@pytest.mark.parametrize("domain", sampled(senders(), 3))
 async def test_the_remedies_shown_for_real_zones_lose_nobody(domain: str) -> None:
     """As rehearsed, one published after the other: from the first record to the last."""
     _, report = await reported(Subject(domain), zones())
