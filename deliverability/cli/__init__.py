@@ -57,6 +57,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "doctor": "doctor:command",
         "rules": "rulebook:command",
         "docs": "site.command:command",
+        "mcp": "mcp.command:command",
         "completion": "cli.completion:command",
     },
 }
