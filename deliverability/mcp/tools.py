@@ -133,7 +133,7 @@ class DmarcGate(Struct, frozen=True, forbid_unknown_fields=True):
 class RuleAsked(Struct, frozen=True, forbid_unknown_fields=True):
     """What a rule asks, why, how to meet it, which receivers ask for it, and the sources with their dates."""
 
-    id: Annotated[str, Meta(description="Such as SPF-003", min_length=1, max_length=40)]
+    id: Annotated[str, Meta(description="A letter code and a number, as findings have it", min_length=1, max_length=40)]
 
 
 class ListChanged(Struct, frozen=True, forbid_unknown_fields=True):

@@ -29,7 +29,7 @@ MASTER, OCTODNS, OCTODNS_PLAN, DNSCONTROL, TERRAFORM, ROUTE53, CLOUDFLARE = FORM
     "route53",
     "cloudflare",
 )
-"""What `--zone-format` takes."""
+"""The formats by name, as somebody may say which one a file has."""
 
 ANY: Final = ""
 """In place of a type: every type at the name."""

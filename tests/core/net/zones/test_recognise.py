@@ -51,7 +51,7 @@ WRONG: dict[str, tuple[bytes, str]] = {
     "binary": (b"abc\x00def", "UTF-8"),
     "web page": (b"<!DOCTYPE html><html>", "export"),
     "HCL": (HCL, "terraform plan -out=plan.out && terraform show"),
-    "plan as text": (b"Terraform will perform the following actions:\n", "as people read it. Run: terraform show"),
+    "plan as text": (b"Terraform will perform the following actions:\n", "as people read it. Run: `terraform show"),
     "plan as a log": (b'{"@level":"info","@message":"x"}\n{"@level":"info"}\n', "terraform plan -json"),
     "dnsconfig.js": (b'var REG = NewRegistrar("none");\nD("example.com", REG);\n', "dnscontrol print-ir --out ir.json"),
     "preview": (PREVIEW, "`dnscontrol preview` prints"),

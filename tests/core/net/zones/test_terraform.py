@@ -193,7 +193,7 @@ def test_text_that_google_parts_at_blanks_is_read_so_and_told() -> None:
     given = {**resource("google_dns_record_set", ("", "TXT"), [NEW]), "rrdatas": [NEW]}
     found = inputs(plan([change("google_dns_record_set", "x", ["create"], None, given)]))
     assert records(found) == [("example.com", "TXT", '"v=spf1" "include:new.example" "-all"')]
-    assert "parts it at every blank" in str(InputError(*found[0].remarks))
+    assert "splits it at every space" in str(InputError(*found[0].remarks))
 
 
 @pytest.mark.parametrize(
