@@ -1,4 +1,4 @@
-"""Writes the generated parts of the documentation and the type of the fact paths, or checks them (--check)."""
+"""Writes the generated parts of the documentation, or checks them (--check)."""
 
 from __future__ import annotations
 
@@ -37,11 +37,6 @@ def fact_table() -> str:
             doc = (spec.doc + values).replace("|", "\\|").replace("<", "&lt;")
             parts.append(f"| `{spec.path}` | {kind} | {spec.unit} | {doc} |")
     return "\n".join(parts) + "\n"
-
-
-def path_lines() -> str:
-    """The paths of all facts but the fields of lists, as the lines of a type."""
-    return "".join(f'    "{path}",\n' for path in catalogue() if "[]" not in path)
 
 
 def setting_table() -> str:
@@ -126,7 +121,6 @@ def excerpt(text: str, lines: int, begin: str = "") -> str:
 
 BLOCKS = {
     (ROOT / "rules" / "README.md", "facts"): fact_table,
-    (ROOT / "deliverability" / "core" / "facts" / "paths.py", "paths"): path_lines,
     (ROOT / "docs" / "settings.md", "settings"): setting_table,
     (ROOT / "docs" / "auditing.md", "help"): lambda: output("audit", "--help"),
     (ROOT / "docs" / "reading.md", "claims"): claim_table,

@@ -4,32 +4,76 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from deliverability.core.codec import decode
-from deliverability.core.facts.base import FactSet, FactSpec, FactType
+from deliverability.core.codec import decode, encode
+from deliverability.core.facts.base import Fact, FactSet, FactSpec, FactType, Reason, Record, Unknown, plain, records_of
+from deliverability.core.facts.topics import fields_by_path, typed
 from deliverability.core.inputs import Subject
 from deliverability.core.mail.reader import Message
+from deliverability.core.model.topic import facts_in
 from deliverability.core.net.base import Resolver
 from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.ports import Ports
-from deliverability.engine.base import Auditor, Context, auditor, gather
+from deliverability.engine.base import Auditor, Context, gather
 
+R = TypeVar("R", bound=Record)
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+def by_fields(value: Any) -> Any:
+    """A fact's value, its records by their fields, as rules look at them."""
+    if isinstance(value, tuple):
+        return tuple(map(by_fields, value))
+    return {name: by_fields(each) for name, each in plain(value).items()} if isinstance(value, Record) else value
+
+
+def whole(kind: type[R], **given: Any) -> R:
+    """A record of which only some fields matter: the others are empty."""
+    empty = {name: _empty(hint) for name, hint in get_type_hints(kind, include_extras=True).items()}
+    return kind(**{**empty, **given})
+
+
+def _empty(hint: Any) -> Any:
+    """What is there of a type where nothing is."""
+    while get_origin(hint) is Annotated:
+        hint = hint.__origin__
+    parts = _parts(hint)
+    if Unknown in parts:
+        return Unknown(Reason.NOT_CONFIGURED)
+    if NoneType in parts:
+        return None
+    if get_origin(hint) is Literal:
+        return get_args(hint)[0]
+    return () if get_origin(hint) is tuple else hint()
+
+
+def value_of(path: str, data: Any) -> Any:
+    """A fact's value as JSON has it in its type. Of records some fields may be given: the others are empty."""
+    value, found = decode(encode(data)), fields_by_path().get(path)
+    parts = _parts(facts_in(found[0])[found[1]][0]) if found else ()
+    item = next((get_args(each)[0] for each in parts if get_origin(each) is tuple), None)
+    if isinstance(value, tuple) and isinstance(item, type) and issubclass(item, Record):
+        value = tuple({**plain(whole(item)), **each} for each in records_of(value))
+    return typed(path, value)
+
+
+def _parts(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
 
 
 def stating(facts: Mapping[str, Any], *readers: Auditor) -> Auditor:
     """An auditor that states these facts (JSON values); what else the readers need is not configured."""
     promised = {path for each in readers for path in each.promised}
     needed = {path for each in readers for path in each.needs} - promised
-    whole = {path: {"unknown": "not-configured"} for path in sorted(needed)} | dict(facts)
+    given = {path: {"unknown": "not-configured"} for path in sorted(needed)} | dict(facts)
+    specs = tuple(FactSpec(path, FactType.STR, "given") for path in given)
 
-    @auditor("given", provides=[FactSpec(path, FactType.STR, "given") for path in whole])
     async def stated(ctx: Context) -> None:
-        for path, value in whole.items():
-            ctx.put(path, decode(value))
+        ctx.stated.update({path: Fact(path, value_of(path, value)) for path, value in given.items()})
 
-    return stated
+    return Auditor("given", lambda: (specs, ()), stated)
 
 
 async def facts_of(

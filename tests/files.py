@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from deliverability.core.facts.base import FactSet, Value
+from deliverability.core.facts.base import FactSet, Value, records_of
 from deliverability.core.inputs import Sample, Subject
 from deliverability.core.mail.reader import read
 from deliverability.core.net.clock import FixedClock
@@ -54,9 +54,7 @@ async def attached(
 ) -> Mapping[str, Value]:
     """The record of a single attachment."""
     value = (await audit(mail((name, media_type, octets)))).value("message.attachments")
-    assert isinstance(value, tuple)
-    (item,) = value
-    assert isinstance(item, Mapping)
+    (item,) = records_of(value)
     return item
 
 

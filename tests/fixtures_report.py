@@ -58,6 +58,7 @@ from deliverability.core.model.rules import (
 )
 from deliverability.core.model.spf import SpfStatus, SpfTerm, SpfTree
 from deliverability.core.words.speaker import Speaker
+from tests.facts_of import value_of
 
 CATALOGUE: Catalogue = {
     spec.path: spec
@@ -472,7 +473,10 @@ GUIDE = (
 
 
 def facts(values: Mapping[str, Value] = FACTS, evidence: Sequence[Evidence] = EVIDENCE) -> FactSet:
-    return FactSet({path: Fact(path, value) for path, value in values.items()}, {each.id: each for each in evidence})
+    return FactSet(
+        {path: Fact(path, value_of(path, value)) for path, value in values.items()},
+        {each.id: each for each in evidence},
+    )
 
 
 VERDICTS = (

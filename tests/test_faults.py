@@ -35,6 +35,7 @@ from deliverability.engine.base import catalogue, gather
 from deliverability.engine.rehearse import edit_place, proposals_for
 from deliverability.engine.rules import exit_code, load_rules
 from tests.dnsserver import DnsServer, Reply
+from tests.facts_of import by_fields
 from tests.hostiledns import HOSTILE
 from tests.sampled import some, some_or_every
 from tests.signing import published, rsa_key, sign
@@ -164,7 +165,7 @@ class Result(Struct, frozen=True):
 
     @property
     def facts(self) -> dict[str, Value]:
-        return {fact.path: fact.value for fact in self.audited.facts}
+        return {fact.path: by_fields(fact.value) for fact in self.audited.facts}
 
     @property
     def outcomes(self) -> dict[tuple[str, str], Outcome]:

@@ -17,7 +17,6 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
-from deliverability.core.codec import decode
 from deliverability.core.facts.base import Fact, FactSet, Value
 from deliverability.core.inputs import Sample, Subject
 from deliverability.core.model.report import Assessment, Finding, Outcome, Verdict, VerdictKind
@@ -42,6 +41,7 @@ from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules
 from deliverability.rulebook import rule_page
 from tests import TESTS
+from tests.facts_of import value_of
 from tests.named_receivers import DATA, KINDS, NAMED, named_rules
 from tests.test_rules import cases as rule_cases
 from tests.together import together
@@ -77,7 +77,9 @@ def laid_over(given: Mapping[str, Any]) -> FactSet:
     """The facts of a mail with everything in order but for those that are given."""
     assert set(given) <= set(catalogue()), f"no such facts: {set(given) - set(catalogue())}"
     base = in_order()
-    return replace(base, facts={**base.facts, **{path: Fact(path, decode(value)) for path, value in given.items()}})
+    return replace(
+        base, facts={**base.facts, **{path: Fact(path, value_of(path, value)) for path, value in given.items()}}
+    )
 
 
 # --- Who they are --------------------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from deliverability.core.codec import decode
 from deliverability.core.facts.base import Fact, FactSet
 from deliverability.core.model.report import Outcome
 from deliverability.core.model.rules import Effect, Receiver, RuleSet, Severity, Statement
@@ -19,6 +18,7 @@ from deliverability.core.yaml import read
 from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules
 from tests import ROOT, TESTS
+from tests.facts_of import value_of
 from tests.together import together
 
 CASES = TESTS / "rules"
@@ -43,7 +43,7 @@ def cases() -> dict[str, dict[str, list[dict[str, Any]]]]:
 def fact_set(facts: dict[str, Any]) -> FactSet:
     known = catalogue()
     assert set(facts) <= set(known), f"no such facts: {set(facts) - set(known)}"
-    return FactSet({path: Fact(path, decode(value)) for path, value in facts.items()})
+    return FactSet({path: Fact(path, value_of(path, value)) for path, value in facts.items()})
 
 
 def raised(rule_id: str) -> RuleSet:

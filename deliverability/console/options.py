@@ -14,11 +14,10 @@ import click
 from deliverability.console.ending import error_text, visible
 from deliverability.console.language import BOTH, language
 from deliverability.console.types import MessagesADay, NamesOf, NumberType, OneOf, PathOf, ReportPath
-from deliverability.core.errors import InputError
+from deliverability.core.errors import FilesError, InputError
 from deliverability.core.net.zones.base import FORMATS
 from deliverability.core.phrases import LANGUAGES, detail_words
 from deliverability.core.report.formats.table import PRINTED
-from deliverability.core.yaml import FilesError
 
 F = TypeVar("F", bound=Callable[..., Any])
 Decorator = Callable[[F], F]

@@ -13,6 +13,7 @@ from msgspec import Struct, field
 from deliverability.contact.values import Contact, ContactChannel, QuotedReply
 from deliverability.core import yaml as yamlstrict
 from deliverability.core.codes import Code, Detail
+from deliverability.core.errors import FilesError
 from deliverability.core.mail.fields import parse_date
 from deliverability.core.mail.kinds import looks_like_message
 from deliverability.core.mail.reader import read
@@ -30,7 +31,7 @@ ASKS = Code("contact-asks")
 NO_ADDRESS = Code("contact-no-address", ("address", "channel"))
 
 
-class ContactError(yamlstrict.FilesError):
+class ContactError(FilesError):
     """A file of contacts that cannot be used."""
 
 

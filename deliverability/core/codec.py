@@ -11,8 +11,20 @@ from functools import cache
 from typing import Any
 
 from deliverability.core.codes import Arg, Detail
-from deliverability.core.facts.base import Evidence, EvidenceKind, EvidenceLine, Fact, FactSet, Reason, Unknown, Value
-from deliverability.core.model.topic import Record, plain
+from deliverability.core.facts.base import (
+    Evidence,
+    EvidenceKind,
+    EvidenceLine,
+    Fact,
+    FactSet,
+    Reason,
+    Record,
+    Unknown,
+    Value,
+    plain,
+)
+from deliverability.core.facts.topics import typed
+from deliverability.core.model.topic import OddFactError
 
 
 def encode(value: object) -> Any:
@@ -203,7 +215,9 @@ def decode_facts(data: Any) -> FactSet:
             raise ValueError(f"{path}: evidence must be a list of ids")
         try:
             raw = body["value"] if "value" in body else {k: v for k, v in body.items() if k != "evidence"}
-            facts[path] = Fact(path, decode(raw), tuple(evidence))
+            facts[path] = Fact(path, typed(path, decode(raw)), tuple(evidence))
+        except OddFactError:
+            raise
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
     evidence_by_id: dict[str, Evidence] = {}

@@ -83,6 +83,10 @@ def _innermost(detail: Detail) -> tuple[str, Detail]:
     return ": ".join(places), detail
 
 
+class FilesError(InputError):
+    """Files that cannot be used, with every problem found and its place."""
+
+
 class DetailError(Exception):
     """What a module says to its callers: something cannot be done or used, and `detail` says why."""
 

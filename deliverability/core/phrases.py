@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 
-import yaml
 from msgspec import Struct
 
 from deliverability.core.cache import cached
@@ -71,6 +70,8 @@ def _read(name: str, lang: str) -> Phrases:
 
 
 def _texts(path: Path) -> dict[str, str]:
+    import yaml  # a seventh of `deliv --help`, which finds the words in the cache
+
     # Every scalar as text; that no key is there twice, tests see to.
     return dict(_flat(yaml.load(path.read_text("utf-8"), yaml.CBaseLoader), ""))  # noqa: S506 (builds text only)
 

@@ -70,10 +70,6 @@ class YamlError(InputError):
         self.line = line
 
 
-class FilesError(InputError):
-    """Files that cannot be used, with every problem found and its place."""
-
-
 class FileLine(NamedTuple):
     """A line of a file."""
 

@@ -29,9 +29,9 @@ from deliverability.console.types import NumberType, OneOf
 from deliverability.core.codec import encode, json_text
 from deliverability.core.facts.base import FactSet, Reason, Unknown
 from deliverability.core.facts.dmarc import Dmarc
-from deliverability.core.facts.traffic import Gate, MessageSums, ReportPeriod, Traffic
+from deliverability.core.facts.traffic import Gate, MessageSums, OwnMessages, ReportPeriod, Traffic
 from deliverability.core.model.report import Finding, GateAnswer, GateKind, Report
-from deliverability.core.model.topic import if_known
+from deliverability.core.model.topic import if_known, path_of
 from deliverability.core.phrases import Phrases
 from deliverability.core.report.findings import FindingView, finding_views
 from deliverability.core.report.formats.json import Json
@@ -233,10 +233,14 @@ def _step(view: ReportView, answer: GateAnswer) -> PlanStepView | None:
 
 
 SCHEMA_VERSION = "1.0"
-_COUNTS = (
-    *("begin", "end", "days", "span_days", "reports", "messages", "yours", "would_fail"),
-    *("forwarded", "altered", "unclaimed", "forged"),
-    *("own.messages", "own.aligned", "own.aligned_percent", "own.aligned_low", "own.dkim_low"),
+_COUNTS = tuple(
+    path_of(topic, name)
+    for topic, names in (
+        (ReportPeriod, ("begin", "end", "days", "span_days", "reports")),
+        (MessageSums, ("messages", "yours", "would_fail", "forwarded", "altered", "unclaimed", "forged")),
+        (OwnMessages, ("messages", "aligned", "aligned_percent", "aligned_low", "dkim_low")),
+    )
+    for name in names
 )
 
 
@@ -292,7 +296,7 @@ def _gate(view: GateView, answer: GateAnswer | None, facts: FactSet) -> Json:
         "step_back": dict(zip(("name", "old", "new"), view.back, strict=True)) if view.back else None,
         "notes": list(view.notes),
         "earliest": view.earliest_day.isoformat() if view.earliest_day else None,
-        "traffic": {name: encode(facts.at(f"traffic.{name}")) for name in _COUNTS},
+        "traffic": {path.removeprefix("traffic."): encode(facts.value(path)) for path in _COUNTS},
         "missing": [
             {
                 "rule": each.rule,

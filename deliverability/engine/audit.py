@@ -93,13 +93,14 @@ def notes_on(domain: str, facts: FactSet, started: str, sources: Sequence[str]) 
 
 def _recorded_notes(facts: FactSet) -> Iterator[Note]:
     """What the receiver of the message recorded, and where our own result is another one, the likely reason."""
-    results = {method: facts.at(f"recorded.{method}") for method in ("spf", "dkim", "dmarc", "compauth")}
+    recorded = facts.of(Recorded)
+    results = {"spf": recorded.spf, "dkim": recorded.dkim, "dmarc": recorded.dmarc, "compauth": recorded.compauth}
     stated = " ".join(f"{method}={result}" for method, result in results.items() if isinstance(result, str))
-    by = facts.of(Recorded).by
+    by = recorded.by
     if not stated or not isinstance(by, str):
         return
     yield Note("recorded", {"by": by, "results": stated})
-    for each in if_known(facts.of(Recorded).differences) or ():
+    for each in if_known(recorded.differences) or ():
         method = each.method.upper()
         values = {"by": by, "method": method, "recorded": each.recorded, "ours": each.ours}
         yield Note(f"recorded-differs-{each.reason}", values)
@@ -108,15 +109,17 @@ def _recorded_notes(facts: FactSet) -> Iterator[Note]:
 def _envelope_notes(facts: FactSet) -> list[Note]:
     """Which envelope and connecting hop the audit used, and where it read them."""
     notes: list[Note] = []
-    for name in ("mail_from", "ip", "helo"):
-        value = facts.at(f"envelope.{name}")
-        source = facts.at(f"envelope.{name}_source")
+    envelope = facts.of(Envelope)
+    for name, value, source in (
+        ("mail-from", envelope.mail_from, envelope.mail_from_source),
+        ("ip", envelope.ip, envelope.ip_source),
+        ("helo", envelope.helo, envelope.helo_source),
+    ):
         if isinstance(value, str) and isinstance(source, str):
-            shown = value or "<>"
-            notes.append(Note(f"envelope-{name.replace('_', '-')}", {"value": shown, "source": source}))
-    address = facts.of(Envelope).ip
-    if if_known(facts.of(Envelope).passed_on_signs):
-        last, by = facts.of(Envelope).connecting_ip, facts.of(Envelope).passed_on_by
+            notes.append(Note(f"envelope-{name}", {"value": value or "<>", "source": source}))
+    address = envelope.ip
+    if if_known(envelope.passed_on_signs):
+        last, by = envelope.connecting_ip, envelope.passed_on_by
         notes.append(Note("passed-on", {"by": by or last, "ip": address, "last": last}))
     if isinstance(address, Unknown) and SENT_TO_YOURSELF.matches(address.detail):
         notes.append(Note("sent-to-yourself"))

@@ -35,13 +35,11 @@ from deliverability.core.facts.base import (
     Fact,
     FactSet,
     FactSpec,
-    FactType,
     Reason,
     Unknown,
     Value,
     failure,
 )
-from deliverability.core.facts.paths import FactPath
 from deliverability.core.inputs import Subject
 from deliverability.core.mail.html.accounting import ShownHtml
 from deliverability.core.model.knowledge import Knowledge
@@ -74,8 +72,7 @@ if TYPE_CHECKING:
 NOT_STATED = Code("not-stated", ("name",))
 
 AuditFunction = Callable[["Context"], Awaitable[None]]
-Stated = Topic | tuple[Topic, ...]
-TypedFunction = Callable[["Context"], Awaitable[Stated | None]]
+TypedFunction = Callable[["Context"], Awaitable[Topic | tuple[Topic, ...]]]
 _NO_MESSAGE = Unknown(Reason.NO_MESSAGE)
 
 
@@ -126,8 +123,7 @@ class Auditor(Struct, frozen=True, dict=True):
 def auditor(
     name: str,
     *topics: type[Topic],
-    provides: Sequence[FactSpec] = (),
-    needs: Sequence[str | type[Topic]] = (),
+    needs: Sequence[type[Topic]] = (),
     of_message: bool = False,
 ) -> Callable[[TypedFunction], Auditor]:
     """Declare an auditor: the topics that it states and those that it may read.
@@ -136,13 +132,12 @@ def auditor(
     """
 
     def declares() -> tuple[tuple[FactSpec, ...], tuple[str, ...]]:
-        read = tuple(path for each in needs for path in ([each] if isinstance(each, str) else paths_of(each).values()))
-        return (*provides, *specs_of(*topics)), read
+        return specs_of(*topics), tuple(path for each in needs for path in paths_of(each).values())
 
     def declare(audit: TypedFunction) -> Auditor:
         async def run(ctx: Context) -> None:
             stated = await audit(ctx)
-            for topic in stated if isinstance(stated, tuple) else () if stated is None else (stated,):
+            for topic in stated if isinstance(stated, tuple) else (stated,):
                 ctx.stated.update(topic.stated())
 
         return Auditor(name, declares, run, of_message)
@@ -268,10 +263,6 @@ class Context(Struct):
         """When the audit began."""
         return self.ports.clock.now()
 
-    def value(self, path: FactPath) -> Value:
-        """A declared fact of another auditor; KeyError where it was not declared in `needs`."""
-        return self.known[path].value
-
     def of(self, topic: type[K]) -> K:
         """The facts of a declared topic; KeyError where it was not declared in `needs`."""
         known = self.topics.get(topic)
@@ -285,16 +276,6 @@ class Context(Struct):
 
     def _at(self, path: str) -> Value:
         return self.known[path].value
-
-    def put(self, path: str, value: Value, *evidence: str) -> None:
-        """State a fact, with the ids of the evidence behind it (in a stable order, without repeats)."""
-        # One text for each path, wherever it stands: a pickled report holds it once.
-        self.stated[path] = Fact(sys.intern(path), value, tuple(dict.fromkeys(evidence)))
-
-    def put_all(self, values: Mapping[str, Value], *evidence: str) -> None:
-        """State several facts that rest on the same evidence."""
-        for path, value in values.items():
-            self.put(path, value, *evidence)
 
     async def query(self, name: str, rdtype: str) -> Answer:
         """Ask DNS and keep the answer as evidence (its id is `dns_id(name, rdtype)`)."""
@@ -584,17 +565,3 @@ def _in_order(auditors: Sequence[Auditor], provider: Mapping[str, Auditor]) -> l
     for each in auditors:
         visit(each)
     return order
-
-
-def spec(
-    path: str,
-    type_: FactType,
-    doc: str,
-    *,
-    unit: str = "",
-    optional: bool = False,
-    values: Sequence[str] = (),
-    key: Sequence[str] = (),
-) -> FactSpec:
-    """Shorthand for a FactSpec in an auditor's `provides` list."""
-    return FactSpec(path, type_, doc, unit, optional, tuple(values), tuple(key))

@@ -455,7 +455,7 @@ def _darker(before: FactSet, after: FactSet) -> bool:
     return any(
         isinstance(fact.value, Unknown)
         and not fact.value.reason.waits_for_input
-        and not isinstance(before.at(fact.path), Unknown)
+        and not isinstance(before.value(fact.path), Unknown)
         for fact in after
     )
 
@@ -486,7 +486,7 @@ def _changes(before: _State, after: _State) -> tuple[FactChange, ...]:
     return tuple(
         FactChange(path, old, new)
         for path in SHOWN_FACTS
-        if (old := before.facts.at(path)) != (new := after.facts.at(path))
+        if (old := before.facts.value(path)) != (new := after.facts.value(path))
         and not isinstance(old, Unknown)
         and not isinstance(new, Unknown)
         # A first policy makes mail that passes nothing fail it, which alone is neither gain nor loss.

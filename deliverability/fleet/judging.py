@@ -101,7 +101,7 @@ def _rules(findings: Iterator[Finding]) -> tuple[str, ...]:
 
 
 def _fact(facts: FactSet, path: str, fields: Sequence[str]) -> Any:
-    value = facts.at(path)
+    value = facts.value(path)
     if not fields or isinstance(value, Unknown):
         return encode(value)
     return [{name: encode(each.get(name)) for name in fields} for each in records_of(value)]

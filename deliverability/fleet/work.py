@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from deliverability.core.codec import encode
 from deliverability.core.codes import Code
-from deliverability.core.errors import InputError
+from deliverability.core.errors import FilesError, InputError
 from deliverability.core.facts.base import FactSet
 from deliverability.core.inputs import Subject
 from deliverability.core.model.rules import RuleSet
@@ -30,7 +30,6 @@ from deliverability.core.net.ports import Ports
 from deliverability.core.protocols.psl import registered_domain
 from deliverability.core.rules.judge import Selection
 from deliverability.core.store.known import filled
-from deliverability.core.yaml import FilesError
 from deliverability.engine.audit import audited_of, document_of, gather_facts
 from deliverability.engine.rules import load_rules
 from deliverability.engine.stream import Places

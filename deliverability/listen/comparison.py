@@ -8,20 +8,16 @@ from itertools import zip_longest
 
 from msgspec import Struct
 
-from deliverability.core.facts.base import Unknown
-from deliverability.core.facts.paths import FactPath
+from deliverability.core.facts.base import FactSet
+from deliverability.core.facts.content import Html
+from deliverability.core.facts.message import Weight
+from deliverability.core.model.topic import Maybe, if_known
 from deliverability.core.phrases import Phrases
 from deliverability.core.report.records import Piece, PieceKind, diff
 from deliverability.core.report.report import ReportView
 from deliverability.core.words.sentences import octets, shortened, visible
 from deliverability.listen.look import MessageContents
 
-_SIZES: tuple[tuple[str, FactPath], ...] = (
-    ("message", "message.size_octets"),
-    ("html", "html.octets"),
-    ("plain", "message.plain_octets"),
-    ("attachments", "message.attachment_octets"),
-)
 _FIELDS, _FIELD = 200, 2_000
 _LINES, _LINE = 500, 2_000
 _AROUND, _RUN = 1, 20  # equal lines beside a change, lines of one change
@@ -112,11 +108,19 @@ def _by_receiver(view: ReportView) -> dict[str, tuple[str, str]]:
     return {name: (group.heading, group.tone) for group in view.answer.groups for name in group.names}
 
 
+_SIZES = ("message", "html", "plain", "attachments")
+
+
+def _sizes_of(facts: FactSet) -> tuple[Maybe[int], ...]:
+    weight = facts.of(Weight)
+    return weight.size_octets, facts.of(Html).octets, weight.plain_octets, weight.attachment_octets
+
+
 def _sizes(before: ReportView, after: ReportView) -> Iterator[PairView]:
     say = after.speaker.say
-    for key, path in _SIZES:
-        found = [view.report.facts.value(path) for view in (before, after)]
-        known = [each if isinstance(each, int) and not isinstance(each, Unknown) else 0 for each in found]
+    old, new = (_sizes_of(each.report.facts) for each in (before, after))
+    for key, *found in zip(_SIZES, old, new, strict=True):
+        known = [if_known(each) or 0 for each in found]
         if any(known):
             words = [octets(each, say) if each else say("value.none") for each in known]
             yield PairView(say(f"compare.size.{key}"), words[0], words[1], known[0] != known[1])

@@ -11,13 +11,14 @@ from msgspec import Struct, field
 from deliverability.core import yaml as yamlstrict
 from deliverability.core.cache import cached
 from deliverability.core.codes import Detail
+from deliverability.core.errors import FilesError
 from deliverability.core.model.cited import PlainSource
 from deliverability.core.yaml import read_shape
 
 FOLDER = "lists"
 
 
-class ListDataError(yamlstrict.FilesError):
+class ListDataError(FilesError):
     """List data that cannot be used."""
 
 

@@ -9,26 +9,25 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Final
 
 from msgspec import Struct
 
-from deliverability.core.facts.base import FactSet, Value, number_of, records_of, text_of, texts_of
-from deliverability.core.facts.traffic import ReportPeriod, Traffic, WhoReported
+from deliverability.core.facts.base import FactSet
+from deliverability.core.facts.traffic import ReportPeriod, Source, Traffic, WhoReported
 from deliverability.core.model.history import ChangeKind, Comparison, FindingChange
 from deliverability.core.model.observed import Observed
 from deliverability.core.model.report import TOPIC, Finding, Outcome, Report
 from deliverability.core.model.rules import Rule, RuleSet
 from deliverability.core.model.services import Reporter, reporter_named
-from deliverability.core.model.topic import if_known
+from deliverability.core.model.topic import if_known, path_of
 from deliverability.core.report.traffic import sums_of
 from deliverability.core.rules.gate import earliest, gate_of
 from deliverability.weekly.values import GateWeek, SourceChange, SourceNote, TrafficDay, TrafficWeek
 
 OTHER = "other"
 """Reporters that the catalogue does not have."""
-SOURCES: Final = "traffic.sources"
-_SILENCE = "traffic.last_report_days"
+SOURCES = path_of(Traffic, "sources")
+_SILENCE = path_of(ReportPeriod, "last_report_days")
 _GAP, _CLAIM = "sign-source", "claim-source"  # tasks of rules/tasks.yaml
 _BEGAN = (ChangeKind.NEW, ChangeKind.RATED)
 _ENDED = (ChangeKind.MENDED, ChangeKind.GONE)
@@ -108,13 +107,13 @@ class _Sources:
     """The sources of the window by key, and which rules are about what."""
 
     def __init__(self, facts: FactSet, rules: RuleSet) -> None:
-        self._items = {text_of(each.get("key")): each for each in records_of(facts.value(SOURCES))}
+        self._items = {each.key: each for each in if_known(facts.of(Traffic).sources) or ()}
         self._rules = rules.rules
 
     def note(self, key: str, change: SourceChange | None = None) -> SourceNote:
         """A source with its numbers; without them where nothing came from it."""
-        item = self._items.get(key, {})
-        return SourceNote(key, number_of(item.get("messages")), number_of(item.get("unaligned")), change)
+        item = self._items.get(key)
+        return SourceNote(key, item.messages if item else 0, item.unaligned if item else 0, change)
 
     def is_gap(self, ident: str) -> bool:
         """Whether findings of this rule are about own sources that do not pass."""
@@ -162,8 +161,7 @@ def moved_sources(before: FactSet, now: FactSet) -> dict[str, str]:
     Key before -> key now. They share addresses, as far as the facts tell; one of the same standing is the likelier.
     """
     old, new = (
-        {text_of(each.get("key")): _Addresses.of(each) for each in records_of(facts.value(SOURCES))}
-        for facts in (before, now)
+        {each.key: _Addresses.of(each) for each in if_known(facts.of(Traffic).sources) or ()} for facts in (before, now)
     )
     gone = {key: each for key, each in old.items() if key not in new}
     fresh = {key: each for key, each in new.items() if key not in old}
@@ -185,13 +183,11 @@ class _Addresses(Struct, frozen=True):
     range: IPv4Network | IPv6Network | None
 
     @classmethod
-    def of(cls, source: Mapping[str, Value]) -> _Addresses:
-        name = text_of(source.get("name"))
+    def of(cls, source: Source) -> _Addresses:
         network = None
         with contextlib.suppress(ValueError):  # the user may call a source anything
-            network = ip_network(name) if "/" in name else None
-        examples = frozenset(map(ip_address, texts_of(source.get("examples"))))
-        return cls(text_of(source.get("standing")), examples, network)
+            network = ip_network(source.name) if "/" in source.name else None
+        return cls(source.standing, frozenset(map(ip_address, source.examples)), network)
 
     def shares(self, other: _Addresses) -> bool:
         """Whether an address is of both."""

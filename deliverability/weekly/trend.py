@@ -7,14 +7,17 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 
 from deliverability.core.facts.base import FactSet
+from deliverability.core.facts.content import Html
 from deliverability.core.facts.dmarc import Dmarc
-from deliverability.core.facts.paths import FactPath
+from deliverability.core.facts.message import Weight
+from deliverability.core.facts.spf import Spf
 from deliverability.core.model.report import GRADES, Assessment, VerdictKind
+from deliverability.core.model.topic import path_of
 from deliverability.core.store.store import History, Point
 from deliverability.weekly.values import WeeklyEntry
 
 WEEKS = 26
-MEASURES: tuple[FactPath, ...] = ("spf.lookups", "message.size_octets", "html.octets")
+MEASURES = (path_of(Spf, "lookups"), path_of(Weight, "size_octets"), path_of(Html, "octets"))
 _TOPICS = ("dmarc", *dict.fromkeys(path.partition(".")[0] for path in MEASURES))
 
 Number = int | float

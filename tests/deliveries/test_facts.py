@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from deliverability.core.facts.base import FactSet, Reason, Unknown, Value
+from deliverability.core.facts.base import FactSet, Reason, Unknown, Value, records_of
 from deliverability.core.inputs import Subject
 from deliverability.core.model.deliveries import (
     CauseDay,
@@ -46,7 +46,7 @@ def facts(seen: Deliveries | None, domain: str = "example.com", dns: Resolver | 
 def items(found: FactSet, path: Any) -> list[Mapping[str, Value]]:
     value = found.value(path)
     assert isinstance(value, tuple), value
-    return [each for each in value if isinstance(each, Mapping)]
+    return list(records_of(value))
 
 
 def day(

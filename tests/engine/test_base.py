@@ -10,8 +10,20 @@ import pytest
 from msgspec.structs import replace
 
 from deliverability.core.codes import ABOUT, VERBATIM, failed_question
-from deliverability.core.facts.base import ALIAS, NO_NAME, NO_RECORD, FactType, Reason, Unknown, failure
+from deliverability.core.facts.base import (
+    ALIAS,
+    NO_NAME,
+    NO_RECORD,
+    Fact,
+    FactSpec,
+    FactType,
+    Reason,
+    Unknown,
+    Value,
+    failure,
+)
 from deliverability.core.inputs import Subject
+from deliverability.core.model.topic import Cited
 from deliverability.core.net.base import Absent, Failed, Found, unknown_from
 from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.ports import Ports
@@ -25,13 +37,11 @@ from deliverability.engine.base import (
     Context,
     Gathered,
     MissingFact,
-    auditor,
     auditors,
     catalogue,
     catalogue_of,
     dns_evidence,
     gather,
-    spec,
 )
 from deliverability.engine.rules import exit_code, load_rules
 
@@ -39,7 +49,13 @@ NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
 
 def make(name: str, provides: list[str], needs: list[str], run: AuditFunction) -> Auditor:
-    return auditor(name, provides=[spec(path, FactType.INT, "A number.") for path in provides], needs=needs)(run)
+    specs = tuple(FactSpec(path, FactType.INT, "A number.") for path in provides)
+    return Auditor(name, lambda: (specs, tuple(needs)), run)
+
+
+def put(ctx: Context, path: str, value: Value, *evidence: str) -> None:
+    """State a fact as a topic does."""
+    ctx.stated[path] = Fact(path, value, Cited(evidence).of(path))
 
 
 async def run(*auditors: Auditor) -> Gathered:
@@ -57,12 +73,12 @@ async def test_an_auditor_begins_when_what_it_needs_is_stated() -> None:
     async def first(ctx: Context) -> None:
         await asyncio.sleep(0)
         order.append("first")
-        ctx.put("a.one", 1)
+        put(ctx, "a.one", 1)
 
     async def second(ctx: Context) -> None:
         order.append("second")
-        assert ctx.value("a.one") == 1
-        ctx.put("b.two", 2)
+        assert ctx.known["a.one"].value == 1
+        put(ctx, "b.two", 2)
 
     gathered = await run(make("second", ["b.two"], ["a.one"], second), make("first", ["a.one"], [], first))
     assert order == ["first", "second"]
@@ -74,11 +90,11 @@ async def test_auditors_that_need_nothing_of_each_other_run_side_by_side() -> No
 
     async def waits(ctx: Context) -> None:
         await asyncio.wait_for(met.wait(), 60)
-        ctx.put("a.one", 1)
+        put(ctx, "a.one", 1)
 
     async def wakes(ctx: Context) -> None:
         met.set()
-        ctx.put("b.two", 2)
+        put(ctx, "b.two", 2)
 
     gathered = await run(make("waits", ["a.one"], [], waits), make("wakes", ["b.two"], [], wakes))
     assert gathered.facts.value("a.one") == 1
@@ -101,8 +117,8 @@ def test_two_auditors_cannot_promise_one_fact() -> None:
 
 async def test_an_undeclared_fact_is_a_bug_of_that_auditor_only() -> None:
     async def too_much(ctx: Context) -> None:
-        ctx.put("a.x", 1)
-        ctx.put("a.undeclared", 2)
+        put(ctx, "a.x", 1)
+        put(ctx, "a.undeclared", 2)
 
     gathered = await run(make("a", ["a.x"], [], too_much))
     (crash,) = gathered.crashes
@@ -113,10 +129,10 @@ async def test_an_undeclared_fact_is_a_bug_of_that_auditor_only() -> None:
 
 async def test_a_fact_that_was_not_declared_as_need_cannot_be_read() -> None:
     async def states(ctx: Context) -> None:
-        ctx.put("a.x", 1)
+        put(ctx, "a.x", 1)
 
     async def peeks(ctx: Context) -> None:
-        ctx.put("b.x", ctx.value("a.x"))
+        put(ctx, "b.x", ctx.known["a.x"].value)
 
     gathered = await run(make("a", ["a.x"], [], states), make("b", ["b.x"], [], peeks))
     assert gathered.facts.value("b.x") == Unknown(Reason.BUG, ABOUT(what="b", detail=VERBATIM(text="KeyError")))
@@ -129,14 +145,14 @@ async def test_a_forgotten_fact_is_unknown_and_not_none() -> None:
 
 async def test_a_crash_is_contained() -> None:
     async def crashes(ctx: Context) -> None:
-        ctx.put("a.x", 1)
+        put(ctx, "a.x", 1)
         raise RuntimeError("boom")
 
     async def depends(ctx: Context) -> None:
-        ctx.put("b.x", ctx.value("a.x"))
+        put(ctx, "b.x", ctx.known["a.x"].value)
 
     async def goes_on(ctx: Context) -> None:
-        ctx.put("c.x", 3)
+        put(ctx, "c.x", 3)
 
     gathered = await run(
         make("a", ["a.x", "a.y"], [], crashes), make("b", ["b.x"], ["a.x"], depends), make("c", ["c.x"], [], goes_on)
@@ -166,7 +182,7 @@ async def test_what_the_machine_lacks_is_contained_and_told_in_one_line(error: E
 
 async def test_a_missing_need_is_passed_on_with_its_reason_and_is_no_crash() -> None:
     async def needs_a_message(ctx: Context) -> None:
-        ctx.put("a.known", 1)
+        put(ctx, "a.known", 1)
         raise MissingFact("message.present", Unknown(Reason.NO_MESSAGE))
 
     gathered = await run(make("a", ["a.known", "a.x"], [], needs_a_message))
@@ -189,7 +205,7 @@ async def test_every_answer_is_kept_as_evidence_under_its_question() -> None:
     async def asks(ctx: Context) -> None:
         answer = await ctx.query("example.com", "TXT")
         assert isinstance(answer, Found)
-        ctx.put("a.x", 1, "dns:TXT:example.com", "dns:TXT:example.com")
+        put(ctx, "a.x", 1, "dns:TXT:example.com", "dns:TXT:example.com")
 
     facts = (await run(make("a", ["a.x"], [], asks))).facts
     assert facts.facts["a.x"].evidence == ("dns:TXT:example.com",)
@@ -216,9 +232,7 @@ def test_auditors_are_pickled_by_their_names() -> None:
 
 
 def test_an_auditor_that_stands_in_no_table_cannot_be_unpickled() -> None:
-    @auditor("strange", provides=())
-    async def strange(_: Context) -> None:
-        """State nothing."""
+    strange = make("strange", [], [], nothing)
 
     with pytest.raises(KeyError, match="strange"):
         pickle.loads(pickle.dumps(strange))

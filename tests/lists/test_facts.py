@@ -52,7 +52,7 @@ async def test_shares_and_the_age_of_the_check() -> None:
 async def test_what_was_not_looked_for_is_absent_and_not_nothing() -> None:
     facts = await audit(sums({"address": ("email",)}, suppressed_given=False))
     for name in ("suppressed", "unconfirmed", "inactive", "inactive_percent", "inactive_days"):
-        assert facts.at(f"recipients.{name}") is None, name
+        assert facts.value(f"recipients.{name}") is None, name
     assert (await audit(sums(inactive_days=None))).value("recipients.inactive") is None
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from deliverability.core.codec import decode
 from deliverability.core.facts.base import Fact, FactSet
 from deliverability.core.model.report import Report
 from deliverability.core.net.clock import SystemClock
@@ -16,6 +15,7 @@ from deliverability.core.net.static import OFFLINE
 from deliverability.core.phrases import phrases
 from deliverability.core.report.savings import SavingsView, changes, savings
 from tests.auditing import audit
+from tests.facts_of import value_of
 from tests.files import mail
 from tests.slim_mails import HTML, image_part, newsletter, photo_jpeg, text_part
 from tests.speaking import shipped, written
@@ -26,7 +26,7 @@ UNKNOWN = {"unknown": "limit"}
 
 def facts(given: Mapping[str, Any]) -> FactSet:
     """Facts stated as JSON values; those not named were never collected."""
-    return FactSet({path: Fact(path, decode(value)) for path, value in given.items()})
+    return FactSet({path: Fact(path, value_of(path, value)) for path, value in given.items()})
 
 
 def part(path: str, encoding: str = "base64", sent: int = 100_000_000, media_type: str = "image/png") -> dict[str, Any]:

@@ -33,7 +33,7 @@ async def told(plan: tuple[tuple[date, int], ...], deliveries: Deliveries | None
     subject = Subject("example.com", warm_up=plan, deliveries=deliveries)
     gathered = await gather([warm_up.audit], subject, Ports(DeadResolver()), None)
     assert gathered.crashes == ()
-    return {each.path.removeprefix("warm_up."): gathered.facts.at(each.path) for each in warm_up.audit.provides}
+    return {each.path.removeprefix("warm_up."): gathered.facts.value(each.path) for each in warm_up.audit.provides}
 
 
 @pytest.mark.parametrize(

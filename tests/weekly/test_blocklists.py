@@ -37,7 +37,7 @@ def listing(text: str) -> Subject:
 
 def kept(life: Life, path: str) -> Value:
     (point,) = life.history.follow("shop.example", "", newest=1, topics=("blocklists",))
-    return point.facts.at(path)
+    return point.facts.value(path)
 
 
 async def test_a_listing_begins_and_ends(life: Life) -> None:

@@ -12,6 +12,7 @@ from deliverability.cli import deliv
 from deliverability.console.settings import load
 from deliverability.core.facts.base import Fact, FactSet, Reason, Unknown, Value
 from deliverability.weekly.init import known
+from tests.facts_of import value_of
 
 ZONE = """$ORIGIN shop.example.
 @ 300 IN SOA ns.shop.example. h.shop.example. 1 2 3 4 5
@@ -80,7 +81,7 @@ def test_to_standard_output(folder: Path) -> None:
 
 
 def facts(**values: Value) -> FactSet:
-    return FactSet({path.replace("__", "."): Fact(path, value) for path, value in values.items()})
+    return FactSet({path.replace("__", "."): Fact(path, value_of(path, value)) for path, value in values.items()})
 
 
 @pytest.mark.parametrize(

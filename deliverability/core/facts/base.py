@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import cached_property
-from typing import NamedTuple, Protocol, Self, TypeVar
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 from msgspec import Struct, field
+from msgspec.structs import astuple
 
 from deliverability.core.codes import ABOUT, NOT_COLLECTED, Code, Detail
-from deliverability.core.facts.paths import PATHS, FactPath
 
 
 class Reason(StrEnum):
@@ -47,8 +47,17 @@ class Unknown(Struct, frozen=True):
     detail: Detail | None = None
 
 
+class Record(Struct, frozen=True, kw_only=True):
+    """An item of a list fact, or a node of a tree. Every field has to be given: mypy sees one that is forgotten."""
+
+
 # JSON-like values, with Unknown and details allowed at every depth; None means: looked, there is none.
-Value = None | bool | int | float | str | Detail | Unknown | tuple["Value", ...] | Mapping[str, "Value"]
+Value = None | bool | int | float | str | Detail | Unknown | Record | tuple["Value", ...] | Mapping[str, "Value"]
+
+
+def plain(record: Record) -> dict[str, Any]:
+    """Its fields by the names that rules and JSON know."""
+    return dict(zip(record.__struct_encode_fields__, astuple(record), strict=True))
 
 
 def text_of(value: Value) -> str:
@@ -61,14 +70,12 @@ def texts_of(value: Value) -> tuple[str, ...]:
     return tuple(each for each in value if isinstance(each, str)) if isinstance(value, tuple) else ()
 
 
-def number_of(value: Value) -> int:
-    """A whole number; 0 where it is unknown, absent or something else."""
-    return value if isinstance(value, int) else 0
-
-
 def records_of(value: Value) -> tuple[Mapping[str, Value], ...]:
-    """The records of a list; empty where it is unknown or absent."""
-    return tuple(each for each in value if isinstance(each, Mapping)) if isinstance(value, tuple) else ()
+    """The records of a list by their fields, as rules look at them; empty where it is unknown or absent."""
+    if not isinstance(value, tuple):
+        return ()
+    items = (plain(each) if isinstance(each, Record) else each for each in value)
+    return tuple(each for each in items if isinstance(each, Mapping))
 
 
 class EvidenceKind(StrEnum):
@@ -262,23 +269,19 @@ class FactSet(Struct, frozen=True, dict=True):
     def __iter__(self) -> Iterator[Fact]:
         return iter(self.facts.values())
 
-    def value(self, path: FactPath) -> Value:
-        """The value under `path`; Unknown(not-configured) where nothing collected it."""
-        return self.at(path)
+    def value(self, path: str) -> Value:
+        """The value under a path of a rule; Unknown(not-configured) where nothing collected it.
 
-    def at(self, path: str) -> Value:
-        """As `value`, for a path of a rule, or one put together. Raises KeyError where there is no such fact."""
-        if (fact := self.facts.get(path)) is not None:
-            return fact.value
-        if path not in PATHS:
-            raise KeyError(path)
-        return Unknown(Reason.NOT_CONFIGURED, NOT_COLLECTED(path=path))
+        Code reads facts by their topics.
+        """
+        fact = self.facts.get(path)
+        return Unknown(Reason.NOT_CONFIGURED, NOT_COLLECTED(path=path)) if fact is None else fact.value
 
     def of(self, topic: type[K]) -> K:
         """The facts of a topic; those that nothing collected are Unknown(not-configured)."""
         known = self._topics.get(topic)
         if not isinstance(known, topic):
-            known = self._topics[topic] = topic.read(self.at)
+            known = self._topics[topic] = topic.read(self.value)
         return known
 
     @cached_property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from deliverability.core.facts.base import Record
 from deliverability.core.model.topic import (
     Addresses,
     Fact,
@@ -16,7 +17,6 @@ from deliverability.core.model.topic import (
     OneOf,
     Pixels,
     Programs,
-    Record,
     Topic,
     Unit,
     Words,
@@ -367,3 +367,19 @@ class UnsubscribeLink(Topic, frozen=True, kw_only=True):
         Maybe[Octets | None],
         Fact("Octets of the HTML (decoded, as UTF-8) before the first such link; none where it is not in HTML."),
     ]
+
+
+_FirstTen = Maybe[tuple[str, ...]]
+
+
+class Imprint(Topic, frozen=True, kw_only=True):
+    """Who sends the message, where that is, and how to refuse it, as its text says."""
+
+    topic = "imprint"
+    names: Annotated[_FirstTen, Fact("Companies and other senders that the text names, the first 10.")]
+    postal_addresses: Annotated[_FirstTen, Fact("Postal addresses that may be the sender's, the first 10.")]
+    phones: Annotated[_FirstTen, Fact("Telephone numbers, the first 10.")]
+    contact_mails: Annotated[_FirstTen, Fact("Mail addresses that take questions, the first 10.")]
+    contacts: Annotated[_FirstTen, Fact("Words that say where questions go, the first 10.")]
+    opt_out: Annotated[_FirstTen, Fact("Words that say that the mail can be refused, the first 10.")]
+    linked_pages: Annotated[_FirstTen, Fact("Links to pages that may say who the sender is, the first 10.")]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from deliverability.core.model.topic import Addresses, Days, Fact, Maybe, Messages, OneOf, Percent, Record, Topic
+from deliverability.core.facts.base import Record
+from deliverability.core.model.topic import Addresses, Days, Fact, Maybe, Messages, OneOf, Percent, Topic
 
 
 class MailToReceiver(Record, frozen=True, kw_only=True):

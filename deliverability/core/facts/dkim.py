@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Annotated, Literal
 
 from deliverability.core.codes import ASKED, Detail
-from deliverability.core.facts.base import Reason, Unknown, Value
+from deliverability.core.facts.base import Reason, Record, Unknown
 from deliverability.core.model.topic import (
     Bits,
     Days,
@@ -15,14 +15,11 @@ from deliverability.core.model.topic import (
     Moment,
     Octets,
     OneOf,
-    Record,
     Records,
     Seconds,
     Sets,
     Signatures,
     Topic,
-    if_known,
-    records,
 )
 
 FoundBy = Literal["message", "option", "report", "probe"]
@@ -229,16 +226,6 @@ class Dkim(Topic, frozen=True, kw_only=True):
             "Of these, those that got no answer; the others that are not among the keys hold none.", key=("selector",)
         ),
     ]
-
-
-def signatures_of(value: Value) -> tuple[DkimSignature, ...]:
-    """Bridge: the signatures, where a fact is read by its path."""
-    return if_known(records(value, DkimSignature)) or ()
-
-
-def keys_of(value: Value) -> tuple[DkimKey, ...]:
-    """Bridge: the keys, where a fact is read by its path."""
-    return if_known(records(value, DkimKey)) or ()
 
 
 class ArcSet(Record, frozen=True, kw_only=True):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 from deliverability.core.codes import Detail
+from deliverability.core.facts.base import Record
 from deliverability.core.facts.envelope import Aligned
-from deliverability.core.model.topic import Domains, Fact, Labels, Maybe, Octets, OneOf, Record, Topic, Unit
+from deliverability.core.model.topic import Domains, Fact, Labels, Maybe, Octets, OneOf, Topic, Unit
 
 Policy = Annotated[str, OneOf("none quarantine reject")]
 MAX_REPORT_DOMAINS = 20

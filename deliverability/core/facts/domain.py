@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from deliverability.core.facts.base import Purpose
-from deliverability.core.model.topic import Fact, Maybe, Messages, OneOf, Record, Topic
+from deliverability.core.facts.base import Purpose, Record
+from deliverability.core.model.topic import Fact, Maybe, Messages, OneOf, Topic
 
 
 class AcceptedFinding(Record, frozen=True, kw_only=True):
@@ -248,4 +248,58 @@ class Ownership(Topic, frozen=True, kw_only=True):
             "Sending addresses known to be the organization's: named by the user, or with a confirmed reverse "
             "name, or a HELO name that leads to them, of the organization."
         ),
+    ]
+
+
+def _at(what: str) -> Fact:
+    return Fact(f"Names at which {what} stand where nobody looks; only where one is missing.")
+
+
+_FirstRecord = Annotated[Maybe[str | None], Fact("The first of these records.")]
+
+
+class Misplaced(Topic, frozen=True, kw_only=True):
+    """Records that stand where nobody looks for them."""
+
+    topic = "misplaced"
+    dmarc: Annotated[Maybe[tuple[str, ...]], _at("DMARC records")]
+    dmarc_record: _FirstRecord
+    spf: Annotated[Maybe[tuple[str, ...]], _at("SPF records")]
+    spf_record: _FirstRecord
+    dkim: Annotated[Maybe[tuple[str, ...]], _at("DKIM keys")]
+    dkim_record: _FirstRecord
+
+
+class FreeName(Record, frozen=True, kw_only=True):
+    """A domain of others that mail rests on by a name that does not exist."""
+
+    use: Annotated[
+        Annotated[str, OneOf("spf dkim dmarc-policy dmarc-reports mx return-path mta-sts tls-reports bimi")],
+        Fact("What for."),
+    ]
+    domain: Annotated[
+        str,
+        Fact("What would be registered: the domain at a registry, or the name at the service that gives it out."),
+    ]
+    names: Annotated[tuple[str, ...], Fact("The names below it that do not exist.")]
+    by: Annotated[tuple[str, ...], Fact("What leads there, each with the name at which it stands.")]
+    own: Annotated[
+        bool,
+        Fact("Some of it stands in records of the domain's owner; false where all is in the records of others."),
+    ]
+    free: Annotated[
+        Maybe[bool],
+        Fact("The domain is not registered: the zone above it exists and denies it (NXDOMAIN for NS and SOA)."),
+    ]
+    service: Annotated[str | None, Fact("The service at which the name would be taken.")]
+    evidence: Annotated[tuple[str, ...], Fact("Ids of the evidence for this domain.")]
+
+
+class Takeover(Topic, frozen=True, kw_only=True):
+    """Names that mail rests on, and that somebody else could register."""
+
+    topic = "takeover"
+    names: Annotated[
+        Maybe[tuple[FreeName, ...]],
+        Fact("Domains of others that mail rests on by a name that does not exist.", key=("use", "domain")),
     ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from deliverability.core.model.topic import Fact, Maybe, OneOf, Record, Topic
+from deliverability.core.facts.base import Record
+from deliverability.core.model.topic import Fact, Maybe, OneOf, Topic
 
 
 class Envelope(Topic, frozen=True, kw_only=True):

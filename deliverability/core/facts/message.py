@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from deliverability.core.facts.base import Record
 from deliverability.core.model.topic import (
     Addresses,
     Fact,
@@ -13,7 +14,6 @@ from deliverability.core.model.topic import (
     Occurrences,
     Octets,
     OneOf,
-    Record,
     Seconds,
     Sets,
     Topic,

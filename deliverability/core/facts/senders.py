@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 from deliverability.core.codes import Detail
-from deliverability.core.model.topic import Fact, Lists, Lookups, Maybe, OneOf, Record, Subjects, Topic
+from deliverability.core.facts.base import Record
+from deliverability.core.model.topic import Fact, Lists, Lookups, Maybe, OneOf, Subjects, Topic
 
 
 class UsedService(Record, frozen=True, kw_only=True):

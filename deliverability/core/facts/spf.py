@@ -5,20 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 from deliverability.core.codes import Detail
+from deliverability.core.facts.base import Record
 from deliverability.core.model.spf import SpfTree, Trace
-from deliverability.core.model.topic import (
-    Addresses,
-    Bits,
-    Fact,
-    Lookups,
-    Maybe,
-    Octets,
-    OneOf,
-    Ranges,
-    Record,
-    Records,
-    Topic,
-)
+from deliverability.core.model.topic import Addresses, Bits, Fact, Lookups, Maybe, Octets, OneOf, Ranges, Records, Topic
 
 Result = Annotated[str, OneOf("pass fail softfail neutral none permerror temperror")]
 """The seven results of RFC 7208 section 2.6."""

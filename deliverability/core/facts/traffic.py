@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from deliverability.core.codes import Detail
+from deliverability.core.facts.base import Record
 from deliverability.core.model.topic import (
     Addresses,
     Days,
@@ -14,7 +15,6 @@ from deliverability.core.model.topic import (
     Messages,
     OneOf,
     Percent,
-    Record,
     Reporters,
     Reports,
     Sources,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 from deliverability.core.codes import Detail
-from deliverability.core.model.topic import Connections, Fact, Maybe, OneOf, Record, Reports, Seconds, Topic
+from deliverability.core.facts.base import Record
+from deliverability.core.model.topic import Connections, Fact, Maybe, OneOf, Reports, Seconds, Topic
 
 State = Annotated[str, OneOf("secure insecure bogus")]
 

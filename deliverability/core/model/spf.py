@@ -1,25 +1,17 @@
 """SPF as it travels from auditor to remedy and view: the include tree of a record, the course of an evaluation.
 
-Both are facts (``spf.tree``, ``spf.trace``). `spf_tree` and `spf_trace` read stored ones, which are plain mappings.
+Both are facts (``spf.tree``, ``spf.trace``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import StrEnum
-from typing import TypeVar
 
 from deliverability.core.codes import ABOUT, Code, Detail
-from deliverability.core.facts.base import Unknown, Value, texts_of
-from deliverability.core.model.topic import Record
-
-T = TypeVar("T")
+from deliverability.core.facts.base import Record, Unknown, Value
 
 SPF_AT = Code("spf-at", ("term", "domain"))
 """The term of a record that decided."""
-
-_DEEPEST = 100
-"""Records inside one another that are read; an audit follows 20."""
 
 
 class SpfResult(StrEnum):
@@ -104,11 +96,6 @@ class SpfTree(Record, frozen=True):
     void_lookups: int = 0
     terms: tuple[SpfTerm, ...] = ()
 
-    @classmethod
-    def read(cls, value: Value) -> SpfTree | None:
-        """As `spf_tree`."""
-        return spf_tree(value)
-
 
 class StepOutcome(StrEnum):
     """What became of one term in an evaluation."""
@@ -152,99 +139,9 @@ class Trace(Record, frozen=True):
     reason: Detail
     steps: tuple[TraceStep, ...] = ()
 
-    @classmethod
-    def read(cls, value: Value) -> Trace | None:
-        """As `spf_trace`."""
-        return spf_trace(value)
-
 
 def decided_by(reason: Value) -> str:
     """The term that decided a result, with an error or without; empty where it was none."""
     at = reason.arg("what") if isinstance(reason, Detail) and ABOUT.matches(reason) else reason
     term = at.arg("term") if isinstance(at, Detail) and SPF_AT.matches(at) else ""
     return term if isinstance(term, str) else ""
-
-
-def spf_tree(value: Value) -> SpfTree | None:
-    """The tree that a fact's value holds; None where it is unknown, absent or no tree."""
-    return value if isinstance(value, SpfTree) else _read(_tree, value)
-
-
-def spf_trace(value: Value) -> Trace | None:
-    """The trace that a fact's value holds; None where it is unknown, absent or no trace."""
-    return value if isinstance(value, Trace) else _read(_trace, value)
-
-
-def _read(read: Callable[[Value, int], T], value: Value) -> T | None:
-    try:
-        return read(value, _DEEPEST)
-    except ValueError:
-        return None
-
-
-def _tree(value: Value, left: int) -> SpfTree:
-    match value:
-        case {
-            "domain": str(domain),
-            "status": str(status),
-            "record": None | str() as record,
-            "lookups": int(lookups),
-            "void_lookups": int(void),
-            "terms": tuple(terms),
-        } if left:
-            each = tuple(_term(term, left - 1) for term in terms)
-            return SpfTree(domain, SpfStatus(status), record, lookups, void, each)
-    raise ValueError("no SPF tree")
-
-
-def _term(value: Value, left: int) -> SpfTerm:
-    match value:
-        case {
-            "text": str(text),
-            "status": str(status),
-            "qualifier": None | str() as qualifier,
-            "mechanism": None | str() as mechanism,
-            "lookups": int(lookups),
-            "total_lookups": int(total),
-            "target": None | str() as target,
-            "addresses": addresses,
-            "problem": problem,
-            "tree": below,
-        }:
-            tree = None if below is None else _tree(below, left)
-            wrong = problem if isinstance(problem, Unknown) else _detail(problem)
-            found = texts_of(addresses)
-            return SpfTerm(text, SpfStatus(status), qualifier, mechanism, lookups, total, target, found, wrong, tree)
-    raise ValueError("no term of an SPF tree")
-
-
-def _trace(value: Value, left: int) -> Trace:
-    match value:
-        case {
-            "domain": str(domain),
-            "record": None | str() as record,
-            "result": str(result),
-            "reason": reason,
-            "steps": tuple(steps),
-        } if left and (detail := _detail(reason)):
-            return Trace(domain, record, SpfResult(result), detail, tuple(_step(each, left - 1) for each in steps))
-    raise ValueError("no SPF trace")
-
-
-def _step(value: Value, left: int) -> TraceStep:
-    match value:
-        case {
-            "term": str(term),
-            "outcome": str(outcome),
-            "detail": detail,
-            "lookups": int(lookups),
-            "void_lookups": int(void),
-            "nested": below,
-        }:
-            nested = None if below is None else _trace(below, left)
-            return TraceStep(term, StepOutcome(outcome), _detail(detail), lookups, void, nested)
-    raise ValueError("no step of an SPF trace")
-
-
-def _detail(value: Value) -> Detail | None:
-    return value if isinstance(value, Detail) else None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Set
 from enum import Enum
-from functools import cache, partial
+from functools import cache
 from types import NoneType, UnionType
 from typing import (
-    TYPE_CHECKING,
     Annotated,
     Any,
     ClassVar,
@@ -22,12 +22,12 @@ from typing import (
     get_type_hints,
 )
 
-from msgspec import Struct
-from msgspec.structs import astuple
+from msgspec import NODEFAULT, Struct
+from msgspec.structs import fields
 
 from deliverability.core.codes import Detail
 from deliverability.core.facts import base as model
-from deliverability.core.facts.base import FactSpec, FactType, Reason, Unknown, Value
+from deliverability.core.facts.base import FactSpec, FactType, Reason, Record, Unknown, Value
 
 T = TypeVar("T")
 Maybe: TypeAlias = T | Unknown
@@ -91,52 +91,6 @@ class Fact(Struct, frozen=True):
     key: tuple[str, ...] = ()
 
 
-class Record(Struct, frozen=True, kw_only=True):
-    """An item of a list fact, or a node of a tree. Every field has to be given: mypy sees one that is forgotten."""
-
-    @classmethod
-    def read(cls, value: Value) -> Self | None:
-        """A stored tree, which is made of plain mappings, in its type; None where it is none."""
-        return None
-
-    if not TYPE_CHECKING:  # mypy names the readers that are left
-        # The bridge: a mapping too, for readers that have not been converted yet. Goes with the last of them.
-        def __getitem__(self, name: str) -> Any:
-            try:
-                return plain(self)[name]
-            except KeyError:
-                raise KeyError(name) from None
-
-        def __iter__(self) -> Iterator[str]:
-            return iter(self.__struct_encode_fields__)
-
-        def __len__(self) -> int:
-            return len(self.__struct_encode_fields__)
-
-        def __contains__(self, name: object) -> bool:
-            return name in self.__struct_encode_fields__
-
-        def get(self, name: str, default: Any = None) -> Any:  # noqa: D102
-            return plain(self).get(name, default)
-
-        def keys(self) -> tuple[str, ...]:  # noqa: D102
-            return self.__struct_encode_fields__
-
-        def values(self) -> tuple[Any, ...]:  # noqa: D102
-            return astuple(self)
-
-        def items(self) -> list[tuple[str, Any]]:  # noqa: D102
-            return list(plain(self).items())
-
-
-Mapping.register(Record)
-
-
-def plain(record: Record) -> dict[str, Any]:
-    """Its fields by the names that rules and JSON know."""
-    return dict(zip(record.__struct_encode_fields__, astuple(record), strict=True))
-
-
 class Cited(Struct, frozen=True):
     """The evidence of a topic: ids that most facts rest on, and those of single facts."""
 
@@ -172,7 +126,7 @@ class Topic(Struct, frozen=True, kw_only=True):
     @classmethod
     def lost(cls, why: Unknown, *evidence: str) -> Self:
         """Nothing of it could be established."""
-        return cls(**dict.fromkeys(facts_in(cls), why), evidence=Cited(evidence))
+        return cls(**dict.fromkeys(paths_of(cls), why), evidence=Cited(evidence))
 
     def stated(self) -> dict[str, model.Fact]:
         """By path, for a FactSet."""
@@ -183,49 +137,9 @@ class Topic(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def read(cls, value: Callable[[str], Value]) -> Self:
-        """The facts as the function gives them by path; items of stored facts, which are mappings, in their type."""
+        """The facts as the function gives them by path."""
         read: dict[str, Any] = {name: value(path) for name, path in paths_of(cls).items()}
-        for name, typed in _readers_of(cls).items():
-            read[name] = typed(read[name])
         return cls(**read)
-
-
-R = TypeVar("R", bound=Record)
-
-
-def records(value: Value, kind: type[R]) -> tuple[R, ...] | Unknown | None:
-    """The items of a list fact in their type; of stored facts they are plain mappings."""
-    if isinstance(value, Unknown) or value is None:
-        return value
-    if not isinstance(value, tuple):
-        return ()
-    return tuple(_record(each, kind) for each in value if isinstance(each, Mapping))
-
-
-def _tree(value: Value, kind: type[R]) -> R | Unknown | None:
-    return value if isinstance(value, kind | Unknown) else kind.read(value)
-
-
-def _record(item: Any, kind: type[R]) -> R:
-    if isinstance(item, kind):
-        return item
-    return kind(
-        **{
-            name: item[written] if written in item else _absent(kind)[name]
-            for name, written in zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True)
-        }
-    )
-
-
-@cache
-def _absent(kind: type[Record]) -> Mapping[str, Any]:
-    """What stands for a field that a stored item lacks."""
-    found = {}
-    for name, (hint, _) in facts_in(kind).items():
-        parts = set(_alternatives(hint))
-        lists = any(get_origin(each) is tuple for each in parts)
-        found[name] = None if NoneType in parts else () if lists else Unknown(Reason.NOT_CONFIGURED)
-    return found
 
 
 @cache
@@ -236,36 +150,32 @@ def facts_in(kind: type[Struct]) -> Mapping[str, tuple[Any, Fact]]:
     for name in kind.__struct_fields__:
         hint = hints[name]
         if get_origin(hint) is Annotated and (said := [each for each in hint.__metadata__ if isinstance(each, Fact)]):
-            others = tuple(each for each in hint.__metadata__ if not isinstance(each, Fact))
-            found[name] = (Annotated[(hint.__origin__, *others)] if others else hint.__origin__, said[0])
+            found[name] = (_without_fact(hint), said[0])
     return found
 
 
 @cache
 def paths_of(topic: type[Topic]) -> Mapping[str, str]:
-    """The path of each fact, by the name of its field."""
-    written = dict(zip(topic.__struct_fields__, topic.__struct_encode_fields__, strict=True))
-    return {name: sys.intern(f"{topic.topic}.{written[name]}") for name in facts_in(topic)}
+    """The path of each fact, by the name of its field: all but the evidence are facts (checked as said above).
+
+    The types of the fields are not looked at, which would take a tenth of an audit.
+    """
+    written = zip(topic.__struct_fields__, topic.__struct_encode_fields__, strict=True)
+    return {name: sys.intern(f"{topic.topic}.{each}") for name, each in written if name != "evidence"}
+
+
+def path_of(topic: type[Topic], field: str) -> str:
+    """The path of one of them, for what names facts as data: `KeyError` where the module is imported if it is none."""
+    return paths_of(topic)[field]
 
 
 @cache
 def specs_of(*topics: type[Topic]) -> tuple[FactSpec, ...]:
-    """Their part of the catalogue."""
+    """Their part of the catalogue. Raises TypeError where a field is no fact."""
+    for each in topics:
+        if odd := paths_of(each).keys() - facts_in(each).keys():
+            raise TypeError(f"no facts: {', '.join(sorted(odd))} of {each.__name__}")
     return tuple(spec for each in topics for spec in _specs(each, each.topic, must_admit_unknown=True))
-
-
-@cache
-def _readers_of(topic: type[Topic]) -> Mapping[str, Callable[[Value], Any]]:
-    """The fields that hold records or trees, and what puts stored ones into their type."""
-    found: dict[str, Callable[[Value], Any]] = {}
-    for name, (hint, _) in facts_in(topic).items():
-        parts = set(_alternatives(hint)) - {Unknown, NoneType}
-        kind, *_, item = _kind_of(parts)
-        if kind is FactType.LIST_RECORD and item is not None:
-            found[name] = partial(records, kind=item)
-        elif kind is FactType.TREE:
-            found[name] = partial(_tree, kind=parts.pop())
-    return found
 
 
 def _specs(kind: type[Struct], at: str, *, must_admit_unknown: bool = False) -> Iterator[FactSpec]:
@@ -280,7 +190,17 @@ def _specs(kind: type[Struct], at: str, *, must_admit_unknown: bool = False) -> 
             yield from _specs(item, f"{path}[]" if found is FactType.LIST_RECORD else path)
 
 
+def _without_fact(hint: Any) -> Any:
+    """The type of a field, without what says that it is a fact."""
+    if get_origin(hint) is not Annotated:
+        return hint
+    others = tuple(each for each in hint.__metadata__ if not isinstance(each, Fact))
+    return Annotated[(hint.__origin__, *others)] if others else hint.__origin__
+
+
 def _alternatives(hint: Any) -> Iterator[Any]:
+    """Those of a union, of a fact's or a bare one."""
+    hint = _without_fact(hint)
     if get_origin(hint) in (Union, UnionType):
         for each in get_args(hint):
             yield from _alternatives(each)
@@ -321,3 +241,149 @@ def _kind(hint: Any) -> tuple[FactType, tuple[str, ...], str, type[Record] | Non
     if issubclass(hint, Record):  # fields that are no facts of their own: a tree, which rules cannot look into
         return (FactType.RECORD, (), "", hint) if facts_in(hint) else (FactType.TREE, (), "", None)
     raise TypeError(f"no type of a fact: {hint}")
+
+
+# --- stored facts ---------------------------------------------------------------------------------------------------
+
+_Place = tuple[str | int, ...]
+_Reader = Callable[[Value, _Place], Any]
+_DEEPEST = 300
+"""Names and numbers that lead to a value: a tree of a hundred records. An audit follows 20."""
+
+
+class OddFactError(ValueError):
+    """A stored fact of another form than its type. Its text names the path."""
+
+
+def stored(topic: type[Topic], name: str, value: Value) -> Any:
+    """A stored value, of plain mappings, in the type of that fact. Raises OddFactError."""
+    hint, _ = facts_in(topic)[name]
+    return _reader(hint)(value, (paths_of(topic)[name],))
+
+
+def _odd(place: _Place, wanted: str, given: object) -> OddFactError:
+    path = "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in place)[1:]
+    shown = "nothing" if given is None else _shown_odd(given)
+    return OddFactError(f"{path}: expected {wanted}, found {shown}")
+
+
+def _shown_odd(given: object) -> str:
+    match given:
+        case Unknown(reason):
+            return f"unknown ({reason.value})"
+        case Detail(code):
+            return f"the code {code}"
+        case tuple():
+            return "a list"
+        case Mapping():
+            return "an object"
+    return json.dumps(given, ensure_ascii=False)[:60]
+
+
+@cache
+def _reader(hint: Any) -> _Reader:
+    """What reads a value of that type."""
+    several = tuple(dict.fromkeys(_alternatives(hint)))
+    readers = [_one_of(each) for each in several if each not in (Unknown, NoneType)]
+    none_too, unknown_too = NoneType in several, Unknown in several
+
+    def read(value: Value, place: _Place) -> Any:
+        if (value is None and none_too) or (unknown_too and isinstance(value, Unknown)):
+            return value
+        odd: OddFactError | None = None
+        for each in readers:
+            try:
+                return each(value, place)
+            except OddFactError as error:
+                odd = odd or error
+        raise odd or _odd(place, "nothing", value)
+
+    return read
+
+
+def _one_of(hint: Any) -> _Reader:
+    """What reads a value of one of the alternatives of a type."""
+    origin = get_origin(hint)
+    if origin is Annotated:
+        words = next((each.words.split() for each in hint.__metadata__ if isinstance(each, OneOf)), None)
+        return _words(tuple(words), str) if words else _reader(hint.__origin__)
+    if origin is Literal:
+        return _words(get_args(hint), str)
+    if origin is tuple:
+        return _list(_reader(get_args(hint)[0]))
+    if issubclass(hint, Enum):
+        return _words(tuple(each.value for each in hint), hint)
+    return _record(hint) if issubclass(hint, Record) else _plain(hint)
+
+
+_WANTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Detail: "a code"}
+
+
+def _plain(kind: type) -> _Reader:
+    kinds = (int, float) if kind is float else (kind,)
+
+    def read(value: Value, place: _Place) -> Any:
+        if not isinstance(value, kinds) or (isinstance(value, bool) and kind is not bool):
+            raise _odd(place, _WANTED[kind], value)
+        return value
+
+    return read
+
+
+def _words(words: tuple[str, ...], made: Callable[[str], Any]) -> _Reader:
+    def read(value: Value, place: _Place) -> Any:
+        if not isinstance(value, str) or value not in words:
+            raise _odd(place, f"one of {', '.join(words)}", value)
+        return made(value)
+
+    return read
+
+
+def _list(item: _Reader) -> _Reader:
+    def read(value: Value, place: _Place) -> Any:
+        if not isinstance(value, tuple):
+            raise _odd(place, "a list", value)
+        return tuple(item(each, (*place, number)) for number, each in enumerate(value))
+
+    return read
+
+
+def _record(kind: type[Record]) -> _Reader:
+    """What a stored record lacks is Unknown, or has the default of its field; what it has besides is left out."""
+    # Its fields are looked at when the first is read: a tree holds itself.
+    known = cache(lambda: _fields(kind))
+
+    def read(value: Value, place: _Place) -> Any:
+        if isinstance(value, kind):
+            return value
+        if not isinstance(value, Mapping):
+            raise _odd(place, "an object", value)
+        if len(place) > _DEEPEST:
+            raise _odd(place[:1], "a tree of a hundred records at most", value)
+        read: dict[str, Any] = {}
+        for name, written, reader, may_lack in known():
+            if written in value:
+                read[name] = reader(value[written], (*place, written))
+            elif may_lack is _NEVER:
+                raise _odd((*place, written), "a value", None)
+            elif may_lack is not _DEFAULT:
+                read[name] = may_lack
+        return kind(**read)
+
+    return read
+
+
+_NEVER, _DEFAULT = object(), object()
+_LACKING = Unknown(Reason.NOT_CONFIGURED)
+
+
+def _fields(kind: type[Record]) -> tuple[tuple[str, str, _Reader, object], ...]:
+    """The fields of a record: name, written name, reader, and what stands for one that is not there."""
+    hints = get_type_hints(kind, include_extras=True)
+    found = []
+    for each in fields(kind):
+        parts = set(_alternatives(hints[each.name]))
+        lacking: object = _LACKING if Unknown in parts else None if NoneType in parts else _NEVER
+        lacking = _DEFAULT if each.default is not NODEFAULT else lacking
+        found.append((each.name, each.encode_name, _reader(hints[each.name]), lacking))
+    return tuple(found)

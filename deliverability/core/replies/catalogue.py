@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from deliverability.core import yaml as yamlstrict
 from deliverability.core.codes import ABOUT, Code, Detail
+from deliverability.core.errors import FilesError
 from deliverability.core.model.replies import ANY, BouncingReceiver, Meaning, ReplyCatalogue, ReplyFile
 from deliverability.core.model.rules import RuleSet
 from deliverability.core.model.schema import nearest
@@ -30,7 +31,7 @@ NEEDS_CODES = Code("reply-needs-codes")
 NO_FALL_BACK = Code("reply-no-fall-back", ("receiver",))
 
 
-class ReplyError(yamlstrict.FilesError):
+class ReplyError(FilesError):
     """Reply files that cannot be used."""
 
 

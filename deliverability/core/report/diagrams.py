@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from deliverability.core.facts.base import Unknown, Value, records_of
-from deliverability.core.facts.dkim import signatures_of
-from deliverability.core.facts.paths import FactPath
+from deliverability.core.facts.base import Unknown, Value
+from deliverability.core.facts.content import Attachments, Html
+from deliverability.core.facts.dkim import Dkim
+from deliverability.core.facts.dmarc import Alignment, Dmarc
+from deliverability.core.facts.envelope import Envelope, Identities, SendingHosts
+from deliverability.core.facts.message import Format, Weight
 from deliverability.core.facts.spf import Spf, SpfIdentities, SpfVerdict
 from deliverability.core.model.report import DMARC_STAGES, GateKind, Report
 from deliverability.core.model.rules import Severity
@@ -25,7 +28,6 @@ _TREE_DEPTH = 12
 _TREE_TERMS = 300
 _FREE_SHOWN = 6
 _ATTACHMENTS_SHOWN = 30
-_SIZE_PARTS = ("header", "plain", "html", "inline")
 # Base64 in lines of 76 characters: 57 octets of a file become 78 as sent.
 _ENCODED, _RAW = 78, 57
 # DMARC looks at neither: another name is normal there where a service sends.
@@ -35,7 +37,6 @@ _CELLS = 30
 _NEAR = 0.4
 # Percent of a limit from which on it has a meter; octets, and percent of a limit, from which on savings are told.
 _METER, _HEAVY, _HEAVY_SHARE = 50, 100_000, 20
-_HTML_PARTS = ("text", "markup", "inline_css", "style", "data_uri", "comment", "script")
 
 
 class IdentityRow(Struct, frozen=True):
@@ -188,14 +189,10 @@ def diagrams(report: Report, speaker: Speaker) -> Diagrams:
     )
 
 
-def _known(report: Report, path: FactPath) -> Value:
-    """A fact's value, None where it is absent or unknown."""
-    value = report.facts.value(path)
-    return None if isinstance(value, Unknown) else value
-
-
 def _identity(report: Report, say: Phrases) -> tuple[IdentityRow, ...]:
-    author = word_of(_known(report, "alignment.author_domain"))
+    facts = report.facts
+    alignment, envelope = facts.of(Alignment), facts.of(Envelope)
+    author = word_of(alignment.author_domain)
     rows: list[IdentityRow] = []
 
     def add(key: str, value: str, result: Value = None, alignment: Value = None) -> None:
@@ -219,10 +216,10 @@ def _identity(report: Report, say: Phrases) -> tuple[IdentityRow, ...]:
         )
 
     add("author", author, alignment="reference")
-    spf = word_of(_known(report, "spf.result"))
-    mail_from = word_of(_known(report, "alignment.mail_from_domain") or _known(report, "envelope.mail_from_domain"))
-    add("mail-from", mail_from, f"SPF {spf}" if spf else None, _known(report, "alignment.spf"))
-    for signature in signatures_of(_known(report, "dkim.signatures"))[:10]:
+    spf = word_of(facts.of(SpfVerdict).result)
+    mail_from = word_of(if_known(alignment.mail_from_domain) or if_known(envelope.mail_from_domain))
+    add("mail-from", mail_from, f"SPF {spf}" if spf else None, alignment.spf)
+    for signature in (if_known(facts.of(Dkim).signatures) or ())[:10]:
         domain, result, aligned = word_of(signature.domain), word_of(signature.result), signature.aligned
         same = "strict" if domain == author else "relaxed"
         add(
@@ -231,15 +228,14 @@ def _identity(report: Report, say: Phrases) -> tuple[IdentityRow, ...]:
             f"DKIM {result}" if result else None,
             (same if aligned else "none") if isinstance(aligned, bool) and author else None,
         )
-    add("helo", word_of(_known(report, "envelope.helo")), alignment=_known(report, "alignment.helo"))
-    address = word_of(_known(report, "envelope.ip"))
+    add("helo", word_of(envelope.helo), alignment=alignment.helo)
+    address = word_of(envelope.ip)
     add("ip", address)
-    hosts = _known(report, "identity.ips")
-    for host in hosts if isinstance(hosts, tuple) else ():
-        if isinstance(host, Mapping) and address and host.get("ip") == _known(report, "envelope.ip"):
-            confirmed = host.get("confirmed")
+    for host in if_known(facts.of(SendingHosts).ips) or ():
+        if address and host.ip == facts.of(Envelope).ip:
+            confirmed = host.confirmed
             result = say("identity.confirmed" if confirmed else "identity.unconfirmed")
-            add("ptr", word_of(host.get("name")), alignment=_aligned_ptr(report))
+            add("ptr", word_of(host.name), alignment=_aligned_ptr(report))
             if rows[-1].hint == say("identity.ptr-hint") and isinstance(confirmed, bool):
                 rows[-1] = replace(rows[-1], result=result, result_state="good" if confirmed else "bad")
     return tuple(rows) if len(rows) > 1 else ()
@@ -258,10 +254,8 @@ def _edge(key: str, matches: str, outcome: str) -> str:
 
 
 def _aligned_ptr(report: Report) -> Value:
-    for each in records_of(_known(report, "identity.chain")):
-        if each.get("role") == "ptr":
-            return each.get("aligned")
-    return None
+    chain = if_known(report.facts.of(Identities).chain) or ()
+    return next((each.aligned for each in chain if each.role == "ptr"), None)
 
 
 def _cells(used: int, limit: int) -> tuple[str, ...]:
@@ -274,31 +268,25 @@ def _cells(used: int, limit: int) -> tuple[str, ...]:
 def _spf(report: Report, say: Phrases) -> Iterator[SpfView]:
     """The record that this mail was checked against, with the terms that matched; then that of the audited domain."""
     facts = report.facts
-    identities = {word_of(each.get("domain")): each for each in records_of(_known(report, "spf.identities"))}
-    checked = next((domain for domain, each in identities.items() if each.get("used") is True), "")
+    identities = {word_of(each.domain): each for each in if_known(facts.of(SpfIdentities).identities) or ()}
+    checked = next((domain for domain, each in identities.items() if each.used is True), "")
     trace = if_known(facts.of(SpfVerdict).trace)
     matched = frozenset(step.term for step in (trace.steps if trace else ()) if step.outcome is StepOutcome.MATCH)
     limits = (_number(finding.limits.get("max_lookups")) for finding in report.findings)
     limit = next(filter(None, limits), None)
     used_tree = if_known(facts.of(SpfIdentities).used_tree)
     if used_tree is not None and used_tree.terms:
-        identity = identities.get(checked, {})
-        costs = (_number(identity.get("lookups")), max(map(_count, map(identity.get, _VOID))))
+        identity = identities.get(checked)
+        voids = (identity.void_lookups_ip4, identity.void_lookups_ip6) if identity else ()
+        costs = (if_known(identity.lookups) if identity else None, max((if_known(n) or 0 for n in voids), default=0))
         yield _spf_view(used_tree, checked, say("spf.used"), costs, limit, matched, say)
     tree = if_known(facts.of(Spf).tree)
     if tree is not None and tree.terms:
-        domain = word_of(_known(report, "spf.domain")) or word_of(tree.domain)
+        domain = word_of(facts.of(Spf).domain) or word_of(tree.domain)
         mine = checked in ("", domain)
         about = say("spf.used" if mine else "spf.unused") if checked else ""
-        costs = (_number(_known(report, "spf.lookups")), _count(_known(report, "spf.void_lookups")))
+        costs = (if_known(facts.of(Spf).lookups), if_known(facts.of(Spf).void_lookups) or 0)
         yield _spf_view(tree, domain, about, costs, limit, matched if mine else frozenset(), say)
-
-
-_VOID = ("void_lookups_ip4", "void_lookups_ip6")
-
-
-def _count(value: Value) -> int:
-    return _number(value) or 0
 
 
 def _spf_view(
@@ -378,8 +366,9 @@ def _status(status: SpfStatus, say: Phrases) -> str:
 
 
 def _dmarc(report: Report, say: Phrases) -> DmarcView | None:
-    stage = _known(report, "dmarc.stage")
-    if stage not in DMARC_STAGES:
+    dmarc = report.facts.of(Dmarc)
+    stage = dmarc.stage
+    if isinstance(stage, Unknown) or stage not in DMARC_STAGES:
         return None
     here = DMARC_STAGES.index(stage)
     stages = tuple(
@@ -391,10 +380,10 @@ def _dmarc(report: Report, say: Phrases) -> DmarcView | None:
         )
         for index, key in enumerate(DMARC_STAGES)
     )
-    location = word_of(_known(report, "dmarc.location"))
+    location = word_of(dmarc.location)
     return DmarcView(
         stages,
-        word_of(_known(report, "dmarc.record")),
+        word_of(dmarc.record),
         say("dmarc.record-at", location=location) if location else "",
         _gate(report, say),
     )
@@ -414,20 +403,26 @@ def _gate(report: Report, say: Phrases) -> tuple[str, ...]:
 
 def _size(report: Report, speaker: Speaker) -> BarView | None:
     say = speaker.say
-    total = _number(_known(report, "message.size_octets"))
+    facts = report.facts
+    weight = facts.of(Weight)
+    total = if_known(weight.size_octets)
     if not total:
         return None
     limits = _size_limits(report, speaker)
     # A message far below a limit would be a speck: then the bar is the message alone, and the meters tell the rest.
     above = min((limit for limit in limits if limit >= total), default=total)
     scale = above if total >= _NEAR * above else total
-    sizes = {key: _number(report.facts.at(f"message.{key}_octets")) or 0 for key in _SIZE_PARTS}
-    attached = _number(_known(report, "message.attachment_octets")) or 0
-    sizes["attachments"] = max(0, attached - sizes["inline"])
+    sizes = {
+        "header": if_known(facts.of(Format).header_octets) or 0,
+        "plain": if_known(weight.plain_octets) or 0,
+        "html": if_known(weight.html_octets) or 0,
+        "inline": if_known(weight.inline_octets) or 0,
+    }
+    sizes["attachments"] = max(0, (if_known(weight.attachment_octets) or 0) - sizes["inline"])
     sizes["other"] = max(0, total - sum(sizes.values()))
     parts = (_part(key, say(f"size.{key}"), min(size, total), scale, say) for key, size in sizes.items())
-    overhead = _number(_known(report, "message.encoding_overhead_octets"))
-    items = records_of(_known(report, "message.attachments"))
+    overhead = if_known(weight.encoding_overhead_octets)
+    items = if_known(facts.of(Attachments).attachments) or ()
     marks = [_limit(limit, who, rule, total, scale, say) for limit, (who, rule) in sorted(limits.items())]
     far = bool(marks) and all(mark.filled < _METER for mark in marks)
     return BarView(
@@ -439,10 +434,10 @@ def _size(report: Report, speaker: Speaker) -> BarView | None:
         overhead=say("size.overhead", size=octets(overhead, say)) if overhead else "",
         attachments=tuple(
             (
-                word_of(each.get("filename")) or "—",
-                word_of(each.get("media_type")),
-                _size_words(each.get("encoded_octets"), say),
-                _size_words(each.get("decoded_octets"), say),
+                word_of(each.filename) or "—",
+                word_of(each.media_type),
+                _size_words(each.encoded_octets, say),
+                _size_words(each.decoded_octets, say),
             )
             for each in items[:_ATTACHMENTS_SHOWN]
         ),
@@ -498,10 +493,19 @@ def _limit(limit: int, who: str, rule: str, total: int, scale: int, say: Phrases
 
 
 def _html(report: Report, say: Phrases) -> BarView | None:
-    total = _number(_known(report, "html.octets"))
+    html = report.facts.of(Html)
+    total = if_known(html.octets)
     if not total:
         return None
-    sizes = {key: _number(report.facts.at(f"html.{key}_octets")) or 0 for key in _HTML_PARTS}
+    sizes = {
+        "text": if_known(html.text_octets) or 0,
+        "markup": if_known(html.markup_octets) or 0,
+        "inline_css": if_known(html.inline_css_octets) or 0,
+        "style": if_known(html.style_octets) or 0,
+        "data_uri": if_known(html.data_uri_octets) or 0,
+        "comment": if_known(html.comment_octets) or 0,
+        "script": if_known(html.script_octets) or 0,
+    }
     scale = max(total, sum(sizes.values()))
     parts = (_part(key, say(f"html.{key}"), size, scale, say) for key, size in sizes.items())
     return BarView(say("html.total", size=octets(total, say)), tuple(part for part in parts if part.octets), ())

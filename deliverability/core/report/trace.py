@@ -8,7 +8,7 @@ from itertools import groupby
 from msgspec import Struct
 
 from deliverability.core.codes import Detail
-from deliverability.core.facts.base import Unknown, text_of
+from deliverability.core.facts.base import Unknown
 from deliverability.core.facts.dkim import Dkim, DkimSignature
 from deliverability.core.facts.spf import SpfVerdict
 from deliverability.core.model.report import Report
@@ -86,7 +86,7 @@ def _spf(report: Report, say: Phrases) -> SpfTrace | None:
     trace, ip = if_known(facts.of(SpfVerdict).trace), word_of(facts.of(SpfVerdict).result_ip)
     if trace is None or not ip:
         return None
-    identity = f"trace.identity.{text_of(facts.value('spf.result_identity'))}"
+    identity = f"trace.identity.{if_known(facts.of(SpfVerdict).result_identity) or ''}"
     lines: list[TraceLine] = []
     _collect(trace, 0, False, ip, lines, say)
     return SpfTrace(

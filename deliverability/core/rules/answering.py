@@ -11,6 +11,7 @@ from deliverability.core.codes import ABOUT, Detail, Input, needed
 from deliverability.core.facts.base import FAILED, Evidence, EvidenceKind, Reason, Unknown, Value, is_failure
 from deliverability.core.facts.dmarc import Dmarc, DmarcReports, DmarcVerdict
 from deliverability.core.facts.domain import Declared, Sending
+from deliverability.core.facts.envelope import Envelope
 from deliverability.core.facts.message import Message
 from deliverability.core.facts.spf import Spf
 from deliverability.core.model.answer import (
@@ -209,13 +210,6 @@ def _state(
     return GuideState.NOT_KNOWN, Because.UNSEEN, None
 
 
-_ENVELOPE: Mapping[str, Input] = {
-    "envelope.mail_from": Input.MAIL_FROM,
-    "envelope.helo": Input.HELO,
-    "envelope.ip": Input.SENDING_IP,
-}
-
-
 def answer(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> ReportAnswer:
     """All of it. `plan` has its gains already."""
     facts, parked = report.facts, report.assessment.parked
@@ -291,8 +285,12 @@ def _assumptions(report: Report, rules: RuleSet) -> Iterator[Assumed]:
     if any(len(volume_classes(rules.receivers[each.receiver], rules, facts)) > 1 for each in report.verdicts):
         given = isinstance(facts.of(Declared).daily_volume, int)
         yield Assumed(Input.DAILY_VOLUME, "bulk-or-not" if given else "small-or-bulk")
-    for path, wanted in _ENVELOPE.items():
-        value, source = facts.at(path), facts.at(f"{path}_source")
+    envelope = facts.of(Envelope)
+    for wanted, value, source in (
+        (Input.MAIL_FROM, envelope.mail_from, envelope.mail_from_source),
+        (Input.HELO, envelope.helo, envelope.helo_source),
+        (Input.SENDING_IP, envelope.ip, envelope.ip_source),
+    ):
         if isinstance(value, str) and isinstance(source, str) and source != "option":
             yield Assumed(wanted, value, (source,))
 

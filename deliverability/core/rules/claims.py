@@ -68,7 +68,7 @@ class Claims:
             return Lack(claim, NOT_LISTED)
 
         def lookup(path: str) -> Value:
-            return grounds.get(path, _NOT_COUNTED) if path.startswith(JUDGED) else facts.at(path)
+            return grounds.get(path, _NOT_COUNTED) if path.startswith(JUDGED) else facts.value(path)
 
         for each in self._ready[claim]:
             truth = each.truth(lookup) if each.test else _any_met(each.requirement.met, outcomes, mended)

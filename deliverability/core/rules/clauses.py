@@ -71,11 +71,11 @@ class _Bench(Struct, frozen=True):
         return self._judged(clause)
 
     def _judged(self, clause: Clause) -> ClauseResult:
-        found = {path: self.facts.at(path) for path in _facts_of(clause)}
+        found = {path: self.facts.value(path) for path in _facts_of(clause)}
         truths: list[Truth] = []
         items: tuple[str, ...] = ()
         if clause.require is not None and clause.each:
-            records = self.facts.at(clause.each)
+            records = self.facts.value(clause.each)
             if records in (None, ()):
                 return ClauseResult(clause.id, ClauseState.NOT_APPLICABLE, found=found)
             truth, items = self._of_items(clause, records, clause.require)
@@ -95,7 +95,7 @@ class _Bench(Struct, frozen=True):
         return ClauseResult(clause.id, state, unknown, found=found)
 
     def _truth(self, condition: Condition) -> Truth:
-        return evaluate(condition, self.facts.at, _NO_LIMITS)
+        return evaluate(condition, self.facts.value, _NO_LIMITS)
 
     def _of_items(self, clause: Clause, records: Value, condition: Condition) -> tuple[Truth, tuple[str, ...]]:
         """Whether all items satisfy it, and those that do not."""
@@ -134,7 +134,7 @@ def _facts_of(clause: Clause) -> Iterator[str]:
 
 def _lookup(facts: FactSet, record: Mapping[str, Value]) -> Callable[[str], Value]:
     def value(path: str) -> Value:
-        return record.get(path.removeprefix("item.")) if path.startswith("item.") else facts.at(path)
+        return record.get(path.removeprefix("item.")) if path.startswith("item.") else facts.value(path)
 
     return value
 

@@ -88,7 +88,7 @@ def _days(path: str, wanted: Value, finding: Finding, facts: FactSet) -> int | N
     """Days until a fact reaches what is wanted; 0 where time does nothing for it, or it is there; None: never."""
     if not isinstance(wanted, (int, float)) or isinstance(wanted, bool):
         return 0
-    now = finding.observed.get(path, facts.at(path) if not path.startswith("item.") else None)
+    now = finding.observed.get(path, facts.value(path) if not path.startswith("item.") else None)
     have = now if isinstance(now, (int, float)) else 0
     if have >= wanted:
         return 0

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Final
 
 from msgspec.structs import replace
 
@@ -19,16 +18,14 @@ from deliverability.core.facts.base import (
     Unknown,
     Value,
     Waiver,
-    records_of,
-    texts_of,
 )
-from deliverability.core.facts.domain import Declared, Domain, Sending
+from deliverability.core.facts.deliveries import BounceCause, Deliveries
+from deliverability.core.facts.domain import AcceptedFinding, Declared, Domain, Sending
 from deliverability.core.facts.message import Message
-from deliverability.core.facts.paths import FactPath
 from deliverability.core.model.report import Finding, Outcome
 from deliverability.core.model.rules import Receiver, Rule, RuleSet, Severity, VolumeClass
 from deliverability.core.model.rules import Selection as Selection
-from deliverability.core.model.topic import if_known
+from deliverability.core.model.topic import Maybe, if_known, path_of
 from deliverability.core.rules.ready import Eyes, ReadyRule, SubjectFacts, Tokens, fingerprint_of
 
 FACT = "domain.exists"
@@ -53,12 +50,12 @@ def of_absent(found: Sequence[Finding], rules: Mapping[str, Rule], facts: FactSe
     ]
 
 
-WAIVER_FACT: Final = "subject.waivers"
+WAIVER_FACT = path_of(Declared, "waivers")
 
 
 def waived(findings: Sequence[Finding], facts: FactSet) -> tuple[Finding, ...]:
     """The findings, those that are unmet and that a waiver in force covers with that waiver."""
-    in_force = [each for each in records_of(facts.value(WAIVER_FACT)) if each.get("expired") is not True]
+    in_force = [each for each in if_known(facts.of(Declared).waivers) or () if not each.expired]
     if not in_force:
         return tuple(findings)
     return tuple(_with_waiver(each, in_force) for each in findings)
@@ -66,35 +63,40 @@ def waived(findings: Sequence[Finding], facts: FactSet) -> tuple[Finding, ...]:
 
 def with_use(facts: FactSet, findings: Sequence[Finding]) -> FactSet:
     """The facts, with it known of each waiver whether it covers an unmet finding; where that is said, it stays so."""
-    return completed(facts, WAIVER_FACT, "used", lambda item: _used(item, findings))
+    items = if_known(facts.of(Declared).waivers) or ()
+    return _with_items(
+        facts,
+        WAIVER_FACT,
+        [each if each.used is not None else replace(each, used=_used(each, findings)) for each in items],
+    )
 
 
-def completed(facts: FactSet, path: FactPath, field: str, value_of: Callable[[Mapping[str, Value]], Value]) -> FactSet:
-    """The facts, with that field in each record of a list that does not have it yet."""
-    items = records_of(facts.value(path))
+def _with_items(facts: FactSet, path: str, items: Sequence[Value]) -> FactSet:
+    """The facts with these items of a list."""
     if not items:
         return facts
-    whole = tuple(item if item.get(field) is not None else {**item, field: value_of(item)} for item in items)
-    return FactSet({**facts.facts, path: Fact(path, whole, facts.facts[path].evidence)}, facts.evidence)
+    return FactSet({**facts.facts, path: Fact(path, tuple(items), facts.facts[path].evidence)}, facts.evidence)
 
 
-def _with_waiver(finding: Finding, items: Sequence[Mapping[str, Value]]) -> Finding:
+def _with_waiver(finding: Finding, items: Sequence[AcceptedFinding]) -> Finding:
     if finding.outcome is not Outcome.UNMET:
         return finding
     item = next((each for each in items if _covers(each, finding)), None)
     if item is None:
         return finding
-    texts = {name: str(item.get(name) or "") for name in ("rule", "reason", "item", "note", "until")}
-    return replace(finding, waiver=Waiver(**texts))
+    waiver = Waiver(
+        rule=item.rule, reason=item.reason, item=item.item or "", note=item.note or "", until=item.until or ""
+    )
+    return replace(finding, waiver=waiver)
 
 
-def _covers(item: Mapping[str, Value], finding: Finding) -> bool:
-    return item.get("rule") == finding.rule and item.get("item") in (None, "", finding.item)
+def _covers(item: AcceptedFinding, finding: Finding) -> bool:
+    return item.rule == finding.rule and item.item in (None, "", finding.item)
 
 
-def _used(item: Mapping[str, Value], findings: Sequence[Finding]) -> Value:
+def _used(item: AcceptedFinding, findings: Sequence[Finding]) -> Maybe[bool | None]:
     """Whether it covers an unmet finding; None where its rule was not judged in this run."""
-    if not any(finding.rule == item.get("rule") for finding in findings):
+    if not any(finding.rule == item.rule for finding in findings):
         return None
     covered = [finding for finding in findings if _covers(item, finding)]
     if any(finding.outcome is Outcome.UNMET for finding in covered):
@@ -103,7 +105,7 @@ def _used(item: Mapping[str, Value], findings: Sequence[Finding]) -> Value:
     return next((finding.unknown for finding in covered if finding.unknown is not None), False)
 
 
-BOUNCES: Final = "deliveries.bounces"
+BOUNCES = path_of(Deliveries, "bounces")
 
 
 def with_unmet(facts: FactSet, findings: Sequence[Finding]) -> FactSet:
@@ -111,12 +113,17 @@ def with_unmet(facts: FactSet, findings: Sequence[Finding]) -> FactSet:
 
     Where that is said, it stays so.
     """
-    return completed(facts, BOUNCES, "unmet", lambda item: _unmet(item, findings))
+    items = if_known(facts.of(Deliveries).bounces) or ()
+    return _with_items(
+        facts,
+        BOUNCES,
+        [each if each.unmet is not None else replace(each, unmet=_unmet(each, findings)) for each in items],
+    )
 
 
-def _unmet(item: Mapping[str, Value], findings: Sequence[Finding]) -> Value:
+def _unmet(item: BounceCause, findings: Sequence[Finding]) -> Maybe[tuple[str, ...]]:
     """The unmet ones in their order; why it is not known, where none is and one could not be checked."""
-    rules = texts_of(item.get("rules"))
+    rules = item.rules
     ours = [each for each in findings if each.rule in rules]
     unmet = {each.rule for each in ours if each.outcome is Outcome.UNMET}
     if not unmet:

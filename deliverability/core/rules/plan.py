@@ -369,7 +369,7 @@ def _place_of(remedy: Remedy, report: Report) -> tuple[Place, str]:
 
 def _others_domain(task: Task, report: Report) -> str:
     """The domain whose records the task is about, where it is somebody else's."""
-    name = text_of(report.facts.at(task.domain)) if task.domain else ""
+    name = text_of(report.facts.value(task.domain)) if task.domain else ""
     return "" if not name or _is_home(name, report) else name
 
 
@@ -457,7 +457,7 @@ def _cause(
     Without a message these are the items of the reader's own domain.
     """
     field = "own" if facts.of(Message).present is False else "aligned"
-    items = (each for path in task.cause for each in records_of(facts.at(path)))
+    items = (each for path in task.cause for each in records_of(facts.value(path)))
     aligned = {_name(each) for each in items if each.get(field) is True}
     found: list[tuple[int, _Candidate]] = []
     for step in steps:

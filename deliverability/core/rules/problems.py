@@ -11,10 +11,11 @@ from msgspec import Struct, field
 from deliverability.core import yaml as yamlstrict
 from deliverability.core.cache import cached
 from deliverability.core.codes import Code, Detail
+from deliverability.core.errors import FilesError
 from deliverability.core.yaml import TWICE, read_shape
 
 
-class RuleError(yamlstrict.FilesError):
+class RuleError(FilesError):
     """Rule files that cannot be used."""
 
 

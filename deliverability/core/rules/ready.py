@@ -16,11 +16,10 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from deliverability.core.codes import Detail
-from deliverability.core.facts.base import FactSet, Reason, Unknown, Value
+from deliverability.core.facts.base import FactSet, Reason, Record, Unknown, Value, plain
 from deliverability.core.facts.domain import Declared
 from deliverability.core.model.report import Finding, Judgement, Outcome
 from deliverability.core.model.rules import Effect, Receiver, Rule, Severity, Statement, VolumeClass
-from deliverability.core.model.topic import Record, plain
 from deliverability.core.rules.conditions import Limits, Lookup, Test, Truth, compiled, paths_of
 
 _BADNESS = {
@@ -85,7 +84,7 @@ class SubjectFacts:
     ) -> None:
         self.facts, self.volumes, self.volumes_number, self.tokens = facts, volumes, volumes_number, tokens
         self.domain = str(facts.of(Declared).domain)
-        self.values = _Filled(facts.at, {path: fact.value for path, fact in facts.facts.items()})
+        self.values = _Filled(facts.value, {path: fact.value for path, fact in facts.facts.items()})
         self.cited = {path: fact.evidence for path, fact in facts.facts.items() if fact.evidence}
         self.seen = _Filled(self._token, {})
         self._same: dict[int, object] = {}
@@ -175,8 +174,8 @@ class ReadyRule:
     def cases(self, facts: FactSet) -> Iterable[_Case]:
         """What it is judged on."""
         if self.rule.each is None:
-            return (_Case(fields={"used": facts.at(self.rule.used)}),) if self.rule.used else _WHOLE
-        items = facts.at(self.rule.each)
+            return (_Case(fields={"used": facts.value(self.rule.used)}),) if self.rule.used else _WHOLE
+        items = facts.value(self.rule.each)
         if isinstance(items, Unknown):
             return (_Case(settled=items),)
         return self._items(items) if isinstance(items, tuple) and items else _NOTHING

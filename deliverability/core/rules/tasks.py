@@ -94,7 +94,7 @@ _BEYOND = ("receiving", "provider")
 def task_of(finding: Finding, rule: Rule, tasks: Mapping[str, Task], facts: FactSet) -> Task | None:
     """The task of a rule, or the one that takes its place: it is done already, or not the user's. None: it has none."""
     task = tasks.get(rule.task)
-    if task is not None and task.done_by and facts.at(task.done_by) is True:
+    if task is not None and task.done_by and facts.value(task.done_by) is True:
         task = tasks[task.otherwise]
     seen: set[str] = set()
     if item_of(finding, rule, facts).get("own") is not True:
@@ -122,10 +122,10 @@ def is_nobodys(finding: Finding, rule: Rule, tasks: Mapping[str, Task], facts: F
 
 def _owner(task: Task, facts: FactSet) -> object:
     """Whose the thing is that the task is about; None: it does not ask."""
-    return facts.at(task.unless_own.fact) if task.unless_own else None
+    return facts.value(task.unless_own.fact) if task.unless_own else None
 
 
 def item_of(finding: Finding, rule: Rule, facts: FactSet) -> Mapping[str, Value]:
     """The item that was judged, where it is known by its domain; else nothing."""
-    items = records_of(facts.at(rule.each)) if rule.each and finding.item else ()
+    items = records_of(facts.value(rule.each)) if rule.each and finding.item else ()
     return next((each for each in items if each.get("domain") == finding.item), {})

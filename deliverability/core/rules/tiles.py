@@ -66,9 +66,9 @@ def _tiles(report: Report, rules: RuleSet, settled: Mapping[FindingId, int]) -> 
     outcomes = claims.outcomes(report.findings)
     counting = [each for each in report.findings if _counts(each, rules)]
     lists = {rules.rules[each.rule].each for each in counting}
-    others = {path: _names_of_others(facts.at(path)) for path in lists if path is not None}
+    others = {path: _names_of_others(facts.value(path)) for path in lists if path is not None}
     for topic, kind in _KINDS.items():
-        published = _published(facts.at(kind.decides))
+        published = _published(facts.value(kind.decides))
         if isinstance(published, Unknown) and published.reason is Reason.NOT_FOUND and report.assessment.parked:
             published = False  # a domain that sends nothing has no key that only its owner could name
         if published is not True and not kind.always:
@@ -94,7 +94,7 @@ def _tiles(report: Report, rules: RuleSet, settled: Mapping[FindingId, int]) -> 
         yield Tile(
             topic,
             state,
-            {path: facts.at(path) for path in (kind.decides, *kind.shows)},
+            {path: facts.value(path) for path in (kind.decides, *kind.shows)},
             tuple(_services(topic, facts)),
             findings,
             min((settled[each] for each in findings if each in settled), default=None),

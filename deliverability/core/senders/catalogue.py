@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from deliverability.core import yaml as yamlstrict
 from deliverability.core.codes import Code, Detail
+from deliverability.core.errors import FilesError
 from deliverability.core.model.schema import Field
 from deliverability.core.model.services import Dkim, Service
 from deliverability.core.yaml import DEFINED, FileLine, read_shape
@@ -23,7 +24,7 @@ NOTHING_FIXED = Code("sender-nothing-fixed")
 NO_SUCH_SELECTOR = Code("sender-no-such-selector", ("name",))
 
 
-class CatalogueError(yamlstrict.FilesError):
+class CatalogueError(FilesError):
     """Files of the catalogue that cannot be used."""
 
 

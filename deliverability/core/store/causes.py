@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Protocol
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from deliverability.core.facts.base import (
     Evidence,
     EvidenceKind,
     EvidenceLine,
     FactSet,
+    Record,
     Unknown,
     Value,
     aliases,
@@ -20,11 +22,16 @@ from deliverability.core.facts.base import (
     records_of,
     texts,
 )
+from deliverability.core.facts.dkim import Dkim
 from deliverability.core.facts.dmarc import DmarcDiscovery
-from deliverability.core.facts.paths import FactPath
+from deliverability.core.facts.domain import AcceptedFinding, Declared
+from deliverability.core.facts.senders import Senders
+from deliverability.core.facts.spf import Spf
+from deliverability.core.facts.traffic import Traffic
 from deliverability.core.model.history import Cause, RecordChange, RecordKind, Snapshot
 from deliverability.core.model.report import FactChange, Finding, Verdict
 from deliverability.core.model.rules import OF_DATE, Rule
+from deliverability.core.model.topic import if_known, path_of
 from deliverability.core.names import is_within
 from deliverability.core.store.texts import TEXTS
 
@@ -114,12 +121,10 @@ def _removed(asked: str, old: Sequence[EvidenceLine], new: Sequence[EvidenceLine
 
 _OF_INPUT = "subject."
 _OF_ITEM = "item."
-_WAIVERS: Final = "subject.waivers"
-_SIGNATURES: Final = "dkim.signatures"
 _OF_REPORTS = ("traffic.", "deliveries.", "tls_reports.")
 # What tells whose a source is, besides the reports.
-_OF_STANDING: tuple[FactPath, ...] = ("spf.tree", "dkim.keys", "senders.services")
-_SOURCES: Final = "traffic.sources"
+_OF_STANDING = (path_of(Spf, "tree"), path_of(Dkim, "keys"), path_of(Senders, "services"))
+_SOURCES = path_of(Traffic, "sources")
 # What the user says of sources and rare mail: only kept of runs that read reports.
 _OF_SOURCES = frozenset({"sources", "rare"})
 _OF_OTHER_DOMAINS = "item.same_as"  # what the history tells of the user's other domains
@@ -203,13 +208,13 @@ class Background(Struct, frozen=True):
 
     def something_ended(self) -> bool:
         """Whether the end of something came since: of a signature, a waiver."""
-        return any(
-            _ended(self.old.facts, listed) != _ended(self.new.facts, listed) for listed in (_SIGNATURES, _WAIVERS)
-        )
+        return _ended(self.old.facts) != _ended(self.new.facts)
 
 
-def _ended(facts: FactSet, listed: FactPath) -> int:
-    return sum(item.get("expired") is True for item in records_of(facts.value(listed)))
+def _ended(facts: FactSet) -> tuple[int, int]:
+    """Signatures and waivers that ran out."""
+    signatures, waivers = if_known(facts.of(Dkim).signatures) or (), if_known(facts.of(Declared).waivers) or ()
+    return sum(each.expired is True for each in signatures), sum(each.expired for each in waivers)
 
 
 def other_settings(old: Snapshot, new: Snapshot) -> tuple[str, ...]:
@@ -224,10 +229,9 @@ def other_settings(old: Snapshot, new: Snapshot) -> tuple[str, ...]:
     return (*names, "waivers") if waivers_of(old.facts) != waivers_of(new.facts) else tuple(names)
 
 
-def waivers_of(facts: FactSet) -> list[dict[str, Value]]:
+def waivers_of(facts: FactSet) -> list[AcceptedFinding]:
     """The waivers as the user wrote them."""
-    items = records_of(facts.value(_WAIVERS))
-    return [{name: value for name, value in item.items() if name not in ("expired", "used")} for item in items]
+    return [replace(each, expired=False, used=None) for each in if_known(facts.of(Declared).waivers) or ()]
 
 
 class Causes:
@@ -277,7 +281,7 @@ class Causes:
     def facts(self) -> tuple[FactChange, ...]:
         """The facts that the finding looked at and that are not what they were; trees and lists left out."""
         old, new = self._background.old.facts, self._background.new.facts
-        pairs = [(path, old.at(path), new.at(path)) for path in self._paths]
+        pairs = [(path, old.value(path), new.value(path)) for path in self._paths]
         before = self._ruled.observed if self._ruled else {}
         pairs += [
             (self._named(path), before[path], value)
@@ -453,4 +457,4 @@ def _behind(background: Background, was: Verdict, now: Verdict, findings: Iterab
 
 
 def _plain(value: Value) -> bool:
-    return not isinstance(value, (Mapping, tuple, Unknown))
+    return not isinstance(value, (Record, tuple, Unknown))

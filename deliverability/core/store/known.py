@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
-from deliverability.core.facts.base import FactSet, Unknown, Value
+from deliverability.core.facts.base import FactSet, Record, Unknown, Value, plain
 from deliverability.core.model.history import Snapshot, StoredFinding
 from deliverability.core.model.report import Outcome, Verdict, VerdictKind
 from deliverability.core.store.causes import failed
@@ -77,8 +77,8 @@ def fails(value: Value) -> bool:
     """Whether a look-up behind a value failed, at any depth."""
     if isinstance(value, Unknown):
         return not value.reason.waits_for_input
-    if isinstance(value, Mapping):
-        return any(map(fails, value.values()))
+    if isinstance(value, Record):
+        return any(map(fails, plain(value).values()))
     return isinstance(value, tuple) and any(map(fails, value))
 
 

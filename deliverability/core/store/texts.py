@@ -10,12 +10,23 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
 
 from msgspec.structs import replace
 
 from deliverability.core.codes import Arg, Detail
-from deliverability.core.facts.base import Evidence, EvidenceKind, EvidenceLine, Fact, FactSet, Unknown, Value, texts
+from deliverability.core.facts.base import (
+    Evidence,
+    EvidenceKind,
+    EvidenceLine,
+    Fact,
+    FactSet,
+    Record,
+    Unknown,
+    Value,
+    plain,
+    records_of,
+    texts,
+)
 from deliverability.core.model.history import Snapshot
 from deliverability.core.model.report import Consequence
 
@@ -145,8 +156,9 @@ def _value(path: str, value: Value, key: bytes, *, text: bool = False) -> Value:
             return _detail(value, key) if text or path.partition(".")[0] in _TOPICS else value
         case tuple():
             return tuple(_value(path if isinstance(each, str) else f"{path}[]", each, key, text=text) for each in value)
-        case Mapping():
-            return {name: _value(f"{path}.{name}", each, key, text=text) for name, each in value.items()}
+        case Record():
+            values = [_value(f"{path}.{name}", each, key, text=text) for name, each in plain(value).items()]
+            return type(value)(**dict(zip(value.__struct_fields__, values, strict=True)))
         case _:
             return value
 
@@ -172,16 +184,15 @@ def _names(facts: FactSet, key: bytes) -> dict[str, str]:
     """Names of items as findings have them -> as they are kept."""
     names: dict[str, str] = {}
     for path, named_by in _NAMED.items():
-        items = facts.at(path)
+        items = facts.value(path)
         counts: dict[str, int] = {}
-        for item in items if isinstance(items, tuple) else ():
-            if isinstance(item, Mapping):
-                fields = {each: str(item.get(each) or "-") for each in named_by}
-                name = "/".join(fields.values())
-                counts[name] = counts.get(name, 0) + 1
-                number = "" if counts[name] == 1 else f"#{counts[name]}"
-                fields["filename"] = hidden(fields["filename"], key) if fields["filename"] != "-" else "-"
-                names[f"{name}{number}"] = "/".join(fields.values()) + number
+        for item in records_of(items):
+            fields = {each: str(item.get(each) or "-") for each in named_by}
+            name = "/".join(fields.values())
+            counts[name] = counts.get(name, 0) + 1
+            number = "" if counts[name] == 1 else f"#{counts[name]}"
+            fields["filename"] = hidden(fields["filename"], key) if fields["filename"] != "-" else "-"
+            names[f"{name}{number}"] = "/".join(fields.values()) + number
     return names
 
 

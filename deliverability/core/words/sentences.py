@@ -9,7 +9,17 @@ from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 
 from deliverability.core.codes import Detail
-from deliverability.core.facts.base import Catalogue, FactSet, FactSpec, FactType, Unknown, Value, text_of
+from deliverability.core.facts.base import (
+    Catalogue,
+    FactSet,
+    FactSpec,
+    FactType,
+    Record,
+    Unknown,
+    Value,
+    plain,
+    text_of,
+)
 from deliverability.core.facts.domain import Declared, Ownership
 from deliverability.core.model.report import Finding, Outcome
 from deliverability.core.model.rules import Rule, RuleSet, Sentence
@@ -168,6 +178,8 @@ def format_value(value: Value, spec: FactSpec | None, say: Phrases, *, exact: bo
             return _number(value, spec, say, exact=exact)
         case str():
             return visible(shortened(value))
+        case Record():
+            return _record(plain(value), spec, say)
         case Mapping():
             return _record(value, spec, say)
         case _:
@@ -273,7 +285,7 @@ class _Values:
             return observed.get(name), self._catalogue.get(f"{self._each}[].{name.removeprefix('item.')}")
         if name in observed:
             return observed[name], self._catalogue.get(name)
-        return self._facts.at(name), self._catalogue.get(name)
+        return self._facts.value(name), self._catalogue.get(name)
 
 
 def _first_true(sentences: Sequence[Sentence], values: _Values) -> str:

@@ -13,23 +13,15 @@ from typing import NamedTuple
 from unicodedata import normalize
 
 from deliverability.core.codes import Code
-from deliverability.core.facts.base import FactType, Reason, Unknown
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.facts.content import Imprint
 from deliverability.core.mail.html.accounting import ShownHtml
 from deliverability.core.mail.parts import body_texts, part_evidence
 from deliverability.core.mail.reader import Message
 from deliverability.core.mail.words import printable
 from deliverability.core.model.knowledge import ImprintSigns
-from deliverability.engine.base import Context, auditor, spec
-
-PROVIDES = (
-    spec("imprint.names", FactType.LIST_STR, "Companies and other senders that the text names, the first 10."),
-    spec("imprint.postal_addresses", FactType.LIST_STR, "Postal addresses that may be the sender's, the first 10."),
-    spec("imprint.phones", FactType.LIST_STR, "Telephone numbers, the first 10."),
-    spec("imprint.contact_mails", FactType.LIST_STR, "Mail addresses that take questions, the first 10."),
-    spec("imprint.contacts", FactType.LIST_STR, "Words that say where questions go, the first 10."),
-    spec("imprint.opt_out", FactType.LIST_STR, "Words that say that the mail can be refused, the first 10."),
-    spec("imprint.linked_pages", FactType.LIST_STR, "Links to pages that may say who the sender is, the first 10."),
-)
+from deliverability.core.model.topic import cite
+from deliverability.engine.base import Context, auditor
 
 NO_TEXT = Code("imprint-no-text")
 _BEGIN, _END = 20_000, 60_000  # characters of a text that are looked at: its head and its foot
@@ -63,30 +55,28 @@ def _any_of(expressions: Sequence[str]) -> re.Pattern[str]:
     return re.compile("|".join(scoped) or r"(?!)")
 
 
-@auditor("imprint", provides=PROVIDES, of_message=True)
-async def audit(ctx: Context) -> None:
+@auditor("imprint", Imprint, of_message=True)
+async def audit(ctx: Context) -> Imprint:
     """State what the text says of its sender."""
     message, pages = ctx.the_message, ctx.the_pages
     texts = list(_texts(message, pages))
     cited = [ctx.cite(part_evidence(leaf.part)) for leaf in (*pages.leaves, *body_texts(message, "text/plain"))[:20]]
     if sum(map(len, texts)) < _FEW and pages.leaves and pages.account.images:
         # What such a message says is in its images.
-        ctx.put_all({each.path: Unknown(Reason.LIMIT, NO_TEXT()) for each in PROVIDES}, *cited)
-        return
+        return Imprint.lost(Unknown(Reason.LIMIT, NO_TEXT()), *cited)
     known = _patterns(ctx.knowledge.imprint)
     links = [_folded(link.text or link.label) for link in pages.account.links if not link.hidden]
     mailtos = [link.href[7:] for link in pages.account.links if link.href.lower().startswith("mailto:")]
-    found: dict[str, Iterable[str]] = {
-        "names": _all(known.names, texts),
-        "postal_addresses": _addresses(known, texts),
-        "phones": _all(known.phone, texts),
-        "contact_mails": _mails([*texts, *mailtos]),
-        "contacts": _all(known.contact, texts),
-        "opt_out": _all(known.opt_out, texts),
-        "linked_pages": (link for link in links if known.pages.search(link)),
-    }
-    for name, values in found.items():
-        ctx.put(f"imprint.{name}", _listed(values), *cited)
+    return Imprint(
+        names=_listed(_all(known.names, texts)),
+        postal_addresses=_listed(_addresses(known, texts)),
+        phones=_listed(_all(known.phone, texts)),
+        contact_mails=_listed(_mails([*texts, *mailtos])),
+        contacts=_listed(_all(known.contact, texts)),
+        opt_out=_listed(_all(known.opt_out, texts)),
+        linked_pages=_listed(link for link in links if known.pages.search(link)),
+        evidence=cite(*cited),
+    )
 
 
 def _texts(message: Message, pages: ShownHtml) -> Iterator[str]:

@@ -5,38 +5,29 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from deliverability.core.facts.base import FactType, Unknown, Value
+from deliverability.core.facts.base import Unknown
+from deliverability.core.facts.dmarc import Dmarc, DmarcDiscovery
+from deliverability.core.facts.domain import Misplaced
+from deliverability.core.facts.spf import Spf
+from deliverability.core.model.topic import Maybe, cite, if_known
 from deliverability.core.net.base import Failed, Found, unknown_from
 from deliverability.core.protocols.dkim.key import looks_like_key
 from deliverability.core.protocols.dmarc.record import is_dmarc
 from deliverability.core.protocols.spf.record import select
 from deliverability.core.protocols.text_record import parse_tags
-from deliverability.engine.base import Context, auditor, dns_id, spec
+from deliverability.engine.base import Context, auditor, dns_id
 
 MAX_QUESTIONS = 3
 """Names that are asked for beyond those that are asked for anyway."""
 
-PROVIDES = tuple(
-    spec(f"misplaced.{name}", type_, doc, optional=optional)
-    for kind, what in (("dmarc", "DMARC records"), ("spf", "SPF records"), ("dkim", "DKIM keys"))
-    for name, type_, doc, optional in (
-        (
-            kind,
-            FactType.LIST_STR,
-            f"Names at which {what} stand where nobody looks; only where one is missing.",
-            False,
-        ),
-        (f"{kind}_record", FactType.STR, "The first of these records.", True),
-    )
-)
 
-
-@auditor("misplaced", provides=PROVIDES, needs=("dmarc.author_domain", "dmarc.present", "spf.present"))
-async def audit(ctx: Context) -> None:
+@auditor("misplaced", Misplaced, needs=(DmarcDiscovery, Dmarc, Spf))
+async def audit(ctx: Context) -> Misplaced:
     """Look at the domain itself, which is asked for anyway, and at the names to which consoles and people mistype."""
-    domain, author = ctx.subject.domain, ctx.value("dmarc.author_domain")
-    author = author if isinstance(author, str) else domain
-    no_dmarc, no_spf = ctx.value("dmarc.present") is False, ctx.value("spf.present") is False
+    domain, has_dmarc, has_spf = ctx.subject.domain, ctx.of(Dmarc).present, ctx.of(Spf).present
+    author = if_known(ctx.of(DmarcDiscovery).author_domain)
+    author = domain if author is None else author
+    no_dmarc, no_spf = has_dmarc is False, has_spf is False
     dmarc = [f"_dmarc.{author}.{author}", f"dmarc.{author}", f"_dmarc._dmarc.{author}"]
     spf = [f"_spf.{domain}", f"{domain}.{domain}", f"www.{domain}"]
     left = MAX_QUESTIONS - 1 if no_dmarc and no_spf else MAX_QUESTIONS
@@ -46,14 +37,30 @@ async def audit(ctx: Context) -> None:
     found_spf = await _found(ctx, [f"_dmarc.{author}", *spf[:left]], _is_spf) if no_spf else ()
     found_keys = await _found(ctx, [domain, f"_domainkey.{domain}"], _is_key)
     # Where nobody knows whether the record is there, nobody knows either whether it stands elsewhere.
-    open_dmarc, open_spf = ctx.value("dmarc.present"), ctx.value("spf.present")
-    found_dmarc = open_dmarc if isinstance(open_dmarc, Unknown) else found_dmarc
-    found_spf = open_spf if isinstance(open_spf, Unknown) else found_spf
-    for kind, found in (("dmarc", found_dmarc), ("spf", found_spf), ("dkim", found_keys)):
-        names: Value = found if isinstance(found, Unknown) else tuple(name for name, _ in found)
-        record: Value = found if isinstance(found, Unknown) else next((text for _, text in found), None)
-        ids = () if isinstance(found, Unknown) else tuple(dns_id(name, "TXT") for name, _ in found)
-        ctx.put_all({f"misplaced.{kind}": names, f"misplaced.{kind}_record": record}, *ids)
+    of_dmarc = _names(has_dmarc if isinstance(has_dmarc, Unknown) else found_dmarc)
+    of_spf = _names(has_spf if isinstance(has_spf, Unknown) else found_spf)
+    of_keys = _names(found_keys)
+    cited = {
+        name: tuple(dns_id(each, "TXT") for each in if_known(names) or ())
+        for kind, (names, _) in (("dmarc", of_dmarc), ("spf", of_spf), ("dkim", of_keys))
+        for name in (kind, f"{kind}_record")
+    }
+    return Misplaced(
+        dmarc=of_dmarc[0],
+        dmarc_record=of_dmarc[1],
+        spf=of_spf[0],
+        spf_record=of_spf[1],
+        dkim=of_keys[0],
+        dkim_record=of_keys[1],
+        evidence=cite(**cited),
+    )
+
+
+def _names(found: Maybe[tuple[tuple[str, str], ...]]) -> tuple[Maybe[tuple[str, ...]], Maybe[str | None]]:
+    """The names, and the first record."""
+    if isinstance(found, Unknown):
+        return found, found
+    return tuple(name for name, _ in found), next((text for _, text in found), None)
 
 
 async def _found(

@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from deliverability.core.codes import Code
-from deliverability.core.facts.base import FactType, Reason, Unknown, Value, records_of, text_of, texts_of
-from deliverability.core.facts.paths import FactPath
-from deliverability.core.model.spf import SpfStatus
+from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.facts.dkim import Dkim
+from deliverability.core.facts.dmarc import Bimi, Dmarc, DmarcDiscovery, DmarcReports
+from deliverability.core.facts.domain import FreeName, Mx, Takeover
+from deliverability.core.facts.envelope import Envelope
+from deliverability.core.facts.spf import Spf, SpfIdentities
+from deliverability.core.facts.transport import MtaSts, TlsRpt
+from deliverability.core.model.spf import SpfStatus, SpfTree
+from deliverability.core.model.topic import Maybe, cite, if_known
 from deliverability.core.names import is_within
 from deliverability.core.net.base import Absent, Answer, Failed, Found, unknown_from
 from deliverability.core.protocols.psl import known_registered_domain, registered_domain
-from deliverability.engine.base import Context, auditor, dns_id, spec
+from deliverability.engine.base import Context, auditor, dns_id
 
 MAX_NAMES = 100
 """Names that are looked at."""
@@ -28,40 +34,6 @@ MAX_DOMAINS = 20
 """Domains, of names that do not exist, of which it is asked whether they are registered."""
 
 DOMAINS_FIRST = Code("takeover-domains-first", ("n", "all"))
-
-_USES = (
-    *("spf", "dkim", "dmarc-policy", "dmarc-reports", "mx", "return-path"),
-    *("mta-sts", "tls-reports", "bimi"),
-)
-
-PROVIDES = (
-    spec(
-        "takeover.names",
-        FactType.LIST_RECORD,
-        "Domains of others that mail rests on by a name that does not exist.",
-        key=["use", "domain"],
-    ),
-    spec("takeover.names[].use", FactType.STR, "What for.", values=_USES),
-    spec(
-        "takeover.names[].domain",
-        FactType.STR,
-        "What would be registered: the domain at a registry, or the name at the service that gives it out.",
-    ),
-    spec("takeover.names[].names", FactType.LIST_STR, "The names below it that do not exist."),
-    spec("takeover.names[].by", FactType.LIST_STR, "What leads there, each with the name at which it stands."),
-    spec(
-        "takeover.names[].own",
-        FactType.BOOL,
-        "Some of it stands in records of the domain's owner; false where all is in the records of others.",
-    ),
-    spec(
-        "takeover.names[].free",
-        FactType.BOOL,
-        "The domain is not registered: the zone above it exists and denies it (NXDOMAIN for NS and SOA).",
-    ),
-    spec("takeover.names[].service", FactType.STR, "The service at which the name would be taken.", optional=True),
-    spec("takeover.names[].evidence", FactType.LIST_STR, "Ids of the evidence for this domain."),
-)
 
 
 class _Leading(Struct, frozen=True):
@@ -104,16 +76,15 @@ class _Lost(Struct, frozen=True):
     failed: Failed | None = None
 
 
-_RECORDS: tuple[FactPath, ...] = (
-    *("spf.tree", "spf.used_tree", "mx.hosts", "dkim.dangling"),
-    *("dmarc.walk", "dmarc.rua", "dmarc.ruf", "dmarc.location"),
-    *("mta_sts.present", "tls_rpt.rua", "bimi.selector", "bimi.name", "bimi.logo", "bimi.certificate"),
-)
 _FAILED = (Reason.TIMEOUT, Reason.SERVFAIL, Reason.REFUSED, Reason.OFFLINE)
 
 
-@auditor("takeover", provides=PROVIDES, needs=(*_RECORDS, "envelope.mail_from_domain"))
-async def audit(ctx: Context) -> None:
+@auditor(
+    "takeover",
+    Takeover,
+    needs=(Spf, SpfIdentities, Mx, Dkim, DmarcDiscovery, Dmarc, DmarcReports, MtaSts, TlsRpt, Bimi, Envelope),
+)
+async def audit(ctx: Context) -> Takeover:
     """See which names do not exist; of those ask at the zone above whether their domain is registered."""
     leading = tuple(dict.fromkeys(_leading(ctx)))[:MAX_NAMES]
     asked_anyway = [each for each in leading if each.rdtype]
@@ -137,17 +108,21 @@ async def audit(ctx: Context) -> None:
     listed = tuple(
         _item(ctx, use, domain, lost, *(free.get(domain) or _unasked(lost))) for (use, domain), lost in groups.items()
     )
-    ctx.put(
-        "takeover.names",
-        listed or _open(ctx),
-        *(ident for each in listed for ident in texts_of(each["evidence"])),
+    return Takeover(
+        names=listed or _open(ctx),
+        evidence=cite(*(ident for each in listed for ident in each.evidence)),
     )
 
 
-def _open(ctx: Context) -> Value:
+def _open(ctx: Context) -> Maybe[tuple[FreeName, ...]]:
     """What stands for no name at all: Unknown where a record that may lead to one could not be looked up."""
-    facts = (ctx.value(path) for path in _RECORDS)
-    return next((each for each in facts if isinstance(each, Unknown) and each.reason in _FAILED), ())
+    bimi, reports = ctx.of(Bimi), ctx.of(DmarcReports)
+    records = (
+        *(ctx.of(Spf).tree, ctx.of(SpfIdentities).used_tree, ctx.of(Mx).hosts, ctx.of(Dkim).dangling),
+        *(ctx.of(DmarcDiscovery).walk, reports.rua, reports.ruf, ctx.of(Dmarc).location),
+        *(ctx.of(MtaSts).present, ctx.of(TlsRpt).rua, bimi.selector, bimi.name, bimi.logo, bimi.certificate),
+    )
+    return next((each for each in records if isinstance(each, Unknown) and each.reason in _FAILED), ())
 
 
 def _unasked(lost: Sequence[_Lost]) -> tuple[Unknown, tuple[str, ...]]:
@@ -158,18 +133,18 @@ def _unasked(lost: Sequence[_Lost]) -> tuple[Unknown, tuple[str, ...]]:
 
 def _item(
     ctx: Context, use: str, domain: str, lost: Sequence[_Lost], free: bool | Unknown, proof: Sequence[str]
-) -> Mapping[str, Value]:
+) -> FreeName:
     leading = [each.leading for each in lost]
-    return {
-        "use": use,
-        "domain": domain,
-        "names": tuple(dict.fromkeys(each.name for each in lost)),
-        "by": tuple(dict.fromkeys(f"{each.by} ({each.at})" for each in leading)),
-        "own": any(_is_own(ctx, each.at) for each in leading),
-        "free": free,
-        "service": lost[0].service,
-        "evidence": tuple(dict.fromkeys((*(each.evidence for each in lost), *proof))),
-    }
+    return FreeName(
+        use=use,
+        domain=domain,
+        names=tuple(dict.fromkeys(each.name for each in lost)),
+        by=tuple(dict.fromkeys(f"{each.by} ({each.at})" for each in leading)),
+        own=any(_is_own(ctx, each.at) for each in leading),
+        free=free,
+        service=lost[0].service,
+        evidence=tuple(dict.fromkeys((*(each.evidence for each in lost), *proof))),
+    )
 
 
 # --- what mail rests on --------------------------------------------------------------------------------------------
@@ -177,49 +152,46 @@ def _item(
 
 def _leading(ctx: Context) -> Iterator[_Leading]:
     """The names, in the order of what they are worth to somebody else."""
-    domain = ctx.subject.domain
-    for path in ("spf.tree", "spf.used_tree"):
-        yield from _of_spf(ctx.value(path))
-    for name in texts_of(ctx.value("dkim.dangling")):
+    domain, dmarc, reports = ctx.subject.domain, ctx.of(Dmarc), ctx.of(DmarcReports)
+    for tree in (ctx.of(Spf).tree, ctx.of(SpfIdentities).used_tree):
+        yield from _of_spf(if_known(tree))
+    for name in if_known(ctx.of(Dkim).dangling) or ():
         yield _Leading("dkim", name, "TXT", "CNAME", name)
-    for item in records_of(ctx.value("dmarc.walk")):
-        name = text_of(item.get("name"))
-        if not item.get("records") and known_registered_domain(name.removeprefix("_dmarc.")):
-            yield _Leading("dmarc-policy", name, "TXT", "CNAME", name)
-    for item in records_of(ctx.value("mx.hosts")):
-        if item.get("literal") is False and item.get("has_address") is False:
-            yield _Leading("mx", text_of(item.get("host")), "A", "MX", domain)
-    sender = text_of(ctx.value("envelope.mail_from_domain"))
+    for step in if_known(ctx.of(DmarcDiscovery).walk) or ():
+        if step.records == () and known_registered_domain(step.name.removeprefix("_dmarc.")):
+            yield _Leading("dmarc-policy", step.name, "TXT", "CNAME", step.name)
+    for host in if_known(ctx.of(Mx).hosts) or ():
+        if not host.literal and host.has_address is False:
+            yield _Leading("mx", host.host, "A", "MX", domain)
+    sender = if_known(ctx.of(Envelope).mail_from_domain)
     if sender:
         yield _Leading("return-path", sender, "MX", "Return-Path", sender)
-    at = f"_dmarc.{text_of(ctx.value('dmarc.location')) or domain}"
-    for tag, uris in (("rua", ctx.value("dmarc.rua")), ("ruf", ctx.value("dmarc.ruf"))):
-        for host in _hosts(texts_of(uris)):
-            yield _Leading("dmarc-reports", host, "MX", f"{tag}={host}", at)
+    at = f"_dmarc.{if_known(dmarc.location) or domain}"
+    for tag, uris in (("rua", reports.rua), ("ruf", reports.ruf)):
+        for name in _hosts(if_known(uris) or ()):
+            yield _Leading("dmarc-reports", name, "MX", f"{tag}={name}", at)
     yield from _of_policies(ctx, domain)
 
 
-def _of_spf(tree: Value) -> Iterator[_Leading]:
-    """The terms of a tree, read as it travels: most have nothing to look at."""
-    if not isinstance(tree, Mapping):
+def _of_spf(tree: SpfTree | None) -> Iterator[_Leading]:
+    """The terms of a tree: most have nothing to look at."""
+    if tree is None:
         return
-    at = text_of(tree.get("domain"))
-    for term in records_of(tree.get("terms")):
-        if term.get("qualifier") not in (None, "+"):
+    for term in tree.terms:
+        if term.qualifier not in (None, "+"):
             continue  # who matches it does not pass
-        mechanism, target = text_of(term.get("mechanism")), text_of(term.get("target"))
-        status, text = term.get("status"), text_of(term.get("text"))
-        if mechanism in _QUESTIONS and target and status not in _NEVER_ASKED:
-            name, rdtype = target, _QUESTIONS[mechanism]
+        at, target, status = tree.domain, term.target, term.status
+        if term.mechanism in _QUESTIONS and target and status not in _NEVER_ASKED:
+            name, rdtype = target, _QUESTIONS[term.mechanism]
             if status == SpfStatus.MACRO:
                 name, rdtype = target.rpartition("}")[2].lstrip("."), ""
-            if status != SpfStatus.OK or mechanism == "ptr":  # else it was found
-                yield _Leading("spf", name.rstrip(".").lower(), rdtype, text, at)
-            if mechanism == "mx":
-                for record in texts_of(term.get("addresses")):
+            if status != SpfStatus.OK or term.mechanism == "ptr":  # else it was found
+                yield _Leading("spf", name.rstrip(".").lower(), rdtype, term.text, at)
+            if term.mechanism == "mx":
+                for record in term.addresses:
                     host = record.rpartition(" ")[2]
-                    yield _Leading("spf", host.rstrip(".").lower(), "A", f"{text}: MX {host}", at)
-        yield from _of_spf(term.get("tree"))
+                    yield _Leading("spf", host.rstrip(".").lower(), "A", f"{term.text}: MX {host}", at)
+        yield from _of_spf(term.tree)
 
 
 # Of ptr nobody asks for the name itself; whoever has it gives it to an address of theirs.
@@ -231,17 +203,18 @@ def _of_policies(ctx: Context, domain: str) -> Iterator[_Leading]:
     """Of MTA-STS, TLS-RPT and BIMI."""
     for use, name in (("mta-sts", f"_mta-sts.{domain}"), ("tls-reports", f"_smtp._tls.{domain}")):
         yield _Leading(use, name, "TXT", "CNAME", name)
-    if ctx.value("mta_sts.present") is True:
+    if ctx.of(MtaSts).present is True:
         host = f"mta-sts.{domain}"
         yield _Leading("mta-sts", host, "A", "CNAME", host)
-    for host in _hosts(texts_of(ctx.value("tls_rpt.rua"))):
+    for host in _hosts(if_known(ctx.of(TlsRpt).rua) or ()):
         yield _Leading("tls-reports", host, "", f"rua={host}", f"_smtp._tls.{domain}")
-    place = text_of(ctx.value("bimi.name"))
-    if not place and (selector := text_of(ctx.value("bimi.selector"))):
+    bimi = ctx.of(Bimi)
+    place, selector = if_known(bimi.name), if_known(bimi.selector)
+    if not place and selector:
         name = f"{selector}._bimi.{domain}"
         yield _Leading("bimi", name, "TXT", "CNAME", name)
-    for tag, path in (("l", ctx.value("bimi.logo")), ("a", ctx.value("bimi.certificate"))):
-        for host in _hosts((text_of(path),)):
+    for tag, uri in (("l", bimi.logo), ("a", bimi.certificate)):
+        for host in _hosts((if_known(uri) or "",)):
             yield _Leading("bimi", host, "", f"{tag}={host}", place or domain)
 
 

@@ -15,6 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from deliverability.core.facts.base import FactSet, Value
+from deliverability.core.facts.dkim import Dkim
 from deliverability.core.facts.dmarc import Alignment, Dmarc, DmarcDiscovery, DmarcReports
 from deliverability.core.facts.domain import Declared, Domain, Sending
 from deliverability.core.facts.message import Message
@@ -167,8 +168,7 @@ class _Desk(Struct, frozen=True):
     @property
     def silent(self) -> bool:
         """The domain sends nothing: so declared, or by its SPF record, and nothing shows that it is meant to send."""
-        shown = [self.facts.value(path) is True for path in ("domain.accepts_mail", "dkim.published")]
-        meant = self.sends or any(shown)
+        meant = self.sends or self.facts.of(Domain).accepts_mail is True or self.facts.of(Dkim).published is True
         closed = self.facts.of(Spf).sends_nothing is True and not meant
         return self.facts.of(Sending).parked is True or closed
 

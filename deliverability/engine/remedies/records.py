@@ -7,9 +7,8 @@ from typing import Literal, TypeVar, get_args
 
 from msgspec import Struct
 
-from deliverability.core.facts.base import EvidenceKind, FactSet, aliases, texts
+from deliverability.core.facts.base import EvidenceKind, FactSet, Record, aliases, texts
 from deliverability.core.model.report import Finding, Outcome
-from deliverability.core.model.topic import Record
 from deliverability.core.names import is_within
 
 RemedyName = Literal[

@@ -20,10 +20,11 @@ import checkdmarc.spf
 import checkdmarc.utils
 from msgspec import Struct
 
-from deliverability.core.facts.base import FactSet, Unknown, Value, text_of
+from deliverability.core.facts.base import FactSet, Unknown, Value
 from deliverability.core.facts.dmarc import Dmarc, DmarcDiscovery, DmarcReports
 from deliverability.core.facts.domain import Domain
 from deliverability.core.facts.spf import Spf, SpfIdentities, SpfOfDomain
+from deliverability.core.facts.transport import MtaSts, TlsRpt
 from deliverability.core.model.topic import if_known
 from deliverability.engine.second_opinion.bridge import UNSURE, Bridge, BridgedNameserver, Points, bridged_resolver
 
@@ -50,9 +51,12 @@ def compare_records(facts: FactSet, bridge: Bridge, points: Points) -> None:
         if isinstance(domain := facts.of(DmarcDiscovery).author_domain, str) and domain:
             _heard(points, bridge, "dmarc", domain, partial(_dmarc, facts, domain, how, points, bridge))
         subject = if_known(facts.of(Spf).domain) or ""
-        for topic, parse in _PARSERS.items():
-            name = topic.replace("-", "_")
-            record, errors = text_of(facts.at(f"{name}.record")), facts.at(f"{name}.errors")
+        parsers = (
+            ("mta-sts", facts.of(MtaSts), checkdmarc.mta_sts.parse_mta_sts_record),
+            ("tls-rpt", facts.of(TlsRpt), checkdmarc.smtp_tls_reporting.parse_smtp_tls_reporting_record),
+        )
+        for topic, stated, parse in parsers:
+            record, errors = if_known(stated.record), stated.errors
             if record and not isinstance(errors, Unknown):
                 _heard(points, bridge, topic, subject, partial(_small, topic, subject, record, errors, parse, points))
 
@@ -251,19 +255,14 @@ def _dmarc_reason(facts: FactSet, domain: str, status: str, theirs: _Theirs, how
         return "dmarc-unrelated" if without.status == status else None
     match status, theirs.status:
         case "valid", "permerror":
-            wrong = (facts.at(f"dmarc.{each}") for each in ("errors", "invalid_uris", "unknown_tags"))
-            return "dmarc-rest-counts" if any(isinstance(each, tuple) and each for each in wrong) else None
+            dmarc, reports = facts.of(Dmarc), facts.of(DmarcReports)
+            wrong = any(map(if_known, (dmarc.errors, reports.invalid_uris, dmarc.unknown_tags)))
+            return "dmarc-rest-counts" if wrong else None
         case "permerror", "valid":
             return "dmarc-no-policy"
         case "valid", "none" if facts.of(Domain).exists is False:
             return "dmarc-nonexistent"
     return None
-
-
-_PARSERS: Mapping[str, Callable[[str], Any]] = {
-    "mta-sts": checkdmarc.mta_sts.parse_mta_sts_record,
-    "tls-rpt": checkdmarc.smtp_tls_reporting.parse_smtp_tls_reporting_record,
-}
 
 
 def _small(topic: str, subject: str, record: str, errors: Value, parse: Callable[[str], Any], points: Points) -> None:

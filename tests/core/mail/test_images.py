@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from deliverability.core.facts.base import Reason, Unknown, Value
+from deliverability.core.facts.base import Reason, Unknown, Value, records_of
 from deliverability.core.mail.files import images
 from deliverability.core.mail.files.images import measure, recompress, sniff
 from tests.files import audit, drawing, encoded_image, mail, photograph
@@ -28,7 +28,7 @@ def _png(width: int, height: int, data: bytes = b"") -> bytes:
 async def _records(raw: bytes) -> list[Mapping[str, Value]]:
     value = (await audit(raw)).value("message.images")
     assert isinstance(value, tuple)
-    return [item for item in value if isinstance(item, Mapping)]
+    return list(records_of(value))
 
 
 class TestMeasure:

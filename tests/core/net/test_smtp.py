@@ -34,6 +34,7 @@ from deliverability.engine.auditors import envelope, smtp, transport
 from deliverability.engine.auditors.smtp import certificate_names
 from deliverability.engine.base import gather
 from tests import TESTS
+from tests.facts_of import by_fields
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 HOST = "mx.example.com"
@@ -231,7 +232,7 @@ async def facts(prober: Seen | None, **tlsa: str) -> dict[str, Any]:
         None,
     )
     assert found.crashes == ()
-    return {fact.path: fact.value for fact in found.facts}
+    return {fact.path: by_fields(fact.value) for fact in found.facts}
 
 
 async def test_without_the_option_nobody_is_called_and_nothing_known() -> None:

@@ -14,7 +14,7 @@ from deliverability.core.protocols.dmarc.record import VALUE, parse
 from deliverability.core.protocols.psl import is_public_suffix, registrable_domain
 from deliverability.engine.auditors import alignment, dmarc
 from tests.corpus import suite
-from tests.facts_of import facts_of
+from tests.facts_of import by_fields, facts_of
 
 
 def dns(**records: Any) -> StaticResolver:
@@ -173,7 +173,7 @@ async def test_the_record_of_the_organization_may_be_the_one_without_policy() ->
 
 async def facts(records: dict[tuple[str, str], Any], author: str = "example.com", **given_: Any) -> dict[str, Any]:
     known = await facts_of([dmarc.audit], StaticResolver(records), {"message.from_domain": author, **given_}, author)
-    return {fact.path: fact.value for fact in known}
+    return {fact.path: by_fields(fact.value) for fact in known}
 
 
 async def test_external_report_addresses_need_consent() -> None:
@@ -347,7 +347,7 @@ async def test_mailauth_vector(vector: dict[str, Any]) -> None:
         },
         author,
     )
-    value = {fact.path: fact.value for fact in found}
+    value = {fact.path: by_fields(fact.value) for fact in found}
     result = value["dmarc.result"]
     ours = {
         "result.status.result": "temperror" if isinstance(result, Unknown) else result,

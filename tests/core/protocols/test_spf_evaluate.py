@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from deliverability.core.codec import decode, encode
 from deliverability.core.codes import ABOUT, ASKED
 from deliverability.core.facts.base import NO_NAME, Reason, Value
-from deliverability.core.model.spf import SPF_AT, SpfResult, StepOutcome, decided_by, spf_trace
+from deliverability.core.facts.topics import typed
+from deliverability.core.model.spf import SPF_AT, SpfResult, StepOutcome, decided_by
 from deliverability.core.net.static import StaticResolver
 from deliverability.core.protocols.spf.evaluate import (
     FOUND,
@@ -287,7 +288,7 @@ async def test_a_trace_is_read_back_as_it_was() -> None:
     zone = txt(example="v=spf1 a:lost.com -all", inner="v=spf1 redirect=example.com") | {("lost.com", "A"): "timeout"}
     trace = (await evaluate(zone | txt(outer="v=spf1 include:inner.com ~all"), mail_from="joe@outer.com")).trace
     assert trace.steps[0].nested is not None
-    assert spf_trace(decode(json.loads(json.dumps(encode(trace))))) == trace
+    assert typed("spf.trace", decode(json.loads(json.dumps(encode(trace))))) == trace
     assert decided_by(trace.reason) == "include:inner.com"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from deliverability.core.codec import decode, encode
 from deliverability.core.codes import ABOUT, ASKED
-from deliverability.core.facts.base import Reason, Unknown, Value, records_of
-from deliverability.core.model.spf import SpfStatus, SpfTerm, SpfTree, spf_tree
+from deliverability.core.facts.base import Reason, Unknown, Value
+from deliverability.core.facts.topics import typed
+from deliverability.core.model.spf import SpfStatus
+from deliverability.core.model.topic import OddFactError
 from deliverability.core.net.base import Answer, Failed, Found, Resolver
 from deliverability.core.net.static import StaticResolver
 from deliverability.core.net.zone import ZoneResolver
@@ -511,22 +513,18 @@ async def test_a_tree_is_read_back_as_it_was() -> None:
     zone = spf(example="v=spf1 a mx/99 include:one.com include:lost.com x=y -all", one="v=spf1 redirect=one.com")
     tree = (await walk(zone | {("lost.com", "TXT"): "timeout"})).root.tree
     assert {each.status for each in tree.terms} > {SpfStatus.SYNTAX_ERROR, SpfStatus.FAILED, SpfStatus.IGNORED}
-    assert spf_tree(decode(json.loads(json.dumps(encode(tree))))) == tree
+    assert typed("spf.tree", decode(json.loads(json.dumps(encode(tree))))) == tree
 
 
-@pytest.mark.parametrize(
-    "value", [None, "tree", (), {"terms": ()}, {"domain": "a", "status": "odd"}, Unknown(Reason.LIMIT)]
-)
-def test_what_is_no_tree_is_none(value: Value) -> None:
-    assert spf_tree(value) is None
+@pytest.mark.parametrize("value", ["tree", (), {"terms": ()}, {"domain": "a", "status": "odd"}])
+def test_what_is_no_tree_is_told_with_its_path(value: Value) -> None:
+    with pytest.raises(OddFactError, match=r"^spf\.tree(\.domain|\.status)?: expected "):
+        typed("spf.tree", value)
 
 
-def test_a_tree_without_end_is_none() -> None:
-    tree = decode(encode(SpfTree("example.com")))
+def test_a_tree_without_end_is_not_read() -> None:
+    tree: Value = None
     for _ in range(300):
-        assert isinstance(tree, Mapping)
-        below = decode(encode(SpfTree("example.com", terms=(SpfTerm("include:example.com"),))))
-        assert isinstance(below, Mapping)
-        (term,) = records_of(below["terms"])
-        tree = {**below, "terms": ({**term, "tree": tree},)}
-    assert spf_tree(tree) is None
+        tree = {"domain": "example.com", "terms": ({"text": "include:example.com", "tree": tree},)}
+    with pytest.raises(OddFactError, match=r"^spf\.tree: expected a tree of a hundred records at most"):
+        typed("spf.tree", tree)

@@ -16,6 +16,7 @@ from deliverability.core.phrases import phrases
 from deliverability.core.rules.claims import NOT_LISTED, Claims, Outcomes, claims_of
 from deliverability.core.rules.conditions import evaluate, paths_of
 from deliverability.engine.rules import load_rules
+from tests.facts_of import value_of
 
 RULES = load_rules()
 CLAIMS = claims_of(RULES)
@@ -78,7 +79,9 @@ def _with_each(requirement: Requirement, values: Values) -> Values:
 
 def _lack(claim: str, values: Values, outcomes: Outcomes) -> Lack | None:
     grounds = {path: value for path, value in values.items() if path.startswith(JUDGED)}
-    facts = FactSet({path: Fact(path, value) for path, value in values.items() if not path.startswith(JUDGED)})
+    facts = FactSet(
+        {path: Fact(path, value_of(path, value)) for path, value in values.items() if not path.startswith(JUDGED)}
+    )
     return CLAIMS.lack(claim, grounds, facts, outcomes)
 
 

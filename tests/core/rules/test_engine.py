@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from deliverability.core.codec import decode
 from deliverability.core.facts.base import Fact, FactSet, FactSpec, FactType, Purpose, Reason, Unknown
 from deliverability.core.model.report import Assessment, Finding, Judgement, Outcome, VerdictKind
 from deliverability.core.model.rules import (
@@ -34,6 +33,7 @@ from deliverability.core.model.rules import (
 from deliverability.core.rules.grade import assess, assessed
 from deliverability.core.rules.judge import Selection, judge
 from deliverability.engine.rules import load_rules
+from tests.facts_of import value_of
 
 CATALOGUE = {
     spec.path: spec
@@ -100,7 +100,7 @@ MESSAGE = {"message.present": True}
 def judged(facts: dict[str, Any], the_rule: Rule, *receivers: Receiver) -> tuple[tuple[Finding, ...], Assessment]:
     """The findings and the answer for a message, unless `facts` say that there is none."""
     rules = RuleSet({the_rule.id: the_rule}, {r.id: r for r in receivers}, {}, "", grading=GRADING, claims=CLAIMS)
-    known = FactSet({path: Fact(path, decode(value)) for path, value in (MESSAGE | facts).items()})
+    known = FactSet({path: Fact(path, value_of(path, value)) for path, value in (MESSAGE | facts).items()})
     findings = judge(known, rules, CATALOGUE, Selection(receivers=tuple(r.id for r in receivers)))
     return findings, assess(findings, [r.id for r in receivers], known, rules)
 

@@ -29,6 +29,7 @@ from deliverability.engine.audit import gather_facts
 from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules
 from tests.core.rules.test_engine import CATALOGUE, GRADING, receiver, rule
+from tests.facts_of import value_of
 from tests.test_corpus_smoke import senders, zones
 
 RULES = load_rules()
@@ -74,7 +75,7 @@ def subjects(draw: st.DrawFn) -> FactSet:
         "keys": draw(KEYS | st.sampled_from([WAITS, FAILED])),
     }
     evidence = ("dns:TXT:example.com",) if draw(st.booleans()) else ()
-    return FactSet({path: Fact(path, value, evidence) for path, value in values.items()})
+    return FactSet({path: Fact(path, value_of(path, value), evidence) for path, value in values.items()})
 
 
 @given(st.lists(subjects(), min_size=2, max_size=6))
@@ -114,6 +115,6 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         unknown = Unknown(list(Reason)[number % len(Reason)])
         values: dict[str, Value] = {"subject.domain": "example.com", "size": number, "present": unknown, "keys": ()}
         values |= {"subject.purpose": "bulk", "subject.daily_volume": None}
-        facts = FactSet({path: Fact(path, value) for path, value in values.items()})
+        facts = FactSet({path: Fact(path, value_of(path, value)) for path, value in values.items()})
         assert shared.findings(facts) == Judge(rules, CATALOGUE, Selection(receivers=("one",))).findings(facts)
     assert all(len(each._decided) <= 4 for each in shared._ready)

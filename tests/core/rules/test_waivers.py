@@ -15,6 +15,7 @@ from deliverability.core.rules.judge import Selection
 from deliverability.engine.audit import Audited, make_report
 from deliverability.engine.base import catalogue
 from deliverability.engine.rules import exit_code, load_rules
+from tests.facts_of import value_of
 
 RULES = load_rules()
 
@@ -29,7 +30,7 @@ LOOKUPS = lookups(11, 11)
 
 def report(facts: dict[str, Value], *waivers: dict[str, Value], select: tuple[str, ...] = ("SPF-003", "WAI")) -> Report:
     known = {**facts, "subject.domain": "example.com", "subject.waivers": waivers}
-    made = FactSet({path: Fact(path, value) for path, value in known.items()})
+    made = FactSet({path: Fact(path, value_of(path, value)) for path, value in known.items()})
     return make_report(Audited(Subject("example.com"), made, "", ()), RULES, Selection(select=select))
 
 
@@ -72,7 +73,7 @@ def test_receivers_do_not_know_what_the_user_accepts(reason: str, kind: VerdictK
         "subject.domain": "example.com",
         "subject.waivers": (waiver(reason=reason),),
     }
-    facts = FactSet({path: Fact(path, value) for path, value in known.items()})
+    facts = FactSet({path: Fact(path, value_of(path, value)) for path, value in known.items()})
     made = make_report(Audited(Subject("example.com"), facts, "", ()), replace(RULES, rules=only), Selection())
     assert made.assessment.grade == ("D" if kind is VerdictKind.DNS_NOT_READY else "")
     (gmail,) = [each for each in made.verdicts if each.receiver == "gmail"]

@@ -35,6 +35,7 @@ from deliverability.core.model.report import Assessment, Finding, Outcome, Verdi
 from deliverability.core.model.rules import Severity
 from deliverability.core.store.causes import Judged
 from deliverability.core.store.diff import compare
+from tests.facts_of import value_of
 
 OLD, NEW = "2026-11-16T06:00:00Z", "2026-11-23T06:00:00Z"
 MET, UNMET, UNKNOWN = Outcome.MET, Outcome.UNMET, Outcome.UNKNOWN
@@ -49,7 +50,8 @@ def facts(values: Mapping[str, Value], *evidence: Evidence) -> FactSet:
     """Facts that all rest on all of the evidence."""
     cited = tuple(item.id for item in evidence)
     return FactSet(
-        {path: Fact(path, value, cited) for path, value in values.items()}, {item.id: item for item in evidence}
+        {path: Fact(path, value_of(path, value), cited) for path, value in values.items()},
+        {item.id: item for item in evidence},
     )
 
 

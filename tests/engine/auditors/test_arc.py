@@ -36,6 +36,7 @@ from deliverability.core.protocols.text_record import TAG_VALUE
 from deliverability.engine.auditors import arc
 from deliverability.engine.base import gather
 from tests.corpus import corpus_root, suite
+from tests.facts_of import by_fields
 from tests.signing import MESSAGE, Rule, TableResolver, published, rsa_key, seal_arc, sign
 
 KEY = rsa_key(2048)
@@ -214,7 +215,7 @@ async def facts(message: bytes | None) -> dict[str, Any]:
         [arc.audit], Subject("example.com"), Ports(TableResolver(TABLE), FixedClock(datetime.now(UTC))), parsed
     )
     assert gathered.crashes == ()
-    return {fact.path: fact.value for fact in gathered.facts}
+    return {fact.path: by_fields(fact.value) for fact in gathered.facts}
 
 
 async def test_facts_of_a_chain() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.facts.base import Reason, Unknown, records_of
 from deliverability.core.mail.files import archives
 from deliverability.core.mail.files.archives import open_archive
 from deliverability.core.mail.files.documents import read_ole, read_ooxml, weigh
@@ -172,7 +172,7 @@ class TestPdf:
 
     async def test_fact(self) -> None:
         pdfs = (await audit(mail(("a.pdf", "application/octet-stream", pdf_of((b"", b"x")))))).value("message.pdfs")
-        assert [item["filename"] for item in pdfs] == ["a.pdf"]  # type: ignore[union-attr,index]
+        assert [item["filename"] for item in records_of(pdfs)] == ["a.pdf"]
 
 
 async def test_the_size_of_a_message_is_the_sum_of_its_parts() -> None:

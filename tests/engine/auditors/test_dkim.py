@@ -22,7 +22,7 @@ from deliverability.core.rules.knowledge import shipped
 from deliverability.engine.auditors import dkim as under_test
 from deliverability.engine.auditors.dkim import MAX_LISTED, NO_NAME_BELOW, PROBES_FAILED, PROBES_MISSED, selector_date
 from deliverability.engine.base import Execution, Gathered, gather
-from tests.facts_of import stating
+from tests.facts_of import by_fields, stating
 from tests.signing import MESSAGE, Rule, TableResolver, ed25519_key, published, rsa_key, sign
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -59,7 +59,7 @@ async def run(
 
 
 def value(gathered: Gathered, path: str) -> Any:
-    return gathered.facts.value(path)
+    return by_fields(gathered.facts.value(path))
 
 
 # --- without a message --------------------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ async def test_a_failed_probe_is_told_and_leaves_open_whether_there_are_keys() -
 async def test_keys_that_were_found_stay_listed_where_another_probe_fails() -> None:
     gathered = await run({"s1._domainkey.example.com": GOOD, "google._domainkey.example.com": Reason.SERVFAIL})
     assert [key["selector"] for key in value(gathered, "dkim.keys")] == ["s1"]
-    assert value(gathered, "dkim.failed_probes") == (FailedProbe(selector="google", reason="servfail"),)
+    assert gathered.facts.value("dkim.failed_probes") == (FailedProbe(selector="google", reason="servfail"),)
 
 
 async def test_a_key_of_an_earlier_run_that_cannot_be_asked_for_is_listed_as_unknown() -> None:

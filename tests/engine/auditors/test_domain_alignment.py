@@ -13,7 +13,7 @@ from deliverability.core.facts.base import Reason, Unknown, Value, records_of
 from deliverability.core.mail.reader import read
 from deliverability.core.net.static import StaticResolver
 from deliverability.engine.auditors import alignment, domain
-from tests.facts_of import facts_of
+from tests.facts_of import by_fields, facts_of
 
 NO_MESSAGE = {"unknown": "no-message"}
 
@@ -258,7 +258,7 @@ async def aligned(
     }
     needed = {path: value for path, value in given.items() if path in alignment.audit.needs}
     facts = await facts_of([alignment.audit], StaticResolver(records), needed)
-    return {fact.path: fact.value for fact in facts if fact.path.startswith(("alignment.", "dmarc.result"))}
+    return {fact.path: by_fields(fact.value) for fact in facts if fact.path.startswith(("alignment.", "dmarc.result"))}
 
 
 @pytest.mark.parametrize(

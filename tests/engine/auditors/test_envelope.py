@@ -45,8 +45,8 @@ async def facts_of(seen: SmtpEnvelope | None, ips: tuple[str, ...] = (), mail_fr
 async def test_what_our_server_saw_goes_before_the_trace_fields_of_the_file() -> None:
     facts = await facts_of(smtp(public=True, tls="TLSv1.3"))
     for name, value in {"mail_from": "bounce@example.com", "helo": "out.example.com", "ip": "192.0.2.1"}.items():
-        assert facts.at(f"envelope.{name}") == value
-        assert facts.at(f"envelope.{name}_source") == "smtp"
+        assert facts.value(f"envelope.{name}") == value
+        assert facts.value(f"envelope.{name}_source") == "smtp"
         assert facts.facts[f"envelope.{name}"].evidence
     assert facts.value("envelope.tls") is True
     assert facts.value("transport.delivery_tls_version") == "TLSv1.3"
@@ -70,7 +70,7 @@ async def test_who_sends_to_themselves_shows_no_way() -> None:
     facts = await facts_of(smtp(public=False, tls="TLSv1.3"))
     assert facts.value("envelope.mail_from") == "bounce@example.com"
     for name, wanted in {"ip": Input.SENDING_IP, "helo": Input.HELO}.items():
-        value = facts.at(f"envelope.{name}")
+        value = facts.value(f"envelope.{name}")
         assert isinstance(value, Unknown)
         assert value.reason is Reason.NOT_CONFIGURED
         assert SENT_TO_YOURSELF.matches(value.detail)

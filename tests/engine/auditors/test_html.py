@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from deliverability.core.facts.base import Unknown, Value
+from deliverability.core.facts.base import Unknown, records_of
 from deliverability.core.facts.content import LinkHost
 from deliverability.core.mail.html.accounting import HtmlAccount
 from deliverability.core.mail.html.markup import Declaration, Prelude, Token, read_attribute, read_sheet, tokens
@@ -216,10 +216,7 @@ class TestClients:
 
     async def test_the_record_names_the_programs(self) -> None:
         facts = await audit(mail('<div style="display:flex">'))
-        value: Value = facts.value("clients.features")
-        assert isinstance(value, tuple)
-        item = value[0]
-        assert isinstance(item, Mapping)
+        item = records_of(facts.value("clients.features"))[0]
         assert item["kind"] == "layout"
         assert item["unsupported"] == ("Outlook (Windows, classic)",)
         assert item["unsupported_count"] == 1

@@ -10,7 +10,7 @@ from deliverability.core.facts.base import Reason, Unknown
 from deliverability.core.net.static import StaticResolver
 from deliverability.engine.auditors import chain, identity, mx
 from deliverability.engine.auditors.identity import looks_generic
-from tests.facts_of import facts_of
+from tests.facts_of import by_fields, facts_of
 
 IP, REVERSE = "192.0.2.7", "7.2.0.192.in-addr.arpa"
 IP6 = "2001:db8::7"
@@ -28,7 +28,7 @@ async def of(records: dict[tuple[str, str], Any], **given: Any) -> dict[str, Any
     stated = {"message.from_domain": "example.com", "envelope.ip": IP, "envelope.helo": None}
     stated |= {name.replace("__", "."): value for name, value in given.items()}
     found = await facts_of([identity.audit], StaticResolver(records), stated)
-    return {fact.path: fact.value for fact in found}
+    return {fact.path: by_fields(fact.value) for fact in found}
 
 
 async def test_confirmed_reverse_dns() -> None:
@@ -190,7 +190,7 @@ CHAIN = {
 async def chained(**given: Any) -> dict[str, Any]:
     stated = CHAIN | {name.replace("__", "."): value for name, value in given.items()}
     found = await facts_of([chain.audit], StaticResolver({}), stated)
-    return {fact.path: fact.value for fact in found}
+    return {fact.path: by_fields(fact.value) for fact in found}
 
 
 async def test_the_identities_stand_side_by_side() -> None:
@@ -250,7 +250,7 @@ async def test_a_domain_that_says_twice_that_it_sends_nothing(
 
 async def mx_of(records: dict[tuple[str, str], Any]) -> dict[str, Any]:
     found = await facts_of([mx.audit], StaticResolver(records), {})
-    return {fact.path: fact.value for fact in found}
+    return {fact.path: by_fields(fact.value) for fact in found}
 
 
 async def test_mx_hosts_with_their_addresses() -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
 
 import pytest
 
-from deliverability.core.facts.base import Value
+from deliverability.core.facts.base import Value, records_of
 from tests.engine.auditors.test_message import audit
 
 HELLO = "こんにちは、山田です。"
@@ -28,9 +27,7 @@ def subject(*words: bytes) -> bytes:
 
 async def found(raw: bytes) -> Value:
     parts = (await audit(raw)).value("charset.parts")
-    assert isinstance(parts, tuple)
-    assert isinstance(parts[0], Mapping)
-    return parts[0]["found"]
+    return records_of(parts)[0]["found"]
 
 
 class TestBody:

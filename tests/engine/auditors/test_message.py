@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import pytest
 
 from deliverability.core.codes import Input, needs
-from deliverability.core.facts.base import FactSet, Reason, Unknown, Value
+from deliverability.core.facts.base import FactSet, Reason, Unknown, Value, records_of
 from deliverability.core.facts.content import LinkMismatch
 from deliverability.core.inputs import Sample, Subject
 from deliverability.core.mail.reader import read
@@ -54,10 +54,7 @@ async def audit(raw: bytes | None, **given: object) -> FactSet:
 
 
 def record(value: Value, index: int = 0) -> Mapping[str, Value]:
-    assert isinstance(value, tuple)
-    item = value[index]
-    assert isinstance(item, Mapping)
-    return item
+    return records_of(value)[index]
 
 
 def with_file(octets: bytes, name: str, media_type: str = "application/octet-stream") -> bytes:

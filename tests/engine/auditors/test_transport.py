@@ -24,6 +24,7 @@ from deliverability.engine.auditors import envelope, transport
 from deliverability.engine.auditors.transport import tls_version
 from deliverability.engine.base import gather
 from tests.core.protocols.test_dane import Validating
+from tests.facts_of import by_fields
 from tests.signedzones import Plan, mail_world, moment
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -68,7 +69,7 @@ async def of(
         parsed,
     )
     assert gathered.crashes == ()
-    return {fact.path: fact.value for fact in gathered.facts}
+    return {fact.path: by_fields(fact.value) for fact in gathered.facts}
 
 
 # --- hops ----------------------------------------------------------------------------------------------------------

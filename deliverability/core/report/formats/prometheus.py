@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from deliverability.core.facts.dmarc import Dmarc
-from deliverability.core.facts.paths import FactPath
 from deliverability.core.model.report import DMARC_STAGES, GRADES, Outcome, Report, VerdictKind
 from deliverability.core.model.rules import Selection, Severity
 from deliverability.core.report.formats.table import WriterOptions
@@ -70,7 +69,7 @@ _HELP = {
     "deliv_last_run_timestamp_seconds": "When the audit ran, in seconds since 1970.",
     "deliv_info": "Always 1; the version that made the audit, and its filters (judged; empty: everything was judged).",
 }
-_NUMBERS: Mapping[str, FactPath] = {
+_NUMBERS: Mapping[str, str] = {
     "deliv_spf_lookups": "spf.lookups",
     "deliv_spf_void_lookups": "spf.void_lookups",
     "deliv_message_octets": "message.size_octets",
