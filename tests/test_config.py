@@ -16,6 +16,7 @@ from deliverability.console.settings import (
     NotifySettings,
     Settings,
     WaiverSettings,
+    domain_places,
     load,
     schema,
 )
@@ -281,3 +282,33 @@ def test_a_tilde_is_the_users_home_and_other_paths_are_meant_from_the_file(
     )
     assert read.output == Path("/home/me/pages")
     assert read.rules == (Path("/home/me/rules"),)
+
+
+def test_where_a_file_names_each_domain(toml: Path) -> None:
+    toml.write_text(
+        'lang = "en"\n'
+        "domains = [\n"
+        '  "One.example",\n'
+        "  'two.example.',\n"
+        '  "not a domain",\n'
+        "]\n"
+        "\n"
+        "[[domain]]\n"
+        'purpose = "bulk"\n'
+        'name = "three.example"\n'
+        "[[domain]]\n"
+        'name = "日本語.example"\n'
+    )
+    assert domain_places(toml) == {
+        "one.example": f"{toml}:3",
+        "two.example": f"{toml}:4",
+        "three.example": f"{toml}:10",
+        "xn--wgv71a119e.example": f"{toml}:12",
+    }
+
+
+@pytest.mark.parametrize("text", ["[", "domain = 3", "domains = 5", "[[domain]]\nname = 3", "domain = [1]"])
+def test_a_file_that_names_none_has_no_places(toml: Path, text: str) -> None:
+    toml.write_text(text)
+    assert domain_places(toml) == {}
+    assert domain_places(toml.with_name("missing.toml")) == {}

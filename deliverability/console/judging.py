@@ -13,7 +13,8 @@ from msgspec.structs import replace
 
 from deliverability.console.language import BOTH, language
 from deliverability.console.output import Outputs, Target, targets
-from deliverability.console.settings import KeyPath, Settings
+from deliverability.console.settings import KeyPath, Settings, domain_places
+from deliverability.console.types import settings_path
 from deliverability.core.codes import Code, Detail
 from deliverability.core.errors import InputError
 from deliverability.core.model.audience import Audience
@@ -56,21 +57,25 @@ class Judging(Struct, frozen=True):
     trace: bool
     whole: bool
     audience: Audience | None = None
+    places: Mapping[str, str] = {}
 
     @classmethod
     def of(cls, params: dict[str, Any], settings: Settings) -> Judging:
         """From options, then the settings file. Raises InputError and RuleError."""
         folders = tuple(params["rules"]) or settings.rules
         rules = load_rules(folders)
+        where = targets(params["style"], params["output"], both=params["lang"] == BOTH)
+        located = any(each.form.name == "sarif" for each in where)
         return cls(
             rules=rules,
             selection=selection_of(settings, rules, params),
-            where=targets(params["style"], params["output"], both=params["lang"] == BOTH),
+            where=where,
             lang=language().people,
             fail_on=threshold(params["fail_on"] or settings.fail_on),
             folders=folders,
             trace=params["trace"],
             whole=params["whole"],
+            places=domain_places(settings_path(params.get("config"))) if located else {},
         )
 
     def of_audience(self, audience: Audience) -> Judging:
@@ -85,7 +90,7 @@ class Judging(Struct, frozen=True):
     def outputs(self, subjects: int) -> Outputs:
         """Everything that is to be written, for that many subjects."""
         shown = {"trace": self.trace, "whole": self.whole}
-        return Outputs(self.where, subjects, self.speaker, fail_on=self.fail_on, **shown)
+        return Outputs(self.where, subjects, self.speaker, fail_on=self.fail_on, places=self.places, **shown)
 
     def take(self, audited: Audited, outputs: Outputs) -> int:
         """Judge saved facts of one subject, write its report and give its exit code; nothing of it is kept.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -175,6 +176,7 @@ class Outputs:
         trace: bool = False,
         whole: bool = False,
         fail_on: Severity | None = Severity.ERROR,
+        places: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._stack = ExitStack()
         self._outlets: list[_Outlet] = []
@@ -190,7 +192,9 @@ class Outputs:
             path = each.path
             browser = _browser(path) if each.form.name == "pdf" and path else None
             shown = terminal() if path is None else {"file": True}
-            options = WriterOptions(subjects, trace, fail_on, whole, others=each.others, **shown)
+            options = WriterOptions(
+                subjects, trace, fail_on, whole, others=each.others, folder=_here(), places=places, **shown
+            )
             if each.pages and path is not None:
                 self._folders.append(_Pages(path, self._speakers[each.lang], each, options))
                 continue
@@ -320,6 +324,12 @@ class _Pages:
     def _write(self, name: str, text: str) -> None:
         with _write_errors(self._start.parent / name):
             write_whole(self._start.parent / name, text)
+
+
+def _here() -> str:
+    with suppress(FileNotFoundError):  # it was deleted
+        return str(Path.cwd())
+    return ""
 
 
 def _browser(path: Path) -> str:

@@ -7,6 +7,7 @@ import ipaddress
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import date
 from email.utils import parseaddr
 from pathlib import Path
@@ -20,6 +21,7 @@ from msgspec.structs import replace
 from deliverability.core.codes import ABOUT, Code, Detail
 from deliverability.core.errors import AT_LINE, FILE_TOO_LARGE, InputError, file_error
 from deliverability.core.facts.base import Purpose, Waiver
+from deliverability.core.inputs import parse_domain
 from deliverability.core.model.observed import SourceOwner, SourceWord
 from deliverability.core.model.schema import Field as Setting
 from deliverability.core.model.schema import Misfit, Misfits, What, fields_of, read_as
@@ -717,6 +719,34 @@ def _lines(text: str) -> Mapping[KeyPath, int]:
         elif key := _KEY.match(row):
             lines.setdefault((*table, *_parts(key[1])), number)
     return lines
+
+
+def domain_places(path: Path) -> Mapping[str, str]:
+    """Where a settings file names each domain: A-label -> ``file:line``; nothing where it cannot be read."""
+    try:
+        text = path.read_text("utf-8")
+        data = tomllib.loads(text)
+    except (OSError, ValueError):
+        return {}
+    lines, rows = _lines(text), text.splitlines()
+    found: dict[str, str] = {}
+    tables, listed = data.get("domain"), data.get("domains")
+    for number, table in enumerate(tables if isinstance(tables, list) else ()):
+        name = table.get("name") if isinstance(table, dict) else None
+        begin = lines.get(("domain", number), 1)
+        _place(found, path, name, lines.get(("domain", number, "name"), begin))
+    for name in listed if isinstance(listed, list) else ():
+        begin = lines.get(("domains",), 1)
+        quoted = (f'"{name}"', f"'{name}'")
+        below = (at for at, row in enumerate(rows[begin - 1 :], begin) if any(each in row for each in quoted))
+        _place(found, path, name, next(below, begin))
+    return found
+
+
+def _place(found: dict[str, str], path: Path, name: object, line: int) -> None:
+    with suppress(InputError):
+        if isinstance(name, str):
+            found.setdefault(parse_domain(name), f"{path}:{line}")
 
 
 def _parts(text: str) -> tuple[str, ...]:

@@ -320,10 +320,10 @@ def dns_evidence(answer: Answer) -> Evidence:
     match answer:
         case Found():
             via = tuple(ALIAS(name=target) for target in answer.chain)
-            return Evidence(ident, EvidenceKind.DNS, asked, (*via, *answer.values), at, answer.ttl)
+            return Evidence(ident, EvidenceKind.DNS, asked, (*via, *answer.values), at, answer.ttl, answer.place)
         case Absent():
             nothing = NO_NAME() if answer.nxdomain else NO_RECORD(type=answer.rdtype)
-            return Evidence(ident, EvidenceKind.DNS, asked, (nothing,), at, answer.ttl)
+            return Evidence(ident, EvidenceKind.DNS, asked, (nothing,), at, answer.ttl, answer.place)
         case Failed():
             return Evidence(ident, EvidenceKind.DNS, asked, (failure(answer.reason, answer.detail),), at)
 

@@ -21,6 +21,7 @@ from deliverability.core.errors import InputError
 from deliverability.core.files import WholeFile
 from deliverability.core.report.formats.table import FORMAT_OF, FORMATS, PRINTED
 from tests.console.test_cli import BOTH, BROKEN, GOOD, GOOD_MAIL, Deliv, deliv
+from tests.core.report.test_sarif import refused_by_github
 from tests.fixtures_report import speaker
 from tests.shown import CASES
 
@@ -257,3 +258,39 @@ def test_a_folder_without_its_slash_and_one_that_cannot_be_made_are_told(deliv: 
     )
     Path("file").touch()
     assert deliv("audit", *GOOD, "-o", "file/site/").code == 2
+
+
+def places_of(text: str) -> set[tuple[str, int]]:
+    """Where the results of a SARIF log are."""
+    assert refused_by_github(json.loads(text)["runs"][0]) == []
+    physical = [
+        location["physicalLocation"]
+        for result in json.loads(text)["runs"][0]["results"]
+        for location in result["locations"]
+    ]
+    return {(each["artifactLocation"]["uri"], each["region"]["startLine"]) for each in physical}
+
+
+def test_each_result_is_where_the_settings_name_its_domain(
+    deliv: Deliv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mail").mkdir()
+    settings = tmp_path / "mail" / "deliv.toml"
+    settings.write_text('domains = [\n "one.example",\n]\n\n[[domain]]\nname = "two.example"\n')
+    domains = ("one.example", "two.example", "three.example")
+    for named in ("mail/deliv.toml", str(settings)):
+        done = deliv("audit", *domains, "--offline", "--config", named, "--format", "sarif")
+        found = places_of(done.out)
+        assert {place for place in found if not place[0].startswith("dns/")} == {
+            ("mail/deliv.toml", 2),
+            ("mail/deliv.toml", 6),
+        }
+        assert ("dns/three.example/TXT", 1) in found
+
+
+def test_results_about_a_message_are_in_its_file(deliv: Deliv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a b.eml").write_text("From: ann@one.example\n\nhello\n")
+    done = deliv("audit", "--eml", "a b.eml", "--offline", "--format", "sarif")
+    assert places_of(done.out) == {("a%20b.eml", 1)}

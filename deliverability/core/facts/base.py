@@ -103,6 +103,8 @@ class Evidence(Struct, frozen=True):
         got: the answer: records and header lines as they were seen; what is ours to say is a detail.
         at: when it was seen, ISO 8601 in UTC, or None where time plays no part.
         ttl: seconds the answer may be kept, or None.
+        place: where a file holds it, as ``file:line``; else empty. It is no part of what was seen, and so of no report
+            that is kept: the same zone may lie anywhere.
 
     """
 
@@ -112,6 +114,7 @@ class Evidence(Struct, frozen=True):
     got: tuple[EvidenceLine, ...] = ()
     at: str | None = None
     ttl: int | None = None
+    place: str = ""
 
 
 class Fact(Struct, frozen=True):

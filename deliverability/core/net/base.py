@@ -30,6 +30,7 @@ class Found(Struct, frozen=True):
         server: who answered, for the evidence.
         authenticated: the resolver says that it validated the answer with DNSSEC (AD, RFC 4035 section 3.2.3). False
             also where it does not validate or cannot tell.
+        place: of a zone file, ``file:line`` of the first of the records; else empty.
 
     """
 
@@ -42,10 +43,14 @@ class Found(Struct, frozen=True):
     at: str = ""
     server: str = ""
     authenticated: bool = False
+    place: str = ""
 
 
 class Absent(Struct, frozen=True):
-    """An authoritative "there is none": the name does not exist (`nxdomain`) or has no such records."""
+    """An authoritative "there is none": the name does not exist (`nxdomain`) or has no such records.
+
+    `place`: of a zone file, ``file:line`` where its zone begins; else empty.
+    """
 
     name: str
     rdtype: str
@@ -54,6 +59,7 @@ class Absent(Struct, frozen=True):
     chain: tuple[str, ...] = ()
     at: str = ""
     server: str = ""
+    place: str = ""
 
 
 class Failed(Struct, frozen=True):

@@ -1,5 +1,9 @@
 """Reports as SARIF 2.1.0, for code scanning and editors.
 
+Every result has a physical location in the repository, with a line: GitHub refuses a whole file for a result without.
+It is where the record stands in a zone file, else the message, else where the settings name the domain, else a path
+that is there for no other purpose and stays the same: ``dns/example.com/TXT``.
+
 Results are what needs attention: unmet requirements (kind ``fail``) and those that could not be checked (kind
 ``open``). What is met, does not apply or waits for an input gives none. All subjects share one run, because consumers
 limit the number of runs; its rules stand behind the results, so that nothing but them is kept while results stream.
@@ -7,10 +11,13 @@ limit the number of runs; its rules stand behind the results, so that nothing bu
 
 from __future__ import annotations
 
+import posixpath
+import re
 from typing import Any
 from urllib.parse import quote
 
 from deliverability.core.codec import json_text, printable
+from deliverability.core.facts.base import EvidenceKind
 from deliverability.core.model.report import Report
 from deliverability.core.model.rules import Rule, Severity
 from deliverability.core.report.findings import FindingView
@@ -21,12 +28,13 @@ from deliverability.core.words.sentences import visible
 from deliverability.core.words.speaker import Speaker
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+_PLACE = re.compile("(.+):([1-9][0-9]{0,8})", re.DOTALL)
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note", Severity.NONE: "none"}
 
 
 def writer(speaker: Speaker, options: WriterOptions) -> SarifWriter:
     """The writer of this format."""
-    return SarifWriter(speaker)
+    return SarifWriter(speaker, options)
 
 
 class SarifWriter:
@@ -35,8 +43,9 @@ class SarifWriter:
     Equal reports give equal bytes.
     """
 
-    def __init__(self, speaker: Speaker) -> None:
+    def __init__(self, speaker: Speaker, options: WriterOptions) -> None:
         self._speaker = speaker
+        self._options = options
         self._rules: dict[str, Rule] = {}
         self._places: dict[str, int] = {}
         self._notifications: list[dict[str, Any]] = []
@@ -99,9 +108,9 @@ class SarifWriter:
         # Items of a domain's own things begin with its name (a key: domain/selector), others do not (a part: 1.2).
         whole = view.item.startswith(domain) or not domain
         place["fullyQualifiedName"] = view.item if view.item and whole else "/".join(filter(None, (domain, view.item)))
-        location: dict[str, Any] = {"logicalLocations": [place]}
-        if report.message not in ("", "-"):
-            location["physicalLocation"] = {"artifactLocation": {"uri": _uri(report.message)}}
+        uri, line = self._place(view, report)
+        physical = {"artifactLocation": {"uri": uri}, "region": {"startLine": line}}
+        location: dict[str, Any] = {"physicalLocation": physical, "logicalLocations": [place]}
         properties: dict[str, Any] = {"domain": domain, "severity": view.finding.severity.value}
         effects = {
             receiver: {"effect": effect.value, "codes": list(codes)}
@@ -125,6 +134,18 @@ class SarifWriter:
             "suppressions": [suppressed] if view.waived else [],
             "properties": properties,
         }
+
+    def _place(self, view: FindingView, report: Report) -> tuple[str, int]:
+        """The path of a file in the repository, and the line."""
+        known = report.facts.evidence
+        seen = [known[ident] for ident in view.finding.evidence if ident in known]
+        message = f"{report.message}:1" if report.message not in ("", "-") else ""
+        for place in (*(each.place for each in seen), message, self._options.places.get(report.domain, "")):
+            if match := _PLACE.fullmatch(place):
+                return _uri(match[1], self._options.folder), int(match[2])
+        asked = next((each.asked.split(" ") for each in seen if each.kind is EvidenceKind.DNS), [])
+        parts = ["dns", *reversed(asked[:2])] if len(asked) == 2 else ["dns", report.domain or "message"]
+        return "/".join(quote(printable(part), safe="") if part.strip(".") else "root" for part in parts), 1
 
 
 def _rule(rule: Rule, speaker: Speaker) -> dict[str, Any]:
@@ -158,10 +179,14 @@ def _text(text: str) -> str:
     return text.replace("<", "\\<")
 
 
-def _uri(name: str) -> str:
-    """A file name as the URI reference that it is."""
-    encoded = quote(name.replace("\\", "/").encode("utf-8", "surrogateescape"))
-    return f"file://{encoded}" if encoded.startswith("/") else encoded
+def _uri(name: str, folder: str) -> str:
+    """A file name as a URI reference below the folder; of a file elsewhere, its last part."""
+    path = posixpath.normpath(name.replace("\\", "/"))
+    if folder and path.startswith("/"):
+        path = posixpath.relpath(path, folder.replace("\\", "/"))
+    if path.startswith(("/", "../")) or path in (".", "..") or re.match("[A-Za-z]:/", path):
+        path = path.strip("./").rpartition("/")[2] or "file"
+    return quote(path.encode("utf-8", "surrogateescape"))
 
 
 def _dump(data: Any) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import re
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
@@ -41,6 +42,8 @@ class WriterOptions(Struct, frozen=True):
         width: columns of the terminal, as are `color` and `unicode` what it can show.
         file: the text goes into a file, not to a terminal or a pipe.
         others: the same report in other languages beside it: language and file name.
+        folder: from which the paths of files are told; empty: as they are.
+        places: domain -> ``file:line`` where the settings name it.
 
     """
 
@@ -53,6 +56,8 @@ class WriterOptions(Struct, frozen=True):
     unicode: bool = True
     file: bool = False
     others: tuple[tuple[str, str], ...] = ()
+    folder: str = ""
+    places: Mapping[str, str] = {}
 
 
 class Format(Struct, frozen=True):
