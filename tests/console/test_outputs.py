@@ -294,3 +294,38 @@ def test_results_about_a_message_are_in_its_file(deliv: Deliv, tmp_path: Path, m
     (tmp_path / "a b.eml").write_text("From: ann@one.example\n\nhello\n")
     done = deliv("audit", "--eml", "a b.eml", "--offline", "--format", "sarif")
     assert places_of(done.out) == {("a%20b.eml", 1)}
+
+
+def test_results_about_a_record_are_at_its_line(deliv: Deliv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "zones").mkdir()
+    (tmp_path / "zones" / "one.example.zone").write_text(
+        "$ORIGIN one.example.\n"
+        "@ 60 IN SOA ns h 1 1 1 1 1\n"
+        "@ 60 IN NS ns\n"
+        "@ 60 IN MX 10 mx\n"
+        "mx 60 IN A 192.0.2.1\n"
+        '@ 60 IN TXT "verification=1"\n'
+        "; a remark\n"
+        '@ 60 IN TXT "v=spf1 +all"\n'
+        '_dmarc 60 IN TXT "v=DMARC1; p=rejct"\n'
+    )
+    (tmp_path / "two.example.yaml").write_text(
+        "? ''\n"
+        ": - type: TXT\n"
+        "    value: v=spf1 +all\n"
+        "  - type: MX\n"
+        "    value: {exchange: mx.two.example., preference: 10}\n"
+    )
+    for zone in ("zones/one.example.zone", "zones", str(tmp_path / "zones")):
+        done = deliv("audit", "one.example", "--zone", zone, "--format", "sarif")
+        found = {
+            (result["ruleId"].partition("-")[0], place["artifactLocation"]["uri"], place["region"]["startLine"])
+            for result in json.loads(done.out)["runs"][0]["results"]
+            for place in [result["locations"][0]["physicalLocation"]]
+        }
+        assert refused_by_github(json.loads(done.out)["runs"][0]) == []
+        assert ("SPF", "zones/one.example.zone", 8) in found
+        assert ("DMARC", "zones/one.example.zone", 9) in found
+    done = deliv("audit", "two.example", "--zone", "two.example.yaml", "--format", "sarif")
+    assert ("two.example.yaml", 3) in places_of(done.out)

@@ -140,12 +140,20 @@ def value_text(rdata: dns.rdata.Rdata) -> tuple[str, tuple[int, ...]]:
 
 
 class ZoneRecords(Struct):
-    """The records of one type at one name of a zone, and where a master file has each."""
+    """The records of one type at one name of a zone, and where a master file has each, or another file the first."""
 
     values: tuple[str, ...]
     ttl: int
     string_octets: tuple[tuple[int, ...], ...]
     lines: tuple[int, ...] = ()
+    place: str = ""
+
+    def placed(self, label: str) -> str:
+        """Where they are, as ``file:line``; of several texts, the first that is a record of some protocol."""
+        if not self.lines:
+            return self.place
+        records = (line for value, line in zip(self.values, self.lines, strict=False) if value[:2].lower() == "v=")
+        return f"{label}:{next(records, self.lines[0])}"
 
 
 class Alias(Struct, frozen=True):

@@ -213,13 +213,14 @@ class ZoneResolver:
             return Failed(name, rdtype, Reason.UNTOLD, why, server=server)
         negative_ttl = _negative_ttl(nodes.get(apex, {}))
         if found is None:
-            return Absent(name, rdtype, nxdomain=True, ttl=negative_ttl, server=server)
+            return Absent(name, rdtype, nxdomain=True, ttl=negative_ttl, server=server, place=f"{file.label}:1")
         if "CNAME" in found and rdtype != "CNAME":
             return Alias(found["CNAME"].values[0], found["CNAME"].ttl)
         if rdtype not in found:
-            return Absent(name, rdtype, nxdomain=False, ttl=negative_ttl, server=server)
+            return Absent(name, rdtype, nxdomain=False, ttl=negative_ttl, server=server, place=f"{file.label}:1")
         records = found[rdtype]
-        return Found(name, rdtype, records.values, records.ttl, string_octets=records.string_octets, server=server)
+        octets, place = records.string_octets, records.placed(file.label)
+        return Found(name, rdtype, records.values, records.ttl, string_octets=octets, server=server, place=place)
 
 
 def _redirected(name: str, rdtype: str, owner: str, dname: ZoneRecords, server: str) -> Alias | Failed:

@@ -102,6 +102,7 @@ async def test_the_chain_ttl_and_strings_of_an_answer(zones: ZoneResolver) -> No
         chain=("sel.dkim.example.net",),
         string_octets=((9, 2),),
         server="example.net.zone",
+        place=f"{ZONES / 'example.net.zone'}:4",
     )
 
 

@@ -262,14 +262,16 @@ def _parsed(rdtype: str, rdata: str) -> tuple[str, tuple[int, ...]]:
 def record_sets(records: Iterable[Record]) -> Mapping[tuple[str, str], ZoneRecords]:
     """The records by name and type, as answers have them, each once."""
     found: dict[tuple[str, str], tuple[dict[str, tuple[int, ...]], int]] = {}
+    places: dict[tuple[str, str], str] = {}
     for record in records:
         value, octets = answer_text(record)
         ttl = 3600 if record.ttl is None else record.ttl
         values, least = found.setdefault((record.owner, record.type), ({}, ttl))
         values[value] = octets
+        places.setdefault((record.owner, record.type), record.place)
         found[record.owner, record.type] = values, min(least, ttl)
     return {
-        key: ZoneRecords(tuple(values), ttl, tuple(values.values()) if key[1] == "TXT" else ())
+        key: ZoneRecords(tuple(values), ttl, tuple(values.values()) if key[1] == "TXT" else (), place=places[key])
         for key, (values, ttl) in found.items()
     }
 

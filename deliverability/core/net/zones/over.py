@@ -229,13 +229,14 @@ class Changes:
             remaining = [pair for pair in pairs if pair[0] not in gone and pair[0] not in new.values]
         values = (*(value for value, _ in remaining), *new.values)
         lengths = (*(each for _, each in remaining), *new.string_octets) if rdtype == "TXT" else ()
-        return self._found(name, rdtype, ZoneRecords(values, new.ttl, lengths) if values else None)
+        return self._found(name, rdtype, ZoneRecords(values, new.ttl, lengths, place=new.place) if values else None)
 
     def _found(self, name: str, rdtype: str, records: ZoneRecords | None) -> Answer:
         if records is None:
             return Absent(name, rdtype, nxdomain=False, ttl=_TTL, server=_SERVER)
         octets = records.string_octets if rdtype == "TXT" else ()
-        return Found(name, rdtype, records.values, records.ttl, string_octets=octets, server=_SERVER)
+        values, place = records.values, records.place
+        return Found(name, rdtype, values, records.ttl, string_octets=octets, server=_SERVER, place=place)
 
 
 def laid_over(base: Resolver, inputs: Sequence[ZoneInput], side: Literal["before", "after"] = "after") -> Resolver:
