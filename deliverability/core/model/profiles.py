@@ -93,6 +93,7 @@ class Clause(Struct, frozen=True):
         when: the clause applies where this holds; None: always.
         require: what has to hold; with `each` for every item of that list.
         each: path of a list of records, or empty.
+        which: with `each`, the clause is about the items for which this holds; where there is none, nobody can tell.
         rules: ids of rules that have to be met, as the profile's receiver sees them.
         tells: what would tell where the outside cannot, by language; a clause with nothing else is only for you.
         elsewhere: see Elsewhere; a clause that does not hold is then open.
@@ -108,6 +109,7 @@ class Clause(Struct, frozen=True):
     when: Perhaps = None
     require: Perhaps = None
     each: str = ""
+    which: Perhaps = None
     rules: tuple[str, ...] = ()
     tells: _Words = field(default_factory=dict)
     elsewhere: Elsewhere | None = None

@@ -77,8 +77,11 @@ class _Bench(Struct, frozen=True):
         if clause.require is not None and clause.each:
             records = self.facts.value(clause.each)
             if records in (None, ()):
-                return ClauseResult(clause.id, ClauseState.NOT_APPLICABLE, found=found)
+                none = ClauseState.NOT_APPLICABLE if clause.which is None else ClauseState.CANNOT_TELL
+                return ClauseResult(clause.id, none, found=found)
             truth, items = self._of_items(clause, records, clause.require)
+            if truth is None:
+                return ClauseResult(clause.id, ClauseState.CANNOT_TELL, found=found)
             truths.append(truth)
         elif clause.require is not None:
             truths.append(self._truth(clause.require))
@@ -97,12 +100,20 @@ class _Bench(Struct, frozen=True):
     def _truth(self, condition: Condition) -> Truth:
         return evaluate(condition, self.facts.value, _NO_LIMITS)
 
-    def _of_items(self, clause: Clause, records: Value, condition: Condition) -> tuple[Truth, tuple[str, ...]]:
-        """Whether all items satisfy it, and those that do not."""
+    def _of_items(self, clause: Clause, records: Value, condition: Condition) -> tuple[Truth | None, tuple[str, ...]]:
+        """Whether all items satisfy it, and those that do not. None: the clause is about none of them."""
         if isinstance(records, Unknown):
             return records, ()
-        listed = records_of(records)
-        truths = [evaluate(condition, _lookup(self.facts, each), _NO_LIMITS) for each in listed]
+        listed: list[Mapping[str, Value]] = []
+        truths: list[Truth] = []
+        for each in records_of(records):
+            known = _lookup(self.facts, each)
+            about = True if clause.which is None else evaluate(clause.which, known, _NO_LIMITS)
+            if about is not False:
+                listed.append(each)
+                truths.append(about if isinstance(about, Unknown) else evaluate(condition, known, _NO_LIMITS))
+        if not listed:
+            return None, ()
         key = self.catalogue[clause.each].key
         against = tuple(_named(each, key) for each, truth in zip(listed, truths, strict=True) if truth is False)
         if against:

@@ -90,9 +90,12 @@ class _Reader(Struct):
             self.problems.append(document.at(*place).problem(NOTHING_TELLS(name=clause.id)))
         if clause.each and clause.require is None:
             self.problems.append(document.at(*place, "each").problem(ALONE(name="each", needs="require")))
+        if clause.which is not None and not clause.each:
+            self.problems.append(document.at(*place, "which").problem(ALONE(name="which", needs="each")))
         conditions = (
             (clause.when, "", ("when",)),
             (clause.require, clause.each, ("require",)),
+            (clause.which, clause.each, ("which",)),
             (clause.elsewhere.when if clause.elsewhere else None, "", ("elsewhere", "when")),
         )
         for condition, item_of, path in conditions:

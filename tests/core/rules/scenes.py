@@ -6,6 +6,7 @@ Every answer comes from a table: no network is asked.
 from __future__ import annotations
 
 import hashlib
+from base64 import b64decode
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -17,16 +18,19 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from msgspec import Struct
 from msgspec.structs import replace
 
-from deliverability.core.facts.base import FactSet, Purpose, Reason
+from deliverability.core.facts.base import FactSet, KeySeen, Purpose, Reason
 from deliverability.core.inputs import Sample, Subject
+from deliverability.core.model.deliveries import ValueDay
 from deliverability.core.model.envelope import SmtpEnvelope
+from deliverability.core.model.observed import Segment
 from deliverability.core.net.base import Answer, Failed, Fetched, Found, MailHost, Page, Probed, Resolver
 from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.ports import Permissions, Ports
 from deliverability.core.net.static import Records, StaticResolver
 from deliverability.engine.audit import gather_facts
-from tests.deliveries.test_facts import NOTHING, rates
+from tests.deliveries.test_facts import END, NOTHING, day, rates
 from tests.facts_of import NOW
+from tests.lists.test_facts import sums
 from tests.signing import ed25519_key, published, rsa_key, sign
 
 IP = "192.0.2.25"
@@ -111,7 +115,7 @@ RECEIVED = (
 )
 PLAIN_RECEIVED = RECEIVED.replace("ESMTPS (version=TLSv1.3)", "SMTP").replace("192.0.2.25", "192.0.2.99")
 FOOT = """<p>Great offers <a href="https://example.com/x">Shop now</a></p>
-<p>Example Shop Inc., 345 Park Avenue, San Jose, CA 95110. Questions: help@example.com
+<p>Example Shop Inc., 345 Park Avenue, San Jose, CA 95110. Phone: +1 408 555 0123. Questions: help@example.com
 <a href="https://example.com/u?1">Unsubscribe</a></p>"""
 NO_FOOT = "<p>Great offers for every reader of ours in this month, and more of them to come in the next one.</p>"
 
@@ -141,6 +145,9 @@ class Scene(Struct, frozen=True):
     tls: str | None = "TLSv1.3"
     policy: str = "enforce"
     rate: float | None = None
+    """Spam rate at Gmail and share of complaints at Yahoo, percent; Gmail says of a high one that nobody is let go."""
+    undeliverable: int | None = None
+    """Entries of the list of recipients that no mail can reach; None: it was never checked."""
     subject: Subject = Subject("example.com")
     allowed: bool = True
     failing: bool = False
@@ -155,7 +162,14 @@ class Scene(Struct, frozen=True):
         sample = None if self.message is None else Sample("mail.eml", data=self.message, envelope=self.envelope)
         subject = replace(self.subject, sample=sample, purpose=self.purpose)
         if self.rate is not None:
-            subject = replace(subject, deliveries=replace(NOTHING, gmail=rates(self.rate)))
+            honored = 0.0 if self.rate < 0.3 else 1.0
+            told = ValueDay(END, "example.com", "compliance:honor-unsubscribe", honored, honored)
+            yahoo = day("yahoo", delivered=10_000, complaints=round(100 * self.rate))
+            seen = replace(NOTHING, gmail=(*rates(self.rate), told), days=(yahoo,))
+            subject = replace(subject, deliveries=seen)
+        if self.undeliverable is not None:
+            segments = dict.fromkeys(Segment, 0) | {Segment.GOOD: 100, Segment.TAKES_NO_MAIL: self.undeliverable}
+            subject = replace(subject, list_sums=replace(sums(), segments=segments))
         return (await gather_facts(subject, ports)).facts
 
 
@@ -222,10 +236,32 @@ ASIDE: Zone = {
     ("s2._domainkey.example.com", "TXT"): ["v=DMARC1; not a key"],
     ("mx.example.com", "AAAA"): ["::ffff:192.0.2.26"],
 }
+MAIL_CHECK: Zone = {
+    **GOOD,
+    ("_dmarc.example.com", "TXT"): ["v=DMARC1; p=reject; rua=mailto:dmarc-rua@dmarc.service.gov.uk"],
+    ("example.com._report._dmarc.dmarc.service.gov.uk", "TXT"): ["v=DMARC1"],
+}
+
+
+def keys_since(first: str) -> Subject:
+    """The domain, whose keys weekly runs have seen from that day on."""
+    keys = {"s1": published(rsa_key(2048)), "s2": published(ed25519_key())}
+    seen = [
+        KeySeen("example.com", name, hashlib.sha256(b64decode(record.split("p=")[1])).hexdigest(), first, first)
+        for name, record in keys.items()
+    ]
+    return Subject("example.com", keys_seen=tuple(seen))
+
+
+KEYS_OF_AUTUMN, KEYS_OF_LAST_YEAR = keys_since("2026-10-01T00:00:00Z"), keys_since("2025-10-01T00:00:00Z")
 SCENES: Mapping[str, Scene] = {
-    "good": Scene(GOOD, mail(FOOT), Purpose.BULK, rate=0.02),
+    "good": Scene(GOOD, mail(FOOT), Purpose.BULK, rate=0.02, undeliverable=0, subject=KEYS_OF_AUTUMN),
     "soft": Scene(SOFT, mail(FOOT), Purpose.BULK),
-    "bad": Scene(BAD, mail(NO_FOOT, bulk=False, signed=False, head=FREE), Purpose.BULK, tls=None, rate=0.5),
+    "bad": Scene(
+        *(BAD, mail(NO_FOOT, bulk=False, signed=False, head=FREE), Purpose.BULK, None),
+        rate=0.5,
+        undeliverable=7,
+    ),
     "weak": Scene(HTTPS_REPORTS, mail(NO_FOOT, bulk=False, head=NAMELESS), Purpose.BULK, tls="TLSv1.0", policy="none"),
     "bare": Scene(
         BARE,
@@ -235,6 +271,8 @@ SCENES: Mapping[str, Scene] = {
         subject=Subject("example.com", selectors=("gone",)),
     ),
     "aside": Scene(ASIDE, mail(FOOT), Purpose.BULK, policy="testing"),
+    "old-keys": Scene(GOOD, mail(FOOT), Purpose.BULK, subject=KEYS_OF_LAST_YEAR),
+    "mail-check": Scene(MAIL_CHECK, mail(FOOT), Purpose.BULK),
     "broken": Scene(GOOD, mail(NO_FOOT, signed=False, head=TWICE), Purpose.BULK),
     "free": Scene(GOOD, mail(NO_FOOT, signed=False, head=FREE), Purpose.BULK),
     "caught": Scene(

@@ -204,6 +204,7 @@ NO_CLAIMS: Mapping[str, str] = {
     "weekly.trend": "the name of a chart",
     "fleet-report.worst": "an order",
     "fleet-report.column": "a heading",
+    "fleet-report.lead-audience": "bad news",
     "fleet-report.trend-none": "a comparison of numbers, which stand beside it",
     "chain.passes": "the result of a protocol, for the domain that stands beside it",
     "verdict.checked": "numbers",

@@ -62,6 +62,7 @@ def test_a_later_folder_replaces_the_profile_of_the_same_id(tmp_path: Path) -> N
         ("    require: {fact: dmarc.policy, eq: reject}\n", "", 11, "dmarc"),
         ("    require: {fact: dmarc.policy, eq: reject}\n", "    rules: [DMARC-0001]\n", 14, "DMARC-001"),
         ("    require:", "    each: mx.host\n    require:", 14, "mx.hosts"),
+        ("    require:", "    which: {fact: dmarc.present, eq: true}\n    require:", 14, "which needs each"),
         ("asks: {en: p=reject, ja: p=reject}", "asks: {en: p=reject}", 12, "ja"),
         ("    source: wiki", "    sourc: wiki\n    source: wiki", 13, "sourc"),
         ('checked: "2026-11-29"', 'checked: "yesterday"', 9, "sources.wiki.checked: 'yesterday'"),
