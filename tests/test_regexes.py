@@ -11,6 +11,7 @@ import deliverability
 from deliverability.core.rules.knowledge import shipped
 from tests.backtracking import GROWTH, slowest
 from tests.regexes import Expression, divided, expressions
+from tests.sampled import some, some_or_every
 
 PACKAGE = Path(deliverability.__file__).parent
 
@@ -30,10 +31,11 @@ MADE_AT_RUN_TIME = {
 
 
 @pytest.mark.long
-def test_no_two_repeats_divide_a_text_among_them() -> None:
+@some_or_every(3, "expression")
+def test_no_two_repeats_divide_a_text_among_them(apart: int) -> None:
     found, unread = expressions(PACKAGE)
     assert len(found) > 250
-    assert {each.place: each.text for each in found if divided(each)} == {}
+    assert {each.place: each.text for each in some(found, apart) if divided(each)} == {}
     assert set(unread) == MADE_AT_RUN_TIME
 
 
@@ -44,9 +46,10 @@ def test_nor_do_those_of_the_words_for_unsubscribing() -> None:
 
 
 @pytest.mark.long
-def test_twice_the_text_takes_twice_the_steps_by_the_methods_that_are_called() -> None:
+@some_or_every(5, "expression")
+def test_twice_the_text_takes_twice_the_steps_by_the_methods_that_are_called(apart: int) -> None:
     found, _ = expressions(PACKAGE)
-    grown = {each.place: slowest(each, each.methods) for each in found}
+    grown = {each.place: slowest(each, each.methods) for each in some(found, apart)}
     assert {place: how for place, how in grown.items() if how[0] > GROWTH} == {}
     assert {method for each in found for method in each.methods} >= {"match", "search", "sub", "split", "finditer"}
 

@@ -426,6 +426,7 @@ def suite_domains() -> Iterator[tuple[StaticResolver, str]]:
                     yield resolver, domain
 
 
+@pytest.mark.slow
 async def test_suites_for_spf() -> None:
     found: Counter[str] = Counter()
     for resolver, domain in suite_domains():
@@ -449,6 +450,7 @@ def collected(name: str, *columns: int) -> list[tuple[str, ...]]:
     return [tuple(line.split("\t")[column] for column in columns) for line in lines]
 
 
+@pytest.mark.slow
 async def test_real_dmarc_records() -> None:
     """Every policy of the collection, through discovery: what an audit of the domain would find."""
     records = dict(collected("dmarc.tsv", 0, 1))
@@ -512,6 +514,7 @@ async def test_signed_messages() -> None:
     assert found == SIGNATURES
 
 
+@pytest.mark.slow
 async def test_mails_are_read_without_a_crash() -> None:
     """One in eight of the corpus, signed or not, on the zones of the corpus."""
     corpus("mails")

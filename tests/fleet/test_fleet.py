@@ -39,6 +39,7 @@ from tests.fleet.fleets import (
     wait_for,
     workers_of,
 )
+from tests.sampled import sampled
 
 pytestmark = pytest.mark.long
 
@@ -124,7 +125,7 @@ def until(process: subprocess.Popen[str], told: str) -> bool:
     return any(told in line for line in process.stderr)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", sampled([1, 2], 2))
 def test_killed_at_any_moment_it_ends_the_same(fleet: Fleet, whole: Path, out: Path, seed: int) -> None:
     """The parent alone, or with its workers; the next run begins at once, while orphans may still breathe."""
     chance = random.Random(seed)
@@ -385,7 +386,7 @@ def test_damaged_shards_are_done_again_and_no_others(fleet: Fleet, whole: Path, 
     assert fleet.run(out, code=3).err.count("jsonl.gz") == 0
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", sampled(range(40), 5))
 def test_a_manifest_that_is_damaged_is_a_sentence(whole: Path, out: Path, seed: int, deliv: Deliv) -> None:  # noqa: F811
     """Wherever an octet is another one: it is told, or it was one that says nothing."""
     shutil.copytree(whole, out)

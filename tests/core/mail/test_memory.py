@@ -33,6 +33,7 @@ from deliverability.engine.auditors import message as identity
 from deliverability.engine.auditors.unsubscribe import near_links
 from deliverability.engine.base import gather
 from deliverability.slim.message import slim
+from tests.sampled import sampled
 from tests.shapes import SHAPES
 
 pytestmark = pytest.mark.long
@@ -232,7 +233,7 @@ def steps(work: Callable[[], object]) -> int:
     return count
 
 
-@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("name", sampled([*SHAPES], 4))
 def test_twice_the_size_is_at_most_twice_the_steps(name: str) -> None:
     once, twice = SHAPES[name](300), SHAPES[name](600)
     assert steps(lambda: read(twice)) <= 2.3 * steps(lambda: read(once))

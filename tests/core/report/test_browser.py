@@ -29,6 +29,7 @@ from deliverability.core.mail.reader import read
 from deliverability.core.report.formats.html import render_handout
 from deliverability.core.report.report import ReportView
 from tests.browser import DARK, browse, find_axe, find_chromium, screenshot
+from tests.sampled import sampled
 from tests.speaking import shipped, written
 from tests.test_golden import DEMO
 from tests.test_golden import audited as report_of
@@ -324,17 +325,12 @@ def test_the_page_of_an_audit_stays_below_300_kilobytes(subject: str, lang: str)
     assert len(html_of(subject, lang, html).encode()) <= 300_000
 
 
-@pytest.mark.parametrize("lang", ["en", "ja"])
+MOST_PAGES = {"demo": 6, "good": 6, "broken": 6, "faulty": 6, "parked": 2, "dead": 1}
+
+
 @pytest.mark.parametrize(
-    ("subject", "most"),
-    [
-        ("demo", 6),
-        pytest.param("good", 6, marks=pytest.mark.slow),
-        pytest.param("broken", 6, marks=pytest.mark.slow),
-        pytest.param("faulty", 6, marks=pytest.mark.slow),
-        ("parked", 2),
-        ("dead", 1),
-    ],
+    ("subject", "most", "lang"),
+    sampled([(subject, most, lang) for subject, most in MOST_PAGES.items() for lang in ("en", "ja")], 3),
 )
 def test_a_report_is_printed_on_few_pages(chromium: str, tmp_path: Path, subject: str, most: int, lang: str) -> None:
     """None but the last is less than half full, no column is a character wide, and each says what it belongs to."""
@@ -348,7 +344,7 @@ def test_a_report_is_printed_on_few_pages(chromium: str, tmp_path: Path, subject
         assert number == len(pages) or page.filled > 0.5, number
 
 
-@pytest.mark.parametrize("lang", ["en", "ja"])
+@pytest.mark.parametrize("lang", [pytest.param("en", marks=pytest.mark.slow), "ja"])
 def test_several_domains_are_printed_as_a_table_and_at_most_a_page_each(
     chromium: str, tmp_path: Path, lang: str
 ) -> None:
@@ -466,7 +462,7 @@ def pages_of(chromium: str, folder: Path, html: str) -> int:
     return len(pdf_of(chromium, folder, html).pages)
 
 
-@pytest.mark.parametrize("lang", ["en", "ja"])
+@pytest.mark.parametrize("lang", [pytest.param("en", marks=pytest.mark.slow), "ja"])
 def test_the_hand_out_is_printed_on_one_page(chromium: str, tmp_path: Path, lang: str) -> None:
     assert pages_of(chromium, tmp_path, render_handout(lang)) == 1
     two = render_handout(lang).replace("</main>", '<p style="break-before: page">next</p></main>')

@@ -91,7 +91,7 @@ def test_killed_at_any_statement_of_a_later_run_nothing_of_the_earlier_is_lost(u
 def test_two_processes_that_open_a_new_history_at_once_both_can(url: str) -> None:
     code = "import sys; from deliverability.core.store.store import History; History.open(sys.argv[1]).close()"
     both = [subprocess.Popen([sys.executable, "-c", code, url]) for _ in range(3)]
-    assert [each.wait(60) for each in both] == [0, 0, 0]
+    assert [each.wait(600) for each in both] == [0, 0, 0]
 
 
 def test_a_history_of_a_newer_version_is_left_alone(url: str) -> None:

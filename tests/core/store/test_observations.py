@@ -33,6 +33,7 @@ from deliverability.core.store.reports import DAY
 from deliverability.core.store.store import History
 from deliverability.core.store.window import OVERLAP, window
 from tests.observations import contents, digest
+from tests.sampled import sampled
 
 pytestmark = pytest.mark.long
 
@@ -157,7 +158,7 @@ def test_neighbours_that_share_a_second_both_count(history: History) -> None:
     assert messages(seen(history)) == 20
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+@pytest.mark.parametrize("order", sampled([[*each] for each in itertools.permutations(range(4))], 5))
 def test_a_forged_report_cannot_take_the_place_of_a_real_one(tmp_path: Path, order: Sequence[int]) -> None:
     """Whether it comes first or last: under the same name, over the same time, or with the same rows."""
     history = History.open(f"sqlite:///{tmp_path / 'h.db'}")

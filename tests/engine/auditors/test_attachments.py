@@ -185,6 +185,9 @@ async def test_the_size_of_a_message_is_the_sum_of_its_parts() -> None:
     assert files == inline + 999 // 57 * 78 + 999 % 57 // 3 * 4
 
 
+PACKERS = (gzip.compress, bz2.compress, lzma.compress, lambda octets: zip_of({"a.zip": octets}))
+
+
 class TestHostile:
     def test_a_hundred_thousand_entries(self) -> None:
         entry = zip_with_flags("x", 0)[36:-22]
@@ -199,7 +202,9 @@ class TestHostile:
         assert isinstance(record["types"][-1], Unknown)
 
     @pytest.mark.long
-    @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, lambda x: zip_of({"a.zip": x})])
+    @pytest.mark.parametrize(
+        "pack", sampled([gzip.compress, bz2.compress, lzma.compress, lambda x: zip_of({"a.zip": x})], 4)
+    )
     def test_bombs_are_not_inflated_beyond_the_limit(self, pack: object) -> None:
         bomb = pack(b"PK\x03\x04" + bytes(200_000_000))  # type: ignore[operator]
         tracemalloc.start()
