@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 
 import pytest
+from deliverability.core.facts.paths import FactPath
 from msgspec.structs import replace
 
 from deliverability.core.facts.base import Fact, FactSet, Value
-from deliverability.core.facts.paths import FactPath
 from deliverability.core.model.profiles import ClauseState, ProfileScope
 from deliverability.core.rules.clauses import judge_profile
 from deliverability.engine.base import catalogue
