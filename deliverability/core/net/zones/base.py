@@ -33,10 +33,9 @@ MASTER, OCTODNS, OCTODNS_PLAN, DNSCONTROL, TERRAFORM, ROUTE53, CLOUDFLARE = FORM
 
 ANY: Final = ""
 """In place of a type: every type at the name."""
-# What answers in place of an address, and is no type of the DNS.
-_ALIASES = re.compile(
-    r"(^|/)(ALIAS|ANAME|FLATTEN|CF_.*|.*_ALIAS|.*REDIRECT.*|URL.*|FRAME|PAGE.?RULE.*|GEO|WEIGHTED)$", re.I
-)
+# What answers in place of an address, and is no type of the DNS: words, and how such words begin and end.
+_ALIASES = frozenset({"ALIAS", "ANAME", "FLATTEN", "FRAME", "GEO", "WEIGHTED"})
+_ALIAS_BEGINS, _ALIAS_ENDS = ("CF_", "URL", "PAGE"), ("_ALIAS", "REDIRECT")
 _TYPE = re.compile(r"[A-Z][A-Z0-9]{0,15}(-[A-Z0-9]+)?|TYPE[0-9]{1,5}")
 _PLAIN_RDATA = frozenset({"A", "AAAA", "CNAME", "MX", "NS", "PTR", "TXT"})
 _OCTAL = re.compile(r"\\([0-7]{3})")
@@ -176,13 +175,19 @@ class Collected:
 
     def lose(self, owner: str, rdtype: str, why: Detail, place: str) -> None:
         """Note that records cannot be told: what stands in for an address is one of both types."""
-        types = ("A", "AAAA") if _ALIASES.search(rdtype) else (rdtype,)
+        types = ("A", "AAAA") if is_alias(rdtype) else (rdtype,)
         self.unknown += [UnknownRecord(owner, each, why, place) for each in types]
+
+
+def is_alias(rdtype: str) -> bool:
+    """Whether that is no type of the DNS but what a provider answers addresses for: ``Route53Provider/ALIAS``."""
+    word = rdtype.rpartition("/")[2].upper()
+    return word in _ALIASES or word.startswith(_ALIAS_BEGINS) or word.endswith(_ALIAS_ENDS)
 
 
 def is_dns_type(rdtype: str) -> bool:
     """Whether that can be a type of the DNS; what providers invent is none."""
-    if not _TYPE.fullmatch(rdtype) or _ALIASES.search(rdtype):
+    if not _TYPE.fullmatch(rdtype) or is_alias(rdtype):
         return False
     import dns.rdatatype
 

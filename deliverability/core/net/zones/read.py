@@ -88,19 +88,24 @@ _TEXTS: tuple[tuple[re.Pattern[bytes], Code], ...] = (
     ),
     (
         re.compile(
-            rb"(?m)^\s*(?:resource|data)\s+\"[a-z0-9_]+\"\s+\"|^\s*(?:module|variable|provider)\s+\"[^\"\n]*\"\s*\{"
+            rb"(?m)^[ \t]*(?:resource|data)[ \t]+\"[a-z0-9_]+\"[ \t]+\""
+            rb"|^[ \t]*(?:module|variable|provider)[ \t]+\"[^\"\n]*\"[ \t]*\{"
         ),
         HCL,
     ),
     (re.compile(rb"(?m)^\*{10,} Domain: "), PREVIEW_TEXT),
-    (re.compile(rb"(?m)^\*\s+(?:Create|Update|Delete) <\w+Record |^\* \S+ \(\w+Provider\)"), OCTODNS_TEXT),
+    (re.compile(rb"(?m)^\*[ \t]+(?:Create|Update|Delete) <\w+Record |^\* \S+ \(\w+Provider\)"), OCTODNS_TEXT),
     (
         re.compile(
-            rb"(?m)^\s*(?:D|D_EXTEND|DOMAIN_ELSEWHERE|require)\s*\(|\bDnsProvider\(|\bREG_\w+\s*=|\bNewRegistrar\("
+            rb"(?m)^[ \t]*(?:D|D_EXTEND|DOMAIN_ELSEWHERE|require)[ \t]*\("
+            rb"|\bDnsProvider\(|\bREG_\w+[ \t]*=|\bNewRegistrar\("
         ),
         PROGRAM,
     ),
-    (re.compile(rb"(?m)^\s*(?:options|controls)\s*\{|^\s*zone\s+\"[^\"\n]+\"(?:\s+IN)?\s*\{"), NAMED_CONF),
+    (
+        re.compile(rb"(?m)^[ \t]*(?:options|controls)[ \t]*\{|^[ \t]*zone[ \t]+\"[^\"\n]+\"(?:[ \t]+IN)?[ \t]*\{"),
+        NAMED_CONF,
+    ),
     (re.compile(rb"(?m)^apiVersion[ \t]*:"), KUBERNETES),
     (re.compile(rb"(?m)^zone[ \t]*:[ \t]*\r?\n[ \t]*-[ \t]*domain[ \t]*:"), KNOT),
     (_YAML_CONFIG, OCTODNS_CONFIG),
@@ -112,7 +117,7 @@ _TEXTS: tuple[tuple[re.Pattern[bytes], Code], ...] = (
         SHEET,
     ),
 )
-_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
 class Given(Struct, frozen=True):

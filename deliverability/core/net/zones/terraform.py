@@ -57,7 +57,7 @@ DEFERRED = Code("terraform-deferred")
 SPLIT = Code("terraform-text-split", ("name",))
 
 _HOSTS = frozenset({"CNAME", "DNAME", "NS", "PTR"})
-_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"|[^\s"]+')
+_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[^\s"]+')
 
 
 class ResourceType(Struct, frozen=True, forbid_unknown_fields=True):
