@@ -100,7 +100,7 @@ async def remedies(rehearsal: Rehearsal, report: Report) -> tuple[tuple[Remedy, 
     basis = rehearsal.basis
     if basis.ports.journal is not None:
         basis.ports.journal.close_to_servers()
-    base = _State({}, report.facts, basis.executions, report.findings, _answer(report.assessment))
+    base = _State({}, report.facts, basis.executions, report.findings, answer_of(report.assessment))
     accepted, complete = await _accepted(rehearsal, base)
     return _ordered(accepted, {(each.rule, each.item): each.severity for each in base.findings}), complete
 
@@ -187,7 +187,7 @@ async def walked(plan: Sequence[PlanStep], rehearsal: Rehearsal, report: Report)
     as its own rehearsal showed.
     """
     basis, rules = rehearsal.basis, rehearsal.rules
-    base = state = counted = _State({}, report.facts, basis.executions, report.findings, _answer(report.assessment))
+    base = state = counted = _State({}, report.facts, basis.executions, report.findings, answer_of(report.assessment))
     receivers = tuple(each.receiver for each in report.verdicts)
     now = receiver_states(report.verdicts)
     done: set[FindingId] = set()
@@ -296,7 +296,7 @@ def _old(edit: RecordEdit, state: _State, published: Mapping[_Place, tuple[str, 
 # --- one audit more -------------------------------------------------------------------------------------------------
 
 
-class _Answer(Struct, frozen=True):
+class Answer(Struct, frozen=True):
     """The verdict of each receiver, also for few and for many messages; the grade; the ways a parked domain is open."""
 
     verdicts: Mapping[str, VerdictKind]
@@ -313,7 +313,7 @@ class _State(Struct, frozen=True):
     facts: FactSet
     executions: Mapping[str, Execution]
     findings: tuple[Finding, ...]
-    answer: _Answer
+    answer: Answer
 
     @property
     def all_unmet(self) -> list[Finding]:
@@ -358,18 +358,19 @@ class Rehearsal(Struct, frozen=True):
         findings = judge.again(gathered.facts, state.facts, state.findings)
         receivers = self.selection.receivers or self.rules.providers
         held_by = holding(findings, gathered.facts, self.rules)
-        answer = _answer(assess(held_by, receivers, gathered.facts, self.rules, self.selection))
+        answer = answer_of(assess(held_by, receivers, gathered.facts, self.rules, self.selection))
         self.known[key] = _State(laid, gathered.facts, gathered.executions, findings, answer)
         return self.known[key]
 
 
-def _answer(given: Assessment) -> _Answer:
+def answer_of(given: Assessment) -> Answer:
+    """What an assessment comes to."""
     by_volume = {
         each.receiver: tuple(case.verdict if case else each.verdict for case in (each.if_small, each.if_bulk))
         for each in given.verdicts
     }
     verdicts = {each.receiver: each.verdict for each in given.verdicts}
-    return _Answer(verdicts, by_volume, given.grade, len(given.ways), given.parked)
+    return Answer(verdicts, by_volume, given.grade, len(given.ways), given.parked)
 
 
 # --- better or worse ------------------------------------------------------------------------------------------------
@@ -380,7 +381,9 @@ def _helps(before: _State, after: _State, draft: Remedy) -> bool:
     cases = {(each.rule, each.item): each for each in after.findings}
     if not _settles(after, draft, FindingId(draft.rule, draft.item)):
         return False
-    return not (_worse_verdict(before, after) or any(_worse(before, cases)) or _darker(before.facts, after.facts))
+    return not (
+        worse_answer(before.answer, after.answer) or any(_worse(before, cases)) or _darker(before.facts, after.facts)
+    )
 
 
 def _settles(after: _State, draft: Remedy, settled: FindingId) -> bool:
@@ -404,8 +407,8 @@ def _takes_away(draft: Remedy) -> bool:
     )
 
 
-def _worse_verdict(before: _State, after: _State) -> bool:
-    was, now = before.answer, after.answer
+def worse_answer(was: Answer, now: Answer) -> bool:
+    """Whether a verdict, also for few or for many messages, the grade, or what a parked domain leaves open is worse."""
     if now.parked is not was.parked:
         # Sending nothing is another question, which no receiver has an answer to. What was closed has to stay so.
         return was.parked

@@ -43,12 +43,11 @@ from deliverability.core.net.clock import stamp
 from deliverability.core.net.ports import Ports
 from deliverability.core.phrases import LANGUAGES, phrases
 from deliverability.core.report.formats.table import START, PageStems, page_name
-from deliverability.core.rules.conditions import paths_of
 from deliverability.core.rules.grade import assess
 from deliverability.core.rules.judge import Selection, fingerprint, judge
 from deliverability.core.store.causes import Judged, Trials, other_settings, waivers_of
 from deliverability.core.store.diff import compare
-from deliverability.core.store.known import fails, last_known
+from deliverability.core.store.known import last_known
 from deliverability.core.store.observations import Observations
 from deliverability.core.store.pieces import Packed, pack
 from deliverability.core.store.store import DamagedError, History, HistoryError, HistoryRun, SubjectDigest
@@ -58,12 +57,12 @@ from deliverability.core.words.speaker import Speaker
 from deliverability.core.words.steps import step_words
 from deliverability.engine.audit import Audited, Extras, report_on
 from deliverability.engine.base import catalogue
+from deliverability.engine.proof import RecordTrials, Wait, stored, wait_in
 from deliverability.engine.rules import exit_code, worst_exit_code
 from deliverability.engine.stream import collecting_seldom, stream
 from deliverability.intake.run import IntakePlan, take_in
 from deliverability.observing import Observer, Observing, one_subject, with_lists_seen
 from deliverability.weekly.messages import Picked
-from deliverability.weekly.proof import RecordTrials, Wait, wait_in
 from deliverability.weekly.traffic import SOURCES, gate_week, moved_sources, reported_elsewhere, traffic_of
 from deliverability.weekly.trend import certain_grade, measures_of, stage_of
 from deliverability.weekly.values import SUMMARY, FindingText, ReceiverVerdict, Summary, WeeklyEntry, from_json, to_json
@@ -633,7 +632,7 @@ def _snapshot(subject: WeeklySubject, audited: Audited, report: Report, plan: Pl
             **_of_sources(audited.subject),
         },
         facts=audited.facts,
-        findings=tuple(_stored(each, report, plan.rules) for each in report.findings),
+        findings=tuple(stored(each, report, plan.rules) for each in report.findings),
         assessment=report.assessment,
         rules_digest=report.rules_digest,
     )
@@ -645,32 +644,6 @@ def _of_sources(subject: Subject) -> dict[str, Value]:
         return {}
     words = tuple(f"{each.owner.value} {' '.join(each.match)} {each.domain}" for each in subject.source_words)
     return {"sources": words, "rare": subject.rare}
-
-
-def _stored(finding: Finding, report: Report, rules: RuleSet) -> StoredFinding:
-    return StoredFinding(
-        finding.rule,
-        finding.item,
-        finding.fingerprint,
-        finding.outcome,
-        finding.severity,
-        finding.waiver is not None,
-        _failed(finding, report, rules),
-    )
-
-
-def _failed(finding: Finding, report: Report, rules: RuleSet) -> bool:
-    """Whether a look-up failed that the finding rests on, or the condition of what a receiver says about it."""
-    if finding.unknown is not None:
-        return not finding.waits_for_input
-    undecided = [each.receiver for each in finding.judgements if each.outcome is Outcome.UNKNOWN]
-    return any(
-        fails(report.facts.value(path))
-        for each in undecided
-        for statement in rules.statements(rules.receivers[each], finding.rule)
-        for path in paths_of(statement.when)
-        if not path.startswith("item.")  # a field of the item, no fact
-    )
 
 
 def _entry(subject: WeeklySubject, audited: Audited, report: Report, compared: _Compared, plan: Plan) -> WeeklyEntry:

@@ -22,13 +22,15 @@ from deliverability.core.facts.base import (
     is_failure,
     texts,
 )
-from deliverability.core.model.history import RecordChange
-from deliverability.core.model.report import Report
+from deliverability.core.model.history import RecordChange, StoredFinding
+from deliverability.core.model.report import Finding, Outcome, Report
 from deliverability.core.model.rules import RuleSet
 from deliverability.core.net.base import Absent, Answer, Found, Resolver
+from deliverability.core.rules.conditions import paths_of
 from deliverability.core.rules.grade import assess
 from deliverability.core.rules.judge import Selection, judge_of
 from deliverability.core.store.causes import Judged
+from deliverability.core.store.known import fails
 from deliverability.engine.base import gather
 from deliverability.engine.rehearse import Basis
 
@@ -185,3 +187,33 @@ def _strings_of(text: str) -> tuple[int, ...]:
     """The lengths of the character-strings that a text is published in, when each is filled before the next begins."""
     length = len(text.encode("utf-8", "surrogateescape"))
     return tuple(min(_STRING, length - start) for start in range(0, length, _STRING)) or (0,)
+
+
+# --- snapshots -------------------------------------------------------------------------------------------------------
+
+
+def stored(finding: Finding, report: Report, rules: RuleSet) -> StoredFinding:
+    """What a snapshot keeps of a finding."""
+    return StoredFinding(
+        finding.rule,
+        finding.item,
+        finding.fingerprint,
+        finding.outcome,
+        finding.severity,
+        finding.waiver is not None,
+        _failed(finding, report, rules),
+    )
+
+
+def _failed(finding: Finding, report: Report, rules: RuleSet) -> bool:
+    """Whether a look-up failed that the finding rests on, or the condition of what a receiver says about it."""
+    if finding.unknown is not None:
+        return not finding.waits_for_input
+    undecided = [each.receiver for each in finding.judgements if each.outcome is Outcome.UNKNOWN]
+    return any(
+        fails(report.facts.at(path))
+        for each in undecided
+        for statement in rules.statements(rules.receivers[each], finding.rule)
+        for path in paths_of(statement.when)
+        if not path.startswith("item.")  # a field of the item, no fact
+    )
