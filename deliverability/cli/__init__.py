@@ -18,6 +18,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "audit": "audits.command:command",
         "facts": "audits.command:facts_command",
         "judge": "audits.judge:command",
+        "diff": "differences.command:command",
     },
     "fix": {
         "fix": "audits.fix:command",

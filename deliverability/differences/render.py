@@ -1,0 +1,259 @@
+"""A comparison as text, Markdown, JSON, SARIF and JUnit: renderings of one value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+from xml.sax.saxutils import escape, quoteattr
+
+from deliverability import __version__
+from deliverability.core.codec import json_text
+from deliverability.core.model.rules import Severity
+from deliverability.core.report.formats.markdown import block, code, plain
+from deliverability.core.report.paper import Paper, pad, width_of
+from deliverability.core.words.rules import rule_short
+from deliverability.core.words.sentences import visible
+from deliverability.core.words.speaker import Speaker
+from deliverability.differences.run import Diff
+from deliverability.differences.view import ChangeRow, DomainView, view_of
+
+ENDINGS: Mapping[str, str] = {
+    ".txt": "text",
+    ".text": "text",
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".json": "json",
+    ".sarif": "sarif",
+    ".xml": "junit",
+}
+_TONES = {"worse": "❌", "unknown": "❔", "good": "✅"}
+_LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note", Severity.NONE: "none"}
+_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+_FILE_LINE = re.compile(r"(?P<file>[^\n]+?):(?P<line>[0-9]{1,9})")
+_MOST_LINES = 400  # of record sets in a text; more are counted
+
+
+def render_text(diff: Diff, speaker: Speaker, paper: Paper) -> str:
+    """For a terminal."""
+    view, say = view_of(diff, speaker), speaker.say
+    lines: list[str] = []
+    for domain in view.domains:
+        lines += [*([""] if lines else []), *_text_domain(domain, paper, speaker)]
+    for text in filter(None, (view.nothing, view.others)):
+        lines += [*([""] if lines else []), *paper.paragraph(text)]
+    for text in view.remarks:
+        lines += paper.hang(text, "! ")
+    lines += ["", *paper.paragraph(say("diff.compared", inputs=view.inputs), style="dim")]
+    return paper.text(lines)
+
+
+def _text_domain(domain: DomainView, paper: Paper, speaker: Speaker) -> Iterator[str]:
+    say = speaker.say
+    tone = {"worse": "error", "unknown": "warning", "good": "met"}[domain.tone]
+    yield from paper.paragraph(domain.title, style="bold" if domain.tone == "good" else tone)
+    arrow, told = say("diff.arrow"), set[str]()
+    width = max((width_of(each.receiver) for each in domain.verdicts), default=0)
+    for row in domain.verdicts:
+        lead = f"  {pad(row.receiver, width)}  "
+        words = f"{row.before}{arrow}{row.after}"
+        yield from paper.paragraph(words, width_of(lead), lead, "error" if row.worse else "met")
+        again = [why.partition(" ")[0] for why in row.why if why in told]
+        for why in row.why:
+            if why not in told:
+                yield from paper.hang(why, "      ")
+        if again:  # in words above
+            yield from paper.hang(say("value.separator").join(again), "      ")
+        told.update(row.why)
+    for text in filter(None, (domain.others, domain.grade)):
+        yield from paper.hang(text, "  ")
+    for number, change in enumerate(domain.changes):
+        if number == _MOST_LINES:
+            yield "  " + say.count("diff.more", len(domain.changes) - number)
+            break
+        yield from _text_change(change, paper)
+    shown = {why.partition(" ")[0] for row in domain.verdicts for why in row.why}
+    for each in domain.new:
+        if each.rule not in shown:
+            yield from paper.hang(say("diff.new", rule=each.rule, text=each.message), "  ")
+    for text in filter(None, (domain.mended, *domain.unknown)):
+        yield from paper.hang(text, "  ")
+
+
+def _text_change(change: ChangeRow, paper: Paper) -> Iterator[str]:
+    head = "   ".join(filter(None, (f"  {change.sign} {change.name}", change.place, change.effect)))
+    yield from paper.paragraph(head, 4) if width_of(head) > paper.width else [head]
+    for sign, values, style in (("-", change.gone, "error"), ("+", change.come, "met")):
+        for value in values:
+            yield f"      {paper.ink(f'{sign} {value}', style)}"
+
+
+def render_markdown(diff: Diff, speaker: Speaker) -> str:
+    """For a comment or a summary: nothing in it can become a link, an image or a mention."""
+    view, say = view_of(diff, speaker), speaker.say
+    parts: list[str] = []
+    for domain in view.domains:
+        parts += _markdown_domain(domain, speaker)
+    parts += [plain(text) for text in (view.nothing, view.others) if text]
+    parts += [f"> {plain(text)}" for text in view.remarks]
+    parts.append(plain(say("diff.compared", inputs=view.inputs)))
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown_domain(domain: DomainView, speaker: Speaker) -> Iterator[str]:
+    say = speaker.say
+    yield f"### {_TONES[domain.tone]} {plain(domain.title)}"
+    if domain.verdicts:
+        heads = [plain(say(f"diff.head.{name}")) for name in ("receiver", "before", "after", "why")]
+        rows = [
+            [plain(row.receiver), plain(row.before), plain(row.after), "<br>".join(map(plain, row.why))]
+            for row in domain.verdicts
+        ]
+        lines = ["| " + " | ".join(heads) + " |", "| --- | --- | --- | --- |"]
+        yield "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+    lines = [f"- {plain(text)}" for text in (domain.others, domain.grade, domain.mended, *domain.unknown) if text]
+    shown = {why.partition(" ")[0] for row in domain.verdicts for why in row.why}
+    fresh = [each for each in domain.new if each.rule not in shown]
+    lines += [f"- {plain(say('diff.new', rule=each.rule, text=each.message))}" for each in fresh]
+    if lines:
+        yield "\n".join(lines)
+    for change in domain.changes[:_MOST_LINES]:
+        place = f" {code(change.place)}" if change.place else ""
+        effect = f" {plain(change.effect)}" if change.effect else ""
+        yield f"{code(f'{change.sign} {change.name}')}{place}{effect}"
+        yield block([*(f"- {each}" for each in change.gone), *(f"+ {each}" for each in change.come)], "diff")
+
+
+def render_json(diff: Diff) -> str:
+    """For programs."""
+    return diff.to_json()
+
+
+# --- SARIF ------------------------------------------------------------------------------------------------------------
+
+
+def render_sarif(diff: Diff, speaker: Speaker) -> str:
+    """New findings of the change as SARIF 2.1.0: each stands at the record that makes it."""
+    view = view_of(diff, speaker)
+    idents: dict[str, int] = {}
+    results: list[dict[str, Any]] = []
+    notes: list[dict[str, Any]] = []
+    for domain in view.domains:
+        for each in domain.new:
+            index = idents.setdefault(each.rule, len(idents))
+            where = "/".join(filter(None, (domain.name, each.item)))
+            results.append(
+                {
+                    "ruleId": each.rule,
+                    "ruleIndex": index,
+                    "level": _LEVELS[Severity(each.severity)],
+                    "message": {"text": f"{domain.name}: {each.message}"},
+                    "locations": [_location(each.place, where, diff)],
+                    "partialFingerprints": {"finding/v1": each.fingerprint},
+                }
+            )
+        notes += [{"level": "warning", "message": {"text": f"{domain.name}: {text}"}} for text in domain.unknown]
+    rules = []
+    for ident in idents:
+        rule = speaker.rules.rules.get(ident)
+        text = rule_short(rule, speaker.lang) if rule else ident
+        rules.append({"id": ident, "shortDescription": {"text": text}})
+    driver = {"name": "deliv", "semanticVersion": __version__, "rules": rules}
+    invocation: dict[str, Any] = {"executionSuccessful": True}
+    if notes:
+        invocation["toolExecutionNotifications"] = notes
+    run = {"tool": {"driver": driver}, "invocations": [invocation], "results": results}
+    return json_text({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
+
+
+def _location(place: str, where: str, diff: Diff) -> dict[str, Any]:
+    """Where a result stands: file and line, else the file of the change, else a path that stays the same."""
+    match = _FILE_LINE.fullmatch(place)
+    if match and not match["file"].startswith("["):
+        file, line = match["file"], max(int(match["line"]), 1)
+    else:
+        file, line = diff.inputs[-1], 1
+        if not Path(file).is_file():
+            file = f"dns/{where}"
+    region = {"region": {"startLine": line}}
+    location: dict[str, Any] = {"physicalLocation": {"artifactLocation": {"uri": _uri(file, where)}, **region}}
+    logical = {"name": where, "kind": "resource"}
+    location["logicalLocations"] = [logical, {"name": place, "kind": "resource"}] if place and not match else [logical]
+    return location
+
+
+def _uri(file: str, where: str) -> str:
+    """A path relative to the folder that deliv runs in; a file elsewhere has none."""
+    path = Path(file)
+    try:
+        relative = path.resolve().relative_to(Path.cwd()) if path.is_absolute() or ".." in path.parts else path
+    except (ValueError, OSError, RuntimeError):
+        relative = Path(f"dns/{where}")
+    return quote(relative.as_posix().encode("utf-8", "surrogateescape"))
+
+
+# --- JUnit ------------------------------------------------------------------------------------------------------------
+
+
+def render_junit(diff: Diff, speaker: Speaker, fail_on: str) -> str:
+    """A suite a domain, a case a receiver: it fails where the exit code does."""
+    view, say = view_of(diff, speaker), speaker.say
+    lines = ['<?xml version="1.0" encoding="UTF-8"?>', '<testsuites name="deliv diff">']
+    for domain, shown in zip(diff.domains, view.domains, strict=True):
+        cases: list[str] = []
+        counts = {"failure": 0, "error": 0}
+        rows = {row.receiver: row for row in shown.verdicts}
+        for name, row in rows.items():
+            text = f"{row.before}{say('diff.arrow')}{row.after}"
+            fails = row.worse and fail_on != "never" and (fail_on == "worse" or domain.failing)
+            cases.append(_case(name, "failure" if fails else "", text, row.why))
+            counts["failure"] += fails
+        fails = domain.worse if fail_on == "worse" else domain.failing if fail_on == "error" else False
+        if fails and not counts["failure"]:
+            counts["failure"] += 1
+            why = [f"{each.rule}  {each.message}" for each in shown.new]
+            cases.append(_case(shown.name, "failure", shown.title, tuple(why)))
+        if domain.incomplete and fail_on != "never":
+            counts["error"] += 1
+            cases.append(_case(say("diff.case-unknown"), "error", shown.title, shown.unknown))
+        if not cases:
+            cases.append(_case(shown.name, "", "", ()))
+        attributes = {
+            "name": shown.name,
+            "tests": str(len(cases)),
+            "failures": str(counts["failure"]),
+            "errors": str(counts["error"]),
+            "time": "0",
+        }
+        lines += [f"<testsuite{_attributes(attributes)}>", *cases, "</testsuite>"]
+    return "\n".join([*lines, "</testsuites>"]) + "\n"
+
+
+def _case(name: str, kind: str, message: str, why: tuple[str, ...]) -> str:
+    opening = f"<testcase{_attributes({'classname': 'deliv.diff', 'name': name, 'time': '0'})}"
+    if not kind:
+        return f"{opening}/>"
+    text = escape(visible_lines("\n".join((message, *why))))
+    return f"{opening}><{kind}{_attributes({'message': message, 'type': kind})}>{text}</{kind}></testcase>"
+
+
+def visible_lines(text: str) -> str:
+    """A text of several lines with what would hide or steer written out."""
+    return "\n".join(map(visible, text.split("\n")))
+
+
+def _attributes(values: Mapping[str, str]) -> str:
+    return "".join(f" {name}={quoteattr(visible(value))}" for name, value in values.items())
+
+
+def renderers(speaker: Speaker, paper: Paper, fail_on: str) -> Mapping[str, Callable[[Diff], str]]:
+    """What writes each format."""
+    return {
+        "text": lambda diff: render_text(diff, speaker, paper),
+        "markdown": lambda diff: render_markdown(diff, speaker),
+        "json": render_json,
+        "sarif": lambda diff: render_sarif(diff, speaker),
+        "junit": lambda diff: render_junit(diff, speaker, fail_on),
+    }

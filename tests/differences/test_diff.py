@@ -1,0 +1,306 @@
+"""What a change does to mail: the same in every format, worse or not, only where it can touch mail."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deliverability.core.errors import InputError
+from deliverability.core.model.report import VerdictKind
+from deliverability.core.net.base import Answer
+from deliverability.core.net.ports import Ports
+from deliverability.core.net.static import OFFLINE, StaticResolver
+from deliverability.core.net.zones.base import Reading
+from deliverability.core.net.zones.inputs import read_zone
+from deliverability.core.rules.judge import Selection
+from deliverability.differences.api import diff, diff_async
+from deliverability.differences.run import Diff, differences
+from deliverability.differences.sides import of_inputs, of_paths
+from deliverability.engine.rules import load_rules
+from tests.core.net.zones import writing
+from tests.core.net.zones.writing import Row
+
+KEY = "v=DKIM1; k=rsa; p=MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA" + "B" * 340 + "IDAQAB"
+ZONE: list[Row] = [
+    ("", "TXT", "v=spf1 ip4:192.0.2.1 include:_spf.example.net ~all"),
+    ("", "TXT", "google-site-verification=abc"),
+    ("", "MX", "10 mx1.example.com."),
+    ("", "MX", "20 mx2.example.com."),
+    ("", "A", "192.0.2.10"),
+    ("mx1", "A", "192.0.2.1"),
+    ("mx2", "A", "192.0.2.2"),
+    ("_dmarc", "TXT", "v=DMARC1; p=quarantine; rua=mailto:dmarc@example.com"),
+    ("s1._domainkey", "TXT", KEY),
+    ("_smtp._tls", "TXT", "v=TLSRPTv1; rua=mailto:tls@example.com"),
+    ("www", "A", "192.0.2.10"),
+]
+OUTSIDE = {
+    ("_spf.example.net", "TXT"): ["v=spf1 ip4:198.51.100.0/24 -all"],
+    ("many.example.net", "TXT"): ["v=spf1 " + " ".join(f"a:h{n}.example.net" for n in range(11)) + " -all"],
+    **{(f"h{n}.example.net", "A"): [f"198.51.100.{n}"] for n in range(11)},
+}
+
+
+def changed(*swaps: tuple[Row | None, Row | None]) -> list[Row]:
+    """The zone with these rows taken out and put in."""
+    rows = list(ZONE)
+    for old, new in swaps:
+        if old is None:
+            assert new is not None
+            rows.append(new)
+        elif new is None:
+            rows.remove(old)
+        else:
+            rows[rows.index(old)] = new
+    return rows
+
+
+def spf(text: str) -> tuple[Row, Row]:
+    return ZONE[0], ("", "TXT", text)
+
+
+def dmarc(text: str) -> tuple[Row, Row]:
+    return ZONE[7], ("_dmarc", "TXT", text)
+
+
+CHANGES: dict[str, list[Row]] = {
+    "an include more": changed(spf("v=spf1 ip4:192.0.2.1 include:_spf.example.net include:x.example.net ~all")),
+    "an include less": changed(spf("v=spf1 ip4:192.0.2.1 ~all")),
+    "too many look-ups": changed(spf("v=spf1 include:many.example.net ~all")),
+    "hard fail": changed(spf("v=spf1 ip4:192.0.2.1 include:_spf.example.net -all")),
+    "everybody may": changed(spf("v=spf1 +all")),
+    "no SPF": changed((ZONE[0], None)),
+    "two SPF records": changed((None, ("", "TXT", "v=spf1 mx -all"))),
+    "SPF that calls itself": changed(spf("v=spf1 include:example.com ~all")),
+    "a verification less": changed((ZONE[1], None)),
+    "a verification more": changed((None, ("", "TXT", "ms=ms123"))),
+    "reject": changed(dmarc("v=DMARC1; p=reject; rua=mailto:dmarc@example.com")),
+    "no policy": changed(dmarc("v=DMARC1; p=none; rua=mailto:dmarc@example.com")),
+    "a misspelt policy": changed(dmarc("v=DMARC1; p=rejct")),
+    "no DMARC": changed((ZONE[7], None)),
+    "an MX less": changed((ZONE[2], None)),
+    "no MX": changed((ZONE[2], None), (ZONE[3], None)),
+    "an MX more": changed((None, ("", "MX", "30 mx3.example.net."))),
+    "another key": changed((ZONE[8], ("s1._domainkey", "TXT", KEY.replace("B", "C")))),
+    "a key elsewhere": changed((ZONE[8], ("s1._domainkey", "CNAME", "s1.keys.example.net."))),
+    "no TLS reports": changed((ZONE[9], None)),
+}
+
+
+@pytest.fixture(scope="module")
+def rules() -> Any:
+    return load_rules()
+
+
+async def compared(old: Any, new: Any, rules: Any, base: Any = None) -> Diff:
+    """Both given as texts; a plan alone lies over the old zone."""
+    origin = "example.com"
+    first = read_zone(old, origin=origin)
+    sides = of_inputs(first, None if new is None else read_zone(new, origin=origin))
+    outside = base or StaticResolver(OUTSIDE)
+    return await differences(sides, Ports(outside), rules, Selection())
+
+
+class Below:
+    """The old zone as it is published, and what is outside of it."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        from deliverability.core.net.zone import ZoneResolver
+        from deliverability.core.net.zones.over import LaidOver, WholeZones
+
+        zone = ZoneResolver([read_zone(writing.bind(rows), origin="example.com")])
+        self._all = LaidOver(StaticResolver(OUTSIDE), WholeZones(zone))
+
+    async def query(self, name: str, rdtype: str) -> Answer:
+        return await self._all.query(name, rdtype)
+
+    async def close(self) -> None:
+        return None
+
+
+def without_places(found: Diff) -> str:
+    domains = found.to_dict()["domains"]
+    for domain in domains:
+        for each in domain["changes"]:
+            del each["place"]
+    return json.dumps(domains, indent=1)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", CHANGES)
+async def test_the_same_change_is_the_same_in_every_format(name: str, rules: Any) -> None:
+    new = CHANGES[name]
+    zone = without_places(await compared(writing.bind(ZONE), writing.bind(new), rules))
+    pairs: dict[str, tuple[str, str | None]] = {
+        "octodns": (writing.octodns(ZONE), writing.octodns(new)),
+        "dnscontrol": (writing.dnscontrol(ZONE), writing.dnscontrol(new)),
+        "route53": (writing.route53(ZONE), writing.route53(new)),
+        "cloudflare": (writing.cloudflare(ZONE), writing.cloudflare(new)),
+        "octodns-plan": (writing.octodns_plan(ZONE, new), None),
+        "route53 batch": (writing.route53_batch(ZONE, new), None),
+        "terraform set": (writing.terraform("aws_route53_record", ZONE, new), None),
+        "terraform value": (writing.terraform("cloudflare_dns_record", ZONE, new), None),
+    }
+    for form, (one, other) in pairs.items():
+        found = await compared(one, other, rules, None if other is not None else Below(ZONE))
+        assert without_places(found) == zone, form
+
+
+WORSE = {
+    "too many look-ups",
+    "everybody may",
+    "no SPF",
+    "two SPF records",
+    "SPF that calls itself",
+    "a misspelt policy",
+    "no DMARC",
+}
+FINE = {"a verification less", "a verification more", "reject", "an MX more"}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", sorted(WORSE | FINE))
+async def test_what_is_worse(name: str, rules: Any) -> None:
+    found = await compared(writing.bind(ZONE), writing.bind(CHANGES[name]), rules)
+    assert [each.name for each in found.domains] == ["example.com"]
+    assert found.worse is (name in WORSE), found.to_json()
+    if name in WORSE:
+        assert found.exit_code() == 1
+        assert any(each.worse and each.rules for each in found.domains[0].verdicts) or found.domains[0].new
+    else:
+        assert found.exit_code("never") == 0
+
+
+async def test_what_a_plan_leaves_open_is_neither_missing_nor_worse(rules: Any) -> None:
+    own = "cloudflare_dns_record"
+    old = writing.resource(own, ("_dmarc", "TXT"), [ZONE[7][2]])
+    open_ = writing.change(own, "dmarc", ["update"], old, {**old, "content": None}, {"content": True})
+    found = await compared(writing.plan([open_]), None, rules, Below(ZONE))
+    domain = found.domains[0]
+    assert [(each.owner, each.type) for each in domain.unknown] == [("_dmarc.example.com", "TXT")]
+    assert found.exit_code() == 3
+    assert not domain.worse
+    assert all(each.after is not VerdictKind.DNS_NOT_READY for each in domain.verdicts if each.before.rank < 3)
+    text = found.to_json()
+    assert "known only after apply (cloudflare_dns_record.dmarc)" in text
+    assert "DMARC-001" not in text
+
+
+async def test_each_question_is_asked_once_for_both_sides(rules: Any) -> None:
+    class Counting(StaticResolver):
+        asked: list[tuple[str, str]]
+
+        async def query(self, name: str, rdtype: str) -> Answer:
+            self.asked.append((name, rdtype))
+            return await super().query(name, rdtype)
+
+    outside = Counting(OUTSIDE)
+    outside.asked = []
+    await compared(writing.bind(ZONE), writing.bind(CHANGES["hard fail"]), rules, outside)
+    assert len(outside.asked) == len(set(outside.asked))
+    assert ("_spf.example.net", "TXT") in outside.asked
+
+
+# --- which domains ----------------------------------------------------------------------------------------------------
+
+
+def folder(path: Path, zones: dict[str, Sequence[Row]], write: Callable[..., str] = writing.bind) -> Path:
+    path.mkdir()
+    for name, rows in zones.items():
+        (path / f"{name}.zone").write_text(write(rows, name))
+    return path
+
+
+async def domains_of(tmp_path: Path, old: dict[str, Sequence[Row]], new: dict[str, Sequence[Row]], rules: Any) -> Diff:
+    sides = of_paths(folder(tmp_path / "old", old), folder(tmp_path / "new", new), Reading())
+    return await differences(sides, Ports(OFFLINE), rules, Selection())
+
+
+PLAIN: list[Row] = [("", "TXT", "v=spf1 -all"), ("", "MX", "0 .")]
+
+
+async def test_only_domains_that_the_change_can_touch_are_audited(tmp_path: Path, rules: Any) -> None:
+    old: dict[str, Sequence[Row]] = {f"z{n}.example": PLAIN for n in range(30)}
+    old["shared.example"] = [*PLAIN, ("_spf", "TXT", "v=spf1 ip4:192.0.2.1 -all"), ("www", "A", "192.0.2.3")]
+    old["user.example"] = [("", "TXT", "v=spf1 include:_spf.shared.example -all")]
+    old["host.example"] = [("", "MX", "10 www.shared.example."), ("s1._domainkey", "CNAME", "k.z1.example.")]
+    new = dict(old)
+    new["z3.example"] = [("", "TXT", "v=spf1 ~all"), ("", "MX", "0 .")]
+    new["shared.example"] = [
+        *PLAIN,
+        ("_spf", "TXT", "v=spf1 ip4:192.0.2.2 -all"),
+        ("www", "A", "192.0.2.4"),
+        ("blog", "A", "192.0.2.4"),
+    ]
+    found = await domains_of(tmp_path, old, new, rules)
+    assert [each.name for each in found.domains] == ["host.example", "user.example", "z3.example"]
+    assert [each.owner for each in found.others] == ["blog.shared.example"]
+
+
+async def test_a_policy_reaches_the_domains_below_that_have_none(tmp_path: Path, rules: Any) -> None:
+    rows: list[Row] = [
+        *PLAIN,
+        ("_dmarc", "TXT", "v=DMARC1; p=reject"),
+        ("a", "MX", "10 mx.example.net."),
+        ("b", "MX", "10 mx.example.net."),
+        ("_dmarc.b", "TXT", "v=DMARC1; p=none"),
+    ]
+    new = [each if each[0] != "_dmarc" else ("_dmarc", "TXT", "v=DMARC1; p=none") for each in rows]
+    found = await domains_of(tmp_path, {"example.com": rows}, {"example.com": new}, rules)
+    assert [each.name for each in found.domains] == ["example.com", "a.example.com"]
+
+
+async def test_a_zone_that_is_new_and_one_that_is_gone(tmp_path: Path, rules: Any) -> None:
+    found = await domains_of(
+        tmp_path, {"a.example": PLAIN, "gone.example": PLAIN}, {"a.example": PLAIN, "new.example": PLAIN}, rules
+    )
+    assert [each.name for each in found.domains] == ["new.example"]
+    assert [each.code for each in found.remarks] == ["diff-zone-removed"]
+
+
+async def test_nothing_that_changes(tmp_path: Path, rules: Any) -> None:
+    found = await domains_of(tmp_path, {"a.example": PLAIN}, {"a.example": PLAIN}, rules)
+    assert (found.domains, found.others, found.exit_code()) == ((), (), 0)
+
+
+# --- programs ---------------------------------------------------------------------------------------------------------
+
+
+def test_for_programs(tmp_path: Path) -> None:
+    old = tmp_path / "example.com.zone"
+    old.write_text(writing.bind(ZONE))
+    (tmp_path / "example.com.yaml").write_text(writing.octodns(CHANGES["a misspelt policy"]))
+    for given in (str(tmp_path / "example.com.yaml"), read_zone(tmp_path / "example.com.yaml")):
+        found = diff(old, given, base="offline")
+        assert found.worse
+        assert [each.owner for each in found.domains[0].changes] == ["_dmarc.example.com"]
+    assert (
+        diff(old, tmp_path / "example.com.yaml", base="offline", domains=["www.example.com"]).domains[0].name
+        == "www.example.com"
+    )
+    assert new.exists() is False
+
+
+async def test_within_a_loop_the_other_one_is_used(tmp_path: Path) -> None:
+    old = tmp_path / "example.com.zone"
+    old.write_text(writing.bind(ZONE))
+    with pytest.raises(InputError, match="diff_async"):
+        diff(old, old, base="offline")
+    assert (await diff_async(old, old, base="offline")).domains == ()
+
+
+@pytest.mark.parametrize("given", [3, None, b"x", ["a"], "nowhere.zone", Path("nowhere"), "a\0b"])
+def test_what_cannot_be_used_is_an_input_error(given: Any) -> None:
+    with pytest.raises(InputError):
+        diff(given, base="offline")
+
+
+def test_a_whole_zone_has_one_side_only(tmp_path: Path) -> None:
+    zone = tmp_path / "example.com.zone"
+    zone.write_text(writing.bind(ZONE))
+    with pytest.raises(InputError, match="deliv diff OLD NEW"):
+        diff(zone, base="offline")
