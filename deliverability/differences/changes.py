@@ -88,7 +88,7 @@ async def changes_of(sides: Sides, before: Resolver, after: Resolver) -> tuple[C
             continue
         sets = [await _asked(resolver, key) for resolver in (before, after)]
         if any(each is None for each in sets):  # nobody can say what else is there
-            sets = [was.get(key, ()), will.get(key, ())]
+            sets = [was.get(key) or old.get(key, ()), will.get(key) or new.get(key, ())]
         found[key] = sets[0] or (), sets[1] or ()
     made = []
     for (owner, rdtype), (one, other) in sorted(found.items(), key=lambda each: (_reversed(each[0][0]), each[0][1])):

@@ -334,7 +334,7 @@ def _domain(touched_: Touched, old: Report, new: Report, found: Comparison) -> D
         pairs,
         touched_.unknown,
         fresh,
-        (*found.of(ChangeKind.MENDED), *found.of(ChangeKind.GONE)),
+        found.of(ChangeKind.MENDED),
         (old.assessment.grade, new.assessment.grade),
         worse=wrong or _worse(answer_of(old.assessment), answer_of(new.assessment)),
         failing=wrong or any(each.worse and each.after in _BAD for each in pairs),

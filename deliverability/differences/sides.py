@@ -196,13 +196,17 @@ def _zones_of(changed: Sequence[str], repository: _Repository) -> Iterator[str]:
     folders = dict.fromkeys(str(PurePosixPath(each).parent) for each in changed)
     keys: dict[str, None] = {}
     for folder in folders:
-        if folder.endswith("."):
+        if _is_split(folder):
             keys[folder] = None
         else:
             keys.update(dict.fromkeys(repository.files(folder)))
     keys.update(dict.fromkeys(each for each in changed if str(PurePosixPath(each).parent) not in keys))
-    wanted = (*IN_FOLDER, ".")
-    yield from (each for each in keys if each.endswith(wanted) or each in changed)
+    yield from (each for each in keys if each.endswith(IN_FOLDER) or _is_split(each) or each in changed)
+
+
+def _is_split(folder: str) -> bool:
+    """Whether a folder is one zone of octoDNS, by its name."""
+    return PurePosixPath(folder).name.endswith(".")
 
 
 class _Repository:
@@ -251,7 +255,7 @@ class _Repository:
 
     def given(self, key: str, reading: Reading, *, old: bool, named: bool) -> Given | None:
         """A zone on one side; None: there is none, or the file is none and nobody named it. Raises ZoneError."""
-        if key.endswith("."):
+        if _is_split(key):
             files = [each for each in self.files(key) if PurePosixPath(each).suffix in SUFFIXES]
             sources = [source for each in files if (source := self._source(each, old=old)) is not None]
             return octodns_given(key, tuple(sources), reading) if sources else None

@@ -8,13 +8,14 @@ import subprocess
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import click
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from deliverability.cli import deliv
-from deliverability.core.model.rules import Severity
+from deliverability.core.errors import InputError
 from tests.core.net.zones import writing
 from tests.core.net.zones.test_terraform import SECRET, with_secrets
 from tests.differences.test_diff import CHANGES, ZONE
@@ -22,10 +23,24 @@ from tests.differences.test_diff import CHANGES, ZONE
 STYLES = ("text", "markdown", "json", "sarif", "junit")
 
 
-def run(*arguments: str | Path, code: int | None = None) -> Result:
-    ran = CliRunner().invoke(deliv, ["diff", *map(str, arguments)])
+class Ran(NamedTuple):
+    code: int
+    stdout: str
+    output: str
+
+
+def run(*arguments: str | Path, code: int | None = None) -> Ran:
+    done = CliRunner().invoke(deliv, ["diff", *map(str, arguments)], standalone_mode=False)
+    error = done.exception
+    if isinstance(error, click.ClickException):
+        ran = Ran(error.exit_code, done.stdout, done.output + error.format_message())
+    elif error is not None:
+        assert isinstance(error, InputError), done.exc_info
+        ran = Ran(2, done.stdout, str(error))
+    else:
+        ran = Ran(done.return_value, done.stdout, done.output)
     if code is not None:
-        assert ran.exit_code == code, ran.output
+        assert ran.code == code, ran.output
     return ran
 
 
@@ -64,7 +79,6 @@ def test_files_by_their_endings(here: Path) -> None:
     assert json.loads((here / "d.json").read_text())["domains"][0]["worse"] is True
     assert (here / "d.md").read_text().startswith("### ❌ example.com")
     assert ET.parse(here / "d.xml").getroot().tag == "testsuites"
-    assert "the file's extension" in run("old", "new", "-o", "d.html", code=2).output or True
 
 
 def test_an_ending_that_is_no_format_is_refused(here: Path) -> None:
@@ -81,7 +95,7 @@ def test_sarif_that_github_takes(here: Path) -> None:
         assert physical["artifactLocation"]["uri"] == "new/example.com.yaml"
         assert physical["region"]["startLine"] > 1
         assert each["level"] in ("error", "warning", "note", "none")
-    assert {Severity.ERROR.value, "error"} & {each["level"] for each in results}
+    assert "error" in {each["level"] for each in results}
 
 
 def test_results_of_a_plan_stand_in_the_plan(here: Path) -> None:
@@ -113,7 +127,7 @@ def test_secrets_of_a_plan_are_in_no_output(here: Path, style: str) -> None:
     (here / "plan.json").write_text(with_secrets())
     for lang in ("en", "ja"):
         ran = run("plan.json", "--base", here / "old", "--format", style, "--lang", lang)
-        assert ran.exit_code in (0, 1, 3)
+        assert ran.code in (0, 1, 3)
         assert SECRET not in ran.output
     for arguments in (("audit", "example.com"), ("facts", "example.com")):
         audited = CliRunner().invoke(deliv, [*arguments, "--zone", "plan.json", "--zone", str(here / "old")])
