@@ -19,7 +19,6 @@ from deliverability.core.net.journal import Journal
 from deliverability.core.net.overlay import parse_proposal
 from deliverability.core.net.ports import Permissions, Ports
 from deliverability.core.net.static import OFFLINE
-from deliverability.core.net.zones.base import Reading
 
 T = TypeVar("T")
 
@@ -131,9 +130,9 @@ def _opened(settings: PortSettings) -> Ports:
         ports = replaying(settings.replay)
         return replace(ports, permissions=ports.permissions | settings.permissions)
     if settings.zones:
-        from deliverability.core.net.zones.inputs import open_zones
+        from deliverability.core.net.zones.inputs import open_zones, reading_of
 
-        reading = Reading(settings.zone_format, tuple(settings.zone_origins), settings.zone_tag)
+        reading = reading_of(settings.zone_format, settings.zone_origins, settings.zone_tag)
         zones = open_zones(settings.zones, reading, keep=settings.keep_zones)
         if zones.whole is not None and settings.servers:
             raise SettingError(("zones", "servers"))

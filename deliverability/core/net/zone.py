@@ -257,16 +257,16 @@ def _files(each: tuple[str, bytes] | Given | ZoneInput, keep: bool) -> list[_Fil
     if isinstance(each, ZoneInput):
         return [_of_input(each)]
     if isinstance(each, tuple):
-        return [_master(each[0], each[1], keep=False)]
+        return [_master(each[0], each[1])]
     if each.format == MASTER:
-        return [_master(each.label, each.sources[0].data, keep)]
+        return [_master(each.label, each.sources[0].data, each.origin, keep=keep)]
     if each.origin:
         return [_File(each.label, (each.origin,), partial(_read_given, each), Path(each.label).name)]
     return [_of_input(found) for found in each.read()]
 
 
-def _master(label: str, data: bytes, keep: bool) -> _File:
-    file = zone_file(label, data)
+def _master(label: str, data: bytes, origin: str = "", *, keep: bool = False) -> _File:
+    file = zone_file(label, data, origin)
 
     def read() -> _Read:
         nodes = cached("zone", [Path(label)], lambda: parse(file)) if keep else parse(file)

@@ -11,6 +11,8 @@ from msgspec import Struct
 from deliverability.core.codes import Code, Detail
 from deliverability.core.errors import NO_SUCH_FILE, InputError
 from deliverability.core.net.base import Resolver
+from deliverability.core.net.names import canonical, labels_of
+from deliverability.core.net.overlay import NO_NAME
 from deliverability.core.net.zone import ZoneResolver
 from deliverability.core.net.zones.base import FORMATS, MASTER, Reading, Source, ZoneInput
 from deliverability.core.net.zones.over import laid_over
@@ -80,10 +82,10 @@ def read_zone(
         InputError: it cannot be used; the text says what to give instead.
 
     """
-    reading = reading_of(format, (origin,) if origin else (), tag)
+    reading = reading_of(format, () if origin is None else (origin,), tag)
     if isinstance(path_or_text, str) and ("\n" in path_or_text or path_or_text.lstrip()[:1] in ("{", "[")):
-        text = f"$ORIGIN {origin.rstrip('.')}.\n{path_or_text}" if origin and format == MASTER else path_or_text
-        source = Source(origin or TEXT, text.encode("utf-8", "surrogateescape"))
+        label = reading.origins[0] if reading.origins else TEXT
+        source = Source(label, path_or_text.encode("utf-8", "surrogateescape"))
         return merged(found for found in look(source, reading).read())
     try:
         path = Path(path_or_text)
@@ -99,7 +101,10 @@ def reading_of(name: str | None, origins: Sequence[str] = (), tag: str | None = 
     """How files are to be read. Raises InputError."""
     if name and name not in FORMATS:
         raise InputError(NO_FORMAT(name=str(name), known=FORMATS))
-    return Reading(name or "", tuple(origins), tag or "")
+    for origin in origins:
+        if not isinstance(origin, str) or not labels_of(origin):
+            raise InputError(NO_NAME(text=str(origin)))
+    return Reading(name or "", tuple(map(canonical, origins)), tag or "")
 
 
 def merged(inputs: Iterable[ZoneInput]) -> ZoneInput:

@@ -44,7 +44,7 @@ class MasterFile(Struct, frozen=True):
     apexes: tuple[str, ...]
 
 
-def zone_file(label: str, data: bytes) -> MasterFile:
+def zone_file(label: str, data: bytes, zone: str = "") -> MasterFile:
     """Find the apexes of a file by a look at the starts of its lines, without parsing it.
 
     Raises ZoneError where none can be told.
@@ -56,6 +56,8 @@ def zone_file(label: str, data: bytes) -> MasterFile:
     for suffix in _SUFFIXES:
         name = name.removesuffix(suffix)
     fallback = canonical(name) if labels_of(name) else None
+    if zone and (fallback is None or "." not in fallback):  # no name of a zone
+        fallback = zone
 
     origin = fallback
     owner: str | None = fallback

@@ -128,7 +128,7 @@ class Given(Struct, frozen=True):
         format: one of FORMATS.
         sources: what is read.
         read: makes the normal form: one, or several that are to be kept apart. Raises ZoneError.
-        origin: the zone, where that is known before it is read.
+        origin: the zone, where that is known before it is read; of a master file the one that was given.
 
     """
 
@@ -233,8 +233,8 @@ def look(source: Source, reading: Reading) -> Given:
     source = _in_utf8(source)
     head = source.data[:_LOOKED].lstrip()
     if reading.format == MASTER:
-        return _master(source)
-    if head[:1] in (b"{", b"["):
+        return _master(source, reading)
+    if head[:1] in (b"{", b"[") and reading.format != OCTODNS:  # JSON is YAML, too
         return _json(source, reading)
     if reading.format not in ("", OCTODNS):
         source.refuse(_what(source, head) or NOT_THAT_FORMAT(format=reading.format))
@@ -244,7 +244,7 @@ def look(source: Source, reading: Reading) -> Given:
         return octodns_given(source.label, (source,), reading)
     if source.label.endswith(octodns.SUFFIXES):
         source.refuse(NO_ZONE_YAML())
-    return _master(source)
+    return _master(source, reading)
 
 
 def _in_utf8(source: Source) -> Source:
@@ -258,12 +258,14 @@ def _in_utf8(source: Source) -> Source:
     return msgspec.structs.replace(source, data=data.removeprefix(b"\xef\xbb\xbf"))
 
 
-def _master(source: Source) -> Given:
+def _master(source: Source, reading: Reading) -> Given:
+    origin = reading.origins[0] if reading.origins else ""
+
     def read() -> Sequence[ZoneInput]:
-        file = master.zone_file(source.label, source.data)
+        file = master.zone_file(source.label, source.data, origin)
         return [master.master_input(file, master.parse(file))]
 
-    return Given(source.label, MASTER, (source,), read)
+    return Given(source.label, MASTER, (source,), read, origin)
 
 
 def _what(source: Source, head: bytes) -> Detail | None:

@@ -213,3 +213,14 @@ def test_whatever_is_given_only_input_errors_come_out(data: bytes, extra: bytes,
     mixed = data[:at] + extra + data[at + cut :]
     with contextlib.suppress(InputError):
         look(Source("example.com", mixed), Reading()).read()
+
+
+def test_a_master_file_of_any_name_takes_its_zone_from_the_option(tmp_path: Path) -> None:
+    file = tmp_path / "export.txt"
+    file.write_text("@ 60 IN TXT v=spf1\n")
+    assert open_zones([file], Reading(origins=("example.com",))).whole.origins == ("example.com",)  # type: ignore[union-attr]
+    file.write_text("$ORIGIN example.net.\n@ 60 IN TXT v=spf1\n")
+    assert read_zone(file, origin="example.com").origins == ("example.net",)
+    for wrong in ("", "a..b", 3):
+        with pytest.raises(InputError, match="not a domain name"):
+            read_zone(file, origin=wrong)  # type: ignore[arg-type]

@@ -48,7 +48,9 @@ def octodns_value(rdtype: str, value: str) -> Any:
 def octodns(rows: Iterable[Row]) -> str:
     names: dict[str, list[dict[str, Any]]] = {}
     for (owner, rdtype), values in sets(rows).items():
-        record = {"type": rdtype, "ttl": 300, "values": [octodns_value(rdtype, each) for each in values]}
+        record: dict[str, Any] = {"type": rdtype, "ttl": 300}
+        made = [octodns_value(rdtype, each) for each in values]
+        record.update({"value": made[0]} if rdtype == "CNAME" else {"values": made})
         names.setdefault(owner, []).append(record)
     return yaml.safe_dump(names, sort_keys=True, width=10_000)
 
