@@ -211,7 +211,7 @@ def _failed(finding: Finding, report: Report, rules: RuleSet) -> bool:
         return not finding.waits_for_input
     undecided = [each.receiver for each in finding.judgements if each.outcome is Outcome.UNKNOWN]
     return any(
-        fails(report.facts.at(path))
+        fails(report.facts.value(path))
         for each in undecided
         for statement in rules.statements(rules.receivers[each], finding.rule)
         for path in paths_of(statement.when)
