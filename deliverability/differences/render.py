@@ -83,8 +83,14 @@ def _text_domain(domain: DomainView, paper: Paper, speaker: Speaker) -> Iterator
 
 
 def _text_change(change: ChangeRow, paper: Paper) -> Iterator[str]:
-    head = "   ".join(filter(None, (f"  {change.sign} {change.name}", change.place, change.effect)))
-    yield from paper.paragraph(head, 4) if width_of(head) > paper.width else [head]
+    line = f"  {change.sign} {change.name}"
+    for part in filter(None, (change.place, change.effect)):
+        if width_of(line) + width_of(part) + 3 > paper.width:
+            yield line
+            line = f"     {part}"
+        else:
+            line = f"{line}   {part}"
+    yield line
     for sign, values, style in (("-", change.gone, "error"), ("+", change.come, "met")):
         for value in values:
             yield f"      {paper.ink(f'{sign} {value}', style)}"

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from deliverability.core.codes import ABOUT, VERBATIM, Code, Detail
 from deliverability.core.errors import InputError
-from deliverability.core.net.names import ZoneRecords, canonical, labels_of, value_text
+from deliverability.core.net.names import ZoneRecords, canonical, is_plain, labels_of, value_text
 from deliverability.core.net.overlay import NO_NAME, parse_record
 
 MAX_OCTETS = 50_000_000
@@ -210,6 +210,9 @@ def owner_name(name: str, zone: str, place: str) -> str:
         whole = text
     else:
         whole = f"{text}.{zone}" if zone != "." else text
+    plain = whole.removesuffix(".")
+    if is_plain(plain):
+        return plain
     if not labels_of(whole) and whole != ".":
         raise ZoneError(ABOUT(what=place, detail=NO_NAME(text=name)))
     return canonical(whole)

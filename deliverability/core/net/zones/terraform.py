@@ -215,6 +215,13 @@ def _input(
     zones: set[str] = set()
     for old, new in sides:
         told: list[Detail] = []
+        if old is not None and old == new:  # most of a plan is as it was
+            start = len(after.records), len(after.unknown)
+            zones.add(_resource(old, names, after, told))
+            before.records += after.records[start[0] :]
+            before.unknown += after.unknown[start[1] :]
+            remarks += told
+            continue
         for side, found in ((old, before), (new, after)):
             if side is not None:
                 zones.add(_resource(side, names, found, told if found is after else []))
