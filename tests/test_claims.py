@@ -140,16 +140,16 @@ def test_all_receivers_at_once_are_no_receiver_beside_the_others() -> None:
 
 def test_a_refusal_that_is_certain_leaves_none_that_may_be() -> None:
     effects = [(Effect.REJECT, False), (Effect.REJECT, True), (Effect.SPAM, False)]
-    assert effect_words(effects, phrases("en")) == "Refused or spam folder"
+    assert effect_words(effects, phrases("en")) == "Rejected or spam folder"
     assert effect_words(effects, phrases("ja")) == "拒否・迷惑メール扱い"
-    assert effect_words(effects[1:], phrases("en")) == "May be refused or spam folder"
+    assert effect_words(effects[1:], phrases("en")) == "May be rejected or spam folder"
 
 
 def test_what_a_receiver_may_do_is_never_said_as_if_it_did() -> None:
     may = [(Effect.SPAM, True), (Effect.WARN, True)]
-    assert effect_words(may, phrases("en")) == "May go to spam or may bear a warning"
+    assert effect_words(may, phrases("en")) == "May go to spam or may show a warning"
     assert effect_words(may, phrases("ja")) == "迷惑メール扱いの可能性・警告表示の可能性"
-    assert effect_words([(Effect.SPAM, False), *may], phrases("en")) == "Spam folder or may bear a warning"
+    assert effect_words([(Effect.SPAM, False), *may], phrases("en")) == "Spam folder or may show a warning"
 
 
 async def test_who_is_at_risk_at_any_volume_may_still_mend_what_refuses_many_messages() -> None:

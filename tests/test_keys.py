@@ -87,7 +87,7 @@ def test_nothing_is_overwritten_and_nothing_half_done_is_left(tmp_path: Path) ->
     there = tmp_path / "s1-ed._domainkey.example.com.seed"
     there.write_text("mine")
     result = keygen("example.com", "--selector", "s1", "--ed25519", "--output", str(tmp_path))
-    assert "not overwritten" in str(result.exception)
+    assert "never overwrites a key" in str(result.exception)
     assert there.read_text() == "mine"
     assert list(tmp_path.iterdir()) == [there]
 

@@ -254,8 +254,8 @@ async def test_names_are_those_of_dns(servers: Servers) -> None:
 @pytest.mark.parametrize(
     ("lang", "authoritative", "line"),
     [
-        ("en", True, f"✗ Quad9 (9.9.9.9): still {OLD} (resolvers that ask now keep this for 1 hour)"),
-        ("en", False, f"✗ Quad9 (9.9.9.9): still {OLD} (its cache runs out in 1 hour, at 22:00)"),
+        ("en", True, f"✗ Quad9 (9.9.9.9): still {OLD} (resolvers that query now cache this for 1 hour)"),
+        ("en", False, f"✗ Quad9 (9.9.9.9): still {OLD} (its cache expires in 1 hour, at 22:00)"),
         ("ja", False, f"✗ Quad9（9.9.9.9）：以前の値のまま：{OLD}（キャッシュの期限は1時間後の22:00）"),
     ],
 )
@@ -315,7 +315,7 @@ def test_everybody_is_named_and_then_has_a_line(run: Callable[..., tuple[int | N
         0,
         [
             "Authoritative servers of shop.example: ns1.shop.example (11.0.0.1), ns2.shop.example (2001:500::2)",
-            "Public resolvers, asked once all of those have the record: "
+            "Public resolvers, queried after all of those have the record: "
             "Google Public DNS (8.8.8.8), Cloudflare (1.1.1.1), Quad9 (9.9.9.9)",
             "✓ ns1.shop.example (11.0.0.1): visible",
             "✓ ns2.shop.example (2001:500::2): visible",
@@ -336,7 +336,7 @@ def test_a_record_that_does_not_come_gives_3(run: Callable[..., tuple[int | None
 
 def test_other_resolvers_take_the_place_of_the_public_ones(run: Callable[..., tuple[int | None, str]]) -> None:
     _, output = run(NAME, TYPE, NEW, "--resolver", "192.0.2.53")
-    assert "Public resolvers, asked once all of those have the record: 192.0.2.53\n" in output
+    assert "Public resolvers, queried after all of those have the record: 192.0.2.53\n" in output
     assert "✓ 192.0.2.53: visible" in output
     assert "8.8.8.8" not in output
 
@@ -357,7 +357,7 @@ def test_dns_that_does_not_answer_gives_3(run: Callable[..., tuple[int | None, s
         (("a b", TYPE, NEW), "'a b' is not a domain name"),
         ((NAME, "FROB", "x"), "the types are A, AAAA, CNAME, MX"),
         ((NAME, "A", "192.0.2.256"), "is not an IPv4 address"),
-        (("_dmarc.not-there.example", TYPE, NEW), "lies in no domain that is registered"),
+        (("_dmarc.not-there.example", TYPE, NEW), "is not in a registered domain"),
         ((NAME, TYPE), "VALUE is missing"),
         ((NAME, TYPE, NEW, "--timeout", "soon"), "'soon' is not a number"),
     ],
@@ -385,5 +385,5 @@ def test_a_terminal_is_told_how_long_the_wait_is_and_gets_rid_of_it(monkeypatch:
         monkeypatch.setattr(sys, "stderr", error)
         printer.show(waiting)
         printer.show(replace(waiting, wait=0))
-    assert error.getvalue().startswith("Looking again in 5 seconds\r  ")
+    assert error.getvalue().startswith("Checking again in 5 seconds\r  ")
     assert error.getvalue().endswith("  \r")

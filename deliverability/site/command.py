@@ -18,7 +18,7 @@ from deliverability.console.types import PathOf
 from deliverability.core.codes import Code
 from deliverability.core.errors import InputError, not_written
 from deliverability.core.files import write_whole
-from deliverability.core.phrases import Phrases, help_words
+from deliverability.core.phrases import LANGUAGES, Phrases, help_words
 from deliverability.core.replies.catalogue import load_replies
 from deliverability.core.report.formats.json import SCHEMA
 from deliverability.core.resources import locate
@@ -114,7 +114,7 @@ def command(output: Path | None, schema: bool, man: bool, rules: tuple[Path, ...
             loaded, terms = load_rules(rules), load_glossary(folders)
             replies = load_replies(folders, loaded)
         try:
-            guide = guide_pages(locate("docs"))
+            guide = {lang: guide_pages(locate("docs"), lang) for lang in LANGUAGES}
         except ModuleNotFoundError:
             guide = ()
         for name, text in pages(Content(loaded, terms, replies, guide), __version__, datetime.now(UTC).date()):

@@ -44,6 +44,7 @@ class GuidePage(Struct, frozen=True):
 
     Attributes:
         name: of the page, without an ending.
+        lang: the language that it is written in.
         title: its first heading.
         text: what a search looks at, without marks.
         html: all of it but that heading.
@@ -51,22 +52,28 @@ class GuidePage(Struct, frozen=True):
     """
 
     name: str
+    lang: str
     title: str
     text: str
     html: Markup
 
 
-def guide_pages(folder: Path) -> tuple[GuidePage, ...]:
-    """The pages of a folder in reading order. Raises ModuleNotFoundError where nothing here reads Markdown."""
+def guide_pages(folder: Path, lang: str = "en") -> tuple[GuidePage, ...]:
+    """The pages of a folder in reading order, each in a language or, where it is not translated, in English.
+
+    Translations have the same name in the folder of their language. Raises ModuleNotFoundError where nothing here reads
+    Markdown.
+    """
     from markdown_it import MarkdownIt
 
     # Marks of HTML are words, so that no page can bring any along.
     reader = MarkdownIt("commonmark", {"html": False}).enable("table")
     reader.add_render_rule("table_open", _table_open)
     reader.add_render_rule("table_close", lambda *_: "</table></div>\n")
-    texts = {path.stem: path.read_text("utf-8") for path in folder.glob("*.md") if path.stem.islower()}
+    texts = {path.stem: (path.read_text("utf-8"), "en") for path in folder.glob("*.md") if path.stem.islower()}
+    texts |= {path.stem: (path.read_text("utf-8"), lang) for path in (folder / lang).glob("*.md")}
     names = sorted(texts, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
-    return tuple(_page(name, texts[name], texts, reader) for name in names)
+    return tuple(_page(name, *texts[name], texts, reader) for name in names)
 
 
 def _without_comments(text: str) -> str:
@@ -80,7 +87,7 @@ def _without_comments(text: str) -> str:
     return "".join(pieces)
 
 
-def _page(name: str, text: str, known: Collection[str], reader: MarkdownIt) -> GuidePage:
+def _page(name: str, text: str, lang: str, known: Collection[str], reader: MarkdownIt) -> GuidePage:
     opening, heading, closing, *tokens = reader.parse(_without_comments(text))
     if (opening.type, opening.tag, closing.type) != ("heading_open", "h1", "heading_close"):
         raise ValueError(f"{name}.md does not begin with its title")
@@ -90,7 +97,8 @@ def _page(name: str, text: str, known: Collection[str], reader: MarkdownIt) -> G
         if token.children is not None:
             token.children = _linked(token.children, known)
     words = " ".join(token.content for token in tokens if token.content)
-    return GuidePage(name, heading.content, words, Markup(reader.renderer.render(tokens, reader.options, {})))  # noqa: S704
+    html = Markup(reader.renderer.render(tokens, reader.options, {}))  # noqa: S704
+    return GuidePage(name, lang, heading.content, words, html)
 
 
 def _anchor(heading: str) -> str:
@@ -106,7 +114,7 @@ def _linked(tokens: Sequence[Token], known: Collection[str]) -> list[Token]:
     for token in tokens:
         if token.type == "link_open":
             href = str(token.attrs["href"])
-            page, hash_sign, anchor = href.partition("#")
+            page, hash_sign, anchor = href.removeprefix("../").partition("#")
             open_link = "://" in href or page.removesuffix(".md") in known
             if "://" not in href:
                 token.attrs["href"] = f"{page.removesuffix('.md')}.html{hash_sign}{anchor}"
@@ -202,12 +210,12 @@ _GAP = re.compile(f"{GAP[0]}([^{GAP[1]}]*){GAP[1]}")
 
 
 class Content(Struct, frozen=True):
-    """What the site tells; `guide` is empty where nothing here reads its pages."""
+    """What the site tells; `guide`, by language, is empty where nothing here reads its pages."""
 
     rules: RuleSet
     terms: Sequence[GlossaryTerm]
     replies: ReplyCatalogue
-    guide: Sequence[GuidePage]
+    guide: Mapping[str, Sequence[GuidePage]]
 
 
 def pages(content: Content, version: str, today: date) -> Iterator[tuple[str, str]]:
@@ -259,7 +267,7 @@ class _Site:
         yield INDEX, index(self._entries, kinds)
 
     def _guide_pages(self) -> Iterator[tuple[str, str]]:
-        guide = self._content.guide
+        guide = self._content.guide.get(self._say.lang, ())
         yield self._page("guide/index.html", "site_guide.html", guide=guide)
         for page in guide:
             href = f"guide/{page.name}.html"

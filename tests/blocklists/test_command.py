@@ -130,7 +130,7 @@ def test_the_settings_name_lists_and_where_the_key_is(
     assert "The environment variable DQS_KEY with the key spamhaus is not set" in lost.err
     monkeypatch.setenv("DQS_KEY", "short")
     bad = run(deliv, "audit", "example.com", "--zone", str(zones), "--blocklists", "settings", "--lang", "en", code=2)
-    assert "does not hold a key" in bad.err
+    assert "does not contain a key" in bad.err
     monkeypatch.setenv("DQS_KEY", KEY)
     report = audit(deliv, zones, "--select", "REP", "--blocklists", "settings", ip="192.0.2.20")
     assert reputation(report)["REP-002 spamhaus-zen"] == "unmet"

@@ -31,7 +31,7 @@ def test_the_share_of_the_recipients_is_said_in_every_format_and_language(deliv:
     assert done.code == 1, done.err
     for name in ("r.html", "r.md"):
         text = Path(name).read_text("utf-8")
-        assert all(words in text for words in ("Of your 10 recipients", "60%", "Could not be looked up")), name
+        assert all(words in text for words in ("Of your 10 recipients", "60%", "Lookup failed")), name
     assert "Of your 10 recipients" in deliv("audit", *BROKEN, *BROKEN_MAIL, "--to", "list.csv").out
     assert "宛先10件のうち" in deliv("audit", *BROKEN, *BROKEN_MAIL, "--to", "list.csv", "--lang", "ja").out
 
@@ -78,7 +78,7 @@ def test_recipients_that_could_not_be_looked_up_are_no_success(deliv: Deliv) -> 
 
 def test_filters_leave_recipients_without_a_verdict_and_that_is_said(deliv: Deliv) -> None:
     out = deliv("audit", *BROKEN, *BROKEN_MAIL, "--to", "list.csv", "--select", "DMARC").out
-    assert "none is at a receiver with a verdict" in out
+    assert "none are at a receiver with a verdict" in out
     assert "Without a verdict in this run (9 at 2 domains)" in " ".join(out.split())
 
 

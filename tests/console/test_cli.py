@@ -220,12 +220,12 @@ def test_no_reachable_resolver_is_no_missing_record(deliv: Deliv) -> None:
         ([*GOOD, "--with", "good.example"], ["--with", "NAME TYPE VALUE"]),
         ([*GOOD, "--with", "good.example MX mail"], ["--with", "preference and a host"]),
         ([*GOOD, "--with", "good.example A 2001:db8::1"], ["--with", "not an IPv4 address"]),
-        ([*GOOD, "--resolver", "127.0.0.1"], ["contradict each other, give one of them: --zone, --resolver"]),
+        ([*GOOD, "--resolver", "127.0.0.1"], ["use only one of these: --zone, --resolver"]),
         (["a.example", "--resolver", "no address"], ["--resolver", "is not a resolver"]),
-        ([*GOOD, "--fetch"], ["contradict each other, give one of them: --fetch, --zone"]),
-        ([*GOOD, "--probe-unsubscribe"], ["contradict each other, give one of them: --probe-unsubscribe, --zone"]),
-        ([*GOOD, "--record", "r.json", "--replay", __file__], ["contradict each other"]),
-        ([*GOOD, "--replay", __file__], ["contradict each other"]),
+        ([*GOOD, "--fetch"], ["use only one of these: --fetch, --zone"]),
+        ([*GOOD, "--probe-unsubscribe"], ["use only one of these: --probe-unsubscribe, --zone"]),
+        ([*GOOD, "--record", "r.json", "--replay", __file__], ["use only one of these"]),
+        ([*GOOD, "--replay", __file__], ["use only one of these"]),
         (["a.example", "--replay", __file__], ["is not a recording"]),
         (["a.example", "--replay", "gone.json"], ["gone.json: no such file"]),
         (["a.example", "--zone", "gone.zone"], ["gone.zone: no such file"]),
@@ -323,17 +323,17 @@ def test_a_broken_message_is_audited_as_far_as_it_goes(deliv: Deliv, name: str, 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\6\0\0\0"
 MBOX = b"From a@good.example Wed Nov 25 09:00:00 2026\nFrom: a@good.example\n\nhello\n\n"
 NOT_MAIL = {
-    "x.png": (PNG, "x.png is not an email (it is a PNG image); save the message as .eml"),
-    "x.pdf": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n<<>>\nendobj\n", "(it is a file of type PDF)"),
-    "x.msg": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504), "(it is an Outlook message, .msg)"),
-    "x.zip": (b"PK\x03\x04" + bytes(26), "(it is a file of type ZIP)"),
-    "x.mbox": (MBOX * 2, "x.mbox holds several messages (mbox); save one of them as .eml"),
+    "x.png": (PNG, "x.png is not an email but a PNG image. Save the message as .eml"),
+    "x.pdf": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n<<>>\nendobj\n", "but a file of type PDF"),
+    "x.msg": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504), "but an Outlook message, .msg"),
+    "x.zip": (b"PK\x03\x04" + bytes(26), "but a file of type ZIP"),
+    "x.mbox": (MBOX * 2, "x.mbox contains several messages (mbox). Save one of them as .eml"),
     "x.zone": (
         b'; mine\n$ORIGIN good.example.\n@ IN TXT "v=spf1 -all"\n',
         "looks like a zone file; give it with --zone",
     ),
     "plain.zone": (b"@ 3600 IN SOA ns1 h 1 2 3 4 5\n", "looks like a zone file"),
-    "x.txt": (b"Lorem ipsum\ndolor sit amet: that\n", "is not an email (no header field begins it)"),
+    "x.txt": (b"Lorem ipsum\ndolor sit amet: that\n", "is not an email (it doesn't start with a header field)"),
     "x.bin": (bytes(range(256)) * 20, "is not an email"),
     "empty.eml": (b"", "empty.eml is empty"),
     "lines.eml": (b"\r\n" * 100, "lines.eml is empty"),
@@ -356,10 +356,14 @@ def test_what_is_no_message_is_refused_with_what_it_is(deliv: Deliv, name: str, 
     ("octets", "english", "japanese"),
     [
         (b"From: MAILER-DAEMON@h.example\nSubject: failure notice\n\nx\n", "is a bounce", "不達通知"),
-        (b"Subject: complaint about message from 192.0.2.1\n\nx\n", "a report on another mail", "迷惑メール報告"),
+        (
+            b"Subject: complaint about message from 192.0.2.1\n\nx\n",
+            "a complaint or a failure report",
+            "迷惑メール報告",
+        ),
         (
             b"Subject: Report Domain: a.example Submitter: b.example\n\nx\n",
-            "of a DMARC or TLS report",
+            "a DMARC or TLS report",
             "レポートを届ける",
         ),
     ],
@@ -674,7 +678,7 @@ def test_all_stands_for_every_receiver(deliv: Deliv) -> None:
 @pytest.mark.parametrize(
     ("lang", "words"),
     [
-        ("en", ("May be refused at GMX, @nifty, Orange", "because DKIM does not pass for good.example")),
+        ("en", ("May be rejected at GMX, @nifty, Orange", "because DKIM does not pass for good.example")),
         ("ja", ("拒否の可能性：GMX、@nifty、Orange", "good.exampleでDKIMに合格していないため")),
     ],
 )
@@ -804,7 +808,7 @@ def test_every_command_that_writes_says_what_it_wrote(deliv: Deliv, command: lis
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (["--daily-volume", "lots"], "--daily-volume: 'lots' is not a number of messages a day; for example 5000"),
+        (["--daily-volume", "lots"], "--daily-volume: 'lots' is not a number of messages per day, such as 5000"),
         (["--purpose", "newsleter"], "did you mean newsletter?"),
         (["--purpos", "bulk"], "there is no option --purpos; did you mean --purpose? `deliv audit --help` lists all"),
         (["--helo"], "--helo needs a value; see `deliv audit --help`"),
@@ -978,7 +982,7 @@ def test_the_demo_always_leaves_with_0(deliv: Deliv) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lang", "words"), [("en", "bulk mail, 20,000 messages a day"), ("ja", "一斉配信、1日20,000通")]
+    ("lang", "words"), [("en", "bulk mail, 20,000 messages per day"), ("ja", "一斉配信、1日20,000通")]
 )
 def test_the_demo_names_what_it_assumes(deliv: Deliv, lang: str, words: str) -> None:
     done = deliv("demo", "--lang", lang, "--format", "json")
@@ -1157,7 +1161,7 @@ def test_only_news_in_the_settings_means_errors_where_there_is_no_run_before(del
     [
         ('[[waiver]]\nrule = "SPF-03"\nreason = "accepted-risk"\n', "names the rule 'SPF-03', which does not exist"),
         ('receivers = ["gmial"]\n', "receivers gmial: no such receiver"),
-        ('select = ["NOPE"]\n', "select NOPE: no rule begins with it"),
+        ('select = ["NOPE"]\n', "select NOPE: no rule id starts with it"),
     ],
 )
 def test_names_in_the_settings_that_do_not_exist_are_told(

@@ -92,14 +92,14 @@ def test_output_that_cannot_be_written_is_told(folder: Path, words: tuple[str, .
 
 @pytest.mark.parametrize("words", [("demo",), ("demo", "--format", "json"), ("--version",)])
 def test_output_that_is_closed_is_told(folder: Path, words: tuple[str, ...]) -> None:
-    assert "a standard stream that is needed is closed" in one_sentence(deliv(*words, shell=">&-"))
+    assert "a required standard stream is closed" in one_sentence(deliv(*words, shell=">&-"))
 
 
 @pytest.mark.parametrize(
     "words", [("audit", "-"), ("audit", "--eml", "-"), ("judge", "-"), ("slim", "-"), ("explain", "-")]
 )
 def test_input_that_is_closed_is_told(folder: Path, words: tuple[str, ...]) -> None:
-    assert "a standard stream that is needed is closed" in one_sentence(deliv(*words, shell="<&-"))
+    assert "a required standard stream is closed" in one_sentence(deliv(*words, shell="<&-"))
 
 
 def test_what_needs_no_stream_runs_without_any(folder: Path) -> None:
@@ -314,7 +314,7 @@ def test_a_fault_of_ours_is_told_in_one_sentence_and_shown_on_demand(
             main(["judge", "x.json", *words])
         assert left.value.code == 3
         said = capsys.readouterr().err
-        assert "internal error, to be reported: ZeroDivisionError: a\\x1b[31m\\u202e fault" in said
+        assert "internal error, please report it: ZeroDivisionError: a\\x1b[31m\\u202e fault" in said
         assert ("Traceback" in said) is bool(words)
 
 

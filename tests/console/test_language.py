@@ -259,6 +259,6 @@ def test_the_check_of_settings_that_are_not_there(deliv: Deliv) -> None:  # noqa
 
 def test_settings_that_are_good_are_counted(deliv: Deliv) -> None:  # noqa: F811
     Path("deliv.toml").write_text('domains = ["good.example"]\n')
-    assert deliv("config").out == "deliv.toml: good (1 domain, 0 sample messages)\n"
+    assert deliv("config").out == "deliv.toml: valid (1 domain, 0 sample messages)\n"
     assert deliv("config", "--lang", "ja").out == "deliv.toml：問題ありません（ドメイン1件、サンプルのメール0件）\n"
     assert json.loads(deliv("config", "--schema").out)["title"] == "deliv.toml"

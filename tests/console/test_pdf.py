@@ -74,7 +74,7 @@ def test_a_named_browser_wins_and_has_to_exist(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("DELIV_CHROMIUM", str(named))
     assert find_browser(REPORT) == str(named)
     monkeypatch.setenv("DELIV_CHROMIUM", "/gone")
-    with pytest.raises(InputError, match=r"-o report.pdf: DELIV_CHROMIUM=/gone is no program"):
+    with pytest.raises(InputError, match=r"-o report.pdf: DELIV_CHROMIUM=/gone is not a program"):
         find_browser(REPORT)
 
 

@@ -80,7 +80,7 @@ def test_apple_is_told_its_five_items() -> None:
         "SMTP errors: 554 5.7.1 [HM08] Message rejected due to local policy.",
         "(2 replies, 2026-11-20 00:12 UTC / 2026-11-20 09:12 JST to 2026-11-22 12:40 UTC / 2026-11-22 21:40 JST)",
         "Since: 2026-11-20 00:12 UTC / 2026-11-20 09:12 JST",
-        "Description: Mail from good.example has been answered as quoted above (2 replies, since",
+        "Description: Your servers answered mail from good.example as quoted above (2 replies, since",
         "Taro Suzuki <postmaster@good.example>",
     ):
         assert line in text
@@ -114,7 +114,7 @@ def test_what_is_to_be_mended_comes_first_and_the_letter_waits_for_it(folder: Pa
 
 
 @pytest.mark.parametrize(
-    ("suffix", "holds"), [("md", "## The letter"), ("html", "<h2>The letter</h2>"), ("txt", "Dear")]
+    ("suffix", "holds"), [("md", "## The request"), ("html", "<h2>The request</h2>"), ("txt", "Dear")]
 )
 def test_a_pack_is_written_in_the_form_that_its_name_asks_for(folder: Path, suffix: str, holds: str) -> None:
     out = folder / f"pack.{suffix}"
@@ -147,7 +147,7 @@ def test_wrong_input_is_told_in_a_sentence(folder: Path, args: tuple[str, ...], 
 def test_replies_of_others_are_no_evidence_and_that_is_said(folder: Path) -> None:
     (folder / "other.log").write_text("host mx.example.net[192.0.2.1] said: 550 5.1.1 no such user\n")
     done = run("icloud", "good.example", "--bounces", "other.log", "--anyway")
-    assert "The replies in it are of other receivers." in done.output
+    assert "All its replies are from other receivers." in done.output
     assert "[the replies, word for word, with their times]" in done.output
 
 

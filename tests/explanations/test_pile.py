@@ -48,12 +48,12 @@ def pile(tmp_path: Path) -> Path:
 def test_a_folder_is_summed_up_by_meaning(deliv: Deliv) -> None:
     done = deliv("explain", "pile")
     assert done.code == 0, done.err
-    assert done.out.startswith("5 items; 1 holds no reply of a mail server\n")
+    assert done.out.startswith("5 items; 1 without an SMTP reply\n")
     first, second = (
         done.out.index(words) for words in ("no such address at Google", "no such address at the receiver")
     )
     assert first < second
-    assert "Gmail 2 · about the address · not again" in done.out
+    assert "Gmail 2 · about the address · don't retry" in done.out
     assert "ALN-001" in done.out
     assert not Path("deliv.db").exists()
     assert {path.name for path in Path().iterdir()} == {"pile"}
@@ -68,7 +68,7 @@ def test_the_same_in_japanese(deliv: Deliv) -> None:
 def test_a_domain_shows_which_rules_behind_it_are_unmet_now(deliv: Deliv) -> None:
     done = deliv("explain", "pile", *CHECKED)
     assert done.code == 1
-    assert "Unmet now:" in done.out
+    assert "Not met now:" in done.out
     document = json.loads(deliv("explain", "pile", *CHECKED, "--format", "json").out)
     unmet = {each["id"]: each["unmet"] for each in document["pile"]["meanings"]}
     assert unmet["gmail-alignment"] == ["ALN-001"]
@@ -125,7 +125,7 @@ def test_a_mailbox_of_the_settings_stays_as_it_is(deliv: Deliv) -> None:
         for _ in range(2):
             done = deliv("explain", "--mailbox", "bounces")
             assert done.code == 0, done.err
-            assert done.out.startswith("4 items; 1 holds no reply")
+            assert done.out.startswith("4 items; 1 without an SMTP reply")
         done = deliv("explain", "--mailbox", "bounces", *CHECKED)
         assert (done.code, "ALN-001" in done.out) == (1, True)
         done = deliv("explain", "--mailbox", "another")

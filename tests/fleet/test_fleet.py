@@ -112,7 +112,7 @@ def test_a_folder_tells_how_far_it_is(whole: Path) -> None:
 
 def test_nothing_is_done_twice(fleet: Fleet, whole: Path, deliv: Deliv) -> None:  # noqa: F811
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("*.gz")}
-    assert f"Going on: {DOMAINS} of {DOMAINS} domains are done" in again(deliv, fleet, whole, code=3).err
+    assert f"Resuming: {DOMAINS} of {DOMAINS} domains are done" in again(deliv, fleet, whole, code=3).err
     assert {path: path.stat().st_mtime_ns for path in whole.rglob("*.gz")} == before
 
 
@@ -280,7 +280,7 @@ def test_another_list_is_told(fleet: Fleet, whole: Path, deliv: Deliv) -> None: 
     try:
         fleet.list.write_text("new.example\n" + text.replace(f"{domain(3)}\n", ""))
         told = again(deliv, fleet, whole, code=2).err
-        assert "1 domains are new in this one, 1 are missing, 3 stand elsewhere" in told
+        assert "1 domains are new, 1 are missing, 3 stand elsewhere" in told
         fleet.list.write_text("# a remark changes nothing\n" + text)
         again(deliv, fleet, whole, code=3)
     finally:

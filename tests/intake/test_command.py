@@ -42,8 +42,8 @@ def test_a_folder_is_taken_in_and_told(deliv: Deliv) -> None:  # noqa: F811
     done = deliv("intake", "reports", "--history", "sqlite:///h.db", "--offline", "--lang", "en")
     assert (done.code, done.err) == (0, "")
     assert done.out.splitlines() == [
-        "3 files and mails were read.",
-        "1 of them holds nothing of the kind and was left where it is.",
+        "3 files and messages.",
+        "1 contains no report and was left untouched.",
         "",
         "2 new entries",
         "reporter          kind       new  known  messages  note",
@@ -98,7 +98,7 @@ def test_what_was_reported_before_a_day_is_forgotten(deliv: Deliv) -> None:  # n
     deliv("intake", "reports", "--history", "sqlite:///h.db", "--offline")
     day = time.strftime("%Y-%m-%d", time.gmtime(TODAY - 2 * 86400))
     done = deliv("history", "--history", "sqlite:///h.db", "--forget-before", day)
-    assert done.out == "1 report forgotten.\n"
+    assert done.out == "1 report deleted.\n"
     history = History.open("sqlite:///h.db", folder=Path())
     assert sum("'report_id', '1'" in each for each in contents(history)) == 1
     assert sum("'report_id', '2'" in each for each in contents(history)) == 0
@@ -149,7 +149,7 @@ def test_a_mailbox_of_the_settings(deliv: Deliv) -> None:  # noqa: F811
         )
         Path("deliv.toml").write_text(f'{settings}password_file = "secret"\n')
         done = deliv("intake", "--offline", "--lang", "en")
-        assert (done.code, done.out.splitlines()[0]) == (0, "1 file or mail was read.")
+        assert (done.code, done.out.splitlines()[0]) == (0, "1 file or message.")
         Path("deliv.toml").write_text(f'{settings}token_command = ["./token"]\n')
         done = deliv("intake", "--mailbox", "dmarc", "--offline", "--lang", "en")
         assert done.code == 3

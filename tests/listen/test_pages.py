@@ -106,8 +106,8 @@ async def test_an_uploaded_file_is_taken_and_the_browser_led_back_to_the_list(se
     ("octets", "status", "words"),
     [
         (b"  \r\n", 400, "No file was chosen, or it is empty."),
-        (MAIL * 3, 413, "The file is larger than 50 KB"),
-        (b"\x89PNG\r\n\x1a\n" + b"\0" * 40, 422, "a.eml is not an email (it is a PNG image)"),
+        (MAIL * 3, 413, "The file is larger than this listener's limit of 50 KB"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * 40, 422, "a.eml is not an email but a PNG image)"),
         (b"$ORIGIN example.com.\n@ IN A 192.0.2.1\n", 422, "a.eml looks like a zone file"),
     ],
     ids=["empty", "large", "picture", "zone"],

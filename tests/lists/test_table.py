@@ -80,8 +80,8 @@ def test_a_column_that_the_user_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("octets", "message"),
     [
-        (b"", "holds nothing"),
-        (b"\n\n", "holds nothing"),
+        (b"", "is empty"),
+        (b"\n\n", "is empty"),
         (b"name,age\nA,7\n", "--column"),
         (b'email\n"a@example.org\n' + b"x" * 200_000, "CSV"),
         (b"email\n" + b"a@example.org," * 100_000, "1,000,000 characters"),

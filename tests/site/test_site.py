@@ -41,7 +41,8 @@ LANGUAGES = ("en", "ja")
 @cache
 def site() -> dict[str, str]:
     """Every file of the site by its name."""
-    return dict(pages(Content(RULES, TERMS, REPLIES, guide_pages(ROOT / "docs")), __version__, TODAY))
+    guide = {lang: guide_pages(ROOT / "docs", lang) for lang in LANGUAGES}
+    return dict(pages(Content(RULES, TERMS, REPLIES, guide), __version__, TODAY))
 
 
 @cache
@@ -234,6 +235,16 @@ def test_the_guide_keeps_its_tables_code_and_links() -> None:
     assert "rules/README.md" not in "".join(str(each) for each in links)
     assert parsed()["en/guide/reading.html"].css("pre")
     assert "<!--" not in site()["en/guide/reading.html"]
+
+
+def test_the_guide_is_in_japanese_where_it_is_translated_and_in_english_elsewhere() -> None:
+    weekly, fleet = (parsed()[f"ja/guide/{name}.html"].css_first("article") for name in ("weekly", "fleet"))
+    assert (weekly.attributes["lang"], fleet.attributes["lang"]) == ("ja", "en")
+    assert weekly.css_first("h1").text() == "毎週の診断"
+    assert "reports.html" in {node.attributes["href"] for node in weekly.css("a")}
+    gate = {node.attributes["href"] for node in parsed()["ja/guide/gate.html"].css("article a")}
+    assert "adding-a-rule.html" in gate, "a page that is not translated"
+    assert parsed()["en/guide/weekly.html"].css_first("article").attributes["lang"] == "en"
 
 
 def test_a_page_of_the_guide_brings_no_html_along(tmp_path: Path) -> None:

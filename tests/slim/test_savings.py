@@ -85,7 +85,7 @@ def test_octets_are_as_sent_and_never_more_than_the_part_has() -> None:
         "1": 78_000,  # base64: 57 octets become 78
         "2": 57_000,
         "3": 60_000,
-        "4": 57_000,  # how it is encoded is not known: the least
+        "4": 57_000,  # how it is encoded handle this mail is not known: the least
     }
 
 

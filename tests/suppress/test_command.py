@@ -129,9 +129,9 @@ def test_without_a_file_of_addresses_it_says_how_to_get_one(deliv: Deliv) -> Non
 
 def test_an_address_is_forgotten_however_it_is_spelt(deliv: Deliv, kept: Path) -> None:
     done = deliv("suppress", "--addresses", str(kept), "--forget", "Dead@EXAMPLE.org")
-    assert (done.code, done.out) == (0, "1 address was forgotten.\n")
+    assert (done.code, done.out) == (0, "1 address deleted.\n")
     done = deliv("suppress", "--addresses", str(kept), "--forget-before", "2000-01-01")
-    assert done.out == "0 addresses were forgotten.\n"
+    assert done.out == "0 addresses deleted.\n"
     one_line_saying(deliv("suppress", "--addresses", str(kept), "--forget", "nobody"), "'nobody'")
 
 
@@ -183,6 +183,6 @@ def test_an_intake_fills_the_file_and_keeps_nobody_without_one(deliv: Deliv, tmp
     done = deliv("suppress", "-o", "off.csv", "--offline")
     assert done.code == 0, done.err
     assert listed("csv", Path("off.csv").read_text("utf-8")) == ["dead@example.org"]
-    assert "1 address received mail after it bounced" in done.out
+    assert "1 address received mail after a bounce" in done.out
     for database in ("without.db", "h.db"):
         assert b"dead@" not in Path(database).read_bytes()

@@ -32,7 +32,7 @@ def test_it_begins_from_what_receivers_reported(folder: Path) -> None:  # noqa: 
     assert [step["messages"] for step in made["steps"]] == [100, 150, 225, 337, 400]
     assert made["steps"][0]["receivers"] == {"gmail": 50, "outlook": 50}
     text = run("--to", "400").output
-    assert "In the last weeks receivers reported mail on 28 days: 100 messages on the middle one" in " ".join(
+    assert "In recent weeks, receivers reported mail on 28 days: 100 messages on the middle one" in " ".join(
         text.split()
     )
     assert run("--to", "90").output.count("no warm-up is needed") == 1
@@ -40,8 +40,8 @@ def test_it_begins_from_what_receivers_reported(folder: Path) -> None:  # noqa: 
 
 def test_without_anything_known_it_begins_small_and_says_so(folder: Path) -> None:  # noqa: F811
     text = " ".join(run("--to", "100").output.split())
-    assert "No volume of your own is known, so the plan begins at 50." in text
-    assert "Hard bounces from 2% on: the same volume again; from 5% on: one step back." in text
+    assert "Your current volume is unknown, so the plan starts at 50." in text
+    assert "Hard bounces at 2% on: the same volume again; from 5% on: one step back." in text
     assert "No receiver publishes such a table" in text
     japanese = run("--to", "100", "--every", "week", "--lang", "ja").output
     assert "1週間に1段階ずつ、前の段階の1.3倍以内で増やします" in japanese.replace("\n", "")

@@ -101,7 +101,7 @@ def test_from_init_to_the_third_weekly_mail(machine: Machine, mailbox: tuple[Ser
     assert "no run of x.example in this history; known: shop.example" in machine.run("history", "x.example")[1]
     _, exported = machine.run("history", "--export")
     assert len(exported.splitlines()) == 3
-    assert "2 runs forgotten, 1 kept" in machine.run("history", "--prune", "1")[1]
+    assert "2 runs deleted, 1 kept" in machine.run("history", "--prune", "1")[1]
 
 
 def test_what_could_not_be_sent_is_said_and_the_next_run_sends_it(
@@ -118,7 +118,7 @@ def test_what_could_not_be_sent_is_said_and_the_next_run_sends_it(
         Path("deliv.toml").write_text(f'{settings}{hook}/"\n')
         code, output = machine.weekly("--fail-on", "never")
     assert code == 3
-    assert "was not taken (timed out (no answer within 0.5 s)); the next run tries again" in output
+    assert "was not taken (timed out (no answer within 0.5 s)). The next run tries again" in output
     assert len(server.taken) == 1
     with web(204) as (url, got):
         Path("deliv.toml").write_text(settings.replace("http://127.0.0.1:", f'{url}"\n'))
@@ -231,7 +231,7 @@ def test_reports_of_the_settings_are_read_first(machine: Machine) -> None:
     (subject,) = json.loads(Path("deliv-reports/latest/summary.json").read_text())["subjects"]
     assert subject["traffic"]["reports"] == 1
     assert subject["traffic"]["last_reports"].keys() == {"other"}
-    assert "Who sends as you: no mail of your own was reported." in output, "a bare file proves nothing"
+    assert "Who sends as you: no mail from you was reported." in output, "a bare file proves nothing"
 
 
 def test_a_mailbox_that_cannot_be_reached_stops_no_run(machine: Machine) -> None:
@@ -240,7 +240,7 @@ def test_a_mailbox_that_cannot_be_reached_stops_no_run(machine: Machine) -> None
         Path("deliv.toml").write_text(REPORTS.replace('places = ["reports"]\n', box) + login)
         code, output = machine.weekly("--fail-on", "never")
         assert code == 3, output
-        assert "Not all reports could be read: dmarc" in output
+        assert "Some reports could not be read: dmarc" in output
         told = json.loads(Path("deliv-reports/latest/summary.json").read_text())
         assert [each["code"] for each in told["unread"]] == ["about"]
         assert told["subjects"][0]["verdicts"]

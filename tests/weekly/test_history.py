@@ -71,7 +71,7 @@ def test_the_runs_of_a_domain_with_trend_and_cause(life: Life) -> None:
     assert column(lines, "DMARC") == ["reject ▼", "no record ▲", "reject", "reject"]
     told = " ".join(" ".join(lines).split())
     assert "DMARC record is gone" in told
-    assert "include:spf.vendor.example out of the SPF record" in told
+    assert "include:spf.vendor.example removed from the SPF record" in told
     assert any(line.endswith("first run") for line in lines)
 
 

@@ -89,11 +89,11 @@ CALM = entry("calm.example", ("gmail", FINE, FINE))
 
 
 def test_became_worse() -> None:
-    assert sentences(WORSE) == ["good.example: Gmail and Outlook.com now refuse its mail (DMARC record is gone)"]
+    assert sentences(WORSE) == ["good.example: Gmail and Outlook.com now reject its mail (DMARC record removed)"]
     assert sentences(WORSE, lang="ja") == [
         "good.example：GmailとOutlook.comが拒否するようになりました（DMARCレコードの消失）"
     ]
-    assert subject(WORSE) == "deliv: Gmail and Outlook.com now refuse good.example (DMARC record is gone) · 25 Nov"
+    assert subject(WORSE) == "deliv: Gmail and Outlook.com now reject good.example (DMARC record removed) · 25 Nov"
     assert (
         subject(WORSE, lang="ja") == "deliv：GmailとOutlook.comがgood.exampleを拒否（DMARCレコードの消失）（11月25日）"
     )
@@ -126,21 +126,21 @@ def test_became_better_is_green_and_last() -> None:
     told = news(BETTER, WORSE)
     assert [each.domain for each in told.sentences] == ["good.example", "shop.example"]
     assert told.sentences[1].sentence == (
-        "shop.example: no known obstacle any more at 3 receivers (include:dead.example out of the SPF record)"
+        "shop.example: no known obstacle any more at 3 receivers (include:dead.example removed from the SPF record)"
     )
     assert [each.tone for each in told.sentences] == ["bad", "good"]
     assert told.tone == "bad"
-    assert told.subject(AT, phrases("en")).startswith("deliv: Gmail and Outlook.com now refuse good.example")
+    assert told.subject(AT, phrases("en")).startswith("deliv: Gmail and Outlook.com now reject good.example")
     assert ", and 1 more" in told.subject(AT, phrases("en"))
 
 
 @pytest.mark.parametrize(
     ("effect", "words"),
     [
-        (Effect.SPAM, "now files its mail as spam"),
+        (Effect.SPAM, "now sends its mail to the spam folder"),
         (Effect.WARN, "now shows a warning"),
         (Effect.DEFER, "now delays its mail"),
-        (Effect.REJECT, "may now refuse its mail"),
+        (Effect.REJECT, "may now reject its mail"),
     ],
 )
 def test_at_risk_says_what_happens(effect: Effect, words: str) -> None:
@@ -167,10 +167,12 @@ def test_a_record_that_changed_without_a_verdict() -> None:
 
 def test_quiet_weeks_name_what_is_still_refused_and_are_green_only_where_all_is_well() -> None:
     told = news(CALM, STILL)
-    assert [each.sentence for each in told.sentences] == ["Nothing changed. Still refused: still.example (2 receivers)"]
+    assert [each.sentence for each in told.sentences] == [
+        "Nothing changed. Still rejected: still.example (2 receivers)"
+    ]
     assert told.tone == "none"
-    assert told.still == ("still.example is still refused by Gmail and iCloud",)
-    assert subject(CALM, STILL) == "deliv: nothing changed, still.example still refused by 2 receivers · 25 Nov"
+    assert told.still == ("still.example is still rejected by Gmail and iCloud",)
+    assert subject(CALM, STILL) == "deliv: nothing changed, still.example still rejected by 2 receivers · 25 Nov"
     assert subject(STILL, lang="ja") == "deliv：変化なし、still.exampleは引き続き2サービスが拒否（11月25日）"
     well = news(CALM, entry("b.example", ("gmail", FINE, FINE)))
     assert [each.sentence for each in well.sentences] == ["Nothing changed. 2 domains, nothing to fix"]
@@ -204,7 +206,7 @@ def test_the_first_run_and_domains_that_come_and_go() -> None:
     fresh = entry("new.example", ("gmail", FINE, FINE), previous="")
     assert sentences(CALM, fresh, removed=("old.example",)) == [
         "new.example: first report",
-        "old.example is not audited any more",
+        "old.example is no longer audited",
     ]
 
 

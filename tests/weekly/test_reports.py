@@ -174,7 +174,7 @@ async def season(life: Life) -> list[Summary]:
     assert (gate.kind, gate.before) == (GateKind.NOT_YET, GateKind.SAFE)
     assert causes(week[2], "RPT-001", ChangeKind.NEW) == (Cause.TRAFFIC,)
     (sentence,) = sentences(week[2])
-    assert sentence == f"shop.example: p=quarantine is not safe any more ({BILLING} sends as you without passing DMARC)"
+    assert sentence == f"shop.example: p=quarantine is no longer safe ({BILLING} sends as you without passing DMARC)"
 
     arrive(life, week_before(4), (GOOGLE, OUTLOOK), signed(MAIN, 100), signed(BILLING, 40))
     week.append(await life.week())
@@ -338,7 +338,7 @@ async def test_what_cannot_be_read_is_told_and_the_domains_are_audited(life: Lif
     assert told(summary)[0].own == 700
     read = weekly_run.read_summary(life.folder / "out" / summary.folder / "summary.json")
     assert read.unread == summary.unread
-    for lang, words in (("en", "Not all reports could be read: "), ("ja", "読み取れなかったレポートがあります：")):
+    for lang, words in (("en", "Some reports could not be read: "), ("ja", "読み取れなかったレポートがあります：")):
         assert run_view(summary, phrases(lang), shipped(), catalogue()).unread.startswith(words)
         assert words in mail(summary, lang)
     again = await life.week()
@@ -430,13 +430,13 @@ def mail(summary: Summary, lang: str = "en") -> str:
 async def test_the_mail_has_one_line_on_it_and_what_is_news(life: Life) -> None:
     arrive(life, until(FIRST.date(), 28), (GOOGLE, OUTLOOK), signed(MAIN, 100))
     quiet = mail(await life.week())
-    assert "Who sends as you: 100% of 5,600 messages of your own pass DMARC." in quiet
+    assert "Who sends as you: 100% of 5,600 messages pass DMARC." in quiet
     assert len(quiet.splitlines()) <= 15
     arrive(life, week_before(2), (GOOGLE, OUTLOOK), signed(MAIN, 100), unsigned(BILLING, 40))
     summary = await life.week()
     news = mail(summary)
     assert news.splitlines()[0].startswith("deliv: shop.example: ")
-    assert f"Who sends as you: Gap opened: {BILLING}, 560 of 560 messages do not pass" in news
+    assert f"Who sends as you: New gap: {BILLING}, 560 of 560 messages don't pass" in news
     assert "Who sends as you: 90.9% of 6,160 messages" in news
     assert f"自社名義の送信元：不合格の発生：{BILLING}（560通のうち560通が不合格）" in mail(summary, "ja")
 

@@ -492,7 +492,7 @@ def test_folders_of_the_user_add_receivers_and_meanings(tmp_path: Path) -> None:
     ("text", "trouble"),
     [
         (OWN % "NOPE-001", "no rule NOPE-001"),
-        (OWN.replace('codes: ["550"]', 'codes: ["55"]') % "", "'55' is no code"),
+        (OWN.replace('codes: ["550"]', 'codes: ["55"]') % "", "'55' is not a code"),
         (OWN.replace("rfc5321", "rfc0") % "", "no source 'rfc0'"),
         (OWN.replace("name:", "nome:") % "", "own.yaml:2: nome"),
         (OWN.replace("[Wait.]", "[Wait., Again.]") % "", "2 steps in English, 1 in Japanese"),
@@ -622,7 +622,7 @@ def test_a_reply_alone_is_explained_in_both_languages(deliv) -> None:
     english, japanese = deliv(GMAIL_ALIGNMENT), deliv(GMAIL_ALIGNMENT, "--lang", "ja")
     assert (english.code, japanese.code) == (0, 0)
     for words in (
-        "Gmail did not take the mail for now.",
+        "Gmail deferred the message.",
         "421 4.7.32",
         "ALN-001",
         "deliv rules ALN-001",
@@ -636,14 +636,14 @@ def test_a_reply_alone_is_explained_in_both_languages(deliv) -> None:
 @pytest.mark.parametrize(
     ("reply", "words"),
     [
-        ("452 4.2.2 Mailbox full", "your server tries again by itself"),
-        ("552 5.2.2 Mailbox full", "your server has given up"),
+        ("452 4.2.2 Mailbox full", "Your server retries automatically"),
+        ("552 5.2.2 Mailbox full", "Your server has stopped retrying"),
         ("550 5.1.1 User unknown", "No."),
     ],
 )
 def test_what_was_refused_for_good_is_tried_again_by_nobody(deliv, reply: str, words: str) -> None:
     text = " ".join(deliv(reply).out.split())
-    assert f"Does trying again help? {words}" in text.replace("Perhaps: ", "").replace("Perhaps later: ", "")
+    assert f"Does a retry help? {words}" in text.replace("Perhaps. ", "").replace("Perhaps later. ", "")
 
 
 def test_a_domain_and_its_message_are_held_against_the_rules(deliv) -> None:
@@ -707,7 +707,7 @@ def test_a_bounce_from_standard_input_names_the_domain_to_check(deliv) -> None:
         (("hello world",), 3, said("paste")),
         (("550", "5.7.26", "blocked"), 2, "put the reply in quotes"),
         (("bounce.eml",), 2, "bounce.eml: no such file"),
-        ((), 2, "give the reply in quotes"),
+        ((), 2, "name a reply in quotes"),
         (("--mailbox", "nobody"), 2, "no mailbox nobody"),
         (("550 no", "--receiver", "nobody"), 2, "no such receiver; known: att, au"),
         (("-", "-"), 2, "read once only"),

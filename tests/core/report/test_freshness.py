@@ -23,7 +23,7 @@ def test_a_statement_is_as_old_as_the_newest_reading_of_its_sources() -> None:
     assert age_of(STATEMENT, replace(RULES, sources=unread), date(2026, 11, 30)) is None
 
 
-@pytest.mark.parametrize(("lang", "words"), [("en", "no quote kept"), ("ja", "引用文なし")])
+@pytest.mark.parametrize(("lang", "words"), [("en", "no quotation stored"), ("ja", "引用文なし")])
 def test_a_statement_whose_words_are_not_at_hand_says_so(lang: str, words: str) -> None:
     say = phrases(lang)
     assert STATEMENT.quote in basis_words(STATEMENT, RULES, say)

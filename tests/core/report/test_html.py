@@ -128,7 +128,7 @@ def test_another_organization_in_helo_is_no_fault():
 
     assert re.search(r'badge bad">.{,99}another organization', judged("bounce.vendor.example"))
     assert "does not count for DMARC" in judged("bounce.vendor.example")
-    assert "another organization<small>DMARC does not look at it" in judged("mta.example.com")
+    assert "another organization<small>not used by DMARC" in judged("mta.example.com")
     assert "badge" not in judged("mta.example.com")
 
 
@@ -266,18 +266,18 @@ def test_the_page_is_answer_plan_guide_and_closed_evidence(page):
 def test_the_answer_is_one_sentence_then_groups_with_their_replies_and_step():
     words = Page(page_of(example_answer())).words
 
-    assert words.index("refuse this mail, because") < words.index("550 5.7.26 · 550 5.7.515 → step 1")
-    assert "A warning or may be refused docomo the same cause → step 1" in words
-    assert "from about 5,000 messages a day: delayed; below: no known obstacle" in words
+    assert words.index("reject this mail, because") < words.index("550 5.7.26 · 550 5.7.515 → step 1")
+    assert "A warning or may be rejected docomo the same cause → step 1" in words
+    assert "at about 5,000 messages per day or more: delayed; below: no known obstacle" in words
     assert "36 requirements" not in words
-    assert "27 requirements checked, 9 lesser remarks" in words
+    assert "27 requirements checked, 9 minor notes" in words
 
 
 def test_the_chain_has_a_text_of_the_same_content():
     chain = next(attrs for attrs in Page(html_of(answered())).all("div") if attrs.get("class") == "chain")
 
     assert chain["role"] == "img"
-    assert "DKIM passes for vendor.example (other owner)" in chain["aria-label"]
+    assert "DKIM passes for vendor.example (another organization)" in chain["aria-label"]
     assert chain["aria-label"].startswith("From example.com: SPF")
 
 
@@ -293,9 +293,9 @@ def test_without_a_message_the_records_are_the_answer():
     source = page_of(example_posture(), message="", domain="kk.dk", findings=())
     words = Page(source).words
 
-    assert "Nothing in DNS stands in the way of mail from kk.dk." in words
+    assert "We found no DNS problem for mail from kk.dk." in words
     assert "v=DMARC1; p=reject" in words
-    assert "things that only a message shows: deliv audit kk.dk --eml message.eml" in words
+    assert "more checks need a sample message: deliv audit kk.dk --eml message.eml" in words
     assert "Nothing to fix." in words
     assert 'class="groups"' not in source
     assert 'class="chain"' not in source
@@ -306,7 +306,7 @@ def test_a_parked_domain_is_told_to_be_closed_and_asked_for_no_message():
     assessment = replace(report.assessment, verdicts=(), parked=True, closed=True)
     words = Page(written("html", replace(report, assessment=assessment), shipped("en", guided=True))).words
 
-    assert "Closed: nobody can pass as parked.example." in words
+    assert "Protected: no one can pass as parked.example." in words
     assert "Assumed: sends no mail" in words
     assert "--eml" not in words
     assert "guide" not in words.lower()
@@ -329,9 +329,9 @@ def test_a_step_has_its_number_place_gain_and_a_text_to_send():
 
     assert 'value="1"' in source[source.index('<li class="card') : source.index('id="step-1"') + 30]
     assert "At Mailchimp." in first
-    assert "Gmail, Outlook.com: refused → no known obstacle, with step 2" in first
-    assert "docomo: no longer a reason for “a warning”; what could not be checked decides" in first
-    assert "To see that it is done: deliv audit example.com" in first
+    assert "Gmail, Outlook.com: rejected → no known obstacle, with step 2" in first
+    assert "docomo: no longer causes “a warning”; the rest could not be checked" in first
+    assert "To verify: deliv audit example.com" in first
 
 
 def test_old_and_new_record_stand_whole_and_tell_what_changes():
@@ -343,13 +343,13 @@ def test_old_and_new_record_stand_whole_and_tell_what_changes():
     assert old.endswith(edit.old[0])
     assert new.endswith(edit.new[0])
     assert "<del> include:_spf.oldvendor.example</del>" in third
-    assert "Not the reason for this mail (it was checked at bounce.mailer.example)" in third
+    assert "This didn&#39;t affect this message, which was checked at bounce.mailer.example, but" in third
 
 
 def test_the_rest_is_folded_and_what_is_for_mail_received_comes_last():
     source = page_of(example_answer())
 
-    more, received = source.index("2 more worth doing"), source.index("Also possible, for mail you receive")
+    more, received = source.index("2 more improvement"), source.index("Optional, for incoming mail")
     assert source.index('id="step-3"') < more < source.index('id="step-4"') < source.index('id="step-5"') < received
     assert received < source.index('id="step-6"') < source.index('id="guide"')
 
@@ -431,7 +431,7 @@ def test_the_spf_picture_names_its_domain_and_marks_only_what_this_mail_was_chec
     assert used.about == "This mail was checked against this record."
     assert [term.text for term in used.root.terms if term.matched] == ["include:_spf.mailer.example"]
     assert other.domain == "sakura-shop.example"
-    assert other.about == "Not the record that this mail was checked against."
+    assert other.about == "This mail was not checked against this record."
     assert not any(term.matched for term in other.root.terms)
     assert own.about == "This mail was checked against this record."
 

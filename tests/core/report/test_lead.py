@@ -37,8 +37,8 @@ def test_each_receiver_is_said_to_do_what_it_does() -> None:
         (ReceiverEffect(Effect.WARN), "docomo"),
     )
     assert lead(answer).startswith(
-        "No receiver is known to refuse this mail; Outlook.com may refuse it; iCloud files it as spam; docomo shows a "
-        "warning, because "
+        "No receiver is known to reject this mail; Outlook.com may reject it; iCloud sends it to the spam folder; "
+        "docomo shows a warning, because "
     )
     assert "Outlook.comでは拒否、iCloudでは迷惑メール扱い、ドコモでは警告表示のおそれがあります。" in lead(answer, "ja")
 
@@ -49,7 +49,7 @@ def test_those_that_do_the_same_share_a_clause() -> None:
         (ReceiverEffect(Effect.SPAM), "yahoo"),
         (ReceiverEffect(Effect.WARN), "docomo"),
     )
-    assert "iCloud and Yahoo file it as spam; docomo shows a warning" in lead(answer)
+    assert "iCloud and Yahoo send it to the spam folder; docomo shows a warning" in lead(answer)
 
 
 def unanswered(reach: Reach, *unknown: Unknown) -> ReportAnswer:
@@ -66,8 +66,14 @@ TIMEOUT = Unknown(Reason.TIMEOUT)
 @pytest.mark.parametrize(
     ("unknown", "said"),
     [
-        ((TIMEOUT,), "1 lookup had no answer (TXT n0.example): no answer in time. Run again, or ask another resolver"),
-        ((OUTSIDE, OUTSIDE), "(TXT n0.example, TXT n1.example): outside the given zone files. Give further files with"),
+        (
+            (TIMEOUT,),
+            "1 lookup had no answer (TXT n0.example): no answer in time. Run it again, or use another resolver",
+        ),
+        (
+            (OUTSIDE, OUTSIDE),
+            "(TXT n0.example, TXT n1.example): outside the given zone files. Add more zone files with",
+        ),
         ((UNRECORDED,), "(TXT n0.example): not in the recording. Record it again with --record."),
         ((TIMEOUT, OUTSIDE), "(TXT n0.example: no answer in time, TXT n1.example: outside the given zone files). Run"),
     ],
@@ -83,9 +89,9 @@ def test_lookups_without_an_answer_are_told_with_what_helps(unknown: tuple[Unkno
     [
         (TIMEOUT, "No name server answered.", "--resolver 1.1.1.1", "bad"),
         # What nobody wanted to ask was not checked, and is no failure.
-        (OUTSIDE, "is outside the given zone files.", "Give its zone with --zone", "unknown"),
+        (OUTSIDE, "is outside the given zone files.", "Add its zone file with --zone", "unknown"),
         (UNRECORDED, "The recording has no answer on", "--record answers.json", "unknown"),
-        (UNASKED, "Nobody was asked (--offline).", "Ask DNS:", "unknown"),
+        (UNASKED, "No DNS server was queried (--offline).", "Use live DNS:", "unknown"),
     ],
 )
 def test_where_nothing_was_answered_the_reason_is_told(unknown: Unknown, said: str, hint: str, tone: str) -> None:
@@ -102,7 +108,9 @@ def test_a_refusal_that_depends_on_the_volume_is_not_denied() -> None:
         VerdictKind.DEPENDS, refusal, ("gmail",), cause, step=1, small=VerdictKind.AT_RISK, bulk=VerdictKind.REJECTED
     )
     told = replace(made, groups=(*made.groups, depends))
-    assert lead(told).startswith("Whether Gmail refuses this mail depends on the volume; iCloud files it as spam")
+    assert lead(told).startswith(
+        "Whether Gmail rejects this mail depends on the volume; iCloud sends it to the spam folder"
+    )
     assert lead(told, "ja").startswith("Gmailがこのメールを拒否するかどうかは、送信数によります。")
 
 
@@ -115,7 +123,7 @@ def test_what_could_not_be_checked_for_bulk_mail_is_no_reason_against_it() -> No
     )
     view = ReportView(replace(report, answer=replace(example_answer(), groups=(group,))), speaking.shipped())
     noun = next(each.words.noun for each in view.findings if each.finding == finding)
-    assert view.answer.lead.startswith("Where this mail is sent in bulk, what iCloud does could not be checked: ")
+    assert view.answer.lead.startswith("If this mail is sent in bulk, deliv could not check what iCloud does: ")
     assert view.answer.lead.endswith(f": {noun}.")
     assert view.answer.groups[0].because == noun
 

@@ -78,14 +78,14 @@ def test_a_report_has_at_most_60_lines_beside_the_guide(subject: str, lang: str)
 def test_the_answer_stands_above_the_plan_and_the_summary_is_last() -> None:
     text = written("markdown", report_of("demo"), shipped("en", guided=True))
     order = [
-        "❌ **Gmail refuses this mail, because neither SPF nor DKIM passes for sakura-shop.example.**",
-        "- ❌ Refused by Gmail",
+        "❌ **Gmail rejects this mail, because neither SPF nor DKIM passes for sakura-shop.example.**",
+        "- ❌ Rejected by Gmail",
         "- ❔ Up to the filter at au",
         "From sakura-shop.example: SPF passes for bounce.mailer.example",
         "## Three steps",
-        "### 1. Let your mail server or mailing service sign as sakura-shop.example",
-        "- Gmail: refused → no known obstacle, with step 2",
-        "## The guide's steps",
+        "### 1. Sign with DKIM as sakura-shop.example at your mail server",
+        "- Gmail: rejected → no known obstacle, with step 2",
+        "## Deliverability guide",
         "| G16 |",
         "Grade F",
     ]

@@ -43,8 +43,8 @@ async def test_from_half_of_a_limit_on_there_is_a_meter_and_from_a_fifth_on_savi
 async def test_a_large_message_is_held_against_the_next_limit() -> None:
     bar = await _bar(10_000_000)
     au, common, icloud = bar.marks[:3]
-    assert (au.words, au.over, au.filled, au.room) == ("3 MB", True, 100.0, "about 7.8 MB of files too much")
-    assert (common.over, common.filled, common.room) == (True, 100.0, "about 2.7 MB of files too much")
+    assert (au.words, au.over, au.filled, au.room) == ("3 MB", True, 100.0, "about 7.8 MB of files over the limit")
+    assert (common.over, common.filled, common.room) == (True, 100.0, "about 2.7 MB of files over the limit")
     assert (icloud.over, icloud.percent, icloud.used) == (False, 100.0, "68% used")
 
 

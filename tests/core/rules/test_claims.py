@@ -173,14 +173,14 @@ def test_every_count_is_asked_for_and_of_every_kind_there_is_a_claim() -> None:
 
 GOOD = re.compile(
     r"✓|no (known )?obstacle|\bdone\b|\bsafe\b|nothing (more )?to (fix|do|correct|mend)|\bready\b|\bin order\b"
-    r"|needs fixing|\bclosed\b|stands? in the way|nothing changed|\bpass(es)?\b|where to stay|nothing urgent"
-    r"|all could be checked"
+    r"|needs fixing|\bprotected\b|no DNS problem|nothing changed|\bpass(es)?\b|\bstay there\b|nothing urgent"
+    r"|all (domains were|could be) checked|\bare met\b"
     r"|nothing against|\bmet\b|\bhealthy\b|\bgrade\b|nothing above a note|\ball (is )?well\b",
     re.IGNORECASE,
 )
 BAD = re.compile(
-    r"\bnot (\w+ )?(closed|safe|met|ready|pass)|\bno mail passes|\bcannot|could not|\bcan be told|no longer passes"
-    r"|is unmet|not be checked|Do this only|\bStill\b|still ",
+    r"\bnot (\w+ )?(protected|safe|met|ready|pass)|not enough data|no longer (safe|protected|passes)|do(es)?n't pass"
+    r"|\bno mail passes|too little mail|\bcannot|could not|\bcan be told|is unmet|not be checked|Do this only|\bStill\b|still ",
     re.IGNORECASE,
 )
 NO_CLAIMS: Mapping[str, str] = {

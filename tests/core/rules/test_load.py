@@ -76,7 +76,7 @@ def test_the_sample_rule_is_accepted(tmp_path: Path) -> None:
         ("fact: spf.present, eq: true", "fact: dkim.keys, eq: 1", 9, "use exists or empty"),
         ("  level: MUST\n", "", 1, "level is missing"),
         ("severity: error", "severity: fatal", 5, "severity"),
-        ("scope: delivery", "scope: hygiene", 5, "an error is about delivery or security, not hygiene"),
+        ("scope: delivery", "scope: hygiene", 5, "only for delivery and security, not for hygiene"),
         ("scope: delivery", "scope: everything", 4, "scope"),
         ("  scope: delivery\n", "", 1, "scope is missing"),
         (
@@ -87,7 +87,7 @@ def test_the_sample_rule_is_accepted(tmp_path: Path) -> None:
         ),
         ("severity: error", "severity: error\n  task: new-kee", 6, "no task 'new-kee'"),
         ("severity: error", "severity: error\n  service: signs", 6, "service: 'signs' is not one of sign, "),
-        ("severity: error", "severity: error\n  colour: red", 6, "colour: no field has this name"),
+        ("severity: error", "severity: error\n  colour: red", 6, "colour: unknown field"),
         ("ref: rfc7208", "ref: rfc7209", 12, "no source 'rfc7209' in sources.yaml; did you mean rfc7208?"),
         ("[一, 二]", "[一]", 15, "2 steps in English, 1 in Japanese"),
         ('unmet: "{max_lookups} {spf.lookups}"', 'unmet: "{max_lookups}"', 15, "different placeholders: spf.lookups"),
@@ -121,7 +121,7 @@ def test_the_sample_rule_is_accepted(tmp_path: Path) -> None:
         (CASES_EN, "[{text: a}, {text: b}]", 14, "every sentence has a when, but for the last"),
         (CASES_EN, "[{when: {fact: spf.all, eq: x}, text: a}]", 14, "every sentence has a when, but for the last"),
         (CASES_EN, "[{when: {fact: spf.al, exists: true}, text: a}, {text: b}]", 14, "did you mean spf.all?"),
-        (CASES_EN, "[{when: {fact: spf.all, exists: true}, text: a}, {text: b}]", 15, "tell different cases apart"),
+        (CASES_EN, "[{when: {fact: spf.all, exists: true}, text: a}, {text: b}]", 15, "distinguish different cases"),
     ],
 )
 def test_refusals(tmp_path: Path, old: str, new: str, line: int, words: str) -> None:
@@ -241,7 +241,7 @@ def test_a_rule_that_is_stated_twice_or_misspelt_is_told_with_its_line(tmp_path:
     twice = receiver("r", "SPF-003, SPF-03") + "  SPF-003: {severity: info, effect: note, sources: [{ref: rfc7208}]}\n"
     told = refused(folder_of(tmp_path, r=twice))
     assert ":5: no rule SPF-03; did you mean SPF-003?" in told
-    assert ":6: SPF-003 is there twice" in told
+    assert ":6: SPF-003 appears twice" in told
 
 
 def test_a_rule_may_have_several_statements_and_each_keeps_its_condition(tmp_path: Path) -> None:
@@ -267,10 +267,10 @@ rules:
 
 def test_a_statement_carries_the_words_that_it_rests_on(tmp_path: Path) -> None:
     text = receiver("r").replace(
-        "effect: spam", 'effect: spam, contested: true, word: secondary, quote: "They file it as spam."'
+        "effect: spam", 'effect: spam, contested: true, word: secondary, quote: "They send it to the spam folder."'
     )
     (said,) = load_rules([folder_of(tmp_path, r=text)], catalogue(), REMEDIES).receivers["r"].rules["SPF-003"]
-    assert (said.word.value, said.quote) == ("secondary", "They file it as spam.")
+    assert (said.word.value, said.quote) == ("secondary", "They send it to the spam folder.")
 
 
 def test_a_statement_of_a_third_party_is_not_the_receivers_own_word(tmp_path: Path) -> None:
@@ -371,7 +371,7 @@ def test_a_users_folder_may_add_a_receiver_to_what_is_combined(tmp_path: Path) -
         (ALL.replace("COMBINES", "all\ndomains: [a.example]"), "combines takes domains from the receivers that"),
         ("id: all\nname: {en: All, ja: 全部}\n", "a receiver has sources, rules, or combines others"),
         (receiver("all").replace("[{ref: rfc7208}]\nrules", "[]\nrules"), "a receiver has sources, or"),
-        (receiver("all") + "note: {en: A, ja: B}\n", "note: no field has this name"),
+        (receiver("all") + "note: {en: A, ja: B}\n", "note: unknown field"),
         (receiver("all") + "domains: [Mail.example]\n", "domains.0: "),
         (receiver("all") + "mx_suffixes: [.mx.example]\n", "mx_suffixes.0: "),
         (receiver("all") + "regions: [japan]\n", "regions.0: "),
@@ -512,7 +512,7 @@ def test_a_rule_names_a_task_of_any_folder_and_a_later_folder_replaces_it(tmp_pa
         ("{service}で鍵", "鍵", 1, "different placeholders"),
         ("service}", "serwice}", 1, "no placeholder 'serwice'"),
         ("place: service", "place: somewhere", 2, "place"),
-        ("- code", "- code: new-key\n  place: dns\n  what: {en: a, ja: b}\n- code", 4, "new-key is there twice"),
+        ("- code", "- code: new-key\n  place: dns\n  what: {en: a, ja: b}\n- code", 4, "new-key appears twice"),
         ("place: service", "place: service\n  cause: [mx.hosts]", 1, "no list fact 'mx.hosts' with aligned or own"),
         ("place: service", "place: service\n  takes: terms", 1, "no fact 'senders.services[].terms'"),
         ("place: service", "place: service\n  done_by: spf.valid\n  otherwise: x", 1, "no task 'x'"),

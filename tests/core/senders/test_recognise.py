@@ -143,27 +143,27 @@ def test_the_sample_service_is_accepted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "line", "words"),
     [
-        ("id: acme", "id: Acme Inc", 1, "'Acme Inc' cannot stand here"),
+        ("id: acme", "id: Acme Inc", 1, "'Acme Inc' is not allowed here"),
         ("ja: アクメ}", "fr: Acmé}", 2, "ja is missing"),
         ("kind: newsletter", "kind: letters", 3, "'letters' is not one of mailbox, hosting"),
         ("confidence: high", "confidence: sure", 4, "'sure' is not one of high, medium, low"),
         ("spf: [acme.example]", "spf: acme.example", 5, "a list"),
-        ("spf: [acme.example]", "spf: [acme]", 5, "'acme' cannot stand here"),
-        ("spf: [acme.example]", 'spf: ["acme.example/24"]', 5, "cannot stand here"),
+        ("spf: [acme.example]", "spf: [acme]", 5, "'acme' is not allowed here"),
+        ("spf: [acme.example]", 'spf: ["acme.example/24"]', 5, "is not allowed here"),
         ("spf: [acme.example]", "spf: [7]", 5, "0.spf.0: a text is needed"),
-        ("spf: [acme.example]", "sfp: [acme.example]", 5, "no field has this name"),
+        ("spf: [acme.example]", "sfp: [acme.example]", 5, "unknown field"),
         ("own: [a1]", "own: [a3]", 6, "a3 is not among selectors and older"),
         ("fixed: true", "fixed: yes", 6, "true or false"),
         ("record: cname", "record: mx", 6, "dkim.record: 'mx' is not one of cname, txt"),
         ("selectors: [a1, a2], own: [a1]", 'selectors: ["a*"]', 6, "nothing is fixed"),
-        ("{selectors: [a1", "{selektors: [a1", 6, "no field has this name"),
+        ("{selectors: [a1", "{selektors: [a1", 6, "unknown field"),
         ("https://acme", "http://acme", 8, "https://"),
-        ('"2026-11-24"', "today", 8, "'today' cannot stand here"),
-        ("archive undated", "archive", 8, "'archive' cannot stand here"),
+        ('"2026-11-24"', "today", 8, "'today' is not allowed here"),
+        ("archive undated", "archive", 8, "'archive' is not allowed here"),
         (", read_as: archive undated", "", 8, "read_as is missing"),
         ("fixed: true", "fixed: true, fixed_fields: some", 6, "true or false"),
         ("  kind: newsletter\n", "", 1, "kind is missing"),
-        ("  kind:", "  kind: crm\n  kind:", 4, "stands here twice"),
+        ("  kind:", "  kind: crm\n  kind:", 4, "appears twice"),
     ],
 )
 def test_what_the_catalogue_refuses(tmp_path: Path, old: str, new: str, line: int, words: str) -> None:
@@ -211,7 +211,7 @@ def test_selectors_are_guessed_as_the_folders_list_them_and_as_services_fix_them
     (tmp_path / "senders" / "rare-selectors.yaml").write_text("- rare\n- own\n", "utf-8")
     assert load_senders([tmp_path])[1:] == (("own", "2026"), ("own", "2026", "rare", "a1", "a2"))
     (tmp_path / "senders" / "selectors.yaml").write_text("- own\n- no.*\n", "utf-8")
-    with pytest.raises(CatalogueError, match=r"selectors\.yaml:2: 1: 'no\.\*' cannot stand here"):
+    with pytest.raises(CatalogueError, match=r"selectors\.yaml:2: 1: 'no\.\*' is not allowed here"):
         load_senders([tmp_path])
 
 
@@ -709,7 +709,7 @@ MAILCHIMP = {
             "",
             facts_with(sent_by="mailchimp"),
             "after",
-            "With its usual setup, Mailchimp uses a Return-Path of its own domain",
+            "In the usual setup, Mailchimp uses a Return-Path in its own domain",
         ),
         ("DKIM-021", "example.com/k2", facts_with(MAILCHIMP), "after", "Mailchimp manages this key"),
         (
@@ -725,7 +725,7 @@ MAILCHIMP = {
             "",
             facts_with(MAILCHIMP, SENDGRID),
             "after",
-            "Most receivers do not need the include of Mailchimp",
+            "Most receivers don't need the include of Mailchimp",
         ),
     ],
 )

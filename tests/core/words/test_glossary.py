@@ -163,12 +163,12 @@ GOOD = "- id: spf\n  term: {en: SPF, ja: SPF}\n  text: {en: A list., ja: 一覧�
         ("- id: spf\n  term: {en: SPF, ja: SPF}\n", "1: 0: text is missing"),
         (GOOD.replace("SPF, ja", "SPF, de"), "2: 0.term: ja is missing"),
         (GOOD.replace("一覧です。", '""'), "3: 0.text.ja: something is missing here"),
-        (GOOD.replace("id: spf", "id: Sender Policy"), "1: 0.id: 'Sender Policy' cannot stand here"),
-        (GOOD + "  avoids: {}\n", "4: 0.avoids: no field has this name; did you mean avoid?"),
+        (GOOD.replace("id: spf", "id: Sender Policy"), "1: 0.id: 'Sender Policy' is not allowed here"),
+        (GOOD + "  avoids: {}\n", "4: 0.avoids: unknown field; did you mean avoid?"),
         (GOOD + "  avoid: {en: Sender ID}\n", "4: 0.avoid.en: a list is needed here"),
         (GOOD + "  see: dkim\n", "4: 0.see: a list is needed here"),
         (GOOD + "  see: [dkim]\n", "spf: see names 'dkim'"),
-        (GOOD + GOOD, "4: spf is there twice"),
+        (GOOD + GOOD, "4: spf appears twice"),
         (GOOD + GOOD.replace("id: spf", "id: spf-2"), "spf-2 and spf have the same form 'SPF'"),
         (
             GOOD + GOOD.replace("id: spf", "id: list").replace("SPF", "List") + "  avoid: {en: [SPF]}\n",
@@ -235,18 +235,12 @@ BRITISH = (
     r"\w*(?:organis|recognis|authoris|normalis|minimis|summaris|customis|colour|behaviour|favour|honour)\w*",
     r"misspelt|spelt|cancelled|labelled|programmes?|whilst|centre|licence|grey",
 )
-TO_OTHERS = re.compile(r"hand[-_.]over")  # letters that the user sends to a service or a colleague
 ENGLISH = {
     "US spelling": rf"(?i)\b(?:{'|'.join(BRITISH)})\b",
     "email, not e-mail": r"(?i)\be-mail",
     "percent": r"\bper cent\b|\d %",
-    "no please": r"(?i)\bplease\b",
     "no exclamation mark": r"(?<=[a-z])!",
     "no blame": r"(?i)\byou (?:failed|forgot|neglected|should have|made a mistake)\b|\byour (?:fault|mistake|error)\b",
-    "a space, not a blank": r"(?i)\bblanks?\b(?! line)",
-    "accepts mail, not takes": r"(?i)\btakes? (?:no |any )?mail\b",
-    "correct or fix, not mend": r"(?i)\bmend(?:s|ed|ing)?\b",
-    "no needless words": r"(?i)\bin order to\b|\bat this point in time\b|\bdue to the fact\b|\butiliz",
     "look up is the verb, lookup the noun": r"\b(?:to|must|can|will) lookup\b|\blook-up\b",
     "one ellipsis": r"\.\.\.",
     "no doubled word": r"(?i)\b([a-z]+) \1\b(?<!that that)",
@@ -256,8 +250,7 @@ ENGLISH = {
 
 @pytest.mark.parametrize("rule", ENGLISH)
 def test_english_house_style(rule):
-    ours = [each for each in english() if rule != "no please" or not TO_OTHERS.search(".".join(map(str, each.path)))]
-    found = [f"{each.where}: {match[0]}" for each in ours if (match := re.search(ENGLISH[rule], each.plain))]
+    found = [f"{each.where}: {match[0]}" for each in english() if (match := re.search(ENGLISH[rule], each.plain))]
     assert not found, listed(found)
 
 
@@ -332,7 +325,7 @@ EVERYDAY = words_of(
     """
     A AAAA ASCII CC CR CRLF CSS DNS FAQ GIF HTML HTTP HTTPS ID IP IPv4 IPv6 JPEG JSON KB LF MB NUL OK PDF PNG
     POST RFC SMTP SVG TCP TIFF TXT URL US USB UTF VPN WebP ZIP BMP IMAP NEW AU KDDI NTT JAPAN ISO JP SHA RSA MX
-    CLI API CSV SQL VALUE UTF-8 US-ASCII ISO-2022-JP SHA-1 SHA-256 MIME-Version STARTTLS FILE NUMBER ADDRESS NAME
+    CLI API YAML CSV SQL VALUE UTF-8 US-ASCII ISO-2022-JP SHA-1 SHA-256 MIME-Version STARTTLS FILE NUMBER ADDRESS NAME
     UTF-16 CP932 DOMAIN GB RAR MUST SHOULD GMX WEB DE AT COM WARNING BIGLOBE OCN UOL BOL
     """
 )
@@ -469,10 +462,8 @@ def test_the_japanese_rules_find_what_they_are_for(rule, bad):
         ("US spelling", "the organisation"),
         ("email, not e-mail", "an e-mail"),
         ("percent", "37 % more"),
-        ("no please", "Please note"),
         ("no exclamation mark", "Done!"),
         ("no blame", "You forgot the record"),
-        ("a space, not a blank", "one blank after"),
         ("no doubled word", "of the the domain"),
     ],
 )

@@ -110,11 +110,11 @@ def test_a_fact_that_was_not_observed_is_taken_from_the_report():
         (Reason.TIMEOUT, "did not answer in time (TXT example.com). This says nothing about your records"),
         (Reason.SERVFAIL, "reported a failure (TXT example.com). This says nothing about your records"),
         (Reason.REFUSED, "refused to answer (TXT example.com). This says nothing about your records"),
-        (Reason.OFFLINE, "not asked, because the audit ran offline (TXT example.com)"),
+        (Reason.OFFLINE, "ran offline, so this was not looked up (TXT example.com)"),
         (Reason.NO_MESSAGE, "--eml FILE"),
         (Reason.NOT_CONFIGURED, "an input that was not given (TXT example.com)"),
-        (Reason.LIMIT, "beyond what is read for safety"),
-        (Reason.BUG, "Report it if you can"),
+        (Reason.LIMIT, "exceeds deliv's safety limits"),
+        (Reason.BUG, "Report it. Other results are not affected"),
     ],
 )
 def test_what_could_not_be_checked_says_why_and_never_that_something_is_missing(reason, says):

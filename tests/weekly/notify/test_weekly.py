@@ -100,16 +100,16 @@ def test_an_entry_survives_being_written_and_read() -> None:
 
 def test_the_mail_says_first_who_does_what_now_and_why() -> None:
     made = mail([entry("calm.example"), entry("shop.example", change())])
-    assert made["Subject"] == "deliv: Gmail now files shop.example as spam · 23 Nov"
+    assert made["Subject"] == "deliv: Gmail now sends shop.example to the spam folder · 23 Nov"
     text = made.get_body(("plain",)).get_content()
-    assert "shop.example: Gmail now files its mail as spam" in text.splitlines()[2]
-    assert "A record outside of your domain changed: spf.v.example." in text
+    assert "shop.example: Gmail now sends its mail to the spam folder" in text.splitlines()[2]
+    assert "A record outside your domain changed: spf.v.example." in text
     assert "SPF 9 → 11 lookups" in text
     assert "Gmail: No known obstacle → At risk" in text
     assert "calm.example is still at risk at Gmail" in text
     html = made.get_body(("html",)).get_content()
     assert "<main>" in html
-    assert "now files its mail as spam" in html
+    assert "now sends its mail to the spam folder" in html
     assert "http" not in html.replace("http-equiv", ""), "nothing to load and nowhere to be sent to"
 
 
@@ -124,9 +124,9 @@ def test_in_japanese() -> None:
 def test_a_quiet_week_has_a_mail_too_and_names_what_is_still_refused() -> None:
     refused = (ReceiverVerdict("gmail", VerdictKind.REJECTED), ReceiverVerdict("icloud", VerdictKind.REJECTED))
     made = mail([*(entry(f"d{number}.example") for number in range(20)), entry("bad.example", verdicts=refused)])
-    assert made["Subject"] == "deliv: nothing changed, bad.example still refused by 2 receivers · 23 Nov"
+    assert made["Subject"] == "deliv: nothing changed, bad.example still rejected by 2 receivers · 23 Nov"
     lines = made.get_body(("plain",)).get_content().splitlines()
-    assert "Nothing changed. Still refused: bad.example (2 receivers)" in lines
+    assert "Nothing changed. Still rejected: bad.example (2 receivers)" in lines
     assert len(lines) <= 15
 
 

@@ -251,9 +251,9 @@ def _opinion(opinion: OpinionView, paper: Paper, say: Phrases) -> Iterator[str]:
         yield from paper.paragraph(text, 2, paper.ink(paper.symbol("unknown"), "unknown") + " ")
 
 
-LINES = 40
-"""Lines of a report at 80 columns; a line that is to be copied counts as one."""
-_COLUMNS = 80
+LINES = 36
+"""Lines of a report, each counted once however it wraps: the same steps, reasons and gains in every language and width."""
+_UNBROKEN = Paper(10_000)
 _GAP = 2
 _CODES = 3
 _NOTE = 18  # columns that the last column of the table needs
@@ -303,15 +303,19 @@ class TextWriter:
 
 def _report(view: ReportView, options: WriterOptions, paper: Paper) -> Iterator[str]:
     say, answer = view.speaker.say, view.answer
-    head = [*_head(answer, paper), *_answer(answer, paper, say), *_audience(view.audience, paper)]
+
+    def head(paper: Paper) -> Iterator[str]:
+        yield from _head(answer, paper)
+        yield from _answer(answer, paper, say)
+        yield from _audience(view.audience, paper)
+
+    yield from head(paper)
     if not answer.reached and not view.message:
-        yield from head
         yield from _profiles(view.profiles, paper, say)
         return
-    tail = list(_tail(view, options, paper))
-    yield from head
-    yield from _plan(view.plan, LINES - _counted(head, paper) - _counted(tail, paper), options, paper, say)
-    yield from tail
+    used = 0 if options.whole else len([*head(_UNBROKEN), *_tail(view, options, _UNBROKEN)])
+    yield from _plan(view.plan, LINES - used, options, paper, say)
+    yield from _tail(view, options, paper)
 
 
 # --- the answer ---
@@ -468,25 +472,20 @@ def _plan(plan: PlanView, lines: int, options: WriterOptions, paper: Paper, say:
         return
     shown = [FULL] * len(plan.steps)
 
-    def made() -> list[str]:
+    def made(paper: Paper) -> list[str]:
         every = [step_lines(step, level, paper, say) for step, level in zip(plan.steps, shown, strict=True)]
         return ["", _heading(plan.heading, paper), *(line for step in every for line in step)]
 
     for level in range(FULL + 1, NAMED + 1):
         for place in reversed(range(len(shown))):
-            if options.whole or _counted(made(), paper) <= lines:
+            if options.whole or len(made(_UNBROKEN)) <= lines:
                 break
             shown[place] = min(level, BARE) if place == 0 else level
-    yield from made()
+    yield from made(paper)
 
 
 def _heading(text: str, paper: Paper) -> str:
     return paper.heading(text)[1]
-
-
-def _counted(lines: Sequence[str], paper: Paper) -> int:
-    """Lines as they count at 80 columns."""
-    return len(lines) * min(paper.width, _COLUMNS) // _COLUMNS
 
 
 # --- what follows ---
