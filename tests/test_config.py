@@ -149,7 +149,11 @@ def test_an_empty_mail_from_is_the_null_sender_and_not_a_gap(toml: Path) -> None
             2,
             "to: 'nobody' is not a valid email address",
         ),
-        ('[notify.email]\nto = ["a@b.example"]\nsender = "d@b.example\\nBcc: x@y.example"\n', 3, "is not a valid email address"),
+        (
+            '[notify.email]\nto = ["a@b.example"]\nsender = "d@b.example\\nBcc: x@y.example"\n',
+            3,
+            "is not a valid email address",
+        ),
         ("notify = 5\n", 1, "notify must be a table"),
         ("[feedback]\ndays = 0\n", 2, "days must be a number, 1 to 366"),
         ('[feedback]\ntrust = "all"\n', 2, "trust must be one of verified, authenticated, any"),
@@ -178,7 +182,11 @@ def test_an_empty_mail_from_is_the_null_sender_and_not_a_gap(toml: Path) -> None
         ('[[source]]\nmatch = ["192.0.2.0/33"]\nis = "ours"\n', 2, "'192.0.2.0/33' is not an address, range"),
         ('[[source]]\nmatch = ["host:a"]\nis = "ours"\n', 2, "'host:a' is not an address, range"),
         ('rare = ["invoices"]\n', 1, "rare: 'invoices' is not a date and a description, such as '2026-12-25 invoices'"),
-        ('[[domain]]\nname = "example.com"\nrare = ["2026-13-01 x"]\n', 3, "rare: '2026-13-01 x' is not a date and a description"),
+        (
+            '[[domain]]\nname = "example.com"\nrare = ["2026-13-01 x"]\n',
+            3,
+            "rare: '2026-13-01 x' is not a date and a description",
+        ),
     ],
 )
 def test_mistakes_are_told_with_file_line_and_what_to_write(toml: Path, text: str, line: int, words: str) -> None:
