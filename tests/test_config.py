@@ -185,7 +185,7 @@ def test_an_empty_mail_from_is_the_null_sender_and_not_a_gap(toml: Path) -> None
         (
             '[[domain]]\nname = "example.com"\nrare = ["2026-13-01 x"]\n',
             3,
-            "rare: '2026-13-01 x' is not a date and a description",
+            "rare: '2026-13-01 x' is not a date and",
         ),
     ],
 )

@@ -116,7 +116,7 @@ def command(output: Path | None, schema: bool, man: bool, rules: tuple[Path, ...
         try:
             guide = {lang: guide_pages(locate("docs"), lang) for lang in LANGUAGES}
         except ModuleNotFoundError:
-            guide = ()
+            guide = {}
         for name, text in pages(Content(loaded, terms, replies, guide), __version__, datetime.now(UTC).date()):
             path = output / name
             try:

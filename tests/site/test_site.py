@@ -10,7 +10,7 @@ from datetime import date
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from click.testing import CliRunner
@@ -54,7 +54,7 @@ def parsed() -> dict[str, HTMLParser]:
 def target(page: str, href: str) -> tuple[str, str]:
     """The file and the anchor that a relative link of a page leads to."""
     parts: list[str] = []
-    path, _, anchor = href.partition("#")
+    path, _, anchor = unquote(href).partition("#")
     for part in PurePosixPath(page).parent.joinpath(path).parts if path else PurePosixPath(page).parts:
         if part == "..":
             assert parts, f"{page}: {href} leaves the site"
@@ -393,7 +393,7 @@ def test_a_browser_takes_the_style_from_a_folder(tmp_path: Path, page: str) -> N
         assert image.convert("RGB").getpixel((2, 590)) == (0xF7, 0xF8, 0xFA), "the colour of the paper"
 
 
-@pytest.mark.parametrize(("lang", "words"), [("en", "days before this page was made"), ("ja", "日前")])
+@pytest.mark.parametrize(("lang", "words"), [("en", "days before this page was generated"), ("ja", "日前")])
 def test_a_service_shows_how_long_ago_its_pages_were_read(lang: str, words: str) -> None:
     book = Rulebook(RULES, REPLIES, phrases(lang), TODAY)
     page = book.service(RULES.knowledge.services["sendgrid"])

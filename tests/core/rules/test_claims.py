@@ -180,7 +180,8 @@ GOOD = re.compile(
 )
 BAD = re.compile(
     r"\bnot (\w+ )?(protected|safe|met|ready|pass)|not enough data|no longer (safe|protected|passes)|do(es)?n't pass"
-    r"|\bno mail passes|too little mail|\bcannot|could not|\bcan be told|is unmet|not be checked|Do this only|\bStill\b|still ",
+    r"|\bno mail passes|too little mail|\bcannot|could not|\bcan be told|is unmet|not be checked|Do this only"
+    r"|\bStill\b|still ",
     re.IGNORECASE,
 )
 NO_CLAIMS: Mapping[str, str] = {
@@ -226,6 +227,8 @@ NO_CLAIMS: Mapping[str, str] = {
     "sends.lane": "the name of a row of numbers",
     "sources": "advice on one source, by its numbers in the reports, which stand beside it",
     "list-check": "an address of a list, by the checks that are listed beside it",
+    "mcp.no-change": "that a proposed record changes no verdict",
+    "mcp.nothing-changed": "what the history has, since a day that is named",
     "guide-table.done": "the number of steps that are done, each of which is a claim",
 }
 

@@ -252,7 +252,7 @@ def _opinion(opinion: OpinionView, paper: Paper, say: Phrases) -> Iterator[str]:
 
 
 LINES = 36
-"""Lines of a report, each counted once however it wraps: the same steps, reasons and gains in every language and width."""
+"""Lines of a report, each counted once however it wraps, so that every language and width shows the same steps."""
 _UNBROKEN = Paper(10_000)
 _GAP = 2
 _CODES = 3
