@@ -38,6 +38,7 @@ from deliverability.core.net.budget import SECONDS
 from deliverability.core.net.open import PortSettings, SettingError, open_ports
 from deliverability.core.net.ports import Permissions, Ports
 from deliverability.core.phrases import detail_words
+from deliverability.core.resources import default_history
 from deliverability.engine.rules import load_rules
 from deliverability.engine.samples import plan, with_samples
 from deliverability.features import LIST_SETUP, OBSERVING, READ_LIST_SUMS, READ_WARM_UP_PLAN, WITH_OBSERVED
@@ -105,15 +106,13 @@ def read_settings(path: Path | None) -> Settings:
 
 
 def read_inputs(params: dict[str, Any]) -> Inputs:
-    """Read domains, messages and where answers come from; with what receivers reported, where the settings name a
-    history or where reports are.
+    """Read domains, messages and where answers come from; with what receivers reported, as far as a history has it.
 
     A history that cannot be read is told and left out. Raises InputError and ConfigError.
     """
     inputs = _read_inputs(params)
-    settings = inputs.settings
-    if not (params.get("history") or settings.history or settings.feedback.places or settings.feedback.mailbox):
-        return inputs
+    if not (params.get("history") or inputs.settings.history or default_history().exists()):
+        return inputs  # what reads histories takes time to load
     from deliverability.core.store.store import HistoryError
 
     try:

@@ -162,6 +162,7 @@ class Subject(Struct, frozen=True):
         rua_since: ISO date since when they have seen an address for reports.
         gate_to: the DMARC policy that the user wants to go to: quarantine or reject; None: the next one.
         lists_wanted: the block lists to ask; None: none is.
+        source_details: what each source sent is told by address, receiver and day.
         samples: the messages of the domain in this run, its own among them; empty: there are not several.
 
     """
@@ -189,6 +190,7 @@ class Subject(Struct, frozen=True):
     rua_since: str | None = None
     gate_to: str | None = None
     lists_wanted: ListsWanted | None = None
+    source_details: bool = False
     samples: tuple[SampleSeen, ...] = ()
 
     def __post_init__(self) -> None:

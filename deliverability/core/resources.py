@@ -21,6 +21,11 @@ def locate(name: str) -> Path:
     raise FileNotFoundError(f"the installation lacks its {name} folder; install deliv again")
 
 
+def default_history() -> Path:
+    """The history where none is named, whether it is there or not."""
+    return state_folder() / "history.db"
+
+
 def state_folder() -> Path:
     """Where a user's own data of this program are (XDG Base Directory Specification), whether it is there or not."""
     state = os.environ.get("XDG_STATE_HOME")

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 from msgspec import Struct
+from msgspec.structs import replace
 
 from deliverability.console.command import Command
 from deliverability.console.inputs import observed_inputs
@@ -131,7 +132,7 @@ def gate_view(view: ReportView, answer: GateAnswer | None, day: date | None) -> 
         headline,
         _sums(facts, say),
         would,
-        tuple(_notes(answer, facts, say)),
+        tuple(_notes(view, answer)),
         _unlisted(facts, say),
         tuple(missing),
         earliest,
@@ -154,15 +155,17 @@ def _step_back(facts: FactSet) -> tuple[str, str, str] | None:
     return f"_dmarc.{name}", record, _POLICY.sub(r"\1none", record)
 
 
-def _notes(answer: GateAnswer, facts: FactSet, say: Phrases) -> Iterator[str]:
+def _notes(view: ReportView, answer: GateAnswer) -> Iterator[str]:
     """The sources, where all of them pass and there is too little mail to tell; and mail that is not concerned."""
+    say, facts, rules = view.speaker.say, view.report.facts, view.speaker.rules.rules
+    little = any(rules[each.rule].amount for each in answer.missing)
     sources = [
         visible(each.name)
         for each in if_known(facts.of(Traffic).sources) or ()
         if each.standing == "own" and not each.apart
     ]
     sums = facts.of(MessageSums)
-    if answer.kind is GateKind.CANNOT_TELL and sums.sources_pass is True and sources:
+    if answer.kind is GateKind.CANNOT_TELL and little and sums.sources_pass is True and sources:
         shown = say("value.separator").join(sources[:_NAMED])
         shown += say("value.more", n=f"{len(sources) - _NAMED:,}") if len(sources) > _NAMED else ""
         days = str(if_known(facts.of(ReportPeriod).span_days) or 0)
@@ -325,15 +328,25 @@ _CODES = {"safe": 0, "stay": 0, "hits": 1, "not-yet": 1, "cannot-tell": 3}
 @click.option("--days", type=NumberType(int, 1), metavar="N")
 @click.option("--history", metavar="URL")
 @click.option("--all", "every", is_flag=True)
+@click.option("--no-rare", is_flag=True)
 @rule_folders_option
 @text_or_json_option
 @lang_option
 def command(
-    to: str | None, days: int | None, every: bool, rules: tuple[Path, ...], style: str, lang: str, **params: Any
+    to: str | None,
+    days: int | None,
+    every: bool,
+    no_rare: bool,
+    rules: tuple[Path, ...],
+    style: str,
+    lang: str,
+    **params: Any,
 ) -> int:
     """Say whether the next DMARC policy is safe, by what receivers reported; else what is missing, and until when."""
     with plain_errors():
         inputs = observed_inputs(params, days=days, to=to, every=every)
+        if no_rare:
+            inputs = replace(inputs, subjects=[replace(each, rare=()) for each in inputs.subjects])
         with rule_problems():
             speaker = speaker_of(rules or inputs.settings.rules, lang)
 

@@ -11,6 +11,7 @@ from functools import cached_property
 from msgspec import Struct, field
 
 from deliverability.core.codes import Code, Detail
+from deliverability.core.facts.traffic import SourceDay
 from deliverability.core.model.observed import Facet, Observed, Rows, address_of
 from deliverability.core.model.services import Service
 from deliverability.dmarc_reports.standing import (
@@ -27,7 +28,9 @@ GOOD_PERCENT = 99.0
 STEADY_DAYS = 4
 STEADY_SPAN = 14
 MAX_SOURCES = 200
-"""Sources that are listed; behind them as many that come again and again. The smallest forgers are left out."""
+"""Sources of a standing that are listed; behind them as many that come again and again."""
+MAX_FOREIGN = 60
+"""The same of foreign ones, which are many."""
 
 OTHERS_ALIGNED = Code("by-others-aligned", ("name",))
 
@@ -138,6 +141,31 @@ class TrafficSource(Struct, dict=True):
             yield number, some
 
     @property
+    def foreign(self) -> bool:
+        """Whether its mail is known to be foreign, and the policy concerns it."""
+        return not (self.standing.ours or self.standing.asks or self.apart)
+
+    def by_cell(self) -> Iterator[SourceDay]:
+        """What it sent by address, receiver and day."""
+        table = self.table
+        for number, places in self.by_number():
+            address = address_of(table.addresses[number])
+            sums: dict[tuple[int, int], list[int]] = {}
+            for place in places:
+                both = sums.setdefault((table.reporter[place], table.day[place]), [0, 0])
+                both[0] += table.messages[place]
+                both[1] += table.messages[place] if table.facets[table.facet[place]].aligned else 0
+            for (who, day), (messages, aligned) in sums.items():
+                yield SourceDay(
+                    source=self.key,
+                    address=address,
+                    receiver=table.reporters[who][0],
+                    day=date.fromordinal(day).isoformat(),
+                    messages=messages,
+                    aligned=aligned,
+                )
+
+    @property
     def steady(self) -> bool:
         """Whether it comes again and again: one address, the addresses of one network or those of one name."""
         days = self.days
@@ -150,12 +178,12 @@ class TrafficSource(Struct, dict=True):
             found[self.table.reporter[place]] += self.table.messages[place]
         return {self.table.reporters[number][0]: found[number] for number in _most(found)}
 
-    def first_seen(self, first_facets: Mapping[Facet, date]) -> date:
-        """The day on which mail of that kind from there was first reported, ever."""
-        table = self.table
-        known = {each: day.toordinal() for each, day in first_facets.items()}
-        facets = [known.get(each, 0) for each in table.facets]
-        first = date.max.toordinal()
+    def first_seen(self, facets: Sequence[int]) -> date:
+        """The day on which mail of that kind from there was first reported, ever.
+
+        `facets`: by number the ordinal of the day on which each was first reported; 0: not told.
+        """
+        table, first = self.table, date.max.toordinal()
         for number, places in self.by_number():
             since = table.since[number]
             for place in places:

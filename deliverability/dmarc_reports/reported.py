@@ -22,6 +22,7 @@ from deliverability.core.facts.traffic import (
     SeenReporter,
     SeenSelector,
     Source,
+    SourceDay,
     Undecided,
     Unusable,
     Volume,
@@ -31,7 +32,7 @@ from deliverability.core.model.observed import Facet, Observed, ObservedReport, 
 from deliverability.core.model.services import Reporter, reporter_named
 from deliverability.core.model.topic import Maybe, cite
 from deliverability.core.names import is_within
-from deliverability.dmarc_reports.grouped import GOOD_PERCENT, MAX_SOURCES, TrafficSource
+from deliverability.dmarc_reports.grouped import GOOD_PERCENT, MAX_FOREIGN, MAX_SOURCES, TrafficSource
 from deliverability.dmarc_reports.standing import SourceStanding
 
 RECENT_DAYS = 14
@@ -42,6 +43,9 @@ SMALL = 10
 """Sources of fewer messages are counted together."""
 LISTED = 5
 MAX_SELECTORS = 50
+DETAILED = 20
+"""Addresses of a source that are told in detail."""
+MAX_DETAILS = 8_000
 
 
 def share_of_own(part: int, own: int) -> float:
@@ -191,6 +195,8 @@ class ReportWindow(Struct, frozen=True, dict=True):
             small_failing_percent=share_of_own(few, self.own_messages),
             sources_pass=all(100 * each.aligned >= GOOD_PERCENT * each.messages for each in open_),
             own_sources=sum(each.standing.ours for each in open_),
+            unclaimed_sources=len(self.unclaimed),
+            foreign_sources=sum(each.many for each in self.sources if each.foreign),
             apart=_sum(apart),
             apart_failing=_sum(apart, _fails),
             enforced_own=_sum(self.own, _enforced),
@@ -247,9 +253,37 @@ class ReportWindow(Struct, frozen=True, dict=True):
 
     def listed(self, names: Mapping[str, tuple[str, ...]]) -> tuple[Source, ...]:
         """The sources, each with all that rules compare."""
-        single = [each for each in self.sources if each.many == 1]
-        rest = (each for each in single[MAX_SOURCES:] if each.steady)
-        return tuple(self._item(each, names) for each in (*single[:MAX_SOURCES], *islice(rest, MAX_SOURCES)))
+        return tuple(self._item(each, names) for each in self.most)
+
+    @cached_property
+    def first_facets(self) -> list[int]:
+        """By number of a facet the ordinal of the day on which it was first reported; 0: not told."""
+        known = self.observed.first_facets
+        return [day.toordinal() if (day := known.get(each)) else 0 for each in self.observed.rows.facets]
+
+    @cached_property
+    def most(self) -> tuple[TrafficSource, ...]:
+        """The sources that are listed: of each standing those that send most, and those that come again and again."""
+        found: list[TrafficSource] = []
+        by_standing: dict[SourceStanding, list[TrafficSource]] = defaultdict(list)
+        for each in self.sources:
+            if each.many == 1:
+                by_standing[each.standing].append(each)
+        for standing, sources in by_standing.items():
+            many = MAX_SOURCES if standing.ours or standing.asks else MAX_FOREIGN
+            rest = (each for each in sources[many:] if each.steady)
+            found += [*sources[:many], *islice(rest, MAX_SOURCES)]
+        return tuple(found)
+
+    def details(self) -> tuple[SourceDay, ...]:
+        """What the listed sources sent by address, receiver and day: of each the addresses that sent most."""
+        found: list[SourceDay] = []
+        for source in self.most:
+            most = set(islice(source.by_address, DETAILED))
+            found += (each for each in source.by_cell() if each.address in most)
+            if len(found) > MAX_DETAILS:
+                break
+        return tuple(found[:MAX_DETAILS])
 
     def _item(self, source: TrafficSource, names: Mapping[str, tuple[str, ...]]) -> Source:
         end, messages, aligned = self.observed.end, source.messages, source.aligned
@@ -257,7 +291,7 @@ class ReportWindow(Struct, frozen=True, dict=True):
         largest = messages if source.standing is SourceStanding.FORGED else max(addresses.values())
         recent = source.count(since=self.recent)
         failing = source.days_of(_fails)
-        first = source.first_seen(self.observed.first_facets)
+        first = source.first_seen(self.first_facets)
         examples = tuple(islice(addresses, LISTED))
         ptr = dict.fromkeys(name for ip in addresses for name in names.get(ip, ())[:1])
         signatures = [each for facet in source.by_facet for each in facet.dkim if each.result == "pass"]

@@ -1,13 +1,15 @@
-"""`deliv sources`: who sends as you, in words, as text and as JSON."""
+"""`deliv sources`: who sends as you, as text, page, table or JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import csv
+import io
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
-from msgspec import Struct
+from msgspec.structs import replace
 
 from deliverability.console.command import Command
 from deliverability.console.inputs import observed_inputs
@@ -21,201 +23,258 @@ from deliverability.console.options import (
     rule_problems,
     text_or_json_option,
 )
-from deliverability.console.output import show
+from deliverability.console.output import UNKNOWN_ENDING, put, show
 from deliverability.console.running import run_reports
-from deliverability.console.types import NumberType
+from deliverability.console.types import NumberType, PathOf
 from deliverability.core.codec import encode, json_text
-from deliverability.core.facts.base import FactSet, Reason, Unknown
-from deliverability.core.facts.traffic import MessageSums, OwnMessages, ReportPeriod, Source, Traffic
+from deliverability.core.errors import InputError
+from deliverability.core.facts.base import FactSet
+from deliverability.core.facts.traffic import Traffic
 from deliverability.core.model.report import Report
-from deliverability.core.model.topic import if_known
-from deliverability.core.phrases import Phrases, detail_words
+from deliverability.core.phrases import Phrases
 from deliverability.core.report.formats.json import Json
-from deliverability.core.report.paper import Paper
-from deliverability.core.report.report import ReportView
+from deliverability.core.report.formats.sources import sources_page
+from deliverability.core.report.paper import Paper, pad, width_of
+from deliverability.core.report.sources import GroupView, SourcesView, SourceView, sources_view
 from deliverability.core.rules.judge import Selection
-from deliverability.core.words.dates import full_day_words
-from deliverability.core.words.sentences import visible
 from deliverability.engine.audit import Audited, Extras
 
-
-class SourceRow(Struct, frozen=True):
-    """A source in words; `paste`: the lines for the settings, where only the user can say whose it is."""
-
-    name: str
-    standing: str
-    label: str
-    tone: str
-    messages: int
-    aligned: str
-    reasons: tuple[str, ...]
-    addresses: str
-    since: str
-    advice: str
-    paste: tuple[str, ...]
-
-
-_TONES: Mapping[str, str] = {
-    "own": "good",
-    "forwarder": "good",
-    "own-gap": "bad",
-    "service-gap": "bad",
-    "service-mixed": "risk",
-    "unclaimed": "risk",
-    "altered": "risk",
-    "forged": "none",
-}
-
-
-def source_rows(view: ReportView) -> tuple[SourceRow, ...]:
-    """The sources of the window, those that need something first as they stand in the facts."""
-    say, facts = view.speaker.say, view.report.facts
-    rows = []
-    for each in if_known(facts.of(Traffic).sources) or ():
-        standing, messages, by_user = each.standing, each.messages, each.said
-        asks = not by_user and (standing in ("unclaimed", "service-mixed") or _like_a_host(each))
-        service = view.speaker.rules.knowledge.services.get(each.service or "")
-        console = (service.console or {}).get(say.lang, "") if service is not None else ""
-        rows.append(
-            SourceRow(
-                name=visible(each.key),
-                standing=standing,
-                label=say(f"standing.{standing}"),
-                tone=_TONES.get(standing, "none"),
-                messages=messages,
-                aligned=say("sources.aligned", n=f"{each.aligned:,}", all=f"{messages:,}"),
-                reasons=tuple(visible(detail_words(one, say)) for one in each.standing_by),
-                addresses=_addresses(each, say),
-                since=full_day_words(each.first_seen, say),
-                advice=_advice(
-                    "forged-asked" if asks and standing == "forged" else standing, visible(console), say, by_user
-                ),
-                paste=_paste(each, asked=asks),
-            )
-        )
-    return tuple(rows)
-
-
-def sources_summary(facts: FactSet, say: Phrases) -> str:
-    """The window and its sums, or that nothing was read."""
-    own, period = facts.of(OwnMessages), facts.of(ReportPeriod)
-    numbers = {
-        "own_messages": own.messages,
-        "own_aligned": own.aligned,
-        "forged": facts.of(MessageSums).forged,
-        "reports": period.reports,
-        "span_days": period.span_days,
-    }
-    lost = next((each for each in numbers.values() if isinstance(each, Unknown)), None)
-    if lost is not None:
-        return say("sources.none" if lost.reason is Reason.NOT_CONFIGURED else "sources.no-dns")
-    return say("sources.summary", **{name: f"{each:,}" for name, each in numbers.items()})
-
-
-def _like_a_host(source: Source) -> bool:
-    """Whether it sends as a forgotten host may: steadily, or much from one address."""
-    return source.standing == "forged" and (source.steady or source.largest_address >= 50)
-
-
-def _addresses(source: Source, say: Phrases) -> str:
-    shown = [visible(each) for each in source.examples]
-    more = source.addresses - len(shown)
-    return say("value.separator").join(shown) + (say("value.more", n=f"{more:,}") if more > 0 else "")
-
-
-def _advice(standing: str, console: str, say: Phrases, by_user: bool) -> str:
-    if by_user and standing == "forged":
-        return say("sources.advice.said-not-ours")
-    if standing == "service-gap" and console:
-        return say("sources.advice.service-gap-at", console=console)
-    return say(f"sources.advice.{standing}")
-
-
-def _paste(source: Source, *, asked: bool) -> tuple[str, ...]:
-    """The table for the settings with both answers, one of them commented out."""
-    if not asked:
-        return ()
-    names = ", ".join(f'"{_quoted(each)}"' for each in source.match)
-    return ("[[source]]", f"match = [{names}]", 'is = "ours"', '# is = "not-ours"')
-
-
-def _quoted(text: str) -> str:
-    return "".join(f"\\{char}" if char in '\\"' else char for char in visible(text))
-
-
 SCHEMA_VERSION = "1.0"
+MAX_LINES = 40
+REASONS = 3
+ENDINGS = (".html", ".csv", ".json")
 
 
-def sources_text(domain: str, rows: Sequence[SourceRow], summary: str, paper: Paper, say: Phrases) -> str:
-    """The table of sources, each with its reasons and what to do, and the lines to paste."""
-    lines = [paper.ink(domain, "bold"), *paper.paragraph(summary), ""]
-    for row in rows:
-        lines += _source(row, paper, say)
-    pasted = [row for row in rows if row.paste]
-    if pasted:
-        lines += paper.heading(say("sources.paste"))
-        lines += paper.paragraph(say("sources.paste-how"))
-        for row in pasted:
-            lines += ["", f"# {row.name}", *row.paste]
-    return paper.text(lines)
+def sources_text(view: SourcesView, paper: Paper, *, whole: bool = False) -> str:
+    """What needs an answer first, then what is the domain's, then all that is foreign in a line: at most 40 lines.
+
+    `whole`: each source in full.
+    """
+    say = view.say
+    lines = [paper.ink(view.domain, "bold"), *paper.paragraph(view.summary)]
+    if view.period:
+        lines += paper.paragraph(view.period, style="dim")
+    if not view.known:
+        return paper.text(lines)
+    if whole:
+        for group in view.groups:
+            lines += _heading(group, paper, say)
+            for source in group.sources:
+                lines += _source(source, paper, say)
+        pasted = [each for each in view.sources if each.asks]
+        lines += _paste(pasted, paper, say)
+        return paper.text(lines)
+    groups = {each.key: each for each in view.groups}
+    tail = [*_yours(groups.get("yours"), paper, say), *_foreign(groups.get("foreign"), say)]
+    asked = groups["answer"].sources if "answer" in groups else ()
+    tail += _paste(asked[:1], paper, say)
+    tail += ["", *paper.paragraph(say("sources.more-how", domain=view.domain), style="dim")]
+    for group in (groups[key] for key in ("answer", "fix") if key in groups):
+        lines += _heading(group, paper, say)
+        lines += _as_many(group, MAX_LINES - len(lines) - len(tail) - _reserve(group, groups), paper, say)
+    return paper.text([*lines, *tail])
 
 
-def _source(row: SourceRow, paper: Paper, say: Phrases) -> Iterator[str]:
-    head = say("sources.head", name=row.name, standing=row.label, aligned=row.aligned)
-    yield from paper.hang(head, f"{paper.symbol(row.tone)} ")
-    yield from paper.paragraph(say("punctuation.clauses").join(row.reasons), 4, style="dim")
-    yield from paper.paragraph(say("sources.where", addresses=row.addresses, since=row.since), 4, style="dim")
+def _reserve(group: GroupView, groups: Any) -> int:
+    """Lines that the group behind it needs at least: its heading, a source and how many there are more."""
+    return 9 if group.key == "answer" and "fix" in groups else 0
+
+
+def _heading(group: GroupView, paper: Paper, say: Phrases) -> list[str]:
+    return ["", *paper.paragraph(f"{group.heading}{say('punctuation.colon')}{group.count}", style="bold")]
+
+
+def _as_many(group: GroupView, room: int, paper: Paper, say: Phrases) -> Iterator[str]:
+    """As many sources as there is room for: in full, else in a line; and how many there are more."""
+    left = len(group.sources) + group.hidden
+    whole = True
+    for source in group.sources:
+        lines = list(_source(source, paper, say))
+        whole = whole and len(lines) + (left > 1) <= room
+        lines = lines if whole else lines[: len(paper.hang(_head(source, say), "  "))]
+        if len(lines) + (left > 1) > room:
+            break
+        yield from lines
+        room -= len(lines)
+        left -= 1
+    if left:
+        yield f"  {say.count('sources.left', left)}"
+
+
+def _yours(group: GroupView | None, paper: Paper, say: Phrases) -> Iterator[str]:
+    """The domain's own sources, a line each."""
+    if group is None:
+        return
+    yield from _heading(group, paper, say)
+    shown = group.sources[:5] if len(group.sources) > 6 else group.sources
+    for each in shown:
+        text = f"{each.name}{say('punctuation.colon')}{each.passing}"
+        yield from paper.hang(text, f"{paper.symbol(each.tone)} ")
+    if left := len(group.sources) + group.hidden - len(shown):
+        yield f"  {say.count('sources.left', left)}"
+
+
+def _foreign(group: GroupView | None, say: Phrases) -> Iterator[str]:
+    if group is not None:
+        yield ""
+        yield say("sources.foreign-line", text=group.count)
+
+
+def _source(row: SourceView, paper: Paper, say: Phrases) -> Iterator[str]:
+    yield from paper.hang(_head(row, say), f"{paper.symbol(row.tone)} ")
+    reasons = say("punctuation.clauses").join(row.reasons[:REASONS])
+    more = say("value.more", n=str(len(row.reasons) - REASONS)) if len(row.reasons) > REASONS else ""
+    seen = say("sources.since", since=row.since)
+    if row.addresses != row.name:
+        seen = say("sources.where", addresses=row.addresses, since=row.since)
+    yield from paper.paragraph(say("punctuation.clauses").join((reasons + more, seen)), 4, style="dim")
     yield from paper.paragraph(row.advice.replace("`", ""), 4)
 
 
-def sources_json(several: Sequence[tuple[str, FactSet, Sequence[SourceRow]]]) -> str:
-    """The sources as the facts have them, with the words and the lines to paste."""
-    shape: list[Json] = [
-        {
-            "domain": domain,
-            "sources": encode(facts.of(Traffic).sources),
-            "words": [
-                {
-                    "source": row.name,
-                    "standing": row.label,
-                    "reasons": list(row.reasons),
-                    "advice": row.advice,
-                    "paste": "\n".join(row.paste) or None,
-                }
-                for row in rows
-            ],
-        }
-        for domain, facts, rows in several
-    ]
+def _head(row: SourceView, say: Phrases) -> str:
+    return say("sources.head", name=row.name, standing=row.label, aligned=row.passing)
+
+
+def _paste(rows: Sequence[SourceView], paper: Paper, say: Phrases) -> Iterator[str]:
+    if rows:
+        yield ""
+        yield from paper.paragraph(say("sources.paste"), style="bold")
+    for place, row in enumerate(rows):
+        yield from ["", *row.paste] if place else row.paste
+
+
+def overview_text(views: Sequence[SourcesView], paper: Paper, say: Phrases) -> str:
+    """A line a domain, what needs attention first."""
+    heads = [say(f"sources.overview.{key}") for key in ("domain", "messages", "share", "waiting", "gate", "change")]
+    rows = [heads, *(overview_row(each) for each in views)]
+    widths = [max(width_of(row[place]) for row in rows) for place in range(len(heads))]
+    lines = []
+    for number, row in enumerate(rows):
+        cells = [
+            pad(cell, width) if place in (0, 4) else " " * (width - width_of(cell)) + cell
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append(paper.ink("  ".join(cells), "bold") if not number else "  ".join(cells))
+    lines += ["", *paper.paragraph(say("sources.overview.how"), style="dim")]
+    return paper.text(lines)
+
+
+def overview_row(view: SourcesView) -> list[str]:
+    """Domain, own and unclaimed messages, how much of it passes, what waits, gate, change."""
+    sums = view.sums
+    numbers = [f"{sums.yours:,}", view.share, f"{sums.classes['unclaimed']:,}"] if sums is not None else ["", "", ""]
+    return [view.domain, *numbers, view.gate, view.change]
+
+
+def sources_json(several: Sequence[tuple[Report, SourcesView]]) -> str:
+    """The sources as the facts have them, with the sums, the words and the lines to paste."""
+    shape: list[Json] = [_domain_json(report.domain, report.facts, view) for report, view in several]
     return json_text({"schema_version": SCHEMA_VERSION, "domains": shape}, indent=2) + "\n"
+
+
+def _domain_json(domain: str, facts: FactSet, view: SourcesView) -> Json:
+    return {
+        "domain": domain,
+        "classes": dict(view.sums.classes) if view.sums is not None else None,
+        "aligned": view.sums.aligned if view.sums is not None else None,
+        "summary": view.summary,
+        "gate": view.gate or None,
+        "sources": encode(facts.of(Traffic).sources),
+        "details": encode(facts.of(Traffic).details),
+        "words": [
+            {
+                "source": row.name,
+                "standing": row.label,
+                "group": row.group,
+                "reasons": list(row.reasons),
+                "advice": row.advice,
+                "paste": "\n".join(row.paste),
+            }
+            for row in view.sources
+        ],
+    }
+
+
+_COLUMNS = ("domain", "source", "standing", "group", "address", "receiver", "day", "messages", "aligned", "reasons")
+
+
+def sources_csv(several: Sequence[tuple[Report, SourcesView]]) -> str:
+    """A row for each day on which a receiver reported an address; of sources without details a row each."""
+    file = io.StringIO()
+    write = csv.writer(file, lineterminator="\r\n")
+    write.writerow(_COLUMNS)
+    for report, view in several:
+        details: dict[str, list[tuple[str, str, str, int, int]]] = {}
+        traffic = report.facts.of(Traffic)
+        for each in traffic.details if isinstance(traffic.details, tuple) else ():
+            line = each.address, each.receiver, each.day, each.messages, each.aligned
+            details.setdefault(each.source, []).append(line)
+        by_name = {each.name: each for each in view.sources}
+        for source in traffic.sources if isinstance(traffic.sources, tuple) else ():
+            row = by_name.get(source.key)
+            group, reasons = (row.group, "; ".join(row.reasons)) if row is not None else ("", "")
+            head = (view.domain, _cell(source.key), source.standing, group)
+            lines = details.get(source.key, [])
+            if rest := source.messages - sum(each[3] for each in lines):  # of addresses that are not told one by one
+                lines = [*lines, ("", "", "", rest, source.aligned - sum(each[4] for each in lines))]
+            for address, receiver, day, messages, aligned in lines:
+                write.writerow([*head, address, _cell(receiver), day, messages, aligned, _cell(reasons)])
+    return file.getvalue()
+
+
+def _cell(text: str) -> str:
+    """A text that no program for tables takes for a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 @click.command("sources", cls=Command)
 @input_options
 @click.option("--days", type=NumberType(int, 1), metavar="N")
 @click.option("--history", metavar="URL")
+@click.option("--all", "whole", is_flag=True)
+@click.option("-o", "--output", multiple=True, type=PathOf("file"), metavar="FILE")
 @rule_folders_option
 @text_or_json_option
 @lang_option
-def command(days: int | None, rules: tuple[Path, ...], style: str, lang: str, **params: Any) -> int:
+def command(
+    days: int | None,
+    whole: bool,
+    output: tuple[Path, ...],
+    rules: tuple[Path, ...],
+    style: str,
+    lang: str,
+    **params: Any,
+) -> int:
     """List who sends as your domain by what receivers reported, what each is, and what to do about it."""
     with plain_errors():
+        wrong = next((each for each in output if each.suffix.lower() not in ENDINGS), None)
+        if wrong is not None:
+            raise InputError(UNKNOWN_ENDING(file=str(wrong), endings=ENDINGS))
         inputs = observed_inputs(params, days=days)
+        inputs = replace(inputs, subjects=[replace(each, source_details=bool(output)) for each in inputs.subjects])
         with rule_problems():
             speaker = speaker_of(rules or inputs.settings.rules, lang)
 
-        def each(_: Audited, report: Report) -> tuple[str, FactSet, tuple[SourceRow, ...]]:
-            return report.domain, report.facts, source_rows(ReportView(report, speaker))
+        def each(_: Audited, report: Report) -> tuple[Report, SourcesView]:
+            return report, sources_view(report, speaker)
 
-        found = run_reports(inputs, speaker.rules, Selection(select=("RPT",)), each, Extras())
+        found = run_reports(inputs, speaker.rules, Selection(select=("RPT", "GATE")), each, Extras())
+        found.sort(key=lambda one: one[1].rank)
+        views = [view for _, view in found]
+        written = {
+            ".html": lambda: sources_page(views, speaker),
+            ".csv": lambda: sources_csv(found),
+            ".json": lambda: sources_json(found),
+        }
+        for path in output:
+            put(written[path.suffix.lower()](), path)
+        paper = Paper.of_terminal(columns())
         if style == "json":
             show(sources_json(found))
+        elif len(views) > 1 and not whole:
+            show(overview_text(views, paper, speaker.say))
+        elif not output:
+            show("\n".join(sources_text(view, paper, whole=whole) for view in views))
         else:
-            paper = Paper.of_terminal(columns())
-            texts = (
-                sources_text(domain, rows, sources_summary(facts, speaker.say), paper, speaker.say)
-                for domain, facts, rows in found
-            )
-            show("\n".join(texts))
-        lost = any(isinstance(facts.of(Traffic).sources, Unknown) for _, facts, _ in found)
-        return 3 if lost else inputs.code
+            show("".join(f"{view.domain}{speaker.say('punctuation.colon')}{view.summary}\n" for view in views))
+        return 3 if any(not view.known for view in views) else inputs.code

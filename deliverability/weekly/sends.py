@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from deliverability.core.model.report import GateKind
 from deliverability.core.phrases import Phrases
+from deliverability.core.report.sources import bars
 from deliverability.core.report.traffic import CLASSES, Sums, sums_words
 from deliverability.core.words.dates import day_words
 from deliverability.core.words.sentences import shortened, visible
@@ -22,7 +23,6 @@ _LOADING = threading.Lock()
 _Number = int | float
 _SVG = "http://www.w3.org/2000/svg"
 _HIDDEN = frozenset({"tooltip", "tooltip-overlay", "text-overlay", "titles", "background", "value", "centered"})
-_BAR, _HEIGHT = 4, 24
 _DROPPED = ("script", "style", "title", "desc", "metadata")
 
 
@@ -102,21 +102,6 @@ def spark(values: tuple[_Number | None, ...], *, top: _Number) -> str:
     chart.uuid = "spark"
     chart.add("", list(values))
     return _bare(chart.render_tree(), "spark")
-
-
-def bars(values: Sequence[int]) -> str:
-    """A bar for each day above a line, as high as the highest allows; what it shows has to be said beside it."""
-    top = max([*values, 1])
-    width = _BAR * max(1, len(values))
-    drawn = "".join(
-        f"M{_BAR * place} {_HEIGHT}v-{max(1.0, round(_HEIGHT * value / top, 2)):g}h{_BAR - 1}V{_HEIGHT}z"
-        for place, value in enumerate(values)
-        if value
-    )
-    return (
-        f'<svg class="bars" viewBox="0 0 {width} {_HEIGHT + 1}" preserveAspectRatio="none" aria-hidden="true" '
-        f'focusable="false"><path class="base" d="M0 {_HEIGHT}h{width}v1H0z"/><path d="{drawn}"/></svg>'
-    )
 
 
 def _pygal() -> Any:

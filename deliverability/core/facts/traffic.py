@@ -97,6 +97,17 @@ class Source(Record, frozen=True, kw_only=True):
     used: Annotated[bool, Fact("False: it is about the domain, not about the mail at hand.")]
 
 
+class SourceDay(Record, frozen=True, kw_only=True):
+    """What one address of a source sent on a day, as one receiver reports it."""
+
+    source: Annotated[str, Fact("Key of the source.")]
+    address: Annotated[str, Fact("IP address.")]
+    receiver: Annotated[str, Fact("Who reported it.")]
+    day: Annotated[str, Fact("Day (ISO date, UTC).")]
+    messages: Annotated[Messages, Fact("Messages.")]
+    aligned: Annotated[Messages, Fact("Those that pass DMARC.")]
+
+
 class SeenSelector(Record, frozen=True, kw_only=True, rename={"pass_": "pass"}):
     """A DKIM selector that signed, or is published."""
 
@@ -208,6 +219,8 @@ class MessageSums(Topic, frozen=True, kw_only=True):
     small_failing_percent: Annotated[Maybe[Percent], Fact("The same in percent of own messages.")]
     sources_pass: Annotated[Maybe[bool], Fact("Every source that is ours or may be ours passes.")]
     own_sources: Annotated[Maybe[Sources], Fact("The domain's own sources.")]
+    unclaimed_sources: Annotated[Maybe[Sources], Fact("Sources of which only the user can say whose they are.")]
+    foreign_sources: Annotated[Maybe[Sources], Fact("Sources that are known to be foreign.")]
     apart: Annotated[Maybe[Messages], Fact("Messages of names below the domain that sp=none leaves alone.")]
     apart_failing: Annotated[Maybe[Messages], Fact("Those of them that do not pass.")]
     enforced_own: Annotated[Maybe[Messages], Fact("Own messages already quarantined or refused by policy.")]
@@ -251,6 +264,13 @@ class Traffic(Topic, frozen=True, kw_only=True):
 
     topic = "traffic"
     sources: Annotated[Maybe[tuple[Source, ...]], Fact("Who sends as the domain.", key=("key",))]
+    details: Annotated[
+        Maybe[tuple[SourceDay, ...]],
+        Fact(
+            "What they sent by address, receiver and day; empty unless it is asked for.",
+            key=("source", "address", "receiver", "day"),
+        ),
+    ]
     selectors: Annotated[
         Maybe[tuple[SeenSelector, ...]],
         Fact("DKIM selectors that signed, and published ones.", key=("domain", "selector")),

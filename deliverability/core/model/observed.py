@@ -330,6 +330,15 @@ class Rows(Sequence[ObservedRow]):
         day = date.fromordinal(self.day[place])
         return ObservedRow(day, name, trusted, address, self.facets[self.facet[place]], self.messages[place])
 
+    def by_facet(self) -> Mapping[Facet, int]:
+        """Messages of reports that count, by facet."""
+        trusted = [each for _, each in self.reporters]
+        found: dict[int, int] = {}
+        for who, facet, messages in zip(self.reporter, self.facet, self.messages, strict=True):
+            if trusted[who]:
+                found[facet] = found.get(facet, 0) + messages
+        return {self.facets[facet]: messages for facet, messages in found.items()}
+
     def picked(self, reporters: Sequence[bool], facets: Sequence[bool]) -> Iterator[tuple[int, Sequence[int]]]:
         """Addresses by number, each with the places of its rows of these reporters and facets; none without."""
         by, what = self.reporter, self.facet

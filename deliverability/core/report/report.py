@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from deliverability.core.report.diagrams import Diagrams
     from deliverability.core.report.preview import Preview
     from deliverability.core.report.savings import SavingsView
+    from deliverability.core.report.sources import SourcesView
     from deliverability.core.report.trace import Traces
 
 
@@ -146,6 +147,15 @@ class ReportView:
     def subject(self) -> str:
         """Domain and message, as a heading of what was audited."""
         return f"{self.domain} ({visible(self.report.message)})" if self.report.message else self.domain
+
+    @cached_property
+    def senders(self) -> SourcesView | None:
+        """Who sends as the domain; None where no reports of it were read."""
+        if not isinstance(self.report.facts.at("traffic.own.messages"), int):
+            return None
+        from deliverability.core.report.sources import sources_view
+
+        return sources_view(self.report, self.speaker)
 
     @property
     def started(self) -> str:

@@ -32,7 +32,7 @@ from deliverability.core.files import PRIVATE_FOLDER, private
 from deliverability.core.model.history import Snapshot, State
 from deliverability.core.model.report import Assessment, Outcome
 from deliverability.core.model.topic import if_known
-from deliverability.core.resources import state_folder
+from deliverability.core.resources import default_history
 from deliverability.core.store.facets import OCTETS, in_portions, key_beside, key_file, key_within
 from deliverability.core.store.pieces import Packed, assessment_json, finding_json, read_assessment, unpacked
 from deliverability.core.store.tables import blobs, runs, snapshots, states
@@ -89,7 +89,7 @@ def twice(method: Callable[P, T]) -> Callable[P, T]:
 
 def default_url() -> str:
     """The history in the user's state folder (XDG Base Directory Specification)."""
-    return f"sqlite:///{state_folder() / 'history.db'}"
+    return f"sqlite:///{default_history()}"
 
 
 class HistoryRun(Struct, frozen=True):

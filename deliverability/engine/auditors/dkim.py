@@ -378,11 +378,11 @@ def _dangling(found: Keys, domain: str) -> list[Answer]:
 def _reported(ctx: Context) -> list[tuple[str, str]]:
     """Domain and selector of signatures that passed for the domain by trusted reports, those of most mail first."""
     domain, counts = ctx.subject.domain, Counter[tuple[str, str]]()
-    for row in ctx.subject.observed.rows if ctx.subject.observed else ():
-        for each in row.facet.dkim if row.trusted else ():
+    for facet, messages in ctx.subject.observed.rows.by_facet().items() if ctx.subject.observed else ():
+        for each in facet.dkim:
             if each.result == "pass" and each.selector and _related(each.domain, domain):
-                counts[each.domain, each.selector] += row.messages
-    return [key for key, _ in counts.most_common(MAX_REPORTED)]
+                counts[each.domain, each.selector] += messages
+    return [key for key, _ in sorted(counts.items(), key=lambda one: (-one[1], one[0]))[:MAX_REPORTED]]
 
 
 def _no_keys(

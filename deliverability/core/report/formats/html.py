@@ -33,6 +33,12 @@ _IN_FULL = 10
 """Reports on one page that have their evidence there; of more it is left out, or the page would be too large."""
 
 
+@functools.cache
+def sources_css() -> str:
+    """The style sheet of who sends as a domain, beside that of reports."""
+    return (locate("reports") / "sources.css").read_text("utf-8")
+
+
 def render_handout(lang: str) -> str:
     """The hand-out for a support desk as a page of its own."""
     return (
@@ -85,7 +91,7 @@ class HtmlWriter:
             self._views,
             max(self._views, key=lambda view: view.report.run.started, default=None),
             others=self._others,
-            css=style_sheet() + self._more_css,
+            css=style_sheet() + (sources_css() if any(view.senders for view in self._views) else "") + self._more_css,
             preface=self._preface,
         )
 

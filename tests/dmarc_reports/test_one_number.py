@@ -1,0 +1,104 @@
+"""One number, one meaning: every command tells of the same month with the same classes and sums."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from deliverability.cli import deliv
+from tests.dmarc_reports.test_gate import ZONE, read_in, signed, unsigned
+from tests.intake.reports import record
+
+pytestmark = pytest.mark.long
+
+FAIL = "<disposition>none</disposition><dkim>fail</dkim><spf>fail</spf>"
+CLASSES = ("own", "unclaimed", "forged", "forwarded", "altered", "apart")
+
+
+def foreign(ip: str, count: int, signer: str, selector: str = "x", result: str = "pass") -> str:
+    results = f"<dkim><domain>{signer}</domain><selector>{selector}</selector><result>{result}</result></dkim>"
+    return record(ip=ip, count=count, evaluated=FAIL, results=results + "<spf><domain>l.example</domain></spf>")
+
+
+MONTH = (
+    unsigned("198.51.100.20", 7),
+    foreign("203.0.113.9", 40, "vendor.example"),
+    unsigned("192.0.2.77", 9),
+    signed("192.0.2.40", 30),
+    foreign("192.0.2.60", 5, "example.com", "s1", "fail"),
+    record(ip="198.51.100.50", count=11, author="shop.example.com", evaluated=FAIL, results=""),
+)
+"""Beside the mail that passes: a gap, an unclaimed source, a forger, a forwarder, a list, a subdomain."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    (tmp_path / "example.zone").write_text(ZONE.replace("p=none;", "p=none; sp=none;"))
+    (tmp_path / "deliv.toml").write_text(
+        'history = "sqlite:///h.db"\n[[domain]]\nname = "example.com"\nrare = []\n'
+        '[weekly]\npages = "pages"\nmetrics = "metrics.prom"\n'
+    )
+    read_in(tmp_path, *MONTH)
+    return tmp_path
+
+
+def run(*args: str) -> Result:
+    return CliRunner().invoke(deliv, [*args, "--zone", "example.zone"], standalone_mode=False)
+
+
+def test_every_command_tells_the_same_sums(folder: Path) -> None:
+    (sources,) = json.loads(run("sources", "example.com", "--format", "json").output)["domains"]
+    classes = sources["classes"]
+    assert tuple(classes) == CLASSES
+    assert all(classes.values()), classes
+    assert classes["own"] == 28 * 2 * 50 + 5 * 2 * 7
+    assert classes["unclaimed"] == 400
+    by_standing: dict[str, int] = {}
+    for each in sources["sources"]:
+        name = "apart" if each["apart"] else CLASS_OF[each["standing"]]
+        by_standing[name] = by_standing.get(name, 0) + each["messages"]
+    assert by_standing == classes, "the sources add up to the sums"
+
+    (gate,) = json.loads(run("gate", "example.com", "--format", "json").output)["gates"]
+    told = gate["traffic"]
+    assert {name: told["own.messages" if name == "own" else name] for name in CLASSES} == classes
+    assert told["messages"] == sum(classes.values())
+    assert told["yours"] == classes["own"] + classes["unclaimed"]
+    assert gate["sums"] == sources["summary"]
+
+    facts = json.loads(run("audit", "example.com", "--format", "json").output)["facts"]
+    audited = {name: facts["traffic.own.messages" if name == "own" else f"traffic.{name}"]["value"] for name in CLASSES}
+    assert audited == classes
+    run("audit", "example.com", "-o", "audit.html")
+    page = (folder / "audit.html").read_text()
+    assert sources["summary"].replace("'", "&#39;") in page
+
+    weekly = run("weekly")
+    assert weekly.exception is None, weekly.output
+    (entry,) = json.loads((folder / "pages/summary.json").read_text())["entries"]
+    assert entry["traffic"]["classes"] == classes
+    days = entry["traffic"]["days"]
+    by_day = {name: sum(day[name] for day in days) for name in ("unclaimed", "forged", "forwarded", "altered")}
+    assert by_day == {name: classes[name] for name in by_day}
+    assert sum(day["aligned"] + day["unaligned"] for day in days) == classes["own"]
+    assert sources["summary"].replace("'", "&#39;") in (folder / "pages/index.html").read_text()
+    metrics = (folder / "metrics.prom").read_text()
+    for name, messages in classes.items():
+        assert f'deliv_traffic_messages{{class="{name}",domain="example.com"}} {messages}' in metrics
+
+
+CLASS_OF = {
+    **dict.fromkeys(("own", "own-gap", "service-gap"), "own"),
+    **dict.fromkeys(("unclaimed", "service-mixed"), "unclaimed"),
+    **{"forged": "forged", "forwarder": "forwarded", "altered": "altered"},
+}
+
+
+def test_the_headline_names_what_waits(folder: Path) -> None:
+    text = " ".join(run("gate", "example.com").output.split())
+    assert "2,800 of 3,270 messages pass; 70 of yours do not; 400 wait for your answer." in text
