@@ -240,7 +240,7 @@ _COUNTS = tuple(
     path_of(topic, name)
     for topic, names in (
         (ReportPeriod, ("begin", "end", "days", "span_days", "reports")),
-        (MessageSums, ("messages", "yours", "would_fail", "forwarded", "altered", "unclaimed", "forged")),
+        (MessageSums, ("messages", "yours", "would_fail", "unclaimed", "forged", "forwarded", "altered", "apart")),
         (OwnMessages, ("messages", "aligned", "aligned_percent", "aligned_low", "dkim_low")),
     )
     for name in names

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from deliverability.cli import deliv
 from tests.dmarc_reports.test_gate import ZONE, read_in, signed, unsigned
 from tests.intake.reports import record
+from tests.traffic import KEY
 
 pytestmark = pytest.mark.long
 
@@ -38,10 +39,12 @@ MONTH = (
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
-    (tmp_path / "example.zone").write_text(ZONE.replace("p=none;", "p=none; sp=none;"))
+    (tmp_path / "example.zone").write_text(
+        ZONE.replace("p=none;", "p=none; sp=none;") + f's1._domainkey IN TXT "{KEY}"\n'
+    )
     (tmp_path / "deliv.toml").write_text(
-        'history = "sqlite:///h.db"\n[[domain]]\nname = "example.com"\nrare = []\n'
-        '[weekly]\npages = "pages"\nmetrics = "metrics.prom"\n'
+        'history = "sqlite:///h.db"\noutput = "pages"\n[[domain]]\nname = "example.com"\nrare = []\n'
+        '[notify]\nprometheus = "metrics.prom"\n'
     )
     read_in(tmp_path, *MONTH)
     return tmp_path
@@ -71,7 +74,7 @@ def test_every_command_tells_the_same_sums(folder: Path) -> None:
     assert told["yours"] == classes["own"] + classes["unclaimed"]
     assert gate["sums"] == sources["summary"]
 
-    facts = json.loads(run("audit", "example.com", "--format", "json").output)["facts"]
+    facts = json.loads(run("facts", "example.com").output)["facts"]
     audited = {name: facts["traffic.own.messages" if name == "own" else f"traffic.{name}"]["value"] for name in CLASSES}
     assert audited == classes
     run("audit", "example.com", "-o", "audit.html")
