@@ -79,6 +79,7 @@ async def audit(ctx: Context) -> tuple[Topic, ...]:
     since = _stage_since(ctx)
     traffic = Traffic(
         sources=window.listed(names),
+        without=window.without(),
         details=window.details() if ctx.subject.source_details else (),
         selectors=window.selectors(setup.home, _published(ctx)),
         policies=window.policies(domain, dmarc.policy, since, _NO_HISTORY),

@@ -30,7 +30,7 @@ from deliverability.console.types import NumberType, OneOf
 from deliverability.core.codec import encode, json_text
 from deliverability.core.facts.base import FactSet, Reason, Unknown
 from deliverability.core.facts.dmarc import Dmarc
-from deliverability.core.facts.traffic import Gate, MessageSums, OwnMessages, ReportPeriod, Traffic
+from deliverability.core.facts.traffic import Gate, MessageSums, OwnMessages, ReportPeriod, Traffic, WhoReported
 from deliverability.core.model.report import Finding, GateAnswer, GateKind, Report
 from deliverability.core.model.topic import if_known, path_of
 from deliverability.core.phrases import Phrases
@@ -47,6 +47,8 @@ from deliverability.core.words.dates import full_day_words
 from deliverability.core.words.sentences import visible
 from deliverability.engine.audit import Audited, Extras
 
+_MOSTLY = 80
+"""From so many percent of the messages on it is said whose reports they are."""
 _NAMED = 12
 """Sources that a note names."""
 _POLICY = re.compile(r"(;\s*s?p\s*=\s*)[a-z]+", re.IGNORECASE)
@@ -170,8 +172,19 @@ def _notes(view: ReportView, answer: GateAnswer) -> Iterator[str]:
         shown += say("value.more", n=f"{len(sources) - _NAMED:,}") if len(sources) > _NAMED else ""
         days = str(if_known(facts.of(ReportPeriod).span_days) or 0)
         yield say("gate.by-sources", n=f"{len(sources):,}", days=days, sources=shown)
+    if answer.hinge:
+        yield say("gate.hinge", reporter=visible(answer.hinge))
+    elif answer.kind is GateKind.SAFE:
+        yield from _mostly(facts, say)
     if apart := if_known(sums.apart):
         yield say("gate.apart", n=f"{apart:,}", lost=f"{if_known(sums.apart_failing) or 0:,}")
+
+
+def _mostly(facts: FactSet, say: Phrases) -> Iterator[str]:
+    """The large reporter that nearly all of the numbers are from."""
+    for each in if_known(facts.of(WhoReported).reporters) or ():
+        if each.trusted and each.percent >= _MOSTLY:
+            yield say("gate.mostly", reporter=visible(each.name), percent=f"{each.percent:.0f}")
 
 
 def _unlisted(facts: FactSet, say: Phrases) -> str:
@@ -297,6 +310,7 @@ def _gate(view: GateView, answer: GateAnswer | None, facts: FactSet) -> Json:
         "sums": view.sums or None,
         "would": view.would or None,
         "step_back": dict(zip(("name", "old", "new"), view.back, strict=True)) if view.back else None,
+        "hinge": (answer.hinge or None) if answer is not None else None,
         "notes": list(view.notes),
         "earliest": view.earliest_day.isoformat() if view.earliest_day else None,
         "traffic": {path.removeprefix("traffic."): encode(facts.value(path)) for path in _COUNTS},

@@ -171,11 +171,13 @@ class TrafficSource(Struct, dict=True):
         days = self.days
         return len(days) >= STEADY_DAYS and max(days) - min(days) + 1 >= STEADY_SPAN
 
-    def by_reporter(self) -> Mapping[str, int]:
-        """Messages by reporter, the most first."""
-        found = Counter[int]()
+    def by_reporter(self, wanted: Callable[[Facet], bool] = lambda facet: True) -> Mapping[str, int]:
+        """Messages of some facets by reporter, the most first."""
+        table, found = self.table, Counter[int]()
+        takes = {number: wanted(table.facets[number]) for number in {facet for _, facet in self.cells}}
         for place in self.places:
-            found[self.table.reporter[place]] += self.table.messages[place]
+            if takes[table.facet[place]]:
+                found[table.reporter[place]] += table.messages[place]
         return {self.table.reporters[number][0]: found[number] for number in _most(found)}
 
     def first_seen(self, facets: Sequence[int]) -> date:

@@ -14,6 +14,7 @@ from msgspec import Struct, field
 from deliverability.core.facts.base import Unknown
 from deliverability.core.facts.traffic import (
     DayVolume,
+    LeftOut,
     MessageSums,
     OwnMessages,
     PolicyHits,
@@ -255,6 +256,36 @@ class ReportWindow(Struct, frozen=True, dict=True):
         """The sources, each with all that rules compare."""
         return tuple(self._item(each, names) for each in self.most)
 
+    def without(self) -> tuple[LeftOut, ...]:
+        """What would be known without each of the reporters that count."""
+        open_ = (*self.own, *self.unclaimed)
+        all_, own, lost = (
+            _by_reporter(sources, wanted) for sources, wanted in ((open_, _all), (self.own, _all), (open_, _fails))
+        )
+        good = _by_reporter(self.own, _passes)
+        days: dict[str, set[date]] = defaultdict(set)
+        for each in self.trusted:
+            days[each.reporter].add(day_of(each.begin, each.end))
+        found = []
+        for ident in days:
+            named = reporter_named(ident, self.catalogue)
+            messages, failing = own.total() - own[ident], lost.total() - lost[ident]
+            others = [each for name, each in days.items() if name != ident]
+            found.append(
+                LeftOut(
+                    reporter=ident,
+                    name=next(each.name for each in self.trusted if each.reporter == ident),
+                    large=named is not None and named.large,
+                    messages=messages,
+                    aligned_low=at_least_percent(good.total() - good[ident], messages),
+                    failing=failing,
+                    failing_percent=share_of_own(failing, all_.total() - all_[ident]),
+                    reporters=sum(len(each) >= COVERING_DAYS for each in others),
+                    days=len(set().union(*others)),
+                )
+            )
+        return tuple(found)
+
     @cached_property
     def first_facets(self) -> list[int]:
         """By number of a facet the ordinal of the day on which it was first reported; 0: not told."""
@@ -324,6 +355,7 @@ class ReportWindow(Struct, frozen=True, dict=True):
             selectors=tuple(selectors)[:LISTED],
             return_domains=tuple(name for name, _ in returns.most_common(LISTED)),
             receivers=tuple(source.by_reporter()),
+            failing_receivers=tuple(source.by_reporter(_fails)),
             first_seen=first.isoformat(),
             last_seen=date.fromordinal(max(source.days)).isoformat(),
             last_unaligned=max(failing).isoformat() if failing else None,
@@ -491,6 +523,13 @@ def _all(_: Facet) -> bool:
 def _sum(sources: Iterable[TrafficSource], wanted: Callable[[Facet], bool] = _all, since: date = date.min) -> int:
     """Their messages of some facets, since a day."""
     return sum(each.count(wanted, since) for each in sources)
+
+
+def _by_reporter(sources: Iterable[TrafficSource], wanted: Callable[[Facet], bool]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for each in sources:
+        found.update(each.by_reporter(wanted))
+    return found
 
 
 def _untrusted(rows: Rows) -> int:

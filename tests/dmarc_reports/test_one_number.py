@@ -83,16 +83,16 @@ def test_every_command_tells_the_same_sums(folder: Path) -> None:
 
     weekly = run("weekly")
     assert weekly.exception is None, weekly.output
-    (entry,) = json.loads((folder / "pages/summary.json").read_text())["entries"]
+    (entry,) = json.loads(next((folder / "pages").rglob("summary.json")).read_text())["subjects"]
     assert entry["traffic"]["classes"] == classes
     days = entry["traffic"]["days"]
     by_day = {name: sum(day[name] for day in days) for name in ("unclaimed", "forged", "forwarded", "altered")}
     assert by_day == {name: classes[name] for name in by_day}
     assert sum(day["aligned"] + day["unaligned"] for day in days) == classes["own"]
-    assert sources["summary"].replace("'", "&#39;") in (folder / "pages/index.html").read_text()
+    assert sources["summary"].replace("'", "&#39;") in next((folder / "pages").rglob("index.html")).read_text()
     metrics = (folder / "metrics.prom").read_text()
     for name, messages in classes.items():
-        assert f'deliv_traffic_messages{{class="{name}",domain="example.com"}} {messages}' in metrics
+        assert f'deliv_traffic_messages{{domain="example.com",class="{name}"}} {messages}' in metrics
 
 
 CLASS_OF = {

@@ -483,7 +483,7 @@ async def test_metrics_have_closed_labels(life: Life) -> None:
     }
     assert found["deliv_traffic_messages", "own"] == 2800
     assert found["deliv_traffic_messages", "forged"] == 28
-    assert found["deliv_traffic_messages", "own-gap"] == 0, "an alert sees it come"
+    assert found["deliv_traffic_failing_messages", ""] == 0, "an alert sees it come"
     assert found["deliv_traffic_aligned_ratio",] == 1.0
     assert found["deliv_gate", "quarantine"] in (-1, 0, 1)
     newest = (date(2026, 10, 4) - EPOCH).days * 86_400

@@ -53,6 +53,20 @@ class SeenReporter(Record, frozen=True, kw_only=True):
     fell_silent: Annotated[bool, Fact("That is longer than it ever was silent before.")]
 
 
+class LeftOut(Record, frozen=True, kw_only=True):
+    """What would be known without one of those whose reports count."""
+
+    reporter: Annotated[str, Fact("Who.")]
+    name: Annotated[str, Fact("As it names itself.")]
+    large: Annotated[bool, Fact("So much mail is sent there that an answer may rest on its reports alone.")]
+    messages: Annotated[Messages, Fact("Own messages that the others report.")]
+    aligned_low: Annotated[Percent | None, Fact("What share of them passes at least (Wilson bound).")]
+    failing: Annotated[Messages, Fact("Own and unclaimed messages that do not pass, by the others.")]
+    failing_percent: Annotated[Percent, Fact("The same in percent of own and unclaimed ones.")]
+    reporters: Annotated[Reporters, Fact("The others, as far as their reports are about several days.")]
+    days: Annotated[Days, Fact("Days on which they reported.")]
+
+
 class Source(Record, frozen=True, kw_only=True):
     """Who sends as the domain."""
 
@@ -84,6 +98,7 @@ class Source(Record, frozen=True, kw_only=True):
     selectors: Annotated[tuple[str, ...], Fact("Selectors of signatures that pass.")]
     return_domains: Annotated[tuple[str, ...], Fact("Domains of Return-Path.")]
     receivers: Annotated[tuple[str, ...], Fact("Who reported it.")]
+    failing_receivers: Annotated[tuple[str, ...], Fact("Who reported mail of it that does not pass.")]
     first_seen: Annotated[str, Fact("Day on which it was first reported.")]
     last_seen: Annotated[str, Fact("And last.")]
     last_unaligned: Annotated[str | None, Fact("Last day with mail that did not pass.")]
@@ -264,6 +279,10 @@ class Traffic(Topic, frozen=True, kw_only=True):
 
     topic = "traffic"
     sources: Annotated[Maybe[tuple[Source, ...]], Fact("Who sends as the domain.", key=("key",))]
+    without: Annotated[
+        Maybe[tuple[LeftOut, ...]],
+        Fact("What would be known without one of those whose reports count.", key=("reporter",)),
+    ]
     details: Annotated[
         Maybe[tuple[SourceDay, ...]],
         Fact(

@@ -499,6 +499,7 @@ class GateAnswer(Struct, frozen=True):
         missing: what is not met.
         open: what could not be checked, waits, or is not met and set aside by the user.
         met: how many conditions are met.
+        hinge: the reporter that is not among the large ones and alone reports what is wrong; empty: there is none.
 
     """
 
@@ -507,3 +508,4 @@ class GateAnswer(Struct, frozen=True):
     missing: tuple[Finding, ...] = ()
     open: tuple[Finding, ...] = ()
     met: int = 0
+    hinge: str = ""

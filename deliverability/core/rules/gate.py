@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from math import ceil
 
 from deliverability.core.facts.base import FactSet, Unknown, Value, text_of
 from deliverability.core.facts.dmarc import Dmarc
-from deliverability.core.facts.traffic import Gate, ReportPeriod, Traffic
+from deliverability.core.facts.traffic import Gate, LeftOut, ReportPeriod, Traffic
 from deliverability.core.model.observed import at_least_percent
 from deliverability.core.model.report import TOPIC, Finding, GateAnswer, GateKind, Outcome
 from deliverability.core.model.rules import All, Any, Compare, Condition, LimitRef, Op, RuleSet, Selection
@@ -29,7 +29,8 @@ def gate_of(
     findings = tuple(findings)
     if claims_of(rules).lack("policy-hits", {}, facts, {}) is None:
         about = [each for each in findings if each.outcome is Outcome.UNMET and _HIT in rules.rules[each.rule].reads]
-        return GateAnswer(if_known(facts.of(Dmarc).policy) or "", GateKind.HITS, tuple(about))
+        policy, hinge = if_known(facts.of(Dmarc).policy) or "", _hinge((), facts, rules)
+        return GateAnswer(policy, GateKind.CANNOT_TELL if hinge else GateKind.HITS, tuple(about), hinge=hinge)
     to = if_known(facts.of(Gate).to)
     if not to or isinstance(facts.of(ReportPeriod).begin, Unknown):
         return None
@@ -47,7 +48,33 @@ def gate_of(
     lack = claims_of(rules).lack("gate-safe", grounds, facts, {})
     wrong = [each for each in missing if not rules.rules[each.rule].amount]
     kind = GateKind.SAFE if lack is None else GateKind.NOT_YET if wrong else GateKind.CANNOT_TELL
-    return GateAnswer(to, kind, missing, unknown, met)
+    hinge = _hinge(wrong, facts, rules) if kind is GateKind.NOT_YET else ""
+    return GateAnswer(to, GateKind.CANNOT_TELL if hinge else kind, missing, unknown, met, hinge)
+
+
+_FEW = 10
+"""Fewer messages that fail, by all reporters but one, are noise."""
+_FAILING = frozenset(
+    {"traffic.would_fail_percent", "traffic.own.aligned_low", "traffic.own.dkim_low", "traffic.small_failing"}
+)
+
+
+def _hinge(wrong: Sequence[Finding], facts: FactSet, rules: RuleSet) -> str:
+    """The reporter that is not among the large ones and alone reports all that is wrong; empty: there is none."""
+    traffic = facts.of(Traffic)
+    seen = {each.key: each.failing_receivers for each in if_known(traffic.sources) or ()}
+    for each in if_known(traffic.without) or ():
+        few = each.reporters > 0 and each.messages > 0 and (bool(wrong) or each.failing < _FEW)
+
+        def gone(finding: Finding, left: LeftOut = each) -> bool:
+            rule = rules.rules[finding.rule]
+            if rule.each == "traffic.sources":
+                return seen.get(finding.item) == (left.reporter,)
+            return left.failing < _FEW and not _FAILING.isdisjoint(rule.reads)
+
+        if few and not each.large and all(map(gone, wrong)):
+            return each.name
+    return ""
 
 
 def earliest(answer: GateAnswer, facts: FactSet, rules: RuleSet, *, today: date | None = None) -> date | None:

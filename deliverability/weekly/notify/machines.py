@@ -132,6 +132,7 @@ _HELP = {
     "deliv_weekly_unmet": "Findings by severity.",
     "deliv_weekly_could_not_check": "Findings that could not be checked.",
     "deliv_traffic_messages": "Messages in the domain's name that receivers reported, by class, in the window.",
+    "deliv_traffic_failing_messages": "Own messages that do not pass DMARC, in the window.",
     "deliv_traffic_aligned_ratio": "Share of own and unclaimed messages that pass DMARC, in the window.",
     "deliv_gate": "Is the next DMARC policy safe: -2 present one hits own mail, -1 cannot tell, 0 not yet, 1 safe.",
     "deliv_last_report_timestamp_seconds": "The day of the newest report, by reporter of the catalogue, or other.",
@@ -162,6 +163,7 @@ def _traffic(entry: WeeklyEntry, gauges: Gauges) -> None:
     if (week := entry.traffic) is not None:
         for name, messages in week.sums.classes.items():
             gauges.set("deliv_traffic_messages", messages, **domain, **{"class": name})
+        gauges.set("deliv_traffic_failing_messages", week.sums.classes["own"] - week.sums.aligned, **domain)
         if week.sums.yours:
             gauges.set("deliv_traffic_aligned_ratio", week.sums.aligned / week.sums.yours, **domain)
         for reporter, day in week.last_reports.items():
