@@ -34,11 +34,11 @@ from deliverability.core.facts.traffic import (
 from deliverability.core.facts.transport import TlsFailure, TlsReports
 from deliverability.core.model.observed import FeedbackKind, Observed, ObservedReport, Rows, address_of
 from deliverability.core.model.topic import Maybe, Topic, cite, if_known
-from deliverability.core.net.base import Failed, Found, unknown_from
+from deliverability.core.net.base import Answer, Failed, Found, unknown_from
 from deliverability.core.protocols.psl import registrable_domain
 from deliverability.core.protocols.spf.coverage import measure
 from deliverability.core.protocols.spf.tree import walk_tree
-from deliverability.dmarc_reports.grouped import picked, sources_of
+from deliverability.dmarc_reports.grouped import TrafficSource, picked, sources_of
 from deliverability.dmarc_reports.reported import ReportWindow
 from deliverability.dmarc_reports.standing import Setup
 from deliverability.engine.base import Context, auditor
@@ -70,8 +70,14 @@ async def audit(ctx: Context) -> tuple[Topic, ...]:
         return tuple(each.lost(_NO_REPORTS) for each in _TOPICS)
     domain, dmarc = ctx.subject.domain, ctx.of(Dmarc)
     cited = [ctx.cite(_evidence(reports)) for reports in _by_reporter(observed).values()]
-    (names, lost), setup = await asyncio.gather(_names(ctx, _most_telling(observed.rows, domain)), _setup(ctx))
-    found = () if isinstance(setup, Unknown) else sources_of(observed, domain, replace(setup, names=names))
+    below = _below(observed.rows, domain)
+    (names, lost), setup, records = await asyncio.gather(
+        _names(ctx, _most_telling(observed.rows, domain)), _setup(ctx), _records(ctx, below)
+    )
+    found: tuple[TrafficSource, ...] = ()
+    if isinstance(setup, Setup):
+        own = frozenset(name for name, has in records.items() if has is True)
+        found = sources_of(observed, domain, replace(setup, names=names, own_records=own))
     window = ReportWindow(observed, found, ctx.knowledge.reporters)
     of_reports = (window.period(*cited), window.reporters(*cited), _since(ctx, cited))
     if isinstance(setup, Unknown):
@@ -83,7 +89,7 @@ async def audit(ctx: Context) -> tuple[Topic, ...]:
         details=window.details() if ctx.subject.source_details else (),
         selectors=window.selectors(setup.home, _published(ctx)),
         policies=window.policies(domain, dmarc.policy, since, _NO_HISTORY),
-        subdomains=await _subdomains(ctx, window.subdomains(domain)),
+        subdomains=_subdomains(window.subdomains(domain), records),
         volume=window.by_day(),
         evidence=cite(*cited),
     )
@@ -210,22 +216,36 @@ def _published(ctx: Context) -> dict[tuple[str, str], Maybe[bool]]:
     return found
 
 
-async def _subdomains(ctx: Context, found: Sequence[tuple[str, int, int, int]]) -> tuple[Subdomain, ...]:
-    """The names below the domain; the largest are asked for a record of their own."""
-    answers = await asyncio.gather(*(ctx.query(f"_dmarc.{each[0]}", "TXT") for each in found[:MAX_SUBDOMAINS]))
-    items: list[Subdomain] = []
-    for place, (name, messages, own, aligned) in enumerate(found[: 5 * MAX_SUBDOMAINS]):
-        record: Maybe[bool | None] = None
-        if place < len(answers):
-            answer = answers[place]
-            texts = answer.values if isinstance(answer, Found) else ()
-            record = (
-                unknown_from(answer)
-                if isinstance(answer, Failed)
-                else any(text.lower().replace(" ", "").startswith("v=dmarc1") for text in texts)
-            )
-        items.append(Subdomain(name=name, messages=messages, own=own, aligned=aligned, own_record=record))
-    return tuple(items)
+def _below(rows: Rows, domain: str) -> list[str]:
+    """The names below the domain that most mail is from."""
+    counts: Counter[str] = Counter()
+    for facet, messages in rows.by_facet().items():
+        if facet.header_from.endswith(f".{domain}"):
+            counts[facet.header_from] += messages
+    return sorted(counts, key=lambda name: (-counts[name], name))[:MAX_SUBDOMAINS]
+
+
+async def _records(ctx: Context, names: Sequence[str]) -> Mapping[str, Maybe[bool]]:
+    """Whether each name has a DMARC record of its own."""
+    answers = await asyncio.gather(*(ctx.query(f"_dmarc.{each}", "TXT") for each in names))
+    return {name: _has_record(each) for name, each in zip(names, answers, strict=True)}
+
+
+def _has_record(answer: Answer) -> Maybe[bool]:
+    if isinstance(answer, Failed):
+        return unknown_from(answer)
+    texts = answer.values if isinstance(answer, Found) else ()
+    return any(text.lower().replace(" ", "").startswith("v=dmarc1") for text in texts)
+
+
+def _subdomains(
+    found: Sequence[tuple[str, int, int, int]], records: Mapping[str, Maybe[bool]]
+) -> tuple[Subdomain, ...]:
+    """The names below the domain, as far as they were asked for a record of their own with that."""
+    return tuple(
+        Subdomain(name=name, messages=messages, own=own, aligned=aligned, own_record=records.get(name))
+        for name, messages, own, aligned in found[: 5 * MAX_SUBDOMAINS]
+    )
 
 
 def _by_reporter(observed: Observed) -> dict[str, list[ObservedReport]]:

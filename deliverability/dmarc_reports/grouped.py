@@ -29,8 +29,6 @@ STEADY_DAYS = 4
 STEADY_SPAN = 14
 MAX_SOURCES = 200
 """Sources of a standing that are listed; behind them as many that come again and again."""
-MAX_FOREIGN = 60
-"""The same of foreign ones, which are many."""
 
 OTHERS_ALIGNED = Code("by-others-aligned", ("name",))
 
@@ -208,7 +206,7 @@ def picked(rows: Rows, domain: str) -> Iterator[tuple[int, Sequence[int]]]:
 
 def sources_of(observed: Observed, domain: str, setup: Setup) -> tuple[TrafficSource, ...]:
     """The sources of the trusted rows for a domain and the names below it, by standing, the largest first."""
-    made = _Grouping(observed.rows, RowJudge(setup, observed.rows.facets, observed.relays), domain, apart=setup.apart)
+    made = _Grouping(observed.rows, RowJudge(setup, observed.rows.facets, observed.relays), domain, setup)
     for number, places in picked(observed.rows, domain):
         made.take(number, places)
     sources = list(made.sources())
@@ -239,6 +237,14 @@ _Kind = tuple[str, str, tuple[str, ...]]
 _Group = tuple[str, bool, bool]  # its name, whether it is ours, whether it is apart
 
 
+def _is_apart(name: str, domain: str, setup: Setup) -> bool:
+    """Whether the policy of the domain does not concern a name below it."""
+    if name == domain:
+        return False
+    parents = (name.split(".", number)[number] for number in range(name.count(".") - domain.count(".")))
+    return setup.apart or any(each in setup.own_records for each in parents)
+
+
 def _kind(facet: Facet) -> _Kind:
     """What tells the jobs of one host apart: author domain, Return-Path, and whose signatures it carries."""
     return facet.header_from, facet.spf_domain or facet.envelope_from, tuple(each.domain for each in facet.dkim)
@@ -249,9 +255,9 @@ class _Grouping:
     network are done when the next one begins.
     """
 
-    def __init__(self, rows: Rows, judge: RowJudge, domain: str, *, apart: bool) -> None:
+    def __init__(self, rows: Rows, judge: RowJudge, domain: str, setup: Setup) -> None:
         self._rows, self._judge = rows, judge
-        self._apart = [apart and each.header_from != domain for each in rows.facets]
+        self._apart = [_is_apart(each.header_from, domain, setup) for each in rows.facets]
         self._aligned = [each.aligned for each in rows.facets]
         self._kinds = [_kind(each) for each in rows.facets]
         self._hosts = array("I", bytes(4 * len(rows.addresses)))  # by address, what is known of it

@@ -33,7 +33,7 @@ from deliverability.core.model.observed import Facet, Observed, ObservedReport, 
 from deliverability.core.model.services import Reporter, reporter_named
 from deliverability.core.model.topic import Maybe, cite
 from deliverability.core.names import is_within
-from deliverability.dmarc_reports.grouped import GOOD_PERCENT, MAX_FOREIGN, MAX_SOURCES, TrafficSource
+from deliverability.dmarc_reports.grouped import GOOD_PERCENT, MAX_SOURCES, TrafficSource
 from deliverability.dmarc_reports.standing import SourceStanding
 
 RECENT_DAYS = 14
@@ -300,10 +300,9 @@ class ReportWindow(Struct, frozen=True, dict=True):
         for each in self.sources:
             if each.many == 1:
                 by_standing[each.standing].append(each)
-        for standing, sources in by_standing.items():
-            many = MAX_SOURCES if standing.ours or standing.asks else MAX_FOREIGN
-            rest = (each for each in sources[many:] if each.steady)
-            found += [*sources[:many], *islice(rest, MAX_SOURCES)]
+        for sources in by_standing.values():
+            rest = (each for each in sources[MAX_SOURCES:] if each.steady)
+            found += [*sources[:MAX_SOURCES], *islice(rest, MAX_SOURCES)]
         return tuple(found)
 
     def details(self) -> tuple[SourceDay, ...]:

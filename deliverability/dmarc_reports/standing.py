@@ -91,6 +91,7 @@ class Setup(Struct, frozen=True):
         names: confirmed reverse names by address.
         lost_keys: (domain, selector) of signatures whose key is not in DNS.
         apart: its DMARC record asks for nothing of the names below it (sp=none), so that they are not concerned.
+        own_records: names below it that have a DMARC record of their own, so that its policy does not concern them.
 
     """
 
@@ -104,6 +105,7 @@ class Setup(Struct, frozen=True):
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     lost_keys: frozenset[tuple[str, str]] = frozenset()
     apart: bool = False
+    own_records: frozenset[str] = frozenset()
 
 
 class _Ranges:

@@ -134,7 +134,9 @@ def forged(share: float) -> Callable[[random.Random], Iterator[Mail]]:
 
 
 SP_NONE: World = {(f"_dmarc.{DOMAIN}", "TXT"): ["v=DMARC1; p=none; sp=none; rua=mailto:dmarc@example.com"]}
+OWN_RECORD: World = {(f"_dmarc.shop.{DOMAIN}", "TXT"): ["v=DMARC1; p=none"]}
 SUB = kind(header_from=f"shop.{DOMAIN}")
+BELOW = kind(header_from=f"a.shop.{DOMAIN}")
 S, L, OPEN = Truth.SAFE, Truth.LOST, Truth.OPEN
 
 FAMILIES: Mapping[str, Family] = {
@@ -155,6 +157,10 @@ FAMILIES: Mapping[str, Family] = {
         S, vendors(2, 2, lambda n: facet(signature(f"v{n}.example.org"), spf=f"v{n}.example.org"))
     ),
     "a gap of subdomains under sp=none": Family(S, daily("198.51.100.50", SUB, 30, LONG), world=SP_NONE),
+    "a gap of a subdomain with a record of its own": Family(S, daily("198.51.100.50", SUB, 30, LONG), world=OWN_RECORD),
+    "a gap below a subdomain with a record of its own": Family(
+        S, together(daily("198.51.100.50", SUB, 30, LONG), daily("198.51.100.50", BELOW, 3, LONG)), world=OWN_RECORD
+    ),
     "a host mended in time": Family(
         S, together(daily("198.51.100.60", UNSIGNED, 4, DAYS[:9]), daily("198.51.100.60", SIGNED, 4, DAYS[9:]))
     ),

@@ -14,6 +14,7 @@ from deliverability.core.replies.explain import explain
 from deliverability.core.replies.outcomes import class_of, decide, plain_address
 from tests.corpus import corpus
 from tests.intake.readers import catalogue, rules
+from tests.suppress import wordings
 
 DAY = 86_400
 NOW = 1_790_000_000
@@ -187,3 +188,23 @@ def test_what_a_feedback_loop_puts_in_place_of_a_recipient_is_no_address() -> No
     assert plain_address("redacted@example.org") == ""
     assert plain_address("Redacted-3f2a@example.org") == ""
     assert plain_address("redactedson@example.org") == "redactedson@example.org"
+
+
+def test_other_servers_wordings_are_found() -> None:
+    """At least 97 of a hundred hard bounces, whatever server wrote them."""
+    said = {each: f"host mx.example.org said: {each}{wordings.RCPT}".encode() for each in wordings.HARD}
+    missed = [each for each, reply in said.items() if classes(reply) != {ADDRESS}]
+    assert len(missed) <= 0.03 * len(wordings.HARD), missed
+
+
+@pytest.mark.parametrize("reply", wordings.LIVING)
+def test_no_living_address_goes_off_by_one_reply(reply: str) -> None:
+    found = classes(f"host mx.example.org said: {reply}".encode())
+    assert ADDRESS not in found
+    assert HOST not in found
+
+
+@pytest.mark.parametrize("reply", wordings.HARD)
+def test_after_the_message_no_wording_is_enough(reply: str) -> None:
+    """A filter may say the same."""
+    assert ADDRESS not in classes(f"host mx.example.org said: {reply}{wordings.DATA}".encode())

@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     from deliverability.core.report.trace import Traces
 
 
+_SENDERS = 12
+"""Sources of a group that a report shows; `deliv sources` has all of them."""
+
+
 def opinion_view(opinion: SecondOpinion, say: Phrases) -> OpinionView:
     """What checkdmarc and dkimpy make of the same answers and octets."""
     if opinion.differences:
@@ -155,7 +159,7 @@ class ReportView:
             return None
         from deliverability.core.report.sources import sources_view
 
-        return sources_view(self.report, self.speaker)
+        return sources_view(self.report, self.speaker, _SENDERS)
 
     @property
     def started(self) -> str:

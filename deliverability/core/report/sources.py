@@ -206,8 +206,8 @@ class SourcesView(Struct, frozen=True, dict=True):
         return f"{int(1000 * self.sums.aligned / self.sums.yours) / 10:g}%"
 
 
-def sources_view(report: Report, speaker: Speaker) -> SourcesView:
-    """The sources of a report's window."""
+def sources_view(report: Report, speaker: Speaker, most: int | None = None) -> SourcesView:
+    """The sources of a report's window; `most`: so many of a group at most, the others are counted."""
     say, facts = speaker.say, report.facts
     sums, listed = sums_of(facts), if_known(facts.of(Traffic).sources) or ()
     details = _details(facts)
@@ -215,6 +215,13 @@ def sources_view(report: Report, speaker: Speaker) -> SourcesView:
     sources = [_source(each, details.get(each.key, ()), days, speaker) for each in listed]
     order = {key: place for place, key in enumerate(GROUPS)}
     sources.sort(key=lambda each: (order[each.group], each.standing == "forged", -each.messages))
+    beside = dict(_beside(facts, sums, listed))
+    if most is not None:
+        for key in GROUPS:
+            left = [each for each in sources if each.group == key][most:]
+            number, messages = beside.get(key, (0, 0))
+            beside[key] = number + len(left), messages + sum(each.messages for each in left)
+            sources = [each for each in sources if each not in left]
     gate, tone, rank = _gate(report, say)
     waiting = sums.yours - sums.aligned if sums is not None else 0
     return SourcesView(
@@ -223,7 +230,7 @@ def sources_view(report: Report, speaker: Speaker) -> SourcesView:
         summary=sums_words(sums, say) if sums is not None else _unknown(facts, say),
         period=_period(facts, say),
         sources=tuple(sources),
-        beside=_beside(facts, sums, listed),
+        beside=beside,
         sums=sums,
         gate=gate,
         gate_tone=tone,
