@@ -114,9 +114,10 @@ def install() -> None:
     stamp = home() / "installed-from"
     if stamp.is_file() and stamp.read_text("utf-8") == str(ROOT):
         return
-    venv.create(home(), with_pip=True, clear=True)
+    venv.create(home(), clear=True)
     cache = str(Path(os.environ["RUNNER_TEMP"]) / "deliv-pip")
-    pip = [program("python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-build-isolation"]
+    pip = [sys.executable, "-m", "pip", "--python", program("python"), "install", "--quiet"]
+    pip += ["--disable-pip-version-check", "--no-build-isolation", "--no-compile"]
     for path in LOCKS:
         subprocess.run([*pip, "--cache-dir", cache, "--require-hashes", "-r", str(path)], check=True)
     subprocess.run([*pip, "--no-cache-dir", "--no-deps", str(ROOT)], check=True)
