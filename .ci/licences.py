@@ -43,7 +43,11 @@ SPELLINGS = {
 LOOKED_UP = {
     "colorama": "BSD-3-Clause",  # Windows only
     "dkimpy": "Zlib",  # its LICENSE: "BSD-like" in the metadata is the licence of zlib
+    "fqdn": "MPL-2.0",  # with octodns
     "httpx2-jsfetch": "BSD-3-Clause",  # browsers only
+    "natsort": "MIT",  # with octodns
+    "octodns": "MIT",  # for the tests of contrib/octodns, which are left out where it is not installed
+    "python-dateutil": "BSD-3-Clause",  # with octodns
     "tzdata": "Apache-2.0",  # Windows only
 }
 

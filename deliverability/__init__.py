@@ -1,7 +1,8 @@
 """deliv: a sender-side email deliverability auditor. The public API for programs; all of it is loaded on first use.
 
 `audit` makes a `Report` of a domain, a message or both; `explain` says what a receiver's reply means. Both have a
-twin for event loops (`audit_async`, `explain_async`), and a `Session` keeps rules and sockets between calls.
+twin for event loops (`audit_async`, `explain_async`), and a `Session` keeps rules and sockets between calls. `diff`
+says what a change of zones does to mail; `read_zone` reads zones and plans.
 The protocols stand by themselves, over any `Resolver`: `evaluate_spf`, `verify_dkim`, `verify_arc`, `discover_dmarc`,
 `evaluate_dmarc`, `discover_mta_sts`, `discover_tls_rpt`, `discover_dane`, `verify_dane`, `discover_bimi`, `ask_list`.
 Unusable input raises `InputError`, unusable rule files `RuleError`; both are `DelivError`. Nothing else escapes,
@@ -17,8 +18,9 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from deliverability.api.answers import Explanation, Gate
+    from deliverability.api.changes import read_zone
     from deliverability.api.report import Finding, ReceiverVerdict, Remedy, Report
-    from deliverability.api.session import Session, audit, audit_async, explain, explain_async
+    from deliverability.api.session import Session, audit, audit_async, diff, diff_async, explain, explain_async
     from deliverability.core.errors import DelivError, InputError
     from deliverability.core.facts.base import Purpose, Reason
     from deliverability.core.model.report import Outcome
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from deliverability.core.model.rules import Severity
     from deliverability.core.net.base import Absent, Failed, Found, Resolver
     from deliverability.core.net.static import StaticResolver
+    from deliverability.core.net.zones.base import ZoneInput
     from deliverability.core.protocols.bimi import BimiDiscovery, discover_bimi
     from deliverability.core.protocols.dane import DaneDiscovery, discover_dane, verify_dane
     from deliverability.core.protocols.dkim.arc import ArcResult, verify_arc
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from deliverability.core.protocols.spf.evaluate import SpfEvaluation, evaluate_spf
     from deliverability.core.protocols.tls_rpt import TlsRptDiscovery, discover_tls_rpt
     from deliverability.core.rules.problems import RuleError
+    from deliverability.differences.run import Diff
 
 _HOME = {
     "Absent": "core.net.base",
@@ -44,6 +48,7 @@ _HOME = {
     "BimiDiscovery": "core.protocols.bimi",
     "DaneDiscovery": "core.protocols.dane",
     "DelivError": "core.errors",
+    "Diff": "differences.run",
     "Discovery": "core.protocols.dmarc.discover",
     "DkimResult": "core.protocols.dkim.verify",
     "DmarcEvaluation": "core.protocols.dmarc.evaluate",
@@ -69,9 +74,12 @@ _HOME = {
     "StaticResolver": "core.net.static",
     "TlsRptDiscovery": "core.protocols.tls_rpt",
     "Verdict": "core.model.report:VerdictKind",
+    "ZoneInput": "core.net.zones.base",
     "ask_list": "core.protocols.dnsbl",
     "audit": "api.session",
     "audit_async": "api.session",
+    "diff": "api.session",
+    "diff_async": "api.session",
     "discover_bimi": "core.protocols.bimi",
     "discover_dane": "core.protocols.dane",
     "discover_dmarc": "core.protocols.dmarc.discover",
@@ -81,6 +89,7 @@ _HOME = {
     "evaluate_spf": "core.protocols.spf.evaluate",
     "explain": "api.session",
     "explain_async": "api.session",
+    "read_zone": "api.changes",
     "verify_arc": "core.protocols.dkim.arc",
     "verify_dane": "core.protocols.dane",
     "verify_dkim": "core.protocols.dkim.verify",
@@ -92,6 +101,7 @@ __all__ = [
     "BimiDiscovery",
     "DaneDiscovery",
     "DelivError",
+    "Diff",
     "Discovery",
     "DkimResult",
     "DmarcEvaluation",
@@ -117,10 +127,13 @@ __all__ = [
     "StaticResolver",
     "TlsRptDiscovery",
     "Verdict",
+    "ZoneInput",
     "__version__",
     "ask_list",
     "audit",
     "audit_async",
+    "diff",
+    "diff_async",
     "discover_bimi",
     "discover_dane",
     "discover_dmarc",
@@ -130,6 +143,7 @@ __all__ = [
     "evaluate_spf",
     "explain",
     "explain_async",
+    "read_zone",
     "verify_arc",
     "verify_dane",
     "verify_dkim",

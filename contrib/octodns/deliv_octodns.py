@@ -14,11 +14,9 @@ from octodns.processor.base import BaseProcessor, ProcessorException
 from octodns.record.validator import ValidationReason
 from octodns.zone.validator import ZoneValidator
 
-from deliverability.core.net.zones.base import ZoneInput
-from deliverability.core.net.zones.inputs import read_zone
+from deliverability import Diff, ZoneInput, diff, read_zone
 from deliverability.differences.alone import broken_records
-from deliverability.differences.api import diff
-from deliverability.differences.run import FAIL_ON, Diff
+from deliverability.differences.run import FAIL_ON
 
 _READ = frozenset({"A", "AAAA", "CAA", "CNAME", "DS", "MX", "NAPTR", "NS", "PTR", "SPF", "SRV", "SSHFP", "TLSA", "TXT"})
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from deliverability.api import given
+from deliverability.api import changes, given
 from deliverability.api.answers import Explanation, Gate, explanation_of, gate_of
 from deliverability.api.report import Report, language, report_of
 from deliverability.console.judging import selection_of
@@ -32,6 +32,7 @@ from deliverability.core.net.open import CONTRADICTION, PortSettings, open_ports
 from deliverability.core.net.ports import Ports
 from deliverability.core.replies.catalogue import load_replies
 from deliverability.core.report.formats.json import report_json
+from deliverability.differences.run import Diff
 from deliverability.engine.audit import NO_SUBJECT, Extras, report_on
 from deliverability.engine.rules import load_rules, rule_folders
 from deliverability.observing import observing, with_observed
@@ -161,6 +162,35 @@ class Session:
         reported = await report_on(subject, ports, rules, selection, extras)
         document: dict[str, Any] = await asyncio.to_thread(report_json, reported.report)
         return report_of(document, rules, self._folders, self._lang)
+
+    # --- changes ---
+
+    def diff(
+        self,
+        old: changes.ZoneGiven,
+        new: changes.ZoneGiven | None = None,
+        *,
+        base: changes.PathGiven = changes.LIVE,
+        domains: given.TextsGiven | None = None,
+        message: given.MessageGiven | None = None,
+    ) -> Diff:
+        """Say what a change of zones does to mail: see `deliverability.diff`."""
+        _no_loop("diff_async")
+        return self._in_worker(self.diff_async(old, new, base=base, domains=domains, message=message))
+
+    async def diff_async(
+        self,
+        old: changes.ZoneGiven,
+        new: changes.ZoneGiven | None = None,
+        *,
+        base: changes.PathGiven = changes.LIVE,
+        domains: given.TextsGiven | None = None,
+        message: given.MessageGiven | None = None,
+    ) -> Diff:
+        """The same within an event loop."""
+        with given.input_errors():
+            rules = await asyncio.to_thread(self._loaded)
+            return await changes.compared(old, new, base, domains, message, ports=self._here(), rules=rules)
 
     # --- replies ---
 
@@ -563,6 +593,53 @@ def explain(reply: str, *, receiver: str | None = None) -> Explanation:
 async def explain_async(reply: str, *, receiver: str | None = None) -> Explanation:
     """The same as `explain`, without holding up an event loop."""
     return await asyncio.to_thread(explain, reply, receiver=receiver)
+
+
+def diff(
+    old: changes.ZoneGiven,
+    new: changes.ZoneGiven | None = None,
+    *,
+    base: changes.PathGiven = changes.LIVE,
+    domains: given.TextsGiven | None = None,
+    message: given.MessageGiven | None = None,
+    session: Session | None = None,
+) -> Diff:
+    """Say what a change of zones does to mail, receiver by receiver.
+
+    Args:
+        old: the zone as it is: a file, a folder, or what `read_zone` gave; or a plan, which has both sides.
+        new: the zone as it will be; None: `old` is a plan.
+        base: what is asked about all else: ``live`` (what the session asks), ``offline``, or zone files.
+        domains: these only; None: all whose mail the change may touch.
+        message: a message, which is audited with its domain on both sides.
+        session: whose rules judge, and whose DNS is asked.
+
+    """
+    _no_loop("diff_async")
+    used, own = _session_of(session, (), (), (), None, False, SECONDS)
+    try:
+        return used.diff(old, new, base=base, domains=domains, message=message)
+    finally:
+        if own:
+            used.close()
+
+
+async def diff_async(
+    old: changes.ZoneGiven,
+    new: changes.ZoneGiven | None = None,
+    *,
+    base: changes.PathGiven = changes.LIVE,
+    domains: given.TextsGiven | None = None,
+    message: given.MessageGiven | None = None,
+    session: Session | None = None,
+) -> Diff:
+    """The same as `diff` within an event loop."""
+    used, own = _session_of(session, (), (), (), None, False, SECONDS)
+    try:
+        return await used.diff_async(old, new, base=base, domains=domains, message=message)
+    finally:
+        if own:
+            await used.aclose()
 
 
 def _session_of(

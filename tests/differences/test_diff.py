@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from deliverability.core.errors import InputError
+from deliverability import InputError, diff, diff_async
 from deliverability.core.model.report import VerdictKind
 from deliverability.core.net.base import Answer
 from deliverability.core.net.ports import Ports
@@ -17,7 +17,6 @@ from deliverability.core.net.static import OFFLINE, StaticResolver
 from deliverability.core.net.zones.base import Reading
 from deliverability.core.net.zones.inputs import read_zone
 from deliverability.core.rules.judge import Selection
-from deliverability.differences.api import diff, diff_async
 from deliverability.differences.run import Diff, differences
 from deliverability.differences.sides import of_inputs, of_paths
 from deliverability.engine.rules import load_rules
@@ -314,3 +313,35 @@ def test_a_whole_zone_has_one_side_only(tmp_path: Path) -> None:
     zone.write_text(writing.bind(ZONE))
     with pytest.raises(InputError, match="deliv diff OLD NEW"):
         diff(zone, base="offline")
+
+
+def test_a_session_gives_rules_and_dns(tmp_path: Path) -> None:
+    """What lies outside of both sides is asked of the session."""
+    old, new = tmp_path / "example.com.zone", tmp_path / "new.zone"
+    old.write_text(writing.bind(ZONE))
+    new.write_text("$ORIGIN example.com.\n" + writing.bind(CHANGES["too many look-ups"]))
+    with Session(resolver=StaticResolver(OUTSIDE)) as session:
+        found = session.diff(old, new)
+        assert found == diff(old, new, session=session)
+    assert found.worse
+    with pytest.raises(InputError, match="session"):
+        diff(old, new, session=3)  # type: ignore[arg-type]
+
+
+WRONG: dict[str, list[Any]] = {
+    "old": [None, 3, b"x", [], {}, "", "a\0b", "nowhere", object()],
+    "new": [3, b"x", [], {}, "", "a\0b", "nowhere", object()],
+    "base": [None, 3, b"x", [], "", "a\0b", "nowhere", object()],
+    "domains": [3, b"x", ["a b"], [3], "not a domain", object(), [""]],
+    "message": [3, [], "", b"", "nowhere", object()],
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_whatever_is_given_only_input_errors_come_out(tmp_path: Path, name: str) -> None:
+    old = tmp_path / "example.com.zone"
+    old.write_text(writing.bind(ZONE))
+    good: dict[str, Any] = {"old": old, "new": old, "base": "offline"}
+    for value in WRONG[name]:
+        with pytest.raises(InputError):
+            diff(**{**good, name: value})

@@ -35,6 +35,9 @@ from deliverability.core.net.ports import Ports
 from deliverability.core.net.recording import RecordingError, replaying
 from deliverability.core.net.static import OFFLINE, StaticResolver
 from deliverability.core.net.zone import ZoneError, ZoneResolver
+from deliverability.core.net.zones.base import Reading, Source, ZoneInput
+from deliverability.core.net.zones.over import laid_over
+from deliverability.core.net.zones.read import look
 from deliverability.core.protocols.dkim.arc import verify_arc
 from deliverability.core.protocols.dkim.key import Check, check, parse_key
 from deliverability.core.protocols.dkim.verify import verify_dkim
@@ -61,6 +64,7 @@ from deliverability.warm_up.facts import read_plan
 from deliverability.weekly.notify.outbox import Outbox
 from deliverability.weekly.run import read_summary
 from tests import TESTS
+from tests.core.net.zones import writing
 from tests.corpus import corpus_root
 from tests.fuzz import grammar
 from tests.fuzz.grammar import Made, maker
@@ -152,6 +156,25 @@ def zone(octets: bytes) -> object:
     return [
         run(zones.query(f"{label}example.com", rdtype)) for label in ("", "_dmarc.", "a.") for rdtype in ("TXT", "MX")
     ]
+
+
+def plan(octets: bytes) -> object:
+    """A zone or plan of another tool, by its content, and what it answers."""
+    found = [each for label in ("example.com.yaml", "plan.json") for each in readings(label, octets)]
+    resolver = laid_over(OFFLINE, found[:1])
+    return [run(resolver.query(f"{label}example.com", "TXT")) for label in ("", "_dmarc.")]
+
+
+def readings(label: str, octets: bytes) -> list[ZoneInput]:
+    return list(look(Source(label, octets), Reading(origins=("example.com",))).read())
+
+
+def plan_seeds() -> tuple[bytes, ...]:
+    old, new = [("", "TXT", "v=spf1 ~all")], [("", "TXT", "v=spf1 -all"), ("", "MX", "10 mx.example.net.")]
+    texts = [writing.terraform(kind, old, new) for kind in writing.KINDS]
+    texts += [writing.octodns(new), writing.octodns_plan(old, new), writing.dnscontrol(new), writing.cloudflare(new)]
+    texts += [writing.route53(new), writing.route53_batch(old, new)]
+    return tuple(each.encode() for each in texts)
 
 
 def recording(octets: bytes) -> object:
@@ -386,6 +409,7 @@ def targets() -> dict[str, Target]:
     return named | {
         "DNS reply": Target(of_dns, tuple(dns_replies()), made=dns_reply, share=10),
         "zone file": Target(zone, files("zones/*.zone", "golden/*.zone"), (ZoneError,), maker(grammar.ZONE), share=3),
+        "plan": Target(plan, plan_seeds(), (InputError,), share=3),
         "proposal": Target(
             lambda octets: parse_proposal(octets.decode("utf-8", "replace")),
             (b'a.example.com TXT "v=spf1 -all"', b"a 300 IN MX 10 b"),

@@ -352,7 +352,7 @@ def _kind(parts: Mapping[str, Raw], source: Source) -> tuple[str, Detail | None]
     try:
         if octodns.is_plan({key: msgspec.json.decode(raw) for key, raw in parts.items()}):
             return OCTODNS_PLAN, None
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         pass
     return "", OTHER_JSON()
 
