@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin
 
 from deliverability.core.codec import decode, encode
-from deliverability.core.facts.base import Fact, FactSet, FactSpec, FactType, Reason, Record, Unknown, plain, records_of
+from deliverability.core.facts.base import Fact, FactSet, FactSpec, FactType, Record, Unknown, plain, records_of
 from deliverability.core.facts.topics import fields_by_path, typed
 from deliverability.core.inputs import Subject
 from deliverability.core.mail.reader import Message
@@ -29,38 +28,21 @@ def by_fields(value: Any) -> Any:
     return {name: by_fields(each) for name, each in plain(value).items()} if isinstance(value, Record) else value
 
 
-def whole(kind: type[R], **given: Any) -> R:
-    """A record of which only some fields matter: the others are empty."""
-    empty = {name: _empty(hint) for name, hint in get_type_hints(kind, include_extras=True).items()}
-    return kind(**{**empty, **given})
-
-
-def _empty(hint: Any) -> Any:
-    """What is there of a type where nothing is."""
-    while get_origin(hint) is Annotated:
-        hint = hint.__origin__
-    parts = _parts(hint)
-    if Unknown in parts:
-        return Unknown(Reason.NOT_CONFIGURED)
-    if NoneType in parts:
-        return None
-    if get_origin(hint) is Literal:
-        return get_args(hint)[0]
-    return () if get_origin(hint) is tuple else hint()
+def whole(kind: type[R], given: Mapping[str, Any]) -> R:
+    """A record of which only some fields matter, by their written names; the others are absent."""
+    written = zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True)
+    return kind(**{name: given.get(each) for name, each in written})
 
 
 def value_of(path: str, data: Any) -> Any:
-    """A fact's value as JSON has it in its type. Of records some fields may be given: the others are empty."""
-    value, found = decode(encode(data)), fields_by_path().get(path)
-    parts = _parts(facts_in(found[0])[found[1]][0]) if found else ()
-    item = next((get_args(each)[0] for each in parts if get_origin(each) is tuple), None)
+    """A fact's value as JSON has it, its records in their type, unchecked: rules may be asked about any values."""
+    value = data if isinstance(data, Unknown) else decode(encode(data))
+    found = fields_by_path().get(path)
+    hint = facts_in(found[0])[found[1]][0] if found else None
+    item = next((get_args(each)[0] for each in get_args(hint) if get_origin(each) is tuple), None)
     if isinstance(value, tuple) and isinstance(item, type) and issubclass(item, Record):
-        value = tuple({**plain(whole(item)), **each} for each in records_of(value))
-    return typed(path, value)
-
-
-def _parts(hint: Any) -> tuple[Any, ...]:
-    return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+        return tuple(whole(item, each) for each in records_of(value))
+    return typed(path, value) if isinstance(value, dict) else value
 
 
 def stating(facts: Mapping[str, Any], *readers: Auditor) -> Auditor:

@@ -31,7 +31,7 @@ from deliverability.engine import rehearse
 from deliverability.engine.audit import Audited, Extras, full_report, gather_facts, make_report, report_on
 from deliverability.engine.base import auditors, catalogue, gather
 from deliverability.engine.remedies.plan import drafts
-from deliverability.engine.remedies.situation import Situation
+from deliverability.engine.remedies.records import Situation
 from deliverability.engine.rules import load_rules
 from tests.corpus import corpus
 from tests.sampled import sampled, some, some_or_every

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 from selectolax.lexbor import LexborHTMLParser
 
-from deliverability.audits.fixes import fix_text
+from deliverability.audits.fix import fix_text
 from deliverability.core.facts.base import FactSet
 from deliverability.core.model.report import Care, Finding, Outcome
 from deliverability.core.model.rules import RuleSet, Severity

@@ -17,7 +17,7 @@ from deliverability.core.phrases import phrases, placeholders
 from deliverability.core.rules.judge import Selection
 from deliverability.engine.audit import Extras, report_on
 from deliverability.engine.remedies.dmarc import MAX_RECORD_OCTETS, Tags, drafts, recognised, repaired, usable_uris
-from deliverability.engine.remedies.situation import Situation
+from deliverability.engine.remedies.records import Situation
 from deliverability.engine.rules import load_rules
 from tests.signing import published, rsa_key, sign
 

@@ -32,7 +32,7 @@ from deliverability.core.rules.judge import Selection, judge
 from deliverability.core.rules.knowledge import shipped
 from deliverability.engine.auditors import spf as auditor
 from deliverability.engine.base import Context, catalogue
-from deliverability.engine.remedies.situation import Situation
+from deliverability.engine.remedies.records import Situation
 from deliverability.engine.remedies.spf import drafts
 from deliverability.engine.rules import load_rules
 from tests.corpus import NO_CORPUS, corpus, corpus_root

@@ -19,7 +19,7 @@ from deliverability.core.facts.base import Value, texts_of
 from deliverability.core.inputs import Subject
 from deliverability.core.model.report import Remedy
 from deliverability.core.rules.knowledge import shipped
-from deliverability.engine.remedies.situation import Situation
+from deliverability.engine.remedies.records import Situation
 from deliverability.engine.remedies.spf import drafts
 from deliverability.engine.remedies.spf_passing import Earlier, lost
 from deliverability.engine.remedies.spf_terms import joined, minus
