@@ -8,6 +8,8 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
+from email.generator import BytesGenerator
 from email.message import Message
 from email.policy import SMTP
 from enum import StrEnum
@@ -207,9 +209,6 @@ def _sample(name: str, octets: bytes) -> Sample:
 
 def _as_sent(value: Message) -> bytes:
     """The octets that `smtplib.SMTP.send_message` puts on the wire, but for the dots."""
-    from copy import copy
-    from email.generator import BytesGenerator
-
     sent = copy(value)
     del sent["Bcc"]
     del sent["Resent-Bcc"]

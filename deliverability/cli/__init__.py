@@ -17,7 +17,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "demo": "demo.command:command",
         "audit": "audits.command:command",
         "facts": "audits.command:facts_command",
-        "judge": "audits.judge:command",
+        "judge": "audits.command:judge_command",
         "diff": "differences.command:command",
     },
     "fix": {
@@ -40,7 +40,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "bounces": {
         "explain": "explanations.command:command",
         "contact": "contact.command:command",
-        "handout": "audits.handout:command",
+        "handout": "audits.command:handout_command",
         "list-check": "lists.command:command",
         "suppress": "suppress.command:command",
         "blocklists": "blocklists.command:command",

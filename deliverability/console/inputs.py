@@ -37,8 +37,10 @@ from deliverability.core.model.observed import ListSums
 from deliverability.core.net.budget import SECONDS
 from deliverability.core.net.open import PortSettings, SettingError, open_ports
 from deliverability.core.net.ports import Permissions, Ports
+from deliverability.core.net.servers import parse_server, system_servers
 from deliverability.core.phrases import detail_words
 from deliverability.core.resources import default_history
+from deliverability.core.replies.notice import notice_kind
 from deliverability.engine.rules import load_rules
 from deliverability.engine.samples import plan, with_samples
 from deliverability.features import LIST_SETUP, OBSERVING, READ_LIST_SUMS, READ_WARM_UP_PLAN, WITH_OBSERVED
@@ -155,8 +157,6 @@ def lists_of(params: Mapping[str, Any], settings: Settings, names: Sequence[str]
     """The blocklists to ask by these names; None where there are none. Raises InputError."""
     if not names:
         return None
-    from deliverability.core.net.servers import parse_server, system_servers
-
     knowledge = load_rules(tuple(params.get("rules") or ()) or settings.rules).knowledge
     local = params["zone"] or params.get("offline") or params.get("replay")
     given = params["resolver"] or settings.resolvers
@@ -382,8 +382,6 @@ _OTHERS = {"bounce": BOUNCE_FOR_MAIL, "complaint": COMPLAINT_FOR_MAIL, "report":
 
 def _refuse_other(name: str, data: bytes) -> None:
     """Raises InputError where that is no message that somebody sent, with what it is and the way out."""
-    from deliverability.core.replies.notice import notice_kind
-
     wrong = why_no_message(name, data)
     if wrong is None and (kind := notice_kind(read(data))) is not None:
         wrong = _OTHERS[kind](name=name)

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import io
 import os
+import pickle
 import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from deliverability.core.files import octets_of
+from deliverability.core.files import PRIVATE, PRIVATE_FOLDER, octets_of, write_whole
+from deliverability.core.resources import state_folder
 
 MOST_VALUES = 8
 """Values of one name that stay: of several folders of rules, or versions of this program, used in turn."""
@@ -140,9 +142,6 @@ def _seal(key: bytes, name: str, data: bytes | memoryview) -> bytes:
 
 def _sealing_key(*, make: bool = False) -> bytes | None:
     """The user's key; None where there is none that is the user's alone. `make`: then another one takes its place."""
-    from deliverability.core.files import PRIVATE, PRIVATE_FOLDER
-    from deliverability.core.resources import state_folder
-
     try:
         folder = state_folder()
         path = folder / KEY_FILE
@@ -178,7 +177,6 @@ def _own(at: os.stat_result) -> bool:
 
 def _unpickle(data: bytes) -> Any:
     """Raises whatever pickle does, also where it names anything but types of this program."""
-    import pickle
 
     class Reader(pickle.Unpickler):
         def find_class(self, module: str, name: str) -> Any:
@@ -194,10 +192,6 @@ def _unpickle(data: bytes) -> Any:
 
 def _keep(place: str, name: str, value: object) -> None:
     """Write a value whole or not at all, and drop the oldest of its kind. Where that fails, nothing is lost."""
-    import pickle
-
-    from deliverability.core.files import PRIVATE, PRIVATE_FOLDER, write_whole
-
     try:
         if not os.path.isdir(place):
             above = os.path.dirname(place)

@@ -121,8 +121,3 @@ def failed_question(rdtype: str, name: str, detail: Detail | None) -> Detail:
     """Which question failed, and how where that is known."""
     asked = ASKED(type=rdtype, name=name)
     return asked if detail is None else ABOUT(what=asked, detail=detail)
-
-
-def details_in(value: object) -> tuple[Detail, ...]:
-    """The details of a list; empty where it is unknown or absent."""
-    return tuple(each for each in value if isinstance(each, Detail)) if isinstance(value, tuple) else ()

@@ -34,7 +34,9 @@ from deliverability.core.rules.answering import answer
 from deliverability.core.rules.clauses import judge_profiles
 from deliverability.core.rules.grade import assessed
 from deliverability.core.rules.judge import Selection, judge
+from deliverability.core.rules.knowledge import shipped
 from deliverability.engine.base import auditors, catalogue, gather
+from deliverability.engine.rehearse import Basis, Rehearsal, remedies, walked
 
 if TYPE_CHECKING:
     from deliverability.core.mail.reader import Message as MailMessage
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
     from deliverability.core.model.rules import RuleSet
     from deliverability.core.net.ports import Ports
     from deliverability.core.rules.judge import Selection
-    from deliverability.engine.rehearse import Basis
 
 
 def notes_on(domain: str, facts: FactSet, started: str, sources: Sequence[str]) -> tuple[Note, ...]:
@@ -205,8 +206,6 @@ async def gather_facts(
 
         opinion = await second_opinion(gathered.facts, data, ports)
     if domain and extras.remedies:
-        from deliverability.engine.rehearse import Basis
-
         basis = Basis(every, subject, ports, message, gathered.executions)
     html = _html(message) if message and extras.html else None
     started = stamp(ports.clock.now())
@@ -215,8 +214,6 @@ async def gather_facts(
 
 def _check_provider(ident: str, knowledge: Knowledge | None) -> None:
     """Raises InputError where the rule folders know no such DNS provider."""
-    from deliverability.core.rules.knowledge import shipped
-
     known = (knowledge or shipped()).dns_providers
     if ident not in known:
         raise InputError(NO_DNS_PROVIDER(name=ident, known=tuple(known)))
@@ -309,8 +306,6 @@ async def full_report(audited: Audited, rules: RuleSet, selection: Selection) ->
 
 
 async def _with_remedies(report: Report, basis: Basis, rules: RuleSet, selection: Selection) -> Report:
-    from deliverability.engine.rehearse import Rehearsal, remedies, walked
-
     rehearsal = Rehearsal(basis, rules, catalogue(), selection)
     found, complete = await remedies(rehearsal, report)
     if not complete:

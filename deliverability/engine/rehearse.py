@@ -36,7 +36,7 @@ from deliverability.core.rules.plan import ReceiverStates, receiver_states, take
 from deliverability.engine.base import Auditor, Execution, gather
 from deliverability.engine.remedies.lowering import lowers
 from deliverability.engine.remedies.plan import TOPICS
-from deliverability.engine.remedies.situation import Situation
+from deliverability.engine.remedies.records import Situation
 from deliverability.engine.remedies.spf_passing import Earlier, lost
 
 if TYPE_CHECKING:

@@ -96,11 +96,11 @@ def pile_rows(explanation: Explanation, reports: Sequence[Report] = ()) -> tuple
     groups: dict[str, list[Explained]] = {}
     for each in explanation.replies:
         groups.setdefault(each.meaning.id if each.meaning else "", []).append(each)
-    rows = [_pile_row(each, reports) for each in groups.values()]
+    rows = [_meaning_row(each, reports) for each in groups.values()]
     return tuple(sorted(rows, key=lambda row: -row.count))
 
 
-def _pile_row(same: Sequence[Explained], reports: Sequence[Report]) -> PileRow:
+def _meaning_row(same: Sequence[Explained], reports: Sequence[Report]) -> PileRow:
     receivers: Counter[str] = Counter()
     rules: dict[str, None] = {}
     unmet: dict[str, None] = {}

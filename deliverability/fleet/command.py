@@ -7,7 +7,13 @@ import click
 from deliverability.console.command import Lazy
 from deliverability.console.options import speaking_option
 
-COMMANDS = {name: f"fleet.{name}_command:command" for name in ("run", "status", "report", "query", "open")}
+COMMANDS = {
+    "run": "fleet.run_command:command",
+    "status": "fleet.folder_commands:status_command",
+    "report": "fleet.folder_commands:report_command",
+    "query": "fleet.folder_commands:query_command",
+    "open": "fleet.folder_commands:open_command",
+}
 
 
 @click.group("fleet", cls=Lazy, table=COMMANDS)

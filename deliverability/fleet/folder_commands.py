@@ -1,26 +1,65 @@
-"""`deliv fleet status`: how far the run of a folder is."""
+"""`deliv fleet status`, `report`, `query` and `open`: what a fleet's folder holds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import asyncio
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from deliverability.console import ending
 from deliverability.console.command import Command
-from deliverability.console.ending import visible
+from deliverability.console.inputs import ports_of, read_settings
+from deliverability.console.judging import Judging
 from deliverability.console.language import language
-from deliverability.console.options import plain_errors, speaking_option, text_or_json_option
+from deliverability.console.options import (
+    dns_options,
+    judging_options,
+    lang_option,
+    output_options,
+    plain_errors,
+    rule_folders_option,
+    rule_problems,
+    speaking_option,
+    text_or_json_option,
+)
+from deliverability.console.output import UNKNOWN_ENDING, put, show
 from deliverability.console.running import clock
-from deliverability.console.types import PathOf
+from deliverability.console.types import OneOf, PathOf
 from deliverability.core.codec import encode, json_text
+from deliverability.core.errors import InputError, not_written
+from deliverability.core.inputs import parse_domain
 from deliverability.core.phrases import detail_words
+from deliverability.core.report.formats.csv import csv_row
+from deliverability.core.report.paper import width_of
+from deliverability.core.words.sentences import visible
+from deliverability.core.words.speaker import Speaker
+from deliverability.engine.audit import audited_of
+from deliverability.engine.base import catalogue
+from deliverability.engine.rules import load_rules
+from deliverability.fleet.causes import causes
+from deliverability.fleet.folder import opened
+from deliverability.fleet.judging import reopened
+from deliverability.fleet.report import FORMATS
 from deliverability.fleet.run import fleet_status
+from deliverability.fleet.run_command import subject_of
+from deliverability.fleet.tables import query, write_parquet
+from deliverability.fleet.view import fleet_view
 
 if TYPE_CHECKING:
+    from deliverability.console.judging import Judging
+    from deliverability.console.settings import Settings
     from deliverability.core.codes import Detail
+    from deliverability.core.net.ports import Ports
+    from deliverability.fleet.folder import FleetFolder
+    from deliverability.fleet.judging import Reopened
     from deliverability.fleet.shards import FleetStatus
+    from deliverability.fleet.view import FleetView
+
 
 _SHOWN = 20
 
@@ -29,7 +68,7 @@ _SHOWN = 20
 @click.argument("folder", metavar="DIR", type=PathOf("folder", exists=True))
 @text_or_json_option
 @speaking_option
-def command(folder: Path, style: str) -> int:
+def status_command(folder: Path, style: str) -> int:
     """Say how far the run of a folder is."""
     with plain_errors():
         status = fleet_status(folder)
@@ -45,7 +84,7 @@ def tell_damaged(damaged: Sequence[Detail]) -> None:
     """Name the files of shards that are not as they were written."""
     say = language().say
     for each in damaged[:_SHOWN]:
-        click.echo(say("cli.warning", text=visible(detail_words(each, say))), err=True)
+        click.echo(say("cli.warning", text=ending.visible(detail_words(each, say))), err=True)
     if len(damaged) > _SHOWN:
         click.echo(say("cli.more-problems", n=f"{len(damaged) - _SHOWN:,}"), err=True)
 
@@ -80,3 +119,162 @@ def status_lines(status: FleetStatus) -> Iterator[str]:
         yield say("cli.fleet-left", left=f"{status.left:,}", time=clock(status.seconds_left))
     elif status.left and not status.running:
         yield say("cli.fleet-idle", left=f"{status.left:,}")
+
+
+@click.command("fleet-report", cls=Command)
+@click.argument("folder", metavar="DIR", type=PathOf("folder", exists=True))
+@click.option("-o", "--output", multiple=True, type=PathOf("file"), metavar="FILE")
+@click.option("--compare", type=PathOf("folder", exists=True), metavar="OLDDIR")
+@click.option("--parquet", is_flag=True)
+@rule_folders_option
+@lang_option
+def report_command(folder: Path, output: tuple[Path, ...], compare: Path | None, parquet: bool, **params: Any) -> int:
+    """Say what the findings of a fleet have in common."""
+    with plain_errors():
+        for path in output:
+            if path.suffix.lower() not in FORMATS:
+                raise InputError(UNKNOWN_ENDING(file=str(path), endings=tuple(FORMATS)))
+        with rule_problems():
+            rules = load_rules(params["rules"])
+        with ExitStack() as stack:
+            fleet = stack.enter_context(opened(folder))
+            damaged = fleet.check()
+            older = None
+            if compare:
+                before = stack.enter_context(opened(compare))
+                damaged += before.check()
+                older = before.rows()
+            found = causes(fleet.rows(), rules, fleet.day, older, fleet.audience)
+            if parquet:
+                try:
+                    tables = write_parquet(fleet)
+                except OSError as error:
+                    raise InputError(not_written(str(folder / "tables"), error)) from None
+                click.echo(language().say("cli.written", file=str(tables)), err=True)
+            left = fleet.status(running=False).left
+        speaker = Speaker(rules, catalogue(), language().people)
+        for path in output:
+            put(FORMATS[path.suffix.lower()](found, speaker), path)
+        if not output:
+            show("\n".join(_lines(fleet_view(found, speaker))) + "\n")
+    tell_damaged(damaged)
+    if left:
+        click.echo(language().say("cli.fleet-idle", left=f"{left:,}"), err=True)
+    return 3 if damaged else 0
+
+
+def _lines(view: FleetView) -> Iterator[str]:
+    """The answer, and what concerns most domains."""
+    yield view.heading
+    yield from view.lead
+    if view.actions:
+        yield ""
+        yield language().say("fleet-report.actions")
+        for each in view.actions:
+            yield f"  {each.count}{language().say('punctuation.colon')}{each.what}"
+
+
+SHOWN = 1000
+"""Rows of a text: more are for programs."""
+
+
+@click.command("fleet-query", cls=Command)
+@click.argument("folder", metavar="DIR", type=PathOf("folder", exists=True))
+@click.argument("sql", metavar="SQL")
+@click.option("--format", "style", type=OneOf(["text", "csv", "json"]), default="text", show_default=True)
+@speaking_option
+def query_command(folder: Path, sql: str, style: str) -> int:
+    """Answer an SQL query over the findings of a fleet."""
+    with plain_errors():
+        try:
+            with opened(folder) as fleet:
+                damaged = fleet.check()
+                with query(fleet, sql) as (columns, rows):
+                    for piece in {"text": _text, "csv": _csv, "json": _json}[style](columns, rows):
+                        show(piece)
+        except OSError as error:
+            raise InputError(not_written(str(folder), error)) from None
+    tell_damaged(damaged)
+    return 3 if damaged else 0
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+    yield csv_row(columns)
+    for row in rows:
+        yield csv_row(["" if cell is None else str(cell) for cell in row])
+
+
+def _json(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+    """An object a line."""
+    for row in rows:
+        cells = (cell if isinstance(cell, str | int | float | None) else str(cell) for cell in row)
+        yield json_text(dict(zip(columns, cells, strict=True))) + "\n"
+
+
+def _text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+    """Columns side by side, numbers to the right."""
+    every = iter(rows)
+    some = list(itertools.islice(every, SHOWN))
+    shown = [["" if cell is None else visible(str(cell)) for cell in row] for row in some]
+    widths = [max(map(width_of, (name, *(row[place] for row in shown)))) for place, name in enumerate(columns)]
+    right = [
+        bool(some) and all(isinstance(row[place], int | float | None) for row in some) for place in range(len(columns))
+    ]
+
+    def line(cells: Sequence[str]) -> str:
+        pads = [" " * (width - width_of(cell)) for cell, width in zip(cells, widths, strict=True)]
+        made = (pad + cell if flush else cell + pad for cell, pad, flush in zip(cells, pads, right, strict=True))
+        return "  ".join(made).rstrip() + "\n"
+
+    yield line(columns)
+    yield "  ".join("-" * width for width in widths) + "\n"
+    yield from map(line, shown)
+    if next(every, None) is not None:
+        yield language().say("fleet-report.cut", n=str(SHOWN)) + "\n"
+
+
+@click.command("fleet-open", cls=Command)
+@click.argument("folder", metavar="DIR", type=PathOf("folder", exists=True))
+@click.argument("domain", metavar="DOMAIN")
+@dns_options
+@judging_options
+@output_options
+def open_command(folder: Path, domain: str, **params: Any) -> int:
+    """Write the full report of one domain of a fleet."""
+    with plain_errors():
+        settings = read_settings(params["config"])
+        with rule_problems():
+            judging = Judging.of(params, settings)
+        with opened(folder) as fleet:
+            audited = audited_of(fleet.facts_of(parse_domain(domain)))
+            outputs = judging.outputs(1)
+            found = _reopened(fleet, audited, settings, judging, params)
+        code = judging.write(audited, found.report, outputs)
+        outputs.end()
+    if found.changed:
+        click.echo(language().say.count("cli.fleet-changed", found.changed), err=True)
+    return code
+
+
+def _reopened(
+    fleet: FleetFolder, audited: Any, settings: Settings, judging: Judging, params: dict[str, Any]
+) -> Reopened:
+    subject = subject_of(fleet.subject(audited.subject.domain), settings)
+    ports = _ports(fleet, settings, params)
+
+    async def work() -> Reopened:
+        try:
+            return await reopened(audited, subject, ports, judging.rules, judging.selection)
+        finally:
+            if ports is not None:
+                await ports.close()
+
+    return asyncio.run(work())
+
+
+def _ports(fleet: FleetFolder, settings: Settings, params: dict[str, Any]) -> Ports | None:
+    """Whom to ask for remedies: nobody where the run asked no live DNS and nothing else is named now."""
+    live = not any(fleet.settings.get(each) for each in ("--zone", "--offline"))
+    if params["offline"] or not (live or params["zone"] or params["resolver"]):
+        return None
+    return ports_of(params, settings)

@@ -52,11 +52,11 @@ from deliverability.core.resources import PACKAGE
 from deliverability.engine.rules import load_rules
 from deliverability.fleet.dask import Dask
 from deliverability.fleet.engines import Processes, default_workers
+from deliverability.fleet.folder_commands import status_lines
 from deliverability.fleet.judging import judged_by
 from deliverability.fleet.lists import FleetList
 from deliverability.fleet.manifest import FleetPart
 from deliverability.fleet.run import FleetJob, Stop, fleet
-from deliverability.fleet.status_command import status_lines
 from deliverability.fleet.work import FleetPlan
 from deliverability.lists.audience import audience_given
 

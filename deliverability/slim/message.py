@@ -293,8 +293,8 @@ class _Work:
             return _unchanged(part, Unchanged.SMALL_GAIN)
         after = measure(octets, savings=False)
         saving = _saving(part, PartChange.IMAGE)
-        saving = replace(saving, pixels_before=_message_pixels(facts.width, facts.height))
-        saving = replace(saving, pixels_after=_message_pixels(after.width, after.height) if after else None)
+        saving = replace(saving, pixels_before=_size_of(facts.width, facts.height))
+        saving = replace(saving, pixels_after=_size_of(after.width, after.height) if after else None)
         fields: tuple[tuple[HeaderField, bytes], ...] = ()
         if new_kind != kind:
             fields = _renamed(part, new_kind) or ()
@@ -338,7 +338,7 @@ def _saving(part: Part, change: PartChange) -> PartSaving:
     return PartSaving(part.path, part.media_type, part.filename, size, size, change, new_type=part.media_type)
 
 
-def _message_pixels(width: int | None, height: int | None) -> tuple[int, int] | None:
+def _size_of(width: int | None, height: int | None) -> tuple[int, int] | None:
     return (width, height) if width is not None and height is not None else None
 
 

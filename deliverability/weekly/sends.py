@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -19,7 +18,6 @@ from deliverability.core.words.dates import day_words
 from deliverability.core.words.sentences import shortened, visible
 from deliverability.weekly.values import GateWeek, SourceChange, SourceNote, TrafficDay, TrafficWeek, WeeklyEntry
 
-_LOADING = threading.Lock()
 _Number = int | float
 _SVG = "http://www.w3.org/2000/svg"
 _HIDDEN = frozenset({"tooltip", "tooltip-overlay", "text-overlay", "titles", "background", "value", "centered"})

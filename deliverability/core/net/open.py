@@ -17,7 +17,9 @@ from deliverability.core.net.budget import SECONDS, Budget
 from deliverability.core.net.clock import FixedClock, SystemClock
 from deliverability.core.net.journal import Journal
 from deliverability.core.net.overlay import parse_proposal
+from deliverability.core.net.pace import ListResolver
 from deliverability.core.net.ports import Permissions, Ports
+from deliverability.core.net.servers import parse_server
 from deliverability.core.net.static import OFFLINE
 
 T = TypeVar("T")
@@ -153,7 +155,6 @@ def _opened(settings: PortSettings) -> Ports:
 
 def _live(settings: PortSettings) -> Ports:
     from deliverability.core.net.dns import LiveResolver
-    from deliverability.core.net.servers import parse_server
 
     clock = SystemClock()
     dns = LiveResolver(_each(parse_server, settings.servers, "servers") or None, clock=clock)
@@ -169,8 +170,6 @@ def _live(settings: PortSettings) -> Ports:
         smtp = LiveProber(clock)
     lists: Resolver | None = None
     if settings.lists:
-        from deliverability.core.net.pace import ListResolver
-
         server = _each(parse_server, [settings.list_server], "list_server") if settings.list_server else None
         asked = LiveResolver(server, clock=clock) if server else dns
         lists = ListResolver(asked, settings.list_keys, known=asked)
@@ -178,6 +177,4 @@ def _live(settings: PortSettings) -> Ports:
 
 
 def _keyed(zones: Resolver, keys: ListKeys) -> Resolver:
-    from deliverability.core.net.pace import ListResolver
-
     return ListResolver(zones, keys)

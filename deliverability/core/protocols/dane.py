@@ -13,9 +13,8 @@ from msgspec import Struct
 from deliverability.core.codes import Code, Detail
 from deliverability.core.facts.base import Reason, Unknown
 from deliverability.core.net.base import Answer, Failed, Found, Resolver, unknown_from
-from deliverability.core.protocols.dnssec import Verdict, ZoneSigning, zone_signing
+from deliverability.core.protocols.dnssec import Verdict, ZoneSigning, protection, zone_signing
 from deliverability.core.protocols.mx import MAX_HOSTS, is_literal, mx_names
-from deliverability.core.protocols.protection import protection
 
 MAX_ERRORS = 20
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from enum import StrEnum
 
 from msgspec import Struct
 
 from deliverability.core.codes import Code, Detail
 from deliverability.core.facts.base import Reason, Unknown
-from deliverability.core.net.base import Answer, Failed, Found, Resolver, unknown_from
+from deliverability.core.net.base import Answer, Failed, Found, Resolver, SigningResolver, unknown_from
 
 DELEGATED = Code("dnssec-no-ds", ("zone",))
 
@@ -79,3 +80,29 @@ async def zone_signing(name: str, resolver: Resolver) -> ZoneSigning:
             return ZoneSigning(unknown_from(ds) if isinstance(ds, Failed) else False, (soa, ds), answers)
     # Only a public suffix is left above, or the name does not exist.
     return ZoneSigning(False, tuple(soas), answers)
+
+
+NO_SIGNATURES = Code("dnssec-no-signatures")
+
+
+async def protection(name: str, rdtype: str, zone: ZoneSigning, resolver: Resolver, now: datetime) -> Verdict:
+    """Validate what stands under a name where its zone is said to be signed; else that there is no chain to it.
+
+    Args:
+        name: the name.
+        rdtype: the type.
+        zone: what is known of its zone.
+        resolver: gives the signatures.
+        now: the moment at which they must be valid.
+
+    """
+    if isinstance(zone.signed, Unknown):
+        return Verdict(State.INDETERMINATE, zone.signed.detail, zone.signed.reason)
+    if not zone.signed:
+        return Verdict(State.INSECURE, DELEGATED(zone=zone.proof[0].name if zone.proof else name))
+    if not isinstance(resolver, SigningResolver):
+        return Verdict(State.INDETERMINATE, NO_SIGNATURES(), Reason.OFFLINE)
+    # Loads dnspython and cryptography, which most audits need for nothing else.
+    from deliverability.core.protocols.validation import Validator
+
+    return await Validator(resolver.signed, now).verdict(name, rdtype)

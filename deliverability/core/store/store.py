@@ -639,24 +639,16 @@ def _migrate(engine: Engine, shown: str) -> None:
     """
     if _made_by(engine) == _newest():
         return  # without loading what changes tables
-    from alembic import command
-    from alembic.config import Config
-    from alembic.runtime.migration import MigrationContext
-    from alembic.script import ScriptDirectory
+    from deliverability.core.store.migrations import is_newer, migrate  # Alembic takes longer than all the rest
 
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    steps = ScriptDirectory.from_config(config)
     with engine.connect() as connection:
-        found = set(MigrationContext.configure(connection, opts={"version_table": _VERSION_TABLE}).get_current_heads())
-    if found - {step.revision for step in steps.walk_revisions()}:
+        newer = is_newer(connection, _VERSION_TABLE)
+    if newer:
         raise HistoryError(ABOUT(what=shown, detail=NEWER_HISTORY()))
     with _writing(engine.connect()) as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_KEY})
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        migrate(connection)
 
 
 def _made_by(engine: Engine) -> str:

@@ -33,9 +33,8 @@ from deliverability.core.model.topic import Maybe, Topic, cite, if_known
 from deliverability.core.net.base import Answer
 from deliverability.core.protocols.dane import DaneHost as FoundHost
 from deliverability.core.protocols.dane import discover_dane
-from deliverability.core.protocols.dnssec import Verdict, zone_signing
+from deliverability.core.protocols.dnssec import Verdict, protection, zone_signing
 from deliverability.core.protocols.mta_sts import MtaStsPolicy, discover_mta_sts
-from deliverability.core.protocols.protection import protection
 from deliverability.core.protocols.psl import known_registrable_domain
 from deliverability.core.protocols.tls_rpt import discover_tls_rpt
 from deliverability.engine.base import Context, auditor, dns_id, http_evidence

@@ -14,8 +14,7 @@ from deliverability.core.facts.domain import Declared
 from deliverability.core.model.report import Finding, RecordEdit, Remedy
 from deliverability.core.model.topic import if_known
 from deliverability.core.protocols.dkim.key import KeyRecord, looks_like_key, parse_key
-from deliverability.engine.remedies.records import Published, own_place, plain, published, unmet
-from deliverability.engine.remedies.situation import Situation
+from deliverability.engine.remedies.records import Published, Situation, own_place, plain, published, unmet
 
 _Item = DkimKey | DkimSignature
 

@@ -24,8 +24,16 @@ from deliverability.core.model.report import Care, Finding, GateAnswer, GateKind
 from deliverability.core.model.topic import if_known
 from deliverability.core.names import is_within
 from deliverability.core.protocols.dmarc.record import POLICIES, DmarcRecord, is_dmarc, parse, split
-from deliverability.engine.remedies.records import Published, RemedyName, named, own_place, plain, published, unmet
-from deliverability.engine.remedies.situation import Situation
+from deliverability.engine.remedies.records import (
+    Published,
+    RemedyName,
+    Situation,
+    named,
+    own_place,
+    plain,
+    published,
+    unmet,
+)
 
 MAX_RECORD_OCTETS = 2000
 """A record longer than this was not written by hand; it is left alone."""

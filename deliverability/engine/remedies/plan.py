@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from deliverability.core.facts.domain import Domain, Ownership
 from deliverability.core.model.report import Outcome, Remedy
-from deliverability.engine.remedies.situation import Situation
+from deliverability.engine.remedies.records import Situation
 from deliverability.features import load
 
 Topic = Callable[[Situation], tuple[Remedy, ...]]

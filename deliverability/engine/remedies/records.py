@@ -1,15 +1,22 @@
-"""What stands in DNS at a name as the audit saw it, the findings to mend, and the names of all remedies."""
+"""What remedies are drafted from: what stands in DNS at a name as the audit saw it, the findings to mend, and the names
+of all records.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal, TypeVar, get_args
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
 from msgspec import Struct
 
 from deliverability.core.facts.base import EvidenceKind, FactSet, Record, aliases, texts
-from deliverability.core.model.report import Finding, Outcome
+from deliverability.core.model.report import Finding, GateAnswer, Outcome
+from deliverability.core.model.services import Service
 from deliverability.core.names import is_within
+
+if TYPE_CHECKING:
+    from deliverability.engine.remedies.spf_passing import Earlier
+
 
 RemedyName = Literal[
     "bimi-repair",
@@ -112,3 +119,17 @@ def named(finding: Finding, items_: Sequence[R], *key: str) -> R | None:
 def plain(text: str) -> bool:
     """Whether a value can be typed as it is shown: printable ASCII without a backslash."""
     return text.isascii() and text.isprintable() and "\\" not in text
+
+
+class Situation(Struct, frozen=True):
+    """The facts and (at least the unmet) findings of an audit, and the sending services that are known.
+
+    `earlier`: the remedies that these build on, where `facts` are those that the earlier ones lead to. `gate`: whether
+    the next DMARC policy is safe by what receivers report, as the domain is now; None where no reports were read.
+    """
+
+    facts: FactSet
+    findings: Sequence[Finding]
+    services: Mapping[str, Service]
+    earlier: Earlier | None = None
+    gate: GateAnswer | None = None

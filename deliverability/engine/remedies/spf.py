@@ -27,9 +27,8 @@ from deliverability.core.model.topic import if_known
 from deliverability.core.names import is_address, is_example, ranges_of, unreachable, unreachable_among
 from deliverability.core.protocols.spf.record import BadTerm, Mechanism, Modifier, parse
 from deliverability.core.protocols.spf.repair import Repaired, repair, term_of
-from deliverability.engine.remedies.records import RemedyName
+from deliverability.engine.remedies.records import RemedyName, Situation
 from deliverability.engine.remedies.records import published as published_at
-from deliverability.engine.remedies.situation import Situation
 from deliverability.engine.remedies.spf_facts import MAX_LOOKUPS, SpfFacts
 from deliverability.engine.remedies.spf_lookups import lookups_short, repeated, save_lookups, without_covered
 from deliverability.engine.remedies.spf_passing import Chain, Earlier

@@ -15,8 +15,7 @@ from deliverability.core.facts.transport import MtaSts, TlsRpt
 from deliverability.core.model.report import Care, Finding, RecordEdit, Remedy
 from deliverability.core.model.topic import if_known
 from deliverability.core.names import is_within
-from deliverability.engine.remedies.records import named, own_place, plain, published, unmet
-from deliverability.engine.remedies.situation import Situation
+from deliverability.engine.remedies.records import Situation, named, own_place, plain, published, unmet
 
 _BIMI = re.compile(r"\s*+[\"']?\s*+v\s*+=\s*+bimi", re.IGNORECASE)
 
