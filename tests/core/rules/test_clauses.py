@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 
 import pytest
-from deliverability.core.facts.paths import FactPath
 from msgspec.structs import replace
 
 from deliverability.core.facts.base import Fact, FactSet, Value
@@ -50,7 +49,7 @@ def scenes_where(clause: tuple[str, str], state: ClauseState) -> set[str]:
 
 
 # Nothing in a scene is signed, so that nobody can tell there whether TLSA records are protected, or signatures valid.
-SIGNED: Mapping[tuple[str, str], tuple[FactPath, Value, Value]] = {
+SIGNED: Mapping[tuple[str, str], tuple[str, Value, Value]] = {
     ("de-tr03108", "05-M"): ("dane.uncovered_mx", (), ("mx.example.com",)),
     ("internet-nl", "tls-17"): ("dane.uncovered_mx", (), ("mx.example.com",)),
     ("internet-nl", "sec-2"): ("dnssec.state", "secure", "bogus"),
