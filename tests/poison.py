@@ -24,9 +24,13 @@ WAYS: tuple[Exception, ...] = (
 )
 """What a reader, a library or the machine may raise at an item, whatever the item is."""
 
-every_way = pytest.mark.parametrize("error", WAYS, ids=lambda error: type(error).__name__)
+every_way = pytest.mark.parametrize(
+    "error",
+    [*WAYS[:3], *(pytest.param(each, marks=pytest.mark.slow) for each in WAYS[3:])],
+    ids=lambda error: type(error).__name__,
+)
 some_ways = pytest.mark.parametrize("error", WAYS[:3], ids=lambda error: type(error).__name__)
-"""For whole commands: an odd input, a limit of Python, a limit of the machine."""
+"""For whole commands, and of the rest in `make test`: an odd input, a limit of Python, a limit of the machine."""
 
 
 def poisoned(

@@ -24,7 +24,7 @@ def sampled(cases: Sequence[Any], apart: int) -> list[Any]:
 
 
 def _slow(case: Any) -> Any:
-    return pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.slow)
+    return pytest.param(*(case if type(case) is tuple else (case,)), marks=pytest.mark.slow)
 
 
 def some_or_every(apart: int, what: str = "step") -> pytest.MarkDecorator:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -30,10 +31,15 @@ MADE_AT_RUN_TIME = {
 }
 
 
+@cache
+def ours() -> tuple[list[Expression], list[str]]:
+    return expressions(PACKAGE)
+
+
 @pytest.mark.long
 @some_or_every(3, "expression")
 def test_no_two_repeats_divide_a_text_among_them(apart: int) -> None:
-    found, unread = expressions(PACKAGE)
+    found, unread = ours()
     assert len(found) > 250
     assert {each.place: each.text for each in some(found, apart) if divided(each)} == {}
     assert set(unread) == MADE_AT_RUN_TIME
@@ -48,7 +54,7 @@ def test_nor_do_those_of_the_words_for_unsubscribing() -> None:
 @pytest.mark.long
 @some_or_every(5, "expression")
 def test_twice_the_text_takes_twice_the_steps_by_the_methods_that_are_called(apart: int) -> None:
-    found, _ = expressions(PACKAGE)
+    found, _ = ours()
     grown = {each.place: slowest(each, each.methods) for each in some(found, apart)}
     assert {place: how for place, how in grown.items() if how[0] > GROWTH} == {}
     assert {method for each in found for method in each.methods} >= {"match", "search", "sub", "split", "finditer"}

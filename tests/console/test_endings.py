@@ -31,7 +31,7 @@ from deliverability.engine.audit import Audited
 from deliverability.engine.base import catalogue
 from tests.console.test_cli import Deliv, Done
 from tests.dripping import dripping
-from tests.sampled import some_or_every
+from tests.sampled import sampled, some_or_every
 
 pytestmark = pytest.mark.long
 
@@ -111,7 +111,7 @@ def test_what_needs_no_stream_runs_without_any(folder: Path) -> None:
 # --- Disks ---
 
 
-@pytest.mark.parametrize("octets", [0, 1, 5000])
+@pytest.mark.parametrize("octets", sampled([0, 1, 5000], 3))
 @pytest.mark.parametrize("words", [("-o", "r.html"), ("-o", "r.json"), ("--record", "c.json")])
 def test_a_full_disk_leaves_the_old_file_or_none(folder: Path, words: tuple[str, str], octets: int) -> None:
     (folder / words[1]).write_text("the old one")
@@ -159,7 +159,7 @@ def test_a_limit_that_may_be_raised_is_raised(folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("nothing_kept")
-@pytest.mark.parametrize("megabytes", [40, 80, 120])
+@pytest.mark.parametrize("megabytes", sampled([40, 80, 120], 3))
 def test_too_little_memory_is_told(folder: Path, megabytes: int) -> None:
     octets = megabytes << 20
     for words in COMMANDS[1:3]:
@@ -321,7 +321,7 @@ def test_a_fault_of_ours_is_told_in_one_sentence_and_shown_on_demand(
 # --- Signals ---
 
 
-@pytest.mark.parametrize("command", ["intake", "weekly"])
+@pytest.mark.parametrize("command", sampled(["intake", "weekly"], 2))
 @pytest.mark.parametrize("drop", [b"", b"* 1 EXISTS\r\n"], ids=["silent", "dripping"])
 def test_a_signal_ends_the_wait_for_a_mailbox(folder: Path, command: str, drop: bytes) -> None:
     """The loop of asyncio cancels what it waits for; what waits for a server of its own went on to its deadline."""
@@ -337,14 +337,14 @@ def test_a_signal_ends_the_wait_for_a_mailbox(folder: Path, command: str, drop: 
         settings = f'domains = ["{DOMAIN}"]\nhistory = "sqlite:///h.db"\n{box}token_command = ["echo", "x"]\n'
         (folder / "deliv.toml").write_text(settings)
         process = subprocess.Popen([*DELIV, command, *(["--zone", ZONE])], stderr=subprocess.PIPE, text=True)
-        assert asked.wait(60)
+        assert asked.wait(600)
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=600)
     assert process.returncode == 128 + signal.SIGTERM
     assert "Traceback" not in err
 
 
-@some_or_every(100)
+@some_or_every(200)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_at_any_moment_is_no_traceback_and_leaves_nothing(
     folder: Path, number: signal.Signals, apart: int

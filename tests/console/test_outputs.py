@@ -23,6 +23,7 @@ from deliverability.core.report.formats.table import FORMAT_OF, FORMATS, PRINTED
 from tests.console.test_cli import BOTH, BROKEN, GOOD, GOOD_MAIL, Deliv, deliv
 from tests.core.report.test_sarif import refused_by_github
 from tests.fixtures_report import speaker
+from tests.sampled import sampled
 from tests.shown import CASES
 
 pytestmark = pytest.mark.long
@@ -68,7 +69,7 @@ def test_every_format_is_readable_and_leaves_the_exit_code_alone(
             assert name in done.out
 
 
-@pytest.mark.parametrize("style", PRINTED)
+@pytest.mark.parametrize("style", sampled([*PRINTED], 2))
 def test_a_file_holds_what_would_be_printed(deliv: Deliv, style: str) -> None:
     file = Path(f"report{ENDINGS[style]}")
     done = deliv("audit", *BROKEN, "-o", str(file))

@@ -30,11 +30,16 @@ CHARTS = re.compile(r"serie-\d+")
 
 
 @cache
+def trees() -> tuple[ast.AST, ...]:
+    return tuple(ast.parse(path.read_text("utf-8")) for path in PACKAGE.rglob("*.py"))
+
+
+@cache
 def written() -> frozenset[str]:
     """Every string of the program and its templates that could be a key or a part of one, with its gaps."""
     found: set[str] = set()
-    for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for tree in trees():
+        for node in ast.walk(tree):
             if isinstance(node, ast.JoinedStr):
                 found.add("".join(str(each.value) if isinstance(each, ast.Constant) else GAP for each in node.values))
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -93,8 +98,8 @@ def test_every_phrase_is_used() -> None:
 def asked() -> list[str]:
     """Keys that are written out where a phrase is asked for: say("verdict.grade"), say.count("met.lead", n)."""
     found: set[str] = set()
-    for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for tree in trees():
+        for node in ast.walk(tree):
             if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
                 called = ast.unparse(node.func)
                 if re.fullmatch(r"(self\.)?_?say(\.count)?", called) and isinstance(node.args[0].value, str):

@@ -28,6 +28,7 @@ from deliverability.site.pages import INDEX, SCRIPT, Content, guide_pages, pages
 from deliverability.site.rulebook import Rulebook
 from tests import ROOT
 from tests.browser import browse, find_chromium
+from tests.sampled import sampled
 
 pytestmark = pytest.mark.long
 
@@ -348,16 +349,19 @@ addEventListener("load", () => {
 @pytest.mark.system
 @pytest.mark.parametrize(
     ("page", "question", "first"),
-    [
-        ("en/index.html", "SPF-003", "rules/SPF-003.html"),
-        ("en/rules/ALN-001.html", "SPF LOOKUP-LIMIT", "rules/SPF-003.html"),
-        ("en/index.html", "ｓｐｆ－００３", "rules/SPF-003.html"),
-        ("ja/index.html", "該当のない", "rules/SPF-004.html"),
-        ("ja/receivers/gmail.html", "ドコモ", "receivers/docomo.html"),
-        ("en/index.html", "5.7.26", "replies/gmail.html#"),
-        ("en/index.html", "prometheus", "guide/formats.html"),
-        ("en/index.html", "no such thing <b>", ""),
-    ],
+    sampled(
+        [
+            ("en/index.html", "SPF-003", "rules/SPF-003.html"),
+            ("en/rules/ALN-001.html", "SPF LOOKUP-LIMIT", "rules/SPF-003.html"),
+            ("en/index.html", "ｓｐｆ－００３", "rules/SPF-003.html"),
+            ("ja/index.html", "該当のない", "rules/SPF-004.html"),
+            ("ja/receivers/gmail.html", "ドコモ", "receivers/docomo.html"),
+            ("en/index.html", "5.7.26", "replies/gmail.html#"),
+            ("en/index.html", "prometheus", "guide/formats.html"),
+            ("en/index.html", "no such thing <b>", ""),
+        ],
+        4,
+    ),
 )
 def test_the_search_finds_from_a_folder(tmp_path: Path, page: str, question: str, first: str) -> None:
     lang = page.partition("/")[0]
@@ -380,7 +384,7 @@ def test_the_search_finds_from_a_folder(tmp_path: Path, page: str, question: str
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("page", ["index.html", "en/index.html", "ja/rules/SPF-003.html"])
+@pytest.mark.parametrize("page", sampled(["index.html", "en/index.html", "ja/rules/SPF-003.html"], 3))
 def test_a_browser_takes_the_style_from_a_folder(tmp_path: Path, page: str) -> None:
     from PIL import Image
 

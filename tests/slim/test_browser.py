@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from deliverability.core.mail.reader import read
 from deliverability.slim.message import slim
 from tests.browser import find_chromium, screenshot
 from tests.corpus import NO_CORPUS, corpus_root
+from tests.sampled import sampled
 from tests.slim_mails import TOP, image_part, newsletter, photo, photo_jpeg, saved
 
 PAGES = (
@@ -71,8 +73,7 @@ def test_a_newsletter_with_a_photograph(chromium: str, image: bytes, tmp_path: P
     assert difference(before, after) < 1.0
 
 
-@pytest.mark.parametrize("width", [800, 380])
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize(("name", "width"), sampled([*product(PAGES, (800, 380))], 4))
 def test_pages_of_the_corpus(chromium: str, name: str, width: int, tmp_path: Path) -> None:
     root = corpus_root()
     if root is None:
