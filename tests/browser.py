@@ -59,7 +59,7 @@ def browse(chromium: str, folder: Path, page: Path, *args: str) -> str:
         *args,
         page.as_uri(),
     ]
-    done = subprocess.run(command, capture_output=True, timeout=180, check=False)
+    done = subprocess.run(command, capture_output=True, timeout=1800, check=False)
     assert done.returncode == 0, done.stderr.decode("utf-8", "replace")[-2000:]
     return done.stdout.decode("utf-8")
 

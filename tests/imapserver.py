@@ -129,7 +129,7 @@ def dovecot() -> Iterator[ImapServer]:
             yield ImapServer(port)
         finally:
             server.send_signal(signal.SIGTERM)
-            server.wait(30)
+            server.wait(600)
 
 
 def _wait(port: int, log: Path) -> None:

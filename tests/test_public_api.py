@@ -42,7 +42,7 @@ def loaded_by(code: str, *, whole: bool = False) -> set[str]:
         text=True,
         check=True,
         env={**os.environ, "PYTHONPATH": root},
-        timeout=60,
+        timeout=600,
     )
     return set(json.loads(done.stdout.splitlines()[-1]))
 

@@ -86,7 +86,7 @@ def process(*args: str, env: dict[str, str] | None = None, **more: Any) -> subpr
     """The command line in a process of its own."""
     command = [sys.executable, "-m", "deliverability", *args]
     return subprocess.run(
-        command, capture_output=True, timeout=120, check=False, env={**os.environ, **(env or {})}, **more
+        command, capture_output=True, timeout=600, check=False, env={**os.environ, **(env or {})}, **more
     )
 
 
@@ -880,7 +880,7 @@ def on_a_terminal(*args: str, env: dict[str, str] | None = None) -> tuple[str, s
             if not data:
                 left.discard(master)
             got[master] += data
-    child.wait(60)
+    child.wait(600)
     for master in masters:
         os.close(master)
     return got[masters[0]].decode(), got[masters[1]].decode()
@@ -933,7 +933,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
         child.stdin.close()
         assert child.stdout.read(2) == b"[\n"
         child.stdout.close()
-        child.wait(120)
+        child.wait(600)
     assert (tmp_path / "errors").read_text() == ""
     assert child.returncode == 0
 
@@ -1061,7 +1061,7 @@ def test_shell_completion_prints_a_script() -> None:
         [sys.executable, "-c", script],
         capture_output=True,
         env={**os.environ, "_DELIV_COMPLETE": "zsh_source"},
-        timeout=60,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0
@@ -1070,7 +1070,7 @@ def test_shell_completion_prints_a_script() -> None:
         [sys.executable, "-c", script],
         capture_output=True,
         env={**os.environ, "_DELIV_COMPLETE": "bash_complete", "COMP_WORDS": "deliv au", "COMP_CWORD": "1"},
-        timeout=60,
+        timeout=600,
         check=False,
     )
     assert done.stdout.strip() == b"plain,audit"

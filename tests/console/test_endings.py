@@ -68,7 +68,7 @@ def deliv(*words: str, before: Callable[[], None] | None = None, shell: str = ""
     command: list[str] = [*DELIV, *words]
     if shell:
         command = ["/bin/sh", "-c", f"{shlex.join(command)} {shell}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, preexec_fn=before, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, preexec_fn=before, check=False)
     return Done(done.returncode, done.stdout, done.stderr)
 
 

@@ -104,7 +104,7 @@ class Ended(Struct, frozen=True):
 
 
 def ended(process: subprocess.Popen[str], code: int | None = None) -> Ended:
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=600)
     assert "Traceback" not in err, err
     if code is not None:
         assert process.returncode == code, (process.returncode, out, err)

@@ -59,7 +59,7 @@ class Started(Struct):
             client.sendmail(sender, ["b@example.com"], octets)
 
     def get(self, path: str, **params: str) -> httpx2.Response:
-        return httpx2.get(f"http://127.0.0.1:{self.web}{path}", params=params, timeout=60)
+        return httpx2.get(f"http://127.0.0.1:{self.web}{path}", params=params, timeout=600)
 
 
 @contextmanager
@@ -113,10 +113,10 @@ def test_a_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) -> Non
         client.mail("a@example.com")
         client.rcpt("b@example.com")
         client.docmd("DATA")
-        with httpx2.stream("GET", f"http://127.0.0.1:{started.web}/api/events", timeout=30) as events:
+        with httpx2.stream("GET", f"http://127.0.0.1:{started.web}/api/events", timeout=600) as events:
             assert events.status_code == 200
             started.process.send_signal(number)
-            out, err = started.process.communicate(timeout=30)
+            out, err = started.process.communicate(timeout=600)
         client.close()
     assert started.process.returncode == 128 + number
     assert "Traceback" not in err
@@ -135,7 +135,7 @@ def test_memory_is_bounded_by_the_largest_message(tmp_path: Path) -> None:
             started.send(octets)
         assert started.memory("VmHWM") * 1024 < 60_000_000 + 3 * len(octets)
         # Once the last one is written and listed; on a busy machine that takes a moment.
-        patience = time.monotonic() + 30
+        patience = time.monotonic() + 600
         while started.memory("VmRSS") * 1024 > 60_000_000 + len(octets) and time.monotonic() < patience:
             time.sleep(0.1)
         assert started.memory("VmRSS") * 1024 < 60_000_000 + len(octets)
@@ -145,7 +145,7 @@ def once(*args: str, mails: int) -> tuple[int, str]:
     with listening("--once", *ZONE, *args, web=False) as started:
         for _ in range(mails):
             started.send(MAIL)
-        _, err = started.process.communicate(timeout=60)
+        _, err = started.process.communicate(timeout=600)
         return started.process.returncode, err
 
 
@@ -232,7 +232,7 @@ def test_once_in_public_tells_the_address_to_send_to(tmp_path: Path, monkeypatch
             with pytest.raises(smtplib.SMTPRecipientsRefused):
                 client.sendmail("bounce@good.example", ["b@example.com"], MAIL)
             client.sendmail("bounce@good.example", [found[0]], MAIL)
-        started.process.communicate(timeout=60)
+        started.process.communicate(timeout=600)
         assert started.process.returncode == 0
 
 
@@ -290,7 +290,7 @@ def stuffed(octets: bytes) -> bytes:
 
 def spoken(port: int, pieces: list[bytes], replies: int) -> None:
     """Say all of that without waiting, and read so many replies."""
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as client, client.makefile("rb") as answers:
+    with socket.create_connection(("127.0.0.1", port), timeout=600) as client, client.makefile("rb") as answers:
         client.sendall(b"".join(pieces))
         for _ in range(replies):
             while (line := answers.readline())[3:4] == b"-":
@@ -350,7 +350,7 @@ def test_swaks_is_understood(tmp_path: Path) -> None:
             ("--data", f"@{jp}"),
             ("--data", f"@{large}"),
         ):
-            subprocess.run([*command, *more], check=True, timeout=60)
+            subprocess.run([*command, *more], check=True, timeout=600)
         for _ in range(7):
             ident = started.line().split(" ")[0]
             assert (mails / ident).is_dir()

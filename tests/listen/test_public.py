@@ -80,11 +80,11 @@ async def public(folder: Path, web: str = "127.0.0.1") -> AsyncIterator[Public]:
     begun: asyncio.Future[Listening] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(listen(service, settings, begun.set_result, lambda news: None))
     try:
-        where = await asyncio.wait_for(begun, 60)
+        where = await asyncio.wait_for(begun, 600)
         assert where.web is not None
         url = f"{'https' if where.tls else 'http'}://127.0.0.1:{where.web.port}"
         headers = {"authorization": f"Bearer {TOKEN}"}
-        async with httpx2.AsyncClient(base_url=url, headers=headers, verify=trusted, timeout=60) as browser:
+        async with httpx2.AsyncClient(base_url=url, headers=headers, verify=trusted, timeout=600) as browser:
             yield Public(service, where.smtp.port, browser, trusted)
     finally:
         serving.cancel()

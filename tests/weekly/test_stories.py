@@ -797,7 +797,7 @@ async def test_look_ups_go_on_while_pages_are_written(life: Life) -> None:
         def subject(self, report: Any, entry: Any, history: Any, lang: str) -> str:
             turned = threading.Event()
             loop.call_soon_threadsafe(turned.set)
-            alive.append(turned.wait(60))
+            alive.append(turned.wait(600))
             return ""
 
     life.pages = Slow()
