@@ -5,15 +5,17 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOCK := requirements.lock
 
-.PHONY: demo check code test test-slow lint golden new-rule sources fuzz bench docs picture lock clean
+.PHONY: demo check code quick test test-slow lint golden new-rule sources fuzz bench docs picture lock clean
 
 demo: $(STAMP)
 	$(BIN)/deliv demo --format text -o demo-report.html
 
-# While you work, in three minutes: style, types, imports, and the tests that need no program of the system and wait for
-# nothing.
+# While you work, in a minute: style, types and imports, and beside them the tests that need no program of the system, run
+# no whole command and wait for nothing.
 check: $(STAMP)
-	$(MAKE) --no-print-directory code
+	$(MAKE) --no-print-directory -j 2 code quick
+
+quick: $(STAMP)
 	$(BIN)/python -m pytest -q -m "not slow and not system and not long" $(PARALLEL)
 
 code: $(STAMP)
@@ -22,15 +24,17 @@ code: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Before a commit, in about 15 minutes. TESTS is handed to pytest: make test TESTS=tests/test_fuzz.py
+# Before a commit, in six minutes: of what takes long a sample, the same each time. TESTS is handed to pytest:
+# make test TESTS=tests/test_fuzz.py
 test: $(STAMP)
 	$(BIN)/python -m pytest -m "not slow" $(or $(TESTS),$(PARALLEL))
 
-# What is left over: kills at every step, large inputs, every page in every width.
+# What is left over: kills at every step, all of the corpus, every page in every width, large inputs; and each property with
+# all of its examples, others each time.
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -m slow $(or $(TESTS),$(PARALLEL))
+	$(BIN)/python -m pytest -m "slow or hypothesis" --hypothesis-profile=whole $(or $(TESTS),$(PARALLEL))
 
-# A process for each core; one that is done takes over tests of the others.
+# A process for each core and one more; one that is done takes over tests of the others.
 PARALLEL := -n auto --dist worksteal
 
 lint: code

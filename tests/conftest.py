@@ -44,6 +44,14 @@ time.tzset()
 gc.disable()  # while tests are collected there is none
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What runs whole commands is long."""
+    for item in items:
+        if "deliv" in getattr(item, "fixturenames", ()):
+            item.add_marker("long")
+
+
 def pytest_collection_finish() -> None:
     """Leave the tests themselves out of every search for garbage: they are more than what any test makes."""
     gc.freeze()

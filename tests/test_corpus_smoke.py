@@ -23,6 +23,8 @@ from tests.corpus import corpus, corpus_root
 from tests.sampled import sampled, some
 from tests.speaking import shipped, written
 
+pytestmark = pytest.mark.long
+
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 RULES = load_rules()
 _OTHER_FILES = {".md", ".key", ".pem", ".dns"}

@@ -30,6 +30,8 @@ from deliverability.engine.rules import load_rules
 from tests.speaking import english
 from tests.weekly.notify.test_smtp_faults import CLOSE, Script, serving
 
+pytestmark = pytest.mark.long
+
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 OUTSIDE = Outside({}, ("one.example", "two.example"), ("invalid", "example.com"), ("https://a/", "https://b/"), 300)
 DNS: dict[tuple[str, str], Records] = {

@@ -12,6 +12,8 @@ import pytest
 from deliverability.core.files import HALF_WRITTEN, WholeFile, move, write_whole
 from tests.killed import WRITES, Step, in_child, killed_at_every, stepping, with_full_disk
 
+pytestmark = pytest.mark.long
+
 OLD, NEW = b"old\n", b"new\n" * 50_000
 CALLS = (*WRITES, "open", "close", "fdopen")
 

@@ -14,6 +14,8 @@ import deliverability
 from deliverability.cli import main
 from deliverability.core.codec import json_text
 
+pytestmark = pytest.mark.long
+
 
 def test_every_control_and_format_character_is_escaped_and_comes_back() -> None:
     everything = map(chr, range(sys.maxunicode + 1))

@@ -36,6 +36,8 @@ from tests import TESTS
 from tests.named_receivers import named_rules
 from tests.signing import published, seal_arc
 
+pytestmark = pytest.mark.long
+
 FOLDER = TESTS / "known_senders"
 SENT = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
 NOW = datetime(2026, 11, 25, tzinfo=UTC)

@@ -26,6 +26,8 @@ from tests.console.test_cli import Deliv, deliv  # noqa: F401 - a fixture
 from tests.sampled import sampled
 from tests.signing import ed25519_key, published
 
+pytestmark = pytest.mark.long
+
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 SENDER = """\
 - id: acme

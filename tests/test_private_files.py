@@ -10,6 +10,8 @@ import pytest
 
 from tests.console.test_cli import GOOD, Deliv, deliv
 
+pytestmark = pytest.mark.long
+
 __all__ = ["deliv"]
 
 

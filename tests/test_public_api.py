@@ -16,6 +16,8 @@ from deliverability import discover_dmarc, evaluate_spf, verify_arc, verify_dkim
 from tests.api.worlds import KEY, WORLD
 from tests.signing import MESSAGE, seal_arc, sign
 
+pytestmark = pytest.mark.long
+
 HEAVY = (
     "checkdmarc",
     "cryptography",

@@ -14,6 +14,8 @@ from deliverability.core.replies.explain import explain
 from deliverability.engine.rules import load_rules, rule_folders
 from tests.corpus import corpus
 
+pytestmark = pytest.mark.long
+
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 
 

@@ -18,6 +18,8 @@ from deliverability.core.phrases import phrases
 from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules
 
+pytestmark = pytest.mark.long
+
 PACKAGE = Path(deliverability.__file__).parent
 REPORTS = PACKAGE.parent / "reports"
 SENTENCE = re.compile(r"[^\w.\-]")

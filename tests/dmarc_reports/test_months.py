@@ -16,6 +16,8 @@ from deliverability.core.report.traffic import would_words
 from tests import traffic
 from tests.dmarc_reports.months import FAMILIES, SILENT_SINCE, Family, Truth, month
 
+pytestmark = pytest.mark.long
+
 LOST = sorted(name for name, each in FAMILIES.items() if each.truth is Truth.LOST)
 ALL = sorted(FAMILIES)
 

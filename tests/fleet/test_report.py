@@ -19,6 +19,8 @@ from deliverability.fleet.tally import FleetCauses
 from tests.core.report.test_browser import accessibility, axe, chromium, measured  # noqa: F401 - two are fixtures
 from tests.fleet.rows import row
 
+pytestmark = pytest.mark.long
+
 MOST = 2_000_000  # octets
 DESKTOP, PHONE = 1280, 390
 

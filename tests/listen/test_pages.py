@@ -20,6 +20,8 @@ from deliverability.listen.service import CaptureChange, CaptureNews, CaptureSer
 from deliverability.listen.store import CaughtMail, Reservations
 from tests.listen.listening import DEMO, ORIGIN, client, listener
 
+pytestmark = pytest.mark.long
+
 MAIL = (DEMO / "newsletter.eml").read_bytes()
 OLD, NEW = (
     b"From: a@sakura-shop.example\r\nSubject: Tea at %s yen\r\n\r\nA price of %s yen.\r\n" % (each, each)

@@ -20,6 +20,8 @@ from deliverability.site.command import _text, manual
 from tests import ROOT
 from tests.console.test_cli import Deliv, deliv  # noqa: F401 - a fixture
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize(("lang", "file"), [("en", "deliv.1"), ("ja", "deliv.ja.1")])
 def test_the_manual_page_is_current(lang: str, file: str) -> None:

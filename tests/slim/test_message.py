@@ -335,6 +335,7 @@ def _pages() -> list[Path]:
     return sorted((root / "html").rglob("*.html")) if root else []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", sampled(_mails(), 7), ids=lambda path: path.name)
 def test_mails_of_the_corpus_keep_their_parts_and_texts(path: Path) -> None:
     raw = path.read_bytes()
@@ -343,6 +344,7 @@ def test_mails_of_the_corpus_keep_their_parts_and_texts(path: Path) -> None:
     assert slim(slimmed.data, Wish(attached_images=True)).changes == ()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", sampled(_pages(), 6), ids=lambda path: path.name)
 def test_pages_of_the_corpus_keep_their_text(path: Path) -> None:
     page = re.sub(rb"\r?\n", b"\r\n", path.read_bytes())

@@ -13,6 +13,8 @@ import pytest
 
 from deliverability.weekly.sends import line, spark
 
+pytestmark = pytest.mark.long
+
 DATES = ("2026-11-02", "2026-11-09", "2026-11-16", "2026-11-23")
 
 

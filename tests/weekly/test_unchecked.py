@@ -16,6 +16,8 @@ from deliverability.weekly.view import RunView, run_view
 from tests.weekly.test_news import lines, mail
 from tests.weekly.test_stories import Life, shipped
 
+pytestmark = pytest.mark.long
+
 GOOD = ("nothing to fix", "対応は不要", "対応不要", "Nothing changed. 2", "no known obstacle")
 
 

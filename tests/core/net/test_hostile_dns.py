@@ -27,6 +27,8 @@ from tests.dnsserver import DnsServer, Reply
 from tests.hostiledns import HOSTILE, SOA
 from tests.speaking import english
 
+pytestmark = pytest.mark.long
+
 WORLD = StaticResolver(
     {
         ("a.example", "TXT"): ["v=spf1 -all", "another"],

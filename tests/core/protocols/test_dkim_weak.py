@@ -37,6 +37,8 @@ from deliverability.core.protocols.dkim.weak import (
 )
 from tests.signing import ed25519_key, published, rsa_key
 
+pytestmark = pytest.mark.long
+
 OID = bytes.fromhex("300d06092a864886f70d0101010500")
 CHANCE = random.Random(26)
 # p= of RFC 8463 appendix A and RFC 6376 appendix C, whose private keys stand beside them.

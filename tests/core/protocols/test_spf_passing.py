@@ -287,6 +287,7 @@ class Listed:
         """Nothing is open."""
 
 
+@pytest.mark.long
 async def test_no_record_of_the_corpus_is_called_open_or_wide_and_those_that_let_nobody_send_mean_it() -> None:
     listed = Listed()
     nobody = set()

@@ -34,6 +34,8 @@ from deliverability.core.protocols.spf.tree import (
 from tests.corpus import corpus
 from tests.sampled import examples
 
+pytestmark = pytest.mark.long
+
 Zone = dict[tuple[str, str], Any]
 
 

@@ -42,6 +42,8 @@ from tests.browser import require
 from tests.sampled import sampled
 from tests.signedzones import Plan, Serving, World, Zone, moment
 
+pytestmark = pytest.mark.long
+
 TABLE = yaml.safe_load((Path(__file__).parent / "validation.yaml").read_text("utf-8"))
 QUESTIONS: dict[str, tuple[str, str]] = {key: tuple(value) for key, value in TABLE["questions"].items()}
 ZONES: dict[str, dict[str, Any]] = TABLE["zones"]

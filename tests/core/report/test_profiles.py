@@ -14,6 +14,8 @@ from click.testing import CliRunner, Result
 from deliverability.cli import deliv
 from deliverability.core.report.formats.json import SCHEMA
 
+pytestmark = pytest.mark.long
+
 ZONE = """$ORIGIN example.com.
 @ 3600 IN SOA ns1 hostmaster 1 7200 3600 1209600 3600
 @ IN NS ns1

@@ -28,6 +28,8 @@ from tests.test_corpus_smoke import mails, senders
 from tests.test_golden import CASES as GOLDEN_CASES
 from tests.test_golden import audited as golden
 
+pytestmark = pytest.mark.long
+
 RULES = load_rules()
 DOCUMENT = json.loads(SCHEMA.read_text("utf-8"))
 # The parts for one report and for several apart, so that errors name their place and not only "neither fits".

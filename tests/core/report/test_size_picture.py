@@ -13,6 +13,8 @@ from tests.auditing import audit
 from tests.files import mail
 from tests.speaking import shipped
 
+pytestmark = pytest.mark.long
+
 
 async def _report(octets: int) -> Report:
     raw = mail(("a.bin", "application/octet-stream", b"x" * octets))

@@ -16,6 +16,8 @@ from deliverability.engine.audit import gather_facts, make_report
 from deliverability.engine.rules import load_rules
 from tests.speaking import shipped, written
 
+pytestmark = pytest.mark.long
+
 ZONE: dict[tuple[str, str], Any] = {
     ("example.com", "TXT"): ["v=spf1 include:one.com a:www.example.com -ip4:192.0.2.66 ~all exp=why.example.com"],
     ("one.com", "TXT"): ["v=spf1 ip4:198.51.100.0/24 ip4:203.0.113.0/24 -all"],

@@ -44,6 +44,8 @@ from tests.sampled import sampled
 from tests.speaking import shipped
 from tests.test_corpus_smoke import mails, senders, zones
 
+pytestmark = pytest.mark.long
+
 RULES = load_rules()
 EXPECTED: dict[str, Any] = yaml.safe_load((TESTS / "known_senders" / "answers.yaml").read_text("utf-8"))
 UNKNOWN = (VerdictKind.CANNOT_TELL, VerdictKind.DNS_PARTLY)

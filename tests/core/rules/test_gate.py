@@ -37,6 +37,8 @@ from tests.traffic import (
     stream,
 )
 
+pytestmark = pytest.mark.long
+
 MONTHS = int(os.environ.get("DELIV_MONTHS", "1"))
 """Months of each case; the design asks for 50."""
 

@@ -10,6 +10,8 @@ from deliverability.core.phrases import detail_words, phrases
 from deliverability.core.rules.problems import RuleError
 from deliverability.engine.rules import read_rules
 
+pytestmark = pytest.mark.long
+
 PROFILE = """id: house
 name: {en: House rules, ja: 社内基準}
 title: House rules

@@ -32,6 +32,8 @@ from tests.core.rules.test_engine import CATALOGUE, GRADING, receiver, rule
 from tests.facts_of import value_of
 from tests.test_corpus_smoke import senders, zones
 
+pytestmark = pytest.mark.long
+
 RULES = load_rules()
 WAITS, FAILED = Unknown(Reason.NO_MESSAGE), Unknown(Reason.TIMEOUT)
 

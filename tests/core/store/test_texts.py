@@ -19,6 +19,8 @@ from deliverability.engine.base import catalogue
 from tests.files import zip_of
 from tests.weekly.test_stories import Life
 
+pytestmark = pytest.mark.long
+
 KEY = bytes(range(32))
 # Each word that begins with "zq" stands in the message and nowhere else.
 WORDS = re.compile(rb"zq[a-z0-9]{2,}", re.IGNORECASE)

@@ -6,6 +6,8 @@ import pytest
 
 from tests.owned import audit, mail
 
+pytestmark = pytest.mark.long
+
 SENDER = (
     '@ IN TXT "v=spf1 ip4:192.0.2.25 -all"\n@ IN MX 10 mail\nmail IN A 192.0.2.25\n_dmarc IN TXT "v=DMARC1; p=reject"\n'
 )

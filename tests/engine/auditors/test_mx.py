@@ -19,6 +19,8 @@ from deliverability.engine.auditors import domain, mx
 from deliverability.engine.base import Context, catalogue
 from deliverability.engine.rules import load_rules
 
+pytestmark = pytest.mark.long
+
 Zone = Mapping[tuple[str, str], Any]
 NOWHERE = [
     *("127.0.0.1", "10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.1.1", "169.254.1.1", "100.64.0.1", "0.0.0.0"),

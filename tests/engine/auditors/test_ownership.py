@@ -9,6 +9,8 @@ from deliverability.core.model.rules import Severity
 from deliverability.engine.rules import exit_code
 from tests.owned import audit, mail
 
+pytestmark = pytest.mark.long
+
 SPF = '@ IN TXT "v=spf1 ip4:192.0.2.25 -all"\n@ IN MX 10 mail\nmail IN A 192.0.2.25\n'
 
 

@@ -21,6 +21,8 @@ from deliverability.core.rules.judge import Selection, judge
 from deliverability.engine.base import auditors, catalogue, gather
 from deliverability.engine.rules import load_rules
 
+pytestmark = pytest.mark.long
+
 Zone = dict[tuple[str, str], Any]
 RULES = ("SEC-001", "SEC-002", "SEC-003", "SEC-004", "SEC-005", "SEC-006", "SEC-007", "SEC-008")
 

@@ -21,6 +21,8 @@ from deliverability.engine.remedies.records import Situation
 from deliverability.engine.rules import load_rules
 from tests.signing import published, rsa_key, sign
 
+pytestmark = pytest.mark.long
+
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 RULES = load_rules()
 KEY = rsa_key(2048)

@@ -28,6 +28,8 @@ from tests.engine.test_rehearse import audited as reported
 from tests.engine.test_rehearse import senders, with_it, zones
 from tests.sampled import examples, sampled
 
+pytestmark = pytest.mark.long
+
 OUTLOOK = "include:spf.protection.outlook.com"
 ADDRESSES = ("192.0.2.1", "192.0.2.77", "198.51.100.9", "203.0.113.5", "2001:db8::1", "2001:db8:1::9", "192.0.2.80")
 
