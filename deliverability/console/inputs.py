@@ -39,8 +39,8 @@ from deliverability.core.net.open import PortSettings, SettingError, open_ports
 from deliverability.core.net.ports import Permissions, Ports
 from deliverability.core.net.servers import parse_server, system_servers
 from deliverability.core.phrases import detail_words
-from deliverability.core.resources import default_history
 from deliverability.core.replies.notice import notice_kind
+from deliverability.core.resources import default_history
 from deliverability.engine.rules import load_rules
 from deliverability.engine.samples import plan, with_samples
 from deliverability.features import LIST_SETUP, OBSERVING, READ_LIST_SUMS, READ_WARM_UP_PLAN, WITH_OBSERVED

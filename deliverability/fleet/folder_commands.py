@@ -44,9 +44,9 @@ from deliverability.engine.rules import load_rules
 from deliverability.fleet.causes import causes
 from deliverability.fleet.folder import opened
 from deliverability.fleet.judging import reopened
+from deliverability.fleet.lists import subject_of
 from deliverability.fleet.report import FORMATS
 from deliverability.fleet.run import fleet_status
-from deliverability.fleet.run_command import subject_of
 from deliverability.fleet.tables import query, write_parquet
 from deliverability.fleet.view import fleet_view
 

@@ -10,10 +10,15 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
+from deliverability.console.inputs import subject_of_settings
+from deliverability.console.settings import Settings
 from deliverability.core.codes import Code
 from deliverability.core.errors import InputError, file_error, reason_of, set_aside
 from deliverability.core.facts.base import Purpose
-from deliverability.core.inputs import NO_DOMAIN, parse_domain, parse_selector
+from deliverability.core.inputs import NO_DOMAIN, Subject, parse_domain, parse_selector
+from deliverability.core.model.blocklists import ListsWanted
 from deliverability.fleet.manifest import ListLine
 from deliverability.fleet.shards import FleetSubject
 
@@ -168,3 +173,15 @@ def _volume(text: str) -> int:
 
 def _cut(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def subject_of(row: FleetSubject, settings: Settings, lists: ListsWanted | None = None) -> Subject:
+    """What the table says of a domain's mail, filled up from the settings. Raises InputError."""
+    general = subject_of_settings(settings, row.domain)
+    return replace(
+        general,
+        selectors=row.selectors or general.selectors,
+        purpose=row.purpose or general.purpose,
+        daily_volume=general.daily_volume if row.daily_volume is None else row.daily_volume,
+        lists_wanted=lists,
+    )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from msgspec.structs import asdict, replace
+from msgspec.structs import asdict
 
 from deliverability.blocklists.setup import NOT_FOR_FLEETS, free_lists
 from deliverability.console.command import MISSING, Command
@@ -25,7 +25,6 @@ from deliverability.console.inputs import (
     lists_of,
     port_settings,
     read_settings,
-    subject_of_settings,
 )
 from deliverability.console.judging import selection_of, with_audience
 from deliverability.console.language import language
@@ -54,7 +53,7 @@ from deliverability.fleet.dask import Dask
 from deliverability.fleet.engines import Processes, default_workers
 from deliverability.fleet.folder_commands import status_lines
 from deliverability.fleet.judging import judged_by
-from deliverability.fleet.lists import FleetList
+from deliverability.fleet.lists import FleetList, subject_of
 from deliverability.fleet.manifest import FleetPart
 from deliverability.fleet.run import FleetJob, Stop, fleet
 from deliverability.fleet.work import FleetPlan
@@ -63,12 +62,11 @@ from deliverability.lists.audience import audience_given
 if TYPE_CHECKING:
     from deliverability.blocklists.setup import ListSetup
     from deliverability.console.settings import Settings
-    from deliverability.core.inputs import Subject
     from deliverability.core.model.blocklists import ListsWanted
     from deliverability.fleet.engines import Engine
     from deliverability.fleet.lists import FleetList
     from deliverability.fleet.run import FleetEnd, FleetJob, Stop
-    from deliverability.fleet.shards import FleetStatus, FleetSubject
+    from deliverability.fleet.shards import FleetStatus
     from deliverability.fleet.work import FleetPlan
 
 UNBOUND = PACKAGE / "data" / "unbound.conf"
@@ -185,18 +183,6 @@ def _lists(params: dict[str, Any], settings: Settings) -> ListSetup | None:
     if free := free_lists(setup, known):
         raise InputError(NOT_FOR_FLEETS(names=free))
     return setup
-
-
-def subject_of(row: FleetSubject, settings: Settings, lists: ListsWanted | None = None) -> Subject:
-    """What the table says of a domain's mail, filled up from the settings. Raises InputError."""
-    general = subject_of_settings(settings, row.domain)
-    return replace(
-        general,
-        selectors=row.selectors or general.selectors,
-        purpose=row.purpose or general.purpose,
-        daily_volume=general.daily_volume if row.daily_volume is None else row.daily_volume,
-        lists_wanted=lists,
-    )
 
 
 def _described(ports: Any, settings: Settings, lists: ListsWanted | None) -> dict[str, str]:

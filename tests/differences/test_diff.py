@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from deliverability import InputError, diff, diff_async
+from deliverability import InputError, Session, diff, diff_async
 from deliverability.core.model.report import VerdictKind
 from deliverability.core.net.base import Answer
 from deliverability.core.net.ports import Ports

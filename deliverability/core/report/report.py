@@ -155,7 +155,7 @@ class ReportView:
     @cached_property
     def senders(self) -> SourcesView | None:
         """Who sends as the domain; None where no reports of it were read."""
-        if not isinstance(self.report.facts.at("traffic.own.messages"), int):
+        if not isinstance(self.report.facts.value("traffic.own.messages"), int):
             return None
         from deliverability.core.report.sources import sources_view
 
