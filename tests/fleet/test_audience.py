@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_report_says_which_share_of_the_recipients_is_out_of_reach(deliv: Deliv, folder: Path) -> None:  # noqa: F811
     said = deliv("fleet", "report", str(folder)).out
-    assert "Of your 10 recipients, up to 60% are at receivers that would refuse mail of a domain" in said
+    assert "Of your 10 recipients, up to 60% are at receivers that would reject mail from a domain" in said
     assert said.count("1 domain.") == 1
     assert "宛先10件のうち、最大60%は" in deliv("fleet", "report", str(folder), "--lang", "ja").out
 
