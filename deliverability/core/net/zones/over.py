@@ -186,7 +186,9 @@ class Changes:
         change = self._changes.get((wild, rdtype))
         if isinstance(answer, Found):
             return change is not None and change.old is not None and set(answer.values) <= set(change.old.values)
-        return answer.nxdomain or change is not None
+        # Of a wildcard that there was, the answer for other types is "nothing" as well.
+        was = any((each := self._changes.get((wild, kind))) and each.old is not None for kind in self._types[wild])
+        return answer.nxdomain or was
 
     async def _own(self, name: str, owner: str, rdtype: str, base: Resolver) -> Answer | Alias:
         """The answer for a name whose records, or the wildcard above it, are among those at `owner`."""
