@@ -78,6 +78,8 @@ OTHER_JSON = Code("zone-json-other")
 NOT_THAT_FORMAT = Code("zone-not-that-format", ("format",))
 
 _TYPE_LINE = re.compile(rb"""(?m)^[ \t]*(?:-[ \t]+)*["']?type["']?[ \t]*:|[{,][ \t]*["']?type["']?[ \t]*:""")
+# The first line of YAML that says anything: a key or a list; that of a master file is a name or a directive.
+_YAML_LINE = re.compile(rb"""[ \t]*(?:-[ \t]|\?[ \t]|\{|"[^"\n]*"[ \t]*:|'[^'\n]*'[ \t]*:|[^\s"';:]+[ \t]*:(?:\s|$))""")
 _YAML_CONFIG = re.compile(rb"(?m)^(?:providers|manager)[ \t]*:")
 _TEXTS: tuple[tuple[re.Pattern[bytes], Code], ...] = (
     (re.compile(rb"(?i)\A\s*<(?:!doctype|html|\?xml)"), WEB_PAGE),
@@ -240,11 +242,20 @@ def look(source: Source, reading: Reading) -> Given:
         source.refuse(_what(source, head) or NOT_THAT_FORMAT(format=reading.format))
     if (wrong := _what(source, head)) is not None:
         source.refuse(wrong)
-    if reading.format == OCTODNS or _TYPE_LINE.search(source.data) or head.strip() in (b"---", b"--- {}"):
+    if reading.format == OCTODNS or _is_octodns(source.data, head):
         return octodns_given(source.label, (source,), reading)
     if source.label.endswith(octodns.SUFFIXES):
         source.refuse(NO_ZONE_YAML())
     return _master(source, reading)
+
+
+def _is_octodns(data: bytes, head: bytes) -> bool:
+    """Whether it is YAML with types in it, or none at all; texts of a master file may look like that as well."""
+    if head.strip() in (b"---", b"--- {}"):
+        return True
+    lines = (line for line in head.splitlines() if line.strip() and not line.lstrip().startswith((b"#", b"---", b"%")))
+    first = next(lines, b"")
+    return _YAML_LINE.match(first) is not None and _TYPE_LINE.search(data) is not None
 
 
 def _in_utf8(source: Source) -> Source:

@@ -224,3 +224,34 @@ def test_a_master_file_of_any_name_takes_its_zone_from_the_option(tmp_path: Path
     for wrong in ("", "a..b", 3):
         with pytest.raises(InputError, match="not a domain name"):
             read_zone(file, origin=wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '@ 60 IN TXT "{type: TXT, value: x}"\n',
+        "; type: TXT\n@ 60 IN A 192.0.2.1\n",
+        '$TTL 60\n@ IN TXT "a" (\n  "type: x" )\n',
+        'type 60 IN TXT ":"\n',
+        "a:b 60 IN A 192.0.2.1\n",
+    ],
+)
+def test_a_master_file_whose_texts_look_like_yaml_is_one(text: str) -> None:
+    assert look(Source("example.com.zone", text.encode()), Reading()).format == "bind"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "'': {type: TXT, value: x}\n",
+        '# zone\n---\n"":\n  - type: TXT\n    value: x\n',
+        "_dmarc:\n  value: x\n  type: TXT\n",
+        "<<: {a: {type: TXT, value: x}}\n",
+        "? a\n: {type: TXT, value: x}\n",
+        "%YAML 1.1\n---\na: {'type': 'TXT', 'value': 'x'}\n",
+    ],
+)
+def test_octodns_in_any_style_of_yaml(text: str) -> None:
+    found = look(Source("example.com.zone", text.encode()), Reading(origins=("example.com",)))
+    assert found.format == "octodns"
+    assert found.read()[0].after
