@@ -48,7 +48,7 @@ def steps_in(text: str) -> dict[int, str]:
 
 
 def test_the_plan_says_how_a_record_is_entered_at_the_dns_provider() -> None:
-    assert "Most DNS consoles add sakura-shop.example to the name by themselves" in " ".join(demo().output.split())
+    assert "Most DNS consoles add sakura-shop.example to the name automatically" in " ".join(demo().output.split())
     text = " ".join(demo("--dns-provider", "cloudflare").output.split())
     assert "At your DNS provider, Cloudflare." in text
     assert "Most DNS consoles" not in text
@@ -101,8 +101,16 @@ def test_the_text_to_hand_over_names_the_step() -> None:
     assert demo("--hand-over", "1", "--lang", "ja").output != result.output
 
 
+def test_the_text_to_hand_over_has_both_records_and_how_to_verify_without_deliv() -> None:
+    replaced, published, *others = demo("--hand-over", "3").output.splitlines()[1:]
+    assert replaced.startswith("Replace: sakura-shop.example TXT v=spf1 ")
+    assert replaced.endswith(" include:_spf.oldvendor.example ?all")
+    assert published == replaced.replace("Replace: ", "Publish: ").replace(" include:_spf.oldvendor.example", "")
+    assert "To verify: dig +short TXT sakura-shop.example" in others
+
+
 @pytest.mark.parametrize(
-    ("number", "words"), [("99", "no such step; the plan has the steps 1 to"), ("2", "yours to do")]
+    ("number", "words"), [("99", "no such step; the plan has the steps 1 to"), ("2", "in your own settings")]
 )
 def test_a_step_that_nobody_else_has_to_do_has_no_such_text(number: str, words: str) -> None:
     assert words in str(demo("--hand-over", number).exception)

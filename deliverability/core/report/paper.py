@@ -21,9 +21,20 @@ _TYPEWRITTEN = (
     *(("→", "->"), ("⇒", "=>"), ("×", "x")),
 )
 # Most of what stands in reports beside Japanese; tables of all characters take longer to load than a report to write.
-_NARROW = frozenset(char for char in map(chr, range(0x20, 0x180)) if char.isprintable()) | frozenset("–—‘’“”…→⇒•─✓✗▲▼")
+_FIXED = "\u00a0"  # a blank that no line breaks at
+_NARROW = frozenset(char for char in map(chr, range(0x20, 0x180)) if char.isprintable()) | frozenset(
+    f"{_FIXED}–—‘’“”…→⇒•─✓✗▲▼"
+)
 _NO_END = frozenset("([{（［｛〈《「『【〔“‘")
 _BEHIND_BLANKS = re.compile(rf"(?<= )(?![ {re.escape(''.join(sorted(_NO_BEGIN)))}]|\Z)")
+# A number and its unit, a date and its time.
+_TOGETHER = re.compile(
+    r"(?<=\d) (?=(?:[KMG]B|bytes?|bits?|m?s|h|days?|JST|UTC)(?![A-Za-z]))"
+    r"|(?<=\b\d) (?=(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\b)"
+    r"|(?<=\d\d) (?=(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\b)"
+    r"|(?<=Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) (?=\d{4}\b)"
+    r"|(?<=\d{4},) (?=\d\d?:\d\d)|(?<=\d日) (?=\d\d?:\d\d)"
+)
 _SHARE = 3  # a phrase may take a third of a line
 _CLAUSE_END = frozenset("、。，．：；！？ \u3000")
 
@@ -52,12 +63,13 @@ def pad(text: str, columns: int) -> str:
 def wrap(text: str, columns: int) -> list[str]:
     """`text` in lines of at most `columns` (at least 8), broken at blanks and, in Japanese, between phrases by kinsoku.
 
-    A phrase that takes much of a line is broken between words, and a word that fits no line where it must be.
+    A phrase that takes much of a line is broken between words, and a word that fits no line where it must be. A number
+    stays with its unit, and a date with its time.
     """
     columns = max(8, columns)
     lines: list[str] = []
     line, used = "", 0
-    for unit in _units(text, columns // _SHARE):
+    for unit in _units(_TOGETHER.sub(_FIXED, text), columns // _SHARE):
         size = width_of(unit)
         bare = unit.rstrip(" ")
         if used + width_of(bare) > columns and line.strip():
@@ -71,7 +83,7 @@ def wrap(text: str, columns: int) -> list[str]:
         used += size
     if line.strip():
         lines.append(line.rstrip(" "))
-    return lines
+    return [each.replace(_FIXED, " ") for each in lines]
 
 
 def typewritten(text: str) -> str:
@@ -128,6 +140,8 @@ def _split(text: str, may_break: Callable[[str, str], bool]) -> Iterator[str]:
 
 
 def _by_kinsoku(before: str, after: str) -> bool:
+    if _FIXED in (before, after) or (before in "年月" and after.isdigit()):
+        return False
     return not (after == " " or after in _NO_BEGIN or before in _NO_END)
 
 

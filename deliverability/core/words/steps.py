@@ -224,9 +224,12 @@ def _hand_over(
 ) -> tuple[str, ...]:
     say = speaker.say
     records = [
-        say("hand-over.record", name=visible(edit.name), type=visible(edit.type), value=visible(value))
+        say(f"hand-over.{part}", name=visible(edit.name), type=visible(edit.type), value=visible(value))
         for edit in step.edits
-        for value in edit.new
+        for part, values in (("replace" if edit.new else "remove", edit.old), ("record", edit.new))
+        for value in values
     ]
     why = [say("hand-over.why", why=first.message)] if first else []
-    return (request, *records, *why, say("hand-over.check", command=f"deliv audit {visible(report.domain)}"))
+    checks = dict.fromkeys(f"dig +short {visible(edit.type)} {visible(edit.name)}" for edit in step.edits)
+    commands = [*checks, f"deliv audit {visible(report.domain)}"]
+    return (request, *records, *why, *(say("hand-over.check", command=command) for command in commands))

@@ -81,6 +81,21 @@ def test_lines_keep_the_width(lang, width, whole):
         assert max(map(width_of, kept)) <= min(width, 100)
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("The message is 7.3 MB as sent", "7.3 MB"),
+        ("Checked on 29 Nov 2026, 9:00 JST by deliv", "29 Nov 2026, 9:00 JST"),
+        ("診断は2026年11月29日 9:00（JST）に行いました", "2026年11月29日 9:00"),
+        ("添付ファイルの大きさは7.3 MBです", "7.3 MB"),
+        ("Set the server to imap.mail.me.com now", "imap.mail.me.com"),
+    ],
+)
+def test_a_number_stays_with_its_unit_and_a_name_in_one_piece(text, kept):
+    for width in range(24, 44):
+        assert any(kept in line for line in wrap(text, width)), width
+
+
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_rule_ids_stand_only_among_the_evidence(subject):
     ids = re.compile(r"\b[A-Z]{3}-\d{3}\b")
