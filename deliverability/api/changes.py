@@ -47,9 +47,9 @@ async def compared(
 ) -> Diff:
     """What `Session.diff_async` gives; `ports` are asked where `base` is ``live``. Raises InputError."""
     sides = await asyncio.to_thread(_sides, old, new)
-    wanted = (
-        None if domains is None else [parse_domain(each) for each in given.many("domains", domains, given.text, str)]
-    )
+    names = None if domains is None else given.many("domains", domains, given.text, str)
+    with given.about("domains"):
+        wanted = None if names is None else [parse_domain(each) for each in names]
     samples = [] if message is None else [given.message("message", message)]
     below = ports if isinstance(base, str) and base == LIVE else await asyncio.to_thread(_ports, base)
     try:

