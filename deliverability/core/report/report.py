@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from deliverability.core.facts.base import Value
+from deliverability.core.facts.traffic import OwnMessages
 from deliverability.core.model.answer import Reach
 from deliverability.core.model.report import SECTIONS, Difference, Note, Report, SecondOpinion, Unheard
 from deliverability.core.phrases import Phrases, placeholders
@@ -155,7 +156,7 @@ class ReportView:
     @cached_property
     def senders(self) -> SourcesView | None:
         """Who sends as the domain; None where no reports of it were read."""
-        if not isinstance(self.report.facts.value("traffic.own.messages"), int):
+        if not isinstance(self.report.facts.of(OwnMessages).messages, int):
             return None
         from deliverability.core.report.sources import sources_view
 
