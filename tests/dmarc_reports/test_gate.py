@@ -88,11 +88,11 @@ def test_a_safe_step_ends_with_the_record(folder: Path) -> None:
     done = run("gate", "example.com", "--days", "60")
     assert done.return_value == 0, done.output
     text = " ".join(done.output.split())
-    assert "Safe: example.com may go to p=quarantine." in text
+    assert "Safe: example.com can move to p=quarantine." in text
     assert "6,000 of 6,000 messages pass." in text
     assert "p=quarantine would have affected none of 6,000 messages that are or may be yours" in text
     assert "+ v=DMARC1; p=quarantine; rua=mailto:dmarc@example.com" in text
-    assert run("gate", "--all", "--days", "60").output == "✓ Safe: example.com may go to p=quarantine.\n"
+    assert run("gate", "--all", "--days", "60").output == "✓ Safe: example.com can move to p=quarantine.\n"
     japanese = run("gate", "example.com", "--days", "60", "--lang", "ja").output
     assert "安全：example.comはp=quarantineに進めます。" in japanese
 
@@ -115,7 +115,7 @@ def test_the_plan_and_the_report_go_by_the_same_answer(folder: Path) -> None:
     (folder / "example.zone").write_text(ZONE + f's1._domainkey IN TXT "{KEY}"\n')
     read_in(folder, unsigned("198.51.100.20", 60))
     plan = run("fix", "example.com").output
-    assert "Sign with DKIM on every system that sends as example.com sign with DKIM: 198.51.100.20" in plan
+    assert "Sign with DKIM on every system that sends as example.com: 198.51.100.20" in " ".join(plan.split())
     assert "p=quarantine" not in plan
     answer = json.loads(run("audit", "example.com", "--format", "json").output)["answer"]
     assert answer["policy_waits"] == ["not-yet"]
@@ -127,7 +127,7 @@ def test_without_reports_it_cannot_tell(folder: Path) -> None:
     assert "no reports were imported" in done.output
     listed = run("sources", "example.com")
     assert listed.return_value == 3
-    assert "No reports have been imported." in listed.output
+    assert "No reports were imported." in listed.output
     assert "SPF" not in listed.output
     assert "レポートをまだ読み取っていません。" in run("sources", "example.com", "--lang", "ja").output
 
@@ -136,7 +136,7 @@ def test_without_reports_nothing_is_known_to_meet_the_policy_in_force(folder: Pa
     (folder / "example.zone").write_text(ZONE.replace("p=none", "p=reject"))
     done = run("gate", "example.com")
     assert done.return_value == 3
-    assert "No reports were read that would tell what this policy hits." in " ".join(done.output.split())
+    assert "No reports were imported, so its effect on your mail is unknown." in " ".join(done.output.split())
 
 
 def test_without_spf_nothing_is_known_to_meet_the_policy_in_force(folder: Path) -> None:
@@ -148,7 +148,7 @@ def test_without_spf_nothing_is_known_to_meet_the_policy_in_force(folder: Path) 
         )
     )
     done = run("gate", "example.com", "--days", "60")
-    assert (done.return_value, "the SPF record couldn't be looked up" in " ".join(done.output.split())) == (3, True)
+    assert (done.return_value, "The SPF record could not be looked up" in " ".join(done.output.split())) == (3, True)
     japanese = "".join(run("gate", "example.com", "--days", "60", "--lang", "ja").output.split())
     assert "SPFレコードを確認できませんでした" in japanese
 
@@ -158,8 +158,8 @@ def test_without_spf_nobody_can_say_whose_the_sources_are(folder: Path) -> None:
     read_in(folder)
     done = CliRunner().invoke(deliv, ["sources", "example.com", "--offline"], standalone_mode=False)
     assert done.return_value == 3
-    assert "the SPF record couldn't be looked up" in done.output
-    assert "No reports have" not in done.output
+    assert "The SPF record could not be looked up" in done.output
+    assert "No reports were" not in done.output
 
 
 @pytest.mark.parametrize("command", ["gate", "sources"])
@@ -176,7 +176,7 @@ def test_sources_with_the_lines_to_paste(folder: Path) -> None:
     assert done.return_value == 0
     text = " ".join(done.output.split())
     assert "198.51.100.10: 6,000 of 6,000 messages pass" in text
-    assert "198.51.100.20: yours, without passing, 0 of 100 messages pass" in text
+    assert "198.51.100.20: yours, not passing, 0 of 100 messages pass" in text
     assert "203.0.113.9: forged or yours?, 0 of 300 messages pass" in text
     assert '[[source]] match = ["203.0.113.9"] is = "ours" # or "not-ours"' in text
     found = json.loads(run("sources", "example.com", "--format", "json", "--lang", "ja").output)
@@ -200,12 +200,12 @@ def test_the_policy_in_force_is_asked_about_first(folder: Path, policy: str, row
     done = run("gate", "example.com", "--days", "60")
     assert done.return_value == 1
     text = " ".join(done.output.split())
-    assert f"✗ example.com: p={policy} is hitting {lost} of {all_} messages that are or may be yours, since" in text
-    assert "Still to do" in text
+    assert f"✗ example.com: p={policy} has affected {lost} of {all_} messages that are or may be yours since" in text
+    assert "Still to fix" in text
     assert f"- v=DMARC1; p={policy}; sp={policy}; rua=mailto:dmarc@example.com" in text
     assert "+ v=DMARC1; p=none; sp=none; rua=mailto:dmarc@example.com" in text
     every = run("gate", "--all", "--days", "60")
-    assert (every.return_value, every.output.startswith(f"✗ example.com: p={policy} is hitting")) == (1, True)
+    assert (every.return_value, every.output.startswith(f"✗ example.com: p={policy} has affected")) == (1, True)
     (gate,) = json.loads(run("gate", "example.com", "--days", "60", "--format", "json").output)["gates"]
     assert (gate["answer"], gate["step_back"]["new"][:15]) == ("hits", "v=DMARC1; p=non")
     japanese = "".join(run("gate", "example.com", "--days", "60", "--lang", "ja").output.split())
@@ -213,7 +213,7 @@ def test_the_policy_in_force_is_asked_about_first(folder: Path, policy: str, row
     assert "直るまでポリシーを戻す" in japanese
     audit = run("audit", "example.com")
     assert audit.return_value == 1
-    assert f"p={policy} is hitting" in " ".join(audit.output.split())
+    assert f"p={policy} has affected" in " ".join(audit.output.split())
 
 
 def test_a_little_noise_is_no_alarm(folder: Path) -> None:

@@ -180,7 +180,7 @@ async def test_a_reverse_name_that_nobody_answers_for_leaves_its_mail_undecided(
 async def test_the_numbers_of_a_small_month() -> None:
     mails = [*month("198.51.100.10", SIGNED, 100), *month("192.0.2.40", facet(signature(), spf="srs.example.net"), 5)]
     facts = await facts_for(traffic.observed([*mails, Mail(END, "203.0.113.1", FORGED, 7)]))
-    value = facts.at
+    value = facts.value
     assert (value("traffic.own.messages"), value("traffic.forwarded"), value("traffic.forged")) == (2800, 140, 7)
     assert (value("traffic.would_fail"), value("traffic.days"), value("traffic.month_end")) == (0, 28, True)
     assert (value("traffic.volume.last_day"), value("traffic.volume.median"), value("traffic.volume.jump")) == (

@@ -88,7 +88,7 @@ def test_from_a_mailbox_to_what_is_missing_and_a_page(folder: Path) -> None:
     gate = run("gate", "example.com", "--zone", "example.zone")
     assert gate.return_value == 1, gate.output
     assert "Not yet" in gate.output
-    assert "What is missing" in gate.output
+    assert "What's missing" in gate.output
     assert "deliv intake" not in gate.output
     done = run("sources", "example.com", "--zone", "example.zone", "-o", "sources.html")
     assert done.return_value == 0, done.output
@@ -115,7 +115,7 @@ def test_from_a_mailbox_to_the_record(folder: Path) -> None:
     text = " ".join(gate.output.split())
     assert gate.return_value == 0, text
     assert "32,000 of 32,000 messages pass." in text
-    assert "Safe: example.com may go to p=quarantine." in text
+    assert "Safe: example.com can move to p=quarantine." in text
     assert "+ v=DMARC1; p=quarantine; rua=mailto:dmarc@example.com" in text
 
 
