@@ -332,7 +332,8 @@ EVERYDAY = words_of(
 # Placeholders of help texts, and a word of zone files.
 TYPED = words_of(
     """
-    TEXT LIST FOLDER OUT HOST PREFIX WORD FACTS PORT TYPE HEAD HH MM DIR ORIGIN SYNOPSIS DESCRIPTION ZONE ID OLD GROUP IGNORE
+    TEXT LIST FOLDER OUT HOST PREFIX WORD FACTS PORT TYPE HEAD HH MM DIR ORIGIN SYNOPSIS DESCRIPTION ZONE
+    ID OLD GROUP IGNORE
     """
 )
 # Explained where they are used, or words of the reader's trade.
