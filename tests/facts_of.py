@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from deliverability.core.codec import decode, encode
-from deliverability.core.facts.base import Fact, FactSet, FactSpec, FactType, Record, Unknown, plain, records_of
+from deliverability.core.facts.base import Fact, FactSet, FactSpec, FactType, Reason, Record, Unknown, plain, records_of
 from deliverability.core.facts.topics import fields_by_path, typed
 from deliverability.core.inputs import Subject
 from deliverability.core.mail.reader import Message
@@ -32,6 +33,23 @@ def whole(kind: type[R], given: Mapping[str, Any]) -> R:
     """A record of which only some fields matter, by their written names; the others are absent."""
     written = zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True)
     return kind(**{name: given.get(each) for name, each in written})
+
+
+def complete(kind: type[R], **given: Any) -> R:
+    """A record as it could be stored, of which only some fields matter: the others are empty in their type."""
+    hints = get_type_hints(kind, include_extras=True)
+    return kind(**{name: given[name] if name in given else _empty(hint) for name, hint in hints.items()})
+
+
+def _empty(hint: Any) -> Any:
+    while get_origin(hint) is Annotated:
+        hint = hint.__origin__
+    parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    if Unknown in parts or NoneType in parts:
+        return Unknown(Reason.NOT_CONFIGURED) if Unknown in parts else None
+    if get_origin(hint) is Literal:
+        return get_args(hint)[0]
+    return () if get_origin(hint) is tuple else hint()
 
 
 def value_of(path: str, data: Any) -> Any:

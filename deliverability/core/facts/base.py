@@ -47,6 +47,10 @@ class Unknown(Struct, frozen=True):
     detail: Detail | None = None
 
 
+DIGEST = "hmac:"
+"""What a text begins with of which a history keeps only the digest."""
+
+
 class Record(Struct, frozen=True, kw_only=True):
     """An item of a list fact, or a node of a tree. Every field has to be given: mypy sees one that is forgotten."""
 

@@ -27,7 +27,7 @@ from msgspec.structs import fields
 
 from deliverability.core.codes import Detail
 from deliverability.core.facts import base as model
-from deliverability.core.facts.base import FactSpec, FactType, Reason, Record, Unknown, Value
+from deliverability.core.facts.base import DIGEST, FactSpec, FactType, Reason, Record, Unknown, Value
 
 T = TypeVar("T")
 Maybe: TypeAlias = T | Unknown
@@ -332,9 +332,11 @@ def _plain(kind: type) -> _Reader:
 
 def _words(words: tuple[str, ...], made: Callable[[str], Any]) -> _Reader:
     def read(value: Value, place: _Place) -> Any:
-        if not isinstance(value, str) or value not in words:
-            raise _odd(place, f"one of {', '.join(words)}", value)
-        return made(value)
+        if isinstance(value, str) and value in words:
+            return made(value)
+        if isinstance(value, str) and value.startswith(DIGEST):
+            return value
+        raise _odd(place, f"one of {', '.join(words)}", value)
 
     return read
 

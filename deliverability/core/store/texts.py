@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from deliverability.core.codes import Arg, Detail
 from deliverability.core.facts.base import (
+    DIGEST,
     Evidence,
     EvidenceKind,
     EvidenceLine,
@@ -86,7 +87,7 @@ def hidden(text: str, key: bytes) -> str:
 
 
 def _keyed(text: str, key: bytes) -> str:
-    return f"hmac:{hmac.new(key, text.encode('utf-8', 'backslashreplace'), 'sha256').hexdigest()}"
+    return f"{DIGEST}{hmac.new(key, text.encode('utf-8', 'backslashreplace'), 'sha256').hexdigest()}"
 
 
 def named(text: str, word: str) -> str:

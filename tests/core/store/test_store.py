@@ -14,15 +14,16 @@ from msgspec.structs import replace
 
 from deliverability.core.codes import ASKED
 from deliverability.core.facts.base import Evidence, EvidenceKind, Fact, FactSet, KeySeen, Reason, Unknown
+from deliverability.core.facts.dkim import DkimKey
 from deliverability.core.model.history import Snapshot, State, StoredFinding
 from deliverability.core.model.report import Assessment, Consequence, Outcome, Verdict, VerdictKind
 from deliverability.core.model.rules import Effect, Severity
 from deliverability.core.store.pieces import pack
 from deliverability.core.store.store import History, HistoryError, default_url
-from tests.facts_of import value_of
+from tests.facts_of import complete
 
 WEEKS = tuple(f"2026-11-{day:02d}T06:00:00Z" for day in (2, 9, 16, 23))
-KEY = {"domain": "example.com", "selector": "s1", "fingerprint": "aa"}
+KEY = complete(DkimKey, domain="example.com", selector="s1", fingerprint="aa")
 
 
 def facts(spf: str = "v=spf1 -all", subject: str = "Hello", at: str = WEEKS[0]) -> FactSet:
@@ -30,7 +31,7 @@ def facts(spf: str = "v=spf1 -all", subject: str = "Hello", at: str = WEEKS[0]) 
         {
             "spf.record": Fact("spf.record", spf, ("dns:TXT:example.com",)),
             "spf.lookups": Fact("spf.lookups", Unknown(Reason.TIMEOUT, ASKED(type="TXT", name="x.example")), ()),
-            "dkim.keys": Fact("dkim.keys", value_of("dkim.keys", (KEY,))),
+            "dkim.keys": Fact("dkim.keys", (KEY,)),
             "message.size_octets": Fact("message.size_octets", 2000),
         },
         {
@@ -108,11 +109,11 @@ def test_states_say_since_when_and_outages_do_not_touch_them(history: History) -
 
 
 def test_the_age_of_a_key_is_told_from_when_it_was_first_seen(history: History) -> None:
-    rotated = {**KEY, "fingerprint": "cc"}
-    revoked = {**KEY, "fingerprint": None}
+    rotated = replace(KEY, fingerprint="cc")
+    revoked = replace(KEY, fingerprint=None)
     for week, key in zip(WEEKS, (KEY, KEY, rotated, revoked), strict=True):
         run = history.begin(week, "0.1.0")
-        changed = FactSet({**facts().facts, "dkim.keys": Fact("dkim.keys", value_of("dkim.keys", (key,)))}, {})
+        changed = FactSet({**facts().facts, "dkim.keys": Fact("dkim.keys", (key,))}, {})
         history.record(run, pack(snapshot(started=week, facts=changed), history.key))
         history.finish(run, week)
     old, new = history.keys("example.com")
