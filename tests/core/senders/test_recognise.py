@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from deliverability.core.codes import ASKED, SELECTOR
-from deliverability.core.facts.base import Fact, FactSet, Reason, Unknown
+from deliverability.core.facts.base import Fact, FactSet, Reason, Unknown, records_of
 from deliverability.core.inputs import Sample, Subject
 from deliverability.core.mail.reader import read
 from deliverability.core.model.report import Finding, Outcome
@@ -39,6 +39,7 @@ from deliverability.engine.auditors import dkim, envelope, message, mx, senders,
 from deliverability.engine.base import catalogue, gather
 from deliverability.engine.rules import load_rules
 from tests.corpus import corpus
+from tests.facts_of import value_of
 from tests.sampled import examples
 from tests.signing import published, rsa_key
 
@@ -375,7 +376,7 @@ def spf_of(record: str, **more: str) -> dict[tuple[str, str], Records]:
 def found(facts: FactSet) -> dict[str, Any]:
     listed = facts.value("senders.services")
     assert isinstance(listed, tuple), listed
-    return {item["id"]: item for item in listed}  # type: ignore[index,call-overload]
+    return {str(item["id"]): item for item in records_of(listed)}
 
 
 async def test_services_are_seen_by_spf_dkim_and_mx() -> None:
@@ -624,7 +625,7 @@ async def test_no_rule_asks_a_customer_for_what_only_the_service_can_do(
     held = {
         **facts.facts,
         **{
-            path: Fact(path, value)
+            path: Fact(path, value_of(path, value))
             for path, value in {
                 "alignment.author_domain": "example.com",
                 "alignment.mail_from_domain": facts.value("envelope.mail_from_domain"),
@@ -674,7 +675,7 @@ def finding(rule: str, item: str = "", outcome: Outcome = Outcome.UNMET) -> Find
 
 def facts_with(*listed: dict[str, Any], sent_by: str | None = None) -> FactSet:
     values = {"senders.services": listed, "senders.message_service": sent_by}
-    return FactSet({path: Fact(path, value) for path, value in values.items()})  # type: ignore[arg-type]
+    return FactSet({path: Fact(path, value_of(path, value)) for path, value in values.items()})  # type: ignore[arg-type]
 
 
 SENDGRID = {

@@ -36,6 +36,7 @@ from deliverability.engine.remedies.records import Situation
 from deliverability.engine.remedies.spf import drafts
 from deliverability.engine.rules import load_rules
 from tests.corpus import NO_CORPUS, corpus, corpus_root
+from tests.facts_of import value_of
 from tests.sampled import examples, some, some_or_every
 
 Zone = dict[tuple[str, str], Any]
@@ -98,7 +99,7 @@ async def audit(source: Zone | Resolver, *, domain: str = DOMAIN, ips: tuple[str
         "envelope.ip_source": "option" if ips else missing,
         "ownership.addresses": ips,
     } | {path.replace("__", "."): value for path, value in more.items()}
-    facts = {path: Fact(path, value) for path, value in beside.items()} | dict(context.stated)
+    facts = {path: Fact(path, value_of(path, value)) for path, value in beside.items()} | dict(context.stated)
     found = FactSet(facts, dict(context.evidence))
     findings = judge(found, rules(), catalogue(), Selection())
     return Audited(resolver, domain, found, findings, drafts(Situation(found, findings, shipped().services)))
@@ -555,7 +556,9 @@ async def test_a_string_that_is_too_long_is_published_in_shorter_ones() -> None:
     facts = (await audit(spf(text))).facts
     (identity,) = records_of(facts.value("spf.identities"))
     one_string = ({**identity, "longest_string_octets": 300},)
-    longer = FactSet(facts.facts | {"spf.identities": Fact("spf.identities", one_string)}, {})
+    longer = FactSet(
+        facts.facts | {"spf.identities": Fact("spf.identities", value_of("spf.identities", one_string))}, {}
+    )
     findings = judge(longer, rules(), catalogue(), Selection())
     found = drafts(Situation(longer, findings, shipped().services))
     assert [(each.code, each.edits[0].new) for each in found] == [("spf-split", (text,))]
