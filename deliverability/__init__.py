@@ -1,8 +1,8 @@
 """deliv: a sender-side email deliverability auditor. The public API for programs; all of it is loaded on first use.
 
-`audit` makes a `Report` of a domain, a message or both; `explain` says what a receiver's reply means. `diff`
-says what a change of zones does to mail, and `read_zone` reads zones and plans. They have twins for event loops
-(`audit_async`, `explain_async`, `diff_async`), and a `Session` keeps rules and sockets between calls.
+`audit` makes a `Report` of a domain, a message or both; `diff` says what a change of zones does to mail, which
+`read_zone` reads; `explain` says what a receiver's reply means. Each has a twin for event loops (`audit_async`,
+`diff_async`, `explain_async`), and a `Session` keeps rules and sockets between calls.
 The protocols stand by themselves, over any `Resolver`: `evaluate_spf`, `verify_dkim`, `verify_arc`, `discover_dmarc`,
 `evaluate_dmarc`, `discover_mta_sts`, `discover_tls_rpt`, `discover_dane`, `verify_dane`, `discover_bimi`, `ask_list`.
 Unusable input raises `InputError`, unusable rule files `RuleError`; both are `DelivError`. Nothing else escapes,

@@ -314,7 +314,7 @@ def test_with_dns_down_the_job_says_what_it_cannot_tell(lab: Lab) -> None:
         ({"base": "--upload-pack=x"}, "base: give a commit, a branch or a tag"),
         (
             {"base": "no-such-branch"},
-            "base: no-such-branch is not in the checkout; use actions/checkout with fetch-depth%3A 0",
+            "base: no-such-branch is not in the checkout; use actions/checkout with fetch-depth: 0",
         ),
         (
             {"inputs": "plan.json one.example.zone"},
