@@ -42,6 +42,12 @@ CUT = {
 }
 
 
+UNTOUCHED = {
+    "en": "deliv: no file with DNS records changes.\n",
+    "ja": "deliv：DNSレコードのファイルに変更はありません。\n",
+}
+
+
 class UsageError(Exception):
     """An input that cannot be used; its text says what to give instead."""
 
@@ -249,6 +255,12 @@ def run() -> None:
         annotate("error", str(error), title="deliv")
         output(exit_code="2", verdict="error", worse="false", upload="false")
         return
+    happened = event()
+    if compares and "--git" in arguments and untouched(arguments):
+        output(exit_code="0", verdict="ok", worse="false", deliv_version=version(), upload="false")
+        summarize(UNTOUCHED[lang], lang)
+        tell(happened, "", comment, lang)
+        return
     done = subprocess.run(
         [program("deliv"), *arguments], capture_output=True, text=True, encoding="utf-8", errors="replace", check=False
     )
@@ -257,7 +269,6 @@ def run() -> None:
     files = {ending: str(path) for ending in ("json", "md", "sarif", "html") if (path := made(folder, ending))}
     report = Path(files["md"]).read_text("utf-8") if "md" in files else ""
     worse, changed = standing(files.get("json", ""), compares)
-    happened = event()
     verdict = "findings" if code == 1 and not compares else VERDICTS[code]
     output(
         exit_code=str(code),
@@ -277,12 +288,25 @@ def run() -> None:
         annotate("error", (done.stderr or "").strip()[-2000:] or "deliv ended without a report", title="deliv")
     if code == 3:
         annotate("warning", "Not everything could be checked; see the summary.", title="deliv")
+    if report:
+        tell(happened, report if changed else "", comment, lang)
+
+
+def untouched(arguments: Sequence[str]) -> bool:
+    """Whether no file that is to be compared differs, which deliv would take for a mistake of who typed it."""
+    at = arguments.index("--git")
+    return git("diff", "--quiet", arguments[at + 1], *arguments[at + 2 :]).returncode == 0
+
+
+def tell(happened: Mapping[str, Any], report: str, comment: bool, lang: str) -> None:
+    """Write the comment, where one is wanted and can be written; the job does not hang on it."""
     number = own_pull_request(happened)
-    if comment and number is not None and report:
-        try:
-            write_comment(number, report if changed else "", lang)
-        except (OSError, ValueError) as error:
-            annotate("warning", f"The comment could not be written: {type(error).__name__}", title="deliv")
+    if not comment or number is None:
+        return
+    try:
+        write_comment(number, report, lang)
+    except (OSError, ValueError) as error:
+        annotate("warning", f"The comment could not be written: {type(error).__name__}", title="deliv")
 
 
 def may_write(happened: Mapping[str, Any]) -> bool:

@@ -139,6 +139,8 @@ class Lab:
         (self.checkout / "one.example.zone").write_text(ZONE)
         self.commit("before")
         self.base = git(self.checkout, "rev-parse", "HEAD")
+        (self.checkout / "one.example.zone").write_text(ZONE + "; a remark\n")
+        self.commit("after")
 
     def commit(self, message: str) -> None:
         git(self.checkout, "add", "--all")
@@ -254,7 +256,17 @@ def test_a_schedule_audits_with_the_settings_that_are_named(lab: Lab) -> None:
     assert done.annotations("warning") == ["::warning title=deliv::Not everything could be checked; see the summary."]
 
 
-def test_where_nothing_changes_the_comment_goes(lab: Lab) -> None:
+def test_where_no_file_changes_nothing_is_compared_and_the_comment_goes(lab: Lab) -> None:
+    lab.says(**WORSE)
+    lab.base = git(lab.checkout, "rev-parse", "HEAD")
+    lab.api.comments = [{"id": 5, "user": {"type": "Bot"}, "body": "<!-- deliv:mail-check -->\nold"}]
+    done = lab.pull_request(comment="true", lang="ja")
+    assert (done.code, done.outputs["verdict"], done.outputs["worse"], lab.called) == (0, "ok", "false", [])
+    assert done.summary == "deliv：DNSレコードのファイルに変更はありません。\n"
+    assert lab.api.calls == [("DELETE", "/repos/owner/zones/issues/comments/5")]
+
+
+def test_where_no_verdict_changes_the_comment_goes(lab: Lab) -> None:
     lab.says(**SAME)
     done = lab.pull_request(comment="true")
     assert (done.code, done.outputs["verdict"], lab.api.calls) == (0, "ok", [])
@@ -418,3 +430,23 @@ def test_a_domain_is_audited_for_real(lab: Lab) -> None:
     assert log["results"]
     assert "one.example" in done.summary
     assert json.loads(Path(done.outputs["report-json"]).read_text())["subject"]["domain"] == "one.example"
+
+
+def test_a_change_is_compared_for_real(lab: Lab) -> None:
+    zone = lab.checkout / "one.example.zone"
+    zone.write_text(ZONE.replace("p=none", "p=rejct").replace("@ 60 IN MX 10 mx\n", ""))
+    lab.commit("after")
+    lab.program(REAL)
+    done = lab.pull_request(online="false", comment="true", advanced_security="true")
+    assert done.outputs["exit-code"] in ("1", "3"), done.log
+    assert "one.example" in done.summary
+    log = json.loads(Path(done.outputs["sarif-file"]).read_text())["runs"][0]
+    assert refused_by_github(log) == []
+    assert {each["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for each in log["results"]} == {
+        "one.example.zone"
+    }
+    assert lab.api.comments[0]["body"].startswith("<!-- deliv:mail-check -->\n### ")
+    zone.write_text(ZONE)
+    lab.commit("back again")
+    lab.pull_request(online="false", comment="true")
+    assert lab.api.comments == []
