@@ -136,7 +136,7 @@ def test_secrets_of_a_plan_are_in_no_output(here: Path, style: str) -> None:
 
 MISTAKES: list[tuple[Sequence[str], str]] = [
     ((), "'OLD NEW|PLAN'"),
-    (("old", "new", "old"), "3 files are given"),
+    (("old", "new", "old"), "got 3 files"),
     (("nowhere.json",), "nowhere.json"),
     (("old/example.com.yaml",), "deliv diff OLD NEW"),
     (("old", "new", "--staged"), "--git REV"),

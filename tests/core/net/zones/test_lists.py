@@ -65,10 +65,10 @@ class TestDnscontrol:
         text = json.loads(writing.dnscontrol(ROWS))
         other = {**text["domains"][0], "uniquename": "example.com!inside", "records": []}
         text["domains"].append(other)
-        with pytest.raises(InputError, match=r"example\.com is there several times, with the tags -, inside"):
+        with pytest.raises(InputError, match=r"example\.com appears several times, with the tags -, inside"):
             read_zone(json.dumps(text))
         assert read_zone(json.dumps(text), tag="inside").after == ()
-        with pytest.raises(InputError, match="there is no tag x"):
+        with pytest.raises(InputError, match="no tag x"):
             read_zone(json.dumps(text), tag="x")
 
     async def test_types_of_providers_are_unknown(self) -> None:

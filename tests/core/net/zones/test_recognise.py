@@ -44,17 +44,17 @@ EXPORT = b"diff --git a/x b/x\n--- a/x\n+++ b/x\n"
 
 WRONG: dict[str, tuple[bytes, str]] = {
     # What it is: its octets, what the message says to do.
-    "empty": (b" \n", "write it anew"),
+    "empty": (b" \n", "create the file again"),
     "binary plan": (zipped(), "terraform show -json x.y > plan.json"),
     "gzipped": (gzip.compress(b"x"), "gunzip -k x.y"),
     "raw zone": (b"\x00\x00\x00\x02\x00\x00", "named-compilezone"),
     "binary": (b"abc\x00def", "UTF-8"),
-    "web page": (b"<!DOCTYPE html><html>", "export"),
+    "web page": (b"<!DOCTYPE html><html>", "dig +noall +answer ZONE AXFR"),
     "HCL": (HCL, "terraform plan -out=plan.out && terraform show"),
-    "plan as text": (b"Terraform will perform the following actions:\n", "as people read it. Run: `terraform show"),
+    "plan as text": (b"Terraform will perform the following actions:\n", "for people. Run: `terraform show -json"),
     "plan as a log": (b'{"@level":"info","@message":"x"}\n{"@level":"info"}\n', "terraform plan -json"),
     "dnsconfig.js": (b'var REG = NewRegistrar("none");\nD("example.com", REG);\n', "dnscontrol print-ir --out ir.json"),
-    "preview": (PREVIEW, "`dnscontrol preview` prints"),
+    "preview": (PREVIEW, "output of `dnscontrol preview`"),
     "report": (j([{"domain": "x", "correction_details": ["a"]}]), "--report"),
     "octoDNS plan as text": (OCTODNS_TEXT, "octodns.provider.plan.PlanJson"),
     "octoDNS configuration": (b"providers:\n  config:\n    class: x\nzones: {}\n", "ZONE.yaml"),
@@ -65,10 +65,10 @@ WRONG: dict[str, tuple[bytes, str]] = {
     "table": (b"name,type,value\nexample.com,TXT,x\n", "zone file (BIND format)"),
     "state": (j({"format_version": "1.0", "values": {"root_module": {}}}), "x.y stays as it is"),
     "state file": (j({"version": 4, "terraform_version": "1.9.0", "serial": 1, "lineage": "x"}), "Keep it private"),
-    "other Terraform": (j({"format_version": "1.0", "provider_schemas": {}}), "but no plan"),
+    "other Terraform": (j({"format_version": "1.0", "provider_schemas": {}}), "but not a plan. Run: `terraform show"),
     "other version": (j({"format_version": "2.0", "resource_changes": []}), "deliv reads 1.x and 0.x"),
     "failed plan": (j({"format_version": "1.2", "resource_changes": [], "errored": True}), "ended with an error"),
-    "plan without DNS": (j({"format_version": "1.2", "resource_changes": []}), "the configuration that holds the DNS"),
+    "plan without DNS": (j({"format_version": "1.2", "resource_changes": []}), "the configuration that manages DNS"),
     "hosted zones": (j({"HostedZones": []}), "aws route53 list-resource-record-sets --hosted-zone-id"),
     "queried": (j([{"Name": "x", "Type": "TXT"}]), "without --query"),
     "first page": (j({"ResourceRecordSets": [SET], "IsTruncated": True}), "--max-items"),
@@ -87,13 +87,16 @@ WRONG: dict[str, tuple[bytes, str]] = {
     ),
     "refused by Cloudflare": (
         j({"success": False, "result": None, "errors": [{"message": "no"}]}),
-        "refused the request: no",
+        "rejected the request: no",
     ),
-    "other list of Cloudflare": (j({"success": True, "result": [{"id": "x", "name": "example.com"}]}), "Ask /zones/ID"),
+    "other list of Cloudflare": (
+        j({"success": True, "result": [{"id": "x", "name": "example.com"}]}),
+        "Request /zones/ID",
+    ),
     "broken JSON": (b'{"format_version": "1.2",\n "resource_changes": [', "line 2, column 23"),
     "deep JSON": (b'{"a":' * 65 + b"1" + b"}" * 65, "deeper than 64"),
-    "empty JSON": (b"{}", "nothing changes"),
-    "other JSON": (b'{"a": 1}', "none of: a Terraform plan"),
+    "empty JSON": (b"{}", "nothing to audit"),
+    "other JSON": (b'{"a": 1}', "Export the zone as a zone file or as one of these"),
     "other shape": (j({"dns_providers": [], "domains": [{"records": 1}]}), "the tool's own command"),
     "nameless list": (j({"ResourceRecordSets": []}), "--origin ZONE"),
     "views": (j({"dns_providers": [], "domains": [DOMAIN, {**DOMAIN, "uniquename": "example.com!a"}]}), "--zone-tag"),
@@ -101,8 +104,8 @@ WRONG: dict[str, tuple[bytes, str]] = {
         b"example: {type: A, value: 192.0.2.1}\nnull:\n  type: A\n  value: 192.0.2.1\n",
         "write 'null': in quotes",
     ),
-    "no YAML": (b"a:\n  type: TXT\n value: x\n", "no YAML"),
-    "no zone name": (b"a:\n  type: TXT\n  value: x\n", "name the file ZONE.yaml"),
+    "no YAML": (b"a:\n  type: TXT\n value: x\n", "not valid YAML"),
+    "no zone name": (b"a:\n  type: TXT\n  value: x\n", "Name the file ZONE.yaml"),
 }
 
 
@@ -136,7 +139,7 @@ def test_every_one_of_them_has_words_of_its_own_in_both_languages() -> None:
 
 ZONE_WRONG = [
     (b"a:\n  value: x\n  type: ''\n", r"example\.com\.yaml:2: the record 'a' has no type"),
-    (b"a: [x, {type: TXT}]\n", r"example\.com\.yaml:1: what stands at 'a' is no record"),
+    (b"a: [x, {type: TXT}]\n", r"example\.com\.yaml:1: the entry 'a' is not a record"),
     (b"a:\n  type: TXT\n", r"example\.com\.yaml:2: TXT of a\.example\.com has no value"),
     (b"a:\n  type: MX\n  value: {preference: 10}\n", r":3: MX of a\.example\.com has no exchange"),
     (b"a:\n  type: MX\n  value: {preference: x, exchange: y.}\n", r":3: MX of a\.example\.com: 'x y\.' is not an MX"),
@@ -176,9 +179,9 @@ def test_the_content_decides_and_not_the_name() -> None:
 
 
 def test_a_format_that_is_named_has_to_be_the_one_it_is() -> None:
-    assert "not what --zone-format route53 says" in str(refused(writing.cloudflare(NEW).encode(), format="route53"))
-    assert "not what --zone-format terraform-plan says" in str(refused(b"@ A 192.0.2.1\n", format="terraform-plan"))
-    with pytest.raises(InputError, match="'toml' is no format of zones; the formats are bind, octodns"):
+    assert "this is not route53, the format given" in str(refused(writing.cloudflare(NEW).encode(), format="route53"))
+    assert "this is not terraform-plan, the format" in str(refused(b"@ A 192.0.2.1\n", format="terraform-plan"))
+    with pytest.raises(InputError, match=r"'toml' is not a zone format\. Formats: bind, octodns"):
         read_zone("x\ny", format="toml")
 
 
