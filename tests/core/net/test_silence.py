@@ -172,9 +172,9 @@ async def test_a_question_that_many_ask_does_not_wait_with_those_of_a_crowded_do
 
 async def test_waiting_for_a_place_costs_a_domain_no_time() -> None:
     """One place and a server that takes its time: both get all answers, though each waits longer than it may ask."""
-    async with DnsServer(Zones(), delay=0.05) as server:
+    async with DnsServer(Zones(), delay=0.1) as server:
         resolver = live(server, in_flight=1, timeout=5.0)
-        ports = Ports(resolver, CLOCK, budget=Budget(1.2))
+        ports = Ports(resolver, CLOCK, budget=Budget(3.0))
         subjects = {domain: ports.of_subject(domain).dns for domain in HEALTHY[:6]}
         answers = await asyncio.gather(
             *(dns.query(f"n{number}.{domain}", "TXT") for domain, dns in subjects.items() for number in range(6))
