@@ -151,7 +151,7 @@ async def season(life: Life) -> list[Summary]:
     arrive(life, until(FIRST.date(), 21), (YAHOO,), signed(MAIN, 10))
     week.append(await life.week())
     traffic, gate = told(week[0])
-    assert (traffic.own, traffic.aligned, traffic.reports) == (4410, 4410, 63)
+    assert (traffic.sums.classes["own"], traffic.sums.aligned, traffic.reports) == (4410, 4410, 63)
     assert (traffic.begin, traffic.end) == ("2026-09-07", "2026-10-04")
     assert [(each.aligned, each.unaligned) for each in traffic.days][6:8] == [(0, 0), (210, 0)]
     assert not traffic.has_news, "of a first run, nothing is news"
