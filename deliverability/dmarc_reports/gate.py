@@ -32,6 +32,7 @@ from deliverability.core.facts.base import FactSet, Reason, Unknown
 from deliverability.core.facts.dmarc import Dmarc
 from deliverability.core.facts.traffic import Gate, MessageSums, OwnMessages, ReportPeriod, Traffic, WhoReported
 from deliverability.core.model.report import Finding, GateAnswer, GateKind, Report
+from deliverability.core.model.rules import RuleSet
 from deliverability.core.model.topic import if_known, path_of
 from deliverability.core.phrases import Phrases
 from deliverability.core.report.findings import FindingView, finding_views
@@ -336,6 +337,22 @@ def _gate(view: GateView, answer: GateAnswer | None, facts: FactSet) -> Json:
 _CODES = {"safe": 0, "stay": 0, "hits": 1, "not-yet": 1, "cannot-tell": 3}
 
 
+def _rehearsed(view: GateView, params: dict[str, Any], facts: FactSet, rules: RuleSet) -> GateView:
+    """The view with a record to step back to only if an audit with that record finds the policy gone."""
+    if view.back is None:
+        return view
+    name, _, new = view.back
+    domain = if_known(facts.of(Dmarc).location) or ""
+    given = {**params, "domains": (domain,), "eml": (), "record": None}
+    again = observed_inputs({**given, "proposals": (*params["proposals"], f"{name} TXT {new}")})
+
+    def works(_: Audited, report: Report) -> bool:
+        gate, dmarc = report.answer.gate, report.facts.of(Dmarc)
+        return dmarc.stage == "none" and dmarc.policy == "none" and (gate is None or gate.kind is not GateKind.HITS)
+
+    return view if all(run_reports(again, rules, Selection(), works, Extras())) else replace(view, back=None)
+
+
 @click.command("gate", cls=Command)
 @input_options
 @click.option("--to", type=OneOf(["quarantine", "reject"]))
@@ -371,6 +388,10 @@ def command(
             return gate_view(ReportView(report, speaker), answer, day), answer, report.facts
 
         answers = run_reports(inputs, speaker.rules, Selection(), each, Extras(remedies=True))
+        if not every:
+            answers = [
+                (_rehearsed(view, params, facts, speaker.rules), answer, facts) for view, answer, facts in answers
+            ]
         views = [view for view, _, _ in answers]
         paper = Paper.of_terminal(columns())
         if style == "json":

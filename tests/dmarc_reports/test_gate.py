@@ -17,6 +17,7 @@ from deliverability.core.net.static import StaticResolver
 from deliverability.core.rules.knowledge import shipped
 from deliverability.core.store.observations import Observations
 from deliverability.core.store.store import History
+from deliverability.dmarc_reports import gate
 from deliverability.intake.run import IntakePlan, take_in
 from tests.intake.reports import metadata, record, report
 from tests.traffic import KEY
@@ -214,6 +215,19 @@ def test_the_policy_in_force_is_asked_about_first(folder: Path, policy: str, row
     audit = run("audit", "example.com")
     assert audit.return_value == 1
     assert f"p={policy} has affected" in " ".join(audit.output.split())
+
+
+@pytest.mark.parametrize(("record", "shown"), [("v=DMARC1; p=none", True), ("v=DMARC1; p=reject; sp=none", False)])
+def test_the_record_to_step_back_to_is_rehearsed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, record: str, shown: bool
+) -> None:
+    """What would not do what it is for is not shown."""
+    (folder / "example.zone").write_text(ZONE.replace("p=none;", "p=reject;"))
+    read_in(folder, unsigned("198.51.100.20", 100))
+    drafted = ("_dmarc.example.com", "v=DMARC1; p=reject", record)
+    monkeypatch.setattr(gate, "_step_back", lambda facts: drafted)
+    text = run("gate", "example.com", "--days", "60").output
+    assert (f"+ {record}" in text) is shown
 
 
 def test_a_little_noise_is_no_alarm(folder: Path) -> None:
