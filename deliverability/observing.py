@@ -13,9 +13,10 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from deliverability.core.errors import set_aside
-from deliverability.core.facts.base import StageSeen
+from deliverability.core.facts.base import PolicySeen, StageSeen
 from deliverability.core.facts.dmarc import Dmarc, DmarcReports
 from deliverability.core.facts.senders import Blocklists
+from deliverability.core.facts.transport import MtaSts, MtaStsRules
 from deliverability.core.inputs import Subject
 from deliverability.core.model.blocklists import ListingSeen, ListsSeen
 from deliverability.core.model.deliveries import CauseSeen, Deliveries
@@ -51,11 +52,23 @@ def with_lists_seen(subject: Subject, history: History, running: str = "") -> Su
     return replace(subject, lists_wanted=replace(wanted, seen=_lists_seen(history, subject.domain, running)))
 
 
+def with_policies_seen(subject: Subject, history: History, running: str = "") -> Subject:
+    """The subject with the policies of MTA-STS that earlier runs read; `running` as above. Raises HistoryError."""
+    found: dict[tuple[object, ...], PolicySeen] = {}
+    for point in _points(history, subject.domain, running, "mta_sts"):
+        record, rules = point.facts.of(MtaSts), point.facts.of(MtaStsRules)
+        mode, mx, max_age = if_known(rules.mode), if_known(rules.policy_mx), if_known(rules.max_age)
+        if (ident := if_known(record.id)) and mode and max_age is not None:
+            seen = PolicySeen(ident, mode, mx or (), max_age, point.run.started)
+            found.setdefault((seen.id, seen.mode, seen.mx, seen.max_age), seen)
+    return replace(subject, policies_seen=tuple(found.values()))
+
+
 def _lists_seen(history: History, domain: str, running: str) -> ListsSeen | None:
     """What the newest run that asked a list about a subject was answered, and since when without a break."""
     known: dict[tuple[str, str], str | None] = {}  # of a listing the day since when; None: it was not listed
     ended: set[tuple[str, str]] = set()
-    points = _points(history, domain, running)
+    points = _points(history, domain, running, "blocklists")
     for point in points:
         listed = {(each.list, each.subject) for each in if_known(point.facts.of(Blocklists).listings) or ()}
         for each in if_known(point.facts.of(Blocklists).lists) or ():
@@ -72,12 +85,12 @@ def _lists_seen(history: History, domain: str, running: str) -> ListsSeen | None
     return ListsSeen(frozenset(known), seen) if points else None
 
 
-def _points(history: History, domain: str, running: str) -> list[Point]:
-    """What earlier runs saw, the newest first."""
+def _points(history: History, domain: str, running: str, topic: str) -> list[Point]:
+    """What earlier runs saw of a topic, the newest first."""
     points: list[Point] = []
     for name, source in history.subjects():
         if name == domain:
-            points += history.follow(name, source, newest=_RUNS, topics=("blocklists",))
+            points += history.follow(name, source, newest=_RUNS, topics=(topic,))
     before = [each for each in points if each.run.started != running]
     return sorted(before, key=lambda each: each.run.started, reverse=True)
 

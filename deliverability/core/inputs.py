@@ -17,7 +17,7 @@ from msgspec.structs import force_setattr
 
 from deliverability.core.codes import ABOUT, VERBATIM, Code
 from deliverability.core.errors import DetailError, InputError, file_error
-from deliverability.core.facts.base import KeySeen, Purpose, SampleSeen, StageSeen, Waiver
+from deliverability.core.facts.base import KeySeen, PolicySeen, Purpose, SampleSeen, StageSeen, Waiver
 from deliverability.core.mail.addresses import to_a_label
 from deliverability.core.model.blocklists import ListsWanted
 from deliverability.core.model.deliveries import Deliveries
@@ -149,6 +149,7 @@ class Subject(Struct, frozen=True):
         daily_volume: messages a day, or None.
         waivers: findings that the user accepts.
         keys_seen: DKIM keys of earlier runs, where a history is kept.
+        policies_seen: policies of MTA-STS that earlier runs read, where a history is kept.
         dns_provider: id of the DNS provider where its zone is kept, or None.
         taken_from: the web or mail address that the domain was taken out of; None: it was given by itself.
         observed: what receivers reported about it, where reports are read.
@@ -177,6 +178,7 @@ class Subject(Struct, frozen=True):
     daily_volume: int | None = None
     waivers: tuple[Waiver, ...] = ()
     keys_seen: tuple[KeySeen, ...] = ()
+    policies_seen: tuple[PolicySeen, ...] = ()
     dns_provider: str | None = None
     taken_from: str | None = None
     observed: Observed | None = None

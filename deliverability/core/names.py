@@ -117,13 +117,14 @@ _SPECIAL = (
     "198.18.0.0/15",  # benchmarks
     "224.0.0.0/4",  # multicast
     "240.0.0.0/4",  # reserved
-    "::/128",  # unspecified
-    "::1/128",  # loopback
+    "::/96",  # unspecified, loopback, and IPv4 in a form given up (RFC 4291 section 2.5.5.1)
     "::ffff:0:0/96",  # mapped IPv4: such a sender counts as IPv4 (RFC 7208 section 5)
+    "64:ff9b:1::/48",  # translated inside a network (RFC 8215)
     "100::/64",  # discard only
     "2001:2::/48",  # benchmarks
     "fc00::/7",  # unique local
     "fe80::/10",  # link local
+    "fec0::/10",  # site local, given up (RFC 3879)
     "ff00::/8",  # multicast
 )
 _DOCUMENTATION = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32", "3fff::/20")

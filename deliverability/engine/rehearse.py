@@ -25,7 +25,7 @@ from deliverability.core.model.report import (
     Report,
     VerdictKind,
 )
-from deliverability.core.model.rules import RuleSet, Severity
+from deliverability.core.model.rules import RuleSet, Scope, Severity
 from deliverability.core.net.base import Failed, Found, Resolver
 from deliverability.core.net.overlay import OverlayResolver, Proposal, parse_proposal
 from deliverability.core.net.ports import Ports
@@ -86,10 +86,11 @@ async def remedies(rehearsal: Rehearsal, report: Report) -> tuple[tuple[Remedy, 
 
     A draft is dropped where it does not mend its finding, makes a verdict or grade of any receiver worse, leaves
     anything of severity warning or above newly unmet, or turns a result into "could not be checked". A finding is
-    mended where it is met afterwards; one that vanished with what it was about is not. Two kinds of newly
+    mended where it is met afterwards; one that vanished with what it was about is not. Three kinds of newly
     unmet findings are no harm, and are named in `opens`: those of severity info, the next step of a ladder (after
-    p=none comes quarantine), and what a more severe finding about the same facts had kept from applying, which is
-    mended (11 lookups are an error, 10 a warning; mail that passes nowhere, mail that passes by DKIM only). A draft is
+    p=none comes quarantine), what a more severe finding about the same facts had kept from applying, which is
+    mended (11 lookups are an error, 10 a warning; mail that passes nowhere, mail that passes by DKIM only), and what a
+    first record about mail to the domain asks for beside it (MTA-STS a host with the policy). A draft is
     dropped too where somebody who may send by SPF today no longer could, whom no remedy says that it takes away.
 
     Drafts for the same record set are rehearsed one on top of the other: once one is accepted, the next ones for its
@@ -428,6 +429,8 @@ def _worse(before: _State, after: Mapping[_Case, Finding]) -> Iterator[Finding]:
     for case, finding in after.items():
         was = old.get(case)
         applied = was is not None and was.outcome is not Outcome.NOT_APPLICABLE
+        if not applied and finding.scope is Scope.INBOUND:
+            continue
         if finding.outcome is Outcome.UNMET:
             unmet = was is not None and was.outcome is Outcome.UNMET and was.severity.rank >= finding.severity.rank
             counts = not unmet and finding.severity.rank >= Severity.WARNING.rank

@@ -61,7 +61,7 @@ from deliverability.engine.proof import RecordTrials, Wait, stored, wait_in
 from deliverability.engine.rules import exit_code, worst_exit_code
 from deliverability.engine.stream import collecting_seldom, stream
 from deliverability.intake.run import IntakePlan, take_in
-from deliverability.observing import Observer, Observing, one_subject, with_lists_seen
+from deliverability.observing import Observer, Observing, one_subject, with_lists_seen, with_policies_seen
 from deliverability.weekly.messages import Picked
 from deliverability.weekly.traffic import SOURCES, gate_week, moved_sources, reported_elsewhere, traffic_of
 from deliverability.weekly.trend import certain_grade, measures_of, stage_of
@@ -368,6 +368,9 @@ class _Subjects(Struct, frozen=True):
                 if subject.asked.lists_wanted is not None:
                     arguments = (subject.asked, self.history, self.run.started)
                     subject = replace(subject, asked=await asyncio.to_thread(with_lists_seen, *arguments))
+                if self.plan.ports.permissions.fetch:
+                    arguments = (subject.asked, self.history, self.run.started)
+                    subject = replace(subject, asked=await asyncio.to_thread(with_policies_seen, *arguments))
             return await _gathered(subject, self.plan, seen, tuple(map(reason_of, lost)))
 
         found = stream(waiting, gathered_of, ordered=False)

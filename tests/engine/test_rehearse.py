@@ -15,7 +15,7 @@ import deliverability.demo
 from deliverability.core.facts.base import Purpose, Reason
 from deliverability.core.inputs import Sample, Subject
 from deliverability.core.model.report import GRADES, Care, Finding, Outcome, RecordEdit, Remedy, Report
-from deliverability.core.model.rules import Severity
+from deliverability.core.model.rules import Scope, Severity
 from deliverability.core.net.base import Answer, Failed, Fetched, MailHost, Page, Probed, Resolver
 from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.journal import Journal
@@ -68,10 +68,13 @@ def cases(report: Report) -> dict[tuple[str, str], Finding]:
 
 
 def milder(finding: Finding, old: dict[tuple[str, str], Finding], new: dict[tuple[str, str], Finding]) -> bool:
-    """It did not apply as long as a more severe finding about the same facts stood, which is mended."""
+    """It did not apply as long as a more severe finding about the same facts stood, which is mended.
+
+    Or it is about mail to the domain: a first record for it asks for something beside it.
+    """
     case = (finding.rule, finding.item)
     assert case not in old or old[case].outcome is Outcome.NOT_APPLICABLE
-    return any(
+    return finding.scope is Scope.INBOUND or any(
         was.outcome is Outcome.UNMET
         and was.severity.rank > finding.severity.rank
         and any(was.observed.get(path, value) != value for path, value in finding.observed.items())

@@ -25,10 +25,10 @@ from deliverability.core.model.history import Cause, ChangeKind, Comparison, Fin
 from deliverability.core.model.observed import SourceWord
 from deliverability.core.model.report import Outcome, VerdictKind
 from deliverability.core.model.rules import RuleSet, Severity
-from deliverability.core.net.base import Answer, Failed, Resolver
+from deliverability.core.net.base import Answer, Failed, HttpFetcher, Resolver
 from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.open import PortSettings, open_ports
-from deliverability.core.net.ports import Ports
+from deliverability.core.net.ports import Permissions, Ports
 from deliverability.core.phrases import phrases
 from deliverability.core.rules.judge import Selection
 from deliverability.core.store.store import History
@@ -117,11 +117,16 @@ class Life(Struct):
     public: bool = False
     reports: Path | None = None
     words: tuple[SourceWord, ...] = ()
+    more: str = ""
+    """Further lines of the zone of shop.example."""
+    web: HttpFetcher | None = None
 
     async def week(self, at: datetime | None = None) -> Summary:
         self.number += 1
         clock = FixedClock(at or FIRST + timedelta(weeks=self.number - 1))
         ports = replace(open_ports(PortSettings(zones=self._zones())), clock=clock)
+        if self.web is not None:
+            ports = replace(ports, http=self.web, permissions=Permissions(fetch=True))
         if self.failing:
             ports = replace(ports, dns=Failing(ports.dns, self.failing, self.reason))
         plan = Plan(
@@ -154,7 +159,7 @@ class Life(Struct):
         hosts = "mx 300 IN A 192.0.2.1\n@ 300 IN MX 10 mx"
         spf = " ".join(f'"{self.spf[start : start + 250]}"' for start in range(0, len(self.spf), 250))
         shop = f"@ 300 IN TXT {spf}\n"
-        shop += f'_dmarc 300 IN TXT "{self.dmarc}"\n{hosts}\n{selectors}'
+        shop += f'_dmarc 300 IN TXT "{self.dmarc}"\n{hosts}\n{selectors}\n{self.more}'
         texts = {
             "shop.example": "" if self.vanished else shop,
             "vendor.example": f'spf 300 IN TXT "{self.vendor}"',

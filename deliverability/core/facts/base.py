@@ -228,6 +228,25 @@ class KeySeen(Struct, frozen=True):
     last_seen: str
 
 
+class PolicySeen(Struct, frozen=True):
+    """A policy of MTA-STS as an earlier run read it.
+
+    Attributes:
+        id: of the record beside it.
+        mode: mode.
+        mx: patterns.
+        max_age: seconds for which senders keep it.
+        seen: start of the newest run that read it so, ISO 8601 in UTC.
+
+    """
+
+    id: str
+    mode: str
+    mx: tuple[str, ...]
+    max_age: int
+    seen: str
+
+
 class StageSeen(NamedTuple):
     """A DMARC stage, and the ISO date since when runs have seen it without a break."""
 

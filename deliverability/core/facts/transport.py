@@ -89,6 +89,9 @@ class MtaSts(Topic, frozen=True, kw_only=True):
     errors: Annotated[Maybe[tuple[Detail, ...]], Fact("What is wrong with it, one each.")]
     id: Annotated[Maybe[str | None], Fact("id=, which changes with the policy.")]
     policy_url: Annotated[Maybe[str], Fact("Where the policy is published.")]
+    host_found: Annotated[
+        Maybe[bool | None], Fact("The host of the policy has a public address; none without a record.")
+    ]
 
 
 class MtaStsRules(Topic, frozen=True, kw_only=True):
@@ -103,6 +106,12 @@ class MtaStsRules(Topic, frozen=True, kw_only=True):
     max_age: Annotated[Maybe[Seconds | None], Fact("max_age of the policy.")]
     policy_errors: Annotated[Maybe[tuple[Detail, ...]], Fact("What is wrong with the policy, one each.")]
     uncovered_mx: Annotated[Maybe[tuple[str, ...]], Fact("MX hosts that no pattern of the policy fits.")]
+    id_kept: Annotated[
+        Maybe[bool | None],
+        Fact(
+            "An earlier run read another policy, which senders may still keep, beside the same id; none: none read one."
+        ),
+    ]
 
 
 class TlsRpt(Topic, frozen=True, kw_only=True):

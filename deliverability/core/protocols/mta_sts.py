@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from deliverability.core.codes import ABOUT, VERBATIM, Code, Detail, Input, needs
 from deliverability.core.facts.base import Reason, Unknown
+from deliverability.core.names import is_example, unreachable_among
 from deliverability.core.net.base import (
     Answer,
     Failed,
@@ -85,6 +86,8 @@ class MtaStsDiscovery(Struct, frozen=True):
             4.1); empty where the policy asks for nothing.
         answers: the DNS answers for the record and the MX hosts.
         page: what the site answered; None where it was not asked.
+        host_found: the host of the policy has a public address; None without a record.
+        of_host: the DNS answers for it.
 
     """
 
@@ -95,6 +98,8 @@ class MtaStsDiscovery(Struct, frozen=True):
     uncovered_mx: tuple[str, ...] | Unknown
     answers: tuple[Answer, Answer]
     page: Fetched | None = None
+    host_found: bool | Unknown | None = None
+    of_host: tuple[Answer, ...] = ()
 
 
 async def discover_mta_sts(domain: str, resolver: Resolver, http: HttpFetcher | None = None) -> MtaStsDiscovery:
@@ -103,20 +108,35 @@ async def discover_mta_sts(domain: str, resolver: Resolver, http: HttpFetcher | 
     The policy is fetched through `http`; without it only DNS is asked, and the policy stays unknown.
     """
     domain = domain.rstrip(".").lower()
-    url = f"https://mta-sts.{domain}/.well-known/mta-sts.txt"
+    host = f"mta-sts.{domain}"
+    url = f"https://{host}/.well-known/mta-sts.txt"
     answer, mx = await asyncio.gather(resolver.query(f"_mta-sts.{domain}", "TXT"), resolver.query(domain, "MX"))
     if isinstance(answer, Failed):
         lost = unknown_from(answer)
-        return MtaStsDiscovery(domain, url, lost, lost, lost, (answer, mx))
+        return MtaStsDiscovery(domain, url, lost, lost, lost, (answer, mx), host_found=lost)
     record = parse_mta_sts(answer.values) if isinstance(answer, Found) else None
     if record is None:
         return MtaStsDiscovery(domain, url, None, None, (), (answer, mx))
+    host_found, of_host = await _host(host, resolver)
     # Senders follow no redirect (section 3.3).
     fetched = await http.fetch(url, resolver) if http else None
     page = fetched if fetched and was_asked(fetched) else None
     policy = _policy(page)
     uncovered = policy if isinstance(policy, Unknown) else _uncovered(policy, mx)
-    return MtaStsDiscovery(domain, url, record, policy, uncovered, (answer, mx), page)
+    return MtaStsDiscovery(domain, url, record, policy, uncovered, (answer, mx), page, host_found, of_host)
+
+
+async def _host(host: str, resolver: Resolver) -> tuple[bool | Unknown, tuple[Answer, ...]]:
+    """Whether the host can be reached, by IPv4 or else by IPv6, and the answers."""
+    answers: list[Answer] = []
+    for rdtype in ("A", "AAAA"):
+        answer = await resolver.query(host, rdtype)
+        answers.append(answer)
+        values = answer.values if isinstance(answer, Found) else ()
+        if len(unreachable_among(values, example=is_example(host))) < len(values):
+            return True, tuple(answers)
+    lost = next((unknown_from(each) for each in answers if isinstance(each, Failed)), None)
+    return lost or False, tuple(answers)
 
 
 def parse_mta_sts(values: Sequence[str]) -> MtaStsRecord | None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 
 from deliverability.core.facts.base import Unknown
+from deliverability.core.facts.dkim import Dkim
 from deliverability.core.facts.dmarc import Dmarc, DmarcDiscovery
 from deliverability.core.facts.domain import Misplaced
 from deliverability.core.facts.spf import Spf
 from deliverability.core.model.topic import Maybe, cite, if_known
 from deliverability.core.net.base import Failed, Found, unknown_from
 from deliverability.core.protocols.dkim.key import looks_like_key
-from deliverability.core.protocols.dmarc.record import is_dmarc
+from deliverability.core.protocols.dmarc.record import is_meant
 from deliverability.core.protocols.spf.record import select
 from deliverability.core.protocols.text_record import parse_tags
 from deliverability.engine.base import Context, auditor, dns_id
@@ -21,21 +23,24 @@ MAX_QUESTIONS = 3
 """Names that are asked for beyond those that are asked for anyway."""
 
 
-@auditor("misplaced", Misplaced, needs=(DmarcDiscovery, Dmarc, Spf))
+@auditor("misplaced", Misplaced, needs=(DmarcDiscovery, Dmarc, Spf, Dkim))
 async def audit(ctx: Context) -> Misplaced:
     """Look at the domain itself, which is asked for anyway, and at the names to which consoles and people mistype."""
     domain, has_dmarc, has_spf = ctx.subject.domain, ctx.of(Dmarc).present, ctx.of(Spf).present
     author = if_known(ctx.of(DmarcDiscovery).author_domain)
     author = domain if author is None else author
-    no_dmarc, no_spf = has_dmarc is False, has_spf is False
-    dmarc = [f"_dmarc.{author}.{author}", f"dmarc.{author}", f"_dmarc._dmarc.{author}"]
-    spf = [f"_spf.{domain}", f"{domain}.{domain}", f"www.{domain}"]
-    left = MAX_QUESTIONS - 1 if no_dmarc and no_spf else MAX_QUESTIONS
-    found_dmarc = await _found(ctx, [author, *dmarc[:left]], _is_dmarc) if no_dmarc else ()
+    no_dmarc, no_spf, selector = has_dmarc is False, has_spf is False, _lost_selector(ctx)
+    dmarc = [f"_dmarc.{author}.{author}", f"dmarc.{author}", f"_dmarc._dmarc.{author}"] if no_dmarc else []
+    spf = [f"_spf.{domain}", f"{domain}.{domain}", f"www.{domain}"] if no_spf else []
+    below = (f"{selector}._domainkey.{domain}.{domain}", f"{selector}.{domain}", f"{selector}.domainkey.{domain}")
+    keys = list(below) if selector else []
+    # The likeliest of each first.
+    turns = [name for turn in zip_longest(dmarc, spf, keys) for name in turn if name][:MAX_QUESTIONS]
+    dmarc, spf, keys = ([name for name in names if name in turns] for names in (dmarc, spf, keys))
+    found_dmarc = await _found(ctx, [author, *dmarc], is_meant) if no_dmarc else ()
     # At _dmarc nobody looks for SPF, but DMARC is asked for there.
-    left = MAX_QUESTIONS - left if no_dmarc and no_spf else MAX_QUESTIONS
-    found_spf = await _found(ctx, [f"_dmarc.{author}", *spf[:left]], _is_spf) if no_spf else ()
-    found_keys = await _found(ctx, [domain, f"_domainkey.{domain}"], _is_key)
+    found_spf = await _found(ctx, [f"_dmarc.{author}", *spf], _is_spf) if no_spf else ()
+    found_keys = await _found(ctx, [domain, f"_domainkey.{domain}", *keys], _is_key)
     # Where nobody knows whether the record is there, nobody knows either whether it stands elsewhere.
     of_dmarc = _names(has_dmarc if isinstance(has_dmarc, Unknown) else found_dmarc)
     of_spf = _names(has_spf if isinstance(has_spf, Unknown) else found_spf)
@@ -82,8 +87,12 @@ async def _found(
     return found or lost or ()
 
 
-def _is_dmarc(text: str) -> bool:
-    return is_dmarc(text.strip().strip('"'))
+def _lost_selector(ctx: Context) -> str:
+    """A selector that was named and has no key; empty where there is none."""
+    for key in if_known(ctx.of(Dkim).keys) or ():
+        if key.present is False and key.found_by != "probe" and key.domain == ctx.subject.domain:
+            return key.selector
+    return ""
 
 
 def _is_spf(text: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -122,6 +123,7 @@ def tls_version(received: str) -> str | None:
 async def _mta_sts(ctx: Context) -> tuple[MtaSts, MtaStsRules]:
     found = await discover_mta_sts(ctx.subject.domain, ctx.ports.dns, ctx.ports.http)
     of_record, of_hosts = map(ctx.cite_answer, found.answers)
+    of_host = tuple(_cited(ctx, found.of_host))
     of_policy = ctx.cite(http_evidence(found.page)) if found.page else of_record
     record, policy = found.record, found.policy
     if isinstance(record, Unknown):
@@ -133,7 +135,8 @@ async def _mta_sts(ctx: Context) -> tuple[MtaSts, MtaStsRules]:
             errors=record.errors if record else (),
             id=record.id if record else None,
             policy_url=found.policy_url,
-            evidence=cite(of_record, policy_url=()),
+            host_found=found.host_found,
+            evidence=cite(of_record, policy_url=(), host_found=(of_record, *of_host)),
         )
     lost = policy if isinstance(policy, Unknown) else None
     fetched = policy if isinstance(policy, MtaStsPolicy) else MtaStsPolicy()
@@ -143,9 +146,24 @@ async def _mta_sts(ctx: Context) -> tuple[MtaSts, MtaStsRules]:
         max_age=lost or fetched.max_age,
         policy_errors=lost or fetched.errors,
         uncovered_mx=found.uncovered_mx,
+        id_kept=lost or _id_kept(ctx, stated, fetched),
         evidence=cite(of_policy, uncovered_mx=(of_policy, *((of_hosts,) if found.page else ()))),
     )
     return stated, rules
+
+
+def _id_kept(ctx: Context, record: MtaSts, policy: MtaStsPolicy) -> bool | None:
+    """Whether the policy was another beside the same id, and senders may still go by that."""
+    seen = ctx.subject.policies_seen
+    if not seen or policy.mode is None or not isinstance(record.id, str):
+        return None
+    now = (record.id, policy.mode, policy.mx, policy.max_age)
+    return any(
+        each.id == record.id
+        and (each.id, each.mode, each.mx, each.max_age) != now
+        and ctx.now - datetime.fromisoformat(each.seen) <= timedelta(seconds=each.max_age)
+        for each in seen
+    )
 
 
 async def _tls_rpt(ctx: Context) -> TlsRpt:

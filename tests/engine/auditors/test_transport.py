@@ -31,6 +31,7 @@ NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 URL = "https://mta-sts.example.com/.well-known/mta-sts.txt"
 STS: dict[tuple[str, str], Any] = {
     ("_mta-sts.example.com", "TXT"): ["v=STSv1; id=20261124"],
+    ("mta-sts.example.com", "A"): ["192.0.2.8"],
     ("example.com", "MX"): ["10 mx1.example.com", "20 mx2.example.net"],
 }
 POLICY = b"version: STSv1\r\nmode: enforce\r\nmx: mx1.example.com\r\nmx: *.example.net\r\nmax_age: 604800\r\n"
@@ -163,6 +164,7 @@ async def test_a_policy_that_fits() -> None:
         "errors": (),
         "id": "20261124",
         "policy_url": URL,
+        "host_found": True,
         "mode": "enforce",
         "policy_mx": ("mx1.example.com", "*.example.net"),
         "max_age": 604800,
@@ -286,3 +288,32 @@ def test_fetching_is_refused_where_nothing_may_be_asked(tmp_path: Path) -> None:
             open_ports(PortSettings(permissions=Permissions(fetch=True), **options))  # type: ignore[arg-type]
     assert open_ports().http is OFFLINE
     assert open_ports(PortSettings(permissions=Permissions(fetch=True))).http is not OFFLINE
+
+
+HOST = ("mta-sts.example.com", "A")
+
+
+@pytest.mark.parametrize(
+    ("changed", "found"),
+    [
+        ({}, True),
+        ({HOST: None}, False),
+        ({HOST: None, ("mta-sts.example.com", "AAAA"): ["2a01:4f8::1"]}, True),
+        ({HOST: ["10.0.0.1"]}, False),
+        ({HOST: None, ("mta-sts.example.com", "CNAME"): ["sts.example.net"]}, False),
+        (
+            {HOST: None, ("mta-sts.example.com", "CNAME"): ["sts.example.net"], ("sts.example.net", "A"): ["62.1.2.3"]},
+            True,
+        ),
+        ({("_mta-sts.example.com", "TXT"): None}, None),
+    ],
+)
+async def test_the_host_of_the_policy_is_there(changed: dict[tuple[str, str], Any], found: bool | None) -> None:
+    facts = await of({key: value for key, value in {**STS, **changed}.items() if value is not None})
+    assert facts["mta_sts.host_found"] is found
+
+
+@pytest.mark.parametrize("rdtype", ["A", "AAAA"])
+async def test_a_host_that_could_not_be_looked_up_is_not_missing(rdtype: str) -> None:
+    facts = await of({**STS, HOST: ["10.0.0.1"], ("mta-sts.example.com", rdtype): "servfail"})
+    assert facts["mta_sts.host_found"].reason is Reason.SERVFAIL

@@ -21,7 +21,8 @@ ODD = Code("dmarc-odd", ("text",))  # no tag at all
 # The tag name is a literal of ABNF, so either case will do; the value is marked as case-sensitive (section 4.8).
 _VERSION = re.compile(r"[vV][ \t]*=[ \t]*DMARC1[ \t]*(?:;|\Z)")
 # Possessive, so that a text of nothing but spaces is looked at once and not in every way to divide it.
-_MEANT = re.compile(r"""\s*+["'“”]?\s*+v?\s*+[=:]?\s*+dmarc""", re.IGNORECASE)
+_MEANT = re.compile(r"""[\s"'“”(=@]*+v?\s*+[=:]*+\s*+dmarc""", re.IGNORECASE)
+_WITHIN = re.compile(r"(?<![a-z0-9])v=dmarc1 ?[;,]|; ?v=dmarc1(?![a-z0-9])", re.IGNORECASE)
 _TAG_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 _URI = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?P<rest>[^\s,!;]+)(?:!(?P<size>[0-9]+[kmgtKMGT]?))?\Z")
 _MAILBOX = re.compile(r"[^\s@<>]+@(?P<host>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?:\?.*)?\Z")
@@ -97,7 +98,13 @@ def split(values: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """TXT records at a _dmarc name as (DMARC records, records that were meant as DMARC but are none)."""
     found = tuple(values)
     records = tuple(text for text in found if is_dmarc(text))
-    return records, tuple(text for text in found if not is_dmarc(text) and _MEANT.match(text))
+    return records, tuple(text for text in found if not is_dmarc(text) and is_meant(text))
+
+
+def is_meant(text: str) -> bool:
+    """Whether a TXT record was meant as DMARC, recognized or not: the version is mistyped, or stands further behind."""
+    begin = text[:200]
+    return bool(_MEANT.match(begin) or _WITHIN.search(begin))
 
 
 @lru_cache(maxsize=16)  # the same record is met on the walk, by the older rules and for other domains of the mail

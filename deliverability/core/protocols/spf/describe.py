@@ -18,7 +18,7 @@ from deliverability.core.protocols.spf.record import (
     Record,
     lookalikes,
 )
-from deliverability.core.protocols.spf.repair import meant
+from deliverability.core.protocols.spf.repair import REGISTERED, meant
 from deliverability.core.protocols.spf.tree import Tree
 
 NOT_FOLLOWED = Code("spf-not-followed", ("term",))
@@ -65,7 +65,12 @@ def describe_record(tree: Tree, wide_ip4: int, wide_ip6: int, known: Ranges, *, 
         "lookalikes": lookalikes(root.answer.values) if isinstance(root.answer, Found) else (),
         "includes": _targets(tree, "include"),
         "redirect": next(iter(_targets(tree, "redirect")), None),
-        "unknown_modifiers": tuple(entry.term.text for entry in root.entries if entry.status is SpfStatus.IGNORED),
+        "unknown_modifiers": tuple(
+            entry.term.text
+            for entry in root.entries
+            if entry.status is SpfStatus.IGNORED
+            and not (isinstance(entry.term, Modifier) and entry.term.name in REGISTERED)
+        ),
         "mistyped": tuple(_mistyped(tree)),
         "dead_terms": tuple(term.text for term in record.dead) if record else (),
         **_sizes(root.domain, root.answer, record),

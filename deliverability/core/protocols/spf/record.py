@@ -276,7 +276,7 @@ def select(values: Iterable[str]) -> tuple[str, ...]:
 @cache
 def _lookalike() -> re.Pattern[str]:
     return re.compile(
-        r"v\s*+[=:\-]?\s*+[\"'“”‘’]?\s*+(?:spf|sfp|psf)\s*+[\dlI]"  # v=spf1; v = spf1  v=spf2.0  v:spf1  v=spfl
+        r"v\s*+[=:\-]{0,3}\s*+[\"'“”‘’]?\s*+(?:spf|sfp|psf)\s*+[\dlI]"  # v=spf1; v = spf1  v==spf1  v:spf1  v=spfl
         r"|v\s*+=\s*+spf\b"
         r"|spf1\b"
         r"|spf\s*+=\s*+v?\s*+=?\s*+spf1",
@@ -284,14 +284,24 @@ def _lookalike() -> re.Pattern[str]:
     )
 
 
-_WRAPPING = " \t\r\n\f\v\"'`“”„‘’«»\u00a0\u200b\ufeff"
+WRAPPING = " \t\r\n\f\v\"'`“”„‘’«»\u00a0\u200b\ufeff=:([{<@"
+"""What stands around a record by mistake."""
+WITHIN = re.compile(r"(?<![a-z0-9])v=spf1 ", re.IGNORECASE)
+"""A record with something else in front of it."""
 
 
 def lookalikes(values: Iterable[str]) -> tuple[str, ...]:
-    """TXT values meant as SPF that no receiver takes for it: leading blank or quote, ``v=spf1;``, ``spf1``, ..."""
+    """TXT values meant as SPF that no receiver takes for it: leading blank or quote, ``v=spf1;``, ``spf1``, ...
+
+    A record with more in front of it, such as the line of a zone file as a whole, is one of them.
+    """
     values = tuple(values)
     real = set(select(values))
-    return tuple(value for value in values if value not in real and _lookalike().match(value[:200].lstrip(_WRAPPING)))
+    return tuple(value for value in values if value not in real and (begin := value[:200]) and _is_meant(begin))
+
+
+def _is_meant(begin: str) -> bool:
+    return bool(_lookalike().match(begin.lstrip(WRAPPING)) or WITHIN.search(begin))
 
 
 @lru_cache(_REMEMBERED)

@@ -8,17 +8,20 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from difflib import get_close_matches
 from functools import lru_cache
 from ipaddress import ip_network
 
 from msgspec import Struct
 
-from deliverability.core.protocols.spf.record import BadTerm, Mechanism, Modifier, Term, parse, select
+from deliverability.core.protocols.spf.record import WITHIN, WRAPPING, BadTerm, Mechanism, Modifier, Term, parse, select
 
 MAX_OCTETS = 4096
 """Longer records are hostile, or beyond repair by a program: 450 octets are advised, 1,000 are rare."""
 
-_HEAD = re.compile(r"v\s*+[=:\-]?\s*+(?:spf|sfp|psf)\s*+[1lI](?![\d.])|(?:spf\s*+=\s*+)?spf1(?![\d.])", re.IGNORECASE)
+_HEAD = re.compile(
+    r"v\s*+[=:\-]{0,3}\s*+(?:spf|sfp|psf)\s*+[1lI](?![\d.])|(?:spf\s*+=\s*+)?spf1(?![\d.])", re.IGNORECASE
+)
 _QUOTES = dict.fromkeys(map(ord, "\"'`“”„‘’«»"))
 _DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−"), "-") | {ord("∼"): "~", ord("〜"): "~"}
 _NAMED = re.compile(r"([+\-?~]?)([a-z][a-z0-9]*)[:=;]++(.*)", re.IGNORECASE | re.DOTALL | re.ASCII)
@@ -64,7 +67,9 @@ def repair(text: str) -> Repaired | None:
     if recognised:
         version, rest = text[:6], text[6:]
     else:
-        cleaned = _clean(text).strip()
+        cleaned = _clean(text).strip().lstrip(WRAPPING)
+        within = WITHIN.search(cleaned[:200])
+        cleaned = cleaned[within.start() :] if within else cleaned
         head = _HEAD.match(cleaned)
         if head is None:
             return None
@@ -129,6 +134,11 @@ def _is_right(word: str) -> bool:
     return not (isinstance(term, Modifier) and (term.name in _MEANT_AS_MECHANISM or _is_version(term)))
 
 
+_NAMES = ("include", "redirect", "exists", "ip4", "ip6")
+_ALIKE = 0.75  # of the letters; unknown modifiers that mean something else share fewer
+_SHORT = 2
+REGISTERED = frozenset({"exp", "ra", "rp", "rr"})
+"""Modifiers that mean something to some receivers (RFC 7208 section 6.2, RFC 6652 section 3)."""
 _MEANT_AS_MECHANISM = _ADDRESS_NAMES | _INCLUDE_NAMES | frozenset(_HOST_NAMES) | {"all"}
 
 
@@ -137,9 +147,13 @@ def meant(term: Modifier) -> str | None:
 
     Empty where nothing tells; None where it is no mistake: receivers have to ignore modifiers that they do not know.
     """
-    if term.name not in _MEANT_AS_MECHANISM:
+    if term.name in _MEANT_AS_MECHANISM:
+        return " ".join(_better(term.text) or ())
+    near = get_close_matches(re.sub("[-_.]", "", term.name), _NAMES, 1, _ALIKE) if len(term.name) > _SHORT else ()
+    if not near or term.name in REGISTERED:
         return None
-    return " ".join(_better(term.text) or ())
+    better = f"redirect={term.value}" if near[0] == "redirect" else _named("", near[0], term.value)
+    return better if better and _is_right(better) else ""
 
 
 def _is_version(term: Modifier) -> bool:
