@@ -170,6 +170,7 @@ async def test_a_policy_that_fits() -> None:
         "max_age": 604800,
         "policy_errors": (),
         "uncovered_mx": (),
+        "id_kept": None,
     }
 
 
