@@ -185,6 +185,13 @@ class SpfOfDomain(Record, frozen=True, kw_only=True):
             "domain; the published ranges of large services are left out (rules/measures.yaml)."
         ),
     ]
+    rented_terms: Annotated[
+        Maybe[tuple[Detail, ...]],
+        Fact(
+            "Terms of the whole tree that let a thousand or more addresses pass which a provider rents to anybody, "
+            "each with its domain and the provider (rules/measures.yaml)."
+        ),
+    ]
     void_lookups: Annotated[
         Maybe[Lookups | None],
         Fact(

@@ -38,6 +38,10 @@ def _networks(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(str(ip_network(text)) for text in texts)
 
 
+def _networks_of(texts: Mapping[str, Iterable[str]]) -> Mapping[str, tuple[str, ...]]:
+    return {name: _networks(several) for name, several in texts.items()}
+
+
 _Network = Annotated[str, Field(check=_network_problem)]
 _Needed = Annotated[tuple[str, ...], Field(needed=True)]
 
@@ -48,6 +52,7 @@ class Measures(Struct, frozen=True):
     Attributes:
         wide_ip4, wide_ip6: a range with a shorter prefix is listed as wide.
         sending_ranges: ranges wider than that from which only the customers of one large service send.
+        rented_ranges: by provider, ranges in which it rents addresses to anybody.
         claimable: by suffix, the services at which anybody can have a host right below it that nobody has.
         registries: by suffix, the registries below a domain of their own, where anybody can register a domain.
         signed_fields: header fields that a DKIM signature should cover where the message has them.
@@ -59,6 +64,9 @@ class Measures(Struct, frozen=True):
     wide_ip4: Annotated[int, Field(least=0, most=32, needed=True)] = 0
     wide_ip6: Annotated[int, Field(least=0, most=128, needed=True)] = 0
     sending_ranges: Annotated[tuple[_Network, ...], Field(after=_networks)] = ()
+    rented_ranges: Annotated[Mapping[str, tuple[_Network, ...]], Field(after=_networks_of)] = field(
+        default_factory=dict
+    )
     claimable: Mapping[str, str] = field(default_factory=dict)
     registries: Mapping[str, str] = field(default_factory=dict)
     signed_fields: _Needed = ()

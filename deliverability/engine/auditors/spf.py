@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from functools import partial
+from functools import lru_cache, partial
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ from deliverability.core.facts.spf import (
 )
 from deliverability.core.model.spf import SpfStatus, SpfTree, StepOutcome
 from deliverability.core.model.topic import Maybe, cite, if_known
-from deliverability.core.names import is_address, is_example, ranges_of
+from deliverability.core.names import Ranges, is_address, is_example, ranges_of
 from deliverability.core.net.base import Answer, Failed, unknown_from
 from deliverability.core.protocols.psl import registrable_domain
 from deliverability.core.protocols.spf.coverage import measure
@@ -231,14 +231,21 @@ def _describe(ctx: Context, tree: Tree, passing: Allowed) -> Mapping[str, Any]:
     reach: Mapping[str, Any] = dict.fromkeys(PASSING_FACTS, _lost(tree))
     if tree.root.record is not None:
         own = partial(_same_owner, audited=tree.root.domain)
-        reach = describe_passing(passing, measures.wide_ip4, known, own)
+        rented = _rented(tuple(measures.rented_ranges.items()))
+        reach = describe_passing(passing, measures.wide_ip4, known, own, rented)
     elif _lost(tree) is None:
-        reach = {**reach, "widest_terms": (), "wide_ranges_below": ()}
+        reach = {**reach, "widest_terms": (), "wide_ranges_below": (), "rented_terms": ()}
     return {
         **describe_record(tree, measures.wide_ip4, measures.wide_ip6, known, example=passing.example),
         **describe_tree(tree, senders),
         **reach,
     }
+
+
+@lru_cache(4)
+def _rented(listed: tuple[tuple[str, tuple[str, ...]], ...]) -> Mapping[str, Ranges]:
+    """The ranges by provider, put together once for all domains."""
+    return {provider: ranges_of(map(ip_network, networks)) for provider, networks in listed}
 
 
 def _lost(tree: Tree) -> Unknown | None:

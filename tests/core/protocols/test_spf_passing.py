@@ -296,7 +296,7 @@ async def test_no_record_of_the_corpus_is_called_open_or_wide_and_those_that_let
         found = await who_passes(tree, listed, example=False)
         assert found.ip4 < MANY, name
         assert (found.ip6_prefix or 128) > 16, name
-        below = describe_passing(found, 16, EXCHANGE_ONLINE, lambda _: False)["wide_ranges_below"]
+        below = describe_passing(found, 16, EXCHANGE_ONLINE, lambda _: False, {})["wide_ranges_below"]
         assert not below or isinstance(below, Unknown), name
         if found.nobody is True and record.lower() != "v=spf1 -all":
             nobody.add(name)

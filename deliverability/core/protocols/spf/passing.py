@@ -27,6 +27,8 @@ MAX_TERMS = 4000
 MAX_DENIALS = 300
 """Terms of one tree that deny and are subtracted."""
 MAX_SHOWN = 3
+MANY_RENTED = 1 << 10
+"""Addresses of a provider in one term from which on they are not those of one customer."""
 _SMALL_BESIDE = 256
 _DECISIVE = 1 << 24
 """Terms that are listed as those that allow the most."""
@@ -35,11 +37,12 @@ TOO_MANY = Code("spf-passing", ("n",))
 PASSING_FACTS = (
     *("authorised_ip4", "authorised_ip6_prefix"),
     *("authorises_nobody", "late_ip6", "widest_terms", "widest_domain", "widest_via", "widest_is_own"),
-    "wide_ranges_below",
+    *("wide_ranges_below", "rented_terms"),
 )
 """What `describe_passing` gives."""
 ALLOWS = Code("spf-allows", ("domain", "term", "n"))
 ALLOWS_IP6 = Code("spf-allows-ip6", ("domain", "term", "prefix"))
+RENTED = Code("spf-rented", ("domain", "term", "provider"))
 ALLOWS_ALL = Code("spf-allows-all", ("domain", "term"))
 
 # From these addresses no mail can come (reserved by RFC 1112, discarded by RFC 6666), and nobody lists them by name.
@@ -117,11 +120,14 @@ class Allowed(Struct, frozen=True):
         return tuple(each for each in ranked if _weight(each.ranges) * _SMALL_BESIDE >= _weight(ranked[0].ranges))
 
 
-def describe_passing(passing: Allowed, wide_ip4: int, known: Ranges, own: Callable[[str], bool]) -> Mapping[str, Value]:
+def describe_passing(
+    passing: Allowed, wide_ip4: int, known: Ranges, own: Callable[[str], bool], rented: Mapping[str, Ranges]
+) -> Mapping[str, Value]:
     """What can be said of it, by the names that the facts have. `own`: whether a domain has the same owner.
 
     A term of another domain's record is listed as wide where it allows more IPv4 addresses than a range with the prefix
-    length `wide_ip4`; what is in `known` does not count. Of IPv6 a provider has a /29 without further reason.
+    length `wide_ip4`; what is in `known` does not count. Of IPv6 a provider has a /29 without further reason. `rented`:
+    by provider, ranges in which anybody can rent an address.
     """
     gap, widest = passing.gap, passing.widest
     first = widest[0] if widest else None
@@ -131,6 +137,13 @@ def describe_passing(passing: Allowed, wide_ip4: int, known: Ranges, own: Callab
         f"{each.domain}: {each.term}"
         for each in passing.grants
         if each.domain != passing.domain and (each.ranges - known).count(4) > 1 << (32 - wide_ip4)
+    )
+    lent = tuple(
+        RENTED(domain=each.domain, term=each.term, provider=provider)
+        for each in passing.grants
+        if each.ranges.count(4) >= MANY_RENTED
+        for provider, ranges in rented.items()
+        if (each.ranges & ranges).count(4) >= MANY_RENTED
     )
     return {
         "authorised_ip4": unseen or passing.ip4,
@@ -142,6 +155,7 @@ def describe_passing(passing: Allowed, wide_ip4: int, known: Ranges, own: Callab
         "widest_via": unseen or (first.via if first else None),
         "widest_is_own": unseen or (own(first.domain) if first else None),
         "wide_ranges_below": below or gap or (),
+        "rented_terms": lent or gap or (),
     }
 
 
