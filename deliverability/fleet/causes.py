@@ -30,6 +30,7 @@ from deliverability.fleet.tally import (
     LookupCauses,
     RuleCount,
     RuleTrend,
+    SharedKey,
     Silence,
     SpfCosts,
     Tally,
@@ -78,6 +79,7 @@ def causes(
         takeover=_takeover(tally),
         dead=dict(tally.dead.most_common(_LISTED)),
         keys=_keys(tally),
+        shared_keys=_shared_keys(tally),
         silences=_silences(tally),
         expiring=_expiring(tally, day),
         labels=tuple(_label(label, values) for label, values in tally.labels.items()),
@@ -267,6 +269,11 @@ def _takeover(tally: Tally) -> tuple[FreeName, ...]:
 def _keys(tally: Tally) -> tuple[KeySizes, ...]:
     made = [KeySizes(service, keys, short, domains) for service, (keys, short, domains) in tally.keys.items()]
     return tuple(sorted(made, key=lambda each: (-each.short, -each.keys, each.service)))
+
+
+def _shared_keys(tally: Tally) -> tuple[SharedKey, ...]:
+    made = [SharedKey(tally.key_at[key][1], domains) for key, (domains,) in tally.shared_keys.items()]
+    return tuple(sorted(made, key=lambda each: (-each.domains, each.name))[:_LISTED])
 
 
 def _silences(tally: Tally) -> tuple[Silence, ...]:

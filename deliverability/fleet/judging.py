@@ -33,7 +33,7 @@ CAUSE_FACTS: Mapping[str, tuple[str, ...]] = {
     "dmarc.stage": (),
     "dmarc.policy": (),
     "senders.services": ("id", "authorised", "spf_lookups", "spf_terms", "selectors"),
-    "dkim.keys": ("domain", "selector", "present", "type", "bits", "alias", "revoked", "testing"),
+    "dkim.keys": ("domain", "selector", "present", "type", "bits", "alias", "revoked", "testing", "own", "fingerprint"),
     "subject.waivers": ("rule", "item", "until", "expired"),
 }
 """Facts that tell causes; of a list of records these fields."""

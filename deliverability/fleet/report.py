@@ -76,6 +76,8 @@ def _rows(causes: FleetCauses) -> Iterator[tuple[Any, ...]]:
             yield "receivers", "", receiver, verdict, count, sum(verdicts.values()), _recipients(causes, receiver)
     for keys in causes.keys:
         yield "keys", "", "service", keys.service, keys.domains, every, f"short={keys.short} keys={keys.keys}"
+    for shared in causes.shared_keys:
+        yield "shared-keys", "", "key", shared.name, shared.domains, every, ""
     for silence in causes.silences:
         yield "silences", "", silence.reason, silence.name, silence.domains, every, " ".join(silence.servers)
     for ending in causes.expiring:

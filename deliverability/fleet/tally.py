@@ -129,6 +129,19 @@ class FreeName(Struct, frozen=True):
     service: str = ""
 
 
+class SharedKey(Struct, frozen=True):
+    """A DKIM key that several owners publish: whoever has it signs for all of them.
+
+    Attributes:
+        name: where it stands at the first of the domains that have it.
+        domains: how many.
+
+    """
+
+    name: str
+    domains: int
+
+
 class KeySizes(Struct, frozen=True):
     """RSA keys of a service ("": of no known one); `short` of them are below 2048 bits, at so many `domains`."""
 
@@ -280,6 +293,7 @@ class FleetCauses(Struct, frozen=True):
         takeover: names that somebody else could register; what several domains rest on first.
         dead: include that leads nowhere -> domains; the most first.
         keys: by service, the most short ones first.
+        shared_keys: keys that several owners publish themselves, those at the most domains first.
         silences: the most domains first.
         expiring: waivers that end within a month of `day`, the soonest first.
         labels: a table each.
@@ -302,6 +316,7 @@ class FleetCauses(Struct, frozen=True):
     takeover: tuple[FreeName, ...]
     dead: Mapping[str, int]
     keys: tuple[KeySizes, ...]
+    shared_keys: tuple[SharedKey, ...]
     silences: tuple[Silence, ...]
     expiring: tuple[Expiring, ...]
     labels: tuple[LabelTable, ...]
@@ -388,6 +403,8 @@ class Tally:
         self.dead: Counter[str] = Counter()
         self.free: dict[str, tuple[str, set[str], list[int]]] = {}
         self.keys: dict[str, list[int]] = {}
+        self.key_at: dict[int, tuple[str, str]] = {}
+        self.shared_keys: dict[int, list[int]] = {}
         self.silences: dict[tuple[str, str], tuple[Counter[str], list[int]]] = {}
         self.waivers: list[Expiring] = []
         self.labels: dict[str, dict[str, list[int]]] = {}
@@ -411,6 +428,7 @@ class Tally:
         self._spf(row)
         self._free(row)
         self._keys(row)
+        self._shared_keys(row)
         self._silence(row)
         for each in records(row, "subject.waivers"):
             if each.get("until") and not each.get("expired"):
@@ -538,6 +556,25 @@ class Tally:
                 counts[1] += 1
                 counts[2] += service not in seen
                 seen.add(service)
+
+    def _shared_keys(self, row: FleetRow) -> None:
+        """Keys that were met at another owner's domain; what a service holds for its customers (CNAME) is its own."""
+        seen: set[int] = set()
+        for key in records(row, "dkim.keys"):
+            text = key.get("fingerprint")
+            if not isinstance(text, str) or key.get("alias") or key.get("revoked") or key.get("own") is not True:
+                continue
+            fingerprint = int(text[:16], 16)
+            if fingerprint in seen:
+                continue
+            seen.add(fingerprint)
+            name = f"{key['selector']}._domainkey.{key['domain']}"
+            first, _ = self.key_at.setdefault(fingerprint, (row.domain, name))
+            counts = self.shared_keys.get(fingerprint)
+            if counts is not None:
+                counts[0] += 1
+            elif registered_domain(first) != registered_domain(row.domain):
+                self.shared_keys[fingerprint] = [2]
 
     def _silence(self, row: FleetRow) -> None:
         """Whose servers failed: those of the domain itself, or of a name that it leads to."""

@@ -99,6 +99,7 @@ class _Writer:
             self.stages(),
             self.receivers(),
             self.keys(),
+            self.shared_keys(),
             self.silences(),
             self.expiring(),
             *self.labels(),
@@ -383,6 +384,11 @@ class _Writer:
         )
         table = self.table("keys", ("service", "short", "keys", "domains"), rows)
         return self.section("keys", [self.words("keys")], table) if table else None
+
+    def shared_keys(self) -> FleetSection | None:
+        rows = ((named(each.name), number(each.domains, self.causes.domains)) for each in self.causes.shared_keys)
+        table = self.table("shared-keys", ("key-name", "domains"), rows)
+        return self.section("shared-keys", [self.words("shared-keys")], table) if table else None
 
     def silences(self) -> FleetSection | None:
         rows = (

@@ -292,3 +292,40 @@ def test_names_that_several_customers_rest_on_stand_first(rules: RuleSet) -> Non
         assert "shared.com" in view.lead[0]
         assert ["shared.com" in each.what for each in view.actions[:2]] == [True, False]
     assert table(result, Speaker(rules, catalogue(), "en")).splitlines()[1].startswith("takeover,,name,shared.com,2,4")
+
+
+def test_one_key_at_several_owners_is_told(rules: RuleSet) -> None:
+    """Not where one owner has it twice, a service holds it, or it is revoked."""
+
+    def key(domain: str, fingerprint: str, **fields: Any) -> dict[str, Any]:
+        return {
+            "domain": domain,
+            "selector": "s1",
+            "present": True,
+            "own": True,
+            "fingerprint": fingerprint * 16,
+        } | fields
+
+    domains = ("a.example", "b.example", "c.example", "mail.c.example")
+    rows = [
+        row(
+            domain,
+            facts={
+                "dkim.keys": [
+                    key(domain, "1" if domain != "a.example" else "2"),
+                    key(domain, "3", alias="s1.vendor.example"),
+                    key(domain, "4", revoked=True),
+                    key(domain, "5", own=False),
+                ]
+            },
+        )
+        for domain in domains
+    ]
+    result = found(rows, rules)
+    assert [(each.name, each.domains) for each in result.shared_keys] == [("s1._domainkey.b.example", 3)]
+    own = [row(domain, facts={"dkim.keys": [key(domain, "6")]}) for domain in ("c.example", "mail.c.example")]
+    assert found(own, rules).shared_keys == ()
+    for lang, heading in (("en", "One DKIM key at several owners"), ("ja", "複数の所有者に共通のDKIM鍵")):
+        assert heading in [each.heading for each in fleet_view(result, Speaker(rules, catalogue(), lang)).sections]
+    lines = table(result, Speaker(rules, catalogue(), "en")).splitlines()
+    assert "shared-keys,,key,s1._domainkey.b.example,3,4," in lines
