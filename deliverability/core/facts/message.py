@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from deliverability.core.codes import Detail
 from deliverability.core.facts.base import Record
 from deliverability.core.model.topic import (
     Addresses,
@@ -29,6 +30,8 @@ class Message(Topic, frozen=True, kw_only=True):
     from_count: Annotated[Maybe[Fields], Fact("Number of From header fields.")]
     from_addresses: Annotated[Maybe[tuple[str, ...]], Fact("Addresses of all From fields, in order.")]
     from_address_count: Annotated[Maybe[Addresses], Fact("Addresses in all From fields.")]
+    from_rare: Annotated[Maybe[tuple[Detail, ...]], Fact("Forms of From that are legal and that few programs expect.")]
+    from_faults: Annotated[Maybe[tuple[Detail, ...]], Fact("Forms of From that are obsolete or wrong (RFC 5322).")]
     from_domain: Annotated[Maybe[str | None], Fact("Domain of the first From address (the author domain) as A-label.")]
     from_domains: Annotated[Maybe[tuple[str, ...]], Fact("Domains of all From addresses, each once, as A-labels.")]
     from_display: Annotated[Maybe[str | None], Fact("Decoded display name of the first From address.")]

@@ -9,6 +9,7 @@ import unicodedata
 import idna
 from msgspec import Struct
 
+from deliverability.core.codes import Code, Detail
 from deliverability.core.mail.words import decode_words, printable
 
 _TOKEN = re.compile(r'[ \t\r\n]+|\[[^\[\]]*\]|[<>,:;@"()]|[^ \t\r\n\[<>,:;@"()]+|\[')
@@ -18,6 +19,32 @@ _DOMAIN_START = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]|\.(?=[A-Za-z0-9]))*")
 _MAX_DOMAIN = 253
 _MAX_LABEL = 63
 _MAX_LIST = 1 << 20  # characters of one address list that are read
+_MAX_FORM = 2000  # of From whose form is looked at
+
+
+FROM_GROUP = Code("from-group")
+FROM_ROUTE = Code("from-route")
+FROM_QUOTED = Code("from-quoted")
+FROM_COMMENT = Code("from-comment")
+FROM_SPACES = Code("from-spaces")
+FROM_COLON = Code("from-colon")
+FROM_DOT = Code("from-dot")
+FROM_AT = Code("from-at")
+FROM_AFTER = Code("from-after")
+FROM_EMPTY = Code("from-empty")
+FROM_SINGLE = Code("from-single")
+
+# In a list of addresses whose quoted texts are one character (\x01) and whose comments are taken out.
+_LEGAL = ((FROM_GROUP, re.compile(r":[^<>]*;")), (FROM_QUOTED, re.compile("\x01[ \t]*@")))
+_WRONG = (
+    (FROM_ROUTE, re.compile(r"<[ \t]*@[^<>]*:")),
+    (FROM_SPACES, re.compile(r"[^ \t,;:<][ \t]+@|@[ \t]+[^ \t,;>]")),
+    (FROM_DOT, re.compile(r"@[^\s<>,;:@]*\.[ \t]*(?:[>,;]|\Z)")),
+    (FROM_AT, re.compile(r"@[^\s<>,;:]*@")),
+    (FROM_AFTER, re.compile(r">[ \t]*[^ \t,;]")),
+    (FROM_EMPTY, re.compile(r"\A[ \t]*,|,[ \t]*(?:,|\Z)")),
+    (FROM_SINGLE, re.compile(r"@[^\s<>,;:@.\[]+[ \t]*(?:[>,;]|\Z)")),
+)
 
 
 class Mailbox(Struct, frozen=True):
@@ -287,3 +314,35 @@ def canonical_ip(text: str) -> str | None:
         if address.ipv4_mapped:
             return str(address.ipv4_mapped)
     return str(address)
+
+
+def unusual_forms(value: str) -> tuple[tuple[Detail, ...], tuple[Detail, ...]]:
+    """What is legal but rare in an address list, and what is obsolete or wrong (RFC 5322 sections 3.4 and 4.4)."""
+    plain, commented = _without_texts(value[:_MAX_FORM])
+    legal = [code() for code, pattern in _LEGAL if pattern.search(plain)]
+    return (*legal, *([FROM_COMMENT()] if commented else [])), tuple(
+        code() for code, pattern in _WRONG if pattern.search(plain)
+    )
+
+
+def _without_texts(value: str) -> tuple[str, bool]:
+    """The value with one character for each quoted text and without comments, and whether it had any."""
+    found: list[str] = []
+    depth, quoted, skip, commented = 0, False, False, False
+    for each in value:
+        if skip:
+            skip = False
+        elif each == "\\" and (quoted or depth):
+            skip = True
+        elif quoted:
+            quoted = each != '"'
+        elif each == "(":
+            depth, commented = depth + 1, True
+        elif depth:
+            depth -= each == ")"
+        elif each == '"':
+            quoted = True
+            found.append("\x01")
+        else:
+            found.append(each)
+    return "".join(found), commented

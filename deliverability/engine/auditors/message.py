@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from deliverability.core.facts.base import Reason, Unknown
 from deliverability.core.facts.message import Message
-from deliverability.core.mail.addresses import Mailbox, addresses_in_text, parse_addresses
+from deliverability.core.mail.addresses import FROM_COLON, Mailbox, addresses_in_text, parse_addresses, unusual_forms
 from deliverability.core.mail.fields import parse_date
 from deliverability.core.mail.mass import is_automatic
 from deliverability.core.mail.parts import header_evidence
@@ -32,6 +32,7 @@ _REPLY = re.compile(
 _MESSAGE_ID = re.compile(r"<[^\s<>@]+@[^\s<>@]+>", re.ASCII)
 _ARC_INSTANCE = re.compile(r"(?:^|;)\s{0,100}i\s{0,100}=\s{0,100}(\d{1,4})")
 _WORD = re.compile(r"[^\W\d_]{3,64}")
+_SPACED = re.compile(rb"[^:\r\n]*[ \t]:")
 _MAX_DISPLAY = 2000
 _MIN_NAME = 3  # characters; shorter names are in other words by chance
 # Pictographs, dingbats with the check marks, stars, squares with a tick: what passes for a badge.
@@ -54,6 +55,8 @@ async def audit(ctx: Context) -> Message:
     named = [box for box in boxes if box.address]
     first = named[0] if named else None
     display = _display(first, boxes)
+    forms = [unusual_forms(each.value) for each in froms[:10]]
+    faults = tuple(dict.fromkeys(each for _, wrong in forms for each in wrong))
     senders = message.fields("Sender")
     subject = message.first("Subject")
     title = decode_words(subject.value) if subject else None
@@ -77,6 +80,8 @@ async def audit(ctx: Context) -> Message:
         from_count=len(froms),
         from_addresses=tuple(box.address for box in named),
         from_address_count=len(named),
+        from_rare=tuple(dict.fromkeys(each for rare, _ in forms for each in rare)),
+        from_faults=(*faults, *([FROM_COLON()] if any(map(_SPACED.match, (each.raw for each in froms))) else [])),
         from_domain=first.domain if first else None,
         from_domains=tuple(dict.fromkeys(box.domain for box in named if box.domain)),
         from_display=display,
