@@ -286,7 +286,7 @@ def test_names_that_several_customers_rest_on_stand_first(rules: RuleSet) -> Non
         ("shared.com", ("dkim", "mx", "spf"), 2),
         ("alone.com", ("spf",), 1),
     ]
-    for lang, heading in (("en", "Names that anybody could register"), ("ja", "誰でも登録できる名前")):
+    for lang, heading in (("en", "Names that anyone could register"), ("ja", "誰でも登録できる名前")):
         view = fleet_view(result, Speaker(rules, catalogue(), lang))
         assert view.sections[0].heading == heading
         assert "shared.com" in view.lead[0]
