@@ -67,7 +67,7 @@ async def test_six_runs_tell_the_news(life: Life) -> None:
     worst = deleted.news.sentences[0]
     assert worst.tone in ("bad", "risk")
     assert worst.domain == "shop.example"
-    assert worst.sentence.endswith("(DMARC record is gone)")
+    assert worst.sentence.endswith("(DMARC record removed)")
     assert [each.domain for each in deleted.news_first] == ["shop.example", "other.example"]
     block = deleted.changed[0].block
     assert block.record is not None

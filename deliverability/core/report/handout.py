@@ -1,6 +1,6 @@
 """The hand-out for people who answer "I get no mail": us or them?
 
-The words are in reports/handout.LANG.yaml, the page in reports/handout.html.
+One page a receiver. The words are in reports/handout.LANG.yaml, the page in reports/handout.html.
 """
 
 from __future__ import annotations
@@ -37,55 +37,107 @@ class MailboxServer(Struct, frozen=True):
     security: str
 
 
+class Link(Struct, frozen=True):
+    """A page of the receiver, or of who explains its settings."""
+
+    title: str
+    url: str
+
+
 class Handout(Struct, frozen=True):
-    """The whole hand-out in one language."""
+    """The whole hand-out for one receiver in one language.
+
+    Attributes:
+        title: names the receiver.
+        lead: for whom it is.
+        questions: what to ask first.
+        steps: in the recipient's mailbox, in the receiver's own order and words.
+        symptoms: what the recipient sees, where the receiver's programs have words of their own.
+        device: on the recipient's device, and with the mail itself.
+        limits: what no setting of the recipient changes.
+        servers: as an app asks for them, where the receiver has them.
+        before: what its support will ask for.
+        links: the receiver's own pages.
+
+    """
 
     title: str
     lead: str
     questions: tuple[Question, ...]
+    steps: tuple[str, ...]
     symptoms: tuple[Symptom, ...]
+    device: tuple[str, ...]
+    limits: tuple[str, ...]
     servers: tuple[MailboxServer, ...]
     before: tuple[str, ...]
+    links: tuple[Link, ...]
 
 
-def load_handout(lang: str) -> Handout:
-    """The hand-out in `lang` (en or ja)."""
+ICLOUD = "icloud"
+RECEIVERS = (ICLOUD, "docomo", "au", "softbank", "yahoo-japan", "gmail", "outlook")
+"""The receivers that there is a page for, by their ids in the rule files."""
+
+
+def load_handout(lang: str, receiver: str, name: str, domain: str = "") -> Handout:
+    """The hand-out in `lang` (en or ja) for a receiver, which people call `name`, about mail from `domain`."""
     data = yamlstrict.read((locate("reports") / f"handout.{lang}.yaml").read_text("utf-8")).data
+    own = data["receivers"][receiver]
+    values = {"{web}": own["web"], "{name}": name, "{domain}": domain or data["our-domain"]}
+
+    def filled(text: str) -> str:
+        for mark, value in values.items():
+            text = text.replace(mark, value)
+        return text
+
+    def each(texts: list[str]) -> tuple[str, ...]:
+        return tuple(map(filled, texts))
+
+    apples = receiver == ICLOUD
     return Handout(
-        title=data["title"],
-        lead=data["lead"],
+        title=filled(data["title"]),
+        lead=filled(data["lead"]),
         questions=tuple(
-            Question(each["ask"], tuple((answer["if"], answer["then"]) for answer in each["answers"]))
-            for each in data["questions"]
+            Question(filled(one["ask"]), tuple((filled(case["if"]), filled(case["then"])) for case in one["answers"]))
+            for one in data["questions"]
         ),
+        steps=each(own["steps"]),
         symptoms=tuple(
-            Symptom(tuple(each["says"]), each["cause"], each["side"], tuple(each["steps"])) for each in data["symptoms"]
+            Symptom(tuple(one["says"]), one["cause"], one["side"], tuple(one["steps"]))
+            for one in (data["symptoms"] if apples else ())
         ),
+        device=each(data["device"]),
+        limits=(*each(own["limits"]), *each(data["limits"])),
         servers=tuple(
-            MailboxServer(each["use"], each["host"], str(each["port"]), each["security"]) for each in data["servers"]
+            MailboxServer(one["use"], one["host"], str(one["port"]), one["security"])
+            for one in (data["servers"] if apples else ())
         ),
-        before=tuple(data["before"]),
+        before=each(data["before"]),
+        links=tuple(Link(one["title"], one["url"]) for one in own["links"]),
     )
 
 
-def handout_text(lang: str) -> str:
+def handout_text(handout: Handout, lang: str) -> str:
     """The hand-out as plain text, for a terminal or a ticket."""
-    say, handout = phrases(lang), load_handout(lang)
+    say = phrases(lang)
     lines = [handout.title, "", handout.lead, "", say("handout.questions")]
     for number, question in enumerate(handout.questions, 1):
         lines.append(f"{number}. {question.ask}")
         lines.extend(f"   - {answer} -> {meaning}" for answer, meaning in question.answers)
+    for heading, steps in (("settings", handout.steps), ("device", handout.device)):
+        lines += ["", say(f"handout.{heading}")]
+        lines.extend(f"{number}. {step}" for number, step in enumerate(steps, 1))
     for symptom in handout.symptoms:
         side = say("punctuation.aside", text=_side(symptom, lang))
         cause = f"{say('handout.cause')}{say('punctuation.colon')}{symptom.cause}{side}"
         lines += ["", " / ".join(symptom.says), f"  {cause}"]
         lines.extend(f"  {number}. {step}" for number, step in enumerate(symptom.steps, 1))
-    lines += ["", say("handout.servers")]
-    comma = say("punctuation.list")
-    for each in handout.servers:
-        lines.append(f"  {each.use}{say('punctuation.colon')}{comma.join((each.host, each.port, each.security))}")
-    lines += ["", say("handout.before")]
-    lines.extend(f"  - {each}" for each in handout.before)
+    if handout.servers:
+        lines += ["", say("handout.servers")]
+    colon, comma = say("punctuation.colon"), say("punctuation.list")
+    lines.extend(f"  {each.use}{colon}{comma.join((each.host, each.port, each.security))}" for each in handout.servers)
+    for heading, texts in (("limits", handout.limits), ("before", handout.before)):
+        lines += ["", say(f"handout.{heading}"), *(f"  - {each}" for each in texts)]
+    lines += ["", say("handout.links"), *(f"  {each.title}{colon}{each.url}" for each in handout.links)]
     return "\n".join(lines) + "\n"
 
 

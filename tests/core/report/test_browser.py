@@ -27,7 +27,9 @@ from pypdf import PdfReader
 from deliverability.core.mail.parts import body_texts
 from deliverability.core.mail.reader import read
 from deliverability.core.report.formats.html import render_handout
+from deliverability.core.report.handout import RECEIVERS, load_handout
 from deliverability.core.report.report import ReportView
+from deliverability.engine.rules import load_rules
 from tests.browser import DARK, browse, find_axe, find_chromium, screenshot
 from tests.sampled import sampled
 from tests.speaking import shipped, written
@@ -462,10 +464,18 @@ def pages_of(chromium: str, folder: Path, html: str) -> int:
     return len(pdf_of(chromium, folder, html).pages)
 
 
+def handout_page(lang: str, receiver: str = "icloud") -> str:
+    name = load_rules().receivers[receiver].name[lang]
+    return render_handout(load_handout(lang, receiver, name, "shop.example"), lang)
+
+
 @pytest.mark.parametrize("lang", [pytest.param("en", marks=pytest.mark.slow), "ja"])
-def test_the_hand_out_is_printed_on_one_page(chromium: str, tmp_path: Path, lang: str) -> None:
-    assert pages_of(chromium, tmp_path, render_handout(lang)) == 1
-    two = render_handout(lang).replace("</main>", '<p style="break-before: page">next</p></main>')
+@pytest.mark.parametrize(
+    "receiver", [*RECEIVERS[:2], *(pytest.param(each, marks=pytest.mark.slow) for each in RECEIVERS[2:])]
+)
+def test_the_hand_out_is_printed_on_one_page(chromium: str, tmp_path: Path, receiver: str, lang: str) -> None:
+    assert pages_of(chromium, tmp_path, handout_page(lang, receiver)) == 1
+    two = handout_page(lang, receiver).replace("</main>", '<p style="break-before: page">next</p></main>')
     assert pages_of(chromium, tmp_path, two) == 2
 
 
@@ -507,7 +517,7 @@ def accessibility(chromium: str, axe: str, folder: Path, html: str, scheme: str)
 @pytest.mark.parametrize("subject", ["demo", "domain", "several", "hand-out"])
 def test_axe_finds_nothing(chromium: str, axe: str, tmp_path: Path, subject: str, lang: str, scheme: str) -> None:
     if subject == "hand-out":
-        html = render_handout(lang)
+        html = handout_page(lang)
     elif subject == "several":
         reports = [report_of("good"), report_of("broken")]
         html = written("html", reports, shipped(lang, guided=True))

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from deliverability.core.phrases import phrases
 from deliverability.core.report.domains import DomainRow, domain_row, domains_view
 from deliverability.core.report.formats.table import WriterOptions
-from deliverability.core.report.handout import load_handout
+from deliverability.core.report.handout import Handout
 from deliverability.core.report.report import ReportView
 from deliverability.core.report.templates import Glosser, environment
 from deliverability.core.resources import locate
@@ -39,7 +39,7 @@ def sources_css() -> str:
     return (locate("reports") / "sources.css").read_text("utf-8")
 
 
-def render_handout(lang: str) -> str:
+def render_handout(handout: Handout, lang: str) -> str:
     """The hand-out for a support desk as a page of its own."""
     return (
         environment()
@@ -47,7 +47,7 @@ def render_handout(lang: str) -> str:
         .render(
             say=phrases(lang),
             lang=lang,
-            handout=load_handout(lang),
+            handout=handout,
             css=style_sheet(),
             policy=CONTENT_SECURITY_POLICY,
             glossed=lambda text: (("", text),),
