@@ -126,7 +126,7 @@ def test_became_better_is_green_and_last() -> None:
     told = news(BETTER, WORSE)
     assert [each.domain for each in told.sentences] == ["good.example", "shop.example"]
     assert told.sentences[1].sentence == (
-        "shop.example: no known obstacle any more at 3 receivers (include:dead.example removed from the SPF record)"
+        "shop.example: no known obstacle now at 3 receivers (include:dead.example removed from the SPF record)"
     )
     assert [each.tone for each in told.sentences] == ["bad", "good"]
     assert told.tone == "bad"
@@ -201,7 +201,7 @@ def test_what_could_not_be_checked_says_since_when() -> None:
 
 
 def test_the_first_run_and_domains_that_come_and_go() -> None:
-    assert sentences(CALM, STILL, previous="") == ["First report: 2 domains; refused: still.example (2 receivers)"]
+    assert sentences(CALM, STILL, previous="") == ["First report: 2 domains; rejected: still.example (2 receivers)"]
     assert subject(CALM, STILL, previous="") == "deliv: first report, 2 domains · 25 Nov"
     fresh = entry("new.example", ("gmail", FINE, FINE), previous="")
     assert sentences(CALM, fresh, removed=("old.example",)) == [

@@ -80,7 +80,7 @@ def test_the_answer_stands_above_the_plan_and_the_summary_is_last() -> None:
     order = [
         "❌ **Gmail rejects this mail, because neither SPF nor DKIM passes for sakura-shop.example.**",
         "- ❌ Rejected by Gmail",
-        "- ❔ Up to the filter at au",
+        "- ❔ Depends on the filter at au",
         "From sakura-shop.example: SPF passes for bounce.mailer.example",
         "## Three steps",
         "### 1. Sign with DKIM as sakura-shop.example at your mail server",

@@ -118,7 +118,7 @@ def test_what_is_needed_and_met_is_read_from_the_answer_to_the_summary():
     order = [
         "sakura-shop.example · newsletter.eml · 25 Nov 2026",
         "✗ Rejected by Gmail",
-        "? Up to the filter at au",
+        "? Depends on the filter at au",
         "because neither SPF nor DKIM passes for sakura-shop.example → step 1",
         "From sakura-shop.example ─✗─ SPF",
         "⇒ DMARC fails",
