@@ -33,11 +33,12 @@ from deliverability.console.types import PathOf
 from deliverability.core.codec import JsonPieces
 from deliverability.core.codes import Code
 from deliverability.core.errors import InputError, file_error, set_aside
+from deliverability.core.inputs import parse_domain
 from deliverability.core.report.formats.html import render_handout
-from deliverability.core.report.handout import handout_text
+from deliverability.core.report.handout import ICLOUD, RECEIVERS, handout_text, load_handout
 from deliverability.core.rules.knowledge import load_knowledge
 from deliverability.engine.audit import audited_of, document_of, has_failures
-from deliverability.engine.rules import rule_folders, worst_exit_code
+from deliverability.engine.rules import load_rules, rule_folders, worst_exit_code
 from deliverability.lists.audience import audience_given
 
 if TYPE_CHECKING:
@@ -159,15 +160,19 @@ NOT_HTML = Code("handout-not-html", ("file",))
 
 
 @click.command("handout", cls=Command)
+@click.argument("domain", required=False, metavar="[DOMAIN]")
+@click.option("--receiver", type=click.Choice(RECEIVERS), default=ICLOUD)
 @lang_option
 @click.option("-o", "--output", type=PathOf("file"), metavar="FILE.html")
-def handout_command(lang: str, output: Path | None) -> int:
+def handout_command(domain: str | None, receiver: str, lang: str, output: Path | None) -> int:
     """Is it us or them? A page for whoever hears that mail does not arrive."""
     with plain_errors():
+        name = load_rules().receivers[receiver].name[lang]
+        handout = load_handout(lang, receiver, name, parse_domain(domain) if domain else "")
         if output is None:
-            click.echo(handout_text(lang), nl=False)
+            click.echo(handout_text(handout, lang), nl=False)
             return 0
         if output.suffix.lower() not in (".html", ".htm"):
             raise InputError(NOT_HTML(file=str(output)))
-        put(render_handout(lang), output)
+        put(render_handout(handout, lang), output)
     return 0
