@@ -19,7 +19,7 @@ from deliverability.core.model.observed import Facet, SignatureSeen
 from deliverability.core.store.tables import hash_keys, obs_facets, obs_labels
 
 T = TypeVar("T")
-_MOST_KNOWN = 20_000
+_MOST_KNOWN = 4_000
 _SIGNATURES = 3
 LABELLED = ("header_from", "envelope_from", "dkim1", "dkim2", "dkim3", "spf", "disposition", "reason")
 """Columns of obs_facets that hold the number of a label."""
