@@ -100,6 +100,8 @@ lock:
 	  $(COMPILE) --no-annotate - -c requirements.lock -o deliverability/data/requirements-build.lock
 	$(COMPILE) --no-annotate pyproject.toml --group dev --group benchmark -c requirements.lock -o benchmarks/requirements.lock
 	echo pip-audit | $(COMPILE) --no-annotate - -o .ci/advisories.lock
+	printf 'build\ncheck-jsonschema\nhadolint-bin\nhatchling\npre-commit\ntwine\nzizmor\n' | \
+	  $(COMPILE) --no-annotate - -o .ci/linters.lock
 
 $(STAMP): $(LOCK) pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \

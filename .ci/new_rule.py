@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import sys
-import tomllib
 from collections import Counter
 from pathlib import Path
 
@@ -73,7 +72,7 @@ def main(ident: str, topic: str = "") -> int:
     topic = topic or counts.most_common(1)[0][0]
     if not (taken.get(topic) or (re.fullmatch("[a-z]+", topic) and topic not in taken)):
         return _refused(f"rules/{topic}.yaml holds no rules")
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    version = re.search(r'__version__ = "([^"]+)"', (ROOT / "deliverability" / "__init__.py").read_text("utf-8"))[1]
     fields = {"id": ident, "name": ident.lower(), "since": ".".join(version.split(".")[:2])}
     for folder, skeleton in (("rules", RULE), ("tests/rules", CASES)):
         path = ROOT / folder / f"{topic}.yaml"

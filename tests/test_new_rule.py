@@ -31,7 +31,8 @@ def checkout(tmp_path: Path) -> Path:
     for name in (".ci", "tests"):
         (tmp_path / name).mkdir()
     shutil.copy(ROOT / ".ci" / "new_rule.py", tmp_path / ".ci")
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    (tmp_path / "deliverability").mkdir()
+    shutil.copy(ROOT / "deliverability" / "__init__.py", tmp_path / "deliverability")
     for name in ("rules", "tests/rules"):
         shutil.copytree(ROOT / name, tmp_path / name)
     return tmp_path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -17,6 +18,9 @@ WEEKLY = ROOT / ".github" / "workflows" / "weekly.yml"
 GITLAB = ROOT / "contrib" / "gitlab" / "deliv.gitlab-ci.yml"
 HOOKS = ROOT / ".pre-commit-hooks.yaml"
 PAGES = (ROOT / "docs" / "pull-requests.md", ROOT / "docs" / "ja" / "pull-requests.md")
+
+if not WEEKLY.is_file():
+    pytest.skip("the source distribution leaves the workflows out", allow_module_level=True)
 
 
 def steps(path: Path) -> list[dict[str, object]]:
@@ -77,9 +81,10 @@ LINTERS = {
 @pytest.mark.long
 @pytest.mark.parametrize("name", LINTERS)
 def test_linters_find_nothing(name: str) -> None:
-    """They are in an environment of their own (`.ci/run`)."""
+    """They are in an environment of their own: `.ci/run` makes it, and requires them."""
     command = LINTERS[name]
     if shutil.which(command[0]) is None:
+        assert os.environ.get("DELIV_REQUIRE_LINTERS") != "1", f"{command[0]} is required here"
         pytest.skip(f"{command[0]} is not on this machine")
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
