@@ -14,7 +14,7 @@ from deliverability.core.codes import ABOUT, VERBATIM, Code, Detail
 from deliverability.core.errors import FILE_TOO_LARGE, NO_SUCH_FILE, InputError, file_error
 from deliverability.core.net.base import Resolver
 from deliverability.core.net.zone import ZoneResolver
-from deliverability.core.net.zones.base import MASTER, Reading, Record, Source, ZoneError, ZoneInput
+from deliverability.core.net.zones.base import MASTER, OCTODNS, Reading, Record, Source, ZoneError, ZoneInput
 from deliverability.core.net.zones.octodns import SUFFIXES
 from deliverability.core.net.zones.over import Changes, LaidOver, WholeZones
 from deliverability.core.net.zones.read import (
@@ -26,6 +26,7 @@ from deliverability.core.net.zones.read import (
     octodns_given,
     source_of,
 )
+from deliverability.core.protocols.psl import known_registrable_domain
 
 ONE_SIDE = Code("diff-one-side", ("file",))
 NO_REV = Code("diff-no-rev", ("rev",))
@@ -268,7 +269,9 @@ class _Repository:
             if named:
                 raise
             return None
-        # A file that could be anything is a zone only where its name says so.
+        # A file that could be anything (a workflow, settings) is a zone only where its name says so.
+        if not named and found.format == OCTODNS:
+            return found if known_registrable_domain(found.origin) else None
         return found if named or found.format != MASTER or PurePosixPath(key).suffix in (".zone", ".db") else None
 
     def _source(self, path: str, *, old: bool) -> Source | None:

@@ -209,6 +209,7 @@ def changed(rows: Any) -> str:
     return writing.octodns(rows)
 
 
+@pytest.mark.long
 class TestGit:
     def names(self, *arguments: str) -> list[str]:
         found = json.loads(run("--git", *arguments, "--offline", "--format", "json").stdout)
@@ -252,6 +253,15 @@ class TestGit:
     def test_a_zone_that_git_does_not_know_yet(self, repository: Repository) -> None:
         (repository.folder / "zones/example.org.zone").write_text(writing.bind(ZONE, "example.org"))
         assert self.names("HEAD") == ["example.org"]
+
+    def test_other_yaml_of_the_repository_is_no_zone(self, repository: Repository) -> None:
+        for name in (".github/workflows/ci.yml", "zones/docker-compose.override.yml", "zones/settings.yaml"):
+            file = repository.folder / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text("on:\n  workflow_call:\n    inputs:\n      x:\n        type: string\n")
+        (repository.folder / "package.json").write_text('{"name": ')
+        (repository.folder / "zones/example.com.yaml").write_text(changed(CHANGES["no DMARC"]))
+        assert self.names("HEAD") == ["example.com"]
 
     def test_from_a_folder_below(self, repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
         (repository.folder / "zones/example.com.yaml").write_text(changed(CHANGES["no DMARC"]))

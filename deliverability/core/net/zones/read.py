@@ -213,11 +213,10 @@ def _in_folder(folder: Path, reading: Reading) -> Iterator[Given]:
                 yield _split(path, reading)
         elif path.suffix in octodns.SUFFIXES:
             # As octoDNS does: a file of another name is one of its settings, or is included.
-            if octodns.zone_of(path.name):
-                yield look(source_of(path), reading)
+            if octodns.zone_of(path.name) and (found := _if_known(source_of(path), reading)) is not None:
+                yield found
         elif path.suffix == ".json":
-            found = _if_known(source_of(path), reading)
-            if found is not None:
+            if (found := _if_known(source_of(path), reading)) is not None:
                 yield found
         elif path.is_file():
             yield look(source_of(path), reading)

@@ -141,6 +141,7 @@ async def test_a_folder_with_a_file_for_each_name(tmp_path: Path) -> None:
     (tmp_path / "example.net.yaml").write_text("'':\n  type: TXT\n  value: v=spf1 ~all\n")
     (tmp_path / "config.yaml").write_text("providers:\n  x: {}\n")
     (tmp_path / "package.json").write_text("{}")
+    (tmp_path / "docker-compose.override.yml").write_text("services: {}\n")
     zones = open_zones([tmp_path], Reading()).whole
     assert zones is not None
     assert zones.origins == ("example.com", "example.net")
