@@ -329,3 +329,15 @@ def test_one_key_at_several_owners_is_told(rules: RuleSet) -> None:
         assert heading in [each.heading for each in fleet_view(result, Speaker(rules, catalogue(), lang)).sections]
     lines = table(result, Speaker(rules, catalogue(), "en")).splitlines()
     assert "shared-keys,,key,s1._domainkey.b.example,3,4," in lines
+
+
+def test_the_report_leads_with_the_problem_of_the_most_domains(rules: RuleSet) -> None:
+    ten = {"spf.lookups": 12, "dmarc.stage": "reject"}
+    rows = [
+        row("a.example", facts=ten, unmet=["SPF-003"]),
+        *(row(f"{n}.example", facts={"dmarc.stage": "none"}) for n in range(3)),
+    ]
+    rows += [row(f"late{n}.example", failed=True, unchecked=(Unchecked("TXT x.example", "timeout"),)) for n in range(2)]
+    lead = fleet_view(found(rows, rules), Speaker(rules, catalogue(), "en")).lead
+    assert lead[0].startswith("No DMARC policy, or p=none: 3 domains")
+    assert [each.partition(":")[0] for each in lead].index("Not checked completely") == 1
