@@ -242,7 +242,7 @@ def test_a_zone_given_twice_is_refused() -> None:
 def test_paths_that_give_nothing_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ZoneError, match="no such file"):
         ZoneResolver.load([tmp_path / "missing.zone"])
-    with pytest.raises(ZoneError, match="holds no zone file"):
+    with pytest.raises(ZoneError, match="contains no zone file"):
         ZoneResolver.load([tmp_path])
 
 
@@ -346,7 +346,7 @@ def test_how_a_proposal_is_written(text: str, expected: Proposal) -> None:
         ('example.com TXT "open', "not closed"),
         ('example.com TXT "a" b', "outside quotes"),
         ('example.com TXT "' + "x" * 256 + '"', "at most 255 bytes"),
-        ('example.com TXT "\\999"', "no octet"),
+        ('example.com TXT "\\999"', "not a valid byte"),
     ],
 )
 def test_what_is_no_proposal_is_refused_with_what_to_write(text: str, said: str) -> None:
