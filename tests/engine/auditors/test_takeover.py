@@ -317,4 +317,6 @@ async def test_a_healthy_domain_costs_two_questions_more_at_most(zone: Zone, mos
         chosen = [each for each in auditors() if each.name not in without]
         await gather(chosen, Subject("acme.dk"), ports, None)
         asked.append(resolver.asked)
-    assert len(asked[1] - asked[0]) == most, asked[1] - asked[0]
+    # The host of MTA-STS is asked for by the auditor of transport as well.
+    more = asked[1] - (asked[0] - {("mta-sts.acme.dk", "A"), ("mta-sts.acme.dk", "AAAA")})
+    assert len(more) == most, more
