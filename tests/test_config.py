@@ -6,7 +6,9 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from deliverability.cli import deliv
 from deliverability.console.settings import (
     MAX_OCTETS,
     ConfigError,
@@ -324,3 +326,29 @@ def test_a_file_that_names_none_has_no_places(toml: Path, text: str) -> None:
     toml.write_text(text)
     assert domain_places(toml) == {}
     assert domain_places(toml.with_name("missing.toml")) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "english", "japanese"),
+    [
+        ("lang\n", 1, "a key needs = and a value after it", "キーの後に「=」と値が必要です"),
+        ("lang = ja\n", 1, "this is not a valid value. ", "値が正しくありません。"),
+        ('domains = ["a.example"\nlang = "ja"\n', 2, "a list is not closed. Add ]", "リストが閉じられていません。"),
+        ('lang = "ja\n', 1, "a text is not closed", "文字列が閉じられていない"),
+        ('lang = "ja" x\n', 1, "more text follows the value. ", "値の後に文字が続いています。"),
+        ("[feedback\n", 1, "a heading is not closed. ", "見出しが閉じられていません。"),
+        ('lang = "ja"\nlang = "en"\n', 2, "this key or table appears twice", "2回書かれています"),
+        ("lang = 1_\n", 1, "", ""),
+    ],
+)
+def test_a_file_that_is_no_toml_is_told_in_the_readers_language(
+    tmp_path: Path, text: str, line: int, english: str, japanese: str
+) -> None:
+    (tmp_path / "deliv.toml").write_text(text, "utf-8")
+    for lang, words in (("en", english), ("ja", japanese)):
+        said = CliRunner().invoke(
+            deliv, ["config", "--check", "--config", str(tmp_path / "deliv.toml"), "--lang", lang]
+        )
+        assert said.exit_code == 2
+        assert words in said.output
+        assert f"deliv.toml:{line}" in said.output

@@ -353,3 +353,14 @@ def test_nothing_is_imported_that_is_not_declared() -> None:
     ]
     known = {IMPORTED_AS.get(each, each) for each in asked} | {"deliverability", "markupsafe"}
     assert {name: who for name, who in users().items() if name not in known | sys.stdlib_module_names} == {}
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "docs" / "README.ja.md", *sorted((ROOT / "docs" / "ja").glob("*.md"))], ids=lambda page: page.name
+)
+def test_japanese_pages_keep_to_the_typography(page: Path) -> None:
+    """No blank beside Latin letters, no full-width percent sign; code, links and comments are not ours to space."""
+    text = re.sub(r"```.*?```|<!--.*?-->|`[^`\n]*`|\]\([^)]*\)", "\ufffc", page.read_text("utf-8"), flags=re.DOTALL)
+    japanese = "ぁ-んァ-ヶ一-龥"
+    assert not re.findall(rf"[{japanese}] [A-Za-z0-9]\w*|\w*[A-Za-z0-9] [{japanese}]\w*", text)
+    assert "％" not in text

@@ -31,6 +31,31 @@ MAX_OCTETS = 1_000_000
 MAX_SECONDS = 86_400.0  # a day
 
 NO_SETTINGS = Code("no-settings", ("file",))
+TOML_EQUALS = Code("toml-equals")
+TOML_VALUE = Code("toml-value")
+TOML_ARRAY = Code("toml-array")
+TOML_TABLE = Code("toml-table")
+TOML_TEXT = Code("toml-text")
+TOML_LINE = Code("toml-line")
+TOML_HEADING = Code("toml-heading")
+TOML_TWICE = Code("toml-twice")
+NO_TOML = Code("toml-invalid", ("text",))
+# How the reader of TOML begins what it says -> what that means.
+_TOML = {
+    "Expected '='": TOML_EQUALS,
+    "Invalid value": TOML_VALUE,
+    "Invalid date": TOML_VALUE,
+    "Unclosed array": TOML_ARRAY,
+    "Unclosed inline table": TOML_TABLE,
+    "Unterminated string": TOML_TEXT,
+    "Illegal character": TOML_TEXT,
+    "Unescaped": TOML_TEXT,
+    "Expected newline": TOML_LINE,
+    "Invalid statement": TOML_EQUALS,
+    "Expected ']": TOML_HEADING,
+    "Cannot": TOML_TWICE,
+    "Duplicate": TOML_TWICE,
+}
 UNKNOWN_KEY = Code("config-unknown-key", ("key",))
 UNKNOWN_KEY_NEAR = Code("config-unknown-key-near", ("key", "near"))
 ONE_OF = Code("config-one-of", ("key", "values"))
@@ -398,13 +423,18 @@ def load(path: Path) -> Settings:
         place = re.search(r" \(at line (\d+), column \d+\)$", str(error))
         if place is None:
             raise ConfigError(file_error(path, error)) from None
-        raise ConfigError(AT_LINE(file=str(path), line=int(place[1]), detail=str(error)[: place.start()])) from None
+        raise ConfigError(AT_LINE(file=str(path), line=int(place[1]), detail=_toml_problem(str(error)))) from None
     except FileNotFoundError:
         raise ConfigError(NO_SETTINGS(file=str(path))) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(file_error(path, error)) from None
     settings = _typed(path, text, data)
     return _from_folder(settings, path.parent)
+
+
+def _toml_problem(text: str) -> Detail:
+    code = next((code for begin, code in _TOML.items() if text.startswith(begin)), None)
+    return code() if code else NO_TOML(text=text)
 
 
 def at_lines(path: Path, text: str, problems: Iterable[tuple[KeyPath, Detail]]) -> ConfigError:

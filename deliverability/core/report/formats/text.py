@@ -170,7 +170,8 @@ def _topic(topic: TopicView, paper: Paper, say: Phrases) -> Iterator[str]:
     for each in topic.open:
         lead = f"{paper.ink(paper.symbol('unknown'), 'unknown')} "
         names = say("value.separator").join(f"{check.headline} [{check.rule}]" for check in each.checks)
-        yield from paper.hang(f"{each.reason}{say('punctuation.colon')}{names}", lead)
+        reason = each.reason.removesuffix(say("punctuation.stop"))
+        yield from paper.hang(f"{reason}{say('punctuation.colon')}{names}", lead)
     for check in topic.met:
         lead = f"{paper.ink(paper.symbol('met'), 'met')} "
         items = [each.item for each in check.instances if each.item]
