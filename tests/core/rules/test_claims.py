@@ -229,6 +229,7 @@ NO_CLAIMS: Mapping[str, str] = {
     "list-check": "an address of a list, by the checks that are listed beside it",
     "mcp.no-change": "that a proposed record changes no verdict",
     "mcp.nothing-changed": "what the history has, since a day that is named",
+    "diff.grade": "the grades before and after, which stand beside it",
     "guide-table.done": "the number of steps that are done, each of which is a claim",
 }
 
