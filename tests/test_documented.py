@@ -344,7 +344,10 @@ def test_the_rows_name_who_imports_a_package() -> None:
 
 
 def test_nothing_is_imported_that_is_not_declared() -> None:
-    """Beside the standard library; markupsafe is jinja2's own type of text."""
+    """Beside the standard library; markupsafe is jinja2's own type of text.
+
+    What `testing` plugs into is there where it is used.
+    """
     asked = [
         each
         for group, packages in declared().items()
@@ -352,7 +355,8 @@ def test_nothing_is_imported_that_is_not_declared() -> None:
         for each in packages
     ]
     known = {IMPORTED_AS.get(each, each) for each in asked} | {"deliverability", "markupsafe"}
-    assert {name: who for name, who in users().items() if name not in known | sys.stdlib_module_names} == {}
+    found = {name: who for name, who in users().items() if name not in known | sys.stdlib_module_names}
+    assert found == {"pytest": {"testing"}, "django": {"testing"}}
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ class Session:
     ) -> Report:
         """The same within an event loop."""
         with given.input_errors():
-            subject = _subject(domain, message, purpose, daily_volume, ip, mail_from, helo, selectors)
+            subject = subject_of(domain, message, purpose, daily_volume, ip, mail_from, helo, selectors)
             wanted = given.many("receivers", receivers, given.text, str)
             extras = Extras(remedies=given.flag("remedies", remedies))
             ports = self._here()
@@ -422,7 +422,7 @@ def _no_loop(instead: str) -> None:
     raise InputError(USE_ASYNC(name=instead))
 
 
-def _subject(
+def subject_of(
     domain: object,
     message: object,
     purpose: object,
