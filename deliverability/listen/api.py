@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -35,6 +37,11 @@ _JSON_OCTETS = 100_000
 _SPOOLED_OCTETS = 1_000_000
 
 
+class _AskedFaults(Struct, frozen=True, forbid_unknown_fields=True):
+    fail: tuple[str, ...]
+    seed: int = 0
+
+
 def api_routes() -> list[BaseRoute]:
     """All routes of the API."""
     return [
@@ -49,6 +56,8 @@ def api_routes() -> list[BaseRoute]:
         Route("/api/events", _events),
         Route("/api/tests", _reserve, methods=["POST"]),
         Route("/api/audits", _audit, methods=["POST"]),
+        Route("/api/chaos", _faults, methods=["GET"]),
+        Route("/api/chaos", _change_faults, methods=["PUT"]),
     ]
 
 
@@ -250,6 +259,27 @@ async def _audit(request: Request) -> Response:
     except InputError as error:
         return unusable(error)
     return report_response(text, ending)
+
+
+async def _faults(request: Request) -> Response:
+    faults = service_of(request).faults
+    return refusal(404, "no-faults") if faults is None else JSONResponse(faults.document())
+
+
+async def _change_faults(request: Request) -> Response:
+    """What goes wrong from now on, in place of what did."""
+    faults = service_of(request).faults
+    if faults is None:
+        return refusal(404, "no-faults")
+    try:
+        asked = msgspec.json.decode(await _small_body(request), type=_AskedFaults)
+    except (ValueError, RecursionError):
+        return refusal(400, "json")
+    try:
+        await asyncio.to_thread(faults.change, asked.fail, asked.seed)
+    except InputError as error:
+        return unusable(error)
+    return JSONResponse(faults.document())
 
 
 async def _small_body(request: Request) -> bytes:

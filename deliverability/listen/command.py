@@ -30,20 +30,23 @@ from deliverability.console.options import (
 from deliverability.console.output import show
 from deliverability.console.running import write_reports
 from deliverability.console.types import HostPort, NumberType, PathOf, Size
-from deliverability.core.codes import Code
+from deliverability.core.codes import ABOUT, Code
 from deliverability.core.errors import InputError, file_error
 from deliverability.core.inputs import VARIABLE_UNSET, parse_domain
-from deliverability.core.net.open import PortSettings
+from deliverability.core.net.open import CONTRADICTION, PortSettings
 from deliverability.core.phrases import detail_words
+from deliverability.core.replies.catalogue import load_replies
 from deliverability.core.resources import state_folder
 from deliverability.core.words.sentences import visible
-from deliverability.engine.rules import load_rules, worst_exit_code
+from deliverability.engine.rules import load_rules, rule_folders, worst_exit_code
+from deliverability.listen.faults import Faults
 from deliverability.listen.service import CaptureChange, CaptureService
 from deliverability.listen.store import CaptureStore, Reservations
 from deliverability.listen.worker import ProcessWorker, RoomSettings
 
 if TYPE_CHECKING:
     from deliverability.console.settings import Settings
+    from deliverability.core.model.replies import Meaning
     from deliverability.core.model.rules import RuleSet
     from deliverability.core.rules.judge import Selection
     from deliverability.listen.serve import Listening, ListenSettings, PublicListener
@@ -78,6 +81,8 @@ _ONCE = ("timeout", "expect", "output", "style", "whole", "trace")
 @click.option("--tls-cert", type=PathOf("file", exists=True), metavar="FILE")
 @click.option("--tls-key", type=PathOf("file", exists=True), metavar="FILE")
 @click.option("--token-env", metavar="NAME")
+@click.option("--fail", "faults", multiple=True, metavar="STAGE=REPLY[:WHEN]")
+@click.option("--seed", type=NumberType(int, 0), default=0, show_default=True, metavar="N")
 @zone_option
 @resolver_option
 @offline_option
@@ -90,6 +95,8 @@ def command(domain: str | None, once: bool, **params: Any) -> int:
     """Receive test mails, audit each and show how large it is and what it looks like."""
     with plain_errors():
         settings = read_settings(params["config"])
+        if params["faults"] and params["public"]:
+            raise InputError(CONTRADICTION(names=(_option("faults"), _option("public"))))
         try:
             where = _where({**params, "once": once})
         except ModuleNotFoundError:
@@ -154,6 +161,21 @@ def _store(params: dict[str, Any], *, memory: int, default: bool = True) -> Capt
         raise InputError(file_error(folder, error)) from None
 
 
+def _faults(settings: Settings, where: ListenSettings, params: dict[str, Any]) -> Faults | None:
+    """Raises InputError where one cannot be read."""
+    if where.public is not None:
+        return None
+    folders = tuple(params["rules"]) or settings.rules
+
+    def load() -> tuple[Meaning, ...]:
+        return load_replies(rule_folders(folders), load_rules(folders)).meanings
+
+    try:
+        return Faults(load, params["faults"], params["seed"])
+    except InputError as error:
+        raise InputError(*(ABOUT(what=_option("faults"), detail=each) for each in error.details)) from None
+
+
 def _state_folder() -> Path:
     return state_folder() / "mails"
 
@@ -162,6 +184,7 @@ def _serve(domain: str | None, settings: Settings, where: ListenSettings, params
     from deliverability.listen.serve import listen
 
     store = _store(params, memory=params["max_size"])
+    faults = _faults(settings, where, params)
 
     async def go() -> None:
         service = CaptureService(
@@ -170,6 +193,7 @@ def _serve(domain: str | None, settings: Settings, where: ListenSettings, params
             language().people,
             _reservations(where),
             params["max_size"],
+            faults=faults,
         )
         await listen(service, where, lambda begun: _begun(begun, store), lambda news: _tell(news, store))
 
@@ -231,7 +255,13 @@ def _once(domain: str | None, settings: Settings, where: ListenSettings, params:
     number, seconds = params["expect"] or 1, params["timeout"] or 60.0
     outputs = judging.outputs(number)
     store = _store(params, memory=number * params["max_size"], default=False)
-    service = CaptureService(store, None, reservations=_reservations(where), max_octets=params["max_size"])
+    service = CaptureService(
+        store,
+        None,
+        reservations=_reservations(where),
+        max_octets=params["max_size"],
+        faults=_faults(settings, where, params),
+    )
     # There is no page that would reserve one.
     address = service.reservations.reserve(datetime.now(UTC)) if where.public else None
 

@@ -21,6 +21,9 @@ from typing import Any
 from aiosmtpd.smtp import SMTP, Envelope, Session, TLSSetupException
 from msgspec import Struct, field
 
+from deliverability.core.model.replies import Phase
+from deliverability.listen.faults import FaultKind, Faults
+
 _NULL = "<>"
 _END = b"\r\n.\r\n"
 # A path in angle brackets, as people also write it without them; an old source route before it is dropped.
@@ -102,6 +105,7 @@ class SmtpReceiver(Struct):
         takes: whether a recipient is ours.
         limits: see there.
         tls: for STARTTLS (RFC 3207); None: it is not offered.
+        faults: what goes wrong on demand; None: nothing.
 
     """
 
@@ -110,6 +114,7 @@ class SmtpReceiver(Struct):
     takes: Callable[[str], bool] = lambda address: True
     limits: ReceiveLimits = field(default_factory=ReceiveLimits)
     tls: ssl.SSLContext | None = None
+    faults: Faults | None = None
     _server: asyncio.Server | None = None
     _open: set[_Connection] = field(default_factory=set)
     _receiving: set[_Connection] = field(default_factory=set)
@@ -204,6 +209,8 @@ class _Handler:
     ) -> str:
         if self._receiver._too_often(server.peer):
             return "450 4.7.1 too many messages from this address; wait a minute"
+        if reply := await server.fault(Phase.MAIL, ()):
+            return reply
         envelope.mail_from = address
         envelope.mail_options.extend(options)
         return "250 2.1.0 OK"
@@ -215,6 +222,8 @@ class _Handler:
             return "452 4.5.3 too many recipients"
         if address == _NULL or not self._receiver.takes(_text(address)):
             return "550 5.7.1 no address of ours; nothing is relayed"
+        if reply := await server.fault(Phase.RCPT, (_text(address),)):
+            return reply
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 OK"
 
@@ -272,6 +281,19 @@ class _Connection(SMTP):
                 transport.write(f"{reply}\r\n".encode() if reply else b"")  # type: ignore[attr-defined]
             transport.abort()  # type: ignore[attr-defined]
 
+    async def fault(self, stage: Phase, recipients: tuple[str, ...]) -> str:
+        """The reply that is wanted in place of ours; empty: none is. Delays are waited for, a drop ends it all."""
+        faults = self._receiver.faults
+        for each in faults.at(stage, recipients) if faults is not None else ():
+            if each.kind is FaultKind.REPLY:
+                return each.reply
+            if each.kind is FaultKind.DROP:
+                self.drop("")
+                raise asyncio.CancelledError
+            self._reset_timeout(each.seconds + self._receiver.limits.idle)
+            await asyncio.sleep(each.seconds)
+        return ""
+
     def _timeout_cb(self) -> None:
         self.drop("421 4.4.2 timeout")
 
@@ -322,6 +344,8 @@ class _Connection(SMTP):
 
     async def _delivered(self, envelope: Envelope, session: Session, octets: bytes) -> str:
         rcpt = tuple(_text(each) for each in envelope.rcpt_tos if each)
+        if reply := await self.fault(Phase.DATA, rcpt):
+            return reply
         mail_from = _text(envelope.mail_from or "")
         mail = ReceivedMail(
             self.peer,

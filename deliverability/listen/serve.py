@@ -154,7 +154,7 @@ async def receiving(
 
     limits = ReceiveLimits(octets=service.max_octets, a_minute=A_MINUTE if public else None)
     tls = _context(public) if public else None
-    receiver = SmtpReceiver(public.hostname if public else "localhost", deliver, takes, limits, tls)
+    receiver = SmtpReceiver(public.hostname if public else "localhost", deliver, takes, limits, tls, service.faults)
     with _listen_errors(settings.smtp):
         port = await receiver.start(settings.smtp.host, settings.smtp.port)
     try:

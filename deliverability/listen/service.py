@@ -19,6 +19,7 @@ from deliverability.core.mail.kinds import OWNER_HEAD_OCTETS, why_no_message
 from deliverability.core.mail.reader import read
 from deliverability.core.mail.words import decode_words, printable
 from deliverability.core.model.envelope import SmtpEnvelope
+from deliverability.listen.faults import Faults
 from deliverability.listen.store import Capture, CaptureStore, Reservations
 from deliverability.listen.worker import AuditWorker
 
@@ -93,6 +94,7 @@ class CaptureService(Struct):
         public: mail is taken to reserved addresses alone.
         smtp: where mail is taken, as users are told; empty: nowhere.
         feed: what happens.
+        faults: what goes wrong on demand; None: nothing does, as on a public listener.
 
     """
 
@@ -104,6 +106,7 @@ class CaptureService(Struct):
     public: bool = False
     smtp: str = ""
     feed: CaptureFeed = field(default_factory=CaptureFeed)
+    faults: Faults | None = None
     _audits: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
