@@ -18,7 +18,7 @@ _MARKER = (
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Flags and ini options; once, where the module is also named by ``-p``."""
+    """Flags and ini options."""
     group = parser.getgroup("deliv", "mail that receivers accept (deliv)")
     group.addoption(
         "--deliv-zone",
