@@ -116,11 +116,11 @@ def test_each_domain_keeps_what_is_said_of_it() -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"servers": ["127.0.0.1"], "offline": True}, "give one of them: servers, offline"),
-        ({"zones": [GOLDEN / "good.zone"], "servers": ["127.0.0.1"]}, "give one of them: zones, servers"),
-        ({"zones": [GOLDEN / "good.zone"], "replay": GOLDEN / "x.json"}, "give one of them: zones, replay"),
-        ({"record": True, "replay": Path("b")}, "give one of them: record, replay"),
-        ({"permissions": Permissions(fetch=True), "offline": True}, "give one of them: fetch, offline"),
+        ({"servers": ["127.0.0.1"], "offline": True}, "use only one of these: servers, offline"),
+        ({"zones": [GOLDEN / "good.zone"], "servers": ["127.0.0.1"]}, "use only one of these: zones, servers"),
+        ({"zones": [GOLDEN / "good.zone"], "replay": GOLDEN / "x.json"}, "use only one of these: zones, replay"),
+        ({"record": True, "replay": Path("b")}, "use only one of these: record, replay"),
+        ({"permissions": Permissions(fetch=True), "offline": True}, "use only one of these: fetch, offline"),
         ({"proposals": ["nonsense"], "offline": True}, "proposals: 'nonsense' is not"),
         ({"servers": ["nonsense"]}, "servers: 'nonsense' is not"),
         ({"replay": GOLDEN / "good.zone"}, "is not a recording"),

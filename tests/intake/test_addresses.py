@@ -41,14 +41,14 @@ def test_one_that_others_may_read_or_write_is_refused(path: Path, mode: int) -> 
 def test_other_files_are_refused_and_stay_as_they_are(path: Path, tmp_path: Path) -> None:
     path.write_text("name,address\n" * 1_000, "utf-8")
     path.chmod(0o600)
-    with pytest.raises(InputError, match="no file of addresses"):
+    with pytest.raises(InputError, match="is not an address file"):
         AddressFile(path)
     assert path.read_text("utf-8") == "name,address\n" * 1_000
     other = tmp_path / "other.sqlite3"
     with sqlite3.connect(other) as database:
         database.execute("CREATE TABLE addresses (a)")
     other.chmod(0o600)
-    with pytest.raises(InputError, match="no file of addresses"):
+    with pytest.raises(InputError, match="is not an address file"):
         AddressFile(other)
     with pytest.raises(InputError, match="deliv intake"):
         AddressFile(tmp_path / "none", create=False)

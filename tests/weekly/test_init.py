@@ -67,7 +67,7 @@ def test_a_file_that_is_there_is_left_alone(folder: Path) -> None:
     Path("deliv.toml").write_text("# mine\n")
     code, output = run("shop.example", "--zone", "shop.zone")
     assert code != 0
-    assert "--force overwrites it" in output
+    assert "Use --force to overwrite it" in output
     assert Path("deliv.toml").read_text() == "# mine\n"
     assert run("shop.example", "--zone", "shop.zone", "--force")[0] == 0
     assert "shop.example" in Path("deliv.toml").read_text()

@@ -198,7 +198,7 @@ async def test_a_recording_gives_back_what_was_seen(identity: tuple[Path, bytes]
 
 @pytest.mark.parametrize("other", [{"offline": True}, {"zones": (TESTS / "golden" / "good.zone",)}])
 def test_it_contradicts_asking_nobody(other: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="give one of them: probe_smtp, "):
+    with pytest.raises(InputError, match="use only one of these: probe_smtp, "):
         open_ports(PortSettings(permissions=Permissions(probe_smtp=True), **other))
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from deliverability.core.codes import Input, needs
 from deliverability.core.facts.base import Reason, Unknown
-from deliverability.core.facts.spf import IncludeCost
 from deliverability.core.net.static import StaticResolver
 from deliverability.core.protocols.spf.coverage import MAX_RANGES, Coverage, measure
 from deliverability.core.protocols.spf.tree import walk_tree
@@ -101,8 +100,8 @@ async def test_each_include_has_its_cost_and_the_reserve_is_told() -> None:
     )
     costs, left = facts(context, "include_costs", "lookups_left")
     assert costs == (
-        IncludeCost(target="one.com", lookups=4, void_lookups=2),
-        IncludeCost(target="two.com", lookups=2, void_lookups=1),
+        {"target": "one.com", "lookups": 4, "void_lookups": 2},
+        {"target": "two.com", "lookups": 2, "void_lookups": 1},
     )
     assert left == 4
 

@@ -33,7 +33,7 @@ _HOLDS: Mapping[Op, object] = {
     Op.LT: lambda operand: operand - 1,
     Op.LE: lambda operand: operand,
     Op.IN: lambda operand: operand[0],
-    Op.EMPTY: lambda operand: () if operand else ("something",),
+    Op.EMPTY: lambda operand: () if operand else ({},),
     Op.MATCHES: lambda _: "v=spf1 exists:%{i}.example -all",
 }
 _FAILS: Mapping[Op, object] = {

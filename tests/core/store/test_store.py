@@ -235,7 +235,7 @@ def test_by_default_it_lies_in_the_state_folder(monkeypatch: pytest.MonkeyPatch,
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("history.db", "write sqlite:///FILE"),
+        ("history.db", "Use sqlite:///FILE"),
         ("mysql://localhost/x", "SQLite or PostgreSQL, not in mysql"),
         ("sqlite:////dev/null/x.db", "File exists|Not a directory"),
         ("postgresql+psycopg://deliv@127.0.0.1:1/x", "127.0.0.1"),

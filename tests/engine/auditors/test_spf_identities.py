@@ -209,7 +209,7 @@ async def test_a_service_with_its_own_return_path_needs_no_record_at_the_author_
     assert checked.value("result") == "pass"
     assert checked.value("author_result") == "none"
     assert checked.unmet() == {("SPF-026", "")}
-    assert "news.example.jp, the author domain, does not pass" in checked.says("SPF-026")
+    assert "news.example.jp's SPF record does not pass" in checked.says("SPF-026")
 
 
 async def test_faults_of_the_author_domain_are_not_those_of_the_domain_that_the_mail_uses() -> None:
@@ -442,5 +442,5 @@ def test_every_rule_of_the_file_has_a_scope_and_errors_are_about_delivery() -> N
 
     written = _yamlstrict.read((locate("rules") / "spf.yaml").read_text("utf-8")).data
     scopes = {rule["id"]: rule.get("scope") for rule in written}
-    assert set(scopes.values()) == {"delivery", "hygiene"}
+    assert set(scopes.values()) == {"delivery", "hygiene", "security"}
     assert [rule["id"] for rule in written if rule["severity"] == "error" and rule["scope"] != "delivery"] == []

@@ -285,7 +285,7 @@ def test_fetching_is_refused_where_nothing_may_be_asked(tmp_path: Path) -> None:
     zone = tmp_path / "example.com.zone"
     zone.write_text("$ORIGIN example.com.\n@ 60 IN SOA ns h 1 2 3 4 5\n")
     for options in ({"zones": [zone]}, {"offline": True}):
-        with pytest.raises(InputError, match=r"give one of them: fetch, (zones|offline)"):
+        with pytest.raises(InputError, match=r"use only one of these: fetch, (zones|offline)"):
             open_ports(PortSettings(permissions=Permissions(fetch=True), **options))  # type: ignore[arg-type]
     assert open_ports().http is OFFLINE
     assert open_ports(PortSettings(permissions=Permissions(fetch=True))).http is not OFFLINE

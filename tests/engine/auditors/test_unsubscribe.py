@@ -203,7 +203,7 @@ class TestPost:
 
     @pytest.mark.parametrize("other", [{"offline": True}, {"zones": (TESTS / "golden" / "good.zone",)}])
     def test_it_contradicts_asking_nobody(self, other: dict[str, Any]) -> None:
-        with pytest.raises(InputError, match="give one of them: one_click, "):
+        with pytest.raises(InputError, match="use only one of these: one_click, "):
             open_ports(PortSettings(permissions=Permissions(one_click=True), **other))
 
     @pytest.mark.parametrize(("status", "redirects"), [(200, False), (302, True), (308, True), (403, False)])
