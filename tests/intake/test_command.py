@@ -42,7 +42,7 @@ def test_a_folder_is_taken_in_and_told(deliv: Deliv) -> None:  # noqa: F811
     done = deliv("intake", "reports", "--history", "sqlite:///h.db", "--offline", "--lang", "en")
     assert (done.code, done.err) == (0, "")
     assert done.out.splitlines() == [
-        "3 files and messages.",
+        "Read 3 files and messages.",
         "1 contains no report and was left untouched.",
         "",
         "2 new entries",
@@ -81,10 +81,10 @@ def test_a_dry_run_makes_no_history(deliv: Deliv) -> None:  # noqa: F811
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ((), "there is nothing to read"),
+        ((), "nothing to read: name files or folders"),
         (("nowhere",), "nowhere"),
         (("--mailbox", "a"), "there is no mailbox a in the settings"),
-        (("reports", "--since", "yesterday"), "--since: 'yesterday' is no day"),
+        (("reports", "--since", "yesterday"), "--since: 'yesterday' is not a valid date"),
         (("reports", "--most", "0"), "--most"),
     ],
 )
@@ -149,7 +149,7 @@ def test_a_mailbox_of_the_settings(deliv: Deliv) -> None:  # noqa: F811
         )
         Path("deliv.toml").write_text(f'{settings}password_file = "secret"\n')
         done = deliv("intake", "--offline", "--lang", "en")
-        assert (done.code, done.out.splitlines()[0]) == (0, "1 file or message.")
+        assert (done.code, done.out.splitlines()[0]) == (0, "Read 1 file or message.")
         Path("deliv.toml").write_text(f'{settings}token_command = ["./token"]\n')
         done = deliv("intake", "--mailbox", "dmarc", "--offline", "--lang", "en")
         assert done.code == 3

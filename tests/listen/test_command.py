@@ -185,10 +185,10 @@ def test_once_with_several_and_with_too_few(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "told"),
     [
-        (("--smtp", "0.0.0.0:2525"), "--smtp 0.0.0.0:2525 is reached by others; that needs --public"),
-        (("--web", "192.0.2.1:80"), "--web 192.0.2.1:80 is reached by others"),
-        (("--smtp", "[::]:25"), "--smtp [::]:25 is reached by others"),
-        (("--smtp", "mail.example.com:25"), "is reached by others"),
+        (("--smtp", "0.0.0.0:2525"), "other machines can reach --smtp 0.0.0.0:2525, which requires --public"),
+        (("--web", "192.0.2.1:80"), "other machines can reach --web 192.0.2.1:80"),
+        (("--smtp", "[::]:25"), "other machines can reach --smtp [::]:25"),
+        (("--smtp", "mail.example.com:25"), "other machines can reach --smtp mail.example.com:25"),
         (("--public",), "--public also needs --hostname, --tls-cert, --tls-key, --token-env"),
         (("--public", "--web", "none", "--hostname", "a.example"), "needs --tls-cert, --tls-key, --token-env, --web"),
         (("--smtp", "25"), "--smtp needs an address and a port"),
