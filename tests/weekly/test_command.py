@@ -80,7 +80,7 @@ def test_from_init_to_the_third_weekly_mail(machine: Machine, mailbox: tuple[Ser
             f'\n[notify.email]\nto = ["me@shop.example"]\nsender = "deliv@shop.example"\n'
             f'host = "127.0.0.1"\nport = {port}\nsecurity = "none"\n'
         )
-    assert "good (1 domain" in machine.run("config", "--check")[1]
+    assert "valid (1 domain" in machine.run("config", "--check")[1]
     code, output = machine.weekly()
     assert code in (0, 1)
     assert output.strip().endswith("deliv-reports/latest/index.html")
@@ -118,7 +118,7 @@ def test_what_could_not_be_sent_is_said_and_the_next_run_sends_it(
         Path("deliv.toml").write_text(f'{settings}{hook}/"\n')
         code, output = machine.weekly("--fail-on", "never")
     assert code == 3
-    assert "was not taken (timed out (no answer within 0.5 s)). The next run tries again" in output
+    assert "was not accepted (timed out (no answer within 0.5 s)). The next run tries again" in output
     assert len(server.taken) == 1
     with web(204) as (url, got):
         Path("deliv.toml").write_text(settings.replace("http://127.0.0.1:", f'{url}"\n'))
@@ -150,7 +150,7 @@ def test_only_one_run_at_a_time(machine: Machine) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         code, output = machine.weekly()
     assert code == 2
-    assert "another run is going on here" in output
+    assert "another run is active here" in output
 
 
 def test_the_same_history_from_two_folders_is_one_run_at_a_time_too(machine: Machine) -> None:
@@ -158,7 +158,7 @@ def test_the_same_history_from_two_folders_is_one_run_at_a_time_too(machine: Mac
     machine.weekly()
     with Path("h.db.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert "another run writes to this history" in machine.weekly("--output", "other")[1]
+        assert "another run is writing to this history" in machine.weekly("--output", "other")[1]
 
 
 def test_a_folder_that_cannot_be_made(machine: Machine) -> None:
@@ -231,7 +231,7 @@ def test_reports_of_the_settings_are_read_first(machine: Machine) -> None:
     (subject,) = json.loads(Path("deliv-reports/latest/summary.json").read_text())["subjects"]
     assert subject["traffic"]["reports"] == 1
     assert subject["traffic"]["last_reports"].keys() == {"other"}
-    assert "Who sends as you: no mail from you was reported." in output, "a bare file proves nothing"
+    assert "Who sends as you: No mail from you was reported." in output, "a bare file proves nothing"
 
 
 def test_a_mailbox_that_cannot_be_reached_stops_no_run(machine: Machine) -> None:
