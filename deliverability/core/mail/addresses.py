@@ -35,7 +35,7 @@ FROM_EMPTY = Code("from-empty")
 FROM_SINGLE = Code("from-single")
 
 # In a list of addresses whose quoted texts are one character (\x01) and whose comments are taken out.
-_LEGAL = ((FROM_GROUP, re.compile(r":[^<>]*;")), (FROM_QUOTED, re.compile("\x01[ \t]*@")))
+_LEGAL = ((FROM_GROUP, re.compile(r":[^<>:;]*+;")), (FROM_QUOTED, re.compile("\x01[ \t]*@")))
 _WRONG = (
     (FROM_ROUTE, re.compile(r"<[ \t]*@[^<>]*:")),
     (FROM_SPACES, re.compile(r"[^ \t,;:<][ \t]+@|@[ \t]+[^ \t,;>]")),

@@ -277,7 +277,7 @@ def _shown_odd(given: object) -> str:
             return "a list"
         case Mapping():
             return "an object"
-    return json.dumps(given, ensure_ascii=False)[:60]
+    return json.dumps(given)[:60]
 
 
 @cache

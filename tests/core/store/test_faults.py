@@ -102,7 +102,7 @@ def test_a_history_of_a_newer_version_is_left_alone(url: str) -> None:
     with history._writing() as connection:
         connection.execute(text("UPDATE deliv_schema SET version_num = '9999'"))
     history.close()
-    with pytest.raises(HistoryError, match=r"\A\S+: a newer version of deliv made this history"):
+    with pytest.raises(HistoryError, match=r"\A\S+: this history was written by a newer version of deliv"):
         History.open(url)
 
 

@@ -336,7 +336,7 @@ EVERYDAY = words_of(
 TYPED = words_of(
     """
     TEXT LIST FOLDER OUT HOST PREFIX WORD FACTS PORT TYPE HEAD HH MM DIR ORIGIN SYNOPSIS DESCRIPTION ZONE
-    ID OLD GROUP IGNORE
+    ID OLD GROUP IGNORE SECONDS STAGE WHEN
     """
 )
 # Explained where they are used, or words of the reader's trade.

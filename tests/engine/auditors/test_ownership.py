@@ -217,7 +217,7 @@ class TestDomainThatDoesNotExist:
         assert found.steps == ["check-spelling"]
         assert found.report.remedies == ()
         assert not {"dns-ready", "accepted"} & set(found.verdicts.values())
-        for lang, words in (("en", "check the spelling"), ("ja", "つづりを確認")):
+        for lang, words in (("en", "Check the spelling"), ("ja", "つづりを確認")):
             assert words in found.text(lang)
             assert "deliv doctor" in found.text(lang)
             assert "v=spf1 -all" not in found.text(lang)
