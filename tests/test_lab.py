@@ -162,7 +162,7 @@ async def test_it_answers_over_udp_and_tcp_and_says_what_it_did(processes: int):
         for (name, rdtype), values in LAB.zone(number).items():
             answer = await resolver.query(name, rdtype)
             assert isinstance(answer, Found)
-            assert answer.values == values
+            assert sorted(answer.values) == sorted(values)  # the server rotates a record set
         await resolver.close()
         asked = dns.message.make_query(LAB.name(number), "TXT")
         assert dns.query.tcp(asked, "127.0.0.1", port=server.port, timeout=600).answer

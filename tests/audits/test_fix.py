@@ -54,7 +54,7 @@ def test_the_plan_says_how_a_record_is_entered_at_the_dns_provider() -> None:
     assert "Most DNS consoles" not in text
     steps = json.loads(demo("--dns-provider", "cloudflare", "--format", "json").output)["plan"]
     entries = [step["entry"] for step in steps if step["edits"]]
-    assert entries[0][0] == "There: Cloudflare dashboard → the domain → DNS → Records → Add record."
+    assert entries[0][0] == "In the console: Cloudflare dashboard → the domain → DNS → Records → Add record."
     assert all(any("Field Name" in each for each in entry) for entry in entries)
 
 

@@ -517,7 +517,7 @@ def test_what_is_no_message_in_a_folder_is_told_and_the_others_are_audited(deliv
     done = deliv("audit", "good.example", *BOTH, "--eml", str(folder), "--format", "json")
     assert done.code == 1
     assert len(done.json) == 3
-    assert "mails/3.eml is not an email (it is a PNG image)" in done.err
+    assert "mails/3.eml is not an email but a PNG image" in done.err
 
 
 def test_a_message_of_nobody_in_the_run_gets_a_report_of_its_own(deliv: Deliv) -> None:

@@ -223,7 +223,7 @@ def test_a_damaged_history_costs_neither_the_run_nor_the_other_subjects(folder: 
             connection.execute(f"UPDATE blobs SET data = {damage} WHERE digest = ?", (digest,))
     shown = here("history")
     assert shown.code == 3
-    assert f"left out: what the history kept of {DOMAIN} is damaged" in shown.err
+    assert f"skipped: what the history kept of {DOMAIN} is damaged" in shown.err
     assert "other.example" in shown.out
     (folder / "deliv.toml").write_text(f'selectors = ["other"]\n{settings}')  # so that the weeks have to be compared
     done = weekly(here)
@@ -275,7 +275,7 @@ def test_odd_facts_of_one_subject_do_not_stop_the_others(
         main(["judge", "facts.json", "--format", "csv"])
     done = capsys.readouterr()
     assert left.value.code == 2
-    assert "left out: facts.json: facts no. 1 cannot be judged" in done.err
+    assert "skipped: facts.json: entry 1 cannot be judged" in done.err
     assert "good.example" in done.out
 
 
@@ -314,7 +314,7 @@ def test_a_fault_of_ours_is_told_in_one_sentence_and_shown_on_demand(
             main(["judge", "x.json", *words])
         assert left.value.code == 3
         said = capsys.readouterr().err
-        assert "internal error, please report it: ZeroDivisionError: a\\x1b[31m\\u202e fault" in said
+        assert "internal error. Report it: ZeroDivisionError: a\\x1b[31m\\u202e fault" in said
         assert ("Traceback" in said) is bool(words)
 
 
@@ -344,7 +344,7 @@ def test_a_signal_ends_the_wait_for_a_mailbox(folder: Path, command: str, drop: 
     assert "Traceback" not in err
 
 
-@some_or_every(200)
+@some_or_every(100)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_at_any_moment_is_no_traceback_and_leaves_nothing(
     folder: Path, number: signal.Signals, apart: int

@@ -45,7 +45,7 @@ def test_without_output_nothing_is_written_and_the_saving_is_told(deliv, mail: P
     assert " MB -> " in headline
     assert "; two changes save most: photo.jpg (" in headline
     assert "    image recompressed, 1280 x 960 -> 640 x 480 pixels" in lines
-    assert any("unchanged: it is attached" in line for line in lines)
+    assert any("it is an attachment, which is sent unchanged" in line for line in lines)
     assert f"Nothing was written. To write the copy: deliv slim '{mail}' -o OUT.eml" in lines
     assert any(line.startswith("Left out") and "Sign the copy again" in line for line in lines)
 
@@ -112,7 +112,7 @@ def test_jpeg_quality(deliv, mail: Path) -> None:
 def test_a_message_with_nothing_to_save(deliv, tmp_path: Path) -> None:
     plain = tmp_path / "plain.eml"
     plain.write_bytes(b"From: a@example.com\r\n" + text_part("Hello\n", "plain"))
-    assert deliv(plain)[1].endswith("bytes: nothing can be saved without loss.\n")
+    assert deliv(plain)[1].endswith("bytes: it can't be made smaller without loss.\n")
     assert deliv(plain, "-o", tmp_path / "copy.eml")[0] == 0
     assert (tmp_path / "copy.eml").read_bytes() == plain.read_bytes()
 
@@ -123,7 +123,7 @@ def test_a_signed_message_says_why_it_stays(deliv, tmp_path: Path) -> None:
     signed.write_bytes(head + b"--b\r\n\r\nx\r\n--b--\r\n")
     code, out, _ = deliv(signed)
     assert code == 0
-    assert "left as it is, because it is signed" in out
+    assert "unchanged, because it is signed" in out
 
 
 class TestRefusals:
@@ -146,7 +146,7 @@ class TestRefusals:
         before = mail.read_bytes()
         code, _, err = deliv(mail, "-o", target, "--force")
         assert code == 2
-        assert "never overwritten" in err
+        assert "which deliv never overwrites" in err
         assert mail.read_bytes() == before
 
     @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ class TestRefusals:
             (["missing.eml"], "no such file"),
             (["."], "is a folder"),
             ([], "MESSAGE.eml|- is missing"),
-            (["x.eml", "--attachments", "--only", "html"], "contradict"),
+            (["x.eml", "--attachments", "--only", "html"], "use only one of these: --attachments, --only html"),
         ],
     )
     def test_wrong_use(self, deliv, arguments: list[str], says: str) -> None:
