@@ -839,5 +839,5 @@ def test_receivers_that_changed_alike_are_told_in_one_sentence() -> None:
     view = entry_view(entry, say, shipped(), catalogue())
     assert tuple(each.words for each in view.verdicts) == (
         "Gmail, iCloud: No known obstacle → At risk",
-        "Yahoo: No known obstacle → Refused",
+        "Yahoo: No known obstacle → Rejected",
     )
