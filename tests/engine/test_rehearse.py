@@ -185,7 +185,7 @@ async def test_auditing_again_only_what_changed_finds_what_auditing_all_finds(jo
     basis = got.basis
     assert basis is not None
     rehearsal = rehearse.Rehearsal(basis, RULES, catalogue(), Selection())
-    base = rehearse._State({}, report.facts, basis.executions, report.findings, rehearse._answer(report.assessment))
+    base = rehearse._State({}, report.facts, basis.executions, report.findings, rehearse.answer_of(report.assessment))
     for draft in drafts(Situation(report.facts, report.findings, RULES.knowledge.services)):
         edits = rehearse.proposals_for(draft.edits)
         short = await rehearsal.publish(base, edits)

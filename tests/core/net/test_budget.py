@@ -270,7 +270,7 @@ def test_the_time_is_one_for_dns_the_web_and_mail_servers(allowed: Permissions, 
     assert seconds <= SECONDS + 1
     assert len(silent.asked) == 1, "once the time is over nobody else is asked"
     found = report.facts.value(path)
-    lost = found[0]["reachable"] if isinstance(found, tuple) else found
+    lost = found[0].reachable if isinstance(found, tuple) else found
     assert isinstance(lost, Unknown)
     assert lost.reason is Reason.TIMEOUT
 
