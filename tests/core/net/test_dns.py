@@ -231,7 +231,7 @@ async def test_a_cname_target_that_cannot_be_spelt_is_a_failure() -> None:
         ("silent", Reason.TIMEOUT, "did not answer within 0.5 s"),
         ("garbage", Reason.TIMEOUT, "malformed"),
         ("truncated-no-tcp", Reason.SERVFAIL, "none over TCP"),
-        ("referral", Reason.REFUSED, "no resolver"),
+        ("referral", Reason.REFUSED, "not a resolver"),
     ],
 )
 async def test_what_nobody_answers_is_failed_with_its_reason(behaviour: str, reason: Reason, said: str) -> None:
