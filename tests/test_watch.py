@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from deliverability import watch
 from deliverability import watch as command
 from deliverability.cli import deliv
+from deliverability.core.codes import Detail
 from deliverability.core.net.base import Answer, Resolver
 from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.dns import LiveResolver
@@ -294,6 +295,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Callable[..., tuple[i
     def go(*args: str, source: Resolver | None = None, parent: Resolver | None = None) -> tuple[int | None, str]:
         class Found(Struct):
             dns: Resolver = parent or StaticResolver(PARENT)
+            remarks: tuple[Detail, ...] = ()
 
             async def close(self) -> None:
                 pass

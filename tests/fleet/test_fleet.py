@@ -157,7 +157,7 @@ def test_ctrl_c_finishes_what_is_under_way_and_the_same_command_goes_on(fleet: F
     process = Fleet(fleet.folder, DOMAINS, fleet.options, {"HOLD": str(go_on)}).start(out)
     assert wait_for(process, out, 1)
     process.send_signal(signal.SIGINT)
-    assert until(process, "Finishing what is under way")
+    assert until(process, "Finishing the domains in progress")
     go_on.touch()
     stopped = ended(process, 3)
     assert "the same command goes on" in stopped.out
@@ -201,7 +201,7 @@ def test_a_domain_that_kills_every_worker_costs_its_shard_only(fleet: Fleet, who
 
 def test_one_run_at_a_time(fleet: Fleet, whole: Path, deliv: Deliv) -> None:  # noqa: F811
     with only_one(whole):
-        assert "another run is going on" in again(deliv, fleet, whole, code=2).err
+        assert "another run is active here" in again(deliv, fleet, whole, code=2).err
         assert fleet_status(whole).running
 
 
@@ -256,9 +256,9 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(
     deliv: Deliv,  # noqa: F811
 ) -> None:
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("*.gz")}
-    assert "divided otherwise" in again(deliv, fleet, whole, "--shard", "1/2", code=2).err
+    assert "contains a run with another number of parts" in again(deliv, fleet, whole, "--shard", "1/2", code=2).err
     fleet.run(out, "--shard", "1/2", code=3)
-    assert "divided otherwise" in again(deliv, fleet, out, "--shard", "2/3", code=2).err
+    assert "contains a run with another number of parts" in again(deliv, fleet, out, "--shard", "2/3", code=2).err
     other = Fleet(tmp_path, 2, fleet.options)
     assert "different lists" in other.run(out, "--shard", "2/2", code=2).err
     assert {path: path.stat().st_mtime_ns for path in whole.rglob("*.gz")} == before
@@ -280,7 +280,7 @@ def test_another_list_is_told(fleet: Fleet, whole: Path, deliv: Deliv) -> None: 
     try:
         fleet.list.write_text("new.example\n" + text.replace(f"{domain(3)}\n", ""))
         told = again(deliv, fleet, whole, code=2).err
-        assert "1 domains are new, 1 are missing, 3 stand elsewhere" in told
+        assert "1 domains are new, 1 are missing, 3 moved or have other columns" in told
         fleet.list.write_text("# a remark changes nothing\n" + text)
         again(deliv, fleet, whole, code=3)
     finally:
@@ -289,7 +289,7 @@ def test_another_list_is_told(fleet: Fleet, whole: Path, deliv: Deliv) -> None: 
 
 def test_other_settings_are_told(fleet: Fleet, whole: Path, tmp_path: Path, deliv: Deliv) -> None:  # noqa: F811
     offline = Fleet(fleet.folder, DOMAINS, ("--offline",))
-    assert "begun with other settings (--offline, --zone)" in again(deliv, offline, whole, code=2).err
+    assert "started with other settings (--offline, --zone)" in again(deliv, offline, whole, code=2).err
     settings = tmp_path / "deliv.toml"
     settings.write_text('selectors = ["s1"]\n')
     assert "(deliv.toml)" in again(deliv, fleet, whole, "--config", str(settings), code=2).err
@@ -309,7 +309,7 @@ def test_other_rules_judge_again_from_the_facts_kept(
     chosen = ("--receiver", "gmail")
     fleet.run(fresh, *chosen, code=3)
     told = again(deliv, fleet, out, *chosen, code=2).err
-    assert f"{DOMAINS} domains were judged by another version" in told
+    assert f"{DOMAINS} domains were judged with another version" in told
     assert "--rejudge" in told
     shutil.move(fleet.folder / "zones", tmp_path / "away")  # nobody is asked
     (fleet.folder / "zones").mkdir()
@@ -439,11 +439,11 @@ def test_remedies_are_not_drafted_where_dns_has_changed(
     zone.write_text(zone.read_text().replace("p=reject", "p=none"))
     words = ("fleet", "open", str(whole), domain(1), "--zone", str(tmp_path / "zones"), "--format", "json")
     done = deliv(*words)
-    assert "1 DNS answer is not what it was" in done.err
+    assert "1 DNS answer has changed since the run" in done.err
     assert '"remedies": []' in done.out
 
 
 def test_what_is_not_there_cannot_be_opened(whole: Path, out: Path, deliv: Deliv) -> None:  # noqa: F811
     assert "other.example is not in the list" in deliv("fleet", "open", str(whole), "other.example").err
     out.mkdir()
-    assert "holds no run of a fleet" in deliv("fleet", "status", str(out)).err
+    assert "contains no fleet run" in deliv("fleet", "status", str(out)).err

@@ -92,7 +92,7 @@ def test_a_line_that_cannot_be_used_is_told_and_the_others_are_read(tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("head", "told"),
-    [("name,tier", "one of them is `domain`"), ("domain,tier,tier", "two columns named tier")],
+    [("name,tier", "including `domain`"), ("domain,tier,tier", "two columns named tier")],
 )
 def test_a_table_without_the_columns_it_needs_is_refused(tmp_path: Path, head: str, told: str) -> None:
     with pytest.raises(InputError, match=told):
