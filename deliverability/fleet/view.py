@@ -180,32 +180,26 @@ class _Writer:
     # --- the answer ---
 
     def lead(self) -> Iterator[str]:
+        """What anybody could take over, then the problems, that of the most domains first."""
         causes = self.causes
         lookups = causes.lookups
         if causes.takeover:
             worst = causes.takeover[0]
             yield self.words("lead-takeover", name=visible(worst.name), n=self.domains(worst.domains))
-        if lookups.broken:
-            yield self.words(
-                "lead-lookups",
-                n=self.domains(lookups.broken),
-                share=self.percent(lookups.broken, causes.domains),
-            )
+        absent = sum(causes.stages.get(stage, 0) for stage in ("absent", "none"))
+        problems = [("lead-lookups", lookups.broken), ("lead-dmarc", absent), ("lead-failed", causes.failed)]
+        for key, count in sorted(problems, key=lambda problem: -problem[1]):
+            if not count:
+                continue
+            yield self.words(key, n=self.domains(count), share=self.percent(count, causes.domains))
             top = lookups.includes[0] if lookups.includes else None
-            if top and top.caused:
+            if key == "lead-lookups" and top and top.caused:
                 yield self.words(
                     "lead-include",
                     name=visible(top.target),
                     n=self.domains(top.caused),
-                    share=self.percent(top.caused, lookups.broken),
+                    share=self.percent(top.caused, count),
                 )
-        absent = sum(causes.stages.get(stage, 0) for stage in ("absent", "none"))
-        if absent:
-            yield self.words("lead-dmarc", share=self.percent(absent, causes.domains), n=self.domains(absent))
-        if causes.failed:
-            yield self.words(
-                "lead-failed", n=self.domains(causes.failed), share=self.percent(causes.failed, causes.domains)
-            )
         if causes.audience is not None and causes.audience.domains:
             whole = causes.audience.recipients.all
             key = "audience.recipients" if causes.audience.recipients.counted else "audience.named"

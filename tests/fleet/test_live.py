@@ -58,7 +58,7 @@ def test_what_failed_is_asked_again_and_what_is_known_stays_as_stale(tmp_path: P
     with served(script) as server:
         fleet = Fleet(tmp_path, DOMAINS, ("--resolver", str(server.server), "--rate", "0"))
         done = fleet.run(out, code=3)
-        assert "2 of them with failed look-ups" in done.out
+        assert "2 of them with failed lookups" in done.out
         assert [row.domain for row in read_findings(out) if row.failed] == [domain(1), domain(5)]
         before = {each["subject"]["domain"]: each for each in read_facts(out)}
 
