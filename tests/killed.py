@@ -69,6 +69,7 @@ def killed_at_every(work: Callable[[Step], Any], apart: int = 1) -> Iterator[int
 
 def with_full_disk(octets: int) -> None:
     """From now on this process cannot make any file longer than so many octets (Python ignores SIGXFSZ)."""
+    sys.dont_write_bytecode = True  # a module cut short would be left for whoever imports it next
     resource.setrlimit(resource.RLIMIT_FSIZE, (octets, octets))
 
 

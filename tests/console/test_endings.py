@@ -117,6 +117,7 @@ def test_a_full_disk_leaves_the_old_file_or_none(folder: Path, words: tuple[str,
     (folder / words[1]).write_text("the old one")
 
     def full() -> None:
+        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # a module cut short would be left for whoever imports it next
         resource.setrlimit(resource.RLIMIT_FSIZE, (octets, octets))
 
     done = deliv("audit", DOMAIN, "--zone", ZONE, *words, before=full)
