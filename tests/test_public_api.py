@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,9 @@ HEAVY = (
 MAIL = Path(__file__).parent / "mails" / "japanese.eml"
 
 
+_KEPT = tempfile.TemporaryDirectory(prefix="deliv-tests-")  # where no other test has kept a history
+
+
 def loaded_by(code: str, *, whole: bool = False) -> set[str]:
     """The modules that are loaded after `code` ran in a fresh interpreter: the top-level ones, or all as a whole."""
     names = "set(sys.modules)" if whole else "{name.partition('.')[0] for name in sys.modules}"
@@ -43,7 +47,7 @@ def loaded_by(code: str, *, whole: bool = False) -> set[str]:
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, "PYTHONPATH": root},
+        env={**os.environ, "PYTHONPATH": root, "XDG_CACHE_HOME": _KEPT.name, "XDG_STATE_HOME": _KEPT.name},
         timeout=600,
     )
     return set(json.loads(done.stdout.splitlines()[-1]))
