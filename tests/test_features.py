@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterator
+
 import click
 import pytest
 
 from deliverability import cli, features
+from deliverability.cli import deliv
 from deliverability.core.report.formats.table import FORMATS
 from deliverability.engine.base import Auditor, auditors
 from deliverability.engine.remedies.plan import BEGINNINGS
@@ -43,3 +47,20 @@ def test_no_two_auditors_have_one_name() -> None:
     names = [each.name for each in auditors()]
     assert sorted(names) == sorted(set(names))
     assert len(names) == len(features.AUDITORS)
+
+
+def commands(group: click.Group) -> Iterator[click.Command]:
+    """All commands, also those below others."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        yield from commands(command) if isinstance(command, click.Group) else (command,)
+
+
+@pytest.mark.parametrize("command", list(commands(deliv)), ids=lambda command: command.name)
+def test_a_command_takes_the_options_that_it_offers(command: click.Command) -> None:
+    assert command.callback is not None
+    taken = inspect.signature(inspect.unwrap(command.callback)).parameters
+    if all(each.kind is not each.VAR_KEYWORD for each in taken.values()):
+        assert set(taken) == {each.name for each in command.params if each.expose_value}

@@ -19,7 +19,6 @@ from deliverability.console.options import (
     resolver_option,
     rule_folders_option,
     rule_problems,
-    zone_option,
 )
 from deliverability.console.types import PathOf, settings_path
 from deliverability.engine.rules import load_rules
@@ -29,7 +28,7 @@ from deliverability.mcp.tools import Toolbox
 
 @click.command("mcp", cls=Command)
 @click.option("--root", type=PathOf("folder"), metavar="DIR")
-@zone_option
+@click.option("--zone", multiple=True, type=PathOf("either", exists=True), metavar="FILE|DIR")
 @resolver_option
 @offline_option
 @rule_folders_option

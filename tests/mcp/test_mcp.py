@@ -7,6 +7,8 @@ import base64
 import io
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -345,3 +347,25 @@ async def test_what_strangers_write_is_quoted_escaped_and_short(planted: str, tm
             assert text.isprintable()
             if quoted:
                 assert len(text) <= MOST_QUOTED
+
+
+# --- as a process ---
+
+
+def test_the_command_answers_on_standard_output_alone() -> None:
+    requests = [
+        {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-11-25"}},
+        {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "rule", "arguments": {"id": "SPF-001"}}},
+    ]
+    command = [sys.executable, "-m", "deliverability", "mcp", "--zone", str(ZONES[0]), "--root", str(GOLDEN)]
+    done = subprocess.run(
+        command,
+        input="".join(json.dumps(each) + "\n" for each in requests),
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    answers = {each["id"]: each["result"] for each in map(json.loads, done.stdout.splitlines())}
+    assert answers[1]["serverInfo"]["name"] == "deliv"
+    assert not answers[2]["isError"]
