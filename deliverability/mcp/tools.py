@@ -223,22 +223,24 @@ class Step(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True):
-    """The remedies in order; `riskier`: how many more there are that need more care."""
+    """The remedies in order; `riskier`: how many more there are that need more care; `not_checked`: ids of rules."""
 
     domain: str
     steps: list[Step]
     riskier: int
+    not_checked: list[str]
     truncated: Truncated | None = None
 
 
 class Rehearsed(Struct, frozen=True):
-    """The verdicts as they are and as they would be; `settled` and `opened`: ids of rules."""
+    """The verdicts as they are and as they would be; `settled`, `opened`, `not_checked`: ids of rules."""
 
     domain: str
     verdicts: dict[str, Change]
     changed: list[str]
     settled: list[str]
     opened: list[str]
+    not_checked: list[str]
 
 
 class Condition(Struct, frozen=True):
@@ -466,9 +468,11 @@ class Toolbox:
             for each in chosen
         ]
         kept, truncated = self._fitting(steps, "steps", self._say("mcp.how-fix", domain=domain))
-        lines = [self._say.count("mcp.steps", len(steps)) if steps else self._say("mcp.no-steps")]
+        lines = [self._say.count("mcp.steps", len(steps))] if steps else []
         lines += [f"{number}) {each.rule}: {each.title} ({each.care})" for number, each in enumerate(kept, 1)]
-        plan = Plan(domain, kept, len(report.remedies) - len(chosen), truncated)
+        left_open = _not_checked(report)
+        lines += self._open_words(left_open) or ([] if steps else [self._say("mcp.no-steps")])
+        plan = Plan(domain, kept, len(report.remedies) - len(chosen), left_open, truncated)
         return ToolAnswer("\n".join(lines), _plain(plan))
 
     async def _what_if(self, asked: WhatIf) -> ToolAnswer:
@@ -492,8 +496,10 @@ class Toolbox:
             )
             for ident in changed
         ]
-        text = "\n".join(lines) or self._say("mcp.no-change")
-        return ToolAnswer(text, _plain(Rehearsed(domain, verdicts, changed, sorted(was - now), sorted(now - was))))
+        left_open = _not_checked(after)
+        lines += self._open_words(left_open) or ([] if lines else [self._say("mcp.no-change")])
+        rehearsed = Rehearsed(domain, verdicts, changed, sorted(was - now), sorted(now - was), left_open)
+        return ToolAnswer("\n".join(lines), _plain(rehearsed))
 
     async def _dmarc_gate(self, asked: DmarcGate) -> ToolAnswer:
         domain = self._counted(asked.domain)
@@ -581,7 +587,7 @@ class Toolbox:
                 if one.effects
             },
             findings=kept,
-            not_checked=sorted({each.rule for each in report.findings if _is_open(each)}),
+            not_checked=_not_checked(report),
             domain=domain or None,
             author_domain=quote("mail", report.domain) if not domain and report.domain else None,
             truncated=truncated,
@@ -593,9 +599,12 @@ class Toolbox:
         if report.grade:
             lines.append(self._say("verdict.grade", grade=report.grade))
         lines += [f"- {each.rule} ({each.severity}): {each.title}" for each in kept]
-        if answer.not_checked:
-            lines.append(self._say.count("mcp.not-checked", len(answer.not_checked)))
+        lines += self._open_words(answer.not_checked)
         return ToolAnswer("\n".join(lines), _plain(answer))
+
+    def _open_words(self, rules: Sequence[str]) -> list[str]:
+        """How many rules could not be checked: then nothing is said to be fine."""
+        return [self._say.count("mcp.not-checked", len(rules))] if rules else []
 
     def _kind(self, kind: str) -> str:
         return self._say(f"verdict.{kind}")
@@ -676,9 +685,9 @@ class Toolbox:
         return kept, Truncated(what, every, how) if len(kept) < every else None
 
 
-def _is_open(finding: Finding) -> bool:
-    """Whether it could not be checked, though what it needs was given."""
-    return finding.outcome is Outcome.UNKNOWN and finding.severity is not None
+def _not_checked(report: Report) -> list[str]:
+    """The rules that could not be checked, though what they need was given."""
+    return sorted({e.rule for e in report.findings if e.outcome is Outcome.UNKNOWN and e.severity is not None})
 
 
 def _observed(value: Any) -> Any:

@@ -238,6 +238,18 @@ async def test_records_are_tried_without_being_published(box: Toolbox) -> None:
     assert set(data.opened).isdisjoint(each.rule for each in same.findings)
 
 
+async def test_where_nothing_could_be_looked_up_nothing_is_said_to_be_fine() -> None:
+    """Neither that no record would help, nor that no verdict would change."""
+    with Session(offline=True) as own:
+        box = Toolbox(own, lambda records: Session(offline=True, records=records))
+        plan = await asked(box, "fix_plan", domain="good.example")
+        tried = await asked(box, "what_if", domain="good.example", records=["good.example MX 10 mx.good.example"])
+    for answer in (plan, tried):
+        assert answer.data is not None
+        assert answer.data["not_checked"]
+        assert answer.text.endswith("could not be checked.")
+
+
 async def test_a_gate_without_reports_cannot_tell(box: Toolbox, tmp_path: Path) -> None:
     with session() as own:
         empty = Toolbox(own, session, history=f"sqlite:///{tmp_path}/none.db")
