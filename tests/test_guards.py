@@ -23,6 +23,11 @@ PACKAGE = Path(deliverability.__file__).parent
 Guard = Callable[[str], Iterator[str]]
 
 
+@cache
+def _tree(source: str) -> ast.Module:
+    return ast.parse(source)
+
+
 def docstrings(tree: ast.AST) -> set[int]:
     """The nodes that are docstrings, by identity."""
     return {
@@ -38,7 +43,7 @@ def option_literals(source: str) -> Iterator[str]:
     """Options of commands in strings: below the command line nobody knows how an input is spelt there."""
     if "--" not in source:
         return
-    tree = ast.parse(source)
+    tree = _tree(source)
     ours = docstrings(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in ours:
@@ -66,7 +71,7 @@ def prose_in_unknown(source: str) -> Iterator[str]:
     """Sentences as the detail of an Unknown: what was not known is a code, and the words are one room's."""
     if "Unknown" not in source:
         return
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(_tree(source)):
         if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "Unknown":
             for detail in (*node.args[1:2], *(each.value for each in node.keywords if each.arg == "detail")):
                 parts = detail.values if isinstance(detail, ast.JoinedStr) else [detail]
@@ -81,7 +86,7 @@ OUTSIDE = re.compile(
 
 def ways_out(source: str) -> Iterator[str]:
     """Imports of what reaches outside: a protocol is pure over the resolver that it is handed (ports.base)."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(_tree(source)):
         names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [f"{node.module}.{each.name}" for each in node.names]
@@ -104,7 +109,7 @@ def spoken() -> str:
 
 def parsed_sentences(source: str) -> Iterator[str]:
     """Pieces of our own sentences that a text is compared with or searched for: codes are read, never their words."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(_tree(source)):
         operands: list[ast.expr] = []
         if isinstance(node, ast.Compare):
             operands = [node.left, *node.comparators]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, ClassVar
 from xml.etree import ElementTree
@@ -116,7 +117,8 @@ def _pygal() -> Any:
 
     for finder in list(sys.meta_path):
         if type(finder).__module__ == "pygal":
-            sys.meta_path.remove(finder)
+            with suppress(ValueError):  # another thread was sooner
+                sys.meta_path.remove(finder)
     return pygal
 
 

@@ -64,13 +64,13 @@ def checked(importer: Path, folder: Path, text: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_sample_is_sound(importer: Path, tmp_path: Path) -> None:
     code, said = checked(importer, tmp_path, Path(sample.__file__).read_text("utf-8"))
     assert code == 0, said
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_wrong_uses_are_found(importer: Path, tmp_path: Path) -> None:
     wrong = (
         "from deliverability import audit, nonsense",

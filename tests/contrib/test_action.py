@@ -17,6 +17,7 @@ import pytest
 from tests import ROOT
 from tests.contrib.runner import Ran, run
 from tests.core.report.test_sarif import refused_by_github
+from tests.sampled import sampled
 
 pytestmark = pytest.mark.long
 
@@ -32,6 +33,7 @@ _dmarc 60 IN TXT "v=DMARC1; p=none; rua=mailto:d@one.example"
 # Stands for deliv where what it says is what the test is about; what it was called with lies beside it.
 STUB = """#!{python}
 import json, pathlib, sys
+from tests.sampled import sampled
 here = pathlib.Path(__file__).parent
 said = json.loads((here / "said.json").read_text())
 if sys.argv[1:] == ["--version"]:
@@ -276,6 +278,7 @@ def test_where_no_verdict_changes_the_comment_goes(lab: Lab) -> None:
     assert lab.api.comments == []
 
 
+@pytest.mark.slow
 def test_a_report_of_two_megabytes_is_cut_where_github_would_drop_it(lab: Lab) -> None:
     report = "### worse\n\n```diff\n" + "- 長い行" * 20 + "\n" + "+ x.example TXT\n" * 120_000 + "```\n"
     lab.says(1, md=report, json=diff(), sarif=sarif("長" * 100_000, many=500))
@@ -314,25 +317,28 @@ def test_with_dns_down_the_job_says_what_it_cannot_tell(lab: Lab) -> None:
 
 @pytest.mark.parametrize(
     ("inputs", "words"),
-    [
-        ({"fail-on": "always"}, "fail-on: use one of worse, error, never"),
-        ({"lang": "fr"}, "report-lang: use one of en, ja"),
-        ({"online": "yes"}, "online: use one of true, false"),
-        ({"comment": "1"}, "comment: use one of true, false"),
-        ({"inputs": "--config x"}, "inputs: a name cannot begin with a hyphen"),
-        ({"domains": "-o x"}, "domains: a name cannot begin with a hyphen"),
-        ({"inputs": "'open"}, "inputs: No closing quotation"),
-        ({"receivers": "gmail;rm"}, "receivers: give ids such as gmail"),
-        ({"base": "--upload-pack=x"}, "base: give a commit, a branch or a tag"),
-        (
-            {"base": "no-such-branch"},
-            "base: no-such-branch is not in the checkout; use actions/checkout with fetch-depth: 0",
-        ),
-        (
-            {"inputs": "plan.json one.example.zone"},
-            "inputs: plan.json is not in the repository; give plans by themselves",
-        ),
-    ],
+    sampled(
+        [
+            ({"fail-on": "always"}, "fail-on: use one of worse, error, never"),
+            ({"lang": "fr"}, "report-lang: use one of en, ja"),
+            ({"online": "yes"}, "online: use one of true, false"),
+            ({"comment": "1"}, "comment: use one of true, false"),
+            ({"inputs": "--config x"}, "inputs: a name cannot begin with a hyphen"),
+            ({"domains": "-o x"}, "domains: a name cannot begin with a hyphen"),
+            ({"inputs": "'open"}, "inputs: No closing quotation"),
+            ({"receivers": "gmail;rm"}, "receivers: give ids such as gmail"),
+            ({"base": "--upload-pack=x"}, "base: give a commit, a branch or a tag"),
+            (
+                {"base": "no-such-branch"},
+                "base: no-such-branch is not in the checkout; use actions/checkout with fetch-depth: 0",
+            ),
+            (
+                {"inputs": "plan.json one.example.zone"},
+                "inputs: plan.json is not in the repository; give plans by themselves",
+            ),
+        ],
+        4,
+    ),
 )
 def test_bad_input_says_what_to_give(lab: Lab, inputs: dict[str, str], words: str) -> None:
     lab.says(**WORSE)

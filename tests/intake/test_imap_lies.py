@@ -18,6 +18,7 @@ from deliverability.intake.imap import ImapAccess
 from deliverability.intake.run import IntakeMailbox, IntakePlan, IntakeResult, take_in
 from tests.intake.test_run import carried, made, opened, ports
 from tests.lyingimap import Box, Lie, serving
+from tests.sampled import sampled
 
 pytestmark = pytest.mark.long
 
@@ -113,7 +114,7 @@ LIES: dict[str, Lie] = {
 }
 
 
-@pytest.mark.parametrize("lie", LIES)
+@pytest.mark.parametrize("lie", sampled([*LIES], 2))
 def test_a_lie_costs_that_run_its_mails_and_nothing_else(history: History, lie: str) -> None:
     box = Box()
     for number in (1, 2, 3):

@@ -75,7 +75,7 @@ def standing(folder: Path, url: str = "") -> dict[str, Any]:
     return {"kept": kept, "files": files, "notifications": [each.name for each in Outbox(out / ".outbox").waiting()]}
 
 
-@some_or_every(20)
+@some_or_every(40)
 def test_kills_of_a_first_run(tmp_path: Path, apart: int) -> None:
     whole = tmp_path / "whole"
     whole.mkdir()
@@ -100,7 +100,7 @@ def test_kills_of_a_first_run(tmp_path: Path, apart: int) -> None:
     assert kills >= 100 / apart
 
 
-@some_or_every(9)
+@some_or_every(20)
 def test_kills_one_after_another_of_a_second_run_lose_nothing(tmp_path: Path, apart: int) -> None:
     """Each run is killed a little later than the one before; what was done is not done again."""
     whole = tmp_path / "whole"
@@ -232,7 +232,7 @@ def test_a_database_that_restarts_amid_the_run_costs_no_subject(tmp_path: Path, 
 # --- audit -o and fix -o ---
 
 
-@some_or_every(4, "kill")
+@some_or_every(10, "kill")
 @pytest.mark.parametrize("command", ["audit", "fix"])
 def test_twenty_kills_leave_the_old_report_or_the_new_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, apart: int

@@ -231,6 +231,7 @@ def test_a_season_in_the_words_of_its_mails(name: str) -> None:
 
 
 @pytest.mark.system
+@pytest.mark.slow
 async def test_the_same_season_on_postgresql_tells_the_same(tmp_path: Path, database: str) -> None:
     first, _ = await asyncio.to_thread(season_mails)
     life = opened(tmp_path, database)
@@ -355,7 +356,7 @@ async def test_an_intake_that_fails_altogether_stops_no_audit(life: Life, monkey
     assert (summary.code, entry_of(summary).problems) == (3, ())
 
 
-@some_or_every(20)
+@some_or_every(40)
 def test_killed_at_any_step_it_goes_on_and_counts_each_report_once(tmp_path: Path, apart: int) -> None:
     """The intake is a part of the run; what could not be read by a run that was killed is told by the one after it."""
 

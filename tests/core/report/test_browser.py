@@ -94,6 +94,9 @@ class Variant(NamedTuple):
 
 SHOWN = (Variant("demo", "en", "light", DESKTOP), Variant("demo", "ja", "dark", PHONE))
 VARIANTS = tuple(Variant(*each) for each in product(SUBJECTS, ("en", "ja"), ("light", "dark"), (DESKTOP, PHONE)))
+# All widths, schemes and languages of some subjects; the others are slow.
+USUAL = ("demo", "domain")
+MEASURED = [each if each.subject in USUAL else pytest.param(each, marks=pytest.mark.slow) for each in VARIANTS]
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +142,7 @@ def measures(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> dict[Va
     return dict(zip(VARIANTS, measured(chromium, tmp_path_factory.mktemp("measure"), frames), strict=True))
 
 
-@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+@pytest.mark.parametrize("variant", MEASURED, ids=str)
 def test_nothing_runs_over_the_edge(measures: dict[Variant, dict[str, Any]], variant: Variant) -> None:
     measure = measures[variant]
     assert measure["outside"] == []
@@ -147,7 +150,7 @@ def test_nothing_runs_over_the_edge(measures: dict[Variant, dict[str, Any]], var
     assert measure["broken"] == []
 
 
-@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+@pytest.mark.parametrize("variant", MEASURED, ids=str)
 def test_the_page_is_short_while_its_folds_are_closed(
     measures: dict[Variant, dict[str, Any]], variant: Variant
 ) -> None:

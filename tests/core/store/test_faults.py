@@ -50,7 +50,7 @@ def whole(url: str) -> list[tuple[str, str, str]]:
     return [(each["run"]["started"], each["run"]["finished"], each["findings"][0]["outcome"]) for each in found]
 
 
-@some_or_every(8)
+@some_or_every(20)
 def test_killed_at_any_statement_of_the_first_run_the_next_one_goes_on(url: str, apart: int) -> None:
     """Before, a kill between two CREATE TABLE left "table runs already exists" for ever."""
 
@@ -75,7 +75,7 @@ def clear(url: str) -> None:
         empty(url)
 
 
-@some_or_every(3)
+@some_or_every(8)
 def test_killed_at_any_statement_of_a_later_run_nothing_of_the_earlier_is_lost(url: str, apart: int) -> None:
     first_week(url)
 
@@ -132,7 +132,7 @@ def test_a_full_disk_in_the_first_run_spoils_nothing(tmp_path: Path, octets: int
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("mode", ["fast", "immediate"])
+@pytest.mark.parametrize("mode", ["fast", pytest.param("immediate", marks=pytest.mark.slow)])
 def test_a_server_that_restarts_in_the_middle_of_a_run_costs_nothing(mode: str) -> None:
     with postgresql_server() as server:
         history = History.open(server.url)
