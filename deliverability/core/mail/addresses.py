@@ -33,9 +33,22 @@ FROM_AT = Code("from-at")
 FROM_AFTER = Code("from-after")
 FROM_EMPTY = Code("from-empty")
 FROM_SINGLE = Code("from-single")
+FROM_BARE = Code("from-bare")
+FROM_BRACKETS = Code("from-brackets")
+FROM_OPEN = Code("from-open")
+FROM_MARK = Code("from-mark")
+FROM_LOCAL = Code("from-local")
+FROM_DOTS = Code("from-dots")
+FROM_COMMA = Code("from-comma")
 
+_JAPANESE = re.compile("\x1b\\$[^\x1b]*(?:\x1b\\([BJ])?")
+"""Raw ISO-2022-JP: what looks like a mark inside is half a character."""
 # In a list of addresses whose quoted texts are one character (\x01) and whose comments are taken out.
-_LEGAL = ((FROM_GROUP, re.compile(r":[^<>:;]*+;")), (FROM_QUOTED, re.compile("\x01[ \t]*@")))
+_OUTSIDE = r"\A(?:[^<:;\[]|<[^<>]*+>|\[[^\[\]]*+\]?)*+"  # up to the first colon or semicolon that is not in brackets
+_LEGAL = (
+    (FROM_GROUP, re.compile(_OUTSIDE + ":(?:[^<>:;]|<[^<>:]*+>)*+;")),
+    (FROM_QUOTED, re.compile("\x01[ \t]*@")),
+)
 _WRONG = (
     (FROM_ROUTE, re.compile(r"<[ \t]*@[^<>]*:")),
     (FROM_SPACES, re.compile(r"[^ \t,;:<][ \t]+@|@[ \t]+[^ \t,;>]")),
@@ -44,6 +57,18 @@ _WRONG = (
     (FROM_AFTER, re.compile(r">[ \t]*[^ \t,;]")),
     (FROM_EMPTY, re.compile(r"\A[ \t]*,|,[ \t]*(?:,|\Z)")),
     (FROM_SINGLE, re.compile(r"@[^\s<>,;:@.\[]+[ \t]*(?:[>,;]|\Z)")),
+    (
+        FROM_BARE,
+        re.compile(
+            r"(?:\A|[,:;])[ \t]*+[^\s<>,:;@]++[ \t]++[^\s<>,:;@][^<>,:;@]*+@[^\s<>,:;@]*+[ \t]*+(?:[,;]|\Z)"
+            r"|@[^\s<>,:;@]++[ \t]++[^\s<>,:;@]"
+        ),
+    ),
+    (FROM_BRACKETS, re.compile(r"<[^>]*(?:<|\Z)|(?:\A|>)[^<>]*>")),
+    (FROM_MARK, re.compile(_OUTSIDE + r"(?:;|:[^;]*\Z)|<[^<>@]*:")),
+    (FROM_LOCAL, re.compile(r"<[ \t]*+@[^:<>]*+>|\A[ \t]*+@[^:<>,;]*+(?:[,;]|\Z)|[,;][ \t]*+@[^:<>,;]*+\Z")),
+    (FROM_COMMA, re.compile(r"(?:\A|,)[ \t]*+[^\s<>,;:@][^<>,;:@]*+,|,[ \t]*+[^\s<>,;:@][^<>,;:@]*+\Z")),
+    (FROM_DOTS, re.compile(r"(?<![^\s<>,:;@])(?:[^\s<>,:;@.]++(?:\.[^\s<>,:;@.]++)*+)?\.[^\s<>,:;@]*+@")),
 )
 
 
@@ -318,15 +343,17 @@ def canonical_ip(text: str) -> str | None:
 
 def unusual_forms(value: str) -> tuple[tuple[Detail, ...], tuple[Detail, ...]]:
     """What is legal but rare in an address list, and what is obsolete or wrong (RFC 5322 sections 3.4 and 4.4)."""
-    plain, commented = _without_texts(value[:_MAX_FORM])
+    plain, commented, unclosed = _without_texts(_JAPANESE.sub("x", value[:_MAX_FORM]))
     legal = [code() for code, pattern in _LEGAL if pattern.search(plain)]
-    return (*legal, *([FROM_COMMENT()] if commented else [])), tuple(
-        code() for code, pattern in _WRONG if pattern.search(plain)
-    )
+    wrong = [code() for code, pattern in _WRONG if pattern.search(plain)]
+    return (*legal, *([FROM_COMMENT()] if commented else [])), (*wrong, *([FROM_OPEN()] if unclosed else []))
 
 
-def _without_texts(value: str) -> tuple[str, bool]:
-    """The value with one character for each quoted text and without comments, and whether it had any."""
+def _without_texts(value: str) -> tuple[str, bool, bool]:
+    """The value with one character for each quoted text and without comments.
+
+    With it, whether it had comments, and whether a quoted text or a comment has no end.
+    """
     found: list[str] = []
     depth, quoted, skip, commented = 0, False, False, False
     for each in value:
@@ -345,4 +372,4 @@ def _without_texts(value: str) -> tuple[str, bool]:
             found.append("\x01")
         else:
             found.append(each)
-    return "".join(found), commented
+    return "".join(found), commented, quoted or depth > 0
