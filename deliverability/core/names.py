@@ -113,6 +113,7 @@ _SPECIAL = (
     "169.254.0.0/16",  # link local
     "172.16.0.0/12",  # private use
     "192.0.0.0/24",  # protocol assignments
+    "192.88.99.0/24",  # relays of 6to4, given up (RFC 7526)
     "192.168.0.0/16",  # private use
     "198.18.0.0/15",  # benchmarks
     "224.0.0.0/4",  # multicast
@@ -122,11 +123,13 @@ _SPECIAL = (
     "64:ff9b:1::/48",  # translated inside a network (RFC 8215)
     "100::/64",  # discard only
     "2001:2::/48",  # benchmarks
+    "5f00::/16",  # segment routing (RFC 9602)
     "fc00::/7",  # unique local
     "fe80::/10",  # link local
     "fec0::/10",  # site local, given up (RFC 3879)
     "ff00::/8",  # multicast
 )
+_6TO4, _NAT64 = 0x2002 << 112, 0x64FF9B << 96
 _DOCUMENTATION = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32", "3fff::/20")
 """RFC 5737, RFC 3849 and RFC 9637."""
 UNICAST_IP6 = ranges_of((ip_network("2000::/3"),))
@@ -148,7 +151,14 @@ def unreachable(*, example: bool) -> Ranges:
 
     The ranges for documentation are among them but in the audit of an `example`: there they stand for real ones.
     """
-    return ranges_of(map(ip_network, (*_SPECIAL, *(() if example else _DOCUMENTATION))))
+    networks = [ip_network(each) for each in (*_SPECIAL, *(() if example else _DOCUMENTATION))]
+    return ranges_of((*networks, *(inner for each in networks if each.version == 4 for inner in _carried(each))))
+
+
+def _carried(network: IPv4Network) -> tuple[Network, ...]:
+    """The IPv6 ranges that lead to these addresses, and no further: 6to4 (RFC 3056), NAT64 (RFC 6052 section 3.1)."""
+    first, length = int(network.network_address), network.prefixlen
+    return IPv6Network((_6TO4 | first << 80, 16 + length)), IPv6Network((_NAT64 | first, 96 + length))
 
 
 def is_unreachable(network: Network, *, example: bool) -> bool:

@@ -181,7 +181,7 @@ class SpfOfDomain(Record, frozen=True, kw_only=True):
     wide_ranges_below: Annotated[
         Maybe[tuple[str, ...]],
         Fact(
-            "Terms of included records that let more IPv4 addresses pass than most senders have, each with its "
+            "Terms of included records that let more addresses pass than most senders have, each with its "
             "domain; the published ranges of large services are left out (rules/measures.yaml)."
         ),
     ]

@@ -40,9 +40,9 @@ class TextRecord(Struct, frozen=True):
 
 def choose_record(values: Sequence[str], version: str) -> TextRecord | None:
     """The record meant: it begins with the version. Without any, one that was meant to is shown with its error."""
-    proper = [value for value in values if re.match(rf"v\s*=\s*{version}\s*(?:;|$)", value)]
+    proper = [value for value in values if re.match(rf"v={version}\s*(?:;|$)", value)]
     meant = proper or [
-        value for value in values if re.match(rf"[\s\"'“”]*v\s*=\s*{version[:-2]}", value, re.IGNORECASE)
+        value for value in values if re.search(rf"(?:^|;)[\s\"'“”]*v\s*=\s*{version[:-2]}", value, re.IGNORECASE)
     ]
     if not meant:
         return None

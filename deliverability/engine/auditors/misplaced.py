@@ -37,10 +37,11 @@ async def audit(ctx: Context) -> Misplaced:
     # The likeliest of each first.
     turns = [name for turn in zip_longest(dmarc, spf, keys) for name in turn if name][:MAX_QUESTIONS]
     dmarc, spf, keys = ([name for name in names if name in turns] for names in (dmarc, spf, keys))
-    found_dmarc = await _found(ctx, [author, *dmarc], is_meant) if no_dmarc else ()
-    # At _dmarc nobody looks for SPF, but DMARC is asked for there.
-    found_spf = await _found(ctx, [f"_dmarc.{author}", *spf], _is_spf) if no_spf else ()
-    found_keys = await _found(ctx, [domain, f"_domainkey.{domain}", *keys], _is_key)
+    # What is asked for at these names for one record may be another.
+    at_dmarc, at_keys = f"_dmarc.{author}", f"_domainkey.{domain}"
+    found_dmarc = await _found(ctx, [author, at_keys, *dmarc], is_meant) if no_dmarc else ()
+    found_spf = await _found(ctx, [at_dmarc, at_keys, *spf], _is_spf) if no_spf else ()
+    found_keys = await _found(ctx, [domain, at_keys, at_dmarc, *keys], _is_key)
     # Where nobody knows whether the record is there, nobody knows either whether it stands elsewhere.
     of_dmarc = _names(has_dmarc if isinstance(has_dmarc, Unknown) else found_dmarc)
     of_spf = _names(has_spf if isinstance(has_spf, Unknown) else found_spf)
@@ -101,4 +102,5 @@ def _is_spf(text: str) -> bool:
 
 
 def _is_key(text: str) -> bool:
-    return looks_like_key(text) and parse_tags(text).tags.keys() >= {"v", "p"}
+    names = {name.lower() for name in parse_tags(text).tags}
+    return looks_like_key(text) and "p" in names and not names.isdisjoint({"v", "k"})

@@ -44,6 +44,7 @@ RemedyName = Literal[
     "dmarc-tidy",
     "mta-sts-begin",
     "mta-sts-repair",
+    "mx-drop-null",
     "mx-repair",
     "ptr-confirm",
     "ptr-publish",

@@ -121,6 +121,10 @@ def _mx(facts: FactSet, findings: Sequence[Finding], domain: str) -> Iterator[Re
     if place is None or place.name != domain:
         return
     hosts = if_known(facts.of(Mx).hosts) or ()
+    for finding in unmet(findings, "mx-drop-null"):
+        named_hosts = tuple(value for value in place.values if value.partition(" ")[2] != ".")
+        edit = RecordEdit(domain, "MX", place.values, named_hosts)
+        yield Remedy(finding.rule, finding.item, "mx-drop-null", {"domain": domain}, (edit,), Care.CAREFUL)
     for finding in unmet(findings, "mx-repair"):
         item = named(finding, hosts, "host")
         if item is None:

@@ -29,6 +29,7 @@ MAX_DENIALS = 300
 MAX_SHOWN = 3
 MANY_RENTED = 1 << 10
 """Addresses of a provider in one term from which on they are not those of one customer."""
+_PROVIDER_IP6 = 29
 _SMALL_BESIDE = 256
 _DECISIVE = 1 << 24
 """Terms that are listed as those that allow the most."""
@@ -126,8 +127,8 @@ def describe_passing(
     """What can be said of it, by the names that the facts have. `own`: whether a domain has the same owner.
 
     A term of another domain's record is listed as wide where it allows more IPv4 addresses than a range with the prefix
-    length `wide_ip4`; what is in `known` does not count. Of IPv6 a provider has a /29 without further reason. `rented`:
-    by provider, ranges in which anybody can rent an address.
+    length `wide_ip4`, or more IPv6 addresses than the /29 that a provider has without further reason; what is in
+    `known` does not count. `rented`: by provider, ranges in which anybody can rent an address.
     """
     gap, widest = passing.gap, passing.widest
     first = widest[0] if widest else None
@@ -136,7 +137,7 @@ def describe_passing(
     below = tuple(
         f"{each.domain}: {each.term}"
         for each in passing.grants
-        if each.domain != passing.domain and (each.ranges - known).count(4) > 1 << (32 - wide_ip4)
+        if each.domain != passing.domain and _is_wide(each.ranges - known, wide_ip4)
     )
     lent = tuple(
         RENTED(domain=each.domain, term=each.term, provider=provider)
@@ -157,6 +158,10 @@ def describe_passing(
         "wide_ranges_below": below or gap or (),
         "rented_terms": lent or gap or (),
     }
+
+
+def _is_wide(ranges: Ranges, wide_ip4: int) -> bool:
+    return ranges.count(4) > 1 << (32 - wide_ip4) or (ranges & UNICAST_IP6).count(6) > 1 << (128 - _PROVIDER_IP6)
 
 
 def _shown(grant: Grant) -> Detail:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from functools import cache, lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -279,13 +280,16 @@ def _lookalike() -> re.Pattern[str]:
         r"v\s*+[=:\-]{0,3}\s*+[\"'“”‘’]?\s*+(?:spf|sfp|psf)\s*+[\dlI]"  # v=spf1; v = spf1  v==spf1  v:spf1  v=spfl
         r"|v\s*+=\s*+spf\b"
         r"|spf1\b"
-        r"|spf\s*+=\s*+v?\s*+=?\s*+spf1",
+        r"|spf\s*+=\s*+v?\s*+(?:=?\s*+spf)?1"
+        r"|v1\s*+=\s*+spf\b",
         re.IGNORECASE,
     )
 
 
 WRAPPING = " \t\r\n\f\v\"'`“”„‘’«»\u00a0\u200b\ufeff=:([{<@"
 """What stands around a record by mistake."""
+LOOKING_ALIKE = str.maketrans("\u0455\u0440\u0475", "spv")
+"""Cyrillic letters that look like those of the version."""
 WITHIN = re.compile(r"(?<![a-z0-9])v=spf1 ", re.IGNORECASE)
 """A record with something else in front of it."""
 
@@ -301,7 +305,8 @@ def lookalikes(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def _is_meant(begin: str) -> bool:
-    return bool(_lookalike().match(begin.lstrip(WRAPPING)) or WITHIN.search(begin))
+    plain = unicodedata.normalize("NFKC", begin).translate(LOOKING_ALIKE)
+    return bool(_lookalike().match(plain.lstrip(WRAPPING)) or WITHIN.search(plain))
 
 
 @lru_cache(_REMEMBERED)

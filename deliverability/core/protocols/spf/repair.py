@@ -14,13 +14,25 @@ from ipaddress import ip_network
 
 from msgspec import Struct
 
-from deliverability.core.protocols.spf.record import WITHIN, WRAPPING, BadTerm, Mechanism, Modifier, Term, parse, select
+from deliverability.core.protocols.spf.record import (
+    LOOKING_ALIKE,
+    WITHIN,
+    WRAPPING,
+    BadTerm,
+    Mechanism,
+    Modifier,
+    Term,
+    parse,
+    select,
+)
 
 MAX_OCTETS = 4096
 """Longer records are hostile, or beyond repair by a program: 450 octets are advised, 1,000 are rare."""
 
 _HEAD = re.compile(
-    r"v\s*+[=:\-]{0,3}\s*+(?:spf|sfp|psf)\s*+[1lI](?![\d.])|(?:spf\s*+=\s*+)?spf1(?![\d.])", re.IGNORECASE
+    r"v\s*+[=:\-]{0,3}\s*+(?:spf|sfp|psf)\s*+[1lI](?![\d.])|(?:spf\s*+=\s*+)?spf1(?![\d.])"
+    r"|(?:v1\s*+=\s*+spf|spf\s*+=\s*+v?1)(?![\w.])",
+    re.IGNORECASE,
 )
 _QUOTES = dict.fromkeys(map(ord, "\"'`“”„‘’«»"))
 _DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−"), "-") | {ord("∼"): "~", ord("〜"): "~"}
@@ -82,7 +94,7 @@ def _clean(word: str) -> str:
     """Without quotation marks and invisible characters; full-width letters and long dashes as plain ones."""
     if word.isascii():
         return word.translate(_QUOTES)
-    plain = unicodedata.normalize("NFKC", word).translate(_QUOTES).translate(_DASHES)
+    plain = unicodedata.normalize("NFKC", word).translate(_QUOTES | _DASHES | LOOKING_ALIKE)
     return "".join(character for character in plain if unicodedata.category(character) not in ("Cf", "Cc", "Co", "Cn"))
 
 
