@@ -188,7 +188,7 @@ class SpfOfDomain(Record, frozen=True, kw_only=True):
     rented_terms: Annotated[
         Maybe[tuple[Detail, ...]],
         Fact(
-            "Terms of the whole tree that let a thousand or more addresses pass which a provider rents to anybody, "
+            "Terms of the whole tree that let many addresses pass which a provider rents to anybody, "
             "each with its domain and the provider (rules/measures.yaml)."
         ),
     ]

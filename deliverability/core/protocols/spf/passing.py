@@ -28,7 +28,8 @@ MAX_DENIALS = 300
 """Terms of one tree that deny and are subtracted."""
 MAX_SHOWN = 3
 MANY_RENTED = 1 << 10
-"""Addresses of a provider in one term from which on they are not those of one customer."""
+_MANY_RENTED_IP6 = 1 << (128 - 44)
+"""Addresses of a provider in one term from which on they are not those of one customer, by IP version."""
 _PROVIDER_IP6 = 29
 _SMALL_BESIDE = 256
 _DECISIVE = 1 << 24
@@ -142,9 +143,9 @@ def describe_passing(
     lent = tuple(
         RENTED(domain=each.domain, term=each.term, provider=provider)
         for each in passing.grants
-        if each.ranges.count(4) >= MANY_RENTED
+        if _are_many(each.ranges)
         for provider, ranges in rented.items()
-        if (each.ranges & ranges).count(4) >= MANY_RENTED
+        if _are_many(each.ranges & ranges)
     )
     return {
         "authorised_ip4": unseen or passing.ip4,
@@ -162,6 +163,10 @@ def describe_passing(
 
 def _is_wide(ranges: Ranges, wide_ip4: int) -> bool:
     return ranges.count(4) > 1 << (32 - wide_ip4) or (ranges & UNICAST_IP6).count(6) > 1 << (128 - _PROVIDER_IP6)
+
+
+def _are_many(ranges: Ranges) -> bool:
+    return ranges.count(4) >= MANY_RENTED or ranges.count(6) >= _MANY_RENTED_IP6
 
 
 def _shown(grant: Grant) -> Detail:
