@@ -418,10 +418,10 @@ class World:
         pass
 
 
-def mail_world(plan: Plan, *, host: Plan | None = None) -> World:
+def mail_world(plan: Plan, *, host: Plan | None = None, dane: bool = True) -> World:
     """example.com, signed as planned, whose MX host mx.example.net has TLSA records, signed as planned for `host`."""
     own = Zone("example.com", replace(plan, records=(*plan.records, "@ MX 10 mx.example.net.")), usual=False)
-    tlsa = ("mx A 192.0.2.1", "_25._tcp.mx TLSA 3 1 1 " + "ab" * 32)
+    tlsa = ("mx A 192.0.2.1", *(["_25._tcp.mx TLSA 3 1 1 " + "ab" * 32] if dane else []))
     other = host or Plan()
     hosts = Zone("example.net", replace(other, records=(*other.records, *tlsa)), usual=False)
     above = [Zone(name, usual=False) for name in (".", "com", "net")]

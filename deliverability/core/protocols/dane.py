@@ -12,11 +12,15 @@ from msgspec import Struct
 
 from deliverability.core.codes import Code, Detail
 from deliverability.core.facts.base import Reason, Unknown
-from deliverability.core.net.base import Answer, Failed, Found, Resolver, unknown_from
+from deliverability.core.names import is_within
+from deliverability.core.net.base import Absent, Answer, Failed, Found, Resolver, unknown_from
 from deliverability.core.protocols.dnssec import Verdict, ZoneSigning, protection, zone_signing
 from deliverability.core.protocols.mx import MAX_HOSTS, is_literal, mx_names
+from deliverability.core.protocols.psl import known_registered_domain
 
 MAX_ERRORS = 20
+MAX_REACHED = 4
+"""MX hosts whose addresses are validated."""
 
 TLSA_ODD = Code("tlsa-odd", ("text",))
 TLSA_UNUSABLE = Code("tlsa-unusable", ("text",))
@@ -81,6 +85,23 @@ class DaneHost(Struct, frozen=True):
         return usages.count(3) > 1 or {2, 3} <= set(usages)
 
 
+class Reached(Struct, frozen=True):
+    """An MX host in a signed zone.
+
+    Attributes:
+        host: its name.
+        rdtype: the type of the addresses that were validated.
+        zone: what is known of its zone.
+        verdict: what the validation comes to.
+
+    """
+
+    host: str
+    rdtype: str
+    zone: ZoneSigning
+    verdict: Verdict
+
+
 class DaneDiscovery(Struct, frozen=True):
     """What the MX hosts of a domain publish for DANE.
 
@@ -138,6 +159,41 @@ def _uncovered(asked: Sequence[tuple[str, Answer]], hosts: Sequence[DaneHost]) -
     lost = next((unknown_from(answer) for _, answer in asked if isinstance(answer, Failed)), None)
     lost = lost or next((signed for signed in covered.values() if isinstance(signed, Unknown)), None)
     return lost or bare
+
+
+async def reached(found: DaneDiscovery, own: ZoneSigning, resolver: Resolver, now: datetime) -> tuple[Reached, ...]:
+    """Validate the addresses of the MX hosts without TLSA records: no sender that validates gets there without them.
+
+    That a zone is signed shows at its registered domain, one question for hosts of another owner. A zone below one that
+    is not signed has no chain, whatever it says.
+
+    Args:
+        found: what the MX hosts publish for DANE.
+        own: what is known of the zone of the domain.
+        resolver: answers, and gives the signatures.
+        now: the moment at which signatures must be valid.
+
+    """
+    covered = () if isinstance(found.hosts, Unknown) else {each.host for each in found.hosts}
+    hosts = [each for each in mx_names(found.answers[0]) if not is_literal(each) and each not in covered]
+    checked = await asyncio.gather(*(_reach(host, found.domain, own, resolver, now) for host in hosts[:MAX_REACHED]))
+    return tuple(each for each in checked if each is not None)
+
+
+async def _reach(host: str, domain: str, own: ZoneSigning, resolver: Resolver, now: datetime) -> Reached | None:
+    """None where nothing is signed, or nobody could tell."""
+    zone = own
+    if not is_within(host, domain):
+        apex = known_registered_domain(host)
+        delegation = await resolver.query(apex, "DS") if apex else None
+        if not isinstance(delegation, Found):
+            return None
+        zone = ZoneSigning(True, (delegation,), (delegation,))
+    if zone.signed is not True:
+        return None
+    answer = await resolver.query(host, "A")
+    rdtype = "AAAA" if isinstance(answer, Absent) else "A"
+    return Reached(host, rdtype, zone, await protection(host, rdtype, zone, resolver, now))
 
 
 async def _host(host: str, answer: Found, resolver: Resolver, now: datetime) -> DaneHost:

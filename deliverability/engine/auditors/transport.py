@@ -32,9 +32,9 @@ from deliverability.core.mail.parts import header_evidence
 from deliverability.core.mail.received import parse_received
 from deliverability.core.model.topic import Maybe, Topic, cite, if_known
 from deliverability.core.net.base import Answer
+from deliverability.core.protocols.dane import DaneDiscovery, discover_dane, reached
 from deliverability.core.protocols.dane import DaneHost as FoundHost
-from deliverability.core.protocols.dane import discover_dane
-from deliverability.core.protocols.dnssec import Verdict, protection, zone_signing
+from deliverability.core.protocols.dnssec import Verdict, ZoneSigning, protection, zone_signing
 from deliverability.core.protocols.mta_sts import MtaStsPolicy, discover_mta_sts
 from deliverability.core.protocols.psl import known_registrable_domain
 from deliverability.core.protocols.tls_rpt import discover_tls_rpt
@@ -54,12 +54,18 @@ _CIPHER_FAMILY = re.compile(r"TLSv1/SSLv3", re.IGNORECASE)
 @auditor("transport", Hops, Dnssec, MtaSts, MtaStsRules, TlsRpt, Dane, needs=(Envelope,))
 async def audit(ctx: Context) -> tuple[Topic, ...]:
     """State the hops of the message; ask for the records of the domain at once, then for those of its MX hosts."""
-    (sts, rules), tls_rpt, (dane, hosts), (dnssec, domain) = await asyncio.gather(
+    (sts, rules), tls_rpt, (dane, found), (dnssec, zone, domain) = await asyncio.gather(
         _mta_sts(ctx), _tls_rpt(ctx), _dane(ctx), _dnssec(ctx)
     )
-    checked = {("MX", ctx.subject.domain): domain} | {
-        ("TLSA", each.name): each.verdict for each in hosts if each.zone.signed is True
-    }
+    hosts = () if isinstance(found.hosts, Unknown) else found.hosts
+    others = await reached(found, zone, ctx.ports.dns, ctx.now)
+    for other in others:
+        _cited(ctx, other.zone.proof)
+    checked = (
+        {("MX", ctx.subject.domain): domain}
+        | {("TLSA", each.name): each.verdict for each in hosts if each.zone.signed is True}
+        | {(each.rdtype, each.host): each.verdict for each in others}
+    )
     listed = tuple(
         Validated(name=name, type=rdtype, state=_state(verdict), why=_why(verdict))
         for (rdtype, name), verdict in checked.items()
@@ -180,8 +186,8 @@ async def _tls_rpt(ctx: Context) -> TlsRpt:
     )
 
 
-async def _dane(ctx: Context) -> tuple[Dane, tuple[FoundHost, ...]]:
-    """What is stated, and the hosts that were found."""
+async def _dane(ctx: Context) -> tuple[Dane, DaneDiscovery]:
+    """What is stated, and what was found."""
     found = await discover_dane(ctx.subject.domain, ctx.ports.dns, ctx.now)
     ids = _cited(ctx, found.answers)
     hosts = found.hosts
@@ -191,7 +197,7 @@ async def _dane(ctx: Context) -> tuple[Dane, tuple[FoundHost, ...]]:
         unchecked_hosts=found.unchecked,
         evidence=cite(*ids),
     )
-    return stated, () if isinstance(hosts, Unknown) else hosts
+    return stated, found
 
 
 def _dane_host(ctx: Context, host: FoundHost) -> DaneHost:
@@ -210,14 +216,14 @@ def _dane_host(ctx: Context, host: FoundHost) -> DaneHost:
     )
 
 
-async def _dnssec(ctx: Context) -> tuple[Dnssec, Verdict | None]:
-    """What is stated; and the verdict where the zone is signed, so that there was something to validate."""
+async def _dnssec(ctx: Context) -> tuple[Dnssec, ZoneSigning, Verdict | None]:
+    """What is stated, the zone, and the verdict where it is signed, so that there was something to validate."""
     zone = await zone_signing(ctx.subject.domain, ctx.ports.dns)
     _cited(ctx, zone.answers)
     proof = _cited(ctx, zone.proof)
     verdict = await protection(ctx.subject.domain, "MX", zone, ctx.ports.dns, ctx.now)
     stated = Dnssec(signed=zone.signed, state=_state(verdict), validated=(), evidence=cite(*proof, validated=()))
-    return stated, verdict if zone.signed is True else None
+    return stated, zone, verdict if zone.signed is True else None
 
 
 def _state(verdict: Verdict) -> Maybe[str]:

@@ -264,6 +264,26 @@ async def test_what_is_signed_is_validated(
         assert world.asked == []
 
 
+@pytest.mark.parametrize(
+    ("host", "listed"),
+    [
+        (Plan(), [("MX", "secure"), ("A", "secure")]),
+        (Plan(window=(-30, -10)), [("MX", "secure"), ("A", "bogus")]),
+        (Plan(ds="wrong"), [("MX", "secure"), ("A", "bogus")]),
+        (Plan(signed=False, ds="none"), [("MX", "secure")]),
+    ],
+)
+async def test_a_host_without_tlsa_is_validated_too(
+    host: Plan, listed: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Senders that validate do not get there, whether or not the host says anything of its certificate."""
+    world = mail_world(Plan(), host=host, dane=False)
+    monkeypatch.setattr(validation, "root_anchors", lambda: world.anchors)
+    facts = await of(world, now=moment())
+    assert facts["dane.hosts"] == ()
+    assert [(each["type"], each["state"]) for each in facts["dnssec.validated"]] == listed
+
+
 async def test_a_chain_that_cannot_be_asked_for_is_open_and_said() -> None:
     facts = await of({("example.com", "SOA"): SOA, ("example.com", "DS"): ["1 13 2 ab"]})
     assert isinstance(facts["dnssec.state"], Unknown)
