@@ -56,6 +56,7 @@ SCRIPTS = (
     Script("startup", ("P2", "P10"), ("--rounds", "1")),
     Script("feedback", ("P11",), ("--quick",)),
     Script("judging", ("P12",), ("--rounds", "1", "hatena.ne.jp")),
+    Script("dnssec", ("P15",), ("--domains", "3", "--rounds", "1")),
     Script("weekly", ("P14",), ("--domains", "2")),
 )
 

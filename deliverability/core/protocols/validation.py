@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import dns.dnssec
@@ -43,6 +43,7 @@ MAX_ITERATIONS = 150
 """Of NSEC3; zones with more count as unsigned (RFC 9276 section 3.2), as with unbound and BIND."""
 _MAX_SIGNATURES = 8  # that are checked of one record set
 _MAX_KEYS = 24  # of one zone
+_REMEMBERED = 256  # replies and signatures
 _MAX_CHECKS = 400  # signatures checked for one subject in all: no zone costs more, whatever it publishes
 
 EXPIRED = Code("dnssec-expired", ("name", "type", "day"))
@@ -132,11 +133,8 @@ class Validator:
         answer = await self._ask(text, rdtype)
         if isinstance(answer, Failed):
             return Verdict(State.INDETERMINATE, answer.question, answer.reason)
-        try:
-            message = dns.message.from_wire(answer.octets, ignore_trailing=True)
-        except Exception:  # dnspython raises many kinds for hostile octets
-            return Verdict(State.INDETERMINATE, UNREADABLE(name=text, type=rdtype))
-        if message.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+        message = _message(answer.octets)
+        if message is None or message.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
             return Verdict(State.INDETERMINATE, UNREADABLE(name=text, type=rdtype))
         return message
 
@@ -260,12 +258,9 @@ class Validator:
             self._left -= 1
             if self._left < 0:
                 return TOO_MANY(zone=_text(signer))
-            try:
-                dns.dnssec.validate_rrsig(records, each, keys, now=self._now)
-            except Exception:  # whatever hostile octets trigger in dnspython: the signature is not valid
-                problem = WRONG(name=name, type=rdtype)
-            else:
+            if _is_valid(records.name, tuple(records), each, signer, tuple(keys[signer])):
                 return None
+            problem = WRONG(name=name, type=rdtype)
         return problem
 
     # --- absence ---------------------------------------------------------------------------------------------------
@@ -304,6 +299,32 @@ class Validator:
         proven = proof.iterated or proof.nothing_closer(records.name, labels + 1)
         name, rdtype = _text(records.name), dns.rdatatype.to_text(records.rdtype)
         return proven or Verdict(State.BOGUS, NO_PROOF(name=name, type=rdtype))
+
+
+# Replies and signatures of the zones above are met again with every domain of a fleet.
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _message(octets: bytes) -> dns.message.Message | None:
+    """The reply, which nobody changes; None for octets that are none."""
+    try:
+        return dns.message.from_wire(octets, ignore_trailing=True)
+    except Exception:  # dnspython raises many kinds for hostile octets
+        return None
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _is_valid(
+    name: dns.name.Name, records: tuple[Any, ...], signature: Any, signer: dns.name.Name, keys: tuple[Any, ...]
+) -> bool:
+    """Whether a key made the signature over these records, whenever that was."""
+    trusted: Any = {signer: dns.rdataset.from_rdata_list(0, keys)}
+    try:
+        whole = dns.rrset.from_rdata_list(name, signature.original_ttl, records)
+        dns.dnssec.validate_rrsig(whole, signature, trusted, now=signature.inception)
+    except Exception:  # whatever hostile octets trigger in dnspython: the signature is not valid
+        return False
+    return True
 
 
 class _Proof:

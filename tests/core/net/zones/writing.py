@@ -169,6 +169,9 @@ def resource(kind: str, key: tuple[str, str], values: Sequence[str], zone: str =
             "ttl": 300,
             "values": [presented(rdtype, each) for each in values],
         }
+    if kind == "sakuracloud_dns":
+        shape = {"name": owner or "@", "type": rdtype, "priority": preference, "ttl": 300}
+        return {"zone": zone, "record": [shape | {"value": each} for each in values]}
     assert kind == "ovh_domain_zone_record"
     return {"subdomain": owner, "zone": zone, "fieldtype": rdtype, "ttl": 300, "target": presented(rdtype, value)}
 
@@ -204,6 +207,7 @@ VALUE = {
     "sakuracloud_dns_record": "value",
     "gandi_livedns_record": "values",
     "ovh_domain_zone_record": "target",
+    "sakuracloud_dns": "record",
 }
 """The attribute that holds what is published."""
 
