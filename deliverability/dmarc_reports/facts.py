@@ -28,7 +28,6 @@ from deliverability.core.facts.traffic import (
     Subdomain,
     Traffic,
     Undecided,
-    Volume,
     WhoReported,
 )
 from deliverability.core.facts.transport import TlsFailure, TlsReports
@@ -58,7 +57,7 @@ _NO_HISTORY = Unknown(Reason.NOT_CONFIGURED, needs(Input.HISTORY))
 
 
 # Without the ranges of our own SPF nobody knows who is who, and these are lost.
-_BY_SOURCE = (MessageSums, OwnMessages, PolicyHits, Undecided, Traffic, Volume)
+_BY_SOURCE = (MessageSums, OwnMessages, PolicyHits, Undecided, Traffic)
 _TOPICS = (ReportPeriod, WhoReported, StageSince, *_BY_SOURCE)
 
 
@@ -100,7 +99,6 @@ async def audit(ctx: Context) -> tuple[Topic, ...]:
         window.hits(dmarc.stage, since, *cited),
         window.undecided(lost, *cited),
         traffic,
-        window.volume(*cited),
     )
 
 

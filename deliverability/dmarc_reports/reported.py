@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from itertools import islice, pairwise
-from statistics import median
 
 from msgspec import Struct, field
 
@@ -26,7 +25,6 @@ from deliverability.core.facts.traffic import (
     SourceDay,
     Undecided,
     Unusable,
-    Volume,
     WhoReported,
 )
 from deliverability.core.model.observed import Facet, Observed, ObservedReport, Rows, Trust, at_least_percent, percent
@@ -392,19 +390,6 @@ class ReportWindow(Struct, frozen=True, dict=True):
                 forwarded=forwarded[day],
             )
             for day in self.days
-        )
-
-    def volume(self, *cited: str) -> Volume:
-        """How own messages of the last day compare with the 28 days before."""
-        own = _by_day(self.own)
-        before = [own[day] for day in self.days[-29:-1]]
-        last, most = own[self.observed.end], max(before, default=0)
-        return Volume(
-            median=int(median(before)) if before else 0,
-            maximum=most,
-            last_day=last,
-            jump=round(last / most, 3) if most else None,
-            evidence=cite(*cited),
         )
 
     def selectors(self, home: str, published: Mapping[tuple[str, str], Maybe[bool]]) -> tuple[SeenSelector, ...]:

@@ -136,9 +136,8 @@ def _sent(history: History, domain: str, stream: str, days: int, now: datetime) 
     known = deliveries_of(history, registrable_domain(domain), days, int(now.timestamp()))
     found: defaultdict[date, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
     for each in known.days if known is not None else ():
-        # What was deferred is counted with what became of it, and a bounce alone tells of no volume.
-        if each.delivered and (not stream or stream == each.sender):
-            found[each.day][each.receiver] += each.delivered + each.hard + each.soft + each.policy
+        if each.sent and (not stream or stream == each.sender):
+            found[each.day][each.receiver] += each.sent
     return found
 
 

@@ -33,9 +33,8 @@ def _sent(deliveries: Deliveries | None) -> Counter[date]:
     """Messages by day, of the days that logs and events tell of."""
     found: Counter[date] = Counter()
     for each in deliveries.days if deliveries is not None else ():
-        if each.delivered:  # bounces alone tell of no volume
-            found[each.day] += each.delivered + each.hard + each.soft + each.policy
-    return found
+        found[each.day] += each.sent
+    return +found
 
 
 def _facts(plan: Sequence[tuple[date, int]], sent: Counter[date], end: date) -> WarmUp:

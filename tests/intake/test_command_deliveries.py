@@ -128,3 +128,28 @@ def test_without_a_file_of_addresses_nobody_knows_how_many_are_due(deliv: Deliv)
     facts = json.loads(deliv("facts", "example.com", "--zone", "mx.zone").out)
     value = facts["facts"]["deliveries.to_suppress"]
     assert (value["unknown"], value["detail"]["args"]) == ("not-configured", {"input": "addresses"})
+
+
+@pytest.mark.parametrize(
+    ("lang", "said"),
+    [
+        (
+            "en",
+            "By the events of sendgrid {day} had 5000 messages, 4.167 times the highest of the 9 days before (1200).",
+        ),
+        ("ja", "配信サービス（sendgrid）のイベントでは、{day}は5000通で、その前の9日間の最大（1200通）の4.167倍です。"),
+    ],
+)
+def test_a_jump_of_the_volume_names_its_source(deliv: Deliv, lang: str, said: str) -> None:  # noqa: F811
+    lines = [
+        json.dumps(
+            {"event": "delivered", "email": "a@b.example", "timestamp": at, "sg_message_id": f"v{back}-{number}"}
+        )
+        for back in range(10)
+        for at in (YESTERDAY - back * 86_400,)
+        for number in range(1_200 if back else 5_000)
+    ]
+    Path("volume.ndjson").write_text("\n".join(lines))
+    deliv("intake", "volume.ndjson", "--offline")
+    done = deliv("audit", "example.com", "--zone", "mx.zone", "--all", "--lang", lang)
+    assert "".join(said.format(day=DAY).split()) in "".join(done.out.split())

@@ -303,14 +303,26 @@ class Traffic(Topic, frozen=True, kw_only=True):
     volume: Annotated[Maybe[tuple[DayVolume, ...]], Fact("Messages by day.", key=("day",))]
 
 
-class Volume(Topic, frozen=True, kw_only=True):
-    """How the last day compares with the days before."""
+class SourceVolume(Record, frozen=True, kw_only=True):
+    """The day of the last seven that rose most over the days before it, as one source tells of them."""
 
-    topic = "traffic.volume"
-    median: Annotated[Maybe[Messages], Fact("Median of own messages of the 28 days before the last.")]
-    maximum: Annotated[Maybe[Messages], Fact("Their maximum.")]
-    last_day: Annotated[Maybe[Messages], Fact("Own messages of the last day.")]
-    jump: Annotated[Maybe[Annotated[float, Unit("times")] | None], Fact("The last day as a multiple of that maximum.")]
+    source: Annotated[Annotated[str, OneOf("dmarc-reports mail-log events")], Fact("What tells how much was sent.")]
+    services: Annotated[tuple[str, ...], Fact("The sending services whose events these are.")]
+    day: Annotated[str, Fact("The day (ISO date, UTC).")]
+    messages: Annotated[Messages, Fact("Messages of that day.")]
+    maximum: Annotated[Messages, Fact("The most of a day among those before it.")]
+    median: Annotated[Messages, Fact("Their median.")]
+    days_before: Annotated[Days, Fact("How many these are since the first with any: 28 at most.")]
+    jump: Annotated[Annotated[float, Unit("times")] | None, Fact("The day as a multiple of that maximum.")]
+
+
+class Volume(Topic, frozen=True, kw_only=True):
+    """How the last days compare with those before them."""
+
+    topic = "volume"
+    sources: Annotated[
+        Maybe[tuple[SourceVolume, ...]], Fact("How much was sent, by what tells of it.", key=("source",))
+    ]
 
 
 class Gate(Topic, frozen=True, kw_only=True):

@@ -190,6 +190,11 @@ class DeliveryDay(Struct, frozen=True):
     policy: int = 0
     complaints: int = 0
 
+    @property
+    def sent(self) -> int:
+        """Mails that were sent: none where only bounces tell of them. One put off counts with what became of it."""
+        return self.delivered + self.hard + self.soft + self.policy if self.delivered else 0
+
 
 class CauseDay(Struct, frozen=True):
     """Mails of one UTC day with the same meaning and result, by receiver, sending domain and origin."""
