@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -11,7 +12,14 @@ from msgspec.structs import replace
 
 from deliverability.core.facts.base import Reason, Unknown
 from deliverability.core.facts.message import Message
-from deliverability.core.mail.addresses import FROM_COLON, Mailbox, addresses_in_text, parse_addresses, unusual_forms
+from deliverability.core.mail.addresses import (
+    FROM_COLON,
+    Mailbox,
+    addresses_in_text,
+    parse_addresses,
+    to_a_label,
+    unusual_forms,
+)
 from deliverability.core.mail.fields import parse_date
 from deliverability.core.mail.mass import is_automatic
 from deliverability.core.mail.parts import header_evidence
@@ -19,6 +27,7 @@ from deliverability.core.mail.received import parse_received
 from deliverability.core.mail.words import decode_words, printable
 from deliverability.core.model.topic import cite
 from deliverability.core.protocols.psl import known_registrable_domain, registrable_domain
+from deliverability.engine.auditors.addresses import unicode_labels
 from deliverability.engine.base import Context, auditor
 
 if TYPE_CHECKING:
@@ -35,11 +44,24 @@ _WORD = re.compile(r"[^\W\d_]{3,64}")
 _SPACED = re.compile(rb"[^:\r\n]*[ \t]:")
 _MAX_DISPLAY = 2000
 _MIN_NAME = 3  # characters; shorter names are in other words by chance
-# Pictographs, dingbats with the check marks, stars, squares with a tick: what passes for a badge.
+# Scripts that are written without spaces: a name in Latin letters begins and ends at them.
+_CJK = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uac00-\ud7a3"
+_NAME_ENDS = r"(?![a-z0-9@]|-[a-z0-9-]{0,63}\.)"
 _HOST_NAME = re.compile(
-    r"(?<![\w.@-])(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.){1,8}[a-z]{2,24}(?![a-z0-9@-])", re.IGNORECASE
+    rf"(?:(?<![\w.@-])|(?<=[{_CJK}]))(?:[a-z0-9](?:[a-z0-9-]{{0,61}}[a-z0-9])?\.){{1,8}}"
+    rf"(?:xn--[a-z0-9-]{{2,59}}|[a-z]{{2,24}}){_NAME_ENDS}",
+    re.IGNORECASE,
 )
+_IDN = re.compile(
+    r"(?<![\w.@-])(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}[^\W\d_](?:[\w-]{0,61}[^\W_])?" + _NAME_ENDS, re.IGNORECASE
+)
+_MIXED = re.compile(rf"[{_CJK}][a-z0-9]|[a-z0-9][{_CJK}]", re.IGNORECASE)
+_DOT = re.compile(r"(?<=[a-z0-9])[\u3002\uff61\u2024](?=[a-z0-9])", re.IGNORECASE)
+_UNSEEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 _FILE_ENDINGS = frozenset({"md", "mov", "pl", "ps", "py", "rs", "sh", "zip"})  # top-level domains that files end with
+_TITLES = frozenset({"co", "dr", "inc", "jr", "ltd", "mr", "mrs", "ms", "no", "prof", "sr", "st", "vol"})
+_PRODUCTS = frozenset({"ado.net", "asp.net", "ml.net", "socket.io", "vb.net"})  # named so, whoever has that domain
+# Pictographs, dingbats with the check marks, stars, squares with a tick: what passes for a badge.
 _SYMBOL = re.compile("[\u2600-\u27bf\u2b50\u2b55\u2611\u2705\u3297\u3299\U0001f000-\U0001faff]")
 
 
@@ -135,20 +157,35 @@ def _other_address(display: str | None, first: Mailbox | None) -> str | None:
     own = first.address.lower() if first else ""
     shown = addresses_in_text(display[:_MAX_DISPLAY])
     other = next((each for each in shown if each.lower() != own), None)
-    return other if other or shown else _other_domain(display, first)
+    return other or _other_domain(display, first)
 
 
 def _other_domain(display: str, first: Mailbox | None) -> str | None:
-    """A domain name in the display name that is not of the sender's organization.
+    """A domain name in the display name that is not of the sender's organization, in the form that a reader sees.
 
-    The same name under another suffix is its own (Amazon.co.jp of amazon.com), and what ends as files do is no name.
+    The same name under another suffix is its own (Amazon.co.jp of amazon.com), and names of files and people are none.
     """
-    sender = registrable_domain(first.domain).partition(".")[0] if first and first.domain else ""
-    for match in _HOST_NAME.finditer(display[:_MAX_DISPLAY]):
-        found = known_registrable_domain(match[0].lower())
-        if found and found.partition(".")[0] != sender and found.rpartition(".")[2] not in _FILE_ENDINGS:
-            return match[0]
-    return None
+    own = registrable_domain(first.domain) if first and first.domain else ""
+    shown = _UNSEEN.sub("", unicodedata.normalize("NFKC", display[:_MAX_DISPLAY]))
+    shown = _DOT.sub(".", shown)
+    if "xn--" in own:
+        shown = shown.replace(".".join(unicode_labels(own)), " ")
+    names = [each[0] for each in _HOST_NAME.finditer(shown)]
+    names += [each[0] for each in _IDN.finditer(shown) if not each[0].isascii() and not _MIXED.search(each[0])]
+    return next((each for each in names if _is_foreign(each, own)), None)
+
+
+def _is_foreign(name: str, own: str) -> bool:
+    """Whether a text that looks like a domain name is one, and of another organization."""
+    plain = to_a_label(name)
+    found = known_registrable_domain(plain) if plain else None
+    if found is None or found.partition(".")[0] == own.partition(".")[0] or plain in _PRODUCTS:
+        return False
+    begin, _, end = name.rpartition(".")
+    if "." not in begin and (begin.lower() in _TITLES or (len(begin) == 1 and end.istitle())):
+        return False  # Dr.House, J.Law
+    sentence = len(end) > 3 and end.istitle() and not begin.isupper()  # Acme Inc.Support
+    return not sentence and found.rpartition(".")[2] not in _FILE_ENDINGS
 
 
 def _shown_recipient(display: str | None, first: Mailbox | None, fields: tuple[HeaderField, ...]) -> str | None:

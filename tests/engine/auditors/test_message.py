@@ -157,6 +157,35 @@ class TestIdentity:
             ('"Amazon.co.jp" <x@amazon.com>', None),
             ('"Dr.Smith, Node.js and setup.py" <x@evil.example>', None),
             ('"x@evil.example" <x@evil.example>', None),
+            # As a reader sees it, however it is written: wide letters and dots, hidden characters, other scripts.
+            ('"bank．com" <x@evil.example>', "bank.com"),
+            ('"ＢＡＮＫ。ＣＯ。ＪＰ" <x@evil.example>', "BANK.CO.JP"),
+            ('"bank․com" <x@evil.example>', "bank.com"),
+            ('"bank\u200b.com" <x@evil.example>', "bank.com"),
+            ('"例え.jp" <x@evil.example>', "例え.jp"),
+            ('"ニュース.コム" <x@evil.example>', "ニュース.コム"),
+            ('"b\u0430nk.com" <x@evil.example>', "b\u0430nk.com"),
+            ('"bank.xn--tckwe" <x@evil.example>', "bank.xn--tckwe"),
+            # Beside other text, and beside a name or an address of the sender's own.
+            ('"三井銀行bank.co.jpからのお知らせ" <x@evil.example>', "bank.co.jp"),
+            ('"bank.com-support" <x@evil.example>', "bank.com"),
+            ('"evil.example via bank.com" <x@evil.example>', "bank.com"),
+            ('"x@evil.example (bank.com)" <x@evil.example>', "bank.com"),
+            ('"bank.com" <x@bank.secure-login.com>', "bank.com"),
+            # The own name, a name above or below it, in any of these forms.
+            ('"shop.com" <x@mail.shop.com>', None),
+            ('"mail.shop.com" <x@shop.com>', None),
+            ('"株式会社shop.co.jp" <x@shop.co.jp>', None),
+            ('"ｓｈｏｐ．ｃｏｍ 通信" <x@shop.com>', None),
+            ('"例え.jp" <x@mail.例え.jp>', None),
+            ('"日本shop.jp" <x@日本shop.jp>', None),
+            # No domain names: titles, initials, sentences, products, versions, files.
+            ('"Dr.House, St.Pub, Mr.Pizza" <x@evil.example>', None),
+            ('"J.Law, J.P.Morgan, U.S.A." <x@evil.example>', None),
+            ('"Acme Inc.Support" <x@evil.example>', None),
+            ('"Acme Ltd. Team, Sales Dept.Team" <x@evil.example>', None),
+            ('"ASP.NET, Socket.IO and Vue.js 3.5" <x@evil.example>', None),
+            ('"v2.0, No.1, 山田.太郎, 登録完了。jobs" <x@evil.example>', None),
         ],
     )
     async def test_another_address_in_the_display_name(self, sender: str, other: str | None) -> None:
