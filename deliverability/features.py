@@ -17,6 +17,7 @@ AUDITORS = (
     "engine.auditors.japanese:audit",
     "engine.auditors.weight:audit",
     "engine.auditors.attachments:attachments_audit",
+    "engine.auditors.attachments:password_mail_audit",
     "engine.auditors.images:audit",
     "engine.auditors.attachments:audit",
     "engine.auditors.html:audit",

@@ -16,6 +16,7 @@ from deliverability.core.inputs import Sample, Subject
 from deliverability.core.mail.hop import delivery
 from deliverability.core.mail.kinds import OWNER_HEAD_OCTETS, domain_of_head, own_domain
 from deliverability.core.mail.mass import automatic_kinds, bulk_signs, is_automatic, list_marks
+from deliverability.core.mail.passwords import brings_password, recipients_of, subject_of
 from deliverability.core.mail.reader import read
 from deliverability.core.protocols.dkim.signature import parse_signature
 from deliverability.core.protocols.psl import known_registrable_domain, registrable_domain
@@ -95,6 +96,7 @@ def sample_seen(name: str, sample: Sample, purpose: Purpose | None) -> SampleSee
     fields = message.fields("DKIM-Signature")[:_MAX_SIGNERS]
     signers = dict.fromkeys(parse_signature(each.value).domain for each in fields)
     signs = () if given else _signs(message)
+    ident = message.first("Message-ID")
     return SampleSeen(
         name,
         given or _purpose(signs),
@@ -102,6 +104,8 @@ def sample_seen(name: str, sample: Sample, purpose: Purpose | None) -> SampleSee
         signs,
         _address(sample, message),
         tuple(each for each in signers if each),
+        ident.value.strip() if ident else "",
+        recipients_of(message) if brings_password(subject_of(message)) else frozenset(),
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
+from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,17 @@ from deliverability.cli import main
 from deliverability.console.inputs import sample_of
 from deliverability.core.facts.base import Purpose, SampleSeen
 from deliverability.core.inputs import Sample, Subject
+from deliverability.core.mail.reader import read
 from deliverability.core.model.envelope import SmtpEnvelope
+from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.ports import Ports
+from deliverability.engine.auditors.attachments import attachments_audit, password_mail_audit
+from deliverability.engine.auditors.format import audit as format_audit
+from deliverability.engine.base import gather
 from deliverability.engine.samples import sample_seen, several, with_samples
 from tests import TESTS
+from tests.files import zip_with_flags
+from tests.signing import TableResolver
 
 GOLDEN = TESTS / "golden"
 
@@ -141,3 +151,51 @@ def test_two_kinds_of_mail_are_told_apart_by_a_word_before_the_file(
     for each in reports:
         (found,) = [one for one in each["findings"] if one["rule"] == "REP-009"]
         assert found["outcome"] == outcome
+
+
+def mail(ident: str, subject: str, to: str, *files: str) -> Sample:
+    """A mail with encrypted archives."""
+    made = EmailMessage()
+    made["From"], made["To"], made["Subject"] = "a@shop.example", to, subject
+    made["Message-ID"] = f"<{ident}@shop.example>"
+    made.set_content("x")
+    for each in files:
+        made.add_attachment(zip_with_flags("x.txt", 1), maintype="application", subtype="zip", filename=each)
+    return Sample(ident, data=bytes(made))
+
+
+async def passwords(*samples: Sample) -> list[dict[str, object]]:
+    """What each mail of a run says of passwords: the fact and the findings."""
+    found = []
+    for each in with_samples([Subject("shop.example", sample=one) for one in samples]):
+        assert each.sample is not None
+        ports = Ports(TableResolver({}), FixedClock(datetime(2026, 11, 29, tzinfo=UTC)))
+        auditors = (format_audit, attachments_audit, password_mail_audit)
+        gathered = await gather(auditors, each, ports, read(each.sample.read()))
+        assert gathered.crashes == ()
+        found.append({name: gathered.facts.value(f"message.{name}") for name in ("encrypted_files", "password_mails")})
+    return found
+
+
+async def test_the_mail_with_the_password_is_found_beside_the_one_with_the_files() -> None:
+    """It is told once: where the files are, whichever mail was given first."""
+    files = mail("files", "見積書の送付", "taro@client.example", "a.zip", "b.zip")
+    password = mail("second", "【パスワード】見積書の送付", "Taro <TARO@client.example>")
+    told = {"encrypted_files": ("a.zip", "b.zip"), "password_mails": ("second",)}
+    nothing = {"encrypted_files": (), "password_mails": ()}
+    assert await passwords(files, password) == [told, nothing]
+    assert await passwords(password, files) == [nothing, told]
+
+
+async def test_a_password_without_its_file_is_nothing_to_tell() -> None:
+    password = mail("second", "パスワードのお知らせ", "taro@client.example")
+    plain = mail("first", "見積書", "taro@client.example")
+    strange = mail("third", "見積書", "hanako@client.example", "a.zip")
+    assert [each["password_mails"] for each in await passwords(password, plain, strange)] == [(), (), ()]
+    assert [each["password_mails"] for each in await passwords(password)] == [()]
+
+
+async def test_a_mail_is_not_its_own_second_mail() -> None:
+    both = mail("both", "PW: 見積書", "taro@client.example", "a.zip")
+    other = mail("other", "見積書", "taro@client.example")
+    assert [each["password_mails"] for each in await passwords(both, other)] == [(), ()]

@@ -264,6 +264,8 @@ class SampleSeen(Struct, frozen=True):
         signs: the marks that tell where the user does not.
         address: the address that its receiver took it from; empty: it does not tell.
         signers: domains of its signatures (d=), A-labels.
+        message_id: as it stands there; empty: it has none.
+        recipients: addresses that it names, where its subject says that it brings the password of a file; else empty.
 
     """
 
@@ -273,6 +275,8 @@ class SampleSeen(Struct, frozen=True):
     signs: tuple[str, ...] = ()
     address: str = ""
     signers: tuple[str, ...] = ()
+    message_id: str = ""
+    recipients: frozenset[str] = frozenset()
 
 
 class Readable(Protocol):

@@ -101,6 +101,17 @@ class Attachments(Topic, frozen=True, kw_only=True):
     ]
 
 
+class PasswordMail(Topic, frozen=True, kw_only=True):
+    """Whether the password of what is attached follows by mail."""
+
+    topic = "message"
+    encrypted_files: Annotated[Maybe[tuple[str, ...]], Fact("Attached files that are or hold encrypted ones.")]
+    password_mails: Annotated[
+        Maybe[tuple[str, ...]],
+        Fact("Messages of the same run and to the same recipient that bring a password, as their subjects say."),
+    ]
+
+
 class Image(Record, frozen=True, kw_only=True):
     """An image file in the message."""
 

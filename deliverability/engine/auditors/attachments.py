@@ -9,13 +9,14 @@ from msgspec import Struct
 
 from deliverability.core.codes import Code
 from deliverability.core.facts.base import Reason, Unknown
-from deliverability.core.facts.content import Attachment, Attachments, PdfFile, PdfFiles
+from deliverability.core.facts.content import Attachment, Attachments, PasswordMail, PdfFile, PdfFiles
 from deliverability.core.facts.message import Format
 from deliverability.core.mail.files.archives import ending, open_archive
 from deliverability.core.mail.files.documents import is_encrypted, weigh
 from deliverability.core.mail.files.listing import TooManyEntriesError
 from deliverability.core.mail.files.types import HEAD_OCTETS, MACRO_ENDINGS, begins_as_container, contradicts, identify
 from deliverability.core.mail.parts import NESTED, Leaf, leaves, part_evidence
+from deliverability.core.mail.passwords import recipients_of
 from deliverability.core.mail.reader import Message
 from deliverability.core.model.topic import Maybe, cite
 from deliverability.engine.base import Context, auditor
@@ -144,6 +145,24 @@ def _look_inside(octets: bytes, filename: str, content: _Content) -> None:
         partly = Unknown(Reason.LIMIT, ARCHIVE_PARTLY())
         content.types = (*content.types, partly)
         content.encrypted = partly if archive.encrypted == "none" else archive.encrypted
+
+
+@auditor("password-mail", PasswordMail, needs=(Attachments,), of_message=True)
+async def password_mail_audit(ctx: Context) -> PasswordMail:
+    """Find the second mail with the password among the messages of the run (a habit known as PPAP)."""
+    attachments = ctx.of(Attachments).attachments
+    if isinstance(attachments, Unknown):
+        return PasswordMail.lost(attachments)
+    files = tuple(each.filename for each in attachments if each.encrypted in ("all", "some"))
+    message = ctx.the_message
+    ident, recipients = message.first("Message-ID"), recipients_of(message)
+    own = ident.value.strip() if ident else ""
+    others = [each for each in ctx.subject.samples if not own or each.message_id != own]
+    return PasswordMail(
+        encrypted_files=files,
+        password_mails=tuple(each.name for each in others if files and each.recipients & recipients),
+        evidence=cite(*ctx.evidence_of(Attachments, "attachments")),
+    )
 
 
 @auditor("pdf", PdfFiles, needs=(Attachments,), of_message=True)
