@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -34,6 +33,7 @@ from deliverability.core.facts.transport import TlsFailure, TlsReports
 from deliverability.core.model.observed import FeedbackKind, Observed, ObservedReport, Rows, address_of
 from deliverability.core.model.topic import Maybe, Topic, cite, if_known
 from deliverability.core.net.base import Answer, Failed, Found, unknown_from
+from deliverability.core.protocols.dmarc.discover import name_exists
 from deliverability.core.protocols.psl import registrable_domain
 from deliverability.core.protocols.spf.coverage import measure
 from deliverability.core.protocols.spf.tree import walk_tree
@@ -49,8 +49,6 @@ MAX_NAMES = 3
 MAX_SUBDOMAINS = 20
 
 REPORTED = Code("evidence-reported", ("reports", "messages", "trust"))
-
-_SP_NONE = re.compile(r";\s*sp\s*=\s*none\s*(;|$)", re.IGNORECASE)
 
 _NO_REPORTS = Unknown(Reason.NOT_CONFIGURED, needs(Input.REPORTS))
 _NO_HISTORY = Unknown(Reason.NOT_CONFIGURED, needs(Input.HISTORY))
@@ -70,13 +68,14 @@ async def audit(ctx: Context) -> tuple[Topic, ...]:
     domain, dmarc = ctx.subject.domain, ctx.of(Dmarc)
     cited = [ctx.cite(_evidence(reports)) for reports in _by_reporter(observed).values()]
     below = _below(observed.rows, domain)
-    (names, lost), setup, records = await asyncio.gather(
-        _names(ctx, _most_telling(observed.rows, domain)), _setup(ctx), _records(ctx, below)
+    (names, lost), setup, records, exist = await asyncio.gather(
+        _names(ctx, _most_telling(observed.rows, domain)), _setup(ctx), _records(ctx, below), _exist(ctx, below)
     )
     found: tuple[TrafficSource, ...] = ()
     if isinstance(setup, Setup):
         own = frozenset(name for name, has in records.items() if has is True)
-        found = sources_of(observed, domain, replace(setup, names=names, own_records=own))
+        missing = {name: not each for name, each in exist.items() if isinstance(each, bool)}
+        found = sources_of(observed, domain, replace(setup, names=names, own_records=own, missing=missing))
     window = ReportWindow(observed, found, ctx.knowledge.reporters)
     of_reports = (window.period(*cited), window.reporters(*cited), _since(ctx, cited))
     if isinstance(setup, Unknown):
@@ -88,7 +87,7 @@ async def audit(ctx: Context) -> tuple[Topic, ...]:
         details=window.details() if ctx.subject.source_details else (),
         selectors=window.selectors(setup.home, _published(ctx)),
         policies=window.policies(domain, dmarc.policy, since, _NO_HISTORY),
-        subdomains=_subdomains(window.subdomains(domain), records),
+        subdomains=_subdomains(window.subdomains(domain), records, exist, dmarc),
         volume=window.by_day(),
         evidence=cite(*cited),
     )
@@ -134,7 +133,7 @@ async def _setup(ctx: Context) -> Setup | Unknown:
     if gap is not None:
         return gap
     services, today = if_known(ctx.of(Senders).services) or (), ctx.now.date().isoformat()
-    dkim, record = ctx.of(Dkim), if_known(ctx.of(Dmarc).record) or ""
+    dkim, dmarc = ctx.of(Dkim), ctx.of(Dmarc)
     return Setup(
         home=home,
         groups=tuple(group for each in coverages for group in each.groups),
@@ -150,7 +149,8 @@ async def _setup(ctx: Context) -> Setup | Unknown:
             (domain, selector)
             for selector, _, domain in (name.partition("._domainkey.") for name in if_known(dkim.unpublished) or ())
         ),
-        apart=_SP_NONE.search(record) is not None,
+        apart=if_known(dmarc.subdomain_policy) == "none",
+        apart_missing=None if (missing := if_known(dmarc.nonexistent_policy)) is None else missing == "none",
         words=tuple(
             each
             for each in subject.source_words
@@ -229,6 +229,14 @@ async def _records(ctx: Context, names: Sequence[str]) -> Mapping[str, Maybe[boo
     return {name: _has_record(each) for name, each in zip(names, answers, strict=True)}
 
 
+async def _exist(ctx: Context, names: Sequence[str]) -> Mapping[str, Maybe[bool]]:
+    """Whether DNS has each name, where np says something of those that it has not (RFC 9989 section 4.7)."""
+    if if_known(ctx.of(Dmarc).nonexistent_policy) is None:
+        return {}
+    answers = await asyncio.gather(*(name_exists(each, ctx.ports.dns) for each in names))
+    return dict(zip(names, answers, strict=True))
+
+
 def _has_record(answer: Answer) -> Maybe[bool]:
     if isinstance(answer, Failed):
         return unknown_from(answer)
@@ -237,13 +245,34 @@ def _has_record(answer: Answer) -> Maybe[bool]:
 
 
 def _subdomains(
-    found: Sequence[tuple[str, int, int, int]], records: Mapping[str, Maybe[bool]]
+    found: Sequence[tuple[str, int, int, int]],
+    records: Mapping[str, Maybe[bool]],
+    exist: Mapping[str, Maybe[bool]],
+    dmarc: Dmarc,
 ) -> tuple[Subdomain, ...]:
     """The names below the domain, as far as they were asked for a record of their own with that."""
     return tuple(
-        Subdomain(name=name, messages=messages, own=own, aligned=aligned, own_record=records.get(name))
+        Subdomain(
+            name=name,
+            messages=messages,
+            own=own,
+            aligned=aligned,
+            own_record=records.get(name),
+            weaker=None if records.get(name) is True else _weaker(exist.get(name, True), dmarc),
+        )
         for name, messages, own, aligned in found[: 5 * MAX_SUBDOMAINS]
     )
+
+
+def _weaker(exists: Maybe[bool], dmarc: Dmarc) -> Maybe[str | None]:
+    """The weaker tag that counts for a name below the domain, by whether DNS has that name."""
+    weaker = dmarc.weaker_subdomains
+    if isinstance(weaker, Unknown):
+        return weaker
+    by_tag = {each.partition("=")[0]: each for each in weaker}
+    if isinstance(exists, Unknown):
+        return exists if by_tag else None
+    return by_tag.get("sp" if exists else "np")
 
 
 def _by_reporter(observed: Observed) -> dict[str, list[ObservedReport]]:

@@ -242,7 +242,14 @@ def _is_apart(name: str, domain: str, setup: Setup) -> bool:
     if name == domain:
         return False
     parents = (name.split(".", number)[number] for number in range(name.count(".") - domain.count(".")))
-    return setup.apart or any(each in setup.own_records for each in parents)
+    if any(each in setup.own_records for each in parents):
+        return True
+    if setup.apart_missing is None:
+        return setup.apart
+    missing = setup.missing.get(name)
+    if missing is None:  # sp or np: nobody knows
+        return setup.apart and setup.apart_missing
+    return setup.apart_missing if missing else setup.apart
 
 
 def _kind(facet: Facet) -> _Kind:

@@ -91,6 +91,8 @@ class Setup(Struct, frozen=True):
         names: confirmed reverse names by address.
         lost_keys: (domain, selector) of signatures whose key is not in DNS.
         apart: its DMARC record asks for nothing of the names below it (sp=none), so that they are not concerned.
+        apart_missing: the same of names below it that DNS does not have (np=none); None: np says nothing of them.
+        missing: whether DNS does not have a name; names that nobody could or did ask for are left out.
         own_records: names below it that have a DMARC record of their own, so that its policy does not concern them.
 
     """
@@ -105,6 +107,8 @@ class Setup(Struct, frozen=True):
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     lost_keys: frozenset[tuple[str, str]] = frozenset()
     apart: bool = False
+    apart_missing: bool | None = None
+    missing: Mapping[str, bool] = field(default_factory=dict)
     own_records: frozenset[str] = frozenset()
 
 

@@ -134,6 +134,14 @@ def forged(share: float) -> Callable[[random.Random], Iterator[Mail]]:
 
 
 SP_NONE: World = {(f"_dmarc.{DOMAIN}", "TXT"): ["v=DMARC1; p=none; sp=none; rua=mailto:dmarc@example.com"]}
+NAME: World = {(f"shop.{DOMAIN}", "A"): ["198.51.100.50"]}
+"""Else DNS does not have the name: np counts for it, where the record says anything there."""
+
+
+def below(tags: str) -> World:
+    return {(f"_dmarc.{DOMAIN}", "TXT"): [f"v=DMARC1; p=none; {tags}; rua=mailto:dmarc@example.com"]}
+
+
 OWN_RECORD: World = {(f"_dmarc.shop.{DOMAIN}", "TXT"): ["v=DMARC1; p=none"]}
 SUB = kind(header_from=f"shop.{DOMAIN}")
 BELOW = kind(header_from=f"a.shop.{DOMAIN}")
@@ -157,6 +165,18 @@ FAMILIES: Mapping[str, Family] = {
         S, vendors(2, 2, lambda n: facet(signature(f"v{n}.example.org"), spf=f"v{n}.example.org"))
     ),
     "a gap of subdomains under sp=none": Family(S, daily("198.51.100.50", SUB, 30, LONG), world=SP_NONE),
+    "a gap of a name that is not there, under np=none": Family(
+        S, daily("198.51.100.50", SUB, 30, LONG), world=below("np=none")
+    ),
+    "a gap of a name that is there, under sp=none and np=reject": Family(
+        S, daily("198.51.100.50", SUB, 30, LONG), world={**below("sp=none; np=reject"), **NAME}
+    ),
+    "a gap of a name that is not there, under sp=none and np=reject": Family(
+        L, daily("198.51.100.50", SUB, 30, LONG), world=below("sp=none; np=reject")
+    ),
+    "a gap of a name that is there, under np=none": Family(
+        L, daily("198.51.100.50", SUB, 30, LONG), world={**below("np=none"), **NAME}
+    ),
     "a gap of a subdomain with a record of its own": Family(S, daily("198.51.100.50", SUB, 30, LONG), world=OWN_RECORD),
     "a gap below a subdomain with a record of its own": Family(
         S, together(daily("198.51.100.50", SUB, 30, LONG), daily("198.51.100.50", BELOW, 3, LONG)), world=OWN_RECORD

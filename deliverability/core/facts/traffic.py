@@ -107,7 +107,7 @@ class Source(Record, frozen=True, kw_only=True):
     new: Annotated[bool, Fact("It was first reported in this window, and others were before.")]
     steady: Annotated[bool, Fact("It came on at least 4 days over at least 14.")]
     said: Annotated[bool, Fact("The user said whose it is.")]
-    apart: Annotated[bool, Fact("It sends for names below the domain that sp=none leaves alone.")]
+    apart: Annotated[bool, Fact("It sends for names below the domain that sp=none or np=none leaves alone.")]
     match: Annotated[tuple[str, ...], Fact("What a [[source]] table about it would match.")]
     used: Annotated[bool, Fact("False: it is about the domain, not about the mail at hand.")]
 
@@ -159,6 +159,10 @@ class Subdomain(Record, frozen=True, kw_only=True):
     own: Annotated[Messages, Fact("Those of own sources.")]
     aligned: Annotated[Messages, Fact("Those that pass DMARC.")]
     own_record: Annotated[Maybe[bool | None], Fact("It has a DMARC record; none where nobody asked.")]
+    weaker: Annotated[
+        Maybe[str | None],
+        Fact("The tag that counts for it (sp, or np where DNS has no such name), if weaker than p; none: none does."),
+    ]
 
 
 class DayVolume(Record, frozen=True, kw_only=True):
@@ -236,7 +240,7 @@ class MessageSums(Topic, frozen=True, kw_only=True):
     own_sources: Annotated[Maybe[Sources], Fact("The domain's own sources.")]
     unclaimed_sources: Annotated[Maybe[Sources], Fact("Sources of which only the user can say whose they are.")]
     foreign_sources: Annotated[Maybe[Sources], Fact("Sources that are known to be foreign.")]
-    apart: Annotated[Maybe[Messages], Fact("Messages of names below the domain that sp=none leaves alone.")]
+    apart: Annotated[Maybe[Messages], Fact("Messages of names below the domain that sp=none or np=none leaves alone.")]
     apart_failing: Annotated[Maybe[Messages], Fact("Those of them that do not pass.")]
     enforced_own: Annotated[Maybe[Messages], Fact("Own messages already quarantined or refused by policy.")]
     enforced_own_recent: Annotated[Maybe[Messages], Fact("Those of the last 14 days.")]

@@ -19,7 +19,7 @@ from deliverability.core.words.sentences import visible
 FOREIGN = ("forged", "forwarded", "altered")
 """The classes of mail that is known to be foreign."""
 CLASSES = ("own", "unclaimed", *FOREIGN, "apart")
-"""Every message in the domain's name is in one of them; `apart`: of a name below it that sp=none leaves alone."""
+"""Every message in the domain's name is in one of them; `apart`: of a name below it that sp or np leaves alone."""
 _CLASS_OF = {
     **dict.fromkeys(("own", "own-gap", "service-gap"), "own"),
     **dict.fromkeys(("unclaimed", "service-mixed"), "unclaimed"),

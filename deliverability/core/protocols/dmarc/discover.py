@@ -168,7 +168,7 @@ async def _policy(
         if record.subdomain_policy is not None:
             tag, value = "sp", record.subdomain_policy
         if record.nonexistent_policy is not None:
-            exists = await _exists(domain, resolver)
+            exists = await name_exists(domain, resolver)
             if isinstance(exists, Unknown):
                 if record.nonexistent_policy != value:
                     return None, exists
@@ -179,7 +179,7 @@ async def _policy(
     return tag, value
 
 
-async def _exists(domain: str, resolver: Resolver) -> bool | Unknown:
+async def name_exists(domain: str, resolver: Resolver) -> bool | Unknown:
     """Whether the name exists: NXDOMAIN alone says no, and for all types (RFC 9989 section 3.2.13, RFC 8020).
 
     A name with a TXT record, or with other names below it, exists. So does an alias (CNAME) that leads nowhere.
