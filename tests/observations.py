@@ -10,6 +10,7 @@ from sqlalchemy import select
 from deliverability.core.store.facets import OCTETS, key_file, read_facets
 from deliverability.core.store.store import History
 from deliverability.core.store.tables import (
+    obs_campaigns,
     obs_causes,
     obs_days,
     obs_events,
@@ -60,7 +61,7 @@ def contents(history: History) -> list[str]:
                 select(obs_weeks, obs_sums).join_from(obs_weeks, obs_sums, obs_sums.c.week == obs_weeks.c.id)
             )
         )
-        for table in (obs_causes, obs_days, obs_events, obs_metrics):
+        for table in (obs_campaigns, obs_causes, obs_days, obs_events, obs_metrics):
             every = connection.execute(select(table)).mappings()
             found += sorted(f"{table.name} {sorted((k, _plain(v)) for k, v in row.items())}" for row in every)
         found += sorted(f"{bytes(row.digest).hex()} {row.state}" for row in connection.execute(select(obs_items)))

@@ -10,10 +10,12 @@ from msgspec.structs import replace
 
 from deliverability.core.codes import Code, Input, needs
 from deliverability.core.facts.base import Evidence, EvidenceKind, Reason, Unknown
-from deliverability.core.facts.deliveries import BounceCause, MailToReceiver
+from deliverability.core.facts.deliveries import BounceCause, CampaignFared, MailToReceiver
 from deliverability.core.facts.deliveries import Deliveries as DeliveryFacts
 from deliverability.core.model.deliveries import (
     COUNTS,
+    EVENTS,
+    CampaignDay,
     CauseDay,
     Deliveries,
     DeliveryDay,
@@ -27,6 +29,7 @@ from deliverability.deliveries.providers import SPAM_RATE
 from deliverability.engine.base import Context, auditor
 
 MAX_BOUNCES = 100
+MAX_CAMPAIGNS = 50
 OTHER = "other"
 """All receivers together that have no id."""
 
@@ -70,6 +73,7 @@ async def audit(ctx: Context) -> DeliveryFacts:
         loops=loops,
         receivers=tuple(_receivers(days, causes, deliveries)),
         bounces=tuple(_bounces(causes, deliveries)),
+        campaigns=tuple(_campaigns(days, deliveries, domain)),
         evidence=cite(ctx.cite(_evidence(deliveries, sum(sums.values())))),
     )
 
@@ -181,6 +185,43 @@ def _bounces(causes: Iterable[CauseDay], deliveries: Deliveries) -> Iterable[Bou
             unmet=None,
             used=False,
         )
+
+
+def _campaigns(days: Iterable[DeliveryDay], deliveries: Deliveries, domain: str) -> Iterable[CampaignFared]:
+    """Each against all other mail that events tell of; those with most dead addresses and complaints first."""
+    every = _added(each for each in days if each.origin in EVENTS)
+    found: defaultdict[str, list[CampaignDay]] = defaultdict(list)
+    for each in deliveries.campaigns:
+        if is_within(each.sender, domain):
+            found[each.campaign].append(each)
+    fared = [_fared(name, own, every) for name, own in found.items()]
+    return sorted(fared, key=lambda each: (-each.hard - each.complaints, -each.ended, each.name))[:MAX_CAMPAIGNS]
+
+
+def _fared(name: str, days: Sequence[CampaignDay], every: Counter[str]) -> CampaignFared:
+    sums = Counter({column: sum(getattr(each, column) for each in days) for column in COUNTS.values()})
+    rest = every - sums
+    ended, delivered = _ended(sums), sums["delivered"]
+    return CampaignFared(
+        name=name,
+        origins=tuple(sorted({each.origin.value for each in days})),
+        delivered=delivered,
+        ended=ended,
+        hard=sums["hard"],
+        complaints=sums["complaints"],
+        hard_percent=_percent(sums["hard"], ended) or 0.0,
+        complaint_percent=_percent(sums["complaints"], delivered) or 0.0,
+        hard_rest_percent=_percent(rest["hard"], _ended(rest)) or 0.0,
+        complaint_rest_percent=_percent(rest["complaints"], rest["delivered"]) or 0.0,
+        hard_times=_times(sums["hard"], every["hard"], ended, _ended(every)),
+        complaint_times=_times(sums["complaints"], every["complaints"], delivered, every["delivered"]),
+        last=max(each.day for each in days).isoformat(),
+    )
+
+
+def _times(part: int, whole: int, mail: int, all_mail: int) -> float:
+    """How many times its share of the mail the share of something is; 0 where there is none of it."""
+    return round(part * all_mail / (whole * mail), 2) if whole and mail else 0.0
 
 
 def _loops(days: Iterable[DeliveryDay], deliveries: Deliveries) -> tuple[str, ...]:

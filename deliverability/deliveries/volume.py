@@ -10,7 +10,7 @@ from statistics import median
 from deliverability.core.facts.base import Unknown
 from deliverability.core.facts.deliveries import Deliveries as DeliveryFacts
 from deliverability.core.facts.traffic import SourceVolume, Traffic, Volume
-from deliverability.core.model.deliveries import DeliveryDay, DeliveryOrigin
+from deliverability.core.model.deliveries import EVENTS, DeliveryDay, DeliveryOrigin
 from deliverability.core.model.topic import cite
 from deliverability.core.names import is_within
 from deliverability.engine.base import Context, auditor
@@ -19,13 +19,6 @@ LATEST = 7
 """Days that are looked at: who looks every week misses none."""
 BEFORE = 28
 """Days that each of them is compared with."""
-
-_NOT_EVENTS = frozenset(
-    {
-        *(DeliveryOrigin.BOUNCES, DeliveryOrigin.COMPLAINTS),
-        *(DeliveryOrigin.LOG, DeliveryOrigin.GMAIL, DeliveryOrigin.SNDS),
-    }
-)
 
 
 @auditor("volume", Volume, needs=(Traffic, DeliveryFacts))
@@ -40,7 +33,7 @@ async def audit(ctx: Context) -> Volume:
     if deliveries is not None:
         own = [each for each in deliveries.days if each.sent and is_within(each.sender, ctx.subject.domain)]
         logs = [each for each in own if each.origin is DeliveryOrigin.LOG]
-        events = [each for each in own if each.origin not in _NOT_EVENTS]
+        events = [each for each in own if each.origin in EVENTS]
         services = tuple(sorted({each.origin.value for each in events}))
         found.append(_steepest("mail-log", _by_day(logs), deliveries.end))
         found.append(_steepest("events", _by_day(events), deliveries.end, services))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,8 @@ from deliverability.core.replies.text import field_reply, folded
 
 _MAX_RECIPIENTS = 1_000
 _MAX_WORDS = 2_000
+_MAX_CAMPAIGNS = 3
+_MAX_NAME = 60
 
 
 class Heard(Struct, frozen=True):
@@ -50,11 +53,12 @@ def event_of(
     sender: str,
     outcome: MailOutcome,
     to: str,
+    campaigns: tuple[str, ...] = (),
 ) -> DeliveryEvent:
     """An event; `ident`: what names the mail at the service; `outcome`: its receiver, and the meaning of its reply."""
     key = f"{ident} {to} {result.value}"
     why = why_of(result, outcome.why)
-    return DeliveryEvent(result, at, origin, key, sender, outcome.receiver, outcome.meaning, to, why)
+    return DeliveryEvent(result, at, origin, key, sender, outcome.receiver, outcome.meaning, to, why, campaigns)
 
 
 def text_of(keys: Any, name: str) -> str:
@@ -79,3 +83,20 @@ def recipients_of(keys: dict[str, Any], name: str) -> Iterator[str]:
 def bare(address: str) -> str:
     """An address without name and brackets, in lower case."""
     return address[:500].rpartition("<")[2].partition(">")[0].strip().lower()
+
+
+def campaigns_of(*values: Any) -> tuple[str, ...]:
+    """The names that a sender gave a mailing, out of texts, numbers, lists of them, and pairs of name and value.
+
+    Who put an address into one has named a recipient: that is left out.
+    """
+    found: dict[str, None] = {}
+    for value in values:
+        for each in value[:_MAX_CAMPAIGNS] if isinstance(value, list) else [value]:
+            text = each.get("value") or each.get("name") if isinstance(each, dict) else each
+            text = str(text) if isinstance(text, (str, int)) and not isinstance(text, bool) and text else ""
+            shown = "".join(" " if unicodedata.category(one)[0] in "CZ" else one for one in text[:_MAX_WORDS])
+            name = " ".join(shown.split())
+            if name and "@" not in name:
+                found[name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"] = None
+    return tuple(found)[:_MAX_CAMPAIGNS]

@@ -14,7 +14,7 @@ from deliverability.core.model.deliveries import DeliveryEvent, DeliveryOrigin, 
 from deliverability.core.replies import limits
 from deliverability.core.replies.limits import NotReadError, domain_of, lines_of, second
 from deliverability.core.replies.outcomes import MailOutcome, Outcomes
-from deliverability.intake.event_fields import bare, event_of, heard_of, list_of, recipients_of, text_of
+from deliverability.intake.event_fields import bare, campaigns_of, event_of, heard_of, list_of, recipients_of, text_of
 from deliverability.intake.services import SERVICES, reader_of
 
 _MAX_WRAPS = 5
@@ -136,10 +136,11 @@ def _ses(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEvent]:
     body = event.get({"DeliveryDelay": "deliveryDelay"}.get(kind, kind.lower()))
     body = body if isinstance(body, dict) else {}
     at = second(text_of(body, "timestamp")) or second(text_of(mail, "timestamp"))
+    campaigns = _ses_campaigns(mail.get("tags"))
 
     def made(result: DeliveryResult, to: str, outcome: MailOutcome | None = None) -> DeliveryEvent:
         reported = outcome or MailOutcome(result, outcomes.receiver(to))
-        return event_of(DeliveryOrigin.SES, result, at, ident, sender, reported, to)
+        return event_of(DeliveryOrigin.SES, result, at, ident, sender, reported, to, campaigns)
 
     if kind == "Delivery":
         for each in list_of(body, "recipients") or list_of(mail, "destination"):
@@ -157,6 +158,13 @@ def _ses(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEvent]:
                 to = bare(text_of(each, "emailAddress"))
                 heard = heard_of(outcomes, text_of(each, "diagnosticCode"), text_of(each, "status"), to, final=final)
                 yield made(_ses_bounce(body, heard.result) if final else DeliveryResult.DEFERRED, to, heard.outcome)
+
+
+def _ses_campaigns(tags: Any) -> tuple[str, ...]:
+    """The values of the sender's own tags; where one is called campaign, that one."""
+    own = {name.lower(): value for name, value in tags.items() if ":" not in name} if isinstance(tags, dict) else {}
+    named = [own[each] for each in ("campaign", "campaign_name", "campaignname", "campaign_id") if each in own]
+    return campaigns_of(*(named[:1] or own.values()))
 
 
 def _ses_bounce(bounce: dict[str, Any], by_reply: DeliveryResult | None) -> DeliveryResult:
@@ -188,7 +196,9 @@ def _sendgrid(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEve
         return  # processed, opened, clicked; dropped: nothing was sent
     ident = text_of(event, "sg_message_id") or text_of(event, "sg_event_id")
     at, sender = second(event.get("timestamp")), domain_of(text_of(event, "from"))
-    yield event_of(DeliveryOrigin.SENDGRID, result, at, ident, sender, outcome, to)
+    named = event.get("marketing_campaign_name") or event.get("singlesend_name")
+    campaigns = campaigns_of(named or event.get("category"))
+    yield event_of(DeliveryOrigin.SENDGRID, result, at, ident, sender, outcome, to, campaigns)
 
 
 def _sendgrid_bounce(event: dict[str, Any], by_reply: DeliveryResult | None) -> DeliveryResult:
@@ -229,7 +239,9 @@ def _mailgun(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEven
         or domain_of(f"x@{text_of(event.get('domain'), 'name')}")
     )
     ident = text_of(headers, "message-id") or text_of(event, "id")
-    yield event_of(DeliveryOrigin.MAILGUN, result, second(event.get("timestamp")), ident, sender, outcome, to)
+    campaigns = campaigns_of(event.get("campaigns") or event.get("tags"))
+    at = second(event.get("timestamp"))
+    yield event_of(DeliveryOrigin.MAILGUN, result, at, ident, sender, outcome, to, campaigns)
 
 
 # --- Postmark ---
@@ -254,7 +266,8 @@ def _postmark(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEve
         return  # opened, clicked, subscriptions, automatic answers
     at = second(text_of(event, "DeliveredAt") or text_of(event, "BouncedAt"))
     ident, sender = text_of(event, "MessageID"), domain_of(text_of(event, "From"))
-    yield event_of(DeliveryOrigin.POSTMARK, result, at, ident, sender, outcome, to)
+    campaigns = campaigns_of(event.get("Tag"))
+    yield event_of(DeliveryOrigin.POSTMARK, result, at, ident, sender, outcome, to, campaigns)
 
 
 # --- JSON ---

@@ -17,7 +17,7 @@ from typing import Any
 from deliverability.core.model.deliveries import DeliveryEvent, DeliveryOrigin, DeliveryResult
 from deliverability.core.replies.limits import domain_of, second
 from deliverability.core.replies.outcomes import MailOutcome, Outcomes
-from deliverability.intake.event_fields import bare, event_of, heard_of, list_of, text_of
+from deliverability.intake.event_fields import bare, campaigns_of, event_of, heard_of, list_of, text_of
 
 _AZURE = "Microsoft.Communication.EmailDeliveryReportReceived"
 _CODED = re.compile(r"(?<![0-9])[45][0-9]{2}[ -]|(?<![0-9.])[45]\.[0-9]\.[0-9]")
@@ -114,6 +114,7 @@ def _told(
     words: str = "",
     status: str = "",
     host: str = "",
+    campaigns: tuple[str, ...] = (),
 ) -> DeliveryEvent:
     """An event: as the receiver's words tell; where they tell nothing, as the service says itself."""
     outcome = MailOutcome(said, outcomes.receiver(to, host))
@@ -122,7 +123,7 @@ def _told(
         heard = heard_of(outcomes, words, status, to, final=said is not _DEFERRED, host=host)
         outcome = heard.outcome
         result = said if said is _DEFERRED else heard.result or said
-    return event_of(origin, result, at, ident, sender, outcome, to)
+    return event_of(origin, result, at, ident, sender, outcome, to, campaigns)
 
 
 def _mandrill(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEvent]:
@@ -141,6 +142,7 @@ def _mandrill(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEve
         ident=text_of(message, "_id") or text_of(event, "_id"),
         sender=domain_of(text_of(message, "sender")),
         words=words,
+        campaigns=campaigns_of(message.get("tags")),
     )
 
 
@@ -157,6 +159,7 @@ def _brevo(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEvent]
         ident=text_of(event, "message-id") or text_of(event, "messageId"),
         sender=domain_of(text_of(event, "sender_email") or text_of(event, "from")),
         words=_coded(text_of(event, "reason")),
+        campaigns=campaigns_of(event.get("campaign name") or event.get("tags") or event.get("tag")),
     )
 
 
@@ -175,6 +178,7 @@ def _sparkpost(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEv
         ident=text_of(event, "message_id") or text_of(event, "event_id"),
         sender=domain_of(text_of(event, "friendly_from")) or domain_of(text_of(event, "msg_from")),
         words=text_of(event, "raw_reason") or text_of(event, "reason"),
+        campaigns=campaigns_of(event.get("campaign_id")),
     )
 
 
@@ -194,6 +198,7 @@ def _mailjet(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEven
         ident=str(ident)[:100],
         sender="",
         words=_coded(text_of(event, "comment")),
+        campaigns=campaigns_of(event.get("customcampaign") or event.get("mj_campaign_id")),
     )
 
 
@@ -219,6 +224,7 @@ def _resend(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEvent
             ident=text_of(data, "email_id"),
             sender=domain_of(text_of(data, "from")),
             words=words,
+            campaigns=campaigns_of(data.get("tags") or data.get("broadcast_id")),
         )
 
 
@@ -240,6 +246,7 @@ def _hubspot(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEven
         sender=domain_of(text_of(event, "from")),
         words=text_of(event, "response"),
         status=text_of(event, "status"),
+        campaigns=campaigns_of(event.get("emailCampaignId")),
     )
 
 

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from deliverability.core.facts.base import FactSet, Reason, Unknown, Value, records_of
 from deliverability.core.inputs import Subject
 from deliverability.core.model.deliveries import (
+    CampaignDay,
     CauseDay,
     CauseSeen,
     Deliveries,
@@ -258,3 +259,17 @@ def test_whose_an_address_is_tells_spf_where_the_user_does_not() -> None:
     lost = facts(seen, dns=TableResolver({"example.com": Reason.TIMEOUT})).value("snds.addresses")
     assert isinstance(lost, Unknown)
     assert lost.reason is Reason.TIMEOUT
+
+
+def test_a_campaign_is_held_against_all_other_mail_of_events() -> None:
+    """Half of the dead addresses in a tenth of the mail is five times its share; logs tell of no campaign."""
+    days = (day("gmail", SES, delivered=960, hard=40, complaints=10), day("gmail", LOG, delivered=9_000, hard=900))
+    spring = CampaignDay(END, "example.com", SES, "spring", delivered=80, hard=20, complaints=1)
+    weekly = CampaignDay(END, "news.example.com", SES, "weekly", delivered=880, hard=20, complaints=9)
+    strange = CampaignDay(END, "example.net", SES, "strange", delivered=1, hard=99)
+    found = items(facts(replace(NOTHING, days=days, campaigns=(spring, weekly, strange))), "deliveries.campaigns")
+    wanted = ("name", "ended", "hard_percent", "hard_rest_percent", "hard_times", "complaint_times")
+    assert [tuple(each[name] for name in wanted) for each in found] == [
+        ("weekly", 900, 2.2222, 20.0, 0.56, 0.98),
+        ("spring", 100, 20.0, 2.2222, 5.0, 1.2),
+    ]

@@ -153,3 +153,24 @@ def test_a_jump_of_the_volume_names_its_source(deliv: Deliv, lang: str, said: st
     deliv("intake", "volume.ndjson", "--offline")
     done = deliv("audit", "example.com", "--zone", "mx.zone", "--all", "--lang", lang)
     assert "".join(said.format(day=DAY).split()) in "".join(done.out.split())
+
+
+@pytest.mark.parametrize(
+    ("lang", "said"),
+    [
+        ("en", "Dead addresses gather in “spring sale”: 60 of its 160 mails (37.5%), and 0% of all other mail."),
+        ("ja", "存在しない宛先が「spring sale」に集中しています。160通のうち60通（37.5%）で、ほかの配信では0%です。"),
+    ],
+)
+def test_a_campaign_in_which_dead_addresses_gather_is_named(deliv: Deliv, lang: str, said: str) -> None:  # noqa: F811
+    lines = [event(number, "delivered", category=["weekly"]) for number in range(900)]
+    lines += [event(number, "delivered", category=["spring sale"]) for number in range(900, 1_000)]
+    unknown = "550 5.1.1 user unknown"
+    lines += [
+        event(number, "bounce", type="bounce", reason=unknown, category="spring sale") for number in range(1_000, 1_060)
+    ]
+    Path("campaigns.ndjson").write_text("\n".join(lines))
+    deliv("intake", "campaigns.ndjson", "--offline")
+    done = deliv("audit", "example.com", "--zone", "mx.zone", "--all", "--lang", lang)
+    assert "".join(said.split()) in "".join(done.out.split())
+    assert "weekly" not in done.out, "where nothing gathers, nothing is told"

@@ -177,3 +177,63 @@ def test_json_of_no_service_names_those_that_are_read() -> None:
     assert isinstance(told, UnusedPart)
     assert "Brevo" in str(told.detail)
     assert "blastengine" in str(told.detail)
+
+
+def ses(tags: Any) -> Any:
+    mail = {"messageId": "m1", "source": "news@example.com", "timestamp": "2025-11-24T10:00:00Z", "tags": tags}
+    return {"eventType": "Delivery", "mail": mail, "delivery": {"recipients": ["a@example.org"]}}
+
+
+def sendgrid(**more: Any) -> Any:
+    return [{"event": "delivered", "email": "a@example.org", "sg_message_id": "m1", "timestamp": AT, **more}]
+
+
+def mailgun(**more: Any) -> Any:
+    said = {"event": "delivered", "recipient": "a@example.org", "timestamp": AT, "log-level": "info", "id": "m1"}
+    return {"event-data": {**said, **more}}
+
+
+def postmark(tag: Any) -> Any:
+    return {"RecordType": "Delivery", "MessageID": "m1", "Recipient": "a@example.org", "Tag": tag}
+
+
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [
+        (ses({"ses:caller-identity": ["app"], "campaign": ["spring"], "team": ["x"]}), ("spring",)),
+        (ses({"ses:caller-identity": ["app"], "team": ["x", "y"]}), ("x", "y")),
+        (sendgrid(category="spring"), ("spring",)),
+        (sendgrid(category=["spring", "jp"]), ("spring", "jp")),
+        (sendgrid(category="x", singlesend_name="Spring sale"), ("Spring sale",)),
+        (mailgun(tags=["spring"], campaigns=[]), ("spring",)),
+        (mailgun(tags=["x"], campaigns=[{"id": "fpwj", "name": "Spring sale"}]), ("Spring sale",)),
+        (postmark("welcome"), ("welcome",)),
+        (mandrill("delivered", tags=["welcome"]), ("welcome",)),
+        (brevo("delivered", tags=["welcome"]), ("welcome",)),
+        (brevo("delivered", **{"campaign name": "Spring sale", "camp_id": 7}), ("Spring sale",)),
+        (sparkpost("delivery", campaign_id="spring"), ("spring",)),
+        (mailjet("sent", customcampaign="spring", mj_campaign_id=7), ("spring",)),
+        (mailjet("sent", customcampaign="", mj_campaign_id=7), ("7",)),
+        (hubspot("DELIVERED", emailCampaignId=13), ("13",)),
+        (postmark(""), ()),
+        (postmark(None), ()),
+        (mailgun(tags=["a@example.org", ""]), ()),
+        (postmark("a\x1b[31m\u202ered\n b"), ("a [31m red b",)),
+        (postmark("x" * 99), ("x" * 59 + "…",)),
+        (mailgun(tags=["1", "2", "3", "4"]), ("1", "2", "3")),
+        (mailgun(tags={"name": {"x": 1}}), ()),
+        (mailgun(tags=[[["deep"]], {"name": ["x"]}, True]), ()),
+    ],
+)
+def test_the_campaign_is_told_as_the_sender_named_it(value: Any, names: tuple[str, ...]) -> None:
+    """Shortened, without what a terminal would act on, and never with a recipient in it."""
+    (event,) = read(value)
+    assert event.campaigns == names
+
+
+def test_tags_of_resend() -> None:
+    value = resend("email.delivered")
+    value["data"] |= {"tags": [{"name": "category", "value": "welcome"}], "broadcast_id": "b-1"}
+    assert read(value)[0].campaigns == ("welcome",)
+    del value["data"]["tags"]
+    assert read(value)[0].campaigns == ("b-1",)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from deliverability.core.facts.base import Record
-from deliverability.core.model.topic import Addresses, Days, Fact, Maybe, Messages, OneOf, Percent, Topic
+from deliverability.core.model.topic import Addresses, Days, Fact, Maybe, Messages, OneOf, Percent, Topic, Unit
 
 
 class MailToReceiver(Record, frozen=True, kw_only=True):
@@ -52,6 +52,26 @@ class BounceCause(Record, frozen=True, kw_only=True, rename={"class_": "class"})
     used: Annotated[bool, Fact("False: it is about the domain, not about the mail at hand.")]
 
 
+class CampaignFared(Record, frozen=True, kw_only=True):
+    """How the mail of one campaign fared, as events of services tell."""
+
+    name: Annotated[str, Fact("As the sender calls it at the service: a campaign, tag or category.")]
+    origins: Annotated[tuple[str, ...], Fact("The services.")]
+    delivered: Annotated[Messages, Fact("Mails that were delivered.")]
+    ended: Annotated[Messages, Fact("Mails delivered, returned or refused.")]
+    hard: Annotated[Messages, Fact("Mails refused for good: there is no such address or domain.")]
+    complaints: Annotated[Messages, Fact("Complaints of recipients.")]
+    hard_percent: Annotated[Percent, Fact("Refused for good, of those ended.")]
+    complaint_percent: Annotated[Percent, Fact("Complaints, of those delivered.")]
+    hard_rest_percent: Annotated[Percent, Fact("Refused for good of all other mail that events tell of.")]
+    complaint_rest_percent: Annotated[Percent, Fact("Complaints about all other mail that events tell of.")]
+    hard_times: Annotated[Annotated[float, Unit("times")], Fact("Its share of dead addresses by its share of mail.")]
+    complaint_times: Annotated[
+        Annotated[float, Unit("times")], Fact("Its share of the complaints by its share of delivered mail.")
+    ]
+    last: Annotated[str, Fact("Last day with mail of it (ISO date).")]
+
+
 class Deliveries(Topic, frozen=True, kw_only=True):
     """What became of the mail of the domain."""
 
@@ -82,6 +102,12 @@ class Deliveries(Topic, frozen=True, kw_only=True):
     bounces: Annotated[
         Maybe[tuple[BounceCause, ...]],
         Fact("Why mail was not delivered, the most frequent first.", key=("meaning", "receiver", "class")),
+    ]
+    campaigns: Annotated[
+        Maybe[tuple[CampaignFared, ...]],
+        Fact(
+            "How the mail of each campaign fared, those with most dead addresses and complaints first.", key=("name",)
+        ),
     ]
 
 

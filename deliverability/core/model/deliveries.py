@@ -125,6 +125,13 @@ class DeliveryOrigin(StrEnum):
     SNDS = "snds"
 
 
+EVENTS = frozenset(DeliveryOrigin) - {
+    *(DeliveryOrigin.BOUNCES, DeliveryOrigin.COMPLAINTS),
+    *(DeliveryOrigin.LOG, DeliveryOrigin.GMAIL, DeliveryOrigin.SNDS),
+}
+"""Services that send, and tell of it by events."""
+
+
 class DeliveryEvent(Struct, frozen=True):
     """One result of one mail to one recipient.
 
@@ -138,6 +145,7 @@ class DeliveryEvent(Struct, frozen=True):
         meaning: id of the entry of the reply catalogue that explains it; empty: none does.
         recipient: the address. It is for a file of addresses that the user asks for, and is kept nowhere else.
         why: why that address would go off a list; None: this is no reason.
+        campaigns: what the sender calls the mailing at the service: names, tags or categories, shortened.
 
     """
 
@@ -150,6 +158,7 @@ class DeliveryEvent(Struct, frozen=True):
     meaning: str = ""
     recipient: str = ""
     why: SuppressClass | None = None
+    campaigns: tuple[str, ...] = ()
 
 
 class PublishedValue(Struct, frozen=True):
@@ -196,6 +205,21 @@ class DeliveryDay(Struct, frozen=True):
         return self.delivered + self.hard + self.soft + self.policy if self.delivered else 0
 
 
+class CampaignDay(Struct, frozen=True):
+    """Mails of one UTC day that the sender gave the same name at a service, by sending domain and origin."""
+
+    day: date
+    sender: str
+    origin: DeliveryOrigin
+    campaign: str
+    delivered: int = 0
+    deferred: int = 0
+    hard: int = 0
+    soft: int = 0
+    policy: int = 0
+    complaints: int = 0
+
+
 class CauseDay(Struct, frozen=True):
     """Mails of one UTC day with the same meaning and result, by receiver, sending domain and origin."""
 
@@ -237,6 +261,7 @@ class Deliveries(Struct, frozen=True):
         end: last day: the newest that is over.
         days: by day.
         causes: why mail was not delivered, by day.
+        campaigns: what became of the mail of each campaign, by day.
         gmail: what Postmaster Tools say of the domain and of names below it.
         snds: what SNDS says of addresses, whoever uses them.
         known: of causes by their meaning and receiver.
@@ -249,6 +274,7 @@ class Deliveries(Struct, frozen=True):
     end: date
     days: tuple[DeliveryDay, ...] = ()
     causes: tuple[CauseDay, ...] = ()
+    campaigns: tuple[CampaignDay, ...] = ()
     gmail: tuple[ValueDay, ...] = ()
     snds: tuple[ValueDay, ...] = ()
     known: Mapping[tuple[str, str], CauseSeen] = field(default_factory=dict)

@@ -18,6 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from deliverability.core.model.deliveries import (
     COUNTS,
+    CampaignDay,
     CauseDay,
     Deliveries,
     DeliveryDay,
@@ -32,12 +33,14 @@ from deliverability.core.store import tables
 from deliverability.core.store.facets import in_portions
 from deliverability.core.store.reports import DAY, as_date
 from deliverability.core.store.store import History
-from deliverability.core.store.tables import obs_causes, obs_days, obs_metrics
+from deliverability.core.store.tables import obs_campaigns, obs_causes, obs_days, obs_metrics
 
 EVERY = ""
 """Instead of a domain: numbers of addresses, which may be anybody's."""
 
 _COLUMNS = tuple(COUNTS.values())
+MAX_CAMPAIGNS = 200
+"""Of a domain and day that are kept."""
 _DIGEST = 12  # octets; among a thousand million events two that differ share one with a chance of 1 in 10^11
 
 
@@ -59,6 +62,7 @@ class DeliverySums:
         self._oldest = oldest
         self._days: Counter[tuple[str, int, str, str, str, str]] = Counter()
         self._causes: Counter[tuple[str, int, str, str, str, str, str]] = Counter()
+        self._campaigns: Counter[tuple[str, int, str, str, str, str]] = Counter()
         self._values: dict[tuple[str, str, int, str, str], tuple[float, float]] = {}
 
     def take(self, events: Sequence[DeliveryEvent]) -> CountedEvents:
@@ -82,6 +86,8 @@ class DeliverySums:
             self._days[*place, COUNTS[event.result]] += 1
             if event.meaning:
                 self._causes[*place, event.meaning, event.result.value] += 1
+            for name in event.campaigns:
+                self._campaigns[place[0], day, event.sender, event.origin.value, name, COUNTS[event.result]] += 1
         return CountedEvents(tuple(event for event, _ in new.values()), known + len(there), old)
 
     def values(self, given: Iterable[PublishedValue]) -> int:
@@ -109,6 +115,7 @@ class DeliverySums:
         named = (*names, "meaning", "result")
         causes = [{**dict(zip(named, key, strict=True)), "messages": count} for key, count in self._causes.items()]
         self._upsert(obs_causes, named, causes, ("messages",), "+")
+        self._write_campaigns()
         of_value = ("domain", "subject", "day", "origin", "metric")
         numbers = [
             {**dict(zip(of_value, key, strict=True)), "value_low": low, "value_high": high}
@@ -117,7 +124,26 @@ class DeliverySums:
         self._upsert(obs_metrics, of_value, numbers, ("value_low", "value_high"), "max")
         self._days.clear()
         self._causes.clear()
+        self._campaigns.clear()
         self._values.clear()
+
+    def _write_campaigns(self) -> None:
+        """Add them up. A domain whose mails each have a name of their own keeps those of a day that came first."""
+        names = ("domain", "day", "stream", "origin", "campaign")
+        rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+        known: dict[tuple[str, int], set[str]] = {}
+        for (domain, day, stream, origin, campaign, column), count in self._campaigns.items():
+            if (there := known.get((domain, day))) is None:
+                of_day = (obs_campaigns.c.domain == domain, obs_campaigns.c.day == day)
+                there = set(self._connection.execute(select(obs_campaigns.c.campaign).where(*of_day)).scalars())
+                known[domain, day] = there
+            if campaign not in there and len(there) >= MAX_CAMPAIGNS:
+                continue
+            there.add(campaign)
+            place = (domain, day, stream, origin, campaign)
+            empty = {**dict(zip(names, place, strict=True)), **dict.fromkeys(_COLUMNS, 0)}
+            rows.setdefault(place, empty)[column] += count
+        self._upsert(obs_campaigns, names, list(rows.values()), _COLUMNS, "+")
 
     def _day(self, stated: int | None) -> int:
         return self._today if stated is None or stated > self._today + 1 else stated
@@ -169,6 +195,9 @@ def deliveries_of(history: History, domain: str, days: int, now: int) -> Deliver
         sums = connection.execute(select(obs_days).where(obs_days.c.domain == domain, within)).mappings().all()
         within = obs_causes.c.day.between(first, last)
         causes = connection.execute(select(obs_causes).where(obs_causes.c.domain == domain, within)).mappings().all()
+        within = obs_campaigns.c.day.between(first, last)
+        named = select(obs_campaigns).where(obs_campaigns.c.domain == domain, within)
+        campaigns = connection.execute(named).mappings().all()
         # Numbers are published for the day that goes on, too.
         within = obs_metrics.c.day.between(first, last + 1)
         ours = or_(obs_metrics.c.domain == domain, obs_metrics.c.origin == DeliveryOrigin.SNDS.value)
@@ -201,11 +230,22 @@ def deliveries_of(history: History, domain: str, days: int, now: int) -> Deliver
         )
         for row in causes
     ]
+    by_campaign = [
+        CampaignDay(
+            as_date(row["day"]),
+            row["stream"],
+            DeliveryOrigin(row["origin"]),
+            row["campaign"],
+            **{name: row[name] for name in _COLUMNS},
+        )
+        for row in campaigns
+    ]
     return Deliveries(
         begin=as_date(first),
         end=as_date(last),
         days=tuple(sorted(by_day, key=repr)),
         causes=tuple(sorted(by_cause, key=repr)),
+        campaigns=tuple(sorted(by_campaign, key=repr)),
         gmail=tuple(sorted(values[DeliveryOrigin.GMAIL], key=repr)),
         snds=tuple(sorted(values[DeliveryOrigin.SNDS], key=repr)),
     )
@@ -223,7 +263,7 @@ def fared_domains(history: History) -> frozenset[str]:
 
 def forget_deliveries(connection: Connection, before: int) -> None:
     """Delete what is of days before that one, counted from 1970-01-01."""
-    for table in (tables.obs_events, tables.obs_days, tables.obs_causes, tables.obs_metrics):
+    for table in (tables.obs_events, tables.obs_days, tables.obs_causes, tables.obs_campaigns, tables.obs_metrics):
         connection.execute(delete(table).where(table.c.day < before))
 
 

@@ -21,6 +21,7 @@ obs_weeks     the weeks (by their Monday) of a domain and reporter whose rows ar
 obs_sums      and the sums of these rows.
 obs_days      what became of mail: mails by day, receiver, sending domain (`stream`) and where that is known from,
 obs_causes    the same by the meaning of the replies,
+obs_campaigns the same by the name that the sender gave the mailing,
 obs_events    and the digests of the events in these sums, so that none counts twice.
 obs_metrics   numbers that receivers publish about a domain or an address (`subject`).
 obs_marks     how far each mailbox was read.
@@ -265,6 +266,23 @@ obs_causes = Table(
     Column("meaning", String(100), primary_key=True),
     Column("result", String(16), primary_key=True),
     Column("messages", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+obs_campaigns = Table(
+    "obs_campaigns",
+    metadata,
+    Column("domain", String(253), primary_key=True),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("stream", String(253), primary_key=True),
+    Column("origin", String(16), primary_key=True),
+    Column("campaign", String(60), primary_key=True),
+    Column("delivered", BigInteger, nullable=False),
+    Column("deferred", BigInteger, nullable=False),
+    Column("hard", BigInteger, nullable=False),
+    Column("soft", BigInteger, nullable=False),
+    Column("policy", BigInteger, nullable=False),
+    Column("complaints", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
 

@@ -19,7 +19,7 @@ from deliverability.core.model.deliveries import (
     PublishedValue,
     ValueDay,
 )
-from deliverability.core.store.deliveries import CountedEvents, deliveries_of
+from deliverability.core.store.deliveries import MAX_CAMPAIGNS, CountedEvents, deliveries_of
 from deliverability.core.store.observations import Observations
 from deliverability.core.store.reports import DAY
 from deliverability.core.store.store import History
@@ -178,3 +178,22 @@ def test_no_address_of_anybody_is_kept(tmp_path: Path) -> None:
     kept = b"".join(each.read_bytes() for each in tmp_path.iterdir())
     assert b"gmail-no-account" in kept
     assert b"somebody" not in kept
+
+
+def test_campaigns_are_summed_up_by_their_names_and_days(history: History) -> None:
+    spring: dict[str, object] = {"origin": DeliveryOrigin.SES, "campaigns": ("spring",)}
+    take(history, event("1", **spring), event("2", HARD, **spring), event("3", origin=DeliveryOrigin.SES))
+    take(history, event("1", **spring), event("4", HARD, origin=DeliveryOrigin.SES, campaigns=("spring", "jp")))
+    assert [(each.campaign, each.delivered, each.hard) for each in seen(history).campaigns] == [
+        ("jp", 0, 1),
+        ("spring", 1, 2),
+    ]
+
+
+def test_names_of_single_mails_do_not_fill_the_history(history: History) -> None:
+    """A day keeps those that came first, and goes on to count them."""
+    take(history, *(event(str(number), campaigns=(f"c{number}",)) for number in range(MAX_CAMPAIGNS + 50)))
+    take(history, *(event(f"x{number}", campaigns=(f"c{number}",)) for number in range(0, MAX_CAMPAIGNS + 50, 100)))
+    kept = seen(history).campaigns
+    assert len(kept) == MAX_CAMPAIGNS
+    assert sum(each.delivered for each in kept) == MAX_CAMPAIGNS + 2

@@ -214,6 +214,21 @@ def _deliveries() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "obs_campaigns",
+        sa.Column("domain", sa.String(253), primary_key=True),
+        sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("stream", sa.String(253), primary_key=True),
+        sa.Column("origin", sa.String(16), primary_key=True),
+        sa.Column("campaign", sa.String(60), primary_key=True),
+        sa.Column("delivered", sa.BigInteger, nullable=False),
+        sa.Column("deferred", sa.BigInteger, nullable=False),
+        sa.Column("hard", sa.BigInteger, nullable=False),
+        sa.Column("soft", sa.BigInteger, nullable=False),
+        sa.Column("policy", sa.BigInteger, nullable=False),
+        sa.Column("complaints", sa.BigInteger, nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "obs_metrics",
         sa.Column("domain", sa.String(253), primary_key=True),
         sa.Column("subject", sa.String(253), primary_key=True),
