@@ -48,6 +48,7 @@ TEXTS = frozenset(
         "message.display_name_address",
         "message.display_name_recipient",
         "message.display_name_symbols",
+        "message.encrypted_files",
         "message.forbidden_address_characters",
         "message.from_addresses",
         "message.from_display",

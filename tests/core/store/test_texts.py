@@ -227,6 +227,7 @@ KEPT = {
     "message.parts[].media_type",
     "message.parts[].path",
     "message.parts[].transfer_encoding",
+    "message.password_mails",
     "message.pdfs[].path",
     "message.raw_8bit_headers",
     "recorded.by",
