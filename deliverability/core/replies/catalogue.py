@@ -5,6 +5,7 @@ The shape is that of ReplyFile, names are checked by the rules. Every problem is
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,6 +23,7 @@ from deliverability.core.yaml import DEFINED, NO_RULE, NO_SOURCE, STEPS_DIFFER, 
 
 FOLDER = "replies"
 MAX_SAYS = 300
+_ALTERNATIVES = re.compile(r"(\{[^{}]*\})")
 
 
 NO_CODE = Code("reply-no-code", ("code",))
@@ -70,7 +72,7 @@ def load_replies(folders: Iterable[Path], rules: RuleSet) -> ReplyCatalogue:
                 taken[each.id] = where
                 problems.extend(where.problem(detail, each.id) for detail in _troubles(each, rules))
                 meanings[each.id] = replace(
-                    each, receiver=file.id, says=tuple(map(fold, each.says)), not_says=tuple(map(fold, each.not_says))
+                    each, receiver=file.id, says=_written_out(each.says), not_says=_written_out(each.not_says)
                 )
     problems.extend(
         ABOUT(what=each.id, detail=NO_FALL_BACK(receiver=each.falls_back))
@@ -80,6 +82,15 @@ def load_replies(folders: Iterable[Path], rules: RuleSet) -> ReplyCatalogue:
     if problems:
         raise ReplyError(*problems)
     return ReplyCatalogue(hosts, tuple(meanings.values()))
+
+
+def _written_out(wordings: Iterable[str]) -> tuple[str, ...]:
+    """Each wording, folded; of one with alternatives, ``{user|mailbox} not found``, all that it stands for."""
+    found: list[str] = []
+    for wording in wordings:
+        parts = [each.strip("{}").split("|") for each in _ALTERNATIVES.split(wording)]
+        found += (fold("".join(each)) for each in itertools.product(*parts))
+    return tuple(dict.fromkeys(found))
 
 
 def _host(at: FileLine, file: ReplyFile, hosts: dict[str, BouncingReceiver], problems: list[Detail]) -> None:

@@ -246,7 +246,7 @@ class _Words:
 
     def __init__(self, folded: str) -> None:
         self.all = folded
-        self.without_addresses = _ANY_ADDRESS.sub(" ", folded)
+        self.without_addresses = " ".join(_ANY_ADDRESS.sub(" ", folded).split())
 
 
 def _rank(meaning: Meaning, reply: Reply, words: _Words, place: int, receiver: str) -> tuple[int, int, int] | None:

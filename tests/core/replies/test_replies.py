@@ -335,12 +335,15 @@ def test_the_reasons_to_give_an_address_up_are_few_and_none_is_generic_and_sure(
     about_addresses = [each for each in final if not each.id.startswith(("report-", "reply-250"))]
     assert {each.id for each in about_addresses} == {
         *("words-not-in-directory", "words-disabled", "words-null-mx", "words-user-unknown", "words-address-rejected"),
+        "words-address-unknown",
         *("code-x-1-1", "code-x-1-6", "code-x-1-10"),
     }
     assert all(each.confidence is not HIGH for each in about_addresses)
     wordings = [each.id for each in catalogue().meanings if each.receiver == ANY and each.says]
     behind = wordings[wordings.index("words-user-unknown") + 1 :]
-    assert behind == ["words-mailbox-unavailable", "words-not-exist", "words-no-recipients"], "only what is vaguer"
+    assert behind == [
+        *("words-address-unknown", "words-mailbox-unavailable", "words-not-exist", "words-no-recipients")
+    ], "only what is vaguer"
 
 
 @pytest.mark.parametrize("code", ["421", "450", "451 4.1.1", "452 4.2.2", "450 4.2.1"])
