@@ -71,8 +71,13 @@ def load_replies(folders: Iterable[Path], rules: RuleSet) -> ReplyCatalogue:
                     continue
                 taken[each.id] = where
                 problems.extend(where.problem(detail, each.id) for detail in _troubles(each, rules))
+                wordings = _written_out(each.says)
                 meanings[each.id] = replace(
-                    each, receiver=file.id, says=_written_out(each.says), not_says=_written_out(each.not_says)
+                    each,
+                    receiver=file.id,
+                    says=wordings,
+                    gapped=tuple(one for one in wordings if "…" in one or one.endswith("$")),
+                    not_says=_written_out(each.not_says),
                 )
     problems.extend(
         ABOUT(what=each.id, detail=NO_FALL_BACK(receiver=each.falls_back))

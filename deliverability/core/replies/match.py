@@ -279,7 +279,8 @@ def _rank(meaning: Meaning, reply: Reply, words: _Words, place: int, receiver: s
 
 def _says(meaning: Meaning, words: _Words) -> int:
     text = words.without_addresses if meaning.receiver == ANY else words.all
-    return max((says(text, wording) for wording in meaning.says), default=0)
+    literal = max([len(each) for each in meaning.says if each in text], default=0)
+    return max(literal, *(says(text, each) for each in meaning.gapped)) if meaning.gapped else literal
 
 
 def _has_code(codes: tuple[str, ...], reply: Reply) -> bool:
