@@ -27,8 +27,9 @@ from deliverability.core.errors import InputError
 from deliverability.core.model.rules import Rule, RuleSet, Source, Statement
 from deliverability.core.phrases import detail_words, phrases
 from deliverability.core.replies.catalogue import load_replies
-from deliverability.core.report.findings import basis_words, effect_words, read_words
+from deliverability.core.report.findings import basis_words, effect_words
 from deliverability.core.report.paper import wrap
+from deliverability.core.words.cited import cited, read_words
 from deliverability.core.words.rules import condition_words, filled, nearest, rule_title, search
 from deliverability.engine.rules import load_rules, read_rules, rule_folders
 from deliverability.lists.catalogue import load_list_data
@@ -91,9 +92,10 @@ def _lines(rule: Rule, rules: RuleSet, lang: str, width: int) -> Iterator[str]:
     for ref in rule.sources:
         source = rules.sources[ref.ref]
         section = say("page.section", section=ref.section) if ref.section else ""
-        yield from _indented(source.title + section + say("punctuation.aside", text=read_words(source, say)), width)
-        if source.url:
-            yield f"    {source.url}"
+        shown = cited(source, say)
+        yield from _indented(shown.title + section + say("punctuation.aside", text=read_words(source, say)), width)
+        if shown.url:
+            yield f"    {shown.url}"
 
 
 def _indented(text: str, width: int, indent: int = 2) -> Iterator[str]:

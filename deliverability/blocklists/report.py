@@ -10,9 +10,10 @@ from deliverability.core.codec import json_text
 from deliverability.core.codes import Detail
 from deliverability.core.model.blocklists import BlockList, ListAccess
 from deliverability.core.phrases import Phrases, detail_words
-from deliverability.core.report.findings import read_words, receiver_short
+from deliverability.core.report.findings import receiver_short
 from deliverability.core.report.formats.json import Json
 from deliverability.core.report.paper import Paper
+from deliverability.core.words.cited import read_words
 from deliverability.core.words.sentences import visible
 from deliverability.core.words.speaker import Speaker
 

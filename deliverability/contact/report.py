@@ -20,7 +20,7 @@ from deliverability.core.report.paper import Paper
 from deliverability.core.report.report import ReportView
 from deliverability.core.report.templates import environment
 from deliverability.core.rules.claims import may_write
-from deliverability.core.words.dates import full_day_words
+from deliverability.core.words.cited import cited, read_day_words
 from deliverability.core.words.rules import rule_title
 from deliverability.core.words.sentences import visible
 from deliverability.core.words.speaker import Speaker
@@ -147,9 +147,9 @@ def _before(pack: ContactPack, findings: Iterable[FindingView], say: Phrases) ->
 def _sources(pack: ContactPack, speaker: Speaker) -> Iterator[str]:
     for each in pack.contact.sources:
         source = speaker.rules.sources[each.ref]
-        read = speaker.say("page.read", date=full_day_words(source.checked, speaker.say))
-        title = source.title + speaker.say("punctuation.aside", text=read)
-        yield speaker.say("punctuation.colon").join((title, source.url))
+        shown = cited(source, speaker.say)
+        title = shown.title + speaker.say("punctuation.aside", text=read_day_words(source, speaker.say))
+        yield speaker.say("punctuation.colon").join((title, shown.url))
 
 
 def _evidence(pack: ContactPack, say: Phrases) -> Iterator[ContactSection]:

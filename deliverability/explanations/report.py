@@ -25,7 +25,7 @@ from deliverability.core.model.rules import Confidence, RuleSet, SourceRef
 from deliverability.core.phrases import Phrases
 from deliverability.core.report.formats.json import Json
 from deliverability.core.report.paper import Paper
-from deliverability.core.words.dates import full_day_words
+from deliverability.core.words.cited import cited, read_day_words
 from deliverability.core.words.rules import rule_title
 from deliverability.core.words.sentences import sentences, shortened, visible
 from deliverability.core.words.speaker import Speaker
@@ -324,10 +324,11 @@ class _Page:
         for ref in meaning.sources:
             source = self._speaker.rules.sources[ref.ref]
             section = say("page.section", section=ref.section) if ref.section else ""
-            read = say("page.read", date=full_day_words(source.checked, say))
-            yield from self._paragraph(f"{source.title}{section}{say('punctuation.aside', text=read)}", 2)
-            if source.url:
-                yield f"  {source.url}"
+            shown = cited(source, say)
+            read = say("punctuation.aside", text=read_day_words(source, say))
+            yield from self._paragraph(f"{shown.title}{section}{read}", 2)
+            if shown.url:
+                yield f"  {shown.url}"
 
     def _is_over(self, reply: Reply) -> bool:
         """Whether no server tries the mail again: it was refused for good, or came back without a code."""

@@ -28,6 +28,7 @@ from deliverability.core.model.rules import Rule, RuleSet
 from deliverability.core.phrases import Phrases, detail_words, phrases
 from deliverability.core.report.findings import effect_words
 from deliverability.core.store.store import History, missing_file
+from deliverability.core.words.cited import cited
 from deliverability.core.words.rules import filled, rule_title
 from deliverability.core.words.sentences import shortened, visible
 from deliverability.engine.rules import load_rules
@@ -632,6 +633,7 @@ class Toolbox:
             for statement in receiver.rules.get(rule.id, ())
         ]
         sources = [rules.sources[each.ref] for each in rule.sources]
+        shown = [(cited(each, self._say), each) for each in sources]
         return RulePage(
             rule.id,
             rule_title(rule, self._lang),
@@ -639,7 +641,7 @@ class Toolbox:
             [filled(step, rule, self._say) for step in texts.fix],
             rule.severity.value,
             asks,
-            [Cited(each.title, each.url or "", each.checked) for each in sources],
+            [Cited(each.title, each.url, source.checked) for each, source in shown],
         )
 
     def _runs(self, domain: str | None, since: date | None) -> list[Changed]:

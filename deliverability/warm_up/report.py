@@ -14,6 +14,7 @@ from deliverability.core.model.warm_up import WARM_UP_SCHEMA, WarmUpPlan
 from deliverability.core.phrases import Phrases
 from deliverability.core.report.findings import receiver_short
 from deliverability.core.report.paper import Paper, width_of
+from deliverability.core.words.cited import cited
 from deliverability.core.words.dates import full_day_words
 from deliverability.core.words.sentences import visible
 from deliverability.core.words.speaker import Speaker
@@ -69,8 +70,8 @@ def warm_up_view(plan: WarmUpPlan, speaker: Speaker) -> WarmUpView:
         ),
         caution=say("warm-up.caution"),
         sources=tuple(
-            say("punctuation.colon").join((speaker.rules.sources[each.ref].title, speaker.rules.sources[each.ref].url))
-            for each in plan.numbers.sources
+            say("punctuation.colon").join((shown.title, shown.url))
+            for shown in (cited(speaker.rules.sources[each.ref], say) for each in plan.numbers.sources)
         ),
     )
 

@@ -23,6 +23,7 @@ from deliverability.core.report.findings import record_lines
 from deliverability.core.report.records import Piece, PieceKind, diff
 from deliverability.core.resources import locate
 from deliverability.core.store.texts import named
+from deliverability.core.words.cited import cited
 from deliverability.core.words.dates import full_day_words
 from deliverability.core.words.rules import rule_noun
 from deliverability.core.words.sentences import capital, format_value, visible
@@ -399,7 +400,10 @@ class _EntryWords:
         if source is None:
             return self._say("weekly.cause.rules")
         return self._say(
-            "weekly.cause.rules-named", rule=change.rule, source=source.title, date=self._day(source.checked)
+            "weekly.cause.rules-named",
+            rule=change.rule,
+            source=cited(source, self._say).title,
+            date=self._day(source.checked),
         )
 
     def _of_record(self, record: RecordChange) -> str:

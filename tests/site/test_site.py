@@ -21,6 +21,8 @@ from deliverability.core.phrases import phrases
 from deliverability.core.replies.catalogue import load_replies
 from deliverability.core.report.formats.json import SCHEMA
 from deliverability.core.rules.knowledge import shipped
+from deliverability.core.words.cited import cited
+from deliverability.core.words.dates import full_day_words
 from deliverability.core.words.glossary import load_glossary
 from deliverability.engine.rules import load_rules, rule_folders
 from deliverability.site.command import command
@@ -88,9 +90,9 @@ def test_every_service_is_told_with_how_its_sources_were_read(lang: str) -> None
     page = parsed()[f"{lang}/services.html"]
     assert {node.attributes["id"] for node in page.css("section[id]")} == set(shipped().services)
     forms = {
-        "sendgrid": {"en": "undated copy, read 2026-11-25", "ja": "日付のない写し、2026-11-25に確認"},
-        "zendesk": {"en": "through a third party, 2026-11-25", "ja": "第三者の資料を通じて2026-11-25に確認"},
-        "spiral": {"en": "copy of 2023-02-28", "ja": "2023-02-28の写し"},
+        "sendgrid": {"en": "undated copy, read 25 Nov 2026", "ja": "日付のない写し、2026年11月25日に確認"},
+        "zendesk": {"en": "through a third party, 25 Nov 2026", "ja": "第三者の資料を通じて2026年11月25日に確認"},
+        "spiral": {"en": "copy of 28 Feb 2023", "ja": "2023年2月28日の写し"},
         "mailgun": {"en": "not read again", "ja": "再確認なし"},
     }
     for ident, words in forms.items():
@@ -198,7 +200,7 @@ def test_a_rule_page_says_what_the_rule_says(lang: str) -> None:
     assert "item.lookups le 10" in flat
     assert " ".join(rule.text[lang].why.split())[:40] in flat
     assert "RFC 7208" in flat
-    assert RULES.sources["rfc7208"].checked in flat
+    assert full_day_words(RULES.sources["rfc7208"].checked, phrases(lang)) in flat
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
@@ -208,8 +210,9 @@ def test_a_receiver_page_is_its_checklist_in_its_order_with_the_dates_of_its_sou
         said = [(rule, statement) for rule, several in receiver.rules.items() for statement in several]
         assert [node.css_first(".rule").text() for node in items] == [rule for rule, _ in said]
         for node, (_, statement) in zip(items, said, strict=True):
-            cited = {RULES.sources[ref.ref] for ref in statement.sources}
-            assert all(source.title in node.text() and source.checked in node.text() for source in cited)
+            for source in {RULES.sources[ref.ref] for ref in statement.sources}:
+                assert cited(source, phrases(lang)).title in node.text()
+                assert full_day_words(source.checked, phrases(lang)) in node.text()
 
 
 @pytest.mark.parametrize(("lang", "age"), [("en", "read 1 day before"), ("ja", "作成の1日前に確認")])

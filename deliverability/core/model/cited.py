@@ -35,4 +35,14 @@ class PlainSource(ServiceSource, frozen=True):
     read_as: Annotated[str, Field(pattern=READ_AS)]
 
 
+class Edition(Struct, frozen=True):
+    """A page as it is shown to readers of one language; an empty `url` is that of the page itself."""
+
+    title: Annotated[str, Field(filled=True)]
+    url: Annotated[str, Field(pattern="(https?://.*)?")] = ""
+
+
+LANGUAGE = "bg|cs|de|en|fr|it|ja|ko|pt|ru|zh"
+"""The languages of pages that have a name in the words of reports (``read.language``)."""
+
 Sources = Annotated[tuple[ServiceSource, ...], Field(filled=True, needed=True)]

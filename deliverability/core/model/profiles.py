@@ -9,7 +9,7 @@ from typing import Annotated
 from msgspec import Struct, field
 
 from deliverability.core.facts.base import Unknown, Value
-from deliverability.core.model.cited import DAY, READ_AS
+from deliverability.core.model.cited import DAY, LANGUAGE, READ_AS, Edition
 from deliverability.core.model.rules import Perhaps, Required
 from deliverability.core.model.schema import Field, Text
 
@@ -73,6 +73,8 @@ class ProfileSource(Struct, frozen=True):
     read_as: Annotated[str, Field(pattern=READ_AS)]
     title: str = ""
     dated: _Date = ""
+    language: Annotated[str, Field(pattern=LANGUAGE)] = "en"
+    ja: Edition | None = None
 
 
 class Elsewhere(Struct, frozen=True):

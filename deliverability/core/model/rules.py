@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from deliverability.core.codes import ABOUT, Code, Detail
 from deliverability.core.errors import InputError
 from deliverability.core.facts.base import Purpose, Value
-from deliverability.core.model.cited import DAY, READ_AS
+from deliverability.core.model.cited import DAY, LANGUAGE, READ_AS, Edition
 from deliverability.core.model.knowledge import Knowledge
 from deliverability.core.model.schema import FAILED, OUTSIDE, Field, Misfit, Misfits, Text, What, Words, nearest
 from deliverability.core.model.schema import Place as Where
@@ -201,6 +201,8 @@ class Source(Struct, frozen=True):
             undated``), ``draft NAME``, ``third party`` or ``not re-read`` (cited from an older reading or from
             knowledge).
         dated: ISO date, month or year that the page itself shows; empty where it shows none, or nobody noted it.
+        language: that of the page.
+        ja: what Japanese readers are shown instead: the page in Japanese, or only a Japanese title.
 
     """
 
@@ -210,6 +212,8 @@ class Source(Struct, frozen=True):
     checked: Annotated[str, Field(pattern=DAY)]
     read_as: Annotated[str, Field(pattern=READ_AS)]
     dated: Annotated[str, Field(pattern="([0-9]{4}(-[0-9]{2}){0,2})?")] = ""
+    language: Annotated[str, Field(pattern=LANGUAGE)] = "en"
+    ja: Edition | None = None
     key: Annotated[str, OUTSIDE] = ""
 
 

@@ -15,12 +15,12 @@ from deliverability.core.report.findings import (
     FindingView,
     combines,
     effect_words,
-    read_words,
     receiver_name,
     statement_of,
     topic_name,
 )
 from deliverability.core.report.parts import EffectView, EvidenceView, InstanceView, SourceView
+from deliverability.core.words.cited import cited, read_words
 from deliverability.core.words.sentences import format_value, shortened, visible
 from deliverability.core.words.services import services_of
 from deliverability.core.words.speaker import Speaker
@@ -367,10 +367,9 @@ def _source(ref: SourceRef, rules: RuleSet, say: Phrases) -> SourceView:
     source = rules.sources.get(ref.ref)
     if source is None:
         return SourceView(visible(ref.ref), visible(ref.section), "", "", "")
-    url = source.url if source.url.startswith(("https://", "http://")) else ""
-    return SourceView(
-        visible(source.title), visible(ref.section), url, visible(source.publisher), read_words(source, say)
-    )
+    shown = cited(source, say)
+    url = shown.url if shown.url.startswith(("https://", "http://")) else ""
+    return SourceView(shown.title, visible(ref.section), url, visible(source.publisher), read_words(source, say))
 
 
 def _minus_rank(check: CheckView) -> int:

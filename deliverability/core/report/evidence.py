@@ -18,6 +18,7 @@ from deliverability.core.report.answer import TONES, joined, kind_words, step_wo
 from deliverability.core.report.checks import CheckView, requirement_sources
 from deliverability.core.report.findings import FindingIndex, FindingView, combines, effect_words, receiver_name
 from deliverability.core.report.parts import SourceView
+from deliverability.core.words.cited import cited
 from deliverability.core.words.sentences import capital, visible
 from deliverability.core.words.speaker import Speaker, instead, judged
 
@@ -358,4 +359,4 @@ def _for_senders(ident: str, speaker: Speaker) -> tuple[str, str, str]:
     name = receiver_name(ident, speaker)
     if offered is None:
         return name, speaker.say("still-spam.nothing"), ""
-    return name, offered.text[speaker.lang], speaker.rules.sources[offered.source].url
+    return name, offered.text[speaker.lang], cited(speaker.rules.sources[offered.source], speaker.say).url

@@ -8,13 +8,13 @@ from msgspec import Struct
 
 from deliverability.core.facts.base import Evidence, Reason
 from deliverability.core.model.answer import FindingId
-from deliverability.core.model.cited import ServiceSource
 from deliverability.core.model.report import Finding, Judgement, Outcome, Remedy, Report
-from deliverability.core.model.rules import Effect, Rule, RuleSet, Severity, Source, Statement
+from deliverability.core.model.rules import Effect, Rule, RuleSet, Severity, Statement
 from deliverability.core.phrases import Phrases, detail_words, line_words
 from deliverability.core.report.parts import EvidenceView
 from deliverability.core.report.records import rdata
-from deliverability.core.words.dates import moment_words
+from deliverability.core.words.cited import cited, read_words
+from deliverability.core.words.dates import full_day_words, moment_words
 from deliverability.core.words.sentences import FindingWords, duration, sentences, shortened, visible
 from deliverability.core.words.speaker import Speaker
 
@@ -117,25 +117,14 @@ def effect_words(effects: Iterable[tuple[Effect, bool]], say: Phrases) -> str:
     return say("punctuation.or").join([*words[:1], *(each[:1].lower() + each[1:] for each in words[1:])])
 
 
-def read_words(source: Source | ServiceSource, say: Phrases) -> str:
-    """When and in which form a source was read, as honestly as it is recorded."""
-    form, _, which = source.read_as.partition(" ")
-    if form == "archive" and which != "undated":
-        return say("read.archive", which=visible(which), date=source.checked)
-    if form == "draft":
-        return say("read.draft", which=visible(which), date=source.checked)
-    key = {"original": "original", "archive": "archive-undated", "third": "third-party", "not": "not-reread"}[form]
-    return say(f"read.{key}", date=source.checked)
-
-
 def basis_words(statement: Statement, rules: RuleSet, say: Phrases) -> str:
     """The words that a statement rests on, whose they are, and where and when they were read."""
     parts = [say("page.quote", text=visible(statement.quote)) if statement.quote else say("page.no-quote")]
     parts.append(say(f"page.word-{statement.word.value}"))
     for ref in statement.sources:
         source = rules.sources[ref.ref]
-        parts.append(visible(source.title))
-        parts += [say("page.dated", date=source.dated)] if source.dated else []
+        parts.append(cited(source, say).title)
+        parts += [say("page.dated", date=full_day_words(source.dated, say))] if source.dated else []
         parts.append(read_words(source, say))
     return " · ".join(parts)
 

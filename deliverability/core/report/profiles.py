@@ -19,6 +19,8 @@ from deliverability.core.model.profiles import (
     ProfileScope,
 )
 from deliverability.core.phrases import Phrases, detail_words
+from deliverability.core.words.cited import cited, in_language
+from deliverability.core.words.dates import full_day_words
 from deliverability.core.words.sentences import format_value, unknown_sentence, visible
 from deliverability.core.words.speaker import Speaker
 
@@ -114,6 +116,7 @@ def _counts(result: ProfileResult, say: Phrases) -> str:
 
 def _clause_view(profile: Profile, clause: Clause, found: ClauseResult, speaker: Speaker) -> ClauseView:
     say, source = speaker.say, profile.sources[clause.source]
+    shown = cited(source, say)
     law = profile.scope is ProfileScope.LAW
     return ClauseView(
         id=clause.id,
@@ -123,9 +126,12 @@ def _clause_view(profile: Profile, clause: Clause, found: ClauseResult, speaker:
         tone="none" if law and found.state is ClauseState.NOT_MET else _TONES[found.state],
         remarks=tuple(_remarks(profile, clause, found, speaker)),
         source=say(
-            "profiles.source", title=source.title or source.url, checked=source.checked, read=_read(source.read_as, say)
+            "profiles.source",
+            title=shown.title,
+            checked=full_day_words(source.checked, say),
+            read=in_language(_read(source.read_as, say), source, say),
         ),
-        url=source.url,
+        url=shown.url,
     )
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from deliverability.core.phrases import Phrases
+
+_LESS_EXACT = re.compile(r"([0-9]{4})(?:-(0[1-9]|1[0-2]))?")
 
 
 def moment_words(at: str, say: Phrases) -> str:
@@ -26,9 +29,16 @@ def day_words(at: str, say: Phrases) -> str:
 
 
 def full_day_words(at: str, say: Phrases) -> str:
-    """The day with its year: ``25 Nov 2026``."""
+    """The day with its year: ``25 Nov 2026``; of what is dated less exactly, the month or the year."""
     local = _local(at)
-    return say("date.full-day", **_parts(local, say)) if local else at
+    if local:
+        return say("date.full-day", **_parts(local, say))
+    if read := _LESS_EXACT.fullmatch(at):
+        year, month = read[1], read[2]
+        if not month:
+            return say("date.year", year=year)
+        return say("date.year-month", year=year, month=say(f"date.month.{int(month)}"))
+    return at
 
 
 def zone_words(at: str) -> str:

@@ -33,6 +33,8 @@ def test_a_moment_is_told_in_the_zone_of_the_reader(monkeypatch: pytest.MonkeyPa
     assert row_words(AT, EN) == "25 Nov 2026 09:00"
     assert (day_words(AT, EN), day_words(AT, JA)) == ("25 Nov", "11月25日")
     assert full_day_words(AT, JA) == "2026年11月25日"
+    assert (full_day_words("2026-06", EN), full_day_words("2026-06", JA)) == ("Jun 2026", "2026年6月")
+    assert (full_day_words("2026", EN), full_day_words("2026", JA)) == ("2026", "2026年")
 
 
 @pytest.mark.parametrize(

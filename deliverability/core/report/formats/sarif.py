@@ -23,6 +23,7 @@ from deliverability.core.model.rules import Rule, Severity
 from deliverability.core.report.findings import FindingView
 from deliverability.core.report.formats.table import WriterOptions
 from deliverability.core.report.report import ReportView
+from deliverability.core.words.cited import cited
 from deliverability.core.words.rules import filled_texts, rule_short
 from deliverability.core.words.sentences import visible
 from deliverability.core.words.speaker import Speaker
@@ -152,7 +153,8 @@ def _rule(rule: Rule, speaker: Speaker) -> dict[str, Any]:
     """A rule with its own words; facts in them are shown by name."""
     say, texts = speaker.say, filled_texts(rule, speaker.lang)
     steps = [f"{number}. {step}" for number, step in enumerate(texts.fix, 1)]
-    sources = [source for ref in rule.sources if (source := speaker.rules.sources.get(ref.ref)) is not None]
+    known = speaker.rules.sources
+    sources = [cited(known[ref.ref], say) for ref in rule.sources if ref.ref in known]
     links = [f"- [{_text(each.title)}]({each.url})" if each.url else f"- {_text(each.title)}" for each in sources]
     markdown = [_text(texts.why), f"**{say('page.fix')}**", "\n".join(_text(step) for step in steps)]
     markdown += [f"**{say('page.sources')}**", "\n".join(links)] if links else []
