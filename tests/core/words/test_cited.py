@@ -1,4 +1,4 @@
-"""Sources in the reader's language: Japanese readers get Japanese pages and titles, and are told of the others what they are."""
+"""Sources in the reader's language: Japanese titles and pages where there are any, and the language of all others."""
 
 from __future__ import annotations
 
