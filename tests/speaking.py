@@ -17,6 +17,9 @@ from deliverability.core.words.speaker import Speaker
 from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules, rule_folders
 
+BRACKETS = r"（[^（）]*（|）\s*（"
+"""What a Japanese sentence never has: brackets within brackets, or a second pair right behind the first."""
+
 
 @cache
 def shipped(lang: str = "en", *, guided: bool = False) -> Speaker:

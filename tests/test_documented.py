@@ -37,6 +37,7 @@ from deliverability.engine.base import Auditor, gather
 from deliverability.features import AUDITORS
 from tests import ROOT
 from tests.fixtures_report import make_report, speaker
+from tests.speaking import BRACKETS
 
 DOCS = ROOT / "docs"
 READMES = {"en": ROOT / "README.md", "ja": DOCS / "README.ja.md"}
@@ -368,3 +369,4 @@ def test_japanese_pages_keep_to_the_typography(page: Path) -> None:
     japanese = "ぁ-んァ-ヶ一-龥"
     assert not re.findall(rf"[{japanese}] [A-Za-z0-9]\w*|\w*[A-Za-z0-9] [{japanese}]\w*", text)
     assert "％" not in text
+    assert not re.findall(BRACKETS, re.sub(r"\]\([^)]*\)", "]", page.read_text("utf-8")))

@@ -42,7 +42,7 @@ class Edition(Struct, frozen=True):
     url: Annotated[str, Field(pattern="(https?://.*)?")] = ""
 
 
-LANGUAGE = "bg|cs|de|en|fr|it|ja|ko|pt|ru|zh"
+LANGUAGE = "|".join(("bg", "cs", "de", "en", "fr", "it", "ja", "ko", "pt", "ru", "zh"))
 """The languages of pages that have a name in the words of reports (``read.language``)."""
 
 Sources = Annotated[tuple[ServiceSource, ...], Field(filled=True, needed=True)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 
 from msgspec import Struct
 
@@ -113,8 +114,13 @@ def effect_words(effects: Iterable[tuple[Effect, bool]], say: Phrases) -> str:
     seen = dict.fromkeys(f"may-{effect.value}" if may and effect.hinders else effect.value for effect, may in effects)
     for each in [name for name in seen if name.removeprefix("may-") in seen and name.startswith("may-")]:
         del seen[each]
-    words = [say(f"hindrance.{each}") for each in seen]
-    return say("punctuation.or").join([*words[:1], *(each[:1].lower() + each[1:] for each in words[1:])])
+    names = list(seen)
+    words = [say(f"hindrance.{each}") for each in names[:1]]
+    for before, each in pairwise(names):
+        again = before.startswith("may-") and each.startswith("may-")
+        word = say(f"hindrance.again.{each}" if again else f"hindrance.{each}")
+        words.append(word[:1].lower() + word[1:])
+    return say("punctuation.or").join(words)
 
 
 def basis_words(statement: Statement, rules: RuleSet, say: Phrases) -> str:

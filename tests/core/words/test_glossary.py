@@ -18,6 +18,7 @@ from deliverability.core import yaml as yamlstrict
 from deliverability.core.resources import locate
 from deliverability.core.rules.problems import RuleError
 from deliverability.core.words.glossary import load_glossary
+from tests.speaking import BRACKETS
 
 RULES, REPORTS = locate("rules"), locate("reports")
 
@@ -287,8 +288,8 @@ def headings(part: str) -> list[Text]:
 
 # Names that keep their capital within a sentence.
 NAMES = words_of(
-    "ARC BIMI DANE DKIM DKIM-Signature DMARC DNS Date From Gmail HELO HTML IPv4 ISO-2022-JP List-Unsubscribe MIME"
-    " MIME-Version MTA-STS MX Message-ID PDF RSA Re Return-Path SHA-256 SPF TLS TLSA"
+    "ARC BIMI DANE DKIM DKIM-Signature DMARC DNS DNSSEC Date From Gmail HELO HTML IPv4 ISO-2022-JP List-Unsubscribe"
+    " MIME MIME-Version MTA-STS MX Message-ID PDF Postmaster RSA Re Return-Path SHA-256 SNDS SPF TLS TLSA"
 )
 
 
@@ -385,6 +386,7 @@ JAPANESE_STYLE = {
     "半角の約物": rf"[{JAPANESE}）」][!?,.;:()]|[(!?;)][{JAPANESE}「]|: \ufffc?[{JAPANESE}]",
     "和文と英数字の間の空白": rf"[{JAPANESE}、。（）「」] [!-~]|(?!(?<=\d)\.)[!-~] [{JAPANESE}（「]",
     "感嘆符・疑問符": r"[！？]",
+    "括弧の入れ子と連続": BRACKETS,
     "漢字とかな": "|".join(KANJI),
     "表記の統一": "|".join(VARIANTS),
     "助詞の重なり": r"をを|がが|はは|にに|へへ|(?<!ま)でで|(?<!も)のの|(?<!こ)とと(?!も)",
@@ -450,6 +452,8 @@ def test_japanese_brackets_are_balanced():
         ("半角の約物", "現在のレコード: x"),
         ("和文と英数字の間の空白", "この SPF"),
         ("和文と英数字の間の空白", "SPF レコード"),
+        ("括弧の入れ子と連続", "レコード（次の値（TXT）です）"),
+        ("括弧の入れ子と連続", "レコード（TXT）（必須）"),
         ("漢字とかな", "設定して下さい"),
         ("表記の統一", "ウェブページ"),
         ("助詞の重なり", "レコードをを"),

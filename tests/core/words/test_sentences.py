@@ -112,7 +112,7 @@ def test_a_fact_that_was_not_observed_is_taken_from_the_report():
         (Reason.REFUSED, "refused to answer (TXT example.com). This says nothing about your records"),
         (Reason.OFFLINE, "ran offline, so this was not looked up (TXT example.com)"),
         (Reason.NO_MESSAGE, "--eml FILE"),
-        (Reason.NOT_CONFIGURED, "an input that was not given (TXT example.com)"),
+        (Reason.NOT_CONFIGURED, "input that you have not given (TXT example.com)"),
         (Reason.LIMIT, "exceeds deliv's safety limits"),
         (Reason.BUG, "Report it. Other results are not affected"),
     ],

@@ -220,8 +220,8 @@ def _spf_trace(trace: SpfTrace, whole: bool, paper: Paper, say: Phrases) -> Iter
         if line.detail and not whole:
             continue
         style, name = _MARKS.get(line.mark, ("dim", "bullet"))
-        cost = say("punctuation.aside", text=line.cost) if line.cost else ""
-        text = f"{line.term}{say('punctuation.colon')}{line.words}{cost}"
+        words = say("punctuation.list").join(filter(None, (line.words, line.cost)))
+        text = f"{line.term}{say('punctuation.colon')}{words}"
         indent = 2 + 2 * min(line.depth, 8)
         lead = " " * (indent - 2) + paper.ink(paper.symbol(name), style) + " "
         yield from paper.paragraph(text, indent, lead, style="dim" if line.mark == "skipped" else "")
