@@ -111,6 +111,17 @@ def test_every_link_of_a_page_leads_to_a_file(path: Path) -> None:
     assert [each for each in targets if each and not (path.parent / each).exists()] == []
 
 
+@pytest.mark.parametrize(
+    "path", [READMES["ja"], *(DOCS / "ja" / name for name in TRANSLATED)], ids=lambda path: path.name
+)
+def test_a_japanese_page_links_to_japanese_pages(path: Path) -> None:
+    targets = [
+        path.parent / each.partition("#")[0] for each in LINK.findall(path.read_text("utf-8")) if "://" not in each
+    ]
+    english = [each.name for each in targets if each.resolve().parent == DOCS and each.name in TRANSLATED]
+    assert english == []
+
+
 def test_no_text_installs_a_name_that_is_not_ours() -> None:
     texts = [path for top in ("docs", "reports", "rules") for path in (ROOT / top).rglob("*.*")]
     kinds = (".md", ".yaml", ".toml", ".html")
