@@ -36,7 +36,7 @@ _WAITS = (10.0, 60.0, 180.0)
 # Nobody is there, or it is somebody else: the next run tries again, and this one does not wait for it.
 _FOR_GOOD = (ssl.SSLCertVerificationError, ConnectionRefusedError, socket.gaierror, ExchangeError)
 # What imaplib raises where an answer is none: it takes numbers and letters to be such.
-_NONSENSE = (ValueError, TypeError, LookupError, AttributeError)
+NONSENSE = (ValueError, TypeError, LookupError, AttributeError)
 _AT_ONCE = 100
 _BUSY = re.compile(r"\[(?:UNAVAILABLE|INUSE|LIMIT|SERVERBUG)\]|throttl|too many|try again|rate limit", re.IGNORECASE)
 _UID = re.compile(rb"\bUID (\d+)")
@@ -55,8 +55,8 @@ class ImapError(DetailError):
     """The server does not do what it was asked for; `detail` says what."""
 
 
-class _BusyError(Exception):
-    """The server or the network wants a pause."""
+class BusyError(Exception):
+    """The server wants a pause."""
 
 
 class ImapAccess(Struct, frozen=True):
@@ -81,6 +81,9 @@ class ImapAccess(Struct, frozen=True):
     token: bool
     folder: str
 
+    def __repr__(self) -> str:  # asyncio writes out what a task is given: no password
+        return f"ImapAccess({self.host!r}, {self.port})"
+
 
 class ImapFolder:
     """An open folder. Where the server throttles or the line breaks, it waits and goes on, three times in all."""
@@ -89,7 +92,7 @@ class ImapFolder:
         self._access = access
         self._sleep = sleep
         self._waits = list(_WAITS)
-        self._client: _Client | None = None
+        self._client: ImapClient | None = None
         self._left = _ALL
         self.uidvalidity = 0
 
@@ -106,14 +109,14 @@ class ImapFolder:
         """The mails with a UID above `after`, or that arrived on or after that day, in order. Raises ImapError."""
         wanted = f"SINCE {since.day}-{_MONTHS[since.month - 1]}-{since.year}" if since else f"UID {after + 1}:*"
 
-        return [each for each in self._patiently(lambda client: _listed(client, wanted)) if since or each > after]
+        return [each for each in self._patiently(lambda client: listed(client, wanted)) if since or each > after]
 
     def sizes(self, uids: Sequence[int]) -> dict[int, int]:
         """How many octets each mail has; what is gone is left out. Raises ImapError."""
 
         def fetch(client: imaplib.IMAP4) -> dict[int, int]:
             found = {}
-            for line in _ok(client.uid("FETCH", _set(uids), "(UID RFC822.SIZE)")):
+            for line in answered(client.uid("FETCH", _set(uids), "(UID RFC822.SIZE)")):
                 text = line[0] if isinstance(line, tuple) else line
                 if isinstance(text, bytes) and (uid := _UID.search(text)) and (size := _SIZE.search(text)):
                     found[_number(uid[1])] = _number(size[1])
@@ -125,7 +128,7 @@ class ImapFolder:
         """A mail, which stays unread for people; None where it is gone. Raises ImapError."""
 
         def fetch(client: imaplib.IMAP4) -> bytes | None:
-            lines = _ok(client.uid("FETCH", str(uid), "(BODY.PEEK[])"))
+            lines = answered(client.uid("FETCH", str(uid), "(BODY.PEEK[])"))
             found = next((bytes(each[1]) for each in lines if isinstance(each, tuple) and len(each) > 1), None)
             return found or None
 
@@ -133,11 +136,11 @@ class ImapFolder:
 
     def has(self, uid: int) -> bool:
         """Whether the server says that a mail is there. Raises ImapError."""
-        return uid in self._patiently(lambda client: _listed(client, f"UID {uid}"))
+        return uid in self._patiently(lambda client: listed(client, f"UID {uid}"))
 
     def move(self, uids: Sequence[int], folder: str) -> None:
         """Move mails to another folder, which is made where it is not there. Raises ImapError."""
-        target = _folder_name(folder)
+        target = folder_name(folder)
         for some in _portions(uids):
             self._patiently(lambda client, some=some: self._move(client, some, target))  # type: ignore[misc]
 
@@ -150,17 +153,17 @@ class ImapFolder:
         can_move = "MOVE" in client.capabilities
         answer = client.uid("MOVE" if can_move else "COPY", _set(uids), target)
         if answer[0] == "NO" and b"TRYCREATE" in _text(answer):
-            _ok(client.create(target))
+            answered(client.create(target))
             answer = client.uid("MOVE" if can_move else "COPY", _set(uids), target)
-        _ok(answer)
+        answered(answer)
         if not can_move:
             self._expunge(client, uids)
 
     def _expunge(self, client: imaplib.IMAP4, uids: Sequence[int]) -> None:
         if "UIDPLUS" not in client.capabilities:
             raise ImapError(NOT_EXPUNGED(folder=self._access.folder))
-        _ok(client.uid("STORE", _set(uids), "+FLAGS.SILENT", r"(\Deleted)"))
-        _ok(client.uid("EXPUNGE", _set(uids)))
+        answered(client.uid("STORE", _set(uids), "+FLAGS.SILENT", r"(\Deleted)"))
+        answered(client.uid("EXPUNGE", _set(uids)))
 
     def _patiently(self, work: Callable[[imaplib.IMAP4], T]) -> T:
         while True:
@@ -170,55 +173,30 @@ class ImapFolder:
                     self._client = self._opened(exchange)
                 self._client.within(exchange)
                 return work(self._client)
-            except (_BusyError, imaplib.IMAP4.abort, OSError) as error:
+            except (BusyError, imaplib.IMAP4.abort, OSError) as error:
                 self._leave(polite=not isinstance(error, ExchangeError))
                 if isinstance(error, _FOR_GOOD) or not self._waits:
-                    raise ImapError(IMAP_FAILED(why=_why(error))) from None
+                    raise ImapError(IMAP_FAILED(why=why(error))) from None
                 self._sleep(self._waits.pop(0))
             except imaplib.IMAP4.error as error:
-                raise ImapError(IMAP_FAILED(why=_why(error))) from None
-            except _NONSENSE as error:
+                raise ImapError(IMAP_FAILED(why=why(error))) from None
+            except NONSENSE as error:
                 self._leave(polite=False)
-                raise ImapError(IMAP_FAILED(why=_why(error))) from None
+                raise ImapError(IMAP_FAILED(why=why(error))) from None
             finally:
                 self._left -= exchange.used
 
-    def _opened(self, exchange: Exchange) -> _Client:
-        client = _Client(self._access, exchange)
+    def _opened(self, exchange: Exchange) -> ImapClient:
+        client = logged_in(self._access, exchange)
         try:
-            if self._access.security == "starttls":
-                client.start_tls()
-            self._login(client)
             self._select(client)
         except BaseException:
             client.shutdown()
             raise
         return client
 
-    def _login(self, client: imaplib.IMAP4) -> None:
-        access = self._access
-        try:
-            if access.token:
-                token = f"user={access.username}\1auth=Bearer {access.password}\1\1".encode()
-                client.authenticate("XOAUTH2", lambda challenge: b"" if challenge else token)
-            elif access.password.isascii() and access.username.isascii():
-                client.login(access.username, access.password)
-            else:
-                plain = f"\0{access.username}\0{access.password}".encode()
-                client.authenticate("PLAIN", lambda _: plain)
-        except imaplib.IMAP4.abort:
-            raise
-        except imaplib.IMAP4.error as error:
-            if _BUSY.search(str(error)):
-                raise _BusyError(str(error)) from None
-            raise ImapError(IMAP_LOGIN(why=_why(error))) from None
-        # Some servers tell what they can only to those who logged in.
-        with contextlib.suppress(imaplib.IMAP4.error):
-            known = client.capability()[1][-1] or b""
-            client.capabilities = tuple(bytes(known).decode("ascii", "replace").upper().split())
-
     def _select(self, client: imaplib.IMAP4) -> None:
-        answer = client.select(_folder_name(self._access.folder))
+        answer = client.select(folder_name(self._access.folder))
         if answer[0] != "OK":
             why = VERBATIM(text=_text(answer).decode("utf-8", "replace")[:300])
             raise ImapError(IMAP_NO_FOLDER(folder=self._access.folder, why=why))
@@ -240,7 +218,7 @@ class ImapFolder:
             client.shutdown()
 
 
-class _Client(imaplib.IMAP4):
+class ImapClient(imaplib.IMAP4):
     """imaplib's client, within the limits of the exchange that is under way."""
 
     def __init__(self, access: ImapAccess, exchange: Exchange) -> None:
@@ -296,23 +274,62 @@ class _Client(imaplib.IMAP4):
         self._lines = LineReader(connection, self._exchange)
 
 
+def logged_in(access: ImapAccess, exchange: Exchange) -> ImapClient:
+    """A connection that is logged in and has no folder open.
+
+    Raises ImapError where the server does not let us in, and what `ImapFolder` waits for otherwise: BusyError, OSError,
+    imaplib's abort and error.
+    """
+    client = ImapClient(access, exchange)
+    try:
+        if access.security == "starttls":
+            client.start_tls()
+        _login(client, access)
+    except BaseException:
+        client.shutdown()
+        raise
+    return client
+
+
+def _login(client: imaplib.IMAP4, access: ImapAccess) -> None:
+    try:
+        if access.token:
+            token = f"user={access.username}\1auth=Bearer {access.password}\1\1".encode()
+            client.authenticate("XOAUTH2", lambda challenge: b"" if challenge else token)
+        elif access.password.isascii() and access.username.isascii():
+            client.login(access.username, access.password)
+        else:
+            plain = f"\0{access.username}\0{access.password}".encode()
+            client.authenticate("PLAIN", lambda _: plain)
+    except imaplib.IMAP4.abort:
+        raise
+    except imaplib.IMAP4.error as error:
+        if _BUSY.search(str(error)):
+            raise BusyError(str(error)) from None
+        raise ImapError(IMAP_LOGIN(why=why(error))) from None
+    # Some servers tell what they can only to those who logged in.
+    with contextlib.suppress(imaplib.IMAP4.error):
+        known = client.capability()[1][-1] or b""
+        client.capabilities = tuple(bytes(known).decode("ascii", "replace").upper().split())
+
+
 def _exchange(seconds: float) -> Exchange:
     return Exchange(seconds, patience=_PATIENCE, octets=_MAX_OCTETS, lines=_MAX_LINES)
 
 
-def _ok(answer: tuple[str, Sequence[object]]) -> Sequence[object]:
-    """What a server answered. Raises _BusyError, or imaplib's error where it refused."""
+def answered(answer: tuple[str, Sequence[object]]) -> Sequence[object]:
+    """What a server answered. Raises BusyError, or imaplib's error where it refused."""
     if answer[0] == "OK":
         return answer[1]
     text = _text(answer).decode("utf-8", "replace")
     if _BUSY.search(text):
-        raise _BusyError(text)
+        raise BusyError(text)
     raise imaplib.IMAP4.error(text)
 
 
-def _listed(client: imaplib.IMAP4, wanted: str) -> list[int]:
+def listed(client: imaplib.IMAP4, wanted: str) -> list[int]:
     """The mails that a search finds, in order. Raises imaplib's error."""
-    words = _ok(client.uid("SEARCH", wanted))
+    words = answered(client.uid("SEARCH", wanted))
     return sorted({_number(each) for line in words if isinstance(line, bytes) for each in line.split()})
 
 
@@ -327,7 +344,8 @@ def _text(answer: tuple[str, Sequence[object]]) -> bytes:
     return b" ".join(each for each in answer[1] if isinstance(each, bytes))
 
 
-def _why(error: BaseException) -> Detail:
+def why(error: BaseException) -> Detail:
+    """What the server or the network says."""
     return VERBATIM(text=(getattr(error, "strerror", None) or str(error) or type(error).__name__)[:300])
 
 
@@ -339,7 +357,7 @@ def _portions(uids: Sequence[int]) -> Iterator[Sequence[int]]:
     return (uids[at : at + _AT_ONCE] for at in range(0, len(uids), _AT_ONCE))
 
 
-def _folder_name(name: str) -> str:
+def folder_name(name: str) -> str:
     """A folder's name in quotes and in modified UTF-7 (RFC 3501 section 5.1.3)."""
     runs = re.findall(r"[ -~]+|[^ -~]+", name)
     coded = "".join(each.replace("&", "&-") if " " <= each[0] <= "~" else f"&{_base64(each)}-" for each in runs)

@@ -79,9 +79,9 @@ def test_what_was_read_is_moved_and_all_else_left_alone(server: ImapServer, hist
 
 
 def imap_name(name: str) -> str:
-    from deliverability.intake.imap import _folder_name
+    from deliverability.intake.imap import folder_name
 
-    return _folder_name(name)
+    return folder_name(name)
 
 
 def test_what_was_read_is_deleted_and_all_else_left_alone(server: ImapServer, history: History) -> None:
