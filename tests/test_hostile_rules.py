@@ -43,6 +43,7 @@ PLACES = (
     "measures.yaml",
     "outside.yaml",
     "reporters.yaml",
+    "seeds.yaml",
     "warm-up.yaml",
     "dns-providers.yaml",
     "attachments.yaml",

@@ -48,6 +48,7 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "tests": {
         "listen": "listen.command:command",
+        "seeds": "seeds.command:command",
     },
     "fleets": {
         "fleet": "fleet.command:command",

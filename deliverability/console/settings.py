@@ -80,6 +80,7 @@ NEEDS_ONE_OF_KEYS = Code("config-needs-one-of-keys", ("table", "keys"))
 TWICE = Code("config-twice", ("key", "text"))
 NO_MATCH = Code("config-no-match", ("text",))
 NO_RARE = Code("config-no-rare", ("text",))
+TOO_MANY_SEEDS = Code("config-too-many-seeds", ("n",))
 
 KeyPath = tuple[str | int, ...]
 """Where something stands in the file: keys of tables, and numbers in arrays of tables."""
@@ -231,6 +232,49 @@ class MailboxSettings(Struct, frozen=True):
     most: Annotated[int, Setting("Mails a run.", least=1)] = 2000
 
 
+class SeedSettings(Struct, frozen=True):
+    """One ``[[seed]]`` table: a mailbox of your own at a receiver, to see where test mails land."""
+
+    name: Annotated[str, Setting("What it is called in what `deliv seeds` tells.")] = ""
+    address: Annotated[str, Setting("The address that test mails are sent to.")] = ""
+    receiver: Annotated[
+        str, Setting("The receiver (gmail, outlook, ...); without it that of the address, as far as it is known.")
+    ] = ""
+    host: Annotated[str, Setting("The IMAP server; may be left out for gmail.")] = ""
+    port: Annotated[
+        int | None, Setting("Its port; without it 993 (tls) or 143 (starttls, none).", least=1, most=65535)
+    ] = None
+    security: Annotated[
+        Literal["tls", "starttls", "none"],
+        Setting("How the connection is protected; none is for a server on this machine."),
+    ] = "tls"
+    username: Annotated[str, Setting("Name to log in with; without it the address.")] = ""
+    password_env: Annotated[
+        str, Setting("Environment variable that holds the password, as a rule an app password.")
+    ] = ""
+    password_file: Annotated[str, Setting("File that holds the password.")] = ""
+    token_command: Annotated[
+        tuple[str, ...], Setting("Command that prints an OAuth 2 access token (XOAUTH2), as Outlook.com needs it.")
+    ] = ()
+    spam: Annotated[str, Setting("The folder for spam, where the server does not say which one it is.")] = ""
+    authserv: Annotated[
+        tuple[str, ...],
+        Setting("Hosts whose Authentication-Results are the receiver's own; without it as far as they are known."),
+    ] = ()
+
+
+MOST_SEEDS = 20
+
+
+class SeedsSettings(Struct, frozen=True):
+    """``[seeds]``: how test mails are waited for."""
+
+    minutes: Annotated[int, Setting("How long a test mail is waited for.", least=1, most=30)] = 30
+    tests_a_day: Annotated[
+        int, Setting("Tests a day; more of them become a habit that filters notice.", least=1, most=24)
+    ] = 4
+
+
 class FeedbackSettings(Struct, frozen=True):
     """``[feedback]``: where the reports of receivers are, and how far they are trusted."""
 
@@ -352,6 +396,8 @@ class Settings(MailSettings, frozen=True):
     domain: Annotated[tuple[DomainSettings, ...], Setting("A domain with what is true of its mail.")] = ()
     waiver: Annotated[tuple[WaiverSettings, ...], Setting("A finding that is accepted.")] = ()
     feedback: Annotated[FeedbackSettings, Setting("Where the reports of receivers are.")] = FeedbackSettings()
+    seed: Annotated[tuple[SeedSettings, ...], Setting("A mailbox of your own to see where test mails land.")] = ()
+    seeds: Annotated[SeedsSettings, Setting("How test mails are waited for.")] = SeedsSettings()
     sender: Annotated[SenderSettings, Setting("Who writes to a receiver's postmaster.")] = SenderSettings()
     source: Annotated[tuple[SourceSettings, ...], Setting("Your word on who sends in your name.")] = ()
     reporter: Annotated[tuple[ReporterSettings, ...], Setting("Somebody else whose reports count in the gate.")] = ()
@@ -505,7 +551,7 @@ def _typed(path: Path, text: str, data: dict[str, Any]) -> Settings:
 
 
 _KINDS: Mapping[Any, Code] = {str: TEXT, Path: TEXT, int: WHOLE_NUMBER, float: NUMBER, bool: TRUE_OR_FALSE, date: DATE}
-_TABLES = {each: f"[[{each}]]" for each in ("domain", "waiver", "source", "reporter")}
+_TABLES = {each: f"[[{each}]]" for each in ("domain", "waiver", "source", "reporter", "seed")}
 _TABLES["mailbox"] = "[[feedback.mailbox]]"
 
 
@@ -549,6 +595,7 @@ def _contradictions(settings: Settings) -> list[tuple[KeyPath, Detail]]:
         if bad_run is not None:
             found.append((where, NO_RARE(text=bad_run)))
     found += _feedback_problems(settings)
+    found += _seed_problems(settings)
     for name, held in settings.reputation.keys.items():
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", held.env):
             found.append((("reputation", "keys", name), NEEDS_KEY(table=f"keys.{name}", what='env = "VARIABLE"')))
@@ -579,12 +626,7 @@ def _feedback_problems(settings: Settings) -> list[tuple[KeyPath, Detail]]:
         for key in ("name", "host", "username"):
             if not getattr(box, key).strip():
                 found.append((place, NEEDS_KEY(table="[[feedback.mailbox]]", what=f'{key} = "..."')))
-        secrets = [key for key in ("password_env", "password_file", "token_command") if getattr(box, key)]
-        if not secrets:
-            wanted = ("password_env", "password_file", "token_command")
-            found.append((place, NEEDS_ONE_OF_KEYS(table="[[feedback.mailbox]]", keys=wanted)))
-        elif len(secrets) > 1:
-            found.append(((*place, secrets[1]), NOT_BOTH(one=secrets[0], other=secrets[1])))
+        found += _secret_problems(box, place, "[[feedback.mailbox]]")
         for key, known in (("done", ("keep", "delete", "move:FOLDER")), ("failed", ("keep", "move:FOLDER"))):
             wish = getattr(box, key)
             if wish not in known[:-1] and not re.fullmatch(r"move:\S.*", wish):
@@ -617,6 +659,36 @@ def _feedback_problems(settings: Settings) -> list[tuple[KeyPath, Detail]]:
         if wrong is not None:
             found.append(((*there, "from"), NO_MAIL_ADDRESS(key="from", text=wrong)))
     return found
+
+
+def _secret_problems(
+    box: MailboxSettings | SeedSettings, place: KeyPath, table: str
+) -> Iterator[tuple[KeyPath, Detail]]:
+    """What is wrong with how a mailbox is logged in to."""
+    wanted = ("password_env", "password_file", "token_command")
+    secrets = [key for key in wanted if getattr(box, key)]
+    if not secrets:
+        yield place, NEEDS_ONE_OF_KEYS(table=table, keys=wanted)
+    elif len(secrets) > 1:
+        yield (*place, secrets[1]), NOT_BOTH(one=secrets[0], other=secrets[1])
+
+
+def _seed_problems(settings: Settings) -> Iterator[tuple[KeyPath, Detail]]:
+    """What is wrong with test mailboxes."""
+    names: set[str] = set()
+    for number, seed in enumerate(settings.seed):
+        place: KeyPath = ("seed", number)
+        if number == MOST_SEEDS:
+            yield place, TOO_MANY_SEEDS(n=MOST_SEEDS)
+        for key in ("name", "address"):
+            if not getattr(seed, key).strip():
+                yield place, NEEDS_KEY(table="[[seed]]", what=f'{key} = "..."')
+        if seed.address.strip() and not _is_plain_address(seed.address):
+            yield (*place, "address"), NO_MAIL_ADDRESS(key="address", text=seed.address)
+        yield from _secret_problems(seed, place, "[[seed]]")
+        if seed.name in names:
+            yield (*place, "name"), TWICE(key="name", text=seed.name)
+        names.add(seed.name)
 
 
 def _is_rare(text: str) -> bool:

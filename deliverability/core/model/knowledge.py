@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from deliverability.core.model.services import (
         DnsProvider,
         Reporter,
+        SeedReceiver,
         Service,  # which imports rules, and these the knowledge
     )
     from deliverability.core.model.warm_up import WarmUpNumbers
@@ -178,6 +179,7 @@ class Knowledge(Struct, frozen=True):
         unsubscribe: see UnsubscribeWords.
         mailboxes: domains at which providers and carriers give addresses to their customers.
         imprint: see ImprintSigns.
+        seeds: what is known of test mailboxes, by receiver.
 
     """
 
@@ -194,3 +196,4 @@ class Knowledge(Struct, frozen=True):
     mailboxes: frozenset[str] = frozenset()
     unsubscribe: UnsubscribeWords = UnsubscribeWords()
     imprint: ImprintSigns = ImprintSigns()
+    seeds: Mapping[str, SeedReceiver] = field(default_factory=dict)

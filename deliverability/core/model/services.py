@@ -322,3 +322,24 @@ def reporters_listed(known: Mapping[str, Reporter], own: Mapping[str, Reporter])
 
 def _calls_itself(reporter: Reporter, name: str) -> bool:
     return name in reporter.names
+
+
+class SeedReceiver(Struct, frozen=True):
+    """An entry of rules/seeds.yaml: what is known of test mailboxes at a receiver.
+
+    Attributes:
+        id: the receiver of the rules.
+        host: of its IMAP server; empty: its pages do not say enough to leave it out of the settings.
+        authserv: the hosts whose Authentication-Results are its own.
+        unnamed: its own Authentication-Results name no host.
+        fields: header fields of its filter, with the names in them whose values are shown.
+        sources: where that was read.
+
+    """
+
+    id: Annotated[str, Field(pattern="[a-z0-9]+(-[a-z0-9]+)*")]
+    host: str = ""
+    authserv: Annotated[tuple[str, ...], Field(after=lower)] = ()
+    unnamed: bool = False
+    fields: Mapping[str, tuple[Annotated[str, Field(pattern="[A-Za-z0-9-]+")], ...]] = {}
+    sources: Sources = ()

@@ -14,7 +14,7 @@ from deliverability.core.codes import Detail
 from deliverability.core.model.blocklists import TEST_ENTRIES, BlockList
 from deliverability.core.model.knowledge import ImprintSigns, Knowledge, Measures, Outside, UnsubscribeWords
 from deliverability.core.model.schema import Field
-from deliverability.core.model.services import DnsProvider, Reporter
+from deliverability.core.model.services import DnsProvider, Reporter, SeedReceiver
 from deliverability.core.model.warm_up import WarmUpNumbers
 from deliverability.core.resources import locate
 from deliverability.core.senders.catalogue import CatalogueError, load_senders
@@ -26,6 +26,7 @@ MEASURES = "measures.yaml"
 OUTSIDE = "outside.yaml"
 DNS_PROVIDERS = "dns-providers.yaml"
 REPORTERS = "reporters.yaml"
+SEEDS = "seeds.yaml"
 MAILBOXES = "mailboxes.yaml"
 UNSUBSCRIBE_WORDS = "unsubscribe-words.yaml"
 WARM_UP = "warm-up.yaml"
@@ -55,6 +56,7 @@ def load_knowledge(folders: Iterable[Path]) -> Knowledge:
     features: dict[str, str] = {}
     providers: dict[str, DnsProvider] = {}
     reporters: dict[str, Reporter] = {}
+    seeds: dict[str, SeedReceiver] = {}
     blocklists: dict[str, BlockList] = {}
     measures, outside = Measures(), Outside()
     warm_up: WarmUpNumbers | None = None
@@ -66,6 +68,7 @@ def load_knowledge(folders: Iterable[Path]) -> Knowledge:
         blocklists |= _block_lists(sorted((folder / BLOCKLISTS).glob("*.yaml")), problems)
         providers |= _by_id([folder / DNS_PROVIDERS], DnsProvider, problems)
         reporters |= _by_id([folder / REPORTERS], Reporter, problems)
+        seeds |= _by_id([folder / SEEDS], SeedReceiver, problems)
         measures = _single(folder / MEASURES, Measures, problems) or measures
         outside = _single(folder / OUTSIDE, Outside, problems) or outside
         warm_up = _single(folder / WARM_UP, WarmUpNumbers, problems) or warm_up
@@ -92,6 +95,7 @@ def load_knowledge(folders: Iterable[Path]) -> Knowledge:
         mailboxes,
         unsubscribe,
         imprint,
+        seeds,
     )
 
 

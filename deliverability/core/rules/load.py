@@ -43,6 +43,7 @@ NOT_RULES = frozenset(
             "measures.yaml",
             "outside.yaml",
             "reporters.yaml",
+            "seeds.yaml",
             "sources.yaml",
             "tasks.yaml",
             "unsubscribe-words.yaml",

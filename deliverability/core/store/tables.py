@@ -6,6 +6,7 @@ blobs       compressed pieces by the SHA-256 of their text, shared by all runs t
 states      what is known of each finding over all runs.
 dkim_keys   when each DKIM key was first and last seen.
 hash_keys   on a server, the key of digests, in one row; see history.key.
+seeds       where test mails landed: a row a test and mailbox; `delay_s` in seconds, `auth`, `signs`, `rules` as JSON.
 
 What receivers report (times are seconds since 1970, days are counted from 1970-01-01, both UTC):
 
@@ -304,4 +305,22 @@ hash_keys = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("key", LargeBinary, nullable=False),
+)
+
+seeds = Table(
+    "seeds",
+    metadata,
+    Column("test", String(300), primary_key=True),
+    Column("mailbox", String(200), primary_key=True),
+    Column("receiver", String(60), nullable=False),
+    Column("domain", String(253), nullable=False),
+    Column("sent", String(32), nullable=False),
+    Column("found", String(32), nullable=False),
+    Column("folder", String(16), nullable=False),
+    Column("tab", String(16), nullable=False),
+    Column("delay_s", Integer, nullable=True),
+    Column("auth", String, nullable=False),
+    Column("signs", String, nullable=False),
+    Column("verdict_before", String(16), nullable=False),
+    Column("rules", String, nullable=False),
 )

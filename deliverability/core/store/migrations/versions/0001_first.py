@@ -15,6 +15,7 @@ def upgrade() -> None:
     _observations()
     _deliveries()
     _key()
+    _seeds()
 
 
 def _runs() -> None:
@@ -247,4 +248,24 @@ def _key() -> None:
         "hash_keys",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("key", sa.LargeBinary, nullable=False),
+    )
+
+
+def _seeds() -> None:
+    """Where test mails landed."""
+    op.create_table(
+        "seeds",
+        sa.Column("test", sa.String(300), primary_key=True),
+        sa.Column("mailbox", sa.String(200), primary_key=True),
+        sa.Column("receiver", sa.String(60), nullable=False),
+        sa.Column("domain", sa.String(253), nullable=False),
+        sa.Column("sent", sa.String(32), nullable=False),
+        sa.Column("found", sa.String(32), nullable=False),
+        sa.Column("folder", sa.String(16), nullable=False),
+        sa.Column("tab", sa.String(16), nullable=False),
+        sa.Column("delay_s", sa.Integer, nullable=True),
+        sa.Column("auth", sa.String, nullable=False),
+        sa.Column("signs", sa.String, nullable=False),
+        sa.Column("verdict_before", sa.String(16), nullable=False),
+        sa.Column("rules", sa.String, nullable=False),
     )
