@@ -112,7 +112,8 @@ class SeedMailbox:
         if self._client is None:
             self._client = client = self._opened(exchange)
             if "ID" in client.capabilities:  # whom a server may turn to (RFC 2971)
-                client.xatom("ID", f'("name" "deliv" "version" "{__version__}")')
+                with _refusable():
+                    client.xatom("ID", f'("name" "deliv" "version" "{__version__}")')
             self._places = _places(client, self._seed.spam)
         self._client.within(exchange)
         return self._client
@@ -207,13 +208,16 @@ def _candidates(client: ImapClient, mark: Mark) -> Iterator[list[str]]:
 def _fetched(client: ImapClient, uid: str) -> tuple[bytes, datetime | None] | None:
     """The header of a mail, and when it arrived; None where it is gone."""
     lines = answered(client.uid("FETCH", uid, "(UID INTERNALDATE BODY.PEEK[HEADER])"))
-    header = next((bytes(each[1]) for each in lines if isinstance(each, tuple) and len(each) > 1), b"")
-    about = b" ".join(each[0] if isinstance(each, tuple) else each for each in lines if isinstance(each, tuple | bytes))
-    of = _UID.search(about)
-    if not header or of is None or of[1].decode() != uid:
-        return None
-    date = _DATE.search(about)
-    return header[:_HEADER_OCTETS], _moment(date[1].decode("ascii", "replace")) if date else None
+    for number, each in enumerate(lines):
+        # What stands behind the header comes as an item of its own; between them may be what nobody asked for.
+        if isinstance(each, tuple) and len(each) > 1 and b"BODY[HEADER]" in bytes(each[0]).upper():
+            behind = lines[number + 1] if number + 1 < len(lines) else b""
+            about = bytes(each[0]) + b" " + (behind if isinstance(behind, bytes) else b"")
+            of, date = _UID.search(about), _DATE.search(about)
+            if each[1] and of is not None and of[1].decode() == uid:
+                arrived = _moment(date[1].decode("ascii", "replace")) if date else None
+                return bytes(each[1])[:_HEADER_OCTETS], arrived
+    return None
 
 
 def _moment(text: str) -> datetime | None:
@@ -238,12 +242,24 @@ def _tab(client: ImapClient, uid: str, header: bytes) -> str:
     return _PRIMARY
 
 
+@contextlib.contextmanager
+def _refusable() -> Iterator[None]:
+    """For a command that a server may refuse."""
+    try:
+        yield
+    except imaplib.IMAP4.abort:
+        raise
+    except imaplib.IMAP4.error:
+        pass
+
+
 def _places(client: ImapClient, spam: str) -> _Places:
     """Which folder is which: by special use, else by the settings, never by its name."""
     lines: Sequence[object] = []
-    asks = {"SPECIAL-USE", "LIST-EXTENDED"} <= set(client.capabilities)
-    if asks and client.xatom("LIST", '""', '"*"', "RETURN", "(SPECIAL-USE)")[0] == "OK":
-        lines = client.response("LIST")[1] or []
+    if {"SPECIAL-USE", "LIST-EXTENDED"} <= set(client.capabilities):
+        with _refusable():
+            client.xatom("LIST", '""', '"*"', "RETURN", "(SPECIAL-USE)")
+            lines = client.response("LIST")[1] or []
     if not any(each for each in lines if each):
         lines = answered(client.list('""', '"*"'))
     named = folder_name(spam)[1:-1].replace('\\"', '"').replace("\\\\", "\\").encode() if spam else None
