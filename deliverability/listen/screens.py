@@ -10,15 +10,19 @@ import io
 from collections.abc import Sequence
 
 from deliverability.core.net.browser import browser_here, take_screenshot
-from deliverability.core.phrases import phrases
+from deliverability.core.phrases import Phrases, detail_words, phrases
 from deliverability.core.report.preview import ColourScheme
 from deliverability.core.report.report import ReportView
+from deliverability.core.store.store import HistoryError
+from deliverability.core.words.sentences import visible
 from deliverability.listen.comparison import comparison_view
 from deliverability.listen.contents import contents_of, row_of
 from deliverability.listen.look import LighterCopy, MessageContents, look_view, message_preview
 from deliverability.listen.store import Capture, CaughtMail
 from deliverability.listen.templates import PagePlace, compare_page, look_page
 from deliverability.listen.worker import CaptureRoom
+from deliverability.seeds.kept import kept_of_message, token_of
+from deliverability.seeds.report import PlacementView, placement_view
 from deliverability.slim.message import slim
 
 _MEASURED_OCTETS = 5_000_000  # of a message whose lighter copy is made for the page: about a second
@@ -28,14 +32,17 @@ async def look(room: CaptureRoom, mail: CaughtMail, place: PagePlace, others: Se
     """The screen "size and look". Raises InputError where the message cannot be audited."""
     view, contents = await _opened(room, mail, place.lang)
     say = phrases(place.lang)
+    landed, unread = _landed(room, mail.octets(), say)
     return look_page(
         place,
         row_of(mail.capture, say),
         view.answer,
         look_view(view, contents, _measured(mail.octets())),
+        landed,
         [row_of(each, say) for each in others],
         screenshots=browser_here() is not None,
         once=once,
+        unread=unread,
     )
 
 
@@ -69,6 +76,21 @@ async def compare(room: CaptureRoom, mails: tuple[CaughtMail, CaughtMail], place
 async def lighter(room: CaptureRoom, mail: CaughtMail) -> bytes:
     """The copy that `deliv slim` writes."""
     return slim(mail.octets()).data
+
+
+def _landed(room: CaptureRoom, octets: bytes, say: Phrases) -> tuple[list[PlacementView], str]:
+    """Where the same message landed in mailboxes of the user, by test; and what of that cannot be said."""
+    settings = room.settings
+    if settings.home is None:
+        return [], ""
+    try:
+        rows = kept_of_message(settings.history, settings.home, octets)
+    except HistoryError as error:
+        return [], " ".join(visible(detail_words(each, say)) for each in error.details)
+    tests = dict.fromkeys(row.test for row in rows)
+    views = [placement_view([row for row in rows if row.test == test], room.rules, say) for test in tests]
+    token = token_of(octets)
+    return views, say("seeds.not-read", token=visible(token)) if token and not views else ""
 
 
 def _measured(raw: bytes) -> LighterCopy | None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from deliverability.listen.comparison import ComparisonView
     from deliverability.listen.contents import CaptureRow
     from deliverability.listen.look import LookView
+    from deliverability.seeds.report import PlacementView
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src data:; connect-src 'self'; "
@@ -75,10 +76,12 @@ def look_page(
     row: CaptureRow,
     answer: AnswerView,
     look: LookView,
+    landed: Sequence[PlacementView],
     others: Sequence[CaptureRow],
     *,
     screenshots: bool,
     once: str,
+    unread: str = "",
 ) -> str:
     """Size and look of a message.
 
@@ -87,14 +90,15 @@ def look_page(
         row: the message.
         answer: of its report.
         look: what is shown.
+        landed: where it landed in mailboxes of the user, by test.
         others: messages that it can be compared with.
         screenshots: whether a browser is there that takes pictures.
         once: what lets the previews load images on the web; empty: they load none.
+        unread: what cannot be said of where it landed; empty: nothing.
 
     """
-    return _page(
-        "listen_look.html", place, row=row, answer=answer, look=look, others=others, screenshots=screenshots, once=once
-    )
+    values = {"look": look, "landed": landed, "unread": unread, "screenshots": screenshots, "once": once}
+    return _page("listen_look.html", place, row=row, answer=answer, others=others, **values)
 
 
 def compare_page(

@@ -127,6 +127,8 @@ class RoomSettings(Struct, frozen=True):
         folders: the rule folders of the user.
         judging: loads the rules and says which of them and which receivers count.
         fail_on: from which severity on a finding gives exit code 1; None: none does.
+        history: where tests with mailboxes of the user are kept, as the settings name it.
+        home: the folder that a relative file of it is meant from; None: no history is looked at.
 
     """
 
@@ -135,6 +137,8 @@ class RoomSettings(Struct, frozen=True):
     folders: tuple[Path, ...] = ()
     judging: Callable[[], tuple[RuleSet, Selection]] = shipped_rules
     fail_on: Severity | None = Severity.ERROR
+    history: str = ""
+    home: Path | None = None
 
 
 class AuditWorker(Protocol):

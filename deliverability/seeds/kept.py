@@ -6,19 +6,22 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 
 from msgspec import Struct
 from sqlalchemy import delete, insert, select
 
+from deliverability.core.errors import InputError
 from deliverability.core.mail.reader import read
 from deliverability.core.mail.words import decode_words
 from deliverability.core.model.report import VerdictKind
 from deliverability.core.net.clock import stamp
-from deliverability.core.store.store import History
+from deliverability.core.store.store import History, missing_file
 from deliverability.core.store.tables import seeds as table
-from deliverability.seeds.values import HEADER, Folder, Placed
+from deliverability.seeds.values import HEADER, Folder, Placed, parse_token
 
 _Z = 1.959964  # of the normal distribution, for 95 percent
 DAYS = 90
@@ -198,6 +201,28 @@ class Tests:
                 )
                 for row in connection.execute(wanted)
             )
+
+
+def kept_of_message(url: str, folder: Path, octets: bytes) -> tuple[Placed, ...]:
+    """What the history there keeps of a message as it was sent; none where there is no history yet.
+
+    Raises HistoryError.
+    """
+    if missing_file(url, folder=folder) is not None:
+        return ()
+    history = History.open(url, folder=folder)
+    try:
+        return Tests(history).of_message(octets)
+    finally:
+        history.close()
+
+
+def token_of(octets: bytes) -> str:
+    """The token in the header field of a message as it was sent; empty: there is none that could be one."""
+    field = read(octets).first(HEADER)
+    with suppress(InputError):
+        return parse_token(field.value.strip()) if field is not None else ""
+    return ""
 
 
 def marks_of(octets: bytes) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ The look is in reports/: weekly.html, weekly.css and style.css.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from msgspec import Struct
 
@@ -23,6 +24,8 @@ from deliverability.core.store.store import History
 from deliverability.core.words.dates import day_words
 from deliverability.core.words.sentences import octets
 from deliverability.core.words.speaker import Guide, Speaker
+from deliverability.seeds.kept import Tests, matrices
+from deliverability.seeds.report import MatrixView, matrix_view
 from deliverability.weekly.entries import EntryView, WeeklyReceiverView
 from deliverability.weekly.sends import line, spark
 from deliverability.weekly.trend import MEASURES, WEEKS, Trend, trend, trend_of
@@ -109,6 +112,7 @@ class HtmlPages(Struct, frozen=True):
                 ordered=sorted(rows, key=lambda row: row.view.order),
                 anchors={number: row.anchor for number, row in enumerate(rows) if row.view.changed},
                 receivers=receivers,
+                placed=self._placed(summary, history, say),
                 legend=_legend(view.entries),
                 shown=_SHOWN,
                 domains_shown=_DOMAINS_SHOWN,
@@ -118,6 +122,11 @@ class HtmlPages(Struct, frozen=True):
                 policy=CONTENT_SECURITY_POLICY,
             )
         )
+
+    def _placed(self, summary: Summary, history: History, say: Phrases) -> tuple[MatrixView, ...]:
+        """What was said and where test mails landed, by receiver; the one of all comes first."""
+        found = matrices(Tests(history).since(datetime.fromisoformat(summary.started)))
+        return tuple(matrix_view(each, self.rules, say) for each in (*found[-1:], *found[:-1]))
 
 
 def _css() -> str:
