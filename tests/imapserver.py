@@ -63,10 +63,51 @@ service stats {{
 """
 
 
+# A folder for spam, and a script that files mail into it.
+_SIEVE = """\
+namespace inbox {{
+  inbox = yes
+  mailbox Junk {{
+    auto = create
+    special_use = \\Junk
+  }}
+  mailbox Filed {{
+    auto = create
+  }}
+}}
+protocol lda {{
+  mail_plugins {{
+    sieve = yes
+  }}
+}}
+sieve_script personal {{
+  driver = file
+  path = {folder}/script.sieve
+}}
+"""
+
+
 class ImapServer(Struct, frozen=True):
     """A running server; a test fills and looks at the mailbox as a mail program does."""
 
     port: int
+    folder: Path = Path()
+
+    def deliver(self, mail: bytes) -> None:
+        """Deliver a mail as a mail server does, through the script."""
+        program = shutil.which("dovecot-lda", path="/usr/lib/dovecot:/usr/libexec/dovecot")
+        assert program is not None
+        settings = str(self.folder / "dovecot.conf")
+        subprocess.run([program, "-c", settings, "-d", USER], input=mail, check=True)
+
+    def everything(self) -> dict[str, bytes]:
+        """Every file of the mailbox with its octets: what a mail program has seen or marked stands in its name."""
+        home = self.folder / "home" / "mail"
+        return {
+            str(path.relative_to(home)): path.read_bytes()
+            for path in sorted(home.rglob("*"))
+            if path.is_file() and (path.parent.name in ("cur", "new") or path.name == "dovecot-uidlist")
+        }
 
     def access(self, folder: str = "INBOX", password: str = PASSWORD) -> ImapAccess:
         """How deliv reads a folder."""
@@ -105,8 +146,8 @@ class ImapServer(Struct, frozen=True):
 
 
 @contextmanager
-def dovecot() -> Iterator[ImapServer]:
-    """A server with an empty mailbox that lives as long as the block."""
+def dovecot(sieve: str = "") -> Iterator[ImapServer]:
+    """A server with an empty mailbox that lives as long as the block; `sieve`: a script for what is delivered."""
     program = shutil.which("dovecot") or shutil.which("dovecot", path="/usr/sbin:/usr/local/sbin")
     if program is None or os.geteuid() != 0:
         told = "Dovecot is not installed (Debian: apt-get install dovecot-imapd), or this is not root"
@@ -122,11 +163,13 @@ def dovecot() -> Iterator[ImapServer]:
         (folder / "home").mkdir()
         shutil.chown(folder / "home", "nobody", "nogroup")
         settings = folder / "dovecot.conf"
-        settings.write_text(_SETTINGS.format(folder=folder, port=port, password=PASSWORD), "utf-8")
+        text = _SETTINGS + (_SIEVE if sieve else "")
+        settings.write_text(text.format(folder=folder, port=port, password=PASSWORD), "utf-8")
+        (folder / "script.sieve").write_text(sieve, "utf-8")
         server = subprocess.Popen([program, "-F", "-c", str(settings)], stderr=subprocess.DEVNULL)
         try:
             _wait(port, folder / "log")
-            yield ImapServer(port)
+            yield ImapServer(port, folder)
         finally:
             server.send_signal(signal.SIGTERM)
             server.wait(600)

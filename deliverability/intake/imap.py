@@ -346,7 +346,9 @@ def _text(answer: tuple[str, Sequence[object]]) -> bytes:
 
 def why(error: BaseException) -> Detail:
     """What the server or the network says."""
-    return VERBATIM(text=(getattr(error, "strerror", None) or str(error) or type(error).__name__)[:300])
+    said = error.args[0] if error.args else b""
+    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(error)
+    return VERBATIM(text=(getattr(error, "strerror", None) or text or type(error).__name__)[:300])
 
 
 def _set(uids: Sequence[int]) -> str:

@@ -25,7 +25,7 @@ class PlacedView(Struct, frozen=True):
     Attributes:
         mailbox: its name, and the receiver.
         where: folder, tab and delay.
-        tone: good, warn or none, for its colour: by the folder alone.
+        tone: good, risk or none, for its colour: by the folder alone.
         lines: what the receiver recorded, what its filter wrote, our verdict, and remarks.
 
     """
@@ -44,7 +44,7 @@ class PlacementView(Struct, frozen=True):
     caution: str
 
 
-_TONES = {Folder.INBOX: "good", Folder.SPAM: "warn", Folder.OTHER: "warn", Folder.MISSING: "warn"}
+_TONES = {Folder.INBOX: "good", Folder.SPAM: "risk", Folder.OTHER: "risk", Folder.MISSING: "risk"}
 
 
 def placement_view(rows: Sequence[Placed], rules: RuleSet, say: Phrases) -> PlacementView:
@@ -52,10 +52,12 @@ def placement_view(rows: Sequence[Placed], rules: RuleSet, say: Phrases) -> Plac
     known = sum(row.folder is not Folder.UNREACHABLE for row in rows)
     arrived = sum(row.folder in (Folder.INBOX, Folder.SPAM, Folder.OTHER) for row in rows)
     test = rows[0].test if rows else ""
+    number = say.count("seeds.mailboxes", known)
+    title = say("seeds.title", test=visible(test), arrived=f"{arrived:,}", n=number)
     return PlacementView(
-        say("seeds.title", test=visible(test), arrived=f"{arrived:,}", n=say.count("seeds.mailboxes", known)),
+        title if known else say("seeds.title-none", test=visible(test)),
         tuple(_placed_view(row, rules, say) for row in rows),
-        say("seeds.caution", n=say.count("seeds.mailboxes", known)),
+        say("seeds.caution", n=number) if known else "",
     )
 
 
@@ -97,12 +99,12 @@ def receiver_words(receiver: str, rules: RuleSet, say: Phrases) -> str:
 def placement_text(view: PlacementView, paper: Paper) -> str:
     """For a terminal."""
     lines = [*paper.paragraph(view.title, style="bold"), ""]
-    colours = {"good": "met", "warn": "warning"}
+    colours = {"good": "met", "risk": "warning"}
     for row in view.rows:
         lines += paper.hang(paper.ink(row.where, colours.get(row.tone, "")), f"{row.mailbox}: ")
         for text in row.lines:
             lines += paper.paragraph(text, 2)
-    return paper.text([*lines, "", *paper.paragraph(view.caution, style="dim")])
+    return paper.text([*lines, "", *(paper.paragraph(view.caution, style="dim") if view.caution else ())])
 
 
 def placed_json(row: Placed) -> str:
