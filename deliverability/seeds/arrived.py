@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from deliverability.core.codes import Code, Detail
 from deliverability.core.errors import InputError
-from deliverability.core.inputs import Sample, Subject, parse_selector
+from deliverability.core.inputs import Sample, Subject, parse_mail_from, parse_selector
 from deliverability.core.mail.addresses import parse_addresses, to_a_label
 from deliverability.core.mail.hop import delivery
 from deliverability.core.mail.reader import Message, read
@@ -159,7 +159,7 @@ def subject_of_arrived(seed: Seed, message: Message, auditing: Auditing, domain:
         base,
         selectors=(*base.selectors, *filter(_is_selector, selectors)),
         sending_ips=(came.ip,) if came.ip else base.sending_ips,
-        mail_from=path.value.strip().strip("<>") if path is not None else base.mail_from,
+        mail_from=base.mail_from if path is None else _mail_from(path.value),
         helo=came.hop[1].helo if came.hop is not None else base.helo,
     )
     return subject, NO_BODY() if body is None else BODY_DIFFERS()
@@ -178,6 +178,14 @@ def _fits(message: Message, body: bytes) -> bool:
 
 def _signatures(message: Message) -> list[Signature]:
     return [parse_signature(each.value) for each in message.fields("DKIM-Signature")[:10]]
+
+
+def _mail_from(text: str) -> str | None:
+    """The envelope sender of a Return-Path; None where it holds none."""
+    try:
+        return parse_mail_from(text)
+    except InputError:
+        return None
 
 
 def _is_selector(text: str) -> bool:

@@ -40,7 +40,7 @@ from deliverability.engine.rules import load_rules
 from deliverability.intake.command import access_to
 from deliverability.seeds import report as render
 from deliverability.seeds.arrived import Auditing, placed
-from deliverability.seeds.kept import DAYS, Tests, matrices
+from deliverability.seeds.kept import DAYS, SeedHistory, matrices
 from deliverability.seeds.values import Folder, Mark, Placed, Seed, new_token, parse_message_id, parse_token
 from deliverability.seeds.waiting import Outcome, await_mail
 
@@ -123,7 +123,7 @@ def await_command(token: str | None, style: str, lang: str, **params: Any) -> in
         history = History.open(url, folder=folder)
         try:
             rows = asyncio.run(_work(seeds, mark, until, auditing))
-            Tests(history).keep(rows)
+            SeedHistory(history).keep(rows)
         finally:
             history.close()
     say = phrases(lang)
@@ -161,7 +161,7 @@ def matrix_command(
         if missing_file(where, folder=folder) is None:
             history = History.open(where, folder=folder)
             try:
-                rows = Tests(history).since(datetime.now(UTC), days)
+                rows = SeedHistory(history).since(datetime.now(UTC), days)
             finally:
                 history.close()
         found = matrices(rows)
@@ -266,7 +266,7 @@ def _of_today(url: str, folder: Path) -> frozenset[str]:
         return frozenset()
     history = History.open(url, folder=folder)
     try:
-        return Tests(history).of_day(datetime.now(UTC))
+        return SeedHistory(history).of_day(datetime.now(UTC))
     finally:
         history.close()
 

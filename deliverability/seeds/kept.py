@@ -130,7 +130,7 @@ def _matrix(receiver: str, rows: Sequence[Placed]) -> Matrix:
     )
 
 
-class Tests:
+class SeedHistory:
     """The tests that a history keeps."""
 
     def __init__(self, history: History) -> None:
@@ -212,7 +212,7 @@ def kept_of_message(url: str, folder: Path, octets: bytes) -> tuple[Placed, ...]
         return ()
     history = History.open(url, folder=folder)
     try:
-        return Tests(history).of_message(octets)
+        return SeedHistory(history).of_message(octets)
     finally:
         history.close()
 

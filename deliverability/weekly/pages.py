@@ -24,7 +24,7 @@ from deliverability.core.store.store import History
 from deliverability.core.words.dates import day_words
 from deliverability.core.words.sentences import octets
 from deliverability.core.words.speaker import Guide, Speaker
-from deliverability.seeds.kept import Tests, matrices
+from deliverability.seeds.kept import SeedHistory, matrices
 from deliverability.seeds.report import MatrixView, matrix_view
 from deliverability.weekly.entries import EntryView, WeeklyReceiverView
 from deliverability.weekly.sends import line, spark
@@ -125,7 +125,7 @@ class HtmlPages(Struct, frozen=True):
 
     def _placed(self, summary: Summary, history: History, say: Phrases) -> tuple[MatrixView, ...]:
         """What was said and where test mails landed, by receiver; the one of all comes first."""
-        found = matrices(Tests(history).since(datetime.fromisoformat(summary.started)))
+        found = matrices(SeedHistory(history).since(datetime.fromisoformat(summary.started)))
         return tuple(matrix_view(each, self.rules, say) for each in (*found[-1:], *found[:-1]))
 
 

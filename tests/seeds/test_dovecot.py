@@ -1,4 +1,4 @@
-"""`deliv seeds` against a real IMAP server that files spam by a Sieve script: it finds each mail, and leaves no trace."""
+"""`deliv seeds` against a real IMAP server that files spam by a Sieve script: it finds each mail and leaves no trace."""
 
 from __future__ import annotations
 
@@ -33,13 +33,10 @@ def server() -> Iterator[ImapServer]:
         yield running
 
 
-def test_mail(token: str, *, dmarc: str = "pass", subject: str = "Hello") -> bytes:
+def arriving(token: str, *, dmarc: str = "pass", subject: str = "Hello") -> bytes:
     """A mail as its receiver takes it, with what that recorded on top."""
     recorded = f"Authentication-Results: mx.example.net; spf=pass smtp.mailfrom=example.com; dmarc={dmarc}\r\n"
     return recorded.encode() + mail(header=f"X-Deliv-Seed: {token}\r\n", subject=subject)
-
-
-test_mail.__test__ = False  # type: ignore[attr-defined]
 
 
 def settings(server: ImapServer, folder: Path) -> Path:
@@ -66,9 +63,9 @@ def lines(output: str) -> list[dict]:
 def test_each_mail_is_found_where_the_script_put_it(server: ImapServer, tmp_path: Path) -> None:
     file = settings(server, tmp_path)
     cases = {
-        "inbox1": (test_mail("inbox1"), "inbox"),
-        "spam11": (test_mail("spam11", dmarc="fail"), "spam"),
-        "filed1": (test_mail("filed1", subject="An offer"), "other"),
+        "inbox1": (arriving("inbox1"), "inbox"),
+        "spam11": (arriving("spam11", dmarc="fail"), "spam"),
+        "filed1": (arriving("filed1", subject="An offer"), "other"),
     }
     for octets, _ in cases.values():
         server.deliver(octets)
@@ -87,7 +84,7 @@ def test_each_mail_is_found_where_the_script_put_it(server: ImapServer, tmp_path
 def test_a_hundred_looks_change_nothing(server: ImapServer) -> None:
     """Flags, UIDs and every octet: filters learn from what is opened and moved."""
     for token in ("inbox1", "spam11"):
-        server.deliver(test_mail(token, dmarc="fail" if token == "spam11" else "pass"))
+        server.deliver(arriving(token, dmarc="fail" if token == "spam11" else "pass"))
     access = server.access()
     box = Seed("box", "", USER, "127.0.0.1", lambda: access)
     at = datetime.now(UTC)
@@ -107,7 +104,7 @@ def test_a_hundred_looks_change_nothing(server: ImapServer) -> None:
 def test_no_secret_is_told(server: ImapServer, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Neither where it is right nor where it is wrong, not even to those who look for an error of the program."""
     file = settings(server, tmp_path)
-    server.deliver(test_mail("inbox1"))
+    server.deliver(arriving("inbox1"))
     said = ""
     for password in (PASSWORD, "wr0ng-s3cret"):
         env = {"SEED_PASSWORD": password, "DELIV_LANG": "en"}
