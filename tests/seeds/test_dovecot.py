@@ -1,4 +1,4 @@
-"""`deliv seeds` against a real IMAP server that files spam by a Sieve script: it finds each mail and leaves no trace."""
+"""`deliv seeds` against a real IMAP server that files spam by a script: it finds each mail, and leaves no trace."""
 
 from __future__ import annotations
 
