@@ -154,6 +154,11 @@ def dovecot(sieve: str = "") -> Iterator[ImapServer]:
         if os.environ.get("DELIV_REQUIRE_SYSTEM") == "1":
             pytest.fail(told)
         pytest.skip(told)
+    if sieve and shutil.which("sievec") is None:
+        told = "Dovecot's Sieve is not installed (Debian: apt-get install dovecot-sieve)"
+        if os.environ.get("DELIV_REQUIRE_SYSTEM") == "1":
+            pytest.fail(told)
+        pytest.skip(told)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])

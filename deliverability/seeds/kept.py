@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,15 +11,14 @@ from enum import StrEnum
 from pathlib import Path
 
 from msgspec import Struct
-from sqlalchemy import delete, insert, select
 
 from deliverability.core.errors import InputError
 from deliverability.core.mail.reader import read
 from deliverability.core.mail.words import decode_words
 from deliverability.core.model.report import VerdictKind
 from deliverability.core.net.clock import stamp
+from deliverability.core.store.seeds import SeedRow, keep_seeds, seeds_of, seeds_since, tests_of_day
 from deliverability.core.store.store import History, missing_file
-from deliverability.core.store.tables import seeds as table
 from deliverability.seeds.values import HEADER, Folder, Placed, parse_token
 
 _Z = 1.959964  # of the normal distribution, for 95 percent
@@ -141,66 +139,55 @@ class SeedHistory:
 
         Raises HistoryError.
         """
-        with self._history.writing() as connection:
-            for row in rows:
-                this = (table.c.test == row.test) & (table.c.mailbox == row.mailbox)
-                there = connection.execute(select(table.c.folder).where(this)).scalar()
-                if there is not None and row.folder is Folder.UNREACHABLE:
-                    continue
-                connection.execute(delete(table).where(this))
-                connection.execute(
-                    insert(table).values(
-                        test=row.test,
-                        mailbox=row.mailbox,
-                        receiver=row.receiver,
-                        domain=row.domain,
-                        sent=row.sent,
-                        found=row.found,
-                        folder=row.folder.value,
-                        tab=row.tab,
-                        delay_s=row.delay_s,
-                        auth=json.dumps(dict(row.auth)),
-                        signs=json.dumps(dict(row.signs)),
-                        verdict_before=row.verdict.value if row.verdict is not None else "",
-                        rules=json.dumps(list(row.rules)),
-                    )
-                )
+        keep_seeds(self._history, [_row(each) for each in rows])
 
     def of_day(self, now: datetime) -> frozenset[str]:
         """The tests that were read on the same day (UTC). Raises HistoryError."""
-        with self._history.reading() as connection:
-            found = connection.execute(select(table.c.test).where(table.c.found.startswith(stamp(now)[:10])).distinct())
-            return frozenset(found.scalars())
+        return tests_of_day(self._history, stamp(now)[:10])
 
     def since(self, now: datetime, days: int = DAYS) -> tuple[Placed, ...]:
         """What was found in so many days, in the order of time. Raises HistoryError."""
-        return self._rows(table.c.found >= stamp(now - timedelta(days=days)))
+        return tuple(map(_placed, seeds_since(self._history, stamp(now - timedelta(days=days)))))
 
     def of_message(self, octets: bytes) -> tuple[Placed, ...]:
         """What became of a message, as it was sent, by the marks that it has. Raises HistoryError."""
-        return self._rows(table.c.test.in_(marks_of(octets)))
+        return tuple(map(_placed, seeds_of(self._history, marks_of(octets))))
 
-    def _rows(self, which: object) -> tuple[Placed, ...]:
-        wanted = select(table).where(which).order_by(table.c.found, table.c.test, table.c.mailbox)  # type: ignore[arg-type]
-        with self._history.reading() as connection:
-            return tuple(
-                Placed(
-                    row.test,
-                    row.receiver,
-                    row.mailbox,
-                    row.domain,
-                    row.sent,
-                    row.found,
-                    Folder(row.folder),
-                    row.tab,
-                    row.delay_s,
-                    json.loads(row.auth),
-                    json.loads(row.signs),
-                    VerdictKind(row.verdict_before) if row.verdict_before else None,
-                    tuple(json.loads(row.rules)),
-                )
-                for row in connection.execute(wanted)
-            )
+
+def _row(each: Placed) -> SeedRow:
+    return SeedRow(
+        each.test,
+        each.mailbox,
+        each.receiver,
+        each.domain,
+        each.sent,
+        each.found,
+        each.folder.value,
+        each.tab,
+        each.delay_s,
+        each.auth,
+        each.signs,
+        each.verdict.value if each.verdict is not None else "",
+        each.rules,
+    )
+
+
+def _placed(row: SeedRow) -> Placed:
+    return Placed(
+        row.test,
+        row.receiver,
+        row.mailbox,
+        row.domain,
+        row.sent,
+        row.found,
+        Folder(row.folder),
+        row.tab,
+        row.delay_s,
+        row.auth,
+        row.signs,
+        VerdictKind(row.verdict_before) if row.verdict_before else None,
+        row.rules,
+    )
 
 
 def kept_of_message(url: str, folder: Path, octets: bytes) -> tuple[Placed, ...]:
