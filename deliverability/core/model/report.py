@@ -140,6 +140,11 @@ class VerdictKind(StrEnum):
         """The larger, the worse. What cannot be told is worse than being accepted: it may be anything."""
         return _BADNESS[self]
 
+    @property
+    def number(self) -> int:
+        """For machines: 2 refused, 1 at risk, 0 no known obstacle; -1, below every threshold: cannot be told."""
+        return _NUMBERS[self]
+
 
 _BADNESS = {
     VerdictKind.ACCEPTED: 0,
@@ -150,6 +155,17 @@ _BADNESS = {
     VerdictKind.AT_RISK: 3,
     VerdictKind.DNS_NOT_READY: 3,
     VerdictKind.REJECTED: 4,
+}
+
+_NUMBERS = {
+    VerdictKind.CANNOT_TELL: -1,
+    VerdictKind.DNS_PARTLY: -1,
+    VerdictKind.ACCEPTED: 0,
+    VerdictKind.DNS_READY: 0,
+    VerdictKind.DEPENDS: 1,
+    VerdictKind.AT_RISK: 1,
+    VerdictKind.DNS_NOT_READY: 1,
+    VerdictKind.REJECTED: 2,
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from deliverability.core.facts.dmarc import Dmarc
-from deliverability.core.model.report import DMARC_STAGES, GRADES, Outcome, Report, VerdictKind
+from deliverability.core.model.report import DMARC_STAGES, GRADES, Outcome, Report
 from deliverability.core.model.rules import Selection, Severity
 from deliverability.core.report.formats.table import WriterOptions
 from deliverability.core.report.report import ReportView
@@ -45,24 +45,18 @@ def _escaped(text: str) -> str:
     return visible(text).replace("\\", "\\\\").replace('"', '\\"')
 
 
-# The larger, the worse; -1 lies below every threshold.
-_VERDICTS = {
-    VerdictKind.CANNOT_TELL: -1,
-    VerdictKind.DNS_PARTLY: -1,
-    VerdictKind.ACCEPTED: 0,
-    VerdictKind.DNS_READY: 0,
-    VerdictKind.DEPENDS: 1,
-    VerdictKind.AT_RISK: 1,
-    VerdictKind.DNS_NOT_READY: 1,
-    VerdictKind.REJECTED: 2,
-}
+MOST_RULES = 40
+"""Series of unmet rules of a subject: a database of metrics pays for each. The severest come first."""
+_LOOKUP_LIMIT = 10  # RFC 7208 section 4.6.4
 
 _HELP = {
     "deliv_verdict": "-1 cannot tell, 0 no known obstacle, 1 at risk, by volume or DNS not ready, 2 refused.",
     "deliv_grade": "The grade: 4 is A, 3 B, 2 C, 1 D, 0 F; none where not everything was judged.",
     "deliv_open_checks": "Checks that could lower the grade and could not be made.",
     "deliv_findings": "Findings by severity and outcome (unmet, waived, unknown, waiting, met).",
+    "deliv_finding": "Always 1; a rule that is not met and not waived: of a subject up to 40, the severest first.",
     "deliv_spf_lookups": "DNS lookups that the SPF record needs; ten are allowed.",
+    "deliv_spf_lookups_limit": "DNS lookups that receivers allow an SPF record.",
     "deliv_spf_void_lookups": "DNS lookups of the SPF record that find nothing; two are allowed.",
     "deliv_dmarc_stage": "The DMARC policy: 0 no record, 1 none, 2 testing, 3 quarantine, 4 reject.",
     "deliv_message_octets": "Size of the audited message as sent.",
@@ -92,6 +86,7 @@ class PrometheusWriter:
         report = view.report
         for name, labels, value in _measure(report):
             self._gauges.set(name, value, domain=report.domain, message=report.message, **labels)
+        self._gauges.set("deliv_spf_lookups_limit", _LOOKUP_LIMIT)
         return ""
 
     def end(self) -> str:
@@ -102,7 +97,7 @@ class PrometheusWriter:
 def _measure(report: Report) -> Iterator[tuple[str, dict[str, str], float]]:
     for verdict in report.verdicts:
         receiver = {"receiver": verdict.receiver}
-        yield "deliv_verdict", receiver, _VERDICTS[verdict.verdict]
+        yield "deliv_verdict", receiver, verdict.verdict.number
     if report.assessment.grade:
         yield "deliv_grade", {}, GRADES[::-1].index(report.assessment.grade)
     yield "deliv_open_checks", {}, report.assessment.open
@@ -119,6 +114,7 @@ def _measure(report: Report) -> Iterator[tuple[str, dict[str, str], float]]:
             counts[key] += 1
     for (severity, outcome), number in counts.items():
         yield "deliv_findings", {"severity": severity, "outcome": outcome}, number
+    yield from _unmet_rules(report)
     for name, path in _NUMBERS.items():
         value = report.facts.value(path)
         if isinstance(value, int | float) and not isinstance(value, bool):
@@ -130,6 +126,17 @@ def _measure(report: Report) -> Iterator[tuple[str, dict[str, str], float]]:
     if started is not None:
         yield "deliv_last_run_timestamp_seconds", {}, started
     yield "deliv_info", {"version": report.run.version, "judged": _judged(report.selection)}, 1
+
+
+def _unmet_rules(report: Report) -> Iterator[tuple[str, dict[str, str], float]]:
+    """Each rule once, however many items it is not met for, with the worst of their severities."""
+    worst: dict[str, Severity] = {}
+    for each in report.findings:
+        counts = each.outcome is Outcome.UNMET and each.waiver is None and each.severity is not Severity.NONE
+        if counts and each.severity.rank > worst.get(each.rule, Severity.NONE).rank:
+            worst[each.rule] = each.severity
+    for rule, severity in sorted(worst.items(), key=lambda item: -item[1].rank)[:MOST_RULES]:
+        yield "deliv_finding", {"rule": rule, "severity": severity.value}, 1
 
 
 def _judged(selection: Selection) -> str:
