@@ -162,12 +162,14 @@ NO_RUN_AT_ALL = Code("no-run-at-all", ("domain",))
 @click.option("--export", is_flag=True)
 @click.option("--forget-before", "before", type=DayType(), metavar="DATE")
 @click.option("--prune", type=NumberType(int, 1), metavar="N")
+@click.option("--rebuild-tables", "rebuild", is_flag=True)
 @click.option("--history", "url", metavar="URL")
 @config_option
 @lang_option
 def command(
     domain: str | None,
     export: bool,
+    rebuild: bool,
     before: date | None,
     prune: int | None,
     url: str | None,
@@ -193,6 +195,10 @@ def command(
                 with history.held():
                     gone = history.prune(prune)
                 click.echo(say.count("cli.forgotten", gone) + say.count("cli.kept", len(history.runs())))
+            elif rebuild:
+                with history.held():
+                    made = history.rebuild(damaged)
+                click.echo(say.count("cli.tables-rebuilt", made))
             elif before:
                 _forget(history, before)
             elif export:

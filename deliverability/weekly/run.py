@@ -35,7 +35,7 @@ from deliverability.core.files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, Who
 from deliverability.core.inputs import Sample, Subject
 from deliverability.core.model.answer import FindingId, ReceiverEffect
 from deliverability.core.model.audience import Audience
-from deliverability.core.model.history import ChangeKind, Comparison, RecordChange, Snapshot, StoredFinding
+from deliverability.core.model.history import ChangeKind, Comparison, GateSeen, RecordChange, Snapshot, StoredFinding
 from deliverability.core.model.report import Finding, Outcome, Report, Verdict
 from deliverability.core.model.rules import RuleSet, Severity
 from deliverability.core.names import is_within
@@ -43,6 +43,7 @@ from deliverability.core.net.clock import stamp
 from deliverability.core.net.ports import Ports
 from deliverability.core.phrases import LANGUAGES, phrases
 from deliverability.core.report.formats.table import START, PageStems, page_name
+from deliverability.core.rules.gate import gate_of
 from deliverability.core.rules.grade import assess
 from deliverability.core.rules.judge import Selection, fingerprint, judge
 from deliverability.core.store.causes import Judged, Trials, other_settings, waivers_of
@@ -63,7 +64,14 @@ from deliverability.engine.stream import collecting_seldom, stream
 from deliverability.intake.run import IntakePlan, take_in
 from deliverability.observing import Observer, Observing, one_subject, with_lists_seen, with_policies_seen
 from deliverability.weekly.messages import Picked
-from deliverability.weekly.traffic import SOURCES, gate_week, moved_sources, reported_elsewhere, traffic_of
+from deliverability.weekly.traffic import (
+    SOURCES,
+    gate_week,
+    is_gate_judged,
+    moved_sources,
+    reported_elsewhere,
+    traffic_of,
+)
 from deliverability.weekly.trend import certain_grade, measures_of, stage_of
 from deliverability.weekly.values import SUMMARY, FindingText, ReceiverVerdict, Summary, WeeklyEntry, from_json, to_json
 
@@ -638,7 +646,13 @@ def _snapshot(subject: WeeklySubject, audited: Audited, report: Report, plan: Pl
         findings=tuple(stored(each, report, plan.rules) for each in report.findings),
         assessment=report.assessment,
         rules_digest=report.rules_digest,
+        gate=_gate(report, plan.rules),
     )
+
+
+def _gate(report: Report, rules: RuleSet) -> GateSeen | None:
+    answer = gate_of(report.facts, report.findings, rules, report.selection) if is_gate_judged(report) else None
+    return GateSeen(answer.to, answer.kind) if answer else None
 
 
 def _of_sources(subject: Subject) -> dict[str, Value]:

@@ -80,7 +80,7 @@ def gate_week(
     `ruled`: what the facts `before` are judged to be by the rules of this run.
     """
     answer = gate_of(report.facts, report.findings, rules, report.selection)
-    if answer is None or not any(each.topic == TOPIC for each in report.findings):
+    if answer is None or not is_gate_judged(report):
         return None
     was = gate_of(before, ruled, rules, report.selection) if comparison.previous else None
     day = earliest(answer, report.facts, rules, today=date.fromisoformat(report.run.started[:10]))
@@ -91,6 +91,11 @@ def gate_week(
         tuple(dict.fromkeys(each.rule for each in answer.missing)),
         day.isoformat() if day else "",
     )
+
+
+def is_gate_judged(report: Report) -> bool:
+    """Whether any rule of the gate was judged."""
+    return any(each.topic == TOPIC for each in report.findings)
 
 
 def reported_elsewhere(change: FindingChange, rules: RuleSet) -> bool:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from deliverability.core.facts.base import EvidenceLine, FactSet, Value
-from deliverability.core.model.report import Assessment, FactChange, Outcome, Verdict, VerdictKind
+from deliverability.core.model.report import Assessment, FactChange, GateKind, Outcome, Verdict, VerdictKind
 from deliverability.core.model.rules import Severity
 
 
@@ -27,6 +27,13 @@ class StoredFinding(Struct, frozen=True):
     failed: bool = False
 
 
+class GateSeen(Struct, frozen=True):
+    """The answer of the gate in a run: the policy that is asked about, and the answer."""
+
+    to: str
+    answer: GateKind
+
+
 class Snapshot(Struct, frozen=True):
     """One audited subject of one run.
 
@@ -40,6 +47,7 @@ class Snapshot(Struct, frozen=True):
         findings: in rule order.
         assessment: the verdicts and the grade.
         rules_digest: of the rules that judged.
+        gate: the answer of the gate; None: nothing was asked.
 
     """
 
@@ -51,6 +59,7 @@ class Snapshot(Struct, frozen=True):
     findings: tuple[StoredFinding, ...]
     assessment: Assessment
     rules_digest: str
+    gate: GateSeen | None = None
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:

@@ -505,6 +505,14 @@ class GateKind(StrEnum):
     NOT_YET = "not-yet"
     CANNOT_TELL = "cannot-tell"
 
+    @property
+    def number(self) -> int:
+        """For machines: 1 safe, 0 not yet, -1 cannot tell, -2 the policy in force hits own mail."""
+        return _GATES[self]
+
+
+_GATES = {GateKind.HITS: -2, GateKind.CANNOT_TELL: -1, GateKind.NOT_YET: 0, GateKind.SAFE: 1}
+
 
 class GateAnswer(Struct, frozen=True):
     """The answer about one policy.

@@ -15,8 +15,8 @@ from typing import Any
 from msgspec import Struct
 
 from deliverability.core.codec import decode, decode_facts, encode, encode_facts
-from deliverability.core.model.history import Snapshot, StoredFinding
-from deliverability.core.model.report import Assessment, Consequence, Outcome, Verdict, VerdictKind
+from deliverability.core.model.history import GateSeen, Snapshot, StoredFinding
+from deliverability.core.model.report import Assessment, Consequence, GateKind, Outcome, Verdict, VerdictKind
 from deliverability.core.model.rules import Effect, Severity
 from deliverability.core.store.texts import digest_of, without_texts
 
@@ -49,6 +49,8 @@ def pack(snapshot: Snapshot, key: bytes) -> Packed:
         "findings": [finding_json(each) for each in snapshot.findings],
         "verdicts": assessment_json(snapshot.assessment),
     }
+    if snapshot.gate is not None:
+        pieces["gate"] = gate_json(snapshot.gate)
     for path, body in data["facts"].items():
         pieces.setdefault(f"facts.{path.partition('.')[0]}", {})[path] = body
     for item in data["evidence"]:
@@ -100,9 +102,10 @@ def unpacked(pieces: Mapping[str, Any], domain: str, source: str, started: str, 
         started=started,
         inputs=inputs if isinstance(inputs, Mapping) else {},
         facts=decode_facts({"facts": facts, "evidence": evidence}),
-        findings=tuple(_read_finding(each) for each in pieces["findings"]),
+        findings=read_findings(pieces["findings"]),
         assessment=read_assessment(pieces["verdicts"]),
         rules_digest=rules_digest,
+        gate=read_gate(pieces),
     )
 
 
@@ -117,6 +120,22 @@ def finding_json(finding: StoredFinding) -> dict[str, Any]:
         "severity": finding.severity.value,
         **{name: True for name, set_ in marks.items() if set_},
     }
+
+
+def gate_json(gate: GateSeen) -> dict[str, str]:
+    """The answer of the gate as plain JSON values."""
+    return {"to": gate.to, "answer": gate.answer.value}
+
+
+def read_gate(pieces: Mapping[str, Any]) -> GateSeen | None:
+    """Of the pieces the answer of the gate, where one was kept."""
+    gate = pieces.get("gate")
+    return None if gate is None else GateSeen(gate["to"], GateKind(gate["answer"]))
+
+
+def read_findings(data: Any) -> tuple[StoredFinding, ...]:
+    """As `finding_json` gives each."""
+    return tuple(_read_finding(each) for each in data)
 
 
 def _read_finding(data: dict[str, Any]) -> StoredFinding:

@@ -13,6 +13,7 @@ import os
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar
@@ -28,13 +29,24 @@ from deliverability.core.codes import ABOUT, Code
 from deliverability.core.errors import InputError, file_error
 from deliverability.core.facts.base import FactSet, KeySeen
 from deliverability.core.facts.dkim import Dkim
+from deliverability.core.facts.traffic import Traffic
 from deliverability.core.files import PRIVATE_FOLDER, private
 from deliverability.core.model.history import Snapshot, State
 from deliverability.core.model.report import Assessment, Outcome
 from deliverability.core.model.topic import if_known
 from deliverability.core.resources import default_history
 from deliverability.core.store.facets import OCTETS, in_portions, key_beside, key_file, key_within
-from deliverability.core.store.pieces import Packed, assessment_json, finding_json, read_assessment, unpacked
+from deliverability.core.store.pieces import (
+    Packed,
+    assessment_json,
+    finding_json,
+    gate_json,
+    read_assessment,
+    read_findings,
+    read_gate,
+    unpacked,
+)
+from deliverability.core.store.seen import Seen, forget_rows, keep_rows, rebuild_rows
 from deliverability.core.store.tables import blobs, runs, snapshots, states
 from deliverability.core.store.tables import dkim_keys as keys
 
@@ -306,6 +318,7 @@ class History:
         """Begin an unfinished run anew: what it kept is no longer what is so, and was told to nobody."""
         with self._writing() as connection:
             connection.execute(delete(snapshots).where(snapshots.c.run == run.id))
+            forget_rows(connection, run.id)
             connection.execute(delete(states).where(states.c.since == run.started))
             connection.execute(update(runs).where(runs.c.id == run.id).values(started=started))
         return HistoryRun(run.id, started, "", run.version)
@@ -363,6 +376,7 @@ class History:
                 of_subject = (states.c.domain == snapshot.domain) & (states.c.source == snapshot.source)
                 connection.execute(delete(states).where(of_subject, states.c.fingerprint.in_(some)))
             _keep_keys(connection, snapshot, run.started)
+            keep_rows(connection, Seen.of(run.id, run.started, snapshot))
 
     @twice
     def recorded(self, run: HistoryRun) -> frozenset[tuple[str, str]]:
@@ -527,6 +541,7 @@ class History:
             going = [row.id for row in connection.execute(finished)][keep:]
             for number in going:
                 connection.execute(delete(snapshots).where(snapshots.c.run == number))
+                forget_rows(connection, number)
                 connection.execute(delete(runs).where(runs.c.id == number))
             if going:
                 needed = {row.manifest for row in connection.execute(select(snapshots.c.manifest).distinct())}
@@ -540,6 +555,24 @@ class History:
                 for some in in_portions(unneeded, 100):
                     connection.execute(delete(blobs).where(blobs.c.digest.in_(some)))
             return len(going)
+
+    @twice
+    def rebuild(self, damaged: Callable[[DamagedError], None]) -> int:
+        """Make the tables for SQL anew from the snapshots, all or nothing; gives of how many. `damaged`: see above."""
+        wanted = select(snapshots, runs.c.started.label("run_started")).join_from(snapshots, runs)
+        wanted = wanted.order_by(snapshots.c.run, snapshots.c.id)
+        with self._writing() as connection:
+            rows = connection.execute(wanted.execution_options(yield_per=1_000))
+
+            def found() -> Iterator[Seen]:
+                for row in rows:
+                    try:
+                        with _readable(row.domain):
+                            yield _seen_again(connection, row)
+                    except DamagedError as error:
+                        damaged(error)
+
+            return rebuild_rows(connection, found())
 
     def export(self, damaged: Callable[[DamagedError], None] | None = None) -> Iterator[dict[str, Any]]:
         """Everything as JSON values: a snapshot each, by run, domain and source; `damaged` as for `snapshots`."""
@@ -555,6 +588,7 @@ class History:
                     **encode_facts(snapshot.facts),
                     "findings": [finding_json(each) for each in snapshot.findings],
                     "assessment": assessment_json(snapshot.assessment),
+                    **({"gate": gate_json(snapshot.gate)} if snapshot.gate else {}),
                 }
 
     def _of_run(self, run: HistoryRun, damaged: Callable[[DamagedError], None] | None) -> Iterator[Snapshot]:
@@ -707,6 +741,23 @@ def _pieces(connection: Connection, manifest: str, only: Collection[str] = ()) -
     wanted = {name: digest for name, digest in digests.items() if not only or name in only}
     texts = _read_blobs(connection, wanted.values())
     return {name: json.loads(texts[digest]) for name, digest in wanted.items()}
+
+
+def _seen_again(connection: Connection, row: Any) -> Seen:
+    """What becomes rows, from a few pieces of a snapshot. Raises as `_read`."""
+    topic = Traffic.topic
+    pieces = _pieces(connection, row.manifest, ("verdicts", "findings", "gate", f"facts.{topic}"))
+    facts = decode_facts({"facts": pieces.get(f"facts.{topic}", {}), "evidence": []})
+    return Seen(
+        row.run,
+        date.fromisoformat(row.run_started[:10]),
+        row.domain,
+        row.source,
+        read_assessment(pieces["verdicts"]),
+        read_findings(pieces["findings"]),
+        if_known(facts.of(Traffic).volume) or (),
+        read_gate(pieces),
+    )
 
 
 def _manifest(data: bytes) -> dict[str, str]:

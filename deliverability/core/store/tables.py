@@ -8,6 +8,13 @@ dkim_keys   when each DKIM key was first and last seen.
 hash_keys   on a server, the key of digests, in one row; see history.key.
 seeds       where test mails landed: a row a test and mailbox; `delay_s` in seconds, `auth`, `signs`, `rules` as JSON.
 
+To be read by SQL, all derived from the snapshots (docs/dashboards.md; views over them see the migrations):
+
+seen_verdicts  a receiver's verdict on a subject of a run; the number of VerdictKind.
+seen_findings  rules that are not met or could not be checked.
+seen_gates     the answer of the gate; the number of GateKind.
+seen_traffic   mail in a domain's name by day, as the newest run counts it.
+
 What receivers report (times are seconds since 1970, days are counted from 1970-01-01, both UTC):
 
 obs_intakes   one row an intake.
@@ -34,12 +41,14 @@ from __future__ import annotations
 from sqlalchemy import (
     BigInteger,
     Column,
+    Date,
     Float,
     ForeignKey,
     Index,
     Integer,
     LargeBinary,
     MetaData,
+    SmallInteger,
     String,
     Table,
     UniqueConstraint,
@@ -97,6 +106,62 @@ dkim_keys = Table(
     Column("first_seen", String(32), nullable=False),
     Column("last_seen", String(32), nullable=False),
 )
+
+seen_verdicts = Table(
+    "seen_verdicts",
+    metadata,
+    Column("run", Integer, primary_key=True, autoincrement=False),
+    Column("day", Date, nullable=False),
+    Column("domain", String(255), primary_key=True),
+    Column("source", String(1024), primary_key=True),
+    Column("receiver", String(100), primary_key=True),
+    Column("verdict", SmallInteger, nullable=False),
+)
+Index("seen_verdicts_by_day", seen_verdicts.c.day, seen_verdicts.c.verdict)
+Index("seen_verdicts_by_domain", seen_verdicts.c.domain, seen_verdicts.c.day)
+
+seen_findings = Table(
+    "seen_findings",
+    metadata,
+    Column("run", Integer, primary_key=True, autoincrement=False),
+    Column("day", Date, nullable=False),
+    Column("domain", String(255), primary_key=True),
+    Column("source", String(1024), primary_key=True),
+    Column("rule", String(100), primary_key=True),
+    Column("item", String(200), primary_key=True),
+    Column("severity", String(16), nullable=False),
+    Column("outcome", String(16), nullable=False),
+)
+Index("seen_findings_by_day", seen_findings.c.day, seen_findings.c.severity, seen_findings.c.outcome)
+Index("seen_findings_by_domain", seen_findings.c.domain, seen_findings.c.day)
+
+seen_gates = Table(
+    "seen_gates",
+    metadata,
+    Column("run", Integer, primary_key=True, autoincrement=False),
+    Column("day", Date, nullable=False),
+    Column("domain", String(255), primary_key=True),
+    Column("source", String(1024), primary_key=True),
+    Column("policy", String(16), nullable=False),
+    Column("answer", SmallInteger, nullable=False),
+)
+Index("seen_gates_by_domain", seen_gates.c.domain, seen_gates.c.day)
+
+seen_traffic = Table(
+    "seen_traffic",
+    metadata,
+    Column("domain", String(255), primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("run", Integer, nullable=False),
+    Column("own", BigInteger, nullable=False),
+    Column("passing", BigInteger, nullable=False),
+    Column("unclaimed", BigInteger, nullable=False),
+    Column("forged", BigInteger, nullable=False),
+    Column("forwarded", BigInteger, nullable=False),
+    Column("altered", BigInteger, nullable=False),
+)
+Index("seen_traffic_by_day", seen_traffic.c.day)
+Index("seen_traffic_by_run", seen_traffic.c.run)
 
 obs_intakes = Table(
     "obs_intakes",

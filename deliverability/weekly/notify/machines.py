@@ -17,7 +17,7 @@ from msgspec import Struct
 from deliverability.console.settings import WebhookSettings
 from deliverability.core.codec import json_text
 from deliverability.core.facts.base import Catalogue
-from deliverability.core.model.report import GRADES, GateKind
+from deliverability.core.model.report import GRADES
 from deliverability.core.model.rules import RuleSet
 from deliverability.core.net.client import HttpClient, HttpError
 from deliverability.core.phrases import phrases
@@ -137,7 +137,6 @@ _HELP = {
     "deliv_gate": "Is the next DMARC policy safe: -2 present one hits own mail, -1 cannot tell, 0 not yet, 1 safe.",
     "deliv_last_report_timestamp_seconds": "The day of the newest report, by reporter of the catalogue, or other.",
 }
-_GATE = {GateKind.HITS: -2, GateKind.CANNOT_TELL: -1, GateKind.NOT_YET: 0, GateKind.SAFE: 1}
 
 
 def weekly_metrics(summary: Summary) -> str:
@@ -170,4 +169,4 @@ def _traffic(entry: WeeklyEntry, gauges: Gauges) -> None:
             at = datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()
             gauges.set("deliv_last_report_timestamp_seconds", at, **domain, reporter=reporter)
     if entry.gate is not None:
-        gauges.set("deliv_gate", _GATE[entry.gate.kind], **domain, to=entry.gate.to)
+        gauges.set("deliv_gate", entry.gate.kind.number, **domain, to=entry.gate.to)
