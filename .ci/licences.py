@@ -47,6 +47,7 @@ LOOKED_UP = {
     "httpx2-jsfetch": "BSD-3-Clause",  # browsers only
     "natsort": "MIT",  # with octodns
     "octodns": "MIT",  # for the tests of contrib/octodns, which are left out where it is not installed
+    "promql-parser": "MIT",  # for the tests of contrib/grafana
     "python-dateutil": "BSD-3-Clause",  # with octodns
     "tzdata": "Apache-2.0",  # Windows only
 }

@@ -22,7 +22,6 @@ from deliverability.core.store.facets import in_portions
 from deliverability.core.store.tables import seen_findings, seen_gates, seen_traffic, seen_verdicts
 
 _LONGEST = 200  # characters of an item: an index of PostgreSQL takes no long values
-_TOLD = {Outcome.UNMET: "unmet", Outcome.UNKNOWN: "unknown"}
 _OF_RUNS = (seen_verdicts, seen_findings, seen_gates, seen_traffic)
 
 
@@ -93,16 +92,16 @@ def _add(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -
 
 
 def _findings(findings: Sequence[StoredFinding]) -> Iterator[dict[str, Any]]:
-    """Those that are unmet or could not be checked, by rule and item; of items that are alike the worst one."""
+    """Those that are unmet, or could not be checked as a look-up failed; of items that are alike the worst one."""
     worst: dict[tuple[str, str], StoredFinding] = {}
     for each in findings:
         key = each.rule, _storable(each.item)
         known = worst.get(key)
-        told = each.outcome in _TOLD and each.severity is not Severity.NONE
-        if told and (known is None or _badness(each) > _badness(known)):
+        told = each.outcome is Outcome.UNMET or (each.outcome is Outcome.UNKNOWN and each.failed)
+        if told and each.severity is not Severity.NONE and (known is None or _badness(each) > _badness(known)):
             worst[key] = each
     for (rule, item), each in worst.items():
-        outcome = "waived" if each.waived else _TOLD[each.outcome]
+        outcome = "waived" if each.waived else each.outcome.value
         yield {"rule": rule, "item": item, "severity": each.severity.value, "outcome": outcome}
 
 

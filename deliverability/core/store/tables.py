@@ -11,7 +11,7 @@ seeds       where test mails landed: a row a test and mailbox; `delay_s` in seco
 To be read by SQL, all derived from the snapshots (docs/dashboards.md; views over them see the migrations):
 
 seen_verdicts  a receiver's verdict on a subject of a run; the number of VerdictKind.
-seen_findings  rules that are not met or could not be checked.
+seen_findings  rules that are not met, or could not be checked as a look-up failed.
 seen_gates     the answer of the gate; the number of GateKind.
 seen_traffic   mail in a domain's name by day, as the newest run counts it.
 

@@ -124,7 +124,7 @@ def signature(key: str, body: bytes, at: int) -> Mapping[str, str]:
     return {"X-Deliv-Timestamp": str(at), "X-Deliv-Signature": f"sha256={signed}"}
 
 
-_HELP = {
+METRICS = {
     "deliv_weekly_run_timestamp_seconds": "When the newest run began.",
     "deliv_weekly_new_findings": "Findings that are new since the run before.",
     "deliv_weekly_mended_findings": "Findings mended since the run before.",
@@ -141,7 +141,7 @@ _HELP = {
 
 def weekly_metrics(summary: Summary) -> str:
     """The metrics of a run."""
-    gauges = Gauges(_HELP)
+    gauges = Gauges(METRICS)
     gauges.set("deliv_weekly_run_timestamp_seconds", datetime.fromisoformat(summary.started).timestamp())
     gauges.set("deliv_weekly_new_findings", summary.count_new)
     gauges.set("deliv_weekly_mended_findings", summary.count_mended)

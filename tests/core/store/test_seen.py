@@ -71,7 +71,9 @@ def finding(
     ("found", "rows"),
     [
         ([finding("")], [("", "error", "unmet")]),
-        ([finding("", Outcome.UNKNOWN, Severity.WARNING)], [("", "warning", "unknown")]),
+        ([finding("", Outcome.UNKNOWN, Severity.WARNING, failed=True)], [("", "warning", "unknown")]),
+        # It only waits for a message or a word of the user.
+        ([finding("", Outcome.UNKNOWN)], []),
         ([finding("", waived=True)], [("", "error", "waived")]),
         ([finding("", Outcome.MET), finding("", Outcome.NOT_APPLICABLE)], []),
         ([finding("", severity=Severity.NONE)], []),

@@ -49,7 +49,7 @@ MOST_RULES = 40
 """Series of unmet rules of a subject: a database of metrics pays for each. The severest come first."""
 _LOOKUP_LIMIT = 10  # RFC 7208 section 4.6.4
 
-_HELP = {
+METRICS = {
     "deliv_verdict": "-1 cannot tell, 0 no known obstacle, 1 at risk, by volume or DNS not ready, 2 refused.",
     "deliv_grade": "The grade: 4 is A, 3 B, 2 C, 1 D, 0 F; none where not everything was judged.",
     "deliv_open_checks": "Checks that could lower the grade and could not be made.",
@@ -79,7 +79,7 @@ class PrometheusWriter:
     """Everything is written at the end; only numbers are kept. Of two reports on the same subject the later counts."""
 
     def __init__(self) -> None:
-        self._gauges = Gauges(_HELP)
+        self._gauges = Gauges(METRICS)
 
     def report(self, view: ReportView) -> str:
         """Take the next report; nothing is written yet."""
