@@ -20,10 +20,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
 from deliverability.core.report.formats.prometheus import METRICS as AUDITED
+from deliverability.core.store.store import History
 from deliverability.weekly.notify.machines import METRICS as WEEKLY
 from tests import ROOT
 from tests.contrib.prometheus import Prometheus, prometheus
-from tests.contrib.weeks import WEEKS, Weeks, weeks
+from tests.contrib.weeks import WEEKS, Weeks, many_domains, weeks
 from tests.databases import empty
 from tests.weekly.test_reports import DOMAIN
 from tests.weekly.test_stories import FIRST
@@ -388,3 +389,23 @@ def test_who_may_only_read_reads_everything_and_writes_nothing(history: Weeks) -
             connection.execute(text("RESET ROLE"))
             connection.execute(text("DROP OWNED BY grafana"))
             connection.execute(text("DROP ROLE grafana"))
+
+
+@pytest.fixture(scope="module")
+def year_of_many(postgresql_url: str) -> Iterator[History]:
+    empty(postgresql_url)
+    history = History.open(postgresql_url)
+    many_domains(history, 300, 52)
+    yield history
+    history.close()
+
+
+@pytest.mark.slow
+@pytest.mark.system
+@pytest.mark.parametrize("target", QUERIES, ids=str)
+def test_an_index_serves_every_query(year_of_many: History, target: Target) -> None:
+    """None reads a table from end to end. With 10,000 domains the slowest one takes about half a second."""
+    with year_of_many.reading() as connection:
+        connection.execute(text("SET LOCAL enable_seqscan = off"))  # then only what no index serves is read like that
+        plan = "\n".join(connection.execute(text("EXPLAIN " + with_macros(target.query, "d00042.example"))).scalars())
+    assert "Seq Scan" not in plan, plan

@@ -1,6 +1,7 @@
-"""Twelve weekly runs of a shop, for the dashboards.
+"""Histories for the dashboards: twelve weekly runs of a shop, and a year of many domains.
 
-Reports arrive, a gap opens and closes, SPF grows beyond its limit, and in the end there is unsigned bulk mail.
+In the twelve weeks reports arrive, a gap opens and closes, SPF grows beyond its limit, and in the end there is unsigned
+bulk mail.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
+from sqlalchemy import text
 
 from deliverability.core.facts.base import Purpose
 from deliverability.core.store.store import History
@@ -70,3 +72,36 @@ def weeks(folder: Path, url: str = "") -> Weeks:
         at = (FIRST + timedelta(weeks=number - 1)).timestamp()
         metrics.append((at, weekly_metrics(asyncio.run(life.week()))))
     return Weeks(life.history, metrics)
+
+
+_DOMAIN = "'d' || lpad(d::text, 5, '0') || '.example'"
+_DAY = "DATE '2026-12-21' - (:weeks - w) * 7"
+_KEY = "decode(md5(d || '-' || w || '-' || r), 'hex')"
+_OF = "generate_series(1, :weeks) w, generate_series(1, :domains) d"
+_MANY = (
+    f"""INSERT INTO seen_verdicts
+    SELECT w, {_DAY}, {_DOMAIN}, '', 'receiver' || r,
+      CASE WHEN (d + r) % 97 = 0 THEN 2 WHEN (d * r + w) % 5 = 0 THEN 1 ELSE 0 END
+    FROM {_OF}, generate_series(1, 8) r""",
+    f"""INSERT INTO seen_findings
+    SELECT w, {_DAY}, {_DOMAIN}, '', 'RULE-' || lpad(r::text, 3, '0'), '',
+      (ARRAY['error', 'warning', 'info'])[1 + r % 3], 'unmet'
+    FROM {_OF}, generate_series(1, 10) r""",
+    f"INSERT INTO seen_gates SELECT w, {_DAY}, {_DOMAIN}, '', 'reject', w % 3 - 1 FROM {_OF}",
+    f"""INSERT INTO seen_traffic
+    SELECT {_DOMAIN}, DATE '2026-12-21' - n, :weeks, 1000 + d % 100, 1000 - d % 7, 3, d % 11, 2, 1
+    FROM generate_series(0, :weeks * 7 - 1) n, generate_series(1, :domains) d""",
+    f"""INSERT INTO obs_reports (id, key, twin, kind, domain, policy_domain, reporter, name, report_id, begin, "end",
+      day, trust, intake, copies, records, messages, unread, folded, data)
+    SELECT row_number() OVER (), {_KEY}, {_KEY}, 'aggregate', {_DOMAIN}, {_DOMAIN}, 'reporter' || r, 'r', 'x', 0, 0,
+      20000 + w * 7, 'verified', 1, 1, 3, 100, 0, 0, ''
+    FROM {_OF}, generate_series(1, 5) r""",
+)
+
+
+def many_domains(history: History, domains: int, weeks: int) -> None:
+    """What so many weekly runs of so many domains would leave in PostgreSQL, as far as the dashboards read it."""
+    with history.writing() as connection:
+        for each in _MANY:
+            connection.execute(text(each), {"domains": domains, "weeks": weeks})
+        connection.execute(text("ANALYZE"))
