@@ -15,7 +15,6 @@ from deliverability.core.facts.traffic import DayVolume
 from deliverability.core.model.history import GateSeen, Snapshot, StoredFinding
 from deliverability.core.model.report import Assessment, GateKind, Outcome, Verdict, VerdictKind
 from deliverability.core.model.rules import Severity
-from deliverability.core.store import migrations
 from deliverability.core.store.pieces import pack
 from deliverability.core.store.store import History, HistoryRun
 from deliverability.core.store.tables import blobs
@@ -156,18 +155,3 @@ def test_what_cannot_be_read_any_more_is_told_and_the_rest_is_made(history: Hist
     assert history.rebuild(lost.append) == 1
     assert len(lost) == 1
     assert read(history, "SELECT DISTINCT domain FROM seen_verdicts") == [("example.com",)]
-
-
-def test_a_history_of_before_gets_the_tables_and_they_are_filled_from_it(history: History) -> None:
-    week(history, WEEKS[0], with_mail(mail("2026-10-03", 5, 4), gate=GateKind.SAFE))
-    before = everything(history)
-    with history.writing() as connection:
-        for view in ("deliv_traffic_daily", "deliv_reporters", "deliv_gate"):
-            connection.execute(text(f"DROP VIEW {view}"))
-        for name in TABLES:
-            connection.execute(text(f"DROP TABLE {name}"))
-        connection.execute(text("UPDATE deliv_schema SET version_num = '0001'"))
-        migrations.migrate(connection)
-    assert everything(history) == {key: [] for key in TABLES}
-    history.rebuild(lambda error: pytest.fail(str(error)))
-    assert everything(history) == before
