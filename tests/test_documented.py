@@ -340,6 +340,7 @@ def test_every_dependency_has_its_row() -> None:
     assert all(len(cells) == 3 and all(cells) for table in rows().values() for cells in table.values())
 
 
+@pytest.mark.long
 def test_the_rows_name_who_imports_a_package() -> None:
     tests = {path: path.read_text("utf-8") for path in (ROOT / "tests").rglob("*.py")}
     for table in rows().values():

@@ -30,6 +30,7 @@ def test_there_are_ten_and_each_says_what_it_prints(lang: str) -> None:
 
 
 @pytest.mark.parametrize("code", EXAMPLES)
+@pytest.mark.long
 def test_an_example(
     code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -78,6 +78,7 @@ def test_it_is_the_json_report_and_back() -> None:
 
 
 @pytest.mark.parametrize("subject", sorted({name.split(".")[0] for name in CASES}))
+@pytest.mark.long
 def test_golden_reports_go_round(subject: str) -> None:
     from deliverability.core.report.formats.json import render_json
 
@@ -155,6 +156,7 @@ def wrecked(value: Any) -> Any:
             yield key, {**value, key: other}
 
 
+@pytest.mark.long
 def test_every_damaged_part_is_an_input_error_or_no_damage() -> None:
     document = report().to_dict()
     for _, broken in wrecked(document):

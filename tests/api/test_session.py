@@ -65,6 +65,7 @@ def test_sync_async_and_with_a_session_say_the_same() -> None:
     assert findings(once) == findings(waited) == findings(kept) == findings(handed) == findings(in_loop)
 
 
+@pytest.mark.long
 def test_a_session_of_many_threads() -> None:
     before = workers()
     resolver = Counting()

@@ -119,6 +119,7 @@ def made(number: int) -> BlockList:
     )
 
 
+@pytest.mark.long
 async def test_a_hundred_lists_over_a_wire_that_loses_a_fifth() -> None:
     """The silent ones are unreachable, all others healthy: no loss makes a list look dead, refused or clean."""
     lists = [made(number) for number in range(100)]

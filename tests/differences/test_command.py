@@ -105,6 +105,7 @@ def test_results_of_a_plan_stand_in_the_plan(here: Path) -> None:
         assert each["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "plan.json"
 
 
+@pytest.mark.long
 def test_junit_fails_where_the_exit_code_does(here: Path) -> None:
     for fail_on, code in (("worse", 1), ("error", 1), ("never", 0)):
         ran = run("old", "new", "--offline", "--format", "junit", "--fail-on", fail_on, code=code)
@@ -123,6 +124,7 @@ def test_what_is_left_open_is_exit_code_3(here: Path, fail_on: str, code: int) -
 
 
 @pytest.mark.parametrize("style", STYLES)
+@pytest.mark.long
 def test_secrets_of_a_plan_are_in_no_output(here: Path, style: str) -> None:
     (here / "plan.json").write_text(with_secrets())
     for lang in ("en", "ja"):

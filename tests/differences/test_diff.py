@@ -236,6 +236,7 @@ async def domains_of(tmp_path: Path, old: dict[str, Sequence[Row]], new: dict[st
 PLAIN: list[Row] = [("", "TXT", "v=spf1 -all"), ("", "MX", "0 .")]
 
 
+@pytest.mark.long
 async def test_only_domains_that_the_change_can_touch_are_audited(tmp_path: Path, rules: Any) -> None:
     old: dict[str, Sequence[Row]] = {f"z{n}.example": PLAIN for n in range(30)}
     old["shared.example"] = [*PLAIN, ("_spf", "TXT", "v=spf1 ip4:192.0.2.1 -all"), ("www", "A", "192.0.2.3")]
@@ -283,6 +284,7 @@ async def test_nothing_that_changes(tmp_path: Path, rules: Any) -> None:
 # --- programs ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_for_programs(tmp_path: Path) -> None:
     old = tmp_path / "example.com.zone"
     old.write_text(writing.bind(ZONE))
@@ -339,6 +341,7 @@ WRONG: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
+@pytest.mark.long
 def test_whatever_is_given_only_input_errors_come_out(tmp_path: Path, name: str) -> None:
     old = tmp_path / "example.com.zone"
     old.write_text(writing.bind(ZONE))

@@ -73,6 +73,7 @@ async def test_the_policy_in_force_is_not_said_to_hit_on_the_word_of_a_small_one
 
 @settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.integers(1, 500), st.integers(1, 28), st.booleans(), st.integers(0, 99))
+@pytest.mark.long
 async def test_a_small_reporter_never_decides(messages: int, days: int, passing: bool, seed: int) -> None:
     """Whatever one small reporter says beside three large ones: what is safe never becomes "not yet"."""
     chance = random.Random(seed)

@@ -436,6 +436,7 @@ _SHAPES = [
 
 @examples(300, suppress_health_check=list(HealthCheck))
 @given(st.data())
+@pytest.mark.long
 def test_any_octets_never_raise(data: st.DataObject) -> None:
     octets = bytearray(data.draw(st.sampled_from(_SHAPES)))
     for _ in range(data.draw(st.integers(1, 6))):
@@ -493,6 +494,7 @@ _KEYS = [
         max_leaves=25,
     )
 )
+@pytest.mark.long
 def test_any_json_never_raises(value: Any) -> None:
     events(json.dumps(value))
     values(json.dumps(value))

@@ -330,6 +330,7 @@ class TestSeenRecords:
         assert found[:2] == ("2001:db8::1", "5")
         assert read(report(record("2001:db8::1", 5)), seen=seen)[1][0].facet is found[2].facet
 
+    @pytest.mark.long
     def test_only_some_are_remembered(self) -> None:
         """Of what a stranger wrote: neither long ones nor any number."""
         seen = SeenRecords()

@@ -44,6 +44,7 @@ def test_the_description_names_exactly_what_is_there() -> None:
     assert DOCUMENT["components"]["parameters"]["ending"]["schema"]["enum"] == list(MEDIA_TYPES)
 
 
+@pytest.mark.long
 async def test_a_message_handed_in_is_audited_and_can_be_read_again(tmp_path: Path) -> None:
     service = service_at(tmp_path)
     async with client_of(service) as client:

@@ -45,6 +45,7 @@ async def closed(reader: asyncio.StreamReader) -> bool:
 
 
 @pytest.mark.parametrize("half", ["", "GET / HT", "GET / HTTP/1.1\r\nHost: localhost\r\n", "\r\n", "x" * 1000])
+@pytest.mark.long
 async def test_250_half_requests_do_not_keep_the_owner_out(half: str) -> None:
     async with serving(LOCAL) as port:
         strangers = [await asyncio.open_connection("127.0.0.1", port) for _ in range(250)]

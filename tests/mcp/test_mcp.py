@@ -334,6 +334,7 @@ def strings(value: Any, quoted: bool = False) -> Iterator[tuple[str, bool]]:
 
 
 @pytest.mark.parametrize("planted", INSTRUCTIONS, ids=["word", "sentence", "hidden", "long"])
+@pytest.mark.long
 async def test_what_strangers_write_is_quoted_escaped_and_short(planted: str, tmp_path: Path) -> None:
     (tmp_path / "planted.zone").write_text(zone(planted))
 
@@ -364,6 +365,7 @@ async def test_what_strangers_write_is_quoted_escaped_and_short(planted: str, tm
 # --- as a process ---
 
 
+@pytest.mark.long
 def test_the_command_answers_on_standard_output_alone() -> None:
     requests = [
         {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-11-25"}},

@@ -136,6 +136,7 @@ class TestImages:
         slimmed = slim(newsletter([image_part(lean, "photo.jpg", "jpeg", cid="photo@example.com")]))
         assert ("1.2", Unchanged.SMALL_GAIN) in kept(slimmed)
 
+    @pytest.mark.long
     def test_a_photograph_saved_as_png_becomes_jpeg_with_a_fitting_name(self) -> None:
         part = image_part(saved(photo(), "PNG"), "photo.png", "png", cid="photo@example.com")
         slimmed = slim(newsletter([part]))
@@ -148,12 +149,14 @@ class TestImages:
         )
         assert Image.open(io.BytesIO(copy.decode())).format == "JPEG"
 
+    @pytest.mark.long
     def test_a_png_with_transparency_stays_png(self) -> None:
         part = image_part(saved(photo(mode="RGBA"), "PNG", compress_level=0), "p.png", "png", cid="photo@example.com")
         slimmed = slim(newsletter([part]))
         assert slimmed.changes[0].change is PartChange.IMAGE
         assert picture(slimmed.data, "image/png").mode == "RGBA"
 
+    @pytest.mark.long
     def test_a_png_that_a_page_names_by_its_file_name_stays_png(self) -> None:
         part = image_part(saved(photo(), "PNG"), "photo.png", "png", cid="photo@example.com")
         page = text_part(HTML.replace("</body>", '<img src="photo.png"></body>'), "html")

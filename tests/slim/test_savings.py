@@ -202,6 +202,7 @@ async def _report(raw: bytes) -> Report:
     return await audit(message=raw, ports=Ports(OFFLINE, SystemClock(), sources=("offline",)))
 
 
+@pytest.mark.long
 async def test_the_reports_name_them_in_both_languages() -> None:
     page = text_part(HTML.replace("<tr>", "<tr>" + " " * 30_000), "html", encoding="base64")
     photo = image_part(photo_jpeg(), "photo.jpg", "jpeg", cid="photo@example.com")

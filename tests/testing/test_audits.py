@@ -94,6 +94,7 @@ class Envelope:
     ],
     ids=lambda message: type(message).__name__,
 )
+@pytest.mark.long
 def test_every_mail_library_has_its_message_taken(deliv_audit: MailAuditor, message: object) -> None:
     report = deliv_audit(message, purpose="transactional")
     assert report.report.domain == "shop.example"

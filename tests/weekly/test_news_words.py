@@ -122,6 +122,7 @@ def test_what_others_could_do_in_the_domains_name_stands_above_all() -> None:
         assert title not in " ".join(sentences(quiet, WORSE))
 
 
+@pytest.mark.long
 def test_became_better_is_green_and_last() -> None:
     told = news(BETTER, WORSE)
     assert [each.domain for each in told.sentences] == ["good.example", "shop.example"]

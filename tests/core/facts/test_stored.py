@@ -98,6 +98,7 @@ WRONG: list[tuple[str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("place", "value", "told"), WRONG, ids=[f"{each[0]}-{n}" for n, each in enumerate(WRONG)])
+@pytest.mark.long
 def test_a_hand_made_file_is_told_where_it_is_wrong(
     saved: dict[str, Any], tmp_path: Path, place: str, value: Any, told: str
 ) -> None:

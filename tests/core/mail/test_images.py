@@ -130,6 +130,7 @@ class TestHostileImages:
             measure(whole[:size])
             assert recompress(whole[:size])[0] == whole[:size] or size
 
+    @pytest.mark.long
     def test_runs_of_blocks_end(self) -> None:
         gif = b"GIF89a\x01\x00\x01\x00\x00\x00\x00"
         for tail in (b",", b"!\xfe", b"!\xff\x01a" * 9999, b"," + bytes(9) + b"\x01" + b"\x01a" * 99_999):

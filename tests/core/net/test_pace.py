@@ -153,6 +153,7 @@ def test_what_is_long_ago_does_not_count(time: Time) -> None:
 # --- between a subject and its budget ---
 
 
+@pytest.mark.long
 async def test_waiting_for_a_turn_costs_a_subject_none_of_its_time() -> None:
     budget = Budget(1.0)
     paced = pace(asyncio.get_running_loop().time)

@@ -66,6 +66,7 @@ def files() -> ZoneResolver:
 
 
 @pytest.mark.parametrize(("name", "rdtype", "state"), CASES)
+@pytest.mark.long
 async def test_from_master_files(files: ZoneResolver, name: str, rdtype: str, state: State) -> None:
     found = await Validator(files.signed, moment(), world().anchors).verdict(name, rdtype)
     assert found.state is state, found.why

@@ -123,6 +123,7 @@ async def test_without_signatures_at_hand_it_is_open_whether_they_protect() -> N
         (Plan(strip=(("_25._tcp.mx", "TLSA"),)), State.BOGUS),
     ],
 )
+@pytest.mark.long
 async def test_tlsa_records_count_where_their_signatures_are_valid_from_the_root_on(
     host: Plan, state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:

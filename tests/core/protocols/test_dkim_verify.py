@@ -197,6 +197,7 @@ async def test_changes_that_relaxed_signatures_survive(change: Change) -> None:
 
 
 @pytest.mark.parametrize("key", [rsa_key(1024), ed25519_key()], ids=["rsa", "ed25519"])
+@pytest.mark.long
 async def test_every_octet_of_the_signed_part_counts(key) -> None:
     """Each octet of the message below the signature is changed in turn, under simple canonicalization."""
     signed = sign(MESSAGE, key, form=("simple", "simple"), headers=["from", "to", "subject", "date", "message-id"])
@@ -352,6 +353,7 @@ async def test_strict_key_needs_the_identity_to_be_in_the_very_domain() -> None:
 
 
 @pytest.mark.parametrize("bits", [512, 768, 1022])
+@pytest.mark.long
 async def test_small_keys_are_verified_for_diagnosis_and_then_fail(bits: int) -> None:
     key = rsa_key(bits)
     signed = sign(MESSAGE, key)
@@ -497,6 +499,7 @@ async def test_hostile_bodies_end(body: bytes, form: str) -> None:
     assert outcome(result) == ("fail", "body-changed")
 
 
+@pytest.mark.long
 def test_hashing_holds_no_more_than_a_piece() -> None:
     import tracemalloc
 
@@ -523,6 +526,7 @@ def test_hashing_holds_no_more_than_a_piece() -> None:
         pytest.param(b"x:\n" * MEGA, id="a million fields"),
     ],
 )
+@pytest.mark.long
 async def test_garbage_is_malformed_at_worst(message: bytes) -> None:
     for result in await verify_dkim(message, TableResolver({})):
         assert outcome(result) == ("permerror", "malformed")

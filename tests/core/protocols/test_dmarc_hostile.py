@@ -44,11 +44,13 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.long
 def test_reading_a_record_takes_time_in_proportion(text: Callable[[int], str]) -> None:
     assert_linear(lambda record: (split([record]), parse(record)), text)
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.long
 def test_mending_a_record_takes_time_in_proportion(text: Callable[[int], str]) -> None:
     assert_linear(lambda record: repaired(record, "none"), text)
 

@@ -228,6 +228,7 @@ async def test_every_list_of_the_catalogue_can_be_asked(ident: str) -> None:
         assert (await asked(Everything({}, [refusal]), blocklist, (subject,))).state.health is ListHealth.REFUSED
 
 
+@pytest.mark.long
 def test_whoever_is_said_to_name_a_list_is_a_receiver_that_says_what_it_does_about_it() -> None:
     """And nobody else minds a listing: the catalogue and the receivers say the same."""
     from deliverability.engine.rules import load_rules
@@ -271,6 +272,7 @@ def test_an_entry_that_cannot_be_used_is_told_with_its_line(tmp_path: Any, more:
     assert problem in repr(told.value.details)
 
 
+@pytest.mark.long
 def test_a_folder_of_ones_own_adds_and_replaces(tmp_path: Any) -> None:
     (tmp_path / "blocklists").mkdir()
     text = ENTRY_YAML.format(more="")

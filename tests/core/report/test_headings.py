@@ -64,6 +64,7 @@ def worded(lang: str) -> Iterator[tuple[str, FindingWords]]:
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.long
 def test_every_unmet_finding_has_a_heading_of_its_own(lang: str) -> None:
     checks = {check.rule: check for check in view(lang).checks}
     for ident, words in worded(lang):
@@ -75,6 +76,7 @@ def test_every_unmet_finding_has_a_heading_of_its_own(lang: str) -> None:
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize("name", ["text", "markdown", "sarif", "junit", "fix"])
+@pytest.mark.long
 def test_no_requirement_stands_where_something_is_unmet(name: str, lang: str) -> None:
     shown = view(lang)
     if name == "fix":

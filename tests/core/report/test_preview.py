@@ -148,6 +148,7 @@ def test_what_steers_a_terminal_or_the_direction_of_reading_is_written_out() -> 
 
 
 @pytest.mark.parametrize("unit", ["<div>", "<a b='", "<p><b a=1>", "<style>x</styl", "<!--", "<svg>", "<a ", "url("])
+@pytest.mark.long
 def test_hostile_nesting_is_read_in_one_pass(unit: str) -> None:
     # A parser that builds a tree needs minutes for the first of these.
     result = preview(unit * 60_000)
@@ -162,6 +163,7 @@ def test_what_is_too_large_gives_no_document() -> None:
     assert preview("<p>" + "x" * 1_000).document != ""
 
 
+@pytest.mark.long
 def test_a_report_shows_the_message_but_no_other_output_holds_its_text(tmp_path: Path) -> None:
     message = tmp_path / "mail.eml"
     message.write_bytes(

@@ -73,6 +73,7 @@ def test_both_languages_show_the_same_steps_records_and_gains(subject, monkeypat
 @pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize("width", [40, 80, 120])
 @pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.long
 def test_lines_keep_the_width(lang, width, whole):
     unbreakable = re.compile(r"^\s*([-+] )?(v=|https?://|List-Un)|v=(spf1|DMARC1|STS|TLS|DKIM1)|deliv audit")
     for subject in ("demo", "domain"):
@@ -387,6 +388,7 @@ async def test_where_sources_contradict_each_other_both_readings_are_told(receiv
     assert "its policies page" in " ".join(told.split())
 
 
+@pytest.mark.long
 async def test_nothing_is_contested_by_a_receiver_that_is_not_judged():
     resolver = StaticResolver({("example.com", "MX"): ["10 mx.example.com"], ("mx.example.com", "A"): ["192.0.2.1"]})
     job = Subject("example.com", purpose=Purpose.BULK, daily_volume=10_000)

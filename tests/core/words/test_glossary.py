@@ -107,6 +107,7 @@ def glossary_terms():
     return load_glossary([RULES])
 
 
+@pytest.mark.long
 def test_the_texts_of_all_catalogues_are_read():
     files = {each.file for each in texts()}
     assert {
@@ -252,6 +253,7 @@ ENGLISH = {
 
 
 @pytest.mark.parametrize("rule", ENGLISH)
+@pytest.mark.long
 def test_english_house_style(rule):
     found = [f"{each.where}: {match[0]}" for each in english() if (match := re.search(ENGLISH[rule], each.plain))]
     assert not found, listed(found)

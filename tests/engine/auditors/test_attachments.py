@@ -196,6 +196,7 @@ class TestHostile:
         with pytest.raises(TooManyEntriesError):
             open_archive(tar_of("a")[:512] * (MAX_ENTRIES + 1))
 
+    @pytest.mark.long
     async def test_too_many_entries_are_unknown_not_none(self) -> None:
         record = await attached(zip_of({f"{number}": b"" for number in range(MAX_ENTRIES + 1)}), "a.zip")
         assert all(isinstance(record[name], Unknown) for name in ("encrypted", "archive_members"))
@@ -216,6 +217,7 @@ class TestHostile:
         assert found is not None
         assert peak < 3 * archives.MAX_NESTED_OCTETS
 
+    @pytest.mark.long
     def test_many_nested_bombs_share_one_budget(self, monkeypatch: pytest.MonkeyPatch) -> None:
         inner = gzip.compress(bytes(10_000_000))
         read: list[int] = []

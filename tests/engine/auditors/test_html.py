@@ -242,6 +242,7 @@ class TestHostile:
             "<!--[",
         ],
     )
+    @pytest.mark.long
     async def test_repeated_pieces(self, piece: str) -> None:
         facts = await audit(mail(piece * 3000))
         assert not isinstance(facts.value("html.octets"), Unknown)

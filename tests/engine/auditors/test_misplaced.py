@@ -70,6 +70,7 @@ def unmet(facts: FactSet) -> list[str]:
         ("dkim", "DKIM-034", "_domainkey.acme.dk", KEY),
     ],
 )
+@pytest.mark.long
 async def test_a_record_at_a_wrong_name(kind: str, rule: str, name: str, record: str) -> None:
     zone = {**SENDER}
     place = {"dmarc": ("_dmarc.acme.dk", "TXT"), "spf": ("acme.dk", "TXT")}.get(kind)
@@ -93,6 +94,7 @@ async def test_a_record_at_a_wrong_name(kind: str, rule: str, name: str, record:
         SENDER | {("acme.dk", "TXT"): [SPF, "google-site-verification=x"]},
     ],
 )
+@pytest.mark.long
 async def test_what_stands_where_it_belongs_is_not_told(zone: Zone) -> None:
     _, facts = await asked_and_facts(zone)
     assert unmet(facts) == []

@@ -324,6 +324,7 @@ zones = st.fixed_dictionaries(
 
 @given(zones)
 @examples(300)
+@pytest.mark.long
 async def test_any_dns_content_gives_facts_of_the_promised_types(zone: Zone) -> None:
     check_types(await audit(zone, ips=("192.0.2.1", "2001:db8::1")))
 

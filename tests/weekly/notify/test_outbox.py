@@ -312,6 +312,7 @@ def web(status: int) -> Iterator[tuple[str, list[Any]]]:
     ("status", "waits", "refused"),
     [(204, False, False), (500, True, False), (429, True, False), (302, True, False), (404, False, True)],
 )
+@pytest.mark.long
 def test_a_webhook(outbox: Outbox, status: int, waits: bool, refused: bool) -> None:
     with web(status) as (url, got):
         outbox.put(notification(kind="webhook", to=(url,), body=b'{"a": 1}'))

@@ -148,6 +148,7 @@ LATER = ("451 4.7.1 Greylisted", "421 4.3.2 Shutting down", CLOSE, SILENCE, DRIP
 
 @pytest.mark.parametrize("answer", LATER)
 @pytest.mark.parametrize("step", ["CONNECT", "MAIL", "RCPT", "DATA", "."])
+@pytest.mark.long
 def test_what_a_server_puts_off_everybody_gets_once_a_week_later(outbox: Outbox, step: str, answer: str) -> None:
     taken, refused = weeks(outbox, {step: answer})
     assert taken == [[*ALL]]
@@ -176,6 +177,7 @@ def test_what_settings_mend_waits_for_that(outbox: Outbox, fault: dict[str, str]
 
 
 @pytest.mark.parametrize("goodbye", ["451 not now", "550 no", "what?", CLOSE, SILENCE, "421 bye"])
+@pytest.mark.long
 def test_what_was_taken_is_taken_however_the_server_says_goodbye(outbox: Outbox, goodbye: str) -> None:
     """Before, a reply other than 221 to QUIT had the notification sent again each week."""
     assert weeks(outbox, {"QUIT": goodbye}, patience=3.0) == ([[*ALL]], [])
@@ -214,6 +216,7 @@ def test_a_server_that_closes_amid_the_text_gets_it_again(outbox: Outbox) -> Non
     ],
     ids=["454", "554", "no TLS", "closed", "silent", "not offered"],
 )
+@pytest.mark.long
 def test_broken_tls_never_leads_to_clear_text(outbox: Outbox, fault: dict[str, str]) -> None:
     outbox.put(notification(to=ALL))
     script = Script(fault)

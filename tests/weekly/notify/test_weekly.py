@@ -146,6 +146,7 @@ def test_the_link_leads_to_where_the_pages_are_published() -> None:
 
 
 @pytest.mark.parametrize("lang", ["en", "ja"])
+@pytest.mark.long
 def test_it_stays_small_however_many_domains_there_are(lang: str) -> None:
     many = [entry(f"d{number}.example", *[change()] * 20) for number in range(300)]
     made = compose(EMAIL, summary(many), RULES, catalogue(), lang, NOW, Path("gone"))

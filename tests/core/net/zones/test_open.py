@@ -76,6 +76,7 @@ def test_what_readers_remark_is_handed_on(tmp_path: Path) -> None:
     assert [each.code for each in open_ports(PortSettings(zones=[zone])).remarks] == ["about"]
 
 
+@pytest.mark.long
 async def test_a_report_says_that_a_plan_lies_over_it(plan: Path, zone: Path) -> None:
     audited = await gather_facts(Subject("example.com"), open_ports(PortSettings(zones=[plan, zone])), Extras())
     report = make_report(audited, load_rules(), Selection())

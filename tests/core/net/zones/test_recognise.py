@@ -212,6 +212,7 @@ _SCRAPS = st.sampled_from(
 
 @settings(max_examples=150, deadline=None)
 @given(_SCRAPS, st.binary(max_size=12), st.integers(0, 400), st.integers(0, 40))
+@pytest.mark.long
 def test_whatever_is_given_only_input_errors_come_out(data: bytes, extra: bytes, at: int, cut: int) -> None:
     mixed = data[:at] + extra + data[at + cut :]
     with contextlib.suppress(InputError):

@@ -265,6 +265,7 @@ def test_what_is_put_off_is_told() -> None:
     assert inputs(plan([made], complete=True))[0].remarks == ()
 
 
+@pytest.mark.long
 def test_a_large_plan_stays_within_its_memory() -> None:
     """10 MB, most of it what is no DNS record, as plans are."""
     own = "cloudflare_dns_record"
