@@ -40,19 +40,17 @@ class Facets:
         known = self._known
         if len(known) > _MOST_KNOWN:
             known.clear()
-        fresh = {each for each in facets if each not in known}
-        if fresh:
-            known.update(_numbered(connection, fresh))
+        # Some at a time: what a statement is made of takes many times the memory of what is in it.
+        for some in in_portions(sorted({each for each in facets if each not in known})):
+            known.update(_numbered(connection, some))
         return [known[each] for each in facets]
 
 
-def _numbered(connection: Connection, facets: Iterable[Facet]) -> dict[Facet, int]:
+def _numbered(connection: Connection, facets: Sequence[Facet]) -> dict[Facet, int]:
     table = obs_facets
-    by_key = {_key(each): each for each in sorted(facets)}
-    found: dict[bytes, int] = {}
-    for some in in_portions(list(by_key)):
-        rows = connection.execute(select(table.c.key, table.c.id).where(table.c.key.in_(some)))
-        found.update((bytes(row.key), row.id) for row in rows)
+    by_key = {_key(each): each for each in facets}
+    rows = connection.execute(select(table.c.key, table.c.id).where(table.c.key.in_(list(by_key))))
+    found = {bytes(row.key): row.id for row in rows}
     fresh = {key: each for key, each in by_key.items() if key not in found}
     if fresh:
         labels = _labels(connection, {text for each in fresh.values() for text in _texts(each).values()})

@@ -35,7 +35,7 @@ from deliverability.core.store.tables import obs_intakes, obs_items, obs_marks, 
 from deliverability.core.store.tables import obs_marks as marks
 from deliverability.core.store.tables import obs_owed as owed
 
-_BUFFERED = 10_000  # rows that wait in memory to be written
+_BUFFERED = 4_000  # rows that wait in memory to be written
 _LARGE = 200_000  # rows of a transaction
 _MOST_FAILURES = 100  # kinds of a TLS policy
 _LOCK_KEY = 0x6F6273  # of PostgreSQL: the octets of "obs"
