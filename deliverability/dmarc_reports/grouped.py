@@ -67,16 +67,18 @@ class TrafficSource(Struct, dict=True):
 
     def count(self, wanted: Callable[[Facet], bool] = lambda facet: True, since: date = date.min) -> int:
         """Its messages of some facets, since a day."""
-        first = since.toordinal()
-        takes = {number: wanted(self.table.facets[number]) for number in {facet for _, facet in self.cells}}
-        return sum(messages for (day, facet), messages in self.cells.items() if day >= first and takes[facet])
+        first, facets, found = since.toordinal(), self.table.facets, 0
+        for (day, facet), messages in self.cells.items():
+            if day >= first and wanted(facets[facet]):
+                found += messages
+        return found
 
     def by_day(self, wanted: Callable[[Facet], bool]) -> Mapping[int, int]:
         """Messages of some facets by day (ordinal)."""
-        takes = {number: wanted(self.table.facets[number]) for number in {facet for _, facet in self.cells}}
+        facets = self.table.facets
         found: dict[int, int] = {}
         for (day, facet), messages in self.cells.items():
-            if takes[facet]:
+            if wanted(facets[facet]):
                 found[day] = found.get(day, 0) + messages
         return found
 
