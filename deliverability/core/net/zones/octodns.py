@@ -186,13 +186,26 @@ def _fields(value: _At | None) -> Mapping[str, _At]:
 # --- YAML -------------------------------------------------------------------------------------------------------------
 
 
-def read_zone_files(sources: Sequence[Source], reading: Reading, label: str) -> ZoneInput:
-    """A zone of one file, or of the files of a folder, which belong together. Raises ZoneError."""
+def read_zone_files(
+    sources: Sequence[Source], reading: Reading, label: str, over: Sequence[Source] = (), *, complete: bool = True
+) -> ZoneInput:
+    """A zone of one file, or of several files, which belong together. Raises ZoneError.
+
+    Args:
+        sources: the files.
+        reading: how they are read.
+        label: what they are called together; its last part names the zone.
+        over: more of them, whose record sets take the place of those before.
+        complete: the zone has nothing else.
+
+    """
     origin = reading.origins[0] if reading.origins else zone_of(label)
     if not origin:
         raise ZoneError(ABOUT(what=label, detail=NO_ZONE_NAME()))
-    found, remarks = Collected(), list[Detail]()
-    for source in sources:
+    found, upper, remarks = Collected(), Collected(), list[Detail]()
+    below = found
+    for source in (*sources, *over):
+        found = below if source not in over else upper
         loader = _Loader(source, remarks)
         for name, at in loader.top():
             if isinstance(at.data, _Lost):  # merged in: nobody can say which names that gives
@@ -202,13 +215,16 @@ def read_zone_files(sources: Sequence[Source], reading: Reading, label: str) -> 
                     found.lose(owner, ANY, why, at.place)
                 continue
             _records(name, owner_name(name, origin, at.place), at, found, remarks)
-    alone_beside_alias(found.records)
+    taken = {(each.owner, each.type) for each in upper.records} | {(each.owner, each.type) for each in upper.unknown}
+    records = [*(each for each in below.records if (each.owner, each.type) not in taken), *upper.records]
+    unknown = [*(each for each in below.unknown if (each.owner, each.type) not in taken), *upper.unknown]
+    alone_beside_alias(records)
     return ZoneInput(
         OCTODNS,
         (origin,),
-        complete=True,
-        after=tuple(found.records),
-        unknown=tuple(found.unknown),
+        complete=complete,
+        after=tuple(records),
+        unknown=tuple(unknown),
         remarks=tuple(remarks),
         label=label,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 
 from deliverability.core.codes import Code, Detail
 from deliverability.core.errors import FILE_TOO_LARGE, file_error
@@ -30,6 +30,7 @@ from deliverability.core.net.zones.base import (
     ZoneError,
     ZoneInput,
 )
+from deliverability.core.net.zones.configured import zones_of
 
 MAX_MASTER = 64 * 1024 * 1024
 """Octets of one master file."""
@@ -145,7 +146,11 @@ def given(paths: Iterable[Path | str], reading: Reading) -> Iterator[Given]:
     """What stands at these paths: files, split zones of octoDNS, folders of both. Raises ZoneError."""
     for path in map(Path, paths):
         if not path.is_dir():
-            yield look(source_of(path), reading)
+            source = source_of(path)
+            if path.suffix in octodns.SUFFIXES and not reading.format and _YAML_CONFIG.search(source.data):
+                yield from _configured(path, source.data, reading)
+            else:
+                yield look(source, reading)
         elif is_split(path):
             yield _split(path, reading)
         else:
@@ -153,6 +158,22 @@ def given(paths: Iterable[Path | str], reading: Reading) -> Iterator[Given]:
             if not found:
                 raise ZoneError(NO_ZONE_FILE(folder=str(path)))
             yield from found
+
+
+def _configured(path: Path, data: bytes, reading: Reading) -> Iterator[Given]:
+    """The zones of a configuration of octoDNS."""
+    for zone in zones_of(path, data):
+        label = str(path.parent / zone.name)
+        groups = [tuple(map(source_of, files)) for files in zone.files]
+        below = tuple(each for group, over in zip(groups, zone.replaces, strict=True) if not over for each in group)
+        above = tuple(each for group, over in zip(groups, zone.replaces, strict=True) if over for each in group)
+        read = partial(octodns.read_zone_files, below, structs.replace(reading, origins=()), label, above)
+        given = partial(_alone, partial(read, complete=zone.complete))
+        yield Given(label, OCTODNS, (*below, *above), given, zone.name if zone.complete else "")
+
+
+def _alone(read: Callable[[], ZoneInput]) -> Sequence[ZoneInput]:
+    return [read()]
 
 
 def is_split(folder: Path) -> bool:
