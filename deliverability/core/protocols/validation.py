@@ -514,6 +514,7 @@ def _usable(delegation: Iterable[Any]) -> list[Any]:
     return strong or [each for each in known if each.digest_type == _SHA1]
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def _names(ds: Any, zone: dns.name.Name, key: Any) -> bool:
     """Whether a DS record is that of a key."""
     if ds.algorithm != key.algorithm or ds.key_tag != dns.dnssec.key_id(key):
