@@ -291,6 +291,8 @@ class _Zones:
 
     def learn_of_record(self, side: _Side) -> None:
         """A record whose whole name is known shows its zone."""
+        if _is_hidden(side):
+            return
         full, name, ident = side.text(side.row.full), side.text(side.row.name), side.text(side.row.zone_id)
         whole, part = canonical(full) if full else "", canonical(name) if name not in ("", "@") else ""
         if ident and part and whole.startswith(f"{part}."):
@@ -358,7 +360,7 @@ def _resource(side: _Side, names: _Owners, found: Collected, told: list[Detail])
         zone = canonical(side.text(row.zone))
         blocks = side.given.get(row.inline)
         for number, block in enumerate(blocks if isinstance(blocks, list) else ()):
-            marks = [_at(each.get(row.inline), number) for each in (side.unknown, side.sensitive)]
+            marks = [_at(each.get(row.inline), number, block) for each in (side.unknown, side.sensitive)]
             inner = {**block, row.zone: zone}
             _record(
                 msgspec.structs.replace(side, given=inner, unknown=marks[0], sensitive=marks[1]), names, found, told
@@ -369,13 +371,17 @@ def _resource(side: _Side, names: _Owners, found: Collected, told: list[Detail])
     return _record(side, names, found, told)
 
 
-def _at(marks: Any, number: int) -> Mapping[str, Any]:
-    each = marks[number] if isinstance(marks, list) and number < len(marks) else {}
-    return each if isinstance(each, dict) else {}
+def _at(marks: Any, number: int, block: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The marks of one block of several; a mark on all of them is one on each."""
+    each = marks[number] if isinstance(marks, list) and number < len(marks) else marks
+    return _mapping(each, block) if each is True or isinstance(marks, list) else {}
 
 
 def _record(side: _Side, names: _Owners, found: Collected, told: list[Detail]) -> str:
     row, address = side.row, side.address
+    if _is_hidden(side):
+        told.append(SENSITIVE(address=address))
+        return ""
     if _any(side.unknown.get(row.name)) or not isinstance(side.given.get(row.name, ""), str | None):
         told.append(NAME_AFTER_APPLY(address=address))
         return ""
@@ -399,6 +405,12 @@ def _record(side: _Side, names: _Owners, found: Collected, told: list[Detail]) -
         raise ZoneError(ABOUT(what=address, detail=FIELD(type=rdtype, name=owner, field=row.values[0])))
     found.add(owner, rdtype, rdatas, side.given.get("ttl"), address)
     return zone
+
+
+def _is_hidden(side: _Side) -> bool:
+    """Whether its name, zone or type is marked as sensitive."""
+    row = side.row
+    return any(_any(side.sensitive.get(each)) for each in (row.name, row.full, row.zone, row.type) if each)
 
 
 def _why_unknown(side: _Side, rdtype: str) -> Detail | None:
@@ -488,9 +500,11 @@ def _zone_file(side: _Side, found: Collected) -> str:
     zone, text = canonical(side.text(row.zone)), side.text(row.values[0])
     if not zone:
         return ""
-    if not text or _any(side.sensitive.get(row.values[0])):
-        found.lose(zone, ANY, AFTER_APPLY(address=address), address)
-        found.lose(f"*.{zone}", ANY, AFTER_APPLY(address=address), address)
+    hidden = _any(side.sensitive.get(row.values[0]))
+    if hidden or not text:
+        why = SENSITIVE(address=address) if hidden else AFTER_APPLY(address=address)
+        found.lose(zone, ANY, why, address)
+        found.lose(f"*.{zone}", ANY, why, address)
         return zone
     file = zone_file(f"{zone}.zone", text.encode("utf-8", "surrogateescape"))
     try:

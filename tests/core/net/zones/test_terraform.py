@@ -235,6 +235,24 @@ def with_secrets() -> str:
     )
 
 
+@pytest.mark.parametrize(
+    ("kind", "given", "marks"),
+    [
+        ("cloudflare_dns_record", resource("cloudflare_dns_record", (SECRET, "TXT"), ["x"]), {"name": True}),
+        ("cloudflare_dns_record", resource("cloudflare_dns_record", ("a", "TXT"), [SECRET]), True),
+        ("aws_route53_record", resource("aws_route53_record", ("a", "TXT"), [SECRET, "x"]), {"records": [True, False]}),
+        ("azurerm_dns_txt_record", resource("azurerm_dns_txt_record", ("a", "TXT"), [SECRET]), {"record": True}),
+        ("sakuracloud_dns", resource("sakuracloud_dns", ("a", "TXT"), [SECRET]), {"record": True}),
+        ("sakuracloud_dns", resource("sakuracloud_dns", (SECRET, "TXT"), ["x"]), {"record": [{"name": True}]}),
+        ("ovh_domain_zone_import", {"zone_name": "example.com", "zone_file": f"a TXT {SECRET}"}, {"zone_file": True}),
+    ],
+)
+def test_what_is_marked_is_not_read_wherever_it_stands(kind: str, given: dict[str, Any], marks: Any) -> None:
+    found = inputs(plan([change(kind, "z", ["create"], None, given, after_sensitive=marks)]))
+    assert SECRET.lower() not in repr(found).lower()
+    assert "terraform-sensitive" in repr(found)
+
+
 def test_secrets_are_not_read() -> None:
     found = inputs(with_secrets())
     assert SECRET not in repr(found)
