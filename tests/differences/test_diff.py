@@ -101,6 +101,11 @@ CHANGES: dict[str, list[Row]] = {
     "another key": changed((ZONE[8], ("s1._domainkey", "TXT", NEXT_KEY))),
     "a key elsewhere": changed((ZONE[8], ("s1._domainkey", "CNAME", "s1.keys.example.net."))),
     "no TLS reports": changed((ZONE[9], None)),
+    "a wildcard": changed((None, ("*", "TXT", "v=spf1 -all"))),
+    "a null MX": changed((ZONE[2], ("", "MX", "0 .")), (ZONE[3], None)),
+    "a record of many strings": changed(spf(f"v=spf1 {' '.join(f'ip4:192.0.2.{n}' for n in range(40))} -all")),
+    "a policy of a subdomain": changed((None, ("_dmarc.news", "TXT", "v=DMARC1; p=none"))),
+    "a delegation": changed((None, ("news", "NS", "ns1.example.net."))),
 }
 
 

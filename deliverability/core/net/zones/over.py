@@ -171,10 +171,24 @@ class Changes:
         answer = await base.query(name, rdtype)
         wild = next((self._wild[above] for above in ancestors(name)[1:] if above in self._wild), None)
         if wild is not None and name not in self._above and self._is_of_wildcard(answer, wild, rdtype):
-            return await self._own(name, wild, rdtype, base)
+            if not await self._is_closer(name, wild, rdtype, base):
+                return await self._own(name, wild, rdtype, base)
+            return answer
         if isinstance(answer, Absent) and answer.nxdomain and not answer.chain and name in self._above:
             return replace(answer, nxdomain=False)
         return answer
+
+    async def _is_closer(self, name: str, wild: str, rdtype: str, base: Resolver) -> bool:
+        """Whether a name between that one and the wildcard exists, which keeps it off (RFC 4592 section 3.3.1)."""
+        for above in ancestors(name)[1:]:
+            if above == wild.removeprefix("*."):
+                break
+            if above in self._types or above in self._above:
+                return True
+            answer = await base.query(above, rdtype)
+            if not isinstance(answer, Failed) and not self._is_of_wildcard(answer, wild, rdtype):
+                return True
+        return False
 
     def _is_of_wildcard(self, answer: Answer, wild: str, rdtype: str) -> bool:
         """Whether a name has no records of its own: there is none, or there is what the wildcard had."""

@@ -117,6 +117,14 @@ class TestWildcards:
         assert values(await ask(found, "mx.example.com", "TXT")) == "nothing"
         assert values(await ask(found, "nothing.example.com", "A")) == "nothing"
 
+    async def test_a_name_between_keeps_it_off(self) -> None:
+        """RFC 4592 section 3.3.1: at mx.example.com there is something, so below it the wildcard says nothing."""
+        found = plan([self.STAR])
+        assert values(await ask(found, "below.mx.example.com", "TXT")) == "nxdomain"
+        assert values(await ask(found, "below.nothing.example.com", "TXT")) == ["v=spf1 -all"]
+        found = plan([self.STAR, record("s1.keys.example.com", "TXT", '"key"')])
+        assert values(await ask(found, "s2.keys.example.com", "TXT")) == "nxdomain"
+
     async def test_one_that_changes_does_so_where_it_answered(self) -> None:
         base = {**BASE, ("any.example.com", "TXT"): ["v=spf1 -all"]}  # as the wildcard answers
         found = plan([record("*.example.com", "TXT", '"v=spf1 ~all"')], [self.STAR])

@@ -117,7 +117,7 @@ def cloudflare(rows: Iterable[Row], zone: str = ZONE) -> str:
             record["priority"], value = int(value.split()[0]), value.split()[1]
         if rdtype == "TXT" and number % 2:  # the API gives both
             value = quoted(value)
-        record["content"] = value if rdtype == "TXT" else value.rstrip(".")
+        record["content"] = value if rdtype == "TXT" else (value.rstrip(".") or ".")
         result.append(record)
     pages = {"page": 1, "per_page": 100, "total_pages": 1, "count": len(result), "total_count": len(result)}
     return json.dumps({"result": result, "success": True, "errors": [], "messages": [], "result_info": pages})
@@ -132,11 +132,11 @@ def resource(kind: str, key: tuple[str, str], values: Sequence[str], zone: str =
     value, host = values[0], values[0].split()[-1]
     preference = int(values[0].split()[0]) if rdtype == "MX" else None
     if kind == "cloudflare_dns_record":
-        content = quoted(value) if rdtype == "TXT" else host.rstrip(".")
+        content = quoted(value) if rdtype == "TXT" else host.rstrip(".") or "."
         name = whole(owner, zone)
         return {"name": name, "type": rdtype, "content": content, "priority": preference, "ttl": 300, "zone_id": "z1"}
     if kind == "cloudflare_record":
-        content = value if rdtype == "TXT" else host.rstrip(".")
+        content = value if rdtype == "TXT" else host.rstrip(".") or "."
         shape = {"type": rdtype, "priority": preference, "ttl": 300, "zone_id": "z1", "data": []}
         return {"name": owner or "@", "value": content, "content": None, "hostname": whole(owner, zone), **shape}
     if kind == "aws_route53_record":
