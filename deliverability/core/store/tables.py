@@ -132,7 +132,6 @@ seen_findings = Table(
     Column("severity", String(16), nullable=False),
     Column("outcome", String(16), nullable=False),
 )
-Index("seen_findings_by_day", seen_findings.c.day, seen_findings.c.severity, seen_findings.c.outcome)
 Index("seen_findings_by_domain", seen_findings.c.domain, seen_findings.c.day)
 
 seen_gates = Table(

@@ -311,7 +311,6 @@ def _seen() -> None:
         sa.Column("severity", sa.String(16), nullable=False),
         sa.Column("outcome", sa.String(16), nullable=False),
     )
-    op.create_index("seen_findings_by_day", "seen_findings", ["day", "severity", "outcome"])
     op.create_index("seen_findings_by_domain", "seen_findings", ["domain", "day"])
     op.create_table(
         "seen_gates",
