@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import json
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from email import message_from_bytes, policy
 from pathlib import Path
 
@@ -159,6 +161,38 @@ def test_the_same_history_from_two_folders_is_one_run_at_a_time_too(machine: Mac
     with Path("h.db.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert "another run is writing to this history" in machine.weekly("--output", "other")[1]
+
+
+def test_the_tables_for_sql_are_made_anew_and_what_is_damaged_is_told(machine: Machine) -> None:
+    Path("deliv.toml").write_text('domains = ["shop.example"]\noutput = "out"\nhistory = "sqlite:///h.db"\n')
+    machine.weekly()
+    machine.publish("v=spf1 mx ~all")
+    machine.weekly()
+
+    def asked(sql: str) -> list[tuple[object, ...]]:
+        with closing(sqlite3.connect("h.db")) as connection, connection:
+            return connection.execute(sql).fetchall()
+
+    before = asked("SELECT * FROM seen_verdicts ORDER BY run, receiver")
+    assert {row[0] for row in before} == {1, 2}
+    for lang, told in (
+        ("en", "Tables rebuilt from 2 stored audits.\n"),
+        ("ja", "保存された診断2件から表を作り直しました。\n"),
+    ):
+        asked("DELETE FROM seen_verdicts")
+        assert machine.run("history", "--rebuild-tables", "--lang", lang) == (0, told)
+        assert asked("SELECT * FROM seen_verdicts ORDER BY run, receiver") == before
+    with Path("h.db.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        code, told = machine.run("history", "--rebuild-tables")
+        assert (code, "another run is writing to this history" in told) == (2, True)
+    asked("DELETE FROM blobs WHERE digest = (SELECT manifest FROM snapshots WHERE run = 1)")
+    done = CliRunner().invoke(deliv, ["history", "--rebuild-tables", "--lang", "en"], standalone_mode=False)
+    assert done.return_value == 3
+    assert done.output == (
+        "skipped: what the history kept of shop.example is damaged\nTables rebuilt from 1 stored audit.\n"
+    )
+    assert {row[0] for row in asked("SELECT run FROM seen_verdicts")} == {2}
 
 
 def test_a_folder_that_cannot_be_made(machine: Machine) -> None:
