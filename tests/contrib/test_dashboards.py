@@ -377,6 +377,7 @@ def test_who_may_only_read_reads_everything_and_writes_nothing(history: Weeks) -
             if statement.strip():
                 connection.execute(text(statement))
         try:
+            connection.execute(text("SET LOCAL ROLE grafana"))
             for each in QUERIES:
                 connection.execute(text(with_macros(each.query, DOMAIN)))
             for refused in ("DELETE FROM seen_verdicts", "SELECT * FROM hash_keys", "SELECT * FROM obs_reports"):
