@@ -187,15 +187,15 @@ def matrix_view(matrix: Matrix, rules: RuleSet, say: Phrases) -> MatrixView:
             if any(matrix.cells[kind].values())
         ),
         (
-            _figure("seeds.matrix.yet-inbox", matrix.yet_inbox, say),
-            _figure("seeds.matrix.yet-spam", matrix.yet_spam, say),
+            _figure("seeds.matrix.yet-inbox", "seeds.matrix.yet-inbox-none", matrix.yet_inbox, say),
+            _figure("seeds.matrix.yet-spam", "seeds.matrix.yet-spam-none", matrix.yet_spam, say),
         ),
     )
 
 
-def _figure(key: str, share: Share, say: Phrases) -> str:
+def _figure(key: str, none: str, share: Share, say: Phrases) -> str:
     if share.low is None or share.high is None:
-        return say(f"{key}-none")
+        return say(none)
     values = {"k": f"{share.k:,}", "n": f"{share.n:,}"}
     bounds = say("seeds.matrix.bounds", low=f"{100 * share.low:.0f}", high=f"{100 * share.high:.0f}")
     return say(key, **values) + bounds
