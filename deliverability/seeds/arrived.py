@@ -29,7 +29,7 @@ from deliverability.core.protocols.psl import known_registrable_domain
 from deliverability.core.rules.judge import Selection
 from deliverability.engine.audit import report_on
 from deliverability.engine.auditors.recorded import read_recorded
-from deliverability.seeds.values import Mark, Placed, Seed
+from deliverability.seeds.values import Folder, Mark, Placed, Seed
 from deliverability.seeds.waiting import Outcome
 
 _METHODS = ("spf", "dkim", "dmarc")
@@ -49,14 +49,16 @@ class Auditing(Struct, frozen=True):
         rules: by which.
         ports: where answers come from.
         subject_of: a domain with what the settings say about its mail.
-        body: of the message as sent; None: it was not given.
+        sent: the message as it was sent; None: it was not given.
+        elsewhere: its header as it arrived in another mailbox; None: in none.
 
     """
 
     rules: RuleSet
     ports: Ports
     subject_of: Callable[[str], Subject]
-    body: bytes | None = None
+    sent: Message | None = None
+    elsewhere: Message | None = None
 
 
 async def placed(outcome: Outcome, mark: Mark, auditing: Auditing) -> Placed:
@@ -73,30 +75,39 @@ async def placed(outcome: Outcome, mark: Mark, auditing: Auditing) -> Placed:
         remarks=(outcome.detail,) if outcome.detail is not None else (),
     )
     if sighting is None:
-        return known
+        return await _with_verdict(known, seed, auditing) if outcome.folder is Folder.MISSING else known
     message = read(sighting.header)
     auth = recorded_by(seed, message)
     sent = mark.sent if mark.told else _written(message) or mark.sent
     remarks: list[Detail] = [] if auth else [NOT_RECORDED()]
     if sighting.odd:
         remarks.append(FOLDER_UNSURE())
-    domain = author_domain(message)
-    verdict = None
-    if domain:
-        subject, remark = subject_of_arrived(seed, message, auditing, domain)
-        remarks += [remark] if remark is not None else []
-        verdict = await _verdict(subject, seed.receiver, auditing)
-    return replace(
+    found = replace(
         known,
-        domain=domain,
         sent=stamp(sent),
         tab=sighting.tab,
         delay_s=_delay(sighting.arrived, sent),
         auth=auth,
         signs=signs_of(seed, message),
+        remarks=tuple(remarks),
+    )
+    return await _with_verdict(found, seed, replace(auditing, elsewhere=message))
+
+
+async def _with_verdict(found: Placed, seed: Seed, auditing: Auditing) -> Placed:
+    """The same with what we say of the message: by how it arrived here, or else in another mailbox, or was sent."""
+    message = auditing.elsewhere or auditing.sent
+    domain = author_domain(message) if message is not None else ""
+    if message is None or not domain:
+        return found
+    subject, remark = subject_of_arrived(seed, message, auditing, domain)
+    verdict = await _verdict(subject, seed.receiver, auditing)
+    return replace(
+        found,
+        domain=domain,
         verdict=verdict.verdict if verdict is not None else None,
         rules=tuple(dict.fromkeys(each.rule for each in verdict.deciding)) if verdict is not None else (),
-        remarks=tuple(remarks),
+        remarks=(*found.remarks, *([remark] if remark is not None else [])),
     )
 
 
@@ -148,7 +159,7 @@ def subject_of_arrived(seed: Seed, message: Message, auditing: Auditing, domain:
     service changed its links: DKIM would fail for us alone.
     """
     base = auditing.subject_of(domain)
-    body = auditing.body
+    body = auditing.sent.body if auditing.sent is not None else None
     if body is not None and _fits(message, body):
         data = message.raw[: message.body_offset].rstrip(b"\r\n") + b"\r\n\r\n" + body
         return replace(base, sample=Sample(f"{seed.name}", data=data)), None

@@ -29,7 +29,7 @@ from deliverability.console.settings import MailboxSettings
 from deliverability.console.types import NumberType, OneOf, PathOf, settings_path
 from deliverability.core.codes import Code
 from deliverability.core.errors import InputError
-from deliverability.core.mail.reader import read
+from deliverability.core.mail.reader import Message, read
 from deliverability.core.names import is_within
 from deliverability.core.net.clock import SystemClock
 from deliverability.core.phrases import phrases
@@ -113,12 +113,12 @@ def await_command(token: str | None, style: str, lang: str, **params: Any) -> in
         rules = load_rules(params["rules"] or settings.rules)
         seeds = _chosen(seeds_of(settings, folder, rules), params["mailbox"])
         mark = _mark(token, params["message_id"], params["sent"])
-        body = _body(params["eml"])
+        sent = _sent(params["eml"])
         url = params["url"] or settings.history
         _refuse_habit(mark, _of_today(url, folder), settings.seeds.tests_a_day)
         minutes = settings.seeds.minutes if params["minutes"] is None else params["minutes"]
         until = datetime.now(UTC) + timedelta(minutes=minutes)
-        auditing = partial(_audited, params=params, settings=settings, rules=rules, body=body)
+        auditing = partial(_audited, params=params, settings=settings, rules=rules, sent=sent)
         # Opened first: should that fail, it does before half an hour of waiting.
         history = History.open(url, folder=folder)
         try:
@@ -131,7 +131,7 @@ def await_command(token: str | None, style: str, lang: str, **params: Any) -> in
         for row in rows:
             show(render.placed_json(row))
     else:
-        show(render.placement_text(render.placement_view(rows, rules, say), Paper.of_terminal(**terminal())))
+        show(render.placement_text(render.placement_view(rows, rules, say), Paper.of_terminal(**terminal()), say))
     return 3 if any(row.folder is Folder.UNREACHABLE for row in rows) else 0
 
 
@@ -252,12 +252,9 @@ def _mark(token: str | None, message_id: str | None, sent: str | None) -> Mark:
     )
 
 
-def _body(name: str | None) -> bytes | None:
-    """The body of the message as it was sent. Raises InputError."""
-    if name is None:
-        return None
-    message = read(sample_of(name).read())
-    return message.raw[message.body_offset :]
+def _sent(name: str | None) -> Message | None:
+    """The message as it was sent. Raises InputError."""
+    return None if name is None else read(sample_of(name).read())
 
 
 def _of_today(url: str, folder: Path) -> frozenset[str]:
@@ -300,11 +297,12 @@ async def _audited(
     params: dict[str, Any],
     settings: Settings,
     rules: RuleSet,
-    body: bytes | None,
+    sent: Message | None,
 ) -> list[Placed]:
     ports = ports_of(params, settings)
     try:
-        auditing = Auditing(rules, ports, partial(subject_of_settings, settings), body)
+        headers = (read(each.sighting.header) for each in outcomes if each.sighting is not None)
+        auditing = Auditing(rules, ports, partial(subject_of_settings, settings), sent, next(headers, None))
         return [await placed(each, mark, auditing) for each in outcomes]
     finally:
         await ports.close()

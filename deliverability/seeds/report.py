@@ -11,12 +11,13 @@ from deliverability.core.codec import json_text
 from deliverability.core.model.rules import RuleSet
 from deliverability.core.phrases import Phrases, detail_words
 from deliverability.core.report.paper import Paper, pad, width_of
-from deliverability.core.words.sentences import duration, visible
+from deliverability.core.words.sentences import capital, duration, visible
 from deliverability.seeds.kept import Matrix, Said, Share, is_unexplained
 from deliverability.seeds.values import HEADER, Folder, Placed, Seed, tagged
 
 _METHODS = ("spf", "dkim", "dmarc")
 MATRIX_SCHEMA = "1.0"
+_RULES_SHOWN = 5
 
 
 class PlacedView(Struct, frozen=True):
@@ -76,11 +77,11 @@ def _placed_view(row: Placed, rules: RuleSet, say: Phrases) -> PlacedView:
         signs = say("punctuation.list").join(f"{name} {value}" for name, value in row.signs.items())
         lines.append(say("seeds.signs", signs=visible(signs)))
     if row.verdict is not None:
-        by = say("punctuation.aside", text=say("punctuation.list").join(row.rules)) if row.rules else ""
+        by = say("punctuation.aside", text=_rules(row.rules, say)) if row.rules else ""
         lines.append(say("seeds.verdict", verdict=say(f"verdict.{row.verdict.value}")) + by)
     if is_unexplained(row):
         lines.append(say("seeds.unexplained"))
-    lines += [visible(detail_words(each, say)) for each in row.remarks]
+    lines += [capital(visible(detail_words(each, say))) for each in row.remarks]
     named = visible(row.mailbox)
     return PlacedView(
         named if row.receiver == row.mailbox or not row.receiver else named + say("punctuation.aside", text=receiver),
@@ -90,18 +91,24 @@ def _placed_view(row: Placed, rules: RuleSet, say: Phrases) -> PlacedView:
     )
 
 
+def _rules(rules: Sequence[str], say: Phrases) -> str:
+    more = len(rules) - _RULES_SHOWN
+    shown = say("punctuation.list").join(rules[:_RULES_SHOWN])
+    return shown + say("value.more", n=f"{more:,}") if more > 0 else shown
+
+
 def receiver_words(receiver: str, rules: RuleSet, say: Phrases) -> str:
     """The receiver as it is called; where it is none of the rules, that."""
     known = rules.receivers.get(receiver)
     return known.called(say.lang) if known is not None else visible(receiver.strip("-")) or say("seeds.other-receiver")
 
 
-def placement_text(view: PlacementView, paper: Paper) -> str:
+def placement_text(view: PlacementView, paper: Paper, say: Phrases) -> str:
     """For a terminal."""
     lines = [*paper.paragraph(view.title, style="bold"), ""]
     colours = {"good": "met", "risk": "warning"}
     for row in view.rows:
-        lines += paper.hang(paper.ink(row.where, colours.get(row.tone, "")), f"{row.mailbox}: ")
+        lines += paper.hang(paper.ink(row.where, colours.get(row.tone, "")), row.mailbox + say("punctuation.colon"))
         for text in row.lines:
             lines += paper.paragraph(text, 2)
     return paper.text([*lines, "", *(paper.paragraph(view.caution, style="dim") if view.caution else ())])

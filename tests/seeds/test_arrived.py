@@ -157,7 +157,7 @@ def split(octets: bytes) -> tuple[bytes, bytes]:
 
 async def test_with_the_message_as_it_was_sent_all_of_it_is_judged() -> None:
     head, body = split(sent())
-    found = await came("".join(f"{each}\r\n" for each in GOOGLE).encode() + head, body=body)
+    found = await came("".join(f"{each}\r\n" for each in GOOGLE).encode() + head, sent=read(head + body))
     assert found.verdict is not None
     assert not found.verdict.value.startswith("dns-")
     assert found.rules
@@ -167,16 +167,29 @@ async def test_with_the_message_as_it_was_sent_all_of_it_is_judged() -> None:
 async def test_a_body_that_was_not_signed_is_not_put_below_the_header() -> None:
     """A sending service changed its links: for us alone DKIM would fail, and the verdict would be wrong."""
     head, body = split(sent())
-    found = await came(head, body=body.replace(b"--=_mixed", b"--=_other", 1))
+    found = await came(head, sent=read(head + body.replace(b"--=_mixed", b"--=_other", 1)))
     assert "seeds-body-differs" in [each.code for each in found.remarks]
     assert found.verdict is None or found.verdict.value.startswith("dns-")
 
 
-async def test_what_cannot_be_read_or_is_missing_has_no_verdict() -> None:
+async def test_what_cannot_be_read_has_no_verdict() -> None:
     for folder in (Folder.MISSING, Folder.UNREACHABLE):
-        outcome = Outcome(box("gmail"), folder, NOW)
-        found = await placed(outcome, Mark("t", "", NOW), auditing())
+        found = await placed(Outcome(box("gmail"), folder, NOW), MARK, auditing())
         assert (found.folder, found.verdict, found.auth, found.delay_s) == (folder, None, {}, None)
+
+
+async def test_what_is_missing_is_judged_as_it_arrived_elsewhere_or_was_sent() -> None:
+    """Else no mail that is missing could ever be held against a verdict."""
+    head, _ = split(sent())
+    missing = Outcome(box("gmail"), Folder.MISSING, NOW)
+    elsewhere = await placed(missing, MARK, auditing(elsewhere=read(head)))
+    assert (elsewhere.domain, elsewhere.auth, elsewhere.delay_s) == ("sakura-shop.example", {}, None)
+    assert elsewhere.verdict is not None
+    as_sent = await placed(missing, MARK, auditing(sent=read(sent())))
+    assert as_sent.verdict is not None
+    assert not as_sent.verdict.value.startswith("dns-")
+    lost = await placed(Outcome(box("gmail"), Folder.UNREACHABLE, NOW), MARK, auditing(elsewhere=read(head)))
+    assert lost.verdict is None, "nothing is known of it, so there is nothing to hold it against"
 
 
 HOSTILE: dict[str, bytes] = {

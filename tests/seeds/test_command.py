@@ -171,8 +171,10 @@ async def test_what_landed_where_is_told_and_kept(tmp_path: Path, lang: str) -> 
         code, text = await in_a_thread(file, "await", TOKEN, "--minutes", "0", "--offline", lang=lang)
     say = phrases(lang)
     assert code == 3
-    assert f"g1{say('punctuation.aside', text='Gmail')}: {say('seeds.folder.spam')}" in text
-    assert f"g2{say('punctuation.aside', text='Gmail')}: {say('seeds.folder.unreachable')}" in text
+    assert f"g1{say('punctuation.aside', text='Gmail')}{say('punctuation.colon')}{say('seeds.folder.spam')}" in text
+    assert (
+        f"g2{say('punctuation.aside', text='Gmail')}{say('punctuation.colon')}{say('seeds.folder.unreachable')}" in text
+    )
     shape = json.loads(run(file, "matrix", "--format", "json")[1])
     assert shape["all"]["n"] == 2
 

@@ -122,4 +122,4 @@ def test_no_secret_is_told(server: ImapServer, tmp_path: Path, capfd: pytest.Cap
 def test_a_password_that_is_wrong_is_told_and_the_code_is_3(server: ImapServer, tmp_path: Path) -> None:
     code, output = run(settings(server, tmp_path), "await", "inbox1", "--minutes", "0", "--offline", password="no")
     assert code == 3, output
-    assert re.search(r"box \(Gmail\): not readable\n\s+login failed", output)
+    assert re.search(r"box \(Gmail\): not readable\n\s+Login failed", output)

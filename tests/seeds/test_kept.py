@@ -171,10 +171,7 @@ def test_every_state_has_its_words(lang: str) -> None:
         for verdict in (*VerdictKind, None):
             for receiver in (*RECEIVERS, "nobody"):
                 rows = [replace(row(folder=folder, verdict=verdict, receiver=receiver), tab="primary", delay_s=4000)]
-                text = report.placement_text(
-                    report.placement_view(rows, rules, say),
-                    Paper(80),
-                )
+                text = report.placement_text(report.placement_view(rows, rules, say), Paper(80), say)
                 assert say(f"seeds.folder.{folder.value}") in text
                 assert (say("seeds.unexplained")[:12] in text) == is_unexplained(rows[0])
     found = matrices(thousand())
@@ -199,7 +196,9 @@ def test_nothing_in_a_name_is_markup() -> None:
     text = report.matrix_markdown(matrices(rows), 90, load_rules(), phrases("en"))
     assert "\\|\\<b\\>" in text
     shown = report.placement_text(
-        report.placement_view([replace(row(), mailbox="a\x1b[31m\u202eb")], load_rules(), phrases("en")), Paper(80)
+        report.placement_view([replace(row(), mailbox="a\x1b[31m\u202eb")], load_rules(), phrases("en")),
+        Paper(80),
+        phrases("en"),
     )
     assert "\x1b" not in shown
     assert "\u202e" not in shown
