@@ -45,6 +45,7 @@ _MAX_LINES = 100_000
 _MOST_FOLDERS = 50
 _MOST_MAILS = 5  # that a search finds, and that are read to see whether they are meant
 _HEADER_OCTETS = 1_000_000
+_DIGITS = 10  # of a UID
 _LINE = re.compile(rb'\((?P<flags>[^()]*)\) (?:"(?:\\.|[^"\\])*"|NIL) (?P<name>.*)', re.DOTALL | re.IGNORECASE)
 _UID = re.compile(rb"\bUID (\d{1,10})\b")
 _DATE = re.compile(rb'\bINTERNALDATE "([^"]{1,40})"')
@@ -150,7 +151,15 @@ class SeedMailbox:
             if folder is Folder.OTHER:  # one that went away, or that nobody may open
                 return None
             raise SeedError(IMAP_FAILED(why=VERBATIM(text=name.decode("ascii", "replace"))), final=False)
-        for uids in _candidates(client, mark):
+        refused: imaplib.IMAP4.error | None = None
+        for search in _searches(mark):
+            try:
+                uids = _found(client, search)
+            except imaplib.IMAP4.abort:
+                raise
+            except imaplib.IMAP4.error as error:  # not every server searches every field
+                refused = error
+                continue
             for uid in uids[-_MOST_MAILS:]:
                 fetched = _fetched(client, uid)
                 if fetched is not None and is_meant(read(fetched[0]), mark):
@@ -158,6 +167,8 @@ class SeedMailbox:
                     tab = _tab(client, uid, header) if folder is Folder.INBOX else ""
                     odd = folder is Folder.OTHER and self._places.spam is None
                     return Sighting(folder, header, arrived, tab, odd)
+        if refused is not None:  # it may be there all the same
+            raise refused
         return None
 
     def _without_secret(self, code: Code, error: BaseException) -> Detail:
@@ -182,27 +193,24 @@ def is_meant(message: Message, mark: Mark) -> bool:
     return any(token in re.findall(r"[a-z0-9-]+", each.lower()) for each in words)
 
 
-def _candidates(client: ImapClient, mark: Mark) -> Iterator[list[str]]:
-    """The mails that each search finds, in the order in which a mail is known: some that only look alike among them."""
+def _searches(mark: Mark) -> Iterator[tuple[str, ...]]:
+    """What to search for, in the order in which a mail is known; some that only look alike are found, too."""
     # Servers count days in their own time.
     since = mark.sent.astimezone(UTC) - timedelta(days=2)
-    day = f"{since.day}-{_MONTHS[since.month - 1]}-{since.year}"
-    searches: list[tuple[str, ...]] = []
+    day = ("SINCE", f"{since.day}-{_MONTHS[since.month - 1]}-{since.year}")
     if mark.token:
-        searches.append(("HEADER", HEADER, f'"{mark.token}"'))
+        yield (*day, "HEADER", HEADER, f'"{mark.token}"')
     if mark.message_id:
-        searches.append(("HEADER", "Message-ID", f'"{mark.message_id}"'))
+        yield (*day, "HEADER", "Message-ID", f'"{mark.message_id}"')
     if mark.token:
-        searches += [("TO", f'"+{mark.token}@"'), ("SUBJECT", f'"{mark.token}"')]
-    for each in searches:
-        words = answered(client.uid("SEARCH", "SINCE", day, *each))
-        yield [
-            uid.decode()
-            for line in words
-            if isinstance(line, bytes)
-            for uid in line.split()
-            if uid.isdigit() and len(uid) <= 10
-        ]
+        yield (*day, "TO", f'"+{mark.token}@"')
+        yield (*day, "SUBJECT", f'"{mark.token}"')
+
+
+def _found(client: ImapClient, search: tuple[str, ...]) -> list[str]:
+    """The UIDs that a search finds. Raises BusyError, and imaplib's error where the server refuses it."""
+    words = [line for line in answered(client.uid("SEARCH", *search)) if isinstance(line, bytes)]
+    return [uid.decode() for line in words for uid in line.split() if uid.isdigit() and len(uid) <= _DIGITS]
 
 
 def _fetched(client: ImapClient, uid: str) -> tuple[bytes, datetime | None] | None:

@@ -47,6 +47,7 @@ class FakeReceiver(Struct):
         chatty: it tells what nobody asked for.
         no_return: it refuses LIST with RETURN.
         slow: seconds between the pieces of an answer.
+        unsearchable: it refuses to search by header fields.
         refuses_login: whoever comes.
         breaks: so many times it breaks off in the middle of a header; -1: always.
         asked: every command.
@@ -63,6 +64,7 @@ class FakeReceiver(Struct):
     chatty: bool = False
     no_return: bool = False
     slow: float = 0.0
+    unsearchable: bool = False
     refuses_login: bool = False
     breaks: int = 0
     asked: list[bytes] = field(default_factory=list)
@@ -132,6 +134,8 @@ class _Session:
                 name = re.sub(rb"\\(.)", rb"\1", command[8:].strip().removeprefix(b'"').removesuffix(b'"'))
                 self.folder = next((each for each in self.receiver.folders if each.name == name), None)
                 return b"* OK [UIDVALIDITY 7]\r\n" if self.folder else b"TAG NO no such folder\r\n"
+            case b"UID" if self.receiver.unsearchable and b"HEADER" in word:
+                return b"TAG BAD cannot search for that\r\n"
             case b"UID" if self.folder is not None and word[1] == b"SEARCH":
                 found = b" ".join(b"%d" % uid for uid in self._search(command))
                 return b"* SEARCH %b\r\n" % found

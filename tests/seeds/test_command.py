@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -181,3 +182,18 @@ async def test_what_landed_where_is_told_and_kept(tmp_path: Path, lang: str) -> 
 
 async def in_a_thread(file: Path, *words: str, lang: str) -> tuple[int, str]:
     return await asyncio.to_thread(run, file, *words, lang=lang)
+
+
+async def test_a_token_comes_from_a_command(tmp_path: Path) -> None:
+    """As Outlook.com wants it: no password is accepted there."""
+    receiver = KINDS["outlook"].make()
+    receiver.put(b"Junk Email", mail(), datetime.now(UTC))
+    command = [sys.executable, "-c", f"print({FakeReceiver().password!r})"]
+    async with serving(receiver) as port:
+        table = BOX.format(name="o1", address="me@outlook.com").replace(
+            'password_env = "SEED_PASSWORD"', f"token_command = {json.dumps(command)}"
+        )
+        file = write(tmp_path, table, f'host = "127.0.0.1"\nport = {port}\nsecurity = "none"\nspam = "Junk Email"\n')
+        code, text = await in_a_thread(file, "await", TOKEN, "--minutes", "0", "--offline", lang="en")
+    assert (code, "o1 (Outlook.com): spam" in text) == (0, True)
+    assert any(each.startswith(b"AUTHENTICATE XOAUTH2") for each in receiver.asked)

@@ -172,6 +172,15 @@ async def test_by_what_a_mail_is_known(name: str) -> None:
     assert found.folder is (Folder.SPAM if known else Folder.MISSING)
 
 
+async def test_a_server_that_does_not_search_a_field_finds_by_the_next_and_is_not_called_empty() -> None:
+    """Where it refused to look for the mark, the mail may be there."""
+    receiver = KINDS["yahoo"].make()
+    receiver.unsearchable = True
+    assert (await awaited(KINDS["yahoo"], receiver, MovingClock())).folder is Folder.UNREACHABLE
+    receiver.put(b"INBOX", mail(subject=f"News {TOKEN}"), NOW)
+    assert (await awaited(KINDS["yahoo"], receiver, MovingClock())).folder is Folder.INBOX
+
+
 async def test_one_s_own_copy_has_not_arrived() -> None:
     """What was sent from the same mailbox lies in Sent."""
     receiver = KINDS["icloud"].make()
