@@ -221,7 +221,7 @@ async def _verdict(subject: Subject, receiver: str, auditing: Auditing) -> Verdi
 def _written(message: Message) -> datetime | None:
     """When the sender says that it wrote it."""
     field = message.first("Date")
-    with suppress(ValueError, OverflowError, TypeError):
+    with suppress(ValueError, OverflowError, TypeError, LookupError):
         found = parsedate_to_datetime(field.value) if field is not None else None
         return found.astimezone(UTC) if found is not None and found.tzinfo is not None else None
     return None

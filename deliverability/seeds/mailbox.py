@@ -46,6 +46,7 @@ _MOST_FOLDERS = 50
 _MOST_MAILS = 5  # that a search finds, and that are read to see whether they are meant
 _HEADER_OCTETS = 1_000_000
 _DIGITS = 10  # of a UID
+_NAME_OCTETS = 1_000
 _LINE = re.compile(rb'\((?P<flags>[^()]*)\) (?:"(?:\\.|[^"\\])*"|NIL) (?P<name>.*)', re.DOTALL | re.IGNORECASE)
 _UID = re.compile(rb"\bUID (\d{1,10})\b")
 _DATE = re.compile(rb'\bINTERNALDATE "([^"]{1,40})"')
@@ -229,7 +230,7 @@ def _fetched(client: ImapClient, uid: str) -> tuple[bytes, datetime | None] | No
 
 
 def _moment(text: str) -> datetime | None:
-    with contextlib.suppress(ValueError, OverflowError):
+    with contextlib.suppress(ValueError, OverflowError, TypeError, LookupError):
         found = parsedate_to_datetime(text.strip())
         return found.astimezone(UTC) if found.tzinfo else None
     return None
@@ -299,7 +300,7 @@ def _listed(lines: Sequence[object]) -> Iterator[tuple[frozenset[bytes], bytes]]
         name = literal if isinstance(literal, bytes) else match["name"]
         if literal is None and name.startswith(b'"'):
             name = re.sub(rb"\\(.)", rb"\1", name[1:-1])
-        if name and all(0x20 <= octet < 0x7F for octet in name):
+        if 0 < len(name) <= _NAME_OCTETS and all(0x20 <= octet < 0x7F for octet in name):
             yield frozenset(match["flags"].lower().split()), name
 
 

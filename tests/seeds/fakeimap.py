@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from email import message_from_bytes
@@ -50,6 +50,7 @@ class FakeReceiver(Struct):
         unsearchable: it refuses to search by header fields.
         refuses_login: whoever comes.
         breaks: so many times it breaks off in the middle of a header; -1: always.
+        lie: is given each command and the true answer, and gives what is sent.
         asked: every command.
 
     """
@@ -67,6 +68,7 @@ class FakeReceiver(Struct):
     unsearchable: bool = False
     refuses_login: bool = False
     breaks: int = 0
+    lie: Callable[[bytes, bytes], bytes] = lambda command, answer: answer
     asked: list[bytes] = field(default_factory=list)
 
     def put(self, folder: bytes, octets: bytes, arrived: datetime, tab: str = "") -> None:
@@ -107,6 +109,7 @@ class _Session:
             said = await self.answer(command)
             if said is None:
                 return
+            said = self.receiver.lie(command, said)
             if self.receiver.chatty:
                 await self.say(b"* 3 EXISTS\r\n* OK [ALERT] something\r\n")
             await self.say(said.replace(b"TAG ", tag + b" ") if b"TAG " in said else said + tag + b" OK done\r\n")
@@ -193,7 +196,9 @@ class _Session:
 
     async def _fetch(self, uid: int) -> bytes | None:
         assert self.folder is not None
-        mail = self.folder.mails[uid]
+        mail = self.folder.mails.get(uid)
+        if mail is None:
+            return b""
         header = mail.octets.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
         at = mail.arrived
         date = f'INTERNALDATE "{at.day:2d}-{MONTHS[at.month - 1]}-{at:%Y %H:%M:%S} +0000"'.encode()
