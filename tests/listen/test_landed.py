@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,11 +27,11 @@ MAIL = b"X-Deliv-Seed: %b\r\n" % TOKEN.encode() + (DEMO / "newsletter.eml").read
 AT = "2026-11-29T08:00:00Z"
 
 
-def service_over(folder: Path) -> CaptureService:
+def service_over(folder: Path, **how: Any) -> CaptureService:
     settings = RoomSettings(
         ports=PortSettings(zones=(DEMO / "example.zone",)), history="sqlite:///history.sqlite3", home=folder
     )
-    return CaptureService(CaptureStore(None), RoomHere(settings))
+    return CaptureService(CaptureStore(None), RoomHere(settings), **how)
 
 
 def keep(folder: Path, *rows: Placed) -> None:

@@ -20,10 +20,12 @@ from PIL import Image
 from deliverability.core.net.browser import take_screenshot
 from deliverability.core.report.preview import ColourScheme, Showing, preview
 from deliverability.listen.service import CaptureService
+from deliverability.seeds.values import Folder
 from tests.browser import find_axe, find_chromium
 from tests.core.report.test_browser import HOSTILE
 from tests.devtools import Tab, patiently, tab
-from tests.listen.listening import DEMO, listener, serving
+from tests.listen.listening import DEMO, serving
+from tests.listen.test_landed import MAIL, keep, row, service_over
 
 pytestmark = pytest.mark.system
 
@@ -79,8 +81,11 @@ def trap() -> Iterator[Trap]:
 
 
 @pytest.fixture(scope="module")
-def service() -> CaptureService:
-    return listener(smtp="127.0.0.1:1025")
+def service(tmp_path_factory: pytest.TempPathFactory) -> CaptureService:
+    """With two mailboxes in its history that a marked message was read in."""
+    folder = tmp_path_factory.mktemp("history")
+    keep(folder, row("gmail-1", Folder.SPAM), row("a-mailbox-with-a-very-long-name-" * 4, Folder.INBOX))
+    return service_over(folder, smtp="127.0.0.1:1025")
 
 
 @pytest.fixture(scope="module")
@@ -114,12 +119,13 @@ def pages(root: str, service: CaptureService) -> dict[str, str]:
         "list": f"{root}/?",
         "look": f"{root}/messages/{demo}?",
         "heavy": f"{root}/messages/{large}?",
+        "landed": f"{root}/messages/{sent(root, service, MAIL)}?",
         "compare": f"{root}/compare?id={demo}&id={large}&",
         "gone": f"{root}/messages/x?",
     }
 
 
-KINDS = ("list", "look", "heavy", "compare", "gone")
+KINDS = ("list", "look", "heavy", "landed", "compare", "gone")
 
 
 @pytest.mark.parametrize("lang", ["en", "ja"])
