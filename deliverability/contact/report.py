@@ -13,7 +13,7 @@ from deliverability.core.codec import json_text, printable
 from deliverability.core.model.rules import Confidence, RuleSet
 from deliverability.core.phrases import Phrases, phrases
 from deliverability.core.report.findings import FindingView, receiver_name
-from deliverability.core.report.formats.html import CONTENT_SECURITY_POLICY, style_sheet
+from deliverability.core.report.formats.html import CONTENT_SECURITY_POLICY, handout_css, style_sheet
 from deliverability.core.report.formats.json import Json
 from deliverability.core.report.formats.markdown import block, plain
 from deliverability.core.report.paper import Paper
@@ -272,7 +272,13 @@ def contact_page(view: ContactView, lang: str) -> str:
     page: str = (
         environment()
         .get_template("contact.html")
-        .render(say=phrases(lang), lang=lang, view=view, css=style_sheet(), policy=CONTENT_SECURITY_POLICY)
+        .render(
+            say=phrases(lang),
+            lang=lang,
+            view=view,
+            css=style_sheet() + handout_css(),
+            policy=CONTENT_SECURITY_POLICY,
+        )
     )
     return page
 

@@ -7,8 +7,9 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any
+
+import msgspec
 
 from deliverability.core.codes import Arg, Detail
 from deliverability.core.facts.base import (
@@ -71,13 +72,11 @@ def printable(text: str) -> str:
 
 # All of Unicode's control and format characters, line and paragraph separators, and lone surrogates; JSON itself has
 # those below U+0020.
-@cache
-def _hidden() -> re.Pattern[str]:
-    return re.compile(
-        "[\\x7f-\\x9f\\xad\\u0600-\\u0605\\u061c\\u06dd\\u070f\\u0890\\u0891\\u08e2\\u180e\\u200b-\\u200f\\u2028-\\u202e"
-        "\\u2060-\\u206f\\ud800-\\udfff\\ufeff\\ufff9-\\ufffb\\U000110bd\\U000110cd\\U00013430-\\U0001343f"
-        "\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0001-\\U000e007f]"
-    )
+_HIDDEN = re.compile(
+    "[\\x7f-\\x9f\\xad\\u0600-\\u0605\\u061c\\u06dd\\u070f\\u0890\\u0891\\u08e2\\u180e\\u200b-\\u200f\\u2028-\\u202e"
+    "\\u2060-\\u206f\\ud800-\\udfff\\ufeff\\ufff9-\\ufffb\\U000110bd\\U000110cd\\U00013430-\\U0001343f"
+    "\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0001-\\U000e007f]"
+)
 
 
 def json_text(value: Any, *, indent: int | None = None, compact: bool = False) -> str:
@@ -86,7 +85,7 @@ def json_text(value: Any, *, indent: int | None = None, compact: bool = False) -
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent, separators=separators)
     if text.isascii() and "\x7f" not in text:
         return text
-    return _hidden().sub(lambda found: json.dumps(found[0])[1:-1], text)
+    return _HIDDEN.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 class JsonPieces:
@@ -241,5 +240,5 @@ def decode_facts(data: Any) -> FactSet:
 
 
 def digest(data: Any) -> str:
-    """SHA-256 (hex) of JSON data in canonical form."""
-    return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    """SHA-256 (hex) of JSON data in canonical form: compact, keys sorted, in UTF-8."""
+    return hashlib.sha256(msgspec.json.encode(data, order="sorted")).hexdigest()

@@ -1,4 +1,4 @@
-"""The pages of `deliv listen` as HTML. Their look is in reports/listen_*.html, style.css and listen.css."""
+"""The pages of `deliv listen` as HTML; their look is in reports/: listen_*.html, style.css, message.css, listen.css."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src data:; connect-src 'self'; "
     "frame-src 'self'; form-action 'self'; base-uri 'none'"
 )
-SCRIPT, SHEETS = "listen.js", ("style.css", "listen.css")
+SCRIPT, SHEETS = "listen.js", ("style.css", "message.css", "listen.css")
 
 
 class PagePlace(Struct, frozen=True):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
-from deliverability.core.facts.base import Waiver
+from deliverability.core.facts.base import Unknown, Waiver
 from deliverability.core.model.report import Finding, Outcome, Report
 from deliverability.core.model.rules import Effect, Receiver, Rule, RuleSet, Severity, SourceRef, Statement, VolumeClass
 from deliverability.core.phrases import Phrases
@@ -41,18 +42,20 @@ class CheckView:
 
     def __init__(
         self,
-        anchor: str,
+        name: str,
+        topic_anchor: str,
         outcome: str,
         members: Sequence[FindingView],
         report: Report,
         speaker: Speaker,
         exhibits: Exhibits,
     ) -> None:
-        self.anchor, self.outcome = anchor, outcome
+        self._name, self.topic_anchor, self.outcome = name, topic_anchor, outcome
         self._members, self._report, self._speaker, self._exhibits = members, report, speaker, exhibits
         self._rule, self._words = members[0].rule, members[0].words
         self.topic, self.guide = self._rule.topic, self._rule.guide
-        worst = max((each.finding.severity for each in members), key=lambda severity: severity.rank)
+        severities = {each.finding.severity for each in members}
+        worst = max(severities, key=lambda severity: severity.rank) if len(severities) > 1 else severities.pop()
         self._only_known = self._rule.information and worst is Severity.INFO
         self._worst = worst
         self.severity = (Severity.NONE if self._only_known else worst).value
@@ -64,6 +67,11 @@ class CheckView:
     @property
     def _findings(self) -> list[Finding]:
         return [each.finding for each in self._members]
+
+    @property
+    def anchor(self) -> str:
+        """Where it would stand on a page by itself."""
+        return _anchor(self._name)
 
     @property
     def to_do(self) -> bool:
@@ -94,6 +102,32 @@ class CheckView:
     def headline(self) -> str:
         """What is wrong, or what it is about."""
         return self._words.title if self.outcome in ("met", "not-applicable") else self._words.heading
+
+    @property
+    def noun(self) -> str:
+        """What it is about, by name."""
+        return self._words.noun
+
+    @property
+    def place(self) -> str:
+        """Where it is told on a page: by itself, or if it is met, with its topic; empty: nowhere by itself."""
+        if self.outcome == "waiting":
+            return ""
+        return self.topic_anchor if self.outcome == "met" else self.anchor
+
+    @property
+    def unknown(self) -> Unknown | None:
+        """Why it could not be checked."""
+        return self._members[0].finding.unknown
+
+    @property
+    def rests_on(self) -> Iterable[str]:
+        """The ids of the observations that it rests on."""
+        return (ident for each in self._members for ident in each.finding.evidence)
+
+    def asked(self, idents: Iterable[str]) -> tuple[str, ...]:
+        """What was looked up in these observations, by name."""
+        return self._exhibits.names(idents)
 
     @property
     def message(self) -> str:
@@ -194,14 +228,21 @@ def check_views(
     places = {id(each): place for place, each in enumerate(findings)}
     groups = [(outcome, members) for (_, outcome, _), every in alike.items() for members in _of_same_words(every)]
     anchors: dict[str, int] = {}
+    topics: dict[str, str] = {}
     checks = []
     for outcome, members in sorted(groups, key=lambda group: places[id(group[1][0])]):
         ident = members[0].rule.id
         anchors[ident] = anchors.get(ident, 0) + 1
         suffix = "" if anchors[ident] == 1 else f"-{anchors[ident]}"
-        anchor = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{prefix}{ident}{suffix}")
-        checks.append(CheckView(anchor, outcome, members, report, speaker, exhibits))
+        topic = members[0].rule.topic
+        if topic not in topics:
+            topics[topic] = _anchor(f"{prefix}topic-{topic}")
+        checks.append(CheckView(f"{prefix}{ident}{suffix}", topics[topic], outcome, members, report, speaker, exhibits))
     return tuple(checks)
+
+
+def _anchor(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", name)
 
 
 def _of_same_words(findings: Sequence[FindingView]) -> Iterable[Sequence[FindingView]]:
@@ -228,11 +269,11 @@ def by_topic(checks: Iterable[CheckView], say: Phrases) -> tuple[tuple[str, tupl
     )
 
 
-def requirement_sources(receiver: Receiver, rules: Iterable[str], speaker: Speaker) -> tuple[SourceView, ...]:
-    """Where a receiver's statements about these rules were read, each source once."""
-    statements = (each for rule in rules for each in speaker.rules.statements(receiver, rule))
-    refs = dict.fromkeys(SourceRef(ref.ref) for each in statements for ref in each.sources)
-    return tuple(_source(ref, speaker.rules, speaker.say) for ref in refs)
+def requirement_sources(receiver: Receiver, rules: Iterable[str], known: RuleSet) -> list[SourceRef]:
+    """Where a receiver's statements about these rules were read, each source once, that of most of them first."""
+    statements = (each for rule in rules for each in known.statements(receiver, rule))
+    refs = Counter(ref.ref for each in statements for ref in each.sources)
+    return [SourceRef(ref) for ref, _ in refs.most_common()]
 
 
 def _effect_lines(effects: Iterable[EffectView], say: Phrases) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from msgspec import Struct
@@ -12,11 +13,18 @@ from deliverability.core.codes import needed
 from deliverability.core.facts.base import Unknown
 from deliverability.core.model.answer import Because, GuideState, GuideStep, ReceiverEffect
 from deliverability.core.model.report import GRADES, Judgement, Outcome, Report, Verdict
-from deliverability.core.model.rules import Receiver
+from deliverability.core.model.rules import Receiver, SourceRef
 from deliverability.core.phrases import Phrases
 from deliverability.core.report.answer import TONES, joined, kind_words, step_words
-from deliverability.core.report.checks import CheckView, requirement_sources
-from deliverability.core.report.findings import FindingIndex, FindingView, combines, effect_words, receiver_name
+from deliverability.core.report.checks import CheckView, requirement_sources, source_views
+from deliverability.core.report.findings import (
+    FindingIndex,
+    FindingView,
+    combines,
+    effect_words,
+    receiver_name,
+    topic_name,
+)
 from deliverability.core.report.parts import SourceView
 from deliverability.core.words.cited import cited
 from deliverability.core.words.sentences import capital, visible
@@ -161,29 +169,111 @@ class RequirementView(Struct, frozen=True):
     anchor: str
 
 
-class ReceiverListView(Struct, frozen=True):
-    """What a receiver publishes, in its order, and where this mail or domain stands.
+class ReceiverListView:
+    """What a receiver publishes, and where this mail or domain stands. Each text is made when it is first asked for."""
 
-    Attributes:
-        id: of the receiver, for links.
-        name: its name.
-        tone: of its verdict, see report.answer.
-        label: its verdict.
-        count: "9/12", met of those that could be checked; empty where none could.
-        about: what a sender should know of it.
-        rows: its requirements.
-        sources: where they were read.
+    def __init__(
+        self,
+        verdict: Verdict,
+        receiver: Receiver,
+        judged: Mapping[str, tuple[FindingView, Judgement]],
+        anchors: Mapping[str, str],
+        speaker: Speaker,
+    ) -> None:
+        self.id = receiver.id
+        self._verdict, self._receiver, self._speaker, self._anchors = verdict, receiver, speaker, anchors
+        order = [rule for rule in receiver.rules if rule in judged] or list(judged)
+        self._judged = {rule: judged[rule] for rule in order}
 
-    """
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return receiver_name(self.id, self._speaker)
 
-    id: str
-    name: str
-    tone: str
-    label: str
-    count: str
-    about: str
-    rows: tuple[RequirementView, ...]
-    sources: tuple[SourceView, ...]
+    @property
+    def tone(self) -> str:
+        """Of its verdict, see report.answer."""
+        return TONES[self._verdict.verdict]
+
+    @property
+    def label(self) -> str:
+        """Its verdict."""
+        effects = (ReceiverEffect(each.effect, each.contested) for each in self._verdict.effects)
+        return kind_words(self._verdict.verdict, effects, self._speaker.say, self._verdict.lacks)
+
+    @property
+    def count(self) -> str:
+        """Met of those that could be checked, as "9/12"; empty where none could."""
+        met, unmet = self._verdict.requirements.met, self._verdict.requirements.unmet
+        return f"{met}/{met + unmet}" if met + unmet else ""
+
+    @property
+    def about(self) -> str:
+        """What a sender should know of it."""
+        return visible(self._receiver.about.get(self._speaker.lang, ""))
+
+    @property
+    def rows(self) -> tuple[RequirementView, ...]:
+        """Its requirements, in its order."""
+        return tuple(_requirement(*each, self._anchors, self._speaker.say) for each in self._judged.values())
+
+    @property
+    def problems(self) -> tuple[RequirementView, ...]:
+        """Those that are not met, or could not be checked although everything was given."""
+        return tuple(_requirement(*self._judged[rule], self._anchors, self._speaker.say) for rule in self._problems)
+
+    @property
+    def rests_on(self) -> str:
+        """What a good word rests on, as "3 met: SPF 2, DKIM 1"; empty where nothing is met."""
+        say = self._speaker.say
+        topics = Counter(self._judged[rule][0].rule.topic for rule in self._those("met"))
+        words = say("value.separator").join(f"{topic_name(topic, say)} {n}" for topic, n in topics.items())
+        return f"{say.count('checks.met', topics.total())}{say('punctuation.colon')}{words}" if words else ""
+
+    @property
+    def open(self) -> str:
+        """How many wait for an input, in words; empty: none."""
+        waiting = len(self._those("waiting"))
+        return self._speaker.say.count("checks.open", waiting) if waiting else ""
+
+    @property
+    def sources(self) -> tuple[SourceView, ...]:
+        """Where all of it was read, that of the problems first, then what most of it rests on."""
+        return source_views(self._sources, self._speaker.rules, self._speaker.say)
+
+    @property
+    def main_sources(self) -> tuple[SourceView, ...]:
+        """Where the problems were read; where there are none, what most of it rests on."""
+        return source_views(self._main or self._sources[:1], self._speaker.rules, self._speaker.say)
+
+    @property
+    def more_sources(self) -> int:
+        """How many there are besides the main ones."""
+        return len(self._sources) - (len(self._main) or 1)
+
+    @property
+    def _problems(self) -> list[str]:
+        return self._those("unmet", "unknown")
+
+    @cached_property
+    def _main(self) -> list[SourceRef]:
+        return self._read(self._problems)
+
+    @cached_property
+    def _sources(self) -> list[SourceRef]:
+        return list(dict.fromkeys((*self._main, *self._read(self._judged))))
+
+    @cached_property
+    def _outcomes(self) -> Mapping[str, str]:
+        return {rule: _outcome(*each) for rule, each in self._judged.items()}
+
+    def _those(self, *outcomes: str) -> list[str]:
+        return [rule for rule, outcome in self._outcomes.items() if outcome in outcomes]
+
+    def _read(self, rules: Iterable[str]) -> list[SourceRef]:
+        if combines(self.id, self._speaker):
+            return []
+        return requirement_sources(self._receiver, rules, self._speaker.rules)
 
 
 class OpenView(Struct, frozen=True):
@@ -191,34 +281,76 @@ class OpenView(Struct, frozen=True):
 
     reason: str
     checks: tuple[CheckView, ...]
+    separator: str
 
     @property
     def waits(self) -> bool:
         """It only waits for something that was not given."""
         return all(each.outcome == "waiting" for each in self.checks)
 
+    @property
+    def names(self) -> str:
+        """What it keeps from being checked, by name."""
+        return self.separator.join(_names(self.checks))
 
-class TopicView(Struct, frozen=True):
-    """The checks of one topic.
 
-    Attributes:
-        name: the topic.
-        summary: "2 to do, 5 met".
-        todo: unmet, the most severe first; with what is good to know behind.
-        open: what could not be checked or waits, those with the same reason together.
-        met: what is met.
-        met_words: "5 met".
-        idle: how many do not apply, in words; empty: none.
+_LOOKED_UP = 4
 
-    """
 
-    name: str
-    summary: str
-    todo: tuple[CheckView, ...]
-    open: tuple[OpenView, ...]
-    met: tuple[CheckView, ...]
-    met_words: str
-    idle: str
+class TopicView:
+    """The checks of one topic; `todo` has the unmet ones, the most severe first, with what is good to know behind."""
+
+    def __init__(self, name: str, checks: Sequence[CheckView], say: Phrases) -> None:
+        self.name, self._say = name, say
+        by_outcome: dict[str, list[CheckView]] = {}
+        for each in checks:
+            by_outcome.setdefault(each.outcome, []).append(each)
+        self.todo, self.met = by_outcome.get("unmet", []), by_outcome.get("met", [])
+        self._unchecked = [*by_outcome.get("unknown", []), *by_outcome.get("waiting", [])]
+        self._idle = len(by_outcome.get("not-applicable", []))
+        self.anchor = checks[0].topic_anchor if checks else ""
+
+    @property
+    def shown(self) -> bool:
+        """Something of it applies."""
+        return bool(self.todo or self.met or self._unchecked)
+
+    @property
+    def summary(self) -> str:
+        """How many are what, as "2 to do, 5 met"."""
+        say = self._say
+        todo = sum(each.to_do for each in self.todo)
+        numbers = {"todo": todo, "met": len(self.met), "open": len(self._unchecked)}
+        return say("value.separator").join(say.count(f"checks.{key}", n) for key, n in numbers.items() if n)
+
+    @cached_property
+    def open(self) -> tuple[OpenView, ...]:
+        """What could not be checked or waits, that with the same reason together."""
+        return open_views(self._unchecked, self._say)
+
+    @property
+    def met_words(self) -> str:
+        """How many are met, as "5 met"."""
+        return self._say.count("checks.met", len(self.met))
+
+    @property
+    def met_names(self) -> str:
+        """What is met, by name."""
+        return self._say("value.separator").join(_names(self.met))
+
+    @property
+    def rests_on(self) -> str:
+        """What was looked up for what is met; may be empty."""
+        say = self._say
+        every = list(dict.fromkeys(ident for each in self.met for ident in each.rests_on))
+        more = say("value.more", n=str(len(every) - _LOOKED_UP)) if len(every) > _LOOKED_UP else ""
+        names = say("site_separator").join(self.met[0].asked(every[:_LOOKED_UP])) + more if every else ""
+        return f"{say('label.evidence')}{say('punctuation.colon')}{names}" if names else ""
+
+    @property
+    def idle(self) -> str:
+        """How many do not apply, in words; empty: none."""
+        return self._say.count("label.not-applicable", self._idle) if self._idle else ""
 
 
 def receiver_lists(
@@ -230,46 +362,26 @@ def receiver_lists(
         for judgement in view.finding.judgements:
             if judgement.outcome not in _ORDER:
                 continue
-            known = judged.setdefault(judgement.receiver, {}).get(view.rule.id)
+            of_it = judged.setdefault(judgement.receiver, {})
+            known = of_it.get(view.rule.id)
             if known is None or _ORDER.index(judgement.outcome) < _ORDER.index(known[1].outcome):
-                judged[judgement.receiver][view.rule.id] = (view, judgement)
-    lists = []
-    for verdict in report.verdicts:
-        receiver = speaker.rules.receivers.get(verdict.receiver)
-        if receiver is not None:
-            of_it = judged.get(receiver.id, {})
-            lists.append(_list(verdict, receiver, of_it, anchors, speaker))
-    return tuple(lists)
-
-
-def _list(
-    verdict: Verdict,
-    receiver: Receiver,
-    judged: Mapping[str, tuple[FindingView, Judgement]],
-    anchors: Mapping[str, str],
-    speaker: Speaker,
-) -> ReceiverListView:
-    say = speaker.say
-    order = [rule for rule in receiver.rules if rule in judged] or list(judged)
-    rows = tuple(_requirement(*judged[rule], anchors, say) for rule in order)
-    met, unmet = verdict.requirements.met, verdict.requirements.unmet
-    return ReceiverListView(
-        id=receiver.id,
-        name=receiver_name(receiver.id, speaker),
-        tone=TONES[verdict.verdict],
-        label=kind_words(
-            verdict.verdict, (ReceiverEffect(e.effect, e.contested) for e in verdict.effects), say, verdict.lacks
-        ),
-        count=f"{met}/{met + unmet}" if met + unmet else "",
-        about=visible(receiver.about.get(speaker.lang, "")),
-        rows=rows,
-        sources=() if combines(receiver.id, speaker) else requirement_sources(receiver, order, speaker),
+                of_it[view.rule.id] = (view, judgement)
+    found = ((verdict, speaker.rules.receivers.get(verdict.receiver)) for verdict in report.verdicts)
+    return tuple(
+        ReceiverListView(verdict, receiver, judged.get(receiver.id, {}), anchors, speaker)
+        for verdict, receiver in found
+        if receiver is not None
     )
 
 
-def _requirement(view: FindingView, judgement: Judgement, anchors: Mapping[str, str], say: Phrases) -> RequirementView:
+def _outcome(view: FindingView, judgement: Judgement) -> str:
+    """Met, unmet, unknown or waiting."""
     waits = judgement.outcome is Outcome.UNKNOWN and view.finding.waits_for_input
-    outcome = "waiting" if waits else judgement.outcome.value
+    return "waiting" if waits else judgement.outcome.value
+
+
+def _requirement(view: FindingView, judgement: Judgement, anchors: Mapping[str, str], say: Phrases) -> RequirementView:
+    outcome = _outcome(view, judgement)
     unmet = judgement.outcome is Outcome.UNMET
     return RequirementView(
         outcome=outcome,
@@ -285,32 +397,26 @@ def topic_views(
 ) -> tuple[TopicView, ...]:
     """All checks by topic; topics of which nothing applies are left out. A parked domain has nothing that waits."""
     found = (
-        _topic(name, [each for each in checks if with_waiting or each.outcome != "waiting"], say)
+        TopicView(name, [each for each in checks if with_waiting or each.outcome != "waiting"], say)
         for name, checks in topics
     )
-    return tuple(each for each in found if each.todo or each.open or each.met)
+    return tuple(each for each in found if each.shown)
 
 
-def _topic(name: str, checks: Sequence[CheckView], say: Phrases) -> TopicView:
-    by_outcome: dict[str, list[CheckView]] = {}
-    for each in checks:
-        by_outcome.setdefault(each.outcome, []).append(each)
-    unmet, met = by_outcome.get("unmet", []), by_outcome.get("met", [])
-    unchecked = [*by_outcome.get("unknown", []), *by_outcome.get("waiting", [])]
-    reasons: dict[str, list[CheckView]] = {}
-    for check in unchecked:
-        reasons.setdefault(check.message, []).append(check)
-    idle = len(by_outcome.get("not-applicable", []))
-    numbers = {"todo": sum(each.to_do for each in unmet), "met": len(met), "open": len(unchecked)}
-    return TopicView(
-        name=name,
-        summary=say("value.separator").join(say.count(f"checks.{key}", n) for key, n in numbers.items() if n),
-        todo=tuple(unmet),
-        open=tuple(OpenView(reason, tuple(of)) for reason, of in reasons.items()),
-        met=tuple(met),
-        met_words=say.count("checks.met", len(met)),
-        idle=say.count("label.not-applicable", idle) if idle else "",
-    )
+def open_views(checks: Iterable[CheckView], say: Phrases) -> tuple[OpenView, ...]:
+    """What could not be checked, that with the same reason together."""
+    reasons: dict[Unknown | None, list[CheckView]] = {}
+    for check in checks:
+        reasons.setdefault(check.unknown, []).append(check)
+    alike: dict[str, list[CheckView]] = {}
+    for of in reasons.values():
+        alike.setdefault(of[0].message, []).extend(of)
+    separator = say("value.separator")
+    return tuple(OpenView(reason, tuple(of), separator) for reason, of in alike.items())
+
+
+def _names(checks: Iterable[CheckView]) -> Iterable[str]:
+    return dict.fromkeys(capital(each.noun) for each in checks)
 
 
 def grade_words(report: Report, speaker: Speaker) -> str:

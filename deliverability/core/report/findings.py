@@ -217,10 +217,18 @@ class Exhibits:
         """Those of these ids that there are."""
         return tuple(self._one(ident) for ident in idents if ident in self._evidence)
 
+    def names(self, idents: Iterable[str]) -> tuple[str, ...]:
+        """What was asked in those of these ids that there are."""
+        return tuple(_asked(self._evidence[ident]) for ident in idents if ident in self._evidence)
+
     def _one(self, ident: str) -> EvidenceView:
         if ident not in self._made:
             self._made[ident] = _shown(self._evidence[ident], self._anchors[ident], self._say)
         return self._made[ident]
+
+
+def _asked(evidence: Evidence) -> str:
+    return visible(shortened(evidence.asked))
 
 
 def _shown(evidence: Evidence, anchor: str, say: Phrases) -> EvidenceView:
@@ -229,7 +237,7 @@ def _shown(evidence: Evidence, anchor: str, say: Phrases) -> EvidenceView:
     return EvidenceView(
         anchor=anchor,
         kind=say(f"evidence.{evidence.kind.value}"),
-        asked=visible(shortened(evidence.asked)),
+        asked=_asked(evidence),
         lines=tuple(visible(shortened(line.replace("\t", " "), _LINE_LENGTH)) for line in lines[:_LINES_SHOWN]),
         more=max(0, len(lines) - _LINES_SHOWN),
         at=say("label.seen", at=visible(moment_words(evidence.at, say))) if evidence.at else "",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import cache
 
 from msgspec import Struct
 
@@ -28,6 +27,9 @@ class EffectView(Struct, frozen=True):
     only: str
 
 
+_LINES_FIT, _LETTERS_FIT = 6, 240
+
+
 class EvidenceView(Struct, frozen=True):
     """One raw observation with hidden characters written out; `more` lines were left out."""
 
@@ -38,6 +40,11 @@ class EvidenceView(Struct, frozen=True):
     more: int
     at: str
     ttl: str
+
+    @property
+    def long(self) -> bool:
+        """It may not fit its box, on a phone either."""
+        return len(self.lines) > _LINES_FIT or sum(map(len, self.lines)) > _LETTERS_FIT
 
 
 class InstanceView(Struct, frozen=True):
@@ -70,22 +77,20 @@ _TYPE = "(?:TXT|CNAME|MX|PTR|A|AAAA)"
 _TERM = r"[+?~-]?(?:include:|a\b|mx\b|ip4:|ip6:|exists:|redirect=|ptr\b|exp=)[^\s\"]*"
 
 
-@cache
-def _record() -> re.Pattern[str]:
-    return re.compile(
-        r"`(?P<marked>[^`]+)`"  # marked by the author of the rule
-        rf"|(?P<line>(?<![A-Za-z0-9_*.\\-])[A-Za-z0-9_*.\\-]++ {_TYPE} {_QUOTED})"  # a line of a zone file
-        rf"|(?P<strings>\"v={_QUOTED[1:]})"  # a record in several strings
-        rf"|(?P<spf>v=spf1(?: {_TERM})* (?:[+?~-]?all|redirect=[\w.-]+))"
-        r"|(?P<tags>v=(?:DMARC1|DKIM1|STSv1|TLSRPTv1|BIMI1)(?:; ?[a-z]+=[^;\s\"]*[^;\s\".,)])+;?)"
-    )
+_RECORD = re.compile(
+    r"`(?P<marked>[^`]+)`"  # marked by the author of the rule
+    rf"|(?P<line>(?<![A-Za-z0-9_*.\\-])[A-Za-z0-9_*.\\-]++ {_TYPE} {_QUOTED})"  # a line of a zone file
+    rf"|(?P<strings>\"v={_QUOTED[1:]})"  # a record in several strings
+    rf"|(?P<spf>v=spf1(?: {_TERM})* (?:[+?~-]?all|redirect=[\w.-]+))"
+    r"|(?P<tags>v=(?:DMARC1|DKIM1|STSv1|TLSRPTv1|BIMI1)(?:; ?[a-z]+=[^;\s\"]*[^;\s\".,)])+;?)"
+)
 
 
 def segments(text: str) -> tuple[tuple[bool, str], ...]:
     """`text` in pieces; True marks a record or name to be copied as it is (between backticks, or a whole record)."""
     pieces: list[tuple[bool, str]] = []
     end = 0
-    for match in _record().finditer(text):
+    for match in _RECORD.finditer(text):
         if match.start() > end:
             pieces.append((False, text[end : match.start()]))
         pieces.append((True, match["marked"] or match[0]))

@@ -17,10 +17,12 @@ from deliverability.core.report.audience import AudienceView, audience_view
 from deliverability.core.report.checks import CheckView, by_topic, check_views
 from deliverability.core.report.evidence import (
     GuideView,
+    OpenView,
     ReceiverListView,
     TopicView,
     grade_words,
     guide_view,
+    open_views,
     receiver_lists,
     still_spam,
     summary_words,
@@ -264,6 +266,16 @@ class ReportView:
         """All checks by topic, by what became of them."""
         return topic_views(self.topics, self.speaker.say, with_waiting=not self.parked)
 
+    @cached_property
+    def judged_topics(self) -> tuple[TopicView, ...]:
+        """The same without what waits for an input."""
+        return topic_views(self.topics, self.speaker.say, with_waiting=False)
+
+    @property
+    def waits(self) -> tuple[OpenView, ...]:
+        """What waits for an input, by what it waits for."""
+        return () if self.parked else open_views(self._of("waiting"), self.speaker.say)
+
     @property
     def receiver_counts(self) -> str:
         """What the line over the receivers' lists says: each with its count."""
@@ -316,7 +328,7 @@ class ReportView:
     def _anchors(self) -> Mapping[str, str]:
         """Where each rule stands on a page, its unmet findings before the others."""
         ranked = sorted(self.checks, key=lambda check: check.to_do)
-        return {check.rule: check.anchor for check in ranked if check.outcome != "not-applicable"}
+        return {check.rule: check.place for check in ranked if check.outcome != "not-applicable"}
 
     @cached_property
     def _index(self) -> FindingIndex:
@@ -426,6 +438,12 @@ class ReportView:
     def evidence(self) -> tuple[EvidenceView, ...]:
         """The observations that findings rest on, each once."""
         return self._exhibits.of(dict.fromkeys(ident for each in self.report.findings for ident in each.evidence))
+
+    @property
+    def open_evidence(self) -> tuple[EvidenceView, ...]:
+        """Those of what is not met, was not answered or is waived."""
+        shown = (each.finding for each in self.findings if each.state in ("unmet", "unknown"))
+        return self._exhibits.of(dict.fromkeys(ident for each in shown for ident in each.evidence))
 
     @cached_property
     def _exhibits(self) -> Exhibits:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from copy import copy
-from operator import attrgetter
 from typing import TYPE_CHECKING
-
-from markupsafe import Markup
 
 from deliverability.core.report.parts import segments
 from deliverability.core.resources import locate
@@ -17,10 +14,8 @@ from deliverability.core.words.glossary import GlossaryTerm
 
 if TYPE_CHECKING:
     import jinja2
-    from jinja2.runtime import Macro
-    from markupsafe import Markup
 
-_MOST_PIECES = 8192
+_TEXTS_KEPT = 4096
 
 
 def _css_text(text: str) -> str:
@@ -40,26 +35,6 @@ def _named(text: str) -> tuple[tuple[bool, str], ...]:
     return tuple((bool(number % 2), piece) for number, piece in enumerate(pieces) if piece)
 
 
-class _MarkupCache:
-    """Pieces of markup that stand on many pages, by the macro that made them and what it was given."""
-
-    def __init__(self) -> None:
-        self._made: dict[tuple[object, ...], str] = {}
-
-    def __call__(self, macro: Macro, lang: str, given: Iterable[object], *names: str) -> Markup:
-        """What the macro makes of each; of one that cannot be a key itself `names` are the attributes that it shows."""
-        tell = attrgetter(*names) if names else None
-        found = []
-        for each in given:
-            key = (macro.name, lang, tell(each) if tell else each)
-            if (made := self._made.get(key)) is None:
-                if len(self._made) >= _MOST_PIECES:
-                    self._made.clear()
-                made = self._made[key] = macro(each)
-            found.append(made)
-        return Markup("").join(found)
-
-
 @functools.cache
 def environment() -> jinja2.Environment:
     """The templates of reports/, with escaping on for every one of them; they are read once."""
@@ -73,7 +48,6 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters["css_text"] = _css_text
-    made.globals["cached"] = _MarkupCache()
     made.filters["named"] = _named
     made.filters["segments"] = segments
     made.filters["unbroken"] = _unbroken
@@ -88,6 +62,7 @@ class Glosser:
         self._by_words = {_folded(form): term for term in terms for form in _forms(term.term[lang])}
         forms = sorted({form for term in terms for form in _forms(term.term[lang])}, key=len, reverse=True)
         self._pattern = re.compile("|".join(_bounded(form) for form in forms)) if forms else None
+        self._found = functools.lru_cache(_TEXTS_KEPT)(self._find)  # the same sentences stand on many pages
         self._used: set[str] = set()
 
     def for_page(self) -> Glosser:
@@ -100,14 +75,19 @@ class Glosser:
         """`text` in pieces of (term id or empty, words); an id marks the first use of that term on the page."""
         found: list[tuple[str, str]] = []
         end = 0
-        for match in self._pattern.finditer(text) if self._pattern else ():
-            term = self._by_words.get(_folded(match[0]))
-            if term is None or term.id in self._used:
+        for term, start, stop in self._found(text):
+            if term in self._used:
                 continue
-            self._used.add(term.id)
-            found.extend([("", text[end : match.start()]), (term.id, match[0])])
-            end = match.end()
+            self._used.add(term)
+            found.extend([("", text[end:start]), (term, text[start:stop])])
+            end = stop
         return (*found, ("", text[end:]))
+
+    def _find(self, text: str) -> tuple[tuple[str, int, int], ...]:
+        """Each place of a term: its id, where it begins and where it ends."""
+        matches = self._pattern.finditer(text) if self._pattern else ()
+        places = ((self._by_words.get(_folded(each[0])), each.start(), each.end()) for each in matches)
+        return tuple((term.id, start, stop) for term, start, stop in places if term is not None)
 
     @property
     def used(self) -> tuple[GlossaryTerm, ...]:

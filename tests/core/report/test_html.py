@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
@@ -17,6 +18,7 @@ from deliverability.core.model.spf import SpfTerm, SpfTree
 from deliverability.core.phrases import LANGUAGES
 from deliverability.core.report.diagrams import diagrams
 from deliverability.core.report.parts import segments
+from deliverability.core.report.report import ReportView
 from tests.fixtures_answer import example_answer, example_parked, example_posture, example_unreached
 from tests.fixtures_report import FACTS, GUIDE, assessed, facts, finding, make_report, speaker
 from tests.speaking import shipped, written
@@ -100,9 +102,10 @@ def test_language_landmarks_and_headings_are_in_order(page):
     assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
 
 
-@pytest.mark.parametrize("subjects", [("demo",), ("good",), ("demo", "broken")], ids="-".join)
-def test_ids_are_unique_and_links_within_the_page_lead_somewhere(subjects):
-    page = Page(written("html", [report_of(each) for each in subjects], shipped("en", guided=True)))
+@pytest.mark.parametrize("whole", [False, True], ids=["short", "whole"])
+@pytest.mark.parametrize("subjects", [("demo",), ("good",), ("faulty",), ("demo", "broken")], ids="-".join)
+def test_ids_are_unique_and_links_within_the_page_lead_somewhere(subjects, whole):
+    page = Page(written("html", [report_of(each) for each in subjects], shipped("en", guided=True), whole=whole))
     ids = Counter(attrs["id"] for _, attrs in page.elements if "id" in attrs)
 
     assert [ident for ident, count in ids.items() if count > 1] == []
@@ -224,12 +227,64 @@ def test_a_message_too_large_for_a_preview_is_told_of():
 
 def test_met_findings_of_one_rule_share_a_line():
     met = tuple(finding("DKIM-002", Outcome.MET, item=i, observed={"item.bits": 2048}) for i in ("a/1", "b/2"))
+    report = make_report(findings=met, assessment=assessed())
 
-    assert html_of(make_report(findings=met, assessment=assessed())).count("DKIM keys have at least 2048 bits") == 1
+    assert html_of(report, whole=True).count("DKIM keys have at least 2048 bits") == 1
+    assert html_of(report).count("<b>1 met</b>: DKIM key length") == 1
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_what_is_met_is_a_line_a_topic_that_names_it_and_what_was_looked_up(lang):
+    met = re.findall(r'<p class="met">.*?</p>', written("html", report_of("domain"), shipped(lang, guided=True)))
+
+    assert met
+    spf = next(each for each in met if "TXT kk.dk" in each or "TXT " in each)
+    assert {"en": "SPF record", "ja": "SPFレコード"}[lang] in "".join(met)
+    assert {"en": "<small>Evidence: ", "ja": "<small>根拠"}[lang] in spf
+
+
+@pytest.mark.parametrize("subject", ["demo", "broken", "faulty"])
+def test_what_is_unmet_or_open_keeps_its_evidence_and_its_sources(subject):
+    report = report_of(subject)
+    view = ReportView(report, shipped("en", guided=True))
+    source = written("html", report, view.speaker)
+    ids = set(re.findall(r' id="([^"]+)"', source))
+
+    asked = [each for each in view.checks if each.outcome in ("unmet", "unknown", "waived")]
+    assert asked
+    for each in asked:
+        row = source[source.index(f'<details id="{each.anchor}">') :].split("</details></li>")[0]
+        assert {evidence.anchor for evidence in each.evidence} <= ids
+        assert all(text.split("&")[0] in unescape(row) for text in (each.why.split(" ")[0], each.level))
+        assert all(name.title in unescape(row) for name in each.sources[:3])
+
+
+@pytest.mark.parametrize("subject", ["demo", "broken", "faulty", "good"])
+def test_each_receiver_has_its_problems_with_their_sources_and_what_the_rest_rests_on(subject):
+    report = report_of(subject)
+    source = written("html", report, shipped("en", guided=True))
+    for each in ReportView(report, shipped("en", guided=True)).receiver_lists:
+        part = source[source.index(f'id="receiver-{each.id}"') :].split("</details>")[0]
+        links = part.count("<li class=")
+        assert links == sum(row.outcome in ("unmet", "unknown") for row in each.rows)
+        assert all(row.name in unescape(part) for row in each.rows if row.outcome in ("unmet", "unknown"))
+        met = sum(row.outcome == "met" for row in each.rows)
+        assert f"{met} met: " in part or not met
+        assert part.count(' rel="noreferrer"') >= 1
+        whole = written("html", report, shipped("en", guided=True), whole=True)
+        part = whole[whole.index(f'id="receiver-{each.id}"') :].split("</ul>")[0]
+        assert part.count("<li class=") == len(each.rows)
+
+
+def test_a_page_says_how_to_get_all_of_it_and_all_of_it_does_not():
+    assert "<code>--all</code>" in html_of()
+    assert "<code>--all</code>" not in html_of(whole=True)
 
 
 def test_a_typical_page_stays_small():
-    assert len(html_of(html="<p>Hello</p>").encode()) < 100_000
+    """70 kB is the aim for a domain, of which a third is the style sheet; what is to be fixed comes on top."""
+    assert len(html_of(html="<p>Hello</p>").encode()) < 60_000
+    assert len(written("html", report_of("domain"), shipped("en", guided=True)).encode()) < 70_000
 
 
 def test_a_huge_record_does_not_blow_up_the_page():
@@ -436,9 +491,7 @@ def test_the_spf_picture_names_its_domain_and_marks_only_what_this_mail_was_chec
     assert own.about == "This mail was checked against this record."
 
 
-def test_a_page_is_the_same_whatever_pages_were_made_before(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_is_the_same_whatever_pages_were_made_before() -> None:
     first = [written("html", report_of("demo"), shipped(lang)) for lang in LANGUAGES]
     written("html", report_of("broken"), shipped("en"))
-    assert [written("html", report_of("demo"), shipped(lang)) for lang in LANGUAGES] == first
-    monkeypatch.setattr("deliverability.core.report.templates._MOST_PIECES", 3)
     assert [written("html", report_of("demo"), shipped(lang)) for lang in LANGUAGES] == first

@@ -1,14 +1,15 @@
 """Reports as one HTML page that needs nothing else: no script, no outside resource.
 
+What is unmet or open has its evidence on the page; what is met is a line a topic, unless everything is asked for.
 The look is in reports/: report.html (the page), subject.html (one report), evidence.html (its folds), handout.html,
-macros.html, style.css.
+macros.html, style.css, message.css (what only messages have), handout.css.
 """
 
 from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
 from msgspec.structs import replace
@@ -36,7 +37,19 @@ _IN_FULL = 10
 @functools.cache
 def sources_css() -> str:
     """The style sheet of who sends as a domain, beside that of reports."""
-    return (locate("reports") / "sources.css").read_text("utf-8")
+    return _sheet("sources")
+
+
+@functools.cache
+def _message_css() -> str:
+    """The style sheet of what only a report on a message shows."""
+    return _sheet("message")
+
+
+@functools.cache
+def handout_css() -> str:
+    """The style sheet of a page to hand out, beside that of reports."""
+    return _sheet("handout")
 
 
 def render_handout(handout: Handout, lang: str) -> str:
@@ -48,7 +61,7 @@ def render_handout(handout: Handout, lang: str) -> str:
             say=phrases(lang),
             lang=lang,
             handout=handout,
-            css=style_sheet(),
+            css=style_sheet() + handout_css(),
             policy=CONTENT_SECURITY_POLICY,
             glossed=lambda text: (("", text),),
         )
@@ -57,17 +70,18 @@ def render_handout(handout: Handout, lang: str) -> str:
 
 def writer(speaker: Speaker, options: WriterOptions) -> HtmlWriter:
     """The writer of this format."""
-    return HtmlWriter(speaker, options.others)
+    return HtmlWriter(speaker, options.others, whole=options.whole)
 
 
 class HtmlWriter:
     """One page; several reports get a summary on top and a section each, so that it is written at the end.
 
+    With `whole` it has everything: the lists of all receivers, what is met line by line, and each of many reports.
     Every value comes from outside and is escaped; characters that hide or steer something are written out.
     """
 
-    def __init__(self, speaker: Speaker, others: Sequence[tuple[str, str]] = ()) -> None:
-        self._speaker = speaker
+    def __init__(self, speaker: Speaker, others: Sequence[tuple[str, str]] = (), *, whole: bool = False) -> None:
+        self._speaker, self._whole = speaker, whole
         self._others = _links(others)
         self._views: list[ReportView] = []
         self._preface = ""
@@ -91,9 +105,18 @@ class HtmlWriter:
             self._views,
             max(self._views, key=lambda view: view.report.run.started, default=None),
             others=self._others,
-            css=style_sheet() + (sources_css() if any(view.senders for view in self._views) else "") + self._more_css,
+            css="".join(self._sheets()),
             preface=self._preface,
+            whole=self._whole,
         )
+
+    def _sheets(self) -> Iterator[str]:
+        yield style_sheet()
+        if any(view.message or view.diagrams.identity for view in self._views):
+            yield _message_css()
+        if any(view.senders for view in self._views):
+            yield sources_css()
+        yield self._more_css
 
 
 class StartPage:
@@ -112,7 +135,9 @@ class StartPage:
 
     def page(self) -> str:
         """The whole page."""
-        return _page(self._speaker, self._rows, (), self._newest, others=self._others, css=style_sheet(), preface="")
+        return _page(
+            self._speaker, self._rows, (), self._newest, others=self._others, css=style_sheet(), preface="", whole=False
+        )
 
 
 def _links(others: Sequence[tuple[str, str]]) -> list[tuple[str, str, str]]:
@@ -120,7 +145,13 @@ def _links(others: Sequence[tuple[str, str]]) -> list[tuple[str, str, str]]:
 
 
 def _page(
-    speaker: Speaker, rows: Sequence[DomainRow], views: Sequence[ReportView], newest: ReportView | None, **more: object
+    speaker: Speaker,
+    rows: Sequence[DomainRow],
+    views: Sequence[ReportView],
+    newest: ReportView | None,
+    *,
+    whole: bool,
+    **more: object,
 ) -> str:
     """A page of reports, or without views a table with links to theirs; `newest` tells how they came about."""
     glosser = _glosser(speaker.lang).for_page()
@@ -134,7 +165,8 @@ def _page(
             lang=speaker.lang,
             views=[by_key[row.key] for row in table.rows] if views else [],
             table=table,
-            full=len(views) <= _IN_FULL,
+            full=whole or len(views) <= _IN_FULL,
+            whole=whole,
             about=newest,
             policy=CONTENT_SECURITY_POLICY,
             foot=_foot(rows, newest, speaker),
@@ -161,5 +193,12 @@ def _glosser(lang: str) -> Glosser:
 
 @functools.cache
 def style_sheet() -> str:
-    """The style sheet without its indentation."""
-    return re.sub(r"\n\s*", "\n", (locate("reports") / "style.css").read_text("utf-8"))
+    """The style sheet of reports."""
+    return _sheet("style")
+
+
+def _sheet(name: str) -> str:
+    """A style sheet without comments, indentation and the blanks around its signs: each page carries it."""
+    text = re.sub(r"/\*.*?\*/", "", (locate("reports") / f"{name}.css").read_text("utf-8"), flags=re.DOTALL)
+    text = re.sub(r"\n\s*", "\n", text)
+    return re.sub(r"\s*([{};,])[^\S\n]*|(:) +", r"\1\2", text).replace(";}", "}").replace(";\n}", "}")
