@@ -6,7 +6,6 @@ The record and, where it may be fetched, the logo.
 from __future__ import annotations
 
 import re
-from functools import cache
 
 from msgspec.structs import replace
 
@@ -18,10 +17,9 @@ from deliverability.core.protocols.bimi import discover_bimi
 from deliverability.engine.auditors.dmarc import policy_domain
 from deliverability.engine.base import Context, auditor, http_evidence
 
-
-@cache
-def _selector_form() -> re.Pattern[str]:
-    return re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?){0,3}", re.I)
+_SELECTOR_FORM = re.compile(
+    r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?){0,3}", re.I
+)
 
 
 _SELECTOR_TAG = re.compile(r"(?:^|;)\s*s\s*=\s*([^;\s]{1,200})", re.IGNORECASE)
@@ -71,4 +69,4 @@ async def audit(ctx: Context) -> Bimi:
 def _selector(ctx: Context) -> str:
     field = ctx.message.first("BIMI-Selector") if ctx.message else None
     match = _SELECTOR_TAG.search(field.value[:1000]) if field else None
-    return match[1].lower() if match and _selector_form().fullmatch(match[1]) else "default"
+    return match[1].lower() if match and _SELECTOR_FORM.fullmatch(match[1]) else "default"

@@ -63,9 +63,7 @@ _ATTRIBUTES = {
 }
 
 
-@cache
-def _image() -> re.Pattern[str]:
-    return re.compile(r"\.(webp|svg|avif|heic|heif|apng|tiff?|bmp|ico|mp4)(?:[?#]|$)", re.IGNORECASE)
+_IMAGE = re.compile(r"\.(webp|svg|avif|heic|heif|apng|tiff?|bmp|ico|mp4)(?:[?#]|$)", re.IGNORECASE)
 
 
 _IMAGE_FEATURES = {"heic": "heif", "tif": "tiff"}
@@ -94,37 +92,33 @@ _PLAIN_PROPERTIES = frozenset(
 )
 
 
-@cache
-def _values() -> tuple[tuple[re.Pattern[str], str], ...]:
-    return (
-        (re.compile(r"(?<![\w-])calc\(", re.IGNORECASE), "css-unit-calc"),
-        (re.compile(r"(?<![\w-])clamp\(", re.IGNORECASE), "css-function-clamp"),
-        (re.compile(r"(?<![\w-])min\(", re.IGNORECASE), "css-function-min"),
-        (re.compile(r"(?<![\w-])max\(", re.IGNORECASE), "css-function-max"),
-        (re.compile(r"(?<![\w-])var\(", re.IGNORECASE), "css-variables"),
-        (re.compile(r"linear-gradient\(", re.IGNORECASE), "css-linear-gradient"),
-        (re.compile(r"radial-gradient\(", re.IGNORECASE), "css-radial-gradient"),
-        (re.compile(r"conic-gradient\(", re.IGNORECASE), "css-conic-gradient"),
-        (re.compile(r"(?<![\w-])(?:ok)?l(?:ch|ab)\(", re.IGNORECASE), "css-modern-color"),
-        (re.compile(r"(?<![\w-])light-dark\(", re.IGNORECASE), "css-function-light-dark"),
-        (re.compile(r"(?<![\w-])rgba\(", re.IGNORECASE), "css-rgba"),
-        (re.compile(r"(?<![\w.-])[\d.]{1,20}(rem|vh|vw|vmin|vmax|ch)(?![\w%])", re.IGNORECASE), "css-unit-{}"),
-        (re.compile(r"(?<![\w-])(?:fit|min|max)-content(?![\w-])", re.IGNORECASE), "css-intrinsic-size"),
-    )
+_VALUES = (
+    (re.compile(r"(?<![\w-])calc\(", re.IGNORECASE), "css-unit-calc"),
+    (re.compile(r"(?<![\w-])clamp\(", re.IGNORECASE), "css-function-clamp"),
+    (re.compile(r"(?<![\w-])min\(", re.IGNORECASE), "css-function-min"),
+    (re.compile(r"(?<![\w-])max\(", re.IGNORECASE), "css-function-max"),
+    (re.compile(r"(?<![\w-])var\(", re.IGNORECASE), "css-variables"),
+    (re.compile(r"linear-gradient\(", re.IGNORECASE), "css-linear-gradient"),
+    (re.compile(r"radial-gradient\(", re.IGNORECASE), "css-radial-gradient"),
+    (re.compile(r"conic-gradient\(", re.IGNORECASE), "css-conic-gradient"),
+    (re.compile(r"(?<![\w-])(?:ok)?l(?:ch|ab)\(", re.IGNORECASE), "css-modern-color"),
+    (re.compile(r"(?<![\w-])light-dark\(", re.IGNORECASE), "css-function-light-dark"),
+    (re.compile(r"(?<![\w-])rgba\(", re.IGNORECASE), "css-rgba"),
+    (re.compile(r"(?<![\w.-])[\d.]{1,20}(rem|vh|vw|vmin|vmax|ch)(?![\w%])", re.IGNORECASE), "css-unit-{}"),
+    (re.compile(r"(?<![\w-])(?:fit|min|max)-content(?![\w-])", re.IGNORECASE), "css-intrinsic-size"),
+)
 
 
 _DISPLAY = {"flex": "css-display-flex", "inline-flex": "css-display-flex", "grid": "css-display-grid",
             "inline-grid": "css-display-grid"}  # fmt: skip
 
 
-@cache
-def _pseudo() -> re.Pattern[str]:
-    return re.compile(
-        r":(:?(?:before|after|first-letter|first-line|marker|placeholder)|checked|has|not|nth-child|nth-of-type|"
-        r"nth-last-child|nth-last-of-type|first-child|last-child|first-of-type|last-of-type|only-child|only-of-type|"
-        r"target|focus|active|lang)(?![\w-])",
-        re.IGNORECASE,
-    )
+_PSEUDO = re.compile(
+    r":(:?(?:before|after|first-letter|first-line|marker|placeholder)|checked|has|not|nth-child|nth-of-type|"
+    r"nth-last-child|nth-last-of-type|first-child|last-child|first-of-type|last-of-type|only-child|only-of-type|"
+    r"target|focus|active|lang)(?![\w-])",
+    re.IGNORECASE,
+)
 
 
 _PSEUDO_ELEMENTS = frozenset({"before", "after", "first-letter", "first-line", "marker", "placeholder"})
@@ -291,7 +285,7 @@ def _sheet(each: Declaration | Prelude, uses: Uses, names: set[str]) -> None:
         return
     if each.nested:
         uses.add("css-nesting", conditional=each.conditional)
-    for match in _pseudo().finditer(text[:5000]):
+    for match in _PSEUDO.finditer(text[:5000]):
         name = match[1].lower().lstrip(":")
         kind = "element" if name in _PSEUDO_ELEMENTS else "class"
         uses.add(f"css-pseudo-{kind}-{name}", conditional=each.conditional)
@@ -321,7 +315,7 @@ def _declaration(each: Declaration, uses: Uses, names: set[str]) -> None:
         uses.add("css-background-image", conditional=each.conditional)
     if _ONE_NUMBER.match(value) and value[-1:].isdigit():
         return
-    for pattern, slug in _values():
+    for pattern, slug in _VALUES:
         if match := pattern.search(value):
             uses.add(slug.format(match[1].lower()) if "{}" in slug else slug, conditional=provided)
 
@@ -349,7 +343,7 @@ def _element_features(tag: str, values: Mapping[str, str]) -> Iterator[str]:
         address = unescape(values.get("src", "")).strip().lower()
         if address.startswith("data:"):
             yield "image-base64"
-        elif match := _image().search(address[-300:]):
+        elif match := _IMAGE.search(address[-300:]):
             ending = match[1].lower()
             yield f"image-{_IMAGE_FEATURES.get(ending, ending)}"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from functools import cache
 
 from msgspec.structs import replace
 
@@ -33,14 +32,10 @@ _ADDRESS = re.compile(r"(?:https?://|mailto:|www\.)\S+", re.IGNORECASE)
 _CJK_RANGES = r"\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 
 
-@cache
-def _cjk() -> re.Pattern[str]:
-    return re.compile(f"[{_CJK_RANGES}]")
+_CJK = re.compile(f"[{_CJK_RANGES}]")
 
 
-@cache
-def _word() -> re.Pattern[str]:
-    return re.compile(rf"[{_CJK_RANGES}]+|[^\W_{_CJK_RANGES}]+")
+_WORD = re.compile(rf"[{_CJK_RANGES}]+|[^\W_{_CJK_RANGES}]+")
 
 
 @auditor("html", Html, of_message=True)
@@ -143,8 +138,8 @@ def similarity(first: str, second: str) -> int | None:
 
 def _words(text: str) -> Counter[str]:
     found: Counter[str] = Counter()
-    for word in _word().findall(_ADDRESS.sub(" ", text).casefold()):
-        if _cjk().match(word):
+    for word in _WORD.findall(_ADDRESS.sub(" ", text).casefold()):
+        if _CJK.match(word):
             found.update(word[index : index + 2] for index in range(max(len(word) - 1, 1)))
         else:
             found[word] += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Collection, Iterable, Iterator
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import NamedTuple
 from unicodedata import normalize
 from urllib.parse import unquote
@@ -125,9 +125,7 @@ SAME_ADDRESS = "List-Unsubscribe"
 _TO_ASCII = str.maketrans("\u0130\u0131\u017f\u212a", "iisk")
 
 
-@cache
-def _text_address() -> re.Pattern[str]:
-    return re.compile(r"https?://[^\s<>\"]{3,2000}|mailto:\S{3,500}", re.IGNORECASE)
+_TEXT_ADDRESS = re.compile(r"https?://[^\s<>\"]{3,2000}|mailto:\S{3,500}", re.IGNORECASE)
 
 
 @auditor("unsubscribe", Unsubscribe, OneClickRequest, UnsubscribeLink, needs=(Dkim,), of_message=True)
@@ -285,13 +283,13 @@ def _words_in_text(pieces: Iterable[str], known: Patterns, addresses: Collection
     found: dict[str, None] = {}
     for stretch in near_links(pieces):
         written = [line[:LONGEST_LINE] for line in stretch.split("\n")]
-        links = [[_address(each[0].rstrip(".,;)>")) for each in _text_address().finditer(line)] for line in written]
+        links = [[_address(each[0].rstrip(".,;)>")) for each in _TEXT_ADDRESS.finditer(line)] for line in written]
         if any(each in addresses for line in links for each in line):
             found[SAME_ADDRESS] = None
         lines = [line[:LONGEST_LINE] for line in _folded(stretch).split("\n")]
         if not any(words.search("\n".join(lines)) for words in known):
             continue  # most links are no such links
-        near = [bool(_text_address().search(line)) for line in lines]
+        near = [bool(_TEXT_ADDRESS.search(line)) for line in lines]
         for index, line in enumerate(lines):
             if any(near[max(index - LINES_NEAR, 0) : index + LINES_NEAR + 1]):
                 match = (

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from functools import cache
 
 from msgspec import Struct
 
@@ -23,9 +22,7 @@ STORED, DEFLATED = 0, 8  # methods
 _MAX_ENDS = 16
 
 
-@cache
-def _japanese() -> re.Pattern[str]:
-    return re.compile(r"[\u3000-\u30ff\u4e00-\u9fff\uff00-\uffef\x20-\x7e]*")
+_JAPANESE = re.compile(r"[\u3000-\u30ff\u4e00-\u9fff\uff00-\uffef\x20-\x7e]*")
 
 
 class Member(Struct, frozen=True):
@@ -209,6 +206,6 @@ def _name(octets: bytes, flags: int) -> str:
             text = octets.decode(charset)
         except UnicodeDecodeError:
             continue
-        if charset == "utf-8" or _japanese().fullmatch(text):
+        if charset == "utf-8" or _JAPANESE.fullmatch(text):
             return text
     return octets.decode("cp437")

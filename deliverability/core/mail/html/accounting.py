@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from functools import cache, cached_property
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
@@ -33,11 +33,9 @@ _UNSEEN = frozenset({"title", "textarea", "iframe", "noembed", "noframes"})
 _ACTIVE = ("script", "form", "iframe", "object", "embed")
 
 
-@cache
-def _cjk() -> re.Pattern[str]:
-    return re.compile(
-        r"[\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]"
-    )
+_CJK = re.compile(
+    r"[\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]"
+)
 
 
 _WORD = re.compile(r"[^\W_]")
@@ -65,13 +63,11 @@ _LONG_SPACES = re.compile(r"[ \t\n\r\f]{2,}")
 
 
 # Parameters that tell a web shop where a visit came from, and no page needs to be shown.
-@cache
-def _tracking() -> re.Pattern[str]:
-    return re.compile(
-        r"(?:[?&]|&amp;)(?:utm_\w{1,40}|mc_[ce]id|fbclid|gclid|dclid|msclkid|yclid|mkt_tok|_hsenc|_hsmi|hsCtaTracking|vero_id|"
-        r"trk_\w{1,40}|oly_enc_id|oly_anon_id|_openstat|igshid|ml_subscriber\w{0,20}|wickedid|s_cid|elqTrack\w{0,20})=[^&#\s]*",
-        re.IGNORECASE,
-    )
+_TRACKING = re.compile(
+    r"(?:[?&]|&amp;)(?:utm_\w{1,40}|mc_[ce]id|fbclid|gclid|dclid|msclkid|yclid|mkt_tok|_hsenc|_hsmi|hsCtaTracking|vero_id|"
+    r"trk_\w{1,40}|oly_enc_id|oly_anon_id|_openstat|igshid|ml_subscriber\w{0,20}|wickedid|s_cid|elqTrack\w{0,20})=[^&#\s]*",
+    re.IGNORECASE,
+)
 
 
 _CONDITIONAL_COMMENT = re.compile(r"<!--(?:\[if|<!\[endif)", re.IGNORECASE)
@@ -171,8 +167,8 @@ class HtmlAccount(Struct):
         reader.read(tokens(text) if cut is None else cut)
         visible = reader.visible
         self.text.append(visible)
-        cjk = len(_cjk().findall(visible))
-        rest = _cjk().sub(" ", visible)
+        cjk = len(_CJK.findall(visible))
+        rest = _CJK.sub(" ", visible)
         self.visible_words += (cjk + 1) // 2 + sum(1 for word in rest.split() if _WORD.search(word))
         self.hidden_octets += reader.hidden_octets
 
@@ -412,7 +408,7 @@ class _HtmlReader:
     def _begin_link(self, values: dict[str, str], at: int) -> None:
         href = values["href"]
         self.account.link_octets += len(href.encode("utf-8", "surrogatepass"))
-        self.account.tracking_octets += sum(len(match[0].encode()) for match in _tracking().finditer(href))
+        self.account.tracking_octets += sum(len(match[0].encode()) for match in _TRACKING.finditer(href))
         labels = [unescape(values[name])[:_MAX_LINK_TEXT] for name in ("title", "aria-label") if values.get(name)]
         self.link = _OpenLink(unescape(href).strip(), labels, at, self._hidden, self.seen_length)
 

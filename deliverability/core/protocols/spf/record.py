@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from functools import cache, lru_cache
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from urllib.parse import quote
 
@@ -274,16 +274,14 @@ def select(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(value for value in values if value[:6].lower() == "v=spf1" and value[6:7] in ("", " "))
 
 
-@cache
-def _lookalike() -> re.Pattern[str]:
-    return re.compile(
-        r"v\s*+[=:\-]{0,3}\s*+[\"'“”‘’]?\s*+(?:spf|sfp|psf)\s*+[\dlI]"  # v=spf1; v = spf1  v==spf1  v:spf1  v=spfl
-        r"|v\s*+=\s*+spf\b"
-        r"|spf1\b"
-        r"|spf\s*+=\s*+v?\s*+(?:=?\s*+spf)?1"
-        r"|v1\s*+=\s*+spf\b",
-        re.IGNORECASE,
-    )
+_LOOKALIKE = re.compile(
+    r"v\s*+[=:\-]{0,3}\s*+[\"'“”‘’]?\s*+(?:spf|sfp|psf)\s*+[\dlI]"  # v=spf1; v = spf1  v==spf1  v:spf1  v=spfl
+    r"|v\s*+=\s*+spf\b"
+    r"|spf1\b"
+    r"|spf\s*+=\s*+v?\s*+(?:=?\s*+spf)?1"
+    r"|v1\s*+=\s*+spf\b",
+    re.IGNORECASE,
+)
 
 
 WRAPPING = " \t\r\n\f\v\"'`“”„‘’«»\u00a0\u200b\ufeff=:([{<@"
@@ -306,7 +304,7 @@ def lookalikes(values: Iterable[str]) -> tuple[str, ...]:
 
 def _is_meant(begin: str) -> bool:
     plain = unicodedata.normalize("NFKC", begin).translate(LOOKING_ALIKE)
-    return bool(_lookalike().match(plain.lstrip(WRAPPING)) or WITHIN.search(plain))
+    return bool(_LOOKALIKE.match(plain.lstrip(WRAPPING)) or WITHIN.search(plain))
 
 
 @lru_cache(_REMEMBERED)
