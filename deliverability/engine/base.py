@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -485,7 +486,7 @@ async def gather(
             crashes[each.name] = f"auditor {each.name}:" + (f" {what}" if lacking else f"\n{traceback.format_exc()}")
             lost = Unknown(Reason.BUG, ABOUT(what=each.name, detail=VERBATIM(text=type(error).__name__)))
             context.stated.clear()
-        stated = {path: context.stated.get(path) or Fact(path, lost) for path in each.promised}
+        stated = {path: context.stated.get(path) or Fact(sys.intern(path), lost) for path in each.promised}
         known.update(stated)
         evidence[each.name] = context.evidence
         if each.name not in crashes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping, Set
 from enum import Enum
 from functools import cache
@@ -160,7 +161,7 @@ def paths_of(topic: type[Topic]) -> Mapping[str, str]:
     The types of the fields are not looked at, which would take a tenth of an audit.
     """
     written = zip(topic.__struct_fields__, topic.__struct_encode_fields__, strict=True)
-    return {name: f"{topic.topic}.{each}" for name, each in written if name != "evidence"}
+    return {name: sys.intern(f"{topic.topic}.{each}") for name, each in written if name != "evidence"}
 
 
 def path_of(topic: type[Topic], field: str) -> str:

@@ -84,6 +84,7 @@ class _Bench(Struct, frozen=True):
     claims: Claims
     outcomes: Outcomes
     message: bool
+    known: dict[tuple[object, ...], Lack | None] = field(default_factory=dict)
 
     @classmethod
     def of(cls, findings: Iterable[Finding], facts: FactSet, rules: RuleSet, selection: Selection) -> _Bench:
@@ -91,8 +92,11 @@ class _Bench(Struct, frozen=True):
         return cls(facts, rules, selection, claims, claims.outcomes(findings), _has_message(facts))
 
     def lack(self, claim: str, grounds: Mapping[str, Value], mended: str = "") -> Lack | None:
-        """What keeps a claim from being made."""
-        return self.claims.lack(claim, grounds, self.facts, self.outcomes, mended)
+        """What keeps a claim from being made; most receivers ask it on the same grounds."""
+        key = (claim, mended, *grounds.values())
+        if key not in self.known:
+            self.known[key] = self.claims.lack(claim, grounds, self.facts, self.outcomes, mended)
+        return self.known[key]
 
     def left_out(self, receiver: str) -> tuple[str, ...]:
         """The rules of a receiver, and those that a good verdict asks for, that were not judged."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -498,9 +499,9 @@ class _RuleReader(_ConditionReader):
             return None
         return replace(
             shape,
-            topic=topic,
+            topic=sys.intern(topic),  # as one text in every finding, so that a pickled report holds it once
             limits=self.limits,
-            guide=shape.guide,
+            guide=tuple(map(sys.intern, shape.guide)),
             reads=self.reads(shape),
             file=where.file,
             line=where.line,
@@ -512,7 +513,8 @@ class _RuleReader(_ConditionReader):
         conditional = (path for each in rule.text["en"].unmet for path in paths_of(each.when))
         of_conditions = (*paths_of(rule.when), *paths_of(rule.require), *conditional)
         paths = (*of_conditions, *rule.show, *sorted(named - set(self.limits)))
-        return tuple(path for path in dict.fromkeys(paths) if not self.is_tree(path))
+        # Rules name the same paths, and reports travel with them: one object each.
+        return tuple(sys.intern(path) for path in dict.fromkeys(paths) if not self.is_tree(path))
 
     def is_tree(self, path: str) -> bool:
         spec = self.loader.catalogue.get(self.full_path(path) or "")

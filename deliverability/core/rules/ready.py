@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
@@ -390,7 +391,9 @@ def _hardness(each: tuple[_Decision, Limits]) -> tuple[int, ...]:
     return badness if effect.hinders else 0, badness, not contested, effect.rank, severity.rank
 
 
+@lru_cache(maxsize=4096)
 def _judgement(receiver: str, decision: _Decision, volume: VolumeClass) -> Judgement:
+    """A judgement; equal ones are one object, so that a report handed between processes holds each once."""
     outcome, severity, effect, codes, contested, unknown = decision
     return Judgement(receiver, outcome, severity, effect, codes, contested, volume, unknown)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from msgspec import Struct
 
+from deliverability.core.cache import Same
 from deliverability.core.facts.base import FactSet, Reason, Unknown, Value, records_of
 from deliverability.core.facts.senders import Senders
 from deliverability.core.model.answer import FindingId, PlanStep, Tile, TileState, TileTopic
@@ -62,7 +64,7 @@ def tiles(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> tuple[Til
 
 
 def _tiles(report: Report, rules: RuleSet, settled: Mapping[FindingId, int]) -> Iterator[Tile]:
-    claims, facts = claims_of(rules), report.facts
+    claims, facts, of_kind = claims_of(rules), report.facts, _colouring(Same(rules))
     outcomes = claims.outcomes(report.findings)
     counting = [each for each in report.findings if _counts(each, rules)]
     lists = {rules.rules[each.rule].each for each in counting}
@@ -73,11 +75,11 @@ def _tiles(report: Report, rules: RuleSet, settled: Mapping[FindingId, int]) -> 
             published = False  # a domain that sends nothing has no key that only its owner could name
         if published is not True and not kind.always:
             continue
-        colouring = [each.id for each in rules.rules.values() if _may_colour(each) and _is_about(each, kind)]
+        colouring = of_kind[topic]
         missing = left_out(colouring, report.selection)
         if not report.selection.whole and len(missing) == len(colouring):
             continue
-        about = [each for each in counting if _is_about_own(each, rules.rules[each.rule], kind, others)]
+        about = [each for each in counting if each.rule in colouring and _is_own(each, rules.rules[each.rule], others)]
         unmet = [each for each in about if each.outcome is Outcome.UNMET and _is_severe(each)]
         unmet.sort(key=lambda each: -each.severity.rank)
         shown = [each for each in unmet if each.waiver is None]
@@ -128,8 +130,14 @@ def _counts(finding: Finding, rules: RuleSet) -> bool:
     return finding.outcome is not Outcome.NOT_APPLICABLE and rule is not None and rule.scope is not Scope.DISPLAY
 
 
-def _may_colour(rule: Rule) -> bool:
-    return rule.scope is not Scope.DISPLAY
+@lru_cache(maxsize=8)
+def _colouring(rules: Same[RuleSet]) -> Mapping[TileTopic, Mapping[str, Rule]]:
+    """The rules that colour each kind of tile, by id; worked out once for a rule set."""
+    rules_ = {ident: each for ident, each in rules.it.rules.items() if each.scope is not Scope.DISPLAY}
+    return {
+        topic: {ident: each for ident, each in rules_.items() if _is_about(each, kind)}
+        for topic, kind in _KINDS.items()
+    }
 
 
 def _is_severe(finding: Finding) -> bool:
@@ -148,10 +156,9 @@ def _names_of_others(items: Value) -> frozenset[str]:
     return frozenset(name for name in names if isinstance(name, str))
 
 
-def _is_about_own(finding: Finding, rule: Rule, kind: _Kind, others: Mapping[str, frozenset[str]]) -> bool:
-    """Whether it is about this kind of record, in the domain's own zone."""
-    name = finding.item.partition("/")[0]
-    return _is_about(rule, kind) and (rule.each is None or name not in others[rule.each])
+def _is_own(finding: Finding, rule: Rule, others: Mapping[str, frozenset[str]]) -> bool:
+    """Whether it is about the domain's own zone."""
+    return rule.each is None or finding.item.partition("/")[0] not in others[rule.each]
 
 
 def _is_about(rule: Rule, kind: _Kind) -> bool:
