@@ -111,7 +111,7 @@ class MailSettings(Struct, frozen=True):
     ] = None
     rare: Annotated[
         tuple[str, ...] | None,
-        Setting('Mail that is sent seldom, each as "YYYY-MM-DD what"; an empty list: there is none.'),
+        Setting('Rarely sent mail, each as "YYYY-MM-DD what"; an empty list: there is none.'),
     ] = None
     trust_sources: Annotated[
         bool | None,

@@ -109,9 +109,9 @@ def test_a_region_adds_its_receivers_to_those_used_everywhere(deliv: Deliv) -> N
 
 
 def test_the_default_set_is_said(deliv: Deliv) -> None:
-    assert "8 receivers (the usual ones)" in deliv("audit", *GOOD, *GOOD_MAIL).out
+    assert "8 receivers (default)" in deliv("audit", *GOOD, *GOOD_MAIL).out
     assert "既定の8サービス" in deliv("audit", *GOOD, *GOOD_MAIL, "--lang", "ja").out
-    assert "the usual ones" not in deliv("audit", *GOOD, *GOOD_MAIL, "--region", "jp").out
+    assert "(default)" not in deliv("audit", *GOOD, *GOOD_MAIL, "--region", "jp").out
 
 
 def test_an_unknown_region_is_told_with_those_there_are(deliv: Deliv) -> None:

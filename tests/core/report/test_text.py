@@ -295,7 +295,7 @@ def test_symbols_have_ascii_stand_ins():
         assert golden(subject, "en", unicode=False).isascii()
     text = golden("demo", "en", unicode=False)
     assert "x Rejected by Gmail" in text
-    assert "! A warning" in text
+    assert "! Warning" in text
     assert "=> DMARC fails" in text
 
 

@@ -220,7 +220,7 @@ def _spf_trace(trace: SpfTrace, whole: bool, paper: Paper, say: Phrases) -> Iter
         if line.detail and not whole:
             continue
         style, name = _MARKS.get(line.mark, ("dim", "bullet"))
-        words = say("punctuation.list").join(filter(None, (line.words, line.cost)))
+        words = say("trace.separator").join(filter(None, (line.words, line.cost)))
         text = f"{line.term}{say('punctuation.colon')}{words}"
         indent = 2 + 2 * min(line.depth, 8)
         lead = " " * (indent - 2) + paper.ink(paper.symbol(name), style) + " "
