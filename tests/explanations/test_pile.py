@@ -49,9 +49,7 @@ def test_a_folder_is_summed_up_by_meaning(deliv: Deliv) -> None:
     done = deliv("explain", "pile")
     assert done.code == 0, done.err
     assert done.out.startswith("5 items; 1 without an SMTP reply\n")
-    first, second = (
-        done.out.index(words) for words in ("doesn't exist at Google", "doesn't exist at the receiver")
-    )
+    first, second = (done.out.index(words) for words in ("doesn't exist at Google", "doesn't exist at the receiver"))
     assert first < second
     assert "Gmail 2 · about the address · don't retry" in done.out
     assert "ALN-001" in done.out

@@ -72,6 +72,8 @@ for (const [number, frame] of frames.entries()) {{
           && (each.closest("thead")?.clientWidth ?? 2) > 1)
         .map((each) => each.outerHTML.slice(0, 200)),
       height: root.scrollHeight,
+      scrolls: [...page.querySelectorAll(".scroll")].filter((each) => each.scrollWidth > each.clientWidth)
+        .map((each) => each.outerHTML.slice(0, 200)),
       articles: [...page.querySelectorAll("article")].map((each) => each.getBoundingClientRect().height),
     }};
     document.getElementById("result").textContent = JSON.stringify(result);
@@ -180,6 +182,16 @@ def test_what_is_seen_of_a_parked_domain_asks_for_no_message(
     text = measures[Variant("parked", lang, "light", DESKTOP)]["text"]
     assert "--eml" not in text
     assert "Gmail" not in text
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_the_table_of_several_domains_folds_on_a_phone(chromium: str, tmp_path: Path, lang: str) -> None:
+    domain = "a-rather-long-subdomain.of-a-customer-with-a-long-name.example"
+    reports = [report_of("faulty"), report_of("parked"), replace(report_of("domain"), domain=domain)]
+    page = written("html", reports, shipped(lang, guided=True))
+    phone, desktop = measured(chromium, tmp_path, [(page, "light", PHONE), (page, "light", DESKTOP)])
+    for measure in (phone, desktop):
+        assert (measure["overflow"], measure["outside"], measure["scrolls"], measure["broken"]) == (0, [], [], [])
 
 
 def test_dark_is_dark_and_light_is_light(measures: dict[Variant, dict[str, Any]]) -> None:
