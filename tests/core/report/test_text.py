@@ -270,7 +270,9 @@ def test_a_source_is_cited_as_it_was_read(read_as, en, ja):
     assert (read_words(source, phrases("en")), read_words(source, phrases("ja"))) == (en, ja)
 
 
-@pytest.mark.parametrize(("lang", "words"), [("en", "May be rejected or warning shown"), ("ja", "拒否の可能性・警告表示")])
+@pytest.mark.parametrize(
+    ("lang", "words"), [("en", "May be rejected or warning shown"), ("ja", "拒否の可能性・警告表示")]
+)
 def test_several_effects_read_as_one_phrase(lang, words):
     assert effect_words([(Effect.REJECT, True), (Effect.WARN, False), (Effect.REJECT, True)], phrases(lang)) == words
 
