@@ -107,8 +107,11 @@ class PasswordMail(Topic, frozen=True, kw_only=True):
     topic = "message"
     encrypted_files: Annotated[Maybe[tuple[str, ...]], Fact("Attached files that are or hold encrypted ones.")]
     password_mails: Annotated[
-        Maybe[tuple[str, ...]],
-        Fact("Messages of the same run and to the same recipient that bring a password, as their subjects say."),
+        Maybe[tuple[str, ...] | None],
+        Fact(
+            "Messages of the same run and to the same recipient that bring a password, as their subjects say; null "
+            "without another message."
+        ),
     ]
 
 

@@ -158,9 +158,10 @@ async def password_mail_audit(ctx: Context) -> PasswordMail:
     ident, recipients = message.first("Message-ID"), recipients_of(message)
     own = ident.value.strip() if ident else ""
     others = [each for each in ctx.subject.samples if not own or each.message_id != own]
+    bringing = tuple(each.name for each in others if files and each.recipients & recipients)
     return PasswordMail(
         encrypted_files=files,
-        password_mails=tuple(each.name for each in others if files and each.recipients & recipients),
+        password_mails=bringing if ctx.subject.samples else None,
         evidence=cite(*ctx.evidence_of(Attachments, "attachments")),
     )
 
