@@ -240,7 +240,7 @@ class SeedSettings(Struct, frozen=True):
     receiver: Annotated[
         str, Setting("The receiver (gmail, outlook, ...); without it that of the address, as far as it is known.")
     ] = ""
-    host: Annotated[str, Setting("The IMAP server; may be left out for gmail.")] = ""
+    host: Annotated[str, Setting("The IMAP server; may be left out for gmail and google-workspace.")] = ""
     port: Annotated[
         int | None, Setting("Its port; without it 993 (tls) or 143 (starttls, none).", least=1, most=65535)
     ] = None

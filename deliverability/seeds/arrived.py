@@ -159,12 +159,20 @@ def subject_of_arrived(seed: Seed, message: Message, auditing: Auditing, domain:
     service changed its links: DKIM would fail for us alone.
     """
     base = auditing.subject_of(domain)
+    came = delivery(message.headers, known_registrable_domain)
+    path = message.first("Return-Path")
     body = auditing.sent.body if auditing.sent is not None else None
     if body is not None and _fits(message, body):
         data = message.raw[: message.body_offset].rstrip(b"\r\n") + b"\r\n\r\n" + body
-        return replace(base, sample=Sample(f"{seed.name}", data=data)), None
-    came = delivery(message.headers, known_registrable_domain)
-    path = message.first("Return-Path")
+        arrived = replace(
+            base,
+            sample=Sample(seed.name, data=data),
+            # What the header tells of the real way is not to be covered by what the settings expect.
+            sending_ips=() if came.ip else base.sending_ips,
+            mail_from=None if path is not None else base.mail_from,
+            helo=None if came.hop is not None else base.helo,
+        )
+        return arrived, None
     selectors = [each.selector for each in _signatures(message) if each.selector]
     subject = replace(
         base,

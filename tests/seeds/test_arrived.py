@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from deliverability.core.inputs import Subject
 from deliverability.core.mail.reader import read
@@ -162,6 +163,25 @@ async def test_with_the_message_as_it_was_sent_all_of_it_is_judged() -> None:
     assert not found.verdict.value.startswith("dns-")
     assert found.rules
     assert found.remarks == ()
+
+
+def test_the_way_that_the_mail_took_counts_and_not_the_one_that_the_settings_expect() -> None:
+    head, _ = split(sent())
+    expected = Subject("sakura-shop.example", sending_ips=("203.0.113.9",), mail_from="a@b.example", helo="x.example")
+    how = replace(auditing(sent=read(sent())), subject_of=lambda _: expected)
+    subject, _ = subject_of_arrived(box("gmail"), read(head), how, "sakura-shop.example")
+    assert subject.sample is not None
+    assert (subject.sending_ips, subject.mail_from, subject.helo) == ((), None, None)
+    bare, _ = subject_of_arrived(box("gmail"), read(header()), how, "sakura-shop.example")
+    assert (bare.sending_ips, bare.mail_from) == (("203.0.113.9",), "a@b.example"), "where the header tells nothing"
+
+
+def test_a_server_is_known_only_where_pages_of_the_receiver_itself_say_all_of_it() -> None:
+    """No carrier is among them, nor a provider whose pages leave out how its folder for spam is found."""
+    known = {ident: each for ident, each in shipped().seeds.items() if each.host}
+    assert known.keys() == {"gmail", "google-workspace"}
+    for each in known.values():
+        assert all(source.url.startswith("https://developers.google.com/") for source in each.sources)
 
 
 async def test_a_body_that_was_not_signed_is_not_put_below_the_header() -> None:

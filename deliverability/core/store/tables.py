@@ -375,7 +375,7 @@ seeds = Table(
     "seeds",
     metadata,
     Column("test", String(300), primary_key=True),
-    Column("mailbox", String(200), primary_key=True),
+    Column("mailbox", String, primary_key=True),
     Column("receiver", String(60), nullable=False),
     Column("domain", String(253), nullable=False),
     Column("sent", String(32), nullable=False),

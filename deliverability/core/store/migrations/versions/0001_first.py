@@ -278,7 +278,7 @@ def _seeds() -> None:
     op.create_table(
         "seeds",
         sa.Column("test", sa.String(300), primary_key=True),
-        sa.Column("mailbox", sa.String(200), primary_key=True),
+        sa.Column("mailbox", sa.String, primary_key=True),
         sa.Column("receiver", sa.String(60), nullable=False),
         sa.Column("domain", sa.String(253), nullable=False),
         sa.Column("sent", sa.String(32), nullable=False),
