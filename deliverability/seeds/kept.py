@@ -17,7 +17,7 @@ from deliverability.core.mail.reader import read
 from deliverability.core.mail.words import decode_words
 from deliverability.core.model.report import VerdictKind
 from deliverability.core.net.clock import stamp
-from deliverability.core.store.seeds import SeedRow, keep_seeds, seeds_of, seeds_since, tests_of_day
+from deliverability.core.store.seeds import SeedRow, keep_seeds, read_on, seeds_of, seeds_since
 from deliverability.core.store.store import History, missing_file
 from deliverability.seeds.values import HEADER, Folder, Placed, parse_token
 
@@ -143,7 +143,7 @@ class SeedHistory:
 
     def of_day(self, now: datetime) -> frozenset[str]:
         """The tests that were read on the same day (UTC). Raises HistoryError."""
-        return tests_of_day(self._history, stamp(now)[:10])
+        return read_on(self._history, stamp(now)[:10])
 
     def since(self, now: datetime, days: int = DAYS) -> tuple[Placed, ...]:
         """What was found in so many days, in the order of time. Raises HistoryError."""

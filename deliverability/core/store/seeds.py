@@ -49,7 +49,7 @@ def keep_seeds(history: History, rows: Sequence[SeedRow]) -> None:
             connection.execute(insert(table).values(values))
 
 
-def tests_of_day(history: History, day: str) -> frozenset[str]:
+def read_on(history: History, day: str) -> frozenset[str]:
     """The tests that were read on that day (ISO, UTC). Raises HistoryError."""
     with history.reading() as connection:
         found = connection.execute(select(table.c.test).where(table.c.found.startswith(day)).distinct())
