@@ -23,6 +23,7 @@ from deliverability.seeds.values import HEADER, Folder, Placed, parse_token
 
 _Z = 1.959964  # of the normal distribution, for 95 percent
 DAYS = 90
+OTHERS = "-"  # in place of a receiver: none of the rules
 
 
 class Said(StrEnum):
@@ -60,7 +61,7 @@ class Matrix(Struct, frozen=True):
     """How often what we said and where it landed came together.
 
     Attributes:
-        receiver: whose; empty: of all.
+        receiver: whose, OTHERS for those that are none of the rules; empty: of all.
         cells: what we said -> folder -> how often.
         yet_inbox: of those that we called refused or at risk, those in the inbox. We saw too much.
         yet_spam: of those that we saw no obstacle for, those in spam or missing. No published rule explains them.
@@ -103,7 +104,7 @@ def matrices(rows: Iterable[Placed]) -> tuple[Matrix, ...]:
     """One for each receiver, by its id, and last the one of all; none where there are no rows."""
     by_receiver: dict[str, list[Placed]] = {}
     for row in rows:
-        by_receiver.setdefault(row.receiver or "-", []).append(row)
+        by_receiver.setdefault(row.receiver or OTHERS, []).append(row)
     if not by_receiver:
         return ()
     every = [row for several in by_receiver.values() for row in several]

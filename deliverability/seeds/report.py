@@ -12,7 +12,7 @@ from deliverability.core.model.rules import RuleSet
 from deliverability.core.phrases import Phrases, detail_words
 from deliverability.core.report.paper import Paper, pad, width_of
 from deliverability.core.words.sentences import capital, duration, visible
-from deliverability.seeds.kept import Matrix, Said, Share, is_unexplained
+from deliverability.seeds.kept import OTHERS, Matrix, Said, Share, is_unexplained
 from deliverability.seeds.values import HEADER, Folder, Placed, Seed, tagged
 
 _METHODS = ("spf", "dkim", "dmarc")
@@ -100,7 +100,11 @@ def _rules(rules: Sequence[str], say: Phrases) -> str:
 def receiver_words(receiver: str, rules: RuleSet, say: Phrases) -> str:
     """The receiver as it is called; where it is none of the rules, that."""
     known = rules.receivers.get(receiver)
-    return known.called(say.lang) if known is not None else visible(receiver.strip("-")) or say("seeds.other-receiver")
+    return (
+        known.called(say.lang)
+        if known is not None
+        else visible(receiver.removeprefix(OTHERS)) or say("seeds.other-receiver")
+    )
 
 
 def placement_text(view: PlacementView, paper: Paper, say: Phrases) -> str:
@@ -255,7 +259,11 @@ def matrix_json(found: Sequence[Matrix], days: int) -> str:
         "schema_version": MATRIX_SCHEMA,
         "days": days,
         "all": next((_matrix_shape(each) for each in found if not each.receiver), None),
-        "receivers": [{"receiver": each.receiver, **_matrix_shape(each)} for each in found if each.receiver],
+        "receivers": [
+            {"receiver": None if each.receiver == OTHERS else each.receiver, **_matrix_shape(each)}
+            for each in found
+            if each.receiver
+        ],
     }
     return json_text(shape, indent=2) + "\n"
 

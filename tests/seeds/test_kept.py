@@ -191,6 +191,12 @@ def test_a_line_of_json_has_what_the_design_names() -> None:
     assert (made["tab"], made["delay_s"], made["deciding"], made["verdict"]) == (None, None, ["ALN-001"], "accepted")
 
 
+def test_who_is_none_of_the_rules_has_no_id() -> None:
+    shape = json.loads(report.matrix_json(matrices([row(receiver=""), row("t2")]), 90))
+    assert [each["receiver"] for each in shape["receivers"]] == [None, "gmail"]
+    assert shape["all"]["n"] == 2
+
+
 def test_nothing_in_a_name_is_markup() -> None:
     rows = [replace(row(), mailbox="a|b *c*", receiver="x|<b>y</b>")]
     text = report.matrix_markdown(matrices(rows), 90, load_rules(), phrases("en"))

@@ -198,6 +198,15 @@ async def test_a_server_that_repeats_the_password_gives_it_to_nobody(name: str) 
     assert "sesame" not in repr(found)
 
 
+async def test_a_server_that_offers_no_encryption_gets_no_password() -> None:
+    """Somebody on the way can take the offer out of the answer."""
+    receiver = KINDS["yahoo"].make()
+    receiver.put(b"INBOX", mail(), NOW)
+    found = await awaited(KINDS["yahoo"], receiver, MovingClock(), security="starttls")
+    assert (found.folder, found.detail and found.detail.code) == (Folder.UNREACHABLE, "seeds-no-tls")
+    assert not [each for each in receiver.asked if each.startswith((b"LOGIN", b"AUTHENTICATE"))]
+
+
 async def test_each_mailbox_has_its_own_answer_in_the_order_of_the_settings() -> None:
     clock = MovingClock()
     told: list[str] = []
