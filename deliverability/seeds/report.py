@@ -80,7 +80,8 @@ def _placed_view(row: Placed, rules: RuleSet, say: Phrases) -> PlacedView:
         by = say("punctuation.aside", text=_rules(row.rules, say)) if row.rules else ""
         lines.append(say("seeds.verdict", verdict=say(f"verdict.{row.verdict.value}")) + by)
     if is_unexplained(row):
-        lines.append(say("seeds.unexplained"))
+        failed = row.auth.get("dmarc") == "fail"
+        lines.append(say("seeds.contradicted", receiver=receiver) if failed else say("seeds.unexplained"))
     lines += [capital(visible(detail_words(each, say))) for each in row.remarks]
     named = visible(row.mailbox)
     return PlacedView(

@@ -73,7 +73,7 @@ async def test_where_it_landed_stands_beside_size_look_and_verdict(tmp_path: Pat
         say("seeds.recorded", receiver="Gmail", results=say("punctuation.list").join(("SPF pass", "DMARC fail")))
         in text
     )
-    assert say("seeds.unexplained") in text
+    assert say("seeds.contradicted", receiver="Gmail") in text
     assert say("seeds.folder.other") not in text, "that was another message"
 
 

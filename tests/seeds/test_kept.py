@@ -183,6 +183,17 @@ def test_every_state_has_its_words(lang: str) -> None:
     assert report.matrix_text((), 90, rules, Paper(80), say).strip()
 
 
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_where_the_receiver_recorded_a_failure_rules_may_explain_it(lang: str) -> None:
+    """To say that none does would contradict what stands a line above."""
+    say = phrases(lang)
+    for dmarc, key in (("fail", "seeds.contradicted"), ("pass", "seeds.unexplained"), ("none", "seeds.unexplained")):
+        rows = [replace(row(folder=Folder.SPAM), auth={"dmarc": dmarc})]
+        (view,) = report.placement_view(rows, load_rules(), say).rows
+        assert say(key, receiver="Gmail") in view.lines
+        assert len([each for each in view.lines if each.startswith(say("seeds.unexplained")[:10])]) == (dmarc != "fail")
+
+
 def test_a_line_of_json_has_what_the_design_names() -> None:
     made = json.loads(report.placed_json(replace(row(folder=Folder.SPAM), rules=("ALN-001",))))
     assert made["explained"] is False
