@@ -65,6 +65,7 @@ from deliverability.intake.run import IntakePlan, take_in
 from deliverability.observing import Observer, Observing, one_subject, with_lists_seen, with_policies_seen
 from deliverability.weekly.messages import Picked
 from deliverability.weekly.traffic import (
+    DETAILS,
     SOURCES,
     gate_week,
     is_gate_judged,
@@ -620,7 +621,7 @@ async def _gathered(
         problems[:] = [*lost, *(error.details if isinstance(error, InputError) else (reason_of(error),))]
 
     async def audited(sample: Sample | None) -> _Gathered:
-        asked = replace(subject.asked, sample=sample, keys_seen=seen)
+        asked = replace(subject.asked, sample=sample, keys_seen=seen, source_details=True)
         found = await report_on(asked, plan.ports, plan.rules, plan.selection, Extras(remedies=True, basis=True))
         return _Gathered(found.audited, replace(found.report, audience=plan.audience), tuple(problems))
 
@@ -642,7 +643,7 @@ def _snapshot(subject: WeeklySubject, audited: Audited, report: Report, plan: Pl
             **{name: getattr(plan.selection, name) for name in _SELECTION},
             **_of_sources(audited.subject),
         },
-        facts=audited.facts,
+        facts=_without_details(audited.facts),
         findings=tuple(stored(each, report, plan.rules) for each in report.findings),
         assessment=report.assessment,
         rules_digest=report.rules_digest,
@@ -653,6 +654,14 @@ def _snapshot(subject: WeeklySubject, audited: Audited, report: Report, plan: Pl
 def _gate(report: Report, rules: RuleSet) -> GateSeen | None:
     answer = gate_of(report.facts, report.findings, rules, report.selection) if is_gate_judged(report) else None
     return GateSeen(answer.to, answer.kind) if answer else None
+
+
+def _without_details(facts: FactSet) -> FactSet:
+    """What each source sent by address and day is for the page of this run: the history has it in the reports."""
+    known = facts.facts.get(DETAILS)
+    if known is None or not isinstance(known.value, tuple):
+        return facts
+    return FactSet({**facts.facts, DETAILS: replace(known, value=())}, facts.evidence)
 
 
 def _of_sources(subject: Subject) -> dict[str, Value]:

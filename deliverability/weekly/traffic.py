@@ -26,7 +26,7 @@ from deliverability.weekly.values import GateWeek, SourceChange, SourceNote, Tra
 
 OTHER = "other"
 """Reporters that the catalogue does not have."""
-SOURCES = path_of(Traffic, "sources")
+SOURCES, DETAILS = path_of(Traffic, "sources"), path_of(Traffic, "details")
 _SILENCE = path_of(ReportPeriod, "last_report_days")
 _GAP, _CLAIM = "sign-source", "claim-source"  # tasks of rules/tasks.yaml
 _BEGAN = (ChangeKind.NEW, ChangeKind.RATED)

@@ -474,6 +474,26 @@ async def test_the_picture_by_day_is_told_in_words_and_as_a_table(life: Life, la
             assert answer in html, "the ladder goes by the same answer"
 
 
+@pytest.mark.parametrize("lang", ["en", "ja"])
+async def test_the_top_line_leads_to_each_source_its_addresses_receivers_and_days(life: Life, lang: str) -> None:
+    life.pages = HtmlPages(shipped(), catalogue(), load_guide(rule_folders()))
+    arrive(life, until(FIRST.date(), 28), (GOOGLE, OUTLOOK), signed(MAIN, 100), unsigned(BILLING, 40))
+    summary = await life.week()
+    index, page = ((f"{name}.html" if lang == "en" else f"{name}.{lang}.html") for name in ("index", DOMAIN))
+    start = (life.folder / "out" / summary.folder / index).read_text()
+    assert re.search(rf'<p><a href="{page}#senders">[^<]*5,600', start), "the sum on top is the link"
+    html = (life.folder / "out" / summary.folder / page).read_text()
+    senders = html[html.index('id="senders"') :]
+    address = re.search(
+        rf'<details class="src-address"><summary><code>{re.escape(BILLING)}</code>.*?</table>', senders, re.S
+    )
+    assert address is not None, "each source opens to its addresses"
+    assert re.search("google|microsoft", address[0]), "these to the receivers that reported them"
+    assert re.findall(r"<td>(\d+)</td><td>(\d+)</td>", address[0])[:28] == [("40", "0")] * 28, "and these to the days"
+    (point, *_) = life.history.follow(DOMAIN, "", newest=1, topics=("traffic",))
+    assert point.facts.value("traffic.details") == (), "they stand in the reports, and in no snapshot once more"
+
+
 async def test_metrics_have_closed_labels(life: Life) -> None:
     arrive(life, until(FIRST.date(), 28), (GOOGLE, "odd.invalid"), signed(MAIN, 100), unsigned("45.1.2.3", 1))
     text = weekly_metrics(await life.week())
