@@ -174,9 +174,8 @@ class TrafficSource(Struct, dict=True):
     def by_reporter(self, wanted: Callable[[Facet], bool] = lambda facet: True) -> Mapping[str, int]:
         """Messages of some facets by reporter, the most first."""
         table, found = self.table, Counter[int]()
-        takes = {number: wanted(table.facets[number]) for number in {facet for _, facet in self.cells}}
         for place in self.places:
-            if takes[table.facet[place]]:
+            if wanted(table.facets[table.facet[place]]):
                 found[table.reporter[place]] += table.messages[place]
         return {self.table.reporters[number][0]: found[number] for number in _most(found)}
 
@@ -380,9 +379,11 @@ class _Grouping:
         counts: Counter[int] = Counter()
         for place in places:
             counts[self._told[place]] += rows.messages[place]
-        told = [
-            judge.told[number] for number in sorted(counts, key=lambda each: (-counts[each], str(judge.told[each])))
-        ]
+        told = [judge.told[number] for number in counts]
+        if len(told) > 1:
+            told = [
+                judge.told[number] for number in sorted(counts, key=lambda each: (-counts[each], str(judge.told[each])))
+            ]
         first = judge.told[self._told[places[0]]]
         name = first.name
         if not name:

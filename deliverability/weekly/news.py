@@ -309,7 +309,10 @@ class _Writer:
 
     def _effect(self, entry: WeeklyEntry, changes: Sequence[VerdictChange]) -> str:
         """The worst thing that these receivers do."""
-        if any(each.after is VerdictKind.DNS_NOT_READY for each in changes):
+        dns = [each for each in changes if each.after is VerdictKind.DNS_NOT_READY]
+        if dns and all(each.causes == (Cause.TRAFFIC,) for each in dns):
+            return "at-risk"  # without a message; still, it is not DNS that is behind it
+        if dns:
             return "dns"
         names = {each.receiver for each in changes}
         effects = [one for each in entry.verdicts if each.receiver in names for one in each.effects]

@@ -511,3 +511,20 @@ async def test_metrics_have_closed_labels(life: Life) -> None:
     assert found["deliv_last_report_timestamp_seconds", "google"] == newest
     assert found["deliv_last_report_timestamp_seconds", "other"] == newest
     assert "invalid" not in text
+
+
+async def test_a_jump_of_the_volume_is_news_with_its_source(life: Life) -> None:
+    """Told in the week in which it came, and not again while the mail stays at the new height."""
+    arrive(life, until(FIRST.date(), 28), (GOOGLE, OUTLOOK), signed(MAIN, 1_000))
+    assert not [each for each in changes(await life.week()) if each.rule == "REP-008"]
+    arrive(life, week_before(2), (GOOGLE, OUTLOOK), signed(MAIN, 2_500))
+    grown = await life.week()
+    (change,) = [each for each in changes(grown) if each.rule == "REP-008"]
+    assert (change.kind, change.item) == (ChangeKind.NEW, "dmarc-reports")
+    assert sentences(grown) == [f"{DOMAIN}: its mail is now at risk at Gmail (according to new reports)"]
+    assert sentences(grown, "ja") == [f"{DOMAIN}：Gmailで要注意になりました（新しいレポート）"], (
+        "and DNS is not to blame"
+    )
+    arrive(life, week_before(3), (GOOGLE, OUTLOOK), signed(MAIN, 2_500))
+    (change,) = [each for each in changes(await life.week()) if each.rule == "REP-008"]
+    assert change.kind is ChangeKind.MENDED

@@ -121,7 +121,7 @@ def _removed(asked: str, old: Sequence[EvidenceLine], new: Sequence[EvidenceLine
 
 _OF_INPUT = "subject."
 _OF_ITEM = "item."
-_OF_REPORTS = ("traffic.", "deliveries.", "tls_reports.")
+_OF_REPORTS = ("traffic.", "volume.", "deliveries.", "tls_reports.")
 # What tells whose a source is, besides the reports.
 _OF_STANDING = (path_of(Spf, "tree"), path_of(Dkim, "keys"), path_of(Senders, "services"))
 _SOURCES = path_of(Traffic, "sources")
