@@ -44,6 +44,16 @@ BINARY_PLAN = Code("zone-binary-plan", ("file",))
 GZIPPED = Code("zone-gzipped", ("file",))
 RAW_ZONE = Code("zone-raw", ("file",))
 BINARY = Code("zone-binary")
+ARCHIVE = Code("zone-archive", ("file",))
+DOCUMENT = Code("zone-pdf")
+LOOKED_UP = Code("zone-looked-up")
+WHOIS = Code("zone-whois")
+TINYDNS = Code("zone-tinydns")
+HOSTS = Code("zone-hosts")
+CONFLICT = Code("zone-conflict")
+LARGE = Code("zone-git-lfs")
+PEM = Code("zone-pem")
+HETZNER = Code("zone-hetzner-api")
 WEB_PAGE = Code("zone-web-page")
 HCL = Code("zone-hcl")
 PLAN_TEXT = Code("zone-plan-text")
@@ -112,6 +122,18 @@ _TEXTS: tuple[tuple[re.Pattern[bytes], Code], ...] = (
     (re.compile(rb"(?m)^apiVersion[ \t]*:"), KUBERNETES),
     (re.compile(rb"(?m)^zone[ \t]*:[ \t]*\r?\n[ \t]*-[ \t]*domain[ \t]*:"), KNOT),
     (_YAML_CONFIG, OCTODNS_CONFIG),
+    (re.compile(rb"(?m)^AWSTemplateFormatVersion[ \t]*:"), CLOUD_FORMATION),
+    (re.compile(rb"(?m)^kind[ \t]*:[ \t]*dns#"), GOOGLE),
+    (re.compile(rb"(?m)\A(?:---[ \t]*\r?\n)?-[ \t]+hosts[ \t]*:"), NO_ZONE_YAML),
+    (re.compile(rb"\A[a-z_]\w*[ \t]*=[ \t]*[\"\[{]"), HCL),
+    (re.compile(rb"\A%PDF-"), DOCUMENT),
+    (re.compile(rb"\A;+ <<>> DiG (?![^\n]*(?i:axfr))|\AServer:[ \t]"), LOOKED_UP),
+    (re.compile(rb"(?mi)\A[ \t]*Domain Name:.*\n.*Registr"), WHOIS),
+    (re.compile(rb"\A[.&=+@'^CZ:-][\w.*-]*:[^\s:]*:\S"), TINYDNS),
+    (re.compile(rb"(?m)^(?:127\.0\.0\.1|::1)[ \t]+localhost\b"), HOSTS),
+    (re.compile(rb"(?m)^<{7} "), CONFLICT),
+    (re.compile(rb"\Aversion https://git-lfs"), LARGE),
+    (re.compile(rb"\A-----BEGIN "), PEM),
     (
         re.compile(
             rb"(?i)\A\s*\"?(?:name|type|host|zone|domain|record)[\w \"]*[,;\t]\s*"
@@ -305,7 +327,8 @@ def _what(source: Source, head: bytes) -> Detail | None:
     if not head:
         return EMPTY()
     if head.startswith(b"PK\x03\x04"):
-        return BINARY_PLAN(file=file)
+        sheet, plan = b"xl/" in head or b"opendocument.spreadsheet" in head, b"tfplan" in head
+        return SHEET() if sheet else BINARY_PLAN(file=file) if plan else ARCHIVE(file=file)
     if head.startswith(b"\x1f\x8b"):
         return GZIPPED(file=file)
     if source.data.startswith((b"\x00\x00\x00\x02", b"\x00\x00\x00\x03")):
@@ -373,6 +396,8 @@ def _kind(parts: Mapping[str, Raw], source: Source) -> tuple[str, Detail | None]
         ({"steps"}, PULUMI()),
         ({"domain_records"}, DIGITALOCEAN()),
         ({"rrsets"}, POWERDNS()),
+        ({"Status", "Question"}, LOOKED_UP()),
+        ({"records"}, HETZNER()),
         ({"apiVersion", "kind"}, KUBERNETES()),
     )
     for wanted, detail in others:

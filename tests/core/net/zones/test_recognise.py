@@ -23,10 +23,11 @@ from tests.core.net.zones import writing
 NEW = [("", "TXT", "v=spf1 -all")]
 
 
-def zipped() -> bytes:
+def zipped(*names: str) -> bytes:
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as file:
-        file.writestr("tfplan", "x")
+        for name in names or ("tfplan",):
+            file.writestr(name, "x")
     return made.getvalue()
 
 
@@ -46,6 +47,16 @@ WRONG: dict[str, tuple[bytes, str]] = {
     # What it is: its octets, what the message says to do.
     "empty": (b" \n", "create the file again"),
     "binary plan": (zipped(), "terraform show -json x.y > plan.json"),
+    "archive": (zipped("example.com.zone"), "unzip x.y"),
+    "PDF": (b"%PDF-1.7\n", "a PDF"),
+    "look-up": (b'; <<>> DiG 9.18 <<>> a.dk TXT\na.dk. 300 IN TXT "x"\n', "one DNS question"),
+    "WHOIS": (b"Domain Name: A.DK\nRegistrar: X\n", "WHOIS"),
+    "tinydns": (b".a.dk::ns.a.dk:259200\n'a.dk:v=spf1 -all:300\n", "axfrdns"),
+    "hosts": (b"127.0.0.1 localhost\n", "hosts file"),
+    "merge": (b"$ORIGIN a.dk.\n<<<<<<< HEAD\n@ TXT a\n", "Resolve it"),
+    "pointer": (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+    "key": (b"-----BEGIN PRIVATE KEY-----\nMIIE\n", "private"),
+    "Hetzner's API": (j({"records": []}), "/zones/ID/export"),
     "gzipped": (gzip.compress(b"x"), "gunzip -k x.y"),
     "raw zone": (b"\x00\x00\x00\x02\x00\x00", "named-compilezone"),
     "binary": (b"abc\x00def", "UTF-8"),
@@ -125,6 +136,23 @@ def test_what_is_no_zone_is_told_with_what_to_do(name: str) -> None:
     text = str(refused(data, label_of(name)))
     assert words in text
     assert text.startswith(label_of(name))
+
+
+ALIKE: dict[str, tuple[bytes, str]] = {
+    # Told in the words of another one.
+    "spreadsheet": (zipped("[Content_Types].xml", "xl/workbook.xml"), "a table"),
+    "look-up over HTTPS": (j({"Status": 0, "Question": [], "Answer": []}), "one DNS question"),
+    "variables": (b'domain = "a.dk"\n', "terraform plan -out=plan.out"),
+    "playbook": (b"- hosts: all\n  tasks: [{route53: {type: TXT}}]\n", "ZONE.yaml"),
+    "CloudFormation as YAML": (b"AWSTemplateFormatVersion: '2010-09-09'\n", "list-resource-record-sets"),
+    "gcloud as YAML": (b"---\nkind: dns#resourceRecordSet\ntype: TXT\n", "gcloud dns record-sets export"),
+}
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_other_forms_of_the_same_are_told_alike(name: str) -> None:
+    data, words = ALIKE[name]
+    assert words in str(refused(data, label_of(name)))
 
 
 def test_every_one_of_them_has_words_of_its_own_in_both_languages() -> None:
@@ -259,3 +287,15 @@ def test_octodns_in_any_style_of_yaml(text: str) -> None:
     found = look(Source("example.com.zone", text.encode()), Reading(origins=("example.com",)))
     assert found.format == "octodns"
     assert found.read()[0].after
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '; <<>> DiG 9.18 <<>> example.com AXFR\nexample.com. 60 IN SOA ns h 1 2 3 4 5\nexample.com. 60 IN TXT "x"\n',
+        "Cards: {type: A, value: 192.0.2.1, ttl: 60}\n",
+        "services:\n  type: TXT\n  value: x\n",
+    ],
+)
+def test_what_only_looks_like_something_else_is_a_zone(text: str) -> None:
+    assert read_zone(text, origin="example.com").after
