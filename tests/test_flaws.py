@@ -144,7 +144,7 @@ async def test_each_case_is_told_and_none_that_is_rightly_silent(flaw: dict[str,
 NEW = (
     *(f"SEC-{n:03}" for n in range(1, 9)),
     *("DMARC-028", "SPF-034", "SPF-035", "SPF-036", "DKIM-034", "DKIM-035"),
-    *("NET-027", "NET-028", "NET-029", "NET-030"),
+    *("NET-027", "NET-028", "NET-029", "NET-030", "NET-031", "NET-032"),
 )
 ALIAS = "the host of the policy is a name of the DNS service's own kind (ALIAS), which the file leaves out"
 DOUBLED = "v=spf1 stands twice in the record"

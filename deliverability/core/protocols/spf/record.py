@@ -304,7 +304,14 @@ def lookalikes(values: Iterable[str]) -> tuple[str, ...]:
 
 def _is_meant(begin: str) -> bool:
     plain = unicodedata.normalize("NFKC", begin).translate(LOOKING_ALIKE)
-    return bool(_LOOKALIKE.match(plain.lstrip(WRAPPING)) or WITHIN.search(plain))
+    return bool(_LOOKALIKE.match(plain.lstrip(WRAPPING)) or WITHIN.search(plain)) or _lacks_version(plain)
+
+
+def _lacks_version(text: str) -> bool:
+    """Terms of SPF up to an `all`, without the version in front."""
+    words = text.lower().split()
+    first = words[0].lstrip("+-~?").partition(":")[0] if words else ""
+    return first in ("include", "ip4", "ip6", "a", "mx") and words[-1] in ("-all", "~all", "?all", "+all")
 
 
 @lru_cache(_REMEMBERED)
