@@ -50,7 +50,7 @@ WRONG: dict[str, tuple[bytes, str]] = {
     "archive": (zipped("example.com.zone"), "unzip x.y"),
     "PDF": (b"%PDF-1.7\n", "a PDF"),
     "look-up": (b'; <<>> DiG 9.18 <<>> a.dk TXT\na.dk. 300 IN TXT "x"\n', "one DNS question"),
-    "WHOIS": (b"Domain Name: A.DK\nRegistrar: X\n", "WHOIS"),
+    "WHOIS": (b"Domain Name: A.DK\nRegistrar: X\n", "registration"),
     "tinydns": (b".a.dk::ns.a.dk:259200\n'a.dk:v=spf1 -all:300\n", "axfrdns"),
     "hosts": (b"127.0.0.1 localhost\n", "hosts file"),
     "merge": (b"$ORIGIN a.dk.\n<<<<<<< HEAD\n@ TXT a\n", "Resolve it"),
