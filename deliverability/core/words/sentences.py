@@ -27,6 +27,7 @@ from deliverability.core.model.topic import if_known
 from deliverability.core.phrases import LANGUAGES, Phrases, detail_words, fill, phrases, placeholders
 from deliverability.core.rules.conditions import evaluate
 from deliverability.core.rules.tasks import task_of
+from deliverability.core.words.dates import full_day_words, moment_words
 from deliverability.core.words.services import removal_steps, steps_for
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "visible",
 ]
 
+_DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _LIST_SHOWN = 6
 _LENGTH_SHOWN = 300
 _DURATIONS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
@@ -177,7 +179,7 @@ def format_value(value: Value, spec: FactSpec | None, say: Phrases, *, exact: bo
         case int() | float():
             return _number(value, spec, say, exact=exact)
         case str():
-            return visible(shortened(value))
+            return full_day_words(value, say) if _DAY.fullmatch(value) else visible(shortened(value))
         case Record():
             return _record(plain(value), spec, say)
         case Mapping():
@@ -357,15 +359,15 @@ def _number(value: int | float, spec: FactSpec | None, say: Phrases, *, exact: b
     if unit == "seconds":
         return duration(value, say)
     if unit == "moment":
-        return _moment(value)
+        return _moment(value, say)
     if isinstance(value, float):
         return f"{value:,.6g}"
     return f"{value:,}" if abs(value) >= 10_000 else str(value)
 
 
-def _moment(seconds: int | float) -> str:
+def _moment(seconds: int | float, say: Phrases) -> str:
     try:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        return moment_words(datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds"), say)
     except (OverflowError, ValueError, OSError):
         return f"{seconds:,}"
 

@@ -385,7 +385,7 @@ def test_forty_domains_are_one_page_of_moderate_size() -> None:
     reports = [replace(report_of("broken"), domain=f"d{number}.example") for number in range(40)]
     html = written("html", reports, shipped("ja", guided=True))
     assert len(html.encode()) <= 1_500_000
-    assert html.index('class="domains"') < html.index('class="fold subject"')
+    assert html.index('class="domains stack"') < html.index('class="fold subject"')
 
 
 class Line(NamedTuple):

@@ -14,6 +14,7 @@ from deliverability.core.facts.base import FactSpec, FactType, Reason, Unknown
 from deliverability.core.model.report import Outcome
 from deliverability.core.model.rules import Compare, LimitRef, Op, RuleSet, Sentence
 from deliverability.core.phrases import LANGUAGES, phrases, placeholders
+from deliverability.core.words.dates import moment_words
 from deliverability.core.words.sentences import capital, duration, format_value, octets, sentences, visible
 from tests.fixtures_report import CATALOGUE, DKIM_BITS, SIZE, SPF_LIMIT, facts, finding
 
@@ -169,10 +170,15 @@ def test_spans_of_time(seconds, en, ja):
     assert (duration(seconds, EN), duration(seconds, JA)) == (en, ja)
 
 
+def test_a_day_is_written_as_the_reader_writes_it():
+    assert format_value("2026-10-21", None, EN) == "21 Oct 2026"
+    assert format_value("2026-10-21", None, JA) == "2026年10月21日"
+
+
 def test_a_moment_is_a_date_and_not_a_span():
     spec = FactSpec("x", FactType.INT, "When it ends.", "moment")
 
-    assert format_value(1_790_000_000, spec, EN) == "2026-09-21 14:13 UTC"
+    assert format_value(1_790_000_000, spec, EN) == moment_words("2026-09-21T14:13:20+00:00", EN)
     assert format_value(10**20, spec, EN) == f"{10**20:,}"
 
 
