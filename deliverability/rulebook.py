@@ -30,6 +30,7 @@ from deliverability.core.replies.catalogue import load_replies
 from deliverability.core.report.findings import basis_words, effect_words
 from deliverability.core.report.paper import wrap
 from deliverability.core.words.cited import cited, read_words
+from deliverability.core.words.dates import full_day_words
 from deliverability.core.words.rules import condition_words, filled, nearest, rule_title, search
 from deliverability.engine.rules import load_rules, read_rules, rule_folders
 from deliverability.lists.catalogue import load_list_data
@@ -80,7 +81,7 @@ def _lines(rule: Rule, rules: RuleSet, lang: str, width: int) -> Iterator[str]:
         parts = [say(f"severity.{statement.severity.value}")]
         parts += [effect_words([(statement.effect, statement.contested)], say)]
         parts += [say(f"page.{statement.volume.value}")] if statement.volume.value != "any" else []
-        parts += [say("page.from", date=statement.since)] if statement.since else []
+        parts += [say("page.from", date=full_day_words(statement.since, say))] if statement.since else []
         parts += [", ".join(statement.codes)] if statement.codes else []
         parts += [say("page.contested")] if statement.contested else []
         parts += [f"{say('page.when')} {condition_words(statement.when, rule)}"] if statement.when is not None else []

@@ -18,6 +18,7 @@ from deliverability.core.report.checks import source_views
 from deliverability.core.report.findings import basis_words, effect_words, topic_name
 from deliverability.core.report.parts import SourceView
 from deliverability.core.words.cited import read_words
+from deliverability.core.words.dates import full_day_words
 from deliverability.core.words.rules import condition_words, filled_texts, rule_title
 from deliverability.core.words.sentences import format_value, limit_spec
 from deliverability.rulebook import age_of
@@ -256,7 +257,7 @@ class Rulebook(Struct, frozen=True):
             severity_words=say(f"severity.{statement.severity.value}"),
             volume=say("site.everybody" if statement.volume is VolumeClass.ANY else f"page.{statement.volume.value}"),
             when=condition_words(statement.when, rule) if statement.when is not None else "",
-            since=statement.since,
+            since=full_day_words(statement.since, say) if statement.since else "",
             codes=statement.codes,
             limits=self._limits(statement.limits),
             confidence=self._sureness(statement.confidence.value),
