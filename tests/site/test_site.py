@@ -268,7 +268,7 @@ def test_a_receiver_page_shows_codes_dates_and_both_readings(lang: str) -> None:
         assert len(page.css(".treats > li")) == len(said)
         for statement in said:
             assert all(code in text for code in statement.codes)
-            assert statement.since in text
+            assert full_day_words(statement.since, phrases(lang)) in text
             assert statement.note.get(lang, "") in text
 
 
