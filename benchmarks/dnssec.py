@@ -1,4 +1,4 @@
-"""What validating DNSSEC costs a healthy domain among many: questions and processor time, with it and without (P15).
+"""What validating DNSSEC costs a healthy domain among many: questions and processor time, with it and without (S10).
 
     python benchmarks/dnssec.py [--domains N] [--rounds N] [--json FILE]
 
@@ -133,7 +133,7 @@ async def measure(count: int, rounds: int) -> list[dict[str, Any]]:
 
 
 def row(case: str, measured: float, goal: str, *, met: bool | None) -> dict[str, Any]:
-    return {"target": "P15", "case": f"DNSSEC, {case}", "measured": measured, "goal": goal, "peer": "", "met": met}
+    return {"target": "S10", "case": f"DNSSEC, {case}", "measured": measured, "goal": goal, "peer": "", "met": met}
 
 
 def main() -> None:

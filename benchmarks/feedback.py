@@ -1,4 +1,4 @@
-"""What reading reports costs, beside parsedmarc in the same run: target P11.
+"""What reading reports costs, beside parsedmarc in the same run: target G7.
 
     python benchmarks/feedback.py                    all: some minutes
     python benchmarks/feedback.py --json FILE        besides, a list of rows: target, case, measured, goal, peer, met
@@ -52,10 +52,10 @@ class Row(Struct, frozen=True):
 def row(case: str, measured: float | None, goal: str, peer: str = "") -> Row:
     """A row, judged: the goal is "≥ 10 ×" or "≤ 60 MB"."""
     if measured is None:
-        return Row("P11", case, NOT_THERE, goal, peer, None)
+        return Row("G7", case, NOT_THERE, goal, peer, None)
     sign, bound = goal.split()[:2]
     met = measured >= float(bound) if sign == "≥" else measured <= float(bound)
-    return Row("P11", case, round(measured, 2), goal, peer, met)
+    return Row("G7", case, round(measured, 2), goal, peer, met)
 
 
 # --- reports -------------------------------------------------------------------------------------------------------

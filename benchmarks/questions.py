@@ -1,13 +1,13 @@
-"""The DNS engine against a thin asyncio client (P5), and what silent domains cost the others (P13).
+"""The DNS engine against a thin asyncio client (G2), and what silent domains cost the others (G8).
 
     python benchmarks/questions.py [--json FILE] [--questions N] [--domains N]
 
-P5 asks the same questions, 46 a domain in three dependent rounds, of a loopback name server in a process of its own:
+G2 asks the same questions, 46 a domain in three dependent rounds, of a loopback name server in a process of its own:
 through a thin client (one socket, a dictionary of ids, the data of answers as it stands), through the engine alone, and
 through the whole stack as an audit of many domains asks (journal, time budget, shares). Compared are questions a second
 of processor time, of the client's process, in rounds that take turns.
 
-P13 gathers the facts of many domains of benchmarks/lab.py, of which every twentieth has name servers that never answer,
+G8 gathers the facts of many domains of benchmarks/lab.py, of which every twentieth has name servers that never answer,
 and of as many that all do; compared are the times that both take, and counted the domains that answer and of which a
 fact could not be found out, because a question got no reply. The last silent domain costs its whole time-out, 6
 seconds, at whose end nobody else is left to wait for: so the ratio says something of runs that take long.
@@ -60,7 +60,7 @@ class Silenced(Lab):
         return Failed(name, rdtype, Reason.TIMEOUT) if name.endswith(SILENT) else self.answer(name, rdtype)
 
 
-# --- P5: questions a second -----------------------------------------------------------------------------------------
+# --- G2: questions a second -----------------------------------------------------------------------------------------
 
 
 def _records_of(reply: bytes) -> list[bytes]:
@@ -160,13 +160,13 @@ def speed(port: int, count: int) -> list[dict[str, Any]]:
     for name in CLIENTS:
         ratios = [thin / own for thin, own in zip(taken["thin client"], taken[name], strict=True)]
         ratio, micro = statistics.median(ratios), statistics.median(taken[name]) * 1e6
-        print(f"P5   {name:<20} {micro:6.1f} us a question   {ratio:5.2f} x the thin client's questions a second")
+        print(f"G2   {name:<20} {micro:6.1f} us a question   {ratio:5.2f} x the thin client's questions a second")
         if name != "thin client":
-            rows.append(row("P5", name, ratio, "≥ 0.5", "thin asyncio client", met=ratio >= 0.5))
+            rows.append(row("G2", name, ratio, "≥ 0.5", "thin asyncio client", met=ratio >= 0.5))
     return rows
 
 
-# --- P13: silent domains --------------------------------------------------------------------------------------------
+# --- G8: silent domains --------------------------------------------------------------------------------------------
 
 
 def left_open(audited: Audited) -> bool:
@@ -197,12 +197,12 @@ def silence(port: int, lab: Lab, count: int) -> list[dict[str, Any]]:
         base = min(base, asyncio.run(fleet(port, healthy))[0])
         seconds, open_ = asyncio.run(fleet(port, mixed))
         slow, lost = min(slow, seconds), max(lost, open_)
-    print(f"P13  {count} domains: {base:.1f} s, {slow:.1f} s where 1 in {EVERY} never answers: {slow / base:.2f} x")
-    print(f"P13  answering domains with something left open: {lost}")
+    print(f"G8  {count} domains: {base:.1f} s, {slow:.1f} s where 1 in {EVERY} never answers: {slow / base:.2f} x")
+    print(f"G8  answering domains with something left open: {lost}")
     case = f"1 of {EVERY} of {count} domains silent"
     return [
-        row("P13", f"{case}: time", slow / base, "≤ 1.3", "all answer", met=slow / base <= 1.3),
-        row("P13", f"{case}: others left open", lost, "0", "all answer", met=lost == 0),
+        row("G8", f"{case}: time", slow / base, "≤ 1.3", "all answer", met=slow / base <= 1.3),
+        row("G8", f"{case}: others left open", lost, "0", "all answer", met=lost == 0),
     ]
 
 
@@ -214,7 +214,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--questions", type=int, default=20_000)
-    parser.add_argument("--domains", type=int, default=5000)
+    parser.add_argument("--domains", type=int, default=2000)
     options = parser.parse_args()
     lab = Silenced(options.domains * 2)
     with serving(partial(Silenced, lab.domains)) as server, collecting_seldom():  # as commands for many domains do

@@ -2,9 +2,9 @@
 
     python benchmarks/startup.py [--rounds N] [--json FILE]
 
-P10: processor time of whole processes that take turns; the ratio of the medians. `audit --eml` is a mail of a few
+G1: processor time of whole processes that take turns; the ratio of the medians. `audit --eml` is a mail of a few
 lines, offline. Byte code and the cache of rules and words are there, as after any earlier run; the first run of all,
-without that cache, stands beside. P2: `deliv audit DOMAIN`, seconds, on sound domains of benchmarks/lab.py, against a
+without that cache, stands beside. S9: `deliv audit DOMAIN`, seconds, on sound domains of benchmarks/lab.py, against a
 name server that takes 20 ms for each answer, beside checkdmarc's library with its JSON printed, which is what its
 command does.
 """
@@ -84,14 +84,14 @@ class Machine:
 
 
 def starts(machine: Machine, rounds: int) -> list[dict[str, Any]]:
-    """P10."""
+    """G1."""
     mail = machine.folder / "small.eml"
     mail.write_text(MAIL)
     eml = [*DELIV, "audit", "--eml", str(mail), "--offline"]
     cases: dict[str, tuple[Sequence[str], bool, float | None]] = {
-        "deliv --help": ([*DELIV, "--help"], True, 4),
-        "deliv audit --eml, a small mail": (eml, True, 15),
-        "deliv demo": ([*DELIV, "demo"], True, 25),
+        "deliv --help": ([*DELIV, "--help"], True, 6),
+        "deliv audit --eml, a small mail": (eml, True, 20),
+        "deliv demo": ([*DELIV, "demo"], True, None),
         "deliv audit --help": ([*DELIV, "audit", "--help"], True, None),
         "deliv audit --eml, nothing kept yet": (eml, False, None),
         "checkdmarc --help": ([str(Path(sys.executable).with_name("checkdmarc")), "--help"], True, None),
@@ -108,12 +108,12 @@ def starts(machine: Machine, rounds: int) -> list[dict[str, Any]]:
     for name, values in taken.items():
         times, goal = statistics.median(values) / base, cases[name][2]
         note = f"python -c pass, {base * 1000:.3g} ms"
-        rows.append(row("P10", name, times, f"≤ {goal:g} ×" if goal else "", note, times <= goal if goal else None))
+        rows.append(row("G1", name, times, f"≤ {goal:g} ×" if goal else "", note, times <= goal if goal else None))
     return rows
 
 
 def domains(machine: Machine, rounds: int) -> list[dict[str, Any]]:
-    """P2."""
+    """S9."""
     lab = Lab(200)
     sound = [lab.name(n) for n in range(lab.domains) if lab.truth(n).kind is Kind.HEALTHY][:rounds]
     pairs = []
@@ -130,7 +130,7 @@ def domains(machine: Machine, rounds: int) -> list[dict[str, Any]]:
         mine, others = zip(*((take(ours), take(theirs)) for ours, theirs in pairs[1:]), strict=True)
         times = statistics.median(other / one for one, other in zip(mine, others, strict=True))
         note = f"checkdmarc {statistics.median(others) * 1000:.4g} ms, deliv {statistics.median(mine) * 1000:.4g} ms"
-        rows.append(row("P2", case, times, f"≥ {goal} × faster" if goal else "", note, times >= goal if goal else None))
+        rows.append(row("S9", case, times, f"≥ {goal} × faster" if goal else "", note, times >= goal if goal else None))
     return rows
 
 

@@ -1,11 +1,13 @@
-"""A weekly run beside `deliv audit --format json` of the same domains, against a name server on loopback (P14).
+"""A weekly run beside `deliv audit --format json` of the same domains, against a name server on loopback (S1, S2).
 
     python benchmarks/weekly.py [--domains N] [--json FILE]
 
-The sound and the broken domains of benchmarks/lab.py, 2,000 unless said otherwise; those that never answer cost only
+The sound and the broken domains of benchmarks/lab.py, 300 unless said otherwise; those that never answer cost only
 time, and are left out. Processor time of whole processes: a first run, a second (where the news of the first are no
 longer new, and pages are written once more), and later ones without any change. Beside that what a later run adds to
-the history for a domain, and how the memory of one grows from a quarter of the domains to all.
+the history for a domain, and how the memory of one grows from a quarter of the domains to all. Where unbound is
+installed, three weeks behind it: by default it rotates record sets and lowers their TTL, and the second week without
+any change has to write no page of a domain all the same.
 """
 
 from __future__ import annotations
@@ -25,8 +27,9 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.fleet import Cost, measured, row, wrote  # noqa: E402
 from benchmarks.lab import Kind, Lab  # noqa: E402
 from benchmarks.nameserver import Serving, serving  # noqa: E402
+from benchmarks.resolver import unbound, unbound_program  # noqa: E402
 
-DOMAINS = 2000
+DOMAINS = 300
 LATER = 2
 DELIV = (sys.executable, "-m", "deliverability")
 
@@ -34,9 +37,10 @@ DELIV = (sys.executable, "-m", "deliverability")
 class Place:
     """A folder with settings of so many domains, its history and its pages."""
 
-    def __init__(self, folder: Path, domains: list[str], server: Serving) -> None:
+    def __init__(self, folder: Path, domains: list[str], server: Serving, resolver: str = "") -> None:
         folder.mkdir()
         self.folder, self.domains, self._server = folder, domains, server
+        self._resolver = resolver or server.resolver
         self._file = folder / "deliv.toml"
         self._file.write_text(f'history = "sqlite:///history.db"\ndomains = {json.dumps(domains)}\n')
 
@@ -52,7 +56,7 @@ class Place:
             "--fail-on",
             "never",
         ]
-        return measured([*command, "--resolver", self._server.resolver], self._server, len(self.domains))
+        return measured([*command, "--resolver", self._resolver], self._server, len(self.domains))
 
     def audit(self) -> Cost:
         """The same domains without history and pages."""
@@ -65,7 +69,7 @@ class Place:
             "--fail-on",
             "never",
             "--resolver",
-            self._server.resolver,
+            self._resolver,
         ]
         return measured(command, self._server, len(self.domains))
 
@@ -93,20 +97,32 @@ def figures(folder: Path, lab: Lab, count: int) -> list[dict[str, Any]]:
         for _ in range(LATER):
             audits.append(place.audit())
             later.append(place.weekly())
+        pages: int | str = "unbound not there"
+        if unbound_program():
+            with unbound(server.port, folder / "unbound") as resolver:
+                behind = Place(folder / "behind", sound, server, resolver)
+                for _ in range(3):
+                    behind.weekly()
+                pages = behind.written
     audit = statistics.median(each.cpu for each in audits)
     base = f"audit --format json, {audit / len(sound) * 1000:.3g} ms CPU a domain"
     times = statistics.median(one.cpu / other.cpu for one, other in zip(later, audits, strict=True))
     octets = (place.history - size) / len(sound) / LATER
     grown = (later[-1].memory - small.memory) / max(1, len(sound) - len(few.domains))
+    memory, audited = later[-1].memory / 1e6, audits[-1].memory / 1e6
     name = f"{len(sound):,} domains"
     return [
-        row("P14", f"weekly, a later run without changes, {name}", times, "≤ 1.5 ×", base, times <= 1.5),
-        row("P14", "the first run", first.cpu / audit, "", base),
-        row("P14", "the second run, when all that was new is not any more", second.cpu / audit, "", base),
-        row("P14", "reports that a later run writes", place.written, "", f"of {2 * len(sound):,}"),
-        row("P14", "history: octets a domain and unchanged week", octets, "≤ 1,024", "", octets <= 1024),
-        row("P14", "memory of a later run, MB", later[-1].memory / 1e6, "", f"audit {audits[-1].memory / 1e6:.0f} MB"),
-        row("P14", "memory that each further domain takes, kB", grown / 1e3, "≤ 5 kB", "", grown <= 5e3),
+        row("S1", f"weekly, a later run without changes, {name}", times, "≤ 1.5 ×", base, times <= 1.5),
+        row("S1", "the first run", first.cpu / audit, "", base),
+        row("S1", "the second run, when all that was new is not any more", second.cpu / audit, "", base),
+        row("S1", "reports that a later run writes", place.written, "0", f"of {2 * len(sound):,}", place.written == 0),
+        row(
+            *("S1", "the same behind unbound, the second unchanged week: reports written", pages, "0"),
+            *(f"of {2 * len(sound):,}", pages == 0 if isinstance(pages, int) else None),
+        ),
+        row("S1", "history: octets a domain and unchanged week", octets, "≤ 300", "", octets <= 300),
+        row("S2", "memory of a later run, MB", memory, "≤ 200", f"audit {audited:.0f} MB", memory <= 200),
+        row("S2", "memory that each further domain takes, kB", grown / 1e3, "", ""),
     ]
 
 
