@@ -64,12 +64,12 @@ class Took(Struct, frozen=True):
 
 
 class Machine:
-    """Runs processes with byte code and a cache folder of their own."""
+    """Runs processes with byte code, cache and state of their own: a history of the user would be read as well."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": str(folder / "code")}
-        self._env |= {"XDG_CACHE_HOME": str(folder / "cache")}
+        self._env |= {"XDG_CACHE_HOME": str(folder / "cache"), "XDG_STATE_HOME": str(folder / "state")}
         self._env.pop("PYTHONDONTWRITEBYTECODE", None)
 
     def run(self, command: Sequence[str], *, cache: bool = True) -> Took:
