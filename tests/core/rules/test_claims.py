@@ -199,6 +199,7 @@ NO_CLAIMS: Mapping[str, str] = {
     "care": "how careful one has to be with a step",
     "intake": "numbers read from a report, with their total",
     "explain": "a reply of a receiver",
+    "seeds": "where messages landed, with their total, beside the verdict of the audit, whose claims are its own",
     "weekly.worst": "the worst grade of earlier runs",
     "weekly.standing": "the grades of earlier runs",
     "weekly.regraded": "how grades came about",
