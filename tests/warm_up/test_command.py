@@ -12,7 +12,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from deliverability.cli import deliv
+from deliverability.core.phrases import phrases
 from deliverability.core.store.store import History
+from deliverability.core.words.dates import full_day_words
 from tests.core.store.test_deliveries import HARD, event, take
 from tests.dmarc_reports.test_gate import folder, read_in  # noqa: F401 - a fixture
 
@@ -123,7 +125,8 @@ def test_what_was_sent_is_held_against_the_plan_of_the_settings(folder: Path) ->
         args = ["audit", "example.com", "--zone", "example.zone", "--all", "--lang", lang]
         return " ".join(CliRunner().invoke(deliv, args, standalone_mode=False).output.split())
 
-    assert f"On {yesterday} 90 messages were sent, 150% of the 60 that were planned." in audited("en")
+    said = full_day_words(str(yesterday), phrases("en"))
+    assert f"On {said} 90 messages were sent, 150% of the 60 that were planned." in audited("en")
     assert "計画の60通の150%です" in audited("ja").replace(" ", "")
 
 
