@@ -16,13 +16,14 @@ import argparse
 import base64
 import csv
 import json
+import math
 import random
 import re
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from msgspec import Struct, to_builtins
@@ -223,6 +224,24 @@ _SPKI_HEAD = {
 }
 _SPKI_TAIL = bytes.fromhex("0203010001")  # the exponent, 65537
 _TTL = 3600
+
+
+def _modulus(draw: random.Random, bits: int) -> int:
+    """A number that looks like the modulus of a key. One with a small factor would be taken apart, which takes long."""
+    while True:
+        number = int.from_bytes(draw.randbytes(bits // 8)) | 1 << (bits - 1) | 1
+        if all(math.gcd(number, product % number) == 1 for product in _products()):
+            return number
+
+
+@cache
+def _products() -> tuple[int, ...]:
+    """The products of the odd primes below 1,000, which throw most numbers out, and of those up to 65,537."""
+    sieve = bytearray([1]) * 65_538
+    for each in range(3, 257, 2):
+        sieve[each * each :: each] = bytes(len(range(each * each, len(sieve), each)))
+    primes = [each for each in range(3, len(sieve), 2) if sieve[each]]
+    return math.prod(each for each in primes if each < 1000), math.prod(primes)
 
 
 class Lab:
@@ -522,10 +541,8 @@ class _Domain:
     def _key(self, selector: str, target: str, service: str) -> None:
         draw = self._draw
         bits = draw.choices((2048, 1024), weights=(88, 12))[0]
-        modulus = bytearray(draw.randbytes(bits // 8))
-        modulus[0] |= 0x80
-        modulus[-1] |= 1
-        record = "v=DKIM1; k=rsa; p=" + base64.b64encode(_SPKI_HEAD[bits] + bytes(modulus) + _SPKI_TAIL).decode()
+        modulus = _modulus(draw, bits).to_bytes(bits // 8)
+        record = "v=DKIM1; k=rsa; p=" + base64.b64encode(_SPKI_HEAD[bits] + modulus + _SPKI_TAIL).decode()
         name = f"{selector}._domainkey.{self._domain}"
         if target:
             self._add(name, "CNAME", target)
