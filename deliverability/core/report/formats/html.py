@@ -200,5 +200,5 @@ def style_sheet() -> str:
 def _sheet(name: str) -> str:
     """A style sheet without comments, indentation and the blanks around its signs: each page carries it."""
     text = re.sub(r"/\*.*?\*/", "", (locate("reports") / f"{name}.css").read_text("utf-8"), flags=re.DOTALL)
-    text = re.sub(r"\n\s*", "\n", text)
-    return re.sub(r"\s*([{};,])[^\S\n]*|(:) +", r"\1\2", text).replace(";}", "}").replace(";\n}", "}")
+    lines = "\n".join(line.strip() for line in text.split("\n") if line.strip())
+    return re.sub(r"\s*+([{};,])[^\S\n]*|(:) +", r"\1\2", lines).replace(";}", "}").replace(";\n}", "}")
