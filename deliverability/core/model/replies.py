@@ -16,6 +16,8 @@ from deliverability.core.model.schema import OUTSIDE, Field, Text, Words
 
 EXPLANATION_SCHEMA = "1.0"
 ANY = "any"
+AFTER_DATA = "end of DATA"
+"""The command of a reply to the message itself; DATA alone asks whether it may be sent."""
 
 
 class Retry(StrEnum):
@@ -89,7 +91,7 @@ class Reply(Struct, frozen=True):
             2.3.4), or the ``dsn=`` of a log line; or empty.
         host: name of the host that said it, lower case, or empty.
         recipient: address it was about, or empty.
-        command: SMTP command that it answered, as the log or notice names it, or empty.
+        command: SMTP command that it answered, as the log or notice names it, AFTER_DATA for the message; or empty.
         report: the words are a field of a complaint or failure report, not a reply.
 
     """
@@ -106,7 +108,7 @@ class Reply(Struct, frozen=True):
     @property
     def phase(self) -> Phase | None:
         """Where in the dialogue it was given; None where nothing tells."""
-        return _PHASES.get(self.command[:4].upper())
+        return _PHASES.get(self.command.removeprefix("end of ")[:4].upper())
 
     @property
     def kind(self) -> ReplyKind:

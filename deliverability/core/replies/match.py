@@ -48,6 +48,8 @@ _REFUSED = re.compile(
 )
 # The names of mailboxes are no evidence: spam@example.org may well be unknown.
 _ANY_ADDRESS = re.compile(rf"{_LOCAL}(?P<domain>[a-z0-9.-]{{1,253}})")
+# What stands behind the host in a link is no wording: http://mail.example.com/help_spam.htm.
+_PATH = re.compile(r"(?P<host>\bhttps?://[a-z0-9.-]{1,253})[/?#][^\s<>\"')\]]*")
 # Words beside which an address may be that of the sender, or one to write to.
 _OTHERS = re.compile(
     r"\b(?:sender|from|return-path|envelope|helo|ehlo|spf|dkim|dmarc|contact|postmaster|abuse|help|support|e?mail us)\b"
@@ -242,11 +244,11 @@ def wording_of(reply: Reply, catalogue: ReplyCatalogue) -> bool:
 
 
 class _Words:
-    """The wording of a reply: all of it for a receiver's own entries, without the addresses in it for the others."""
+    """The wording of a reply: all of it for a receiver's own entries, for the others without addresses and links."""
 
     def __init__(self, folded: str) -> None:
         self.all = folded
-        self.without_addresses = " ".join(_ANY_ADDRESS.sub(" ", folded).split())
+        self.without_addresses = " ".join(_ANY_ADDRESS.sub(" ", _PATH.sub(r"\g<host>", folded)).split())
 
 
 def _rank(meaning: Meaning, reply: Reply, words: _Words, place: int, receiver: str) -> tuple[int, int, int] | None:

@@ -20,7 +20,7 @@ from deliverability.core.mail.html.markup import unescape
 from deliverability.core.mail.kinds import is_mailbox, looks_like_message, messages_of
 from deliverability.core.mail.reader import Message, Part, read
 from deliverability.core.mail.words import decode_octets, decode_words
-from deliverability.core.model.replies import Phase, Reply
+from deliverability.core.model.replies import AFTER_DATA, Phase, Reply
 from deliverability.core.replies.limits import field_group
 from deliverability.core.replies.text import MAX_REPLIES, MAX_TEXT, accepted, blocks, field_reply, folded, replies_in
 
@@ -268,7 +268,9 @@ def _of_notice(text: str, message: Message) -> Sequence[Reply]:
     # Some notices hold the whole of an older notice, header included, and the reply stands only there.
     found = replies_in(own, recipient=recipient) or fields
     if (command := _SMTP_COMMAND.search(own)) is not None:
-        found = [replace(each, command=each.command or command[1]) for each in found]
+        # It does not tell whether the message was sent already.
+        asked = command[1].replace("DATA", AFTER_DATA)
+        found = [replace(each, command=each.command or asked) for each in found]
     return found if found or own == text else replies_in(text, recipient=recipient)
 
 

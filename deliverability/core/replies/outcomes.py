@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from deliverability.core.mail.addresses import to_a_label
 from deliverability.core.model.deliveries import AddressRecord, Decision, DeliveryResult, SuppressClass
-from deliverability.core.model.replies import About, Meaning, Phase, Reply, ReplyCatalogue, ReplyKind, Retry
+from deliverability.core.model.replies import ANY, About, Meaning, Phase, Reply, ReplyCatalogue, ReplyKind, Retry
 from deliverability.core.model.rules import Confidence
 from deliverability.core.replies.match import meaning_of, receiver_of
 
@@ -81,15 +81,20 @@ def _is_sure(reply: Reply, meaning: Meaning) -> bool:
     """Whether one reply is enough to say that there is no such address.
 
     It is where the server was asked for the address alone (RCPT TO), or says so by the code for it (X.1.Y, RFC 3463)
-    as well. After the message was sent a filter may say the same; a status about the mailbox (X.2.Y) means that it is
-    there.
+    as well. After the message was sent a filter may say the same, and some notices do not tell what was answered: then
+    only words count that the catalogue has of this very receiver, or 5.1.1 for DATA itself. A status about the mailbox
+    (X.2.Y) means that it is there.
     """
     codes = (reply.enhanced, reply.status)
-    if meaning.contested or meaning.confidence is Confidence.LOW or reply.phase is Phase.DATA:
+    if meaning.contested or meaning.confidence is Confidence.LOW:
         return False
     if any(_MAILBOX_CODE.fullmatch(code) for code in codes):
         return False
-    return reply.phase is Phase.RCPT or any(_ADDRESS_CODE.fullmatch(code) for code in codes)
+    own = meaning.receiver != ANY and bool(meaning.says)
+    if reply.phase is Phase.DATA:
+        unread = reply.command == "DATA" and reply.enhanced == "5.1.1"
+        return unread or (own and meaning.confidence is Confidence.HIGH)
+    return own or reply.phase is Phase.RCPT or any(_ADDRESS_CODE.fullmatch(code) for code in codes)
 
 
 def decide(record: AddressRecord, now: int, gone: bool | None) -> Decision:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 from msgspec.structs import replace
 
-from deliverability.core.model.replies import Reply
+from deliverability.core.model.replies import AFTER_DATA, Reply
 
 MAX_TEXT = 1_000_000
 MAX_REPLIES = 2_000
@@ -31,7 +31,8 @@ _STRONG = re.compile(
 # A code alone is one only where a reply is to be expected.
 _HINT = re.compile(r"[245](?:[0-9][0-9]|\.[0-9])")
 _WEAK = re.compile(
-    r"(?<![\w.@/+-])#?(?P<code>[45][0-9]{2})(?P<sep>[ \n-]|[:;][ ])(?:-[ ])?(?=[^\s0-9]|(?:[0-9]{1,3}\.){3}[0-9])"
+    r"(?<![\w.@/+-])#?(?P<code>[45][0-9]{2})(?P<sep>[ \n-]|[:;][ ])(?:-[ ])?"
+    r"(?=[^\s0-9]|(?:[0-9]{1,3}\.){3}[0-9]|[0-9]{1,2} [A-Z])"
 )
 _NO_CODE = re.compile(r"[ ]?(?:(?:bytes?|octets?|[kmg]i?b|msec|ms|sec(?:onds?)?|px)\b|for [A-Z]{4}\b)", re.I)
 _LEAD = re.compile(
@@ -40,7 +41,9 @@ _LEAD = re.compile(
     r"rejected|server|stat|dsn|result|deferred|fail(?:ed|ure)|err|diagnosticcode|description)\b[^\w\n]{0,4})\s{0,3}\Z",
     re.I,
 )
-_BARE = re.compile(r"(?:\A|\n)(?:--)?[ ]*#?(?P<enhanced>[45]\.[0-7]\.[0-9]{1,3})(?![.0-9])(?=[\s>)\],;:-]|\Z)")
+_BARE = re.compile(
+    r"(?:\A|\n|\b[Rr]eason:)(?:--)?[ ]*#?(?P<enhanced>[45]\.[0-7]\.[0-9]{1,3})(?![.0-9])(?=[\s>)\],;:-]|\Z)"
+)
 _HASHED = re.compile(r"#(?P<enhanced>[45]\.[0-7]\.[0-9]{1,3})(?![.0-9])")
 _ACCEPTED = re.compile(rf"\A\s*(?P<code>2[0-9]{{2}})[ -](?P<enhanced>{_ENHANCED})?")
 _IN_BRACKETS = re.compile(rf"\((?P<code>2[0-9]{{2}})[ -](?P<enhanced>{_ENHANCED})?")
@@ -50,13 +53,13 @@ _STAT = re.compile(r"\bstat(?:us)?=(?P<text>[^\n]*)")
 _ASKED = re.compile(
     r"(?:>>>|In:)[ ]+(?P<sent>(?:RCPT|MAIL)[ ]?(?:TO|FROM)?|DATA|BDAT|EHLO|HELO|VRFY|\.\Z)|"
     r"(?P<rcpt>does not like recipient)|(?P<data>failed after I sent the message)|(?P<mail>sender was rejected)|"
-    r"did not like our (?:final )?(?P<liked>[A-Z]{4}(?: (?:TO|FROM))?)",
+    r"did not like our (?P<final>final )?(?P<liked>[A-Z]{4}(?: (?:TO|FROM))?)",
     re.I,
 )
 _BRACKETED = re.compile(r"\[(?P<command>RCPT_TO|MAIL_FROM|DATA|BODY|CONNECT|HELO|EHLO)\]\Z")
 _COMMAND = re.compile(
-    r"\(in reply to (?:end of )?(?P<command>[A-Z]{4}(?: (?:TO|FROM|content))?)|"
-    r"\bafter (?:end of )?(?P<after>data|RCPT TO|MAIL FROM|EHLO|HELO|DATA)\b"
+    r"\(in reply to (?P<end>end of )?(?P<command>[A-Z]{4}(?: (?:TO|FROM|content))?)|"
+    r"\bafter (?:pipelined )?(?P<late>end of )?(?P<after>data|RCPT TO|MAIL FROM|EHLO|HELO|DATA)\b"
 )
 _END = re.compile(
     r"\(in reply to\b|\"\s?[,}\]]|\};\{[A-Z]{2,5}=|\bRemote system: |\(delivery attempts: |\(expanded from: |"
@@ -192,7 +195,8 @@ def _asked(line: str, before: str) -> str:
         return "RCPT TO"
     if match["mail"]:
         return "MAIL FROM"
-    return (match["sent"] or match["liked"] or "DATA").upper().replace(".", "DATA")
+    asked = (match["sent"] or match["liked"] or ".").upper()
+    return AFTER_DATA if asked == "." or match["final"] else asked
 
 
 def _is_wrapped(lines: list[str], line: str) -> bool:
@@ -301,7 +305,12 @@ def _without_code(block: Block) -> Iterator[Reply]:
         if logged["status"][0] in "45":
             words = stat["text"] if stat else ""
             words = re.sub(r"\A(?:bounced|deferred|expired|undeliverable)\b[ :,]*", "", words[:_MAX_REPLY], flags=re.I)
-            yield Reply(_tidy(words.strip("()")), status=logged["status"], host=block.host, recipient=block.recipient)
+            yield Reply(
+                _tidy(words.removeprefix("(").removesuffix(")")),
+                status=logged["status"],
+                host=block.host,
+                recipient=block.recipient,
+            )
         return
     bare = _BARE.search(text)
     match = bare or _HASHED.search(text)
@@ -337,12 +346,12 @@ def _is_code(code: str) -> bool:
 def _command(text: str, begin: int, stop: int) -> str:
     behind = _COMMAND.match(text, stop)
     if behind is not None and behind["command"]:
-        return behind["command"]
+        return f"{behind['end'] or ''}{behind['command']}"
     command = ""
     if (bracketed := _BRACKETED.search(text, begin)) is not None:
-        return bracketed["command"].replace("_", " ").replace("BODY", "DATA")
+        return bracketed["command"].replace("_", " ").replace("BODY", AFTER_DATA)
     for match in _COMMAND.finditer(text, max(0, begin - 200), begin):
-        command = (match["after"] or "").upper()
+        command = f"{match['late'] or ''}{(match['after'] or '').upper()}"
     return command
 
 

@@ -104,7 +104,7 @@ EXIM = (
 @pytest.mark.parametrize("line", [POSTFIX, EXIM])
 def test_a_log_line_tells_host_recipient_and_command(line: str) -> None:
     got = reply(line)
-    assert (got.host, got.recipient, got.command) == ("gmail-smtp-in.l.google.com", "a@gmail.com", "DATA")
+    assert (got.host, got.recipient, got.command) == ("gmail-smtp-in.l.google.com", "a@gmail.com", "end of DATA")
     assert got.text == "Unauthenticated email from example.com is not accepted due to domain's DMARC policy. - gsmtp"
 
 

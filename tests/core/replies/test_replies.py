@@ -299,7 +299,9 @@ DEAD = (
     Row("gmail-smtp-in.l.google.com", "550-5.1.1 The account does not exist.", "gmail-no-account", NO, HIGH),
     # The words alone, or the code alone.
     Row(ELSE, "550 <a@example.org>: Recipient address rejected: User unknown", "words-user-unknown", NO, MEDIUM),
-    Row(ELSE, "550 5.7.1 <a@example.org>: Recipient address rejected: User unknown", "words-user-unknown", NO, MEDIUM),
+    Row(ELSE, "550 5.7.1 <a@example.org>: User unknown", "words-user-unknown-by-policy", NO, MEDIUM),
+    # With the code of a policy the words have to be all that is said.
+    Row(ELSE, "550 5.7.1 User not found in the list of those who take this", "code-x-7-1", FIX, HIGH),
     Row(ELSE, "550 5.1.1 Rejected", "code-x-1-1", NO, MEDIUM),
     Row(ELSE, "550 5.1.1 shop.example.org does not exist", "code-x-1-1", NO, MEDIUM),
     # The name of a mailbox is no evidence.
@@ -335,14 +337,17 @@ def test_the_reasons_to_give_an_address_up_are_few_and_none_is_generic_and_sure(
     about_addresses = [each for each in final if not each.id.startswith(("report-", "reply-250"))]
     assert {each.id for each in about_addresses} == {
         *("words-not-in-directory", "words-disabled", "words-null-mx", "words-user-unknown", "words-address-rejected"),
-        "words-address-unknown",
+        *("words-address-unknown", "words-address-unknown-wider", "words-not-verified-at-rcpt"),
+        "words-user-unknown-by-policy",
         *("code-x-1-1", "code-x-1-6", "code-x-1-10"),
     }
     assert all(each.confidence is not HIGH for each in about_addresses)
     wordings = [each.id for each in catalogue().meanings if each.receiver == ANY and each.says]
     behind = wordings[wordings.index("words-user-unknown") + 1 :]
     assert behind == [
-        *("words-address-unknown", "words-mailbox-unavailable", "words-not-exist", "words-no-recipients")
+        *("words-user-unknown-by-policy", "words-not-verified-at-rcpt"),
+        *("words-address-unknown", "words-address-unknown-wider"),
+        *("words-unavailable-at-rcpt", "words-mailbox-unavailable", "words-not-exist", "words-no-recipients"),
     ], "only what is vaguer"
 
 
