@@ -213,6 +213,8 @@ def meaning_of(reply: Reply, receiver: str, catalogue: ReplyCatalogue) -> tuple[
     for place, meaning in enumerate(catalogue.meanings):
         if meaning.receiver not in (host.id, host.falls_back, ANY) or (meaning.retry is Retry.NO and not final):
             continue
+        if meaning.receiver == ANY and words_say is not None:
+            continue  # the first of these whose wording fits counts
         rank = _rank(meaning, reply, words, place, host.id)
         if rank is not None and (best is None or rank > best_rank):
             best, best_rank = meaning, rank
