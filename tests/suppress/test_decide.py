@@ -243,10 +243,10 @@ def test_of_bounces_as_they_come_97_of_a_hundred_hard_ones_are_found(name: str) 
     assert len(missed) == len(doubts) <= 0.03 * len(hard)
 
 
-@pytest.mark.parametrize("name", ["a", "b", "c"])
+@pytest.mark.parametrize("name", ["a", "b", "c", "d"])
 def test_of_bounces_as_they_come_no_living_address_goes_off_by_one_reply(name: str) -> None:
     living = {text: classes(data) for text, data in real_bounces.bounces(name, "living")}
-    assert len(living) > 60
+    assert len(living) >= 50
     assert [text for text, found in living.items() if found & {ADDRESS, HOST, COMPLAINT}] == []
 
 
