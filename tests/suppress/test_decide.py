@@ -232,7 +232,7 @@ KNOWN_DOUBTS = {
 }
 
 
-@pytest.mark.parametrize("name", ["a", "b", "c"])
+@pytest.mark.parametrize("name", ["a", "b", "c", "e"])
 def test_of_bounces_as_they_come_97_of_a_hundred_hard_ones_are_found(name: str) -> None:
     """By one reply, whatever server and language wrote it; of the others it is known why they are doubted."""
     hard = [(text, classes(data), {ADDRESS, HOST}) for text, data in real_bounces.bounces(name, "hard")]
@@ -243,10 +243,10 @@ def test_of_bounces_as_they_come_97_of_a_hundred_hard_ones_are_found(name: str) 
     assert len(missed) == len(doubts) <= 0.03 * len(hard)
 
 
-@pytest.mark.parametrize("name", ["a", "b", "c", "d"])
+@pytest.mark.parametrize("name", ["a", "b", "c", "d", "e"])
 def test_of_bounces_as_they_come_no_living_address_goes_off_by_one_reply(name: str) -> None:
     living = {text: classes(data) for text, data in real_bounces.bounces(name, "living")}
-    assert len(living) >= 50
+    assert len(living) >= 40
     assert [text for text, found in living.items() if found & {ADDRESS, HOST, COMPLAINT}] == []
 
 
