@@ -376,9 +376,10 @@ class _Grouping:
 
     def _source(self, places: array[int], standing: SourceStanding) -> TrafficSource:
         judge, rows = self._judge, self._rows
-        counts: Counter[int] = Counter()
+        counts: dict[int, int] = {}
         for place in places:
-            counts[self._told[place]] += rows.messages[place]
+            told_of = self._told[place]
+            counts[told_of] = counts.get(told_of, 0) + rows.messages[place]
         told = [judge.told[number] for number in counts]
         if len(told) > 1:
             told = [
@@ -387,18 +388,20 @@ class _Grouping:
         first = judge.told[self._told[places[0]]]
         name = first.name
         if not name:
-            packed = rows.addresses[rows.number_at(places[0])]
-            one = rows.number_at(places[0]) == rows.number_at(places[-1])
-            name = address_of(packed) if one else written(packed)
+            number = rows.number_at(places[0])
+            packed = rows.addresses[number]
+            name = address_of(packed) if places[-1] < rows.starts[number + 1] else written(packed)
         source = TrafficSource(name, first.service, standing, any(each.by_user for each in told), rows, places)
         source.reasons = dict.fromkeys(each.reason for each in told)
+        source.messages = sum(counts.values())  # known already: nearly every forged mail comes from its own address
         return source
 
     def _say_spf(self, source: TrafficSource) -> None:
         """The domain's SPF record may list it already, whatever it is."""
         if source.standing is SourceStanding.OWN:
             return
-        hosts = {self._hosts[number] for number, _ in source.by_number()}
+        number_at = self._rows.number_at
+        hosts = {self._hosts[number_at(place)] for place in source.places}
         if term := next(filter(None, map(self._judge.listed_by, sorted(hosts))), ""):
             source.reasons[SPF_COVERS(term=term)] = None
 
