@@ -226,6 +226,7 @@ def test_after_the_message_no_wording_of_others_is_enough(reply: str) -> None:
 
 KNOWN_DOUBTS = {
     "a": {
+        "dd Not a valid recipient": "Yahoo says it after the message, and no page of Yahoo explains it",
         "Unrouteable address": "Exim's own router says it of an unknown user and of a domain that has no mail server",
         "<taro@ezweb.ne.jp>: User unknown": "au's filter says the same, and the notice does not tell what was answered",
     }
