@@ -275,3 +275,16 @@ def test_one_wording_of_the_standard_for_two_things_is_doubted() -> None:
     assert classes(f"host mx.example.org said: {reply}{held_out.RCPT}".encode()) == {DOUBTED}
     assert classes(f"host mx.example.org said: {reply}{held_out.DATA}".encode()) == {None}
     assert classes(f"host mx00.ionos.de said: {reply}{held_out.RCPT}".encode()) == {ADDRESS}
+
+
+def test_exim_names_the_command_when_it_was_pipelined_too() -> None:
+    said = "SMTP error from remote mail server after pipelined RCPT TO:<a@example.org>:\n    550 No Such User Here"
+    assert classes(f"a@example.org\n    host mx.example.org [192.0.2.1]\n    {said}".encode()) == {ADDRESS}
+
+
+def test_what_the_sending_server_says_of_a_domain_that_it_takes_for_its_own_is_doubted() -> None:
+    """Seen in the wild: a hosting server that took yahoo.de for local."""
+    notice = "X-Failed-Recipients: a@yahoo.de\nSubject: Mail delivery failed: returning message to sender\n\n"
+    assert classes(f"{notice}The following address(es) failed:\n\n  a@yahoo.de\n    No Such User Here\n".encode()) == {
+        DOUBTED
+    }
