@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import dns.message
@@ -12,7 +12,7 @@ import dns.query
 import dns.rcode
 import pytest
 
-from benchmarks.lab import GONE_VENDORS, Kind, Lab, write
+from benchmarks.lab import GONE_VENDORS, Kind, Lab, Truth, write
 from benchmarks.nameserver import serving, wire_reply
 from deliverability.core.facts.base import FactSet, Unknown, records_of
 from deliverability.core.inputs import Subject
@@ -33,8 +33,14 @@ pytestmark = pytest.mark.long
 LAB = Lab(2000, seed=5)
 
 
+@cache
+def truths() -> tuple[Truth, ...]:
+    """Of all domains: each is made once."""
+    return tuple(map(LAB.truth, range(LAB.domains)))
+
+
 def of_kind(kind: Kind, count: int = 3) -> list[int]:
-    return [number for number in range(LAB.domains) if LAB.truth(number).kind is kind][:count]
+    return [number for number, truth in enumerate(truths()) if truth.kind is kind][:count]
 
 
 async def facts_of(number: int) -> FactSet:
@@ -45,19 +51,18 @@ def test_the_same_seed_makes_the_same_domains_however_many_and_whatever_was_aske
     more = Lab(5000, seed=5)
     for number in (1999, 0, 700):
         assert (more.truth(number), more.zone(number)) == (LAB.truth(number), LAB.zone(number))
-    assert [Lab(2000, seed=6).truth(number) for number in range(5)] != [LAB.truth(number) for number in range(5)]
+    assert [Lab(2000, seed=6).truth(number) for number in range(5)] != [*truths()[:5]]
 
 
 def test_domains_have_about_19_records_and_every_kind_occurs():
-    truths = [LAB.truth(number) for number in range(LAB.domains)]
-    sound = [each.records for each in truths if each.kind is Kind.HEALTHY]
+    sound = [each.records for each in truths() if each.kind is Kind.HEALTHY]
     assert 18 <= sum(sound) / len(sound) <= 20
-    kinds = Counter(each.kind for each in truths)
+    kinds = Counter(each.kind for each in truths())
     assert all(kinds[kind] >= 20 for kind in Kind)
     assert 0.1 <= kinds[Kind.LOOKUPS] / LAB.domains <= 0.14
     # Several domains share a vendor that breaks them, or no cause could be told.
-    assert min(Counter(each.cause for each in truths if each.kind is Kind.DANGLING).values()) > 1
-    assert len({each.cause for each in truths if each.kind is Kind.DANGLING}) == GONE_VENDORS
+    assert min(Counter(each.cause for each in truths() if each.kind is Kind.DANGLING).values()) > 1
+    assert len({each.cause for each in truths() if each.kind is Kind.DANGLING}) == GONE_VENDORS
 
 
 @some_or_every(4, "domain")
@@ -65,7 +70,7 @@ async def test_the_audit_finds_of_spf_dmarc_and_dkim_what_is_so(apart):
     selectors = set(load_rules().knowledge.selectors)
     for kind in set(Kind) - {Kind.SILENT, Kind.SERVFAIL}:
         for number in some(of_kind(kind), apart):
-            truth, facts = LAB.truth(number), await facts_of(number)
+            truth, facts = truths()[number], await facts_of(number)
             assert facts.value("spf.lookups") == truth.lookups, truth
             assert facts.value("dmarc.stage") == truth.dmarc, truth
             assert bool(facts.value("tls_rpt.present")) == truth.tls_rpt, truth
@@ -87,7 +92,7 @@ async def test_each_broken_domain_is_broken_in_its_one_way(apart):
     }
     for kind, holds in expected.items():
         for number in some(of_kind(kind), apart):
-            assert holds(await facts_of(number), LAB.truth(number).cause), LAB.truth(number)
+            assert holds(await facts_of(number), truths()[number].cause), truths()[number]
 
 
 def _too_many_by(facts: FactSet, vendor: str) -> bool:

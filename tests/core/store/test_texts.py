@@ -69,10 +69,13 @@ zqepilogue\r
 """
 
 
+ARCHIVE = {"zqmember.exe": b"zqcontent", "zqnested/zqother.txt": b"zqcontent"}
+
+
 def message() -> bytes:
     import base64
 
-    archive = zip_of({"zqmember.exe": b"zqcontent", "zqnested/zqother.txt": b"zqcontent"})
+    archive = zip_of(ARCHIVE)
     return MAIL.replace(b"%ARCHIVE%", base64.encodebytes(archive).replace(b"\n", b"\r\n"))
 
 
@@ -92,7 +95,10 @@ def test_no_word_of_a_message_is_in_the_database_its_log_or_its_export(tmp_path:
         for (data,) in connection.exec_driver_sql("SELECT data FROM blobs"):
             found |= set(WORDS.findall(zlib.decompress(data)))
     history.close()
-    assert found == set()
+    # Compressed octets spell four letters now and then, but none of these words.
+    words = {each for each in WORDS.findall(MAIL + repr(ARCHIVE).encode()) if len(each) > 4}
+    assert len(words) > 30
+    assert {each.lower() for each in found} & words == set()
 
 
 def test_a_message_that_stayed_the_same_gives_no_news_although_its_texts_are_digests(tmp_path: Path) -> None:
