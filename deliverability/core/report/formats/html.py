@@ -199,6 +199,7 @@ def style_sheet() -> str:
 
 def _sheet(name: str) -> str:
     """A style sheet without comments, indentation and the blanks around its signs: each page carries it."""
-    text = re.sub(r"/\*.*?\*/", "", (locate("reports") / f"{name}.css").read_text("utf-8"), flags=re.DOTALL)
-    lines = "\n".join(line.strip() for line in text.split("\n") if line.strip())
-    return re.sub(r"\s*+([{};,])[^\S\n]*|(:) +", r"\1\2", lines).replace(";}", "}").replace(";\n}", "}")
+    first, *others = (locate("reports") / f"{name}.css").read_text("utf-8").split("/*")
+    text = first + "".join(each.partition("*/")[2] for each in others)
+    lines = "\n".join(filter(None, map(str.strip, text.split("\n"))))
+    return re.sub(r"[ \n]?([{};,]) ?|(:) ", r"\1\2", lines).replace(";}", "}").replace(";\n}", "}")
