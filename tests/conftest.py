@@ -13,7 +13,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -31,18 +30,11 @@ hypothesis.settings.register_profile("whole", max_examples=WHOLE, print_blob=Tru
 hypothesis.settings.register_profile("deep", max_examples=20 * WHOLE, print_blob=True, **_PATIENT)
 hypothesis.settings.load_profile("part")
 os.environ["TZ"] = "UTC"  # texts tell moments in the reader's zone
-
-
-def _folder_for_now() -> str:
-    folder = tempfile.mkdtemp(prefix="deliv-tests-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
-
-
-# What is kept from run to run is kept apart from the user's own; the processes of the tests share the cache.
+# What is kept from run to run is kept apart from the user's own; the processes of the tests share it.
 if "PYTEST_XDIST_WORKER" not in os.environ:
-    os.environ["XDG_CACHE_HOME"] = _folder_for_now()
-os.environ["XDG_STATE_HOME"] = _folder_for_now()
+    for _folder in ("XDG_CACHE_HOME", "XDG_STATE_HOME"):
+        os.environ[_folder] = tempfile.mkdtemp(prefix="deliv-tests-")
+        atexit.register(shutil.rmtree, os.environ[_folder], ignore_errors=True)
 # Tests start hundreds of processes; where modules are compiled anew for each, that is half of their time.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
@@ -116,16 +108,6 @@ def english() -> Iterator[None]:
         patch.setenv("LC_ALL", "C.UTF-8")
         patch.delenv("DELIV_LANG", raising=False)
         yield
-
-
-@pytest.fixture(autouse=True)
-def own_history(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What a test keeps for next week (the default history) is no other test's past."""
-    folder = Path(os.environ["XDG_STATE_HOME"], "test")
-    monkeypatch.setenv("XDG_STATE_HOME", str(folder))
-    yield
-    if folder.exists():
-        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session", autouse=True)
