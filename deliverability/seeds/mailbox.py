@@ -18,7 +18,7 @@ from email.utils import parsedate_to_datetime
 from msgspec import Struct
 
 from deliverability import __version__
-from deliverability.core.codes import VERBATIM, Arg, Code, Detail
+from deliverability.core.codes import Arg, Code, Detail
 from deliverability.core.errors import InputError
 from deliverability.core.mail.reader import Message, read
 from deliverability.core.mail.words import decode_words
@@ -42,7 +42,7 @@ _SECONDS = 60.0  # for one look at all folders
 _PATIENCE = 30.0  # for each octet
 _MAX_OCTETS = 20_000_000
 _MAX_LINES = 100_000
-_MOST_FOLDERS = 50
+_MOST_FOLDERS = 200  # one more cannot be looked at
 _MOST_MAILS = 5  # that a search finds, and that are read to see whether they are meant
 _HEADER_OCTETS = 1_000_000
 _DIGITS = 10  # of a UID
@@ -58,6 +58,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 NO_TLS = Code("seeds-no-tls", ("why",))
 NO_SPAM_FOLDER = Code("seeds-no-spam-folder", ("name",))
+UNSEEN_FOLDER = Code("seeds-unseen-folder", ("name",))
 
 
 class SeedError(Exception):
@@ -85,17 +86,22 @@ class SeedMailbox:
         self._secret: tuple[str, ...] = ()
 
     def look(self, mark: Mark, *, everywhere: bool) -> Sighting | None:
-        """The test mail, in the inbox and the folder for spam, and where `everywhere` in all others.
+        """The test mail, in the inbox and the folder for spam, and where `everywhere` in all others; None: in none.
 
-        Raises SeedError.
+        Raises SeedError, also where it was not found and a folder could not be looked at: it may be there.
         """
         exchange = Exchange(_SECONDS, patience=_PATIENCE, octets=_MAX_OCTETS, lines=_MAX_LINES)
         try:
             client = self._ready(exchange)
-            for folder, name in self._folders(everywhere=everywhere):
-                found = self._within(client, folder, name, mark)
-                if found is not None:
-                    return found
+            unseen: bytes | None = None
+            for number, (folder, name) in enumerate(self._folders(everywhere=everywhere)):
+                if number < _MOST_FOLDERS and client.select(_quoted(name), readonly=True)[0] == "OK":
+                    if (found := self._within(client, folder, mark)) is not None:
+                        return found
+                else:
+                    unseen = unseen or name
+            if unseen is not None:
+                raise SeedError(UNSEEN_FOLDER(name=unseen.decode("ascii")), final=False)
         except SeedError:
             self.close()
             raise
@@ -147,11 +153,8 @@ class SeedMailbox:
         if everywhere:
             yield from ((Folder.OTHER, name) for name in self._places.others)
 
-    def _within(self, client: ImapClient, folder: Folder, name: bytes, mark: Mark) -> Sighting | None:
-        if client.select(_quoted(name), readonly=True)[0] != "OK":
-            if folder is Folder.OTHER:  # one that went away, or that nobody may open
-                return None
-            raise SeedError(IMAP_FAILED(why=VERBATIM(text=name.decode("ascii", "replace"))), final=False)
+    def _within(self, client: ImapClient, folder: Folder, mark: Mark) -> Sighting | None:
+        """The test mail in the folder that is open."""
         refused: imaplib.IMAP4.error | None = None
         for search in _searches(mark):
             try:
@@ -274,6 +277,7 @@ def _places(client: ImapClient, spam: str) -> _Places:
     named = folder_name(spam)[1:-1].replace('\\"', '"').replace("\\\\", "\\").encode() if spam else None
     found: bytes | None = None
     every: bytes | None = None
+    trash: list[bytes] = []
     others = []
     for flags, name in _listed(lines):
         if name.upper() == b"INBOX" or flags & _LEFT_OUT:
@@ -282,12 +286,14 @@ def _places(client: ImapClient, spam: str) -> _Places:
             found = name
         elif b"\\all" in flags:
             every = name
+        elif b"\\trash" in flags:
+            trash.append(name)
         else:
             others.append(name)
     if named is not None and found is None:
         raise SeedError(NO_SPAM_FOLDER(name=spam), final=True)
     # Whatever is neither in the inbox nor in spam or trash is in this one too.
-    return _Places(found, (every,) if every is not None else tuple(others[:_MOST_FOLDERS]))
+    return _Places(found, (*((every,) if every is not None else others), *trash))
 
 
 def _listed(lines: Sequence[object]) -> Iterator[tuple[frozenset[bytes], bytes]]:

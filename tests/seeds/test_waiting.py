@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from deliverability.seeds.mailbox import UNSEEN_FOLDER
 from deliverability.seeds.values import Folder, Mark
 from deliverability.seeds.waiting import Outcome, await_mail
-from tests.seeds.fakeimap import FakeReceiver, serving
+from tests.seeds.fakeimap import FakeFolder, FakeReceiver, serving
 from tests.seeds.receivers import KINDS, MARK, NOW, TOKEN, Kind, MovingClock, mail, seed
 
 UNTIL = NOW + timedelta(minutes=30)
@@ -179,6 +180,33 @@ async def test_a_server_that_does_not_search_a_field_finds_by_the_next_and_is_no
     assert (await awaited(KINDS["yahoo"], receiver, MovingClock())).folder is Folder.UNREACHABLE
     receiver.put(b"INBOX", mail(subject=f"News {TOKEN}"), NOW)
     assert (await awaited(KINDS["yahoo"], receiver, MovingClock())).folder is Folder.INBOX
+
+
+async def test_where_a_folder_cannot_be_opened_nothing_is_called_missing() -> None:
+    receiver = KINDS["icloud"].make()
+    receiver.folders.append(FakeFolder(b"Shared"))
+    receiver.lie = lambda command, said: b"TAG NO not yours\r\n" if command == b'EXAMINE "Shared"' else said
+    found = await awaited(KINDS["icloud"], receiver, MovingClock())
+    assert found.folder is Folder.UNREACHABLE
+    assert found.detail == UNSEEN_FOLDER(name="Shared")
+    receiver.put(b"Junk", mail(), NOW)
+    assert (await awaited(KINDS["icloud"], receiver, MovingClock())).folder is Folder.SPAM
+
+
+async def test_more_folders_than_are_looked_at_are_not_called_empty() -> None:
+    receiver = KINDS["icloud"].make()
+    receiver.folders += [FakeFolder(b"F%d" % number) for number in range(210)]
+    found = await awaited(KINDS["icloud"], receiver, MovingClock())
+    assert (found.folder, found.detail and found.detail.code) == (Folder.UNREACHABLE, UNSEEN_FOLDER.name)
+
+
+@pytest.mark.parametrize("name", ["gmail", "icloud"])
+async def test_what_a_filter_threw_away_is_found_in_the_trash(name: str) -> None:
+    """Gmail's folder of all mail does not have it."""
+    receiver = KINDS[name].make()
+    receiver.folders.append(FakeFolder(b"Bin", b"\\Trash"))
+    receiver.put(b"Bin", mail(), NOW)
+    assert (await awaited(KINDS[name], receiver, MovingClock())).folder is Folder.OTHER
 
 
 async def test_one_s_own_copy_has_not_arrived() -> None:
