@@ -160,7 +160,8 @@ class FactSpec(Struct, frozen=True):
         path: public name. Fields of a list's items are written ``dkim.signatures[].bits``.
         type: see FactType.
         doc: meaning, one English sentence.
-        unit: ``octets``, ``bits``, ``seconds`` (a span), ``moment`` (seconds since 1970), ``lookups`` ..., or empty.
+        unit: ``octets``, ``bits``, ``seconds`` (a span), ``moment`` (seconds since 1970), ``date`` (ISO
+            8601), ``lookups`` ..., or empty.
         optional: True where None ("looked, there is none") is a regular value.
         values: for a str with a closed set of values, these.
         key: for a list of records, the fields that name an item.

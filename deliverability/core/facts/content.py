@@ -7,6 +7,7 @@ from typing import Annotated
 from deliverability.core.facts.base import Record
 from deliverability.core.model.topic import (
     Addresses,
+    Day,
     Fact,
     Fields,
     Images,
@@ -325,7 +326,7 @@ class Clients(Topic, frozen=True, kw_only=True):
         ),
     ]
     programs: Annotated[Maybe[Programs], Fact("Main mail programs compared.")]
-    data_date: Annotated[Maybe[str], Fact("Date of the support data (YYYY-MM-DD).")]
+    data_date: Annotated[Maybe[Day], Fact("Date of the support data (YYYY-MM-DD).")]
 
 
 class Unsubscribe(Topic, frozen=True, kw_only=True):

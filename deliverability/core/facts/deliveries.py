@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from deliverability.core.facts.base import Record
-from deliverability.core.model.topic import Addresses, Days, Fact, Maybe, Messages, OneOf, Percent, Topic, Unit
+from deliverability.core.model.topic import Addresses, Day, Days, Fact, Maybe, Messages, OneOf, Percent, Topic, Unit
 
 
 class MailToReceiver(Record, frozen=True, kw_only=True):
@@ -29,7 +29,7 @@ class MailToReceiver(Record, frozen=True, kw_only=True):
         Fact("Mails put off for the rate, of those attempted on that day; of the day with the largest share."),
     ]
     rate_messages: Annotated[Messages, Fact("Mails attempted on that day.")]
-    rate_day: Annotated[str | None, Fact("That day; none: nothing was put off for the rate.")]
+    rate_day: Annotated[Day | None, Fact("That day; none: nothing was put off for the rate.")]
 
 
 class BounceCause(Record, frozen=True, kw_only=True, rename={"class_": "class"}):
@@ -39,7 +39,7 @@ class BounceCause(Record, frozen=True, kw_only=True, rename={"class_": "class"})
     receiver: Annotated[str, Fact("Receiver; other: one without an id.")]
     class_: Annotated[Annotated[str, OneOf("deferred hard soft policy")], Fact("What it came to.")]
     count: Annotated[Messages, Fact("Mails.")]
-    last: Annotated[str, Fact("Last day with one.")]
+    last: Annotated[Day, Fact("Last day with one.")]
     about: Annotated[
         Annotated[str, OneOf("address mailbox host message sender rate unknown")],
         Fact("What the reply is about."),
@@ -69,15 +69,15 @@ class CampaignFared(Record, frozen=True, kw_only=True):
     complaint_times: Annotated[
         Annotated[float, Unit("times")], Fact("Its share of the complaints by its share of delivered mail.")
     ]
-    last: Annotated[str, Fact("Last day with mail of it (ISO date).")]
+    last: Annotated[Day, Fact("Last day with mail of it (ISO date).")]
 
 
 class Deliveries(Topic, frozen=True, kw_only=True):
     """What became of the mail of the domain."""
 
     topic = "deliveries"
-    begin: Annotated[Maybe[str], Fact("First day of the window (ISO date, UTC).")]
-    end: Annotated[Maybe[str], Fact("Its last day: the newest that was over.")]
+    begin: Annotated[Maybe[Day], Fact("First day of the window (ISO date, UTC).")]
+    end: Annotated[Maybe[Day], Fact("Its last day: the newest that was over.")]
     days: Annotated[Maybe[Days], Fact("Days with any result of a mail.")]
     known: Annotated[Maybe[bool], Fact("It is known how many mails were delivered.")]
     delivered: Annotated[Maybe[Messages], Fact("Mails that were delivered.")]
@@ -116,8 +116,8 @@ class Compliance(Record, frozen=True, kw_only=True):
 
     requirement: Annotated[str, Fact("Its name, for example one-click-unsubscribe.")]
     status: Annotated[Literal["compliant", "needs-work"], Fact("Whether it is met.")]
-    since: Annotated[str, Fact("First day of the window on which that was told, without a change since.")]
-    last: Annotated[str, Fact("Last day on which it was told.")]
+    since: Annotated[Day, Fact("First day of the window on which that was told, without a change since.")]
+    last: Annotated[Day, Fact("Last day on which it was told.")]
 
 
 class GmailRates(Topic, frozen=True, kw_only=True):
@@ -125,9 +125,9 @@ class GmailRates(Topic, frozen=True, kw_only=True):
 
     topic = "gmail"
     spam_rate_latest: Annotated[Maybe[Percent], Fact("Spam rate of the newest day that has one.")]
-    spam_rate_day: Annotated[Maybe[str], Fact("That day (ISO date).")]
+    spam_rate_day: Annotated[Maybe[Day], Fact("That day (ISO date).")]
     spam_rate_worst_7d: Annotated[Maybe[Percent], Fact("The highest of the seven days that end with it.")]
-    spam_rate_worst_day: Annotated[Maybe[str], Fact("The day of that.")]
+    spam_rate_worst_day: Annotated[Maybe[Day], Fact("The day of that.")]
     spam_rate_days: Annotated[Maybe[Days], Fact("Days of the window that have a rate.")]
     spam_rate_days_below_0_3: Annotated[
         Maybe[Days],
@@ -146,7 +146,7 @@ class SndsAddress(Record, frozen=True, kw_only=True):
     """What SNDS says of an address."""
 
     ip: Annotated[str, Fact("Address.")]
-    day: Annotated[str, Fact("Newest day that is told of (ISO date).")]
+    day: Annotated[Day, Fact("Newest day that is told of (ISO date).")]
     recipients: Annotated[Messages | None, Fact("Messages of that day.")]
     result: Annotated[Annotated[str, OneOf("green yellow red")] | None, Fact("Filter result of it.")]
     red_days: Annotated[Days, Fact("Red ones among the seven days that end with it.")]
@@ -171,7 +171,7 @@ class Recipients(Topic, frozen=True, kw_only=True):
     """What the last check of the list of recipients found."""
 
     topic = "recipients"
-    checked: Annotated[Maybe[str], Fact("The UTC day on which the list of recipients was last checked.")]
+    checked: Annotated[Maybe[Day], Fact("The UTC day on which the list of recipients was last checked.")]
     checked_days: Annotated[Maybe[Days], Fact("Days since then.")]
     entries: Annotated[Maybe[Addresses], Fact("Entries of the list.")]
     undeliverable: Annotated[
@@ -202,7 +202,7 @@ class WarmUp(Topic, frozen=True, kw_only=True):
 
     topic = "warm_up"
     day: Annotated[
-        Maybe[str | None],
+        Maybe[Day | None],
         Fact(
             "The day with the most mail beside the plan, of the last 7 full ones (ISO date, UTC); absent where "
             "the plan covers none of them."
@@ -211,4 +211,4 @@ class WarmUp(Topic, frozen=True, kw_only=True):
     planned: Annotated[Maybe[Messages | None], Fact("Messages of the plan's step for it.")]
     sent: Annotated[Maybe[Messages | None], Fact("Messages sent on it.")]
     percent: Annotated[Maybe[Percent | None], Fact("Messages sent, of those planned.")]
-    last_day: Annotated[Maybe[str | None], Fact("Day of the plan's last step (ISO date).")]
+    last_day: Annotated[Maybe[Day | None], Fact("Day of the plan's last step (ISO date).")]

@@ -9,6 +9,7 @@ from deliverability.core.codes import ASKED, Detail
 from deliverability.core.facts.base import Reason, Record, Unknown
 from deliverability.core.model.topic import (
     Bits,
+    Day,
     Days,
     Fact,
     Maybe,
@@ -122,7 +123,7 @@ class DkimKey(Record, frozen=True, kw_only=True):
     used: Annotated[bool | None, Fact("A signature of the message names this key; none without a message.")]
     own: Annotated[bool, Fact("The key stands at the audited domain or at a name above or below it.")]
     selector_date: Annotated[
-        str | None,
+        Day | None,
         Fact("Date that the selector's name carries (20230601, 202306); without a day where the name has none."),
     ]
     selector_age_days: Annotated[
@@ -133,10 +134,10 @@ class DkimKey(Record, frozen=True, kw_only=True):
         Fact("SHA-256 (hex) of the key itself: the same key has the same, wherever it stands."),
     ]
     first_seen: Annotated[
-        Maybe[str | None], Fact("Date of the first weekly run that saw this key under this selector.")
+        Maybe[Day | None], Fact("Date of the first weekly run that saw this key under this selector.")
     ]
     known_since: Annotated[
-        Maybe[str | None],
+        Maybe[Day | None],
         Fact("The earlier of selector_date and first_seen: since when the key counts as in use."),
     ]
     age_days: Annotated[Maybe[Days | None], Fact("Days since known_since.")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from deliverability.core.facts.base import Purpose, Record
-from deliverability.core.model.topic import Fact, Maybe, Messages, OneOf, Topic
+from deliverability.core.model.topic import Day, Fact, Maybe, Messages, OneOf, Topic
 
 
 class AcceptedFinding(Record, frozen=True, kw_only=True):
@@ -19,7 +19,7 @@ class AcceptedFinding(Record, frozen=True, kw_only=True):
         Fact("Why the finding is accepted."),
     ]
     note: Annotated[str | None, Fact("A remark of the user.")]
-    until: Annotated[str | None, Fact("Last day on which the waiver counts (ISO date).")]
+    until: Annotated[Day | None, Fact("Last day on which the waiver counts (ISO date).")]
     expired: Annotated[bool, Fact("That day is over.")]
     used: Annotated[
         bool | None,

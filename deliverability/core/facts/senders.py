@@ -6,7 +6,7 @@ from typing import Annotated
 
 from deliverability.core.codes import Detail
 from deliverability.core.facts.base import Record
-from deliverability.core.model.topic import Fact, Lists, Lookups, Maybe, OneOf, Subjects, Topic
+from deliverability.core.model.topic import Day, Fact, Lists, Lookups, Maybe, OneOf, Subjects, Topic
 
 
 class UsedService(Record, frozen=True, kw_only=True):
@@ -117,7 +117,7 @@ class Listing(Record, frozen=True, kw_only=True):
     meaning: Annotated[str, Fact("Key of the catalogue; private for a file.")]
     weight: Annotated[Annotated[str, OneOf("listing policy informational")], Fact("How much that weighs.")]
     text: Annotated[str | None, Fact("What the list says of it, at most 200 characters.")]
-    first_seen: Annotated[str | None, Fact("Day since when runs have seen it.")]
+    first_seen: Annotated[Day | None, Fact("Day since when runs have seen it.")]
 
 
 class Blocklists(Topic, frozen=True, kw_only=True):

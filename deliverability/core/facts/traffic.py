@@ -8,6 +8,7 @@ from deliverability.core.codes import Detail
 from deliverability.core.facts.base import Record
 from deliverability.core.model.topic import (
     Addresses,
+    Day,
     Days,
     Fact,
     Hours,
@@ -99,7 +100,7 @@ class Source(Record, frozen=True, kw_only=True):
     return_domains: Annotated[tuple[str, ...], Fact("Domains of Return-Path.")]
     receivers: Annotated[tuple[str, ...], Fact("Who reported it.")]
     failing_receivers: Annotated[tuple[str, ...], Fact("Who reported mail of it that does not pass.")]
-    first_seen: Annotated[str, Fact("Day on which it was first reported.")]
+    first_seen: Annotated[Day, Fact("Day on which it was first reported.")]
     last_seen: Annotated[str, Fact("And last.")]
     last_unaligned: Annotated[str | None, Fact("Last day with mail that did not pass.")]
     days: Annotated[Days, Fact("Days on which it sent.")]
@@ -118,7 +119,7 @@ class SourceDay(Record, frozen=True, kw_only=True):
     source: Annotated[str, Fact("Key of the source.")]
     address: Annotated[str, Fact("IP address.")]
     receiver: Annotated[str, Fact("Who reported it.")]
-    day: Annotated[str, Fact("Day (ISO date, UTC).")]
+    day: Annotated[Day, Fact("Day (ISO date, UTC).")]
     messages: Annotated[Messages, Fact("Messages.")]
     aligned: Annotated[Messages, Fact("Those that pass DMARC.")]
 
@@ -146,7 +147,7 @@ class SeenPolicy(Record, frozen=True, kw_only=True):
     np: Annotated[str | None, Fact("np=.")]
     testing: Annotated[str | None, Fact("t=.")]
     discovery: Annotated[str | None, Fact("How it found the policy.")]
-    last: Annotated[str, Fact("Last day of that report.")]
+    last: Annotated[Day, Fact("Last day of that report.")]
     differs: Annotated[Maybe[bool], Fact("p= is not what DNS says now.")]
     differs_hours: Annotated[Maybe[Hours], Fact("For how long that was so at the end of the report.")]
 
@@ -168,7 +169,7 @@ class Subdomain(Record, frozen=True, kw_only=True):
 class DayVolume(Record, frozen=True, kw_only=True):
     """The messages of a day."""
 
-    day: Annotated[str, Fact("Day (ISO date, UTC).")]
+    day: Annotated[Day, Fact("Day (ISO date, UTC).")]
     messages: Annotated[Messages, Fact("Own messages.")]
     aligned: Annotated[Messages, Fact("Those that pass DMARC.")]
     altered: Annotated[Messages, Fact("Altered messages.")]
@@ -181,8 +182,8 @@ class ReportPeriod(Topic, frozen=True, kw_only=True):
     """The window, and how far reports fill it."""
 
     topic = "traffic"
-    begin: Annotated[Maybe[str], Fact("First day of the window (ISO date, UTC).")]
-    end: Annotated[Maybe[str], Fact("Its last day: the newest that was over.")]
+    begin: Annotated[Maybe[Day], Fact("First day of the window (ISO date, UTC).")]
+    end: Annotated[Maybe[Day], Fact("Its last day: the newest that was over.")]
     days: Annotated[Maybe[Days], Fact("Days with at least one report.")]
     span_days: Annotated[Maybe[Days], Fact("Days from the first of them to the end of the window.")]
     month_end: Annotated[Maybe[bool], Fact("These hold the last day of a month.")]
@@ -312,7 +313,7 @@ class SourceVolume(Record, frozen=True, kw_only=True):
 
     source: Annotated[Annotated[str, OneOf("dmarc-reports mail-log events")], Fact("What tells how much was sent.")]
     services: Annotated[tuple[str, ...], Fact("The sending services whose events these are.")]
-    day: Annotated[str, Fact("The day (ISO date, UTC).")]
+    day: Annotated[Day, Fact("The day (ISO date, UTC).")]
     messages: Annotated[Messages, Fact("Messages of that day.")]
     maximum: Annotated[Messages, Fact("The most of a day among those before it.")]
     median: Annotated[Messages, Fact("Their median.")]

@@ -40,7 +40,7 @@ def if_known(value: T | Unknown | None) -> T | None:
 
 
 class Unit(Struct, frozen=True):
-    """What a number counts. It decides how the number is written out; names and texts decide nothing."""
+    """What a number counts or a text is. It decides how the value is written out; names and forms decide nothing."""
 
     name: str
 
@@ -52,6 +52,7 @@ class OneOf(Struct, frozen=True):
 
 
 Seconds = Annotated[int, Unit("seconds")]  # a span
+Day = Annotated[str, Unit("date")]  # ISO 8601: a day, or the month or year where no more is known
 Moment = Annotated[int, Unit("moment")]  # seconds since 1970
 Percent = Annotated[float, Unit("percent")]
 Addresses = Annotated[int, Unit("addresses")]

@@ -50,7 +50,6 @@ __all__ = [
     "visible",
 ]
 
-_DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _LIST_SHOWN = 6
 _LENGTH_SHOWN = 300
 _DURATIONS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
@@ -179,7 +178,8 @@ def format_value(value: Value, spec: FactSpec | None, say: Phrases, *, exact: bo
         case int() | float():
             return _number(value, spec, say, exact=exact)
         case str():
-            return full_day_words(value, say) if _DAY.fullmatch(value) else visible(shortened(value))
+            is_day = spec is not None and spec.unit == "date"
+            return visible(full_day_words(value, say) if is_day else shortened(value))
         case Record():
             return _record(plain(value), spec, say)
         case Mapping():

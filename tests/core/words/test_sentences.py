@@ -171,8 +171,11 @@ def test_spans_of_time(seconds, en, ja):
 
 
 def test_a_day_is_written_as_the_reader_writes_it():
-    assert format_value("2026-10-21", None, EN) == "21 Oct 2026"
-    assert format_value("2026-10-21", None, JA) == "2026年10月21日"
+    spec = FactSpec("x.day", FactType.STR, "A day.", "date")
+    assert format_value("2026-10-21", spec, EN) == "21 Oct 2026"
+    assert format_value("2026-10-21", spec, JA) == "2026年10月21日"
+    assert format_value("2026-10", spec, EN) == "Oct 2026"
+    assert format_value("2026-10-21", None, EN) == "2026-10-21", "a selector or a campaign may be called so"
 
 
 def test_a_moment_is_a_date_and_not_a_span():
