@@ -123,9 +123,8 @@ def parsed_sentences(source: str) -> Iterator[str]:
 GUARDS: tuple[Guard, ...] = (option_literals, rule_literals, prose_in_unknown, ways_out, parsed_sentences)
 # It writes the command line of a browser, which is all it is for.
 COMMANDS_OF_OTHERS = frozenset({"core/net/browser.py"})
-# Evidence of versions before 1.0 had no codes; "not re-read" is a value of rules/sources.yaml; "end of DATA" is how mail
-# logs name the phase.
-SENTENCES_OF_OTHERS = frozenset({"core/facts/base.py", "core/model/replies.py", "rulebook.py"})
+# Evidence of versions before 1.0 had no codes; "not re-read" is a value of rules/sources.yaml.
+SENTENCES_OF_OTHERS = frozenset({"core/facts/base.py", "rulebook.py"})
 # Where a guard does not look at the whole package.
 SCOPE: dict[Guard, Callable[[str], bool]] = {
     # Commands, and what they share in `console`, are the ones that know options.

@@ -43,7 +43,6 @@ NOTHING_PASSES = Code("by-nothing-passes")
 
 _FORWARDED = ("mailing_list", "trusted_forwarder", "forwarded", "local_policy/arc")
 
-
 _KEY_ERRORS = ("permerror", "temperror")
 """Results of a signature whose key could not be used: it is not the way of the mail that broke it."""
 

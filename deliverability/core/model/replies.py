@@ -108,7 +108,7 @@ class Reply(Struct, frozen=True):
     @property
     def phase(self) -> Phase | None:
         """Where in the dialogue it was given; None where nothing tells."""
-        return _PHASES.get(self.command.removeprefix("end of ")[:4].upper())
+        return Phase.DATA if self.command == AFTER_DATA else _PHASES.get(self.command[:4].upper())
 
     @property
     def kind(self) -> ReplyKind:

@@ -76,7 +76,6 @@ _QUOTED = r'"[^"\n]*"(?: "[^"\n]*")*'
 _TYPE = "(?:TXT|CNAME|MX|PTR|A|AAAA)"
 _TERM = r"[+?~-]?(?:include:|a\b|mx\b|ip4:|ip6:|exists:|redirect=|ptr\b|exp=)[^\s\"]*"
 
-
 _RECORD = re.compile(
     r"`(?P<marked>[^`]+)`"  # marked by the author of the rule
     rf"|(?P<line>(?<![A-Za-z0-9_*.\\-])[A-Za-z0-9_*.\\-]++ {_TYPE} {_QUOTED})"  # a line of a zone file

@@ -93,7 +93,7 @@ class _Bench(Struct, frozen=True):
 
     def lack(self, claim: str, grounds: Mapping[str, Value], mended: str = "") -> Lack | None:
         """What keeps a claim from being made; most receivers ask it on the same grounds."""
-        key = (claim, mended, *grounds.values())
+        key = (claim, mended, *grounds.items())
         if key not in self.known:
             self.known[key] = self.claims.lack(claim, grounds, self.facts, self.outcomes, mended)
         return self.known[key]

@@ -62,7 +62,6 @@ _ATTRIBUTES = {
     "popover": "html-popover",
 }
 
-
 _IMAGE = re.compile(r"\.(webp|svg|avif|heic|heif|apng|tiff?|bmp|ico|mp4)(?:[?#]|$)", re.IGNORECASE)
 
 
@@ -91,7 +90,6 @@ _PLAIN_PROPERTIES = frozenset(
     """.split()  # noqa: SIM905
 )
 
-
 _VALUES = (
     (re.compile(r"(?<![\w-])calc\(", re.IGNORECASE), "css-unit-calc"),
     (re.compile(r"(?<![\w-])clamp\(", re.IGNORECASE), "css-function-clamp"),
@@ -111,7 +109,6 @@ _VALUES = (
 
 _DISPLAY = {"flex": "css-display-flex", "inline-flex": "css-display-flex", "grid": "css-display-grid",
             "inline-grid": "css-display-grid"}  # fmt: skip
-
 
 _PSEUDO = re.compile(
     r":(:?(?:before|after|first-letter|first-line|marker|placeholder)|checked|has|not|nth-child|nth-of-type|"

@@ -31,7 +31,6 @@ _MAX_COMPARED = 200_000
 _ADDRESS = re.compile(r"(?:https?://|mailto:|www\.)\S+", re.IGNORECASE)
 _CJK_RANGES = r"\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 
-
 _CJK = re.compile(f"[{_CJK_RANGES}]")
 
 

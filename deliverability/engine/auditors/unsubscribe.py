@@ -124,7 +124,6 @@ SAME_ADDRESS = "List-Unsubscribe"
 """Stands for the word by which a link was known, where it leads to an address of that field."""
 _TO_ASCII = str.maketrans("\u0130\u0131\u017f\u212a", "iisk")
 
-
 _TEXT_ADDRESS = re.compile(r"https?://[^\s<>\"]{3,2000}|mailto:\S{3,500}", re.IGNORECASE)
 
 

@@ -21,7 +21,6 @@ _AES_METHOD, _AES_EXTRA, _STRONG_EXTRA = 99, 0x9901, 0x0017
 STORED, DEFLATED = 0, 8  # methods
 _MAX_ENDS = 16
 
-
 _JAPANESE = re.compile(r"[\u3000-\u30ff\u4e00-\u9fff\uff00-\uffef\x20-\x7e]*")
 
 

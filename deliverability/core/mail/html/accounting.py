@@ -32,7 +32,6 @@ _CLOSES_ITSELF = frozenset({"p", "li", "td", "th", "tr", "option", "dt", "dd"})
 _UNSEEN = frozenset({"title", "textarea", "iframe", "noembed", "noframes"})
 _ACTIVE = ("script", "form", "iframe", "object", "embed")
 
-
 _CJK = re.compile(
     r"[\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]"
 )
@@ -68,7 +67,6 @@ _TRACKING = re.compile(
     r"trk_\w{1,40}|oly_enc_id|oly_anon_id|_openstat|igshid|ml_subscriber\w{0,20}|wickedid|s_cid|elqTrack\w{0,20})=[^&#\s]*",
     re.IGNORECASE,
 )
-
 
 _CONDITIONAL_COMMENT = re.compile(r"<!--(?:\[if|<!\[endif)", re.IGNORECASE)
 _META_CHARSET = re.compile(r"charset\s*+=\s*+[\"']?\s*+([\w.:-]{1,40})", re.IGNORECASE)
