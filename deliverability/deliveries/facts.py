@@ -211,17 +211,19 @@ def _fared(name: str, days: Sequence[CampaignDay], every: Counter[str]) -> Campa
         complaints=sums["complaints"],
         hard_percent=_percent(sums["hard"], ended) or 0.0,
         complaint_percent=_percent(sums["complaints"], delivered) or 0.0,
-        hard_rest_percent=_percent(rest["hard"], _ended(rest)) or 0.0,
-        complaint_rest_percent=_percent(rest["complaints"], rest["delivered"]) or 0.0,
-        hard_times=_times(sums["hard"], every["hard"], ended, _ended(every)),
-        complaint_times=_times(sums["complaints"], every["complaints"], delivered, every["delivered"]),
+        hard_rest_percent=_percent(rest["hard"], _ended(rest)),
+        complaint_rest_percent=_percent(rest["complaints"], rest["delivered"]),
+        hard_times=_times(sums["hard"], ended, rest["hard"], _ended(rest)),
+        complaint_times=_times(sums["complaints"], delivered, rest["complaints"], rest["delivered"]),
         last=max(each.day for each in days).isoformat(),
     )
 
 
-def _times(part: int, whole: int, mail: int, all_mail: int) -> float:
-    """How many times its share of the mail the share of something is; 0 where there is none of it."""
-    return round(part * all_mail / (whole * mail), 2) if whole and mail else 0.0
+def _times(part: int, mail: int, rest: int, rest_mail: int) -> float | None:
+    """How many times as frequent something is as in the rest, where one counts at least; None without any rest."""
+    if not rest_mail:
+        return None
+    return round(part * rest_mail / (mail * max(rest, 1)), 2) if mail else 0.0
 
 
 def _loops(days: Iterable[DeliveryDay], deliveries: Deliveries) -> tuple[str, ...]:

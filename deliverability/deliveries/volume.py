@@ -72,5 +72,5 @@ def _compared(source: str, sent: Mapping[date, int], day: date, first: date, ser
         maximum=most,
         median=int(median(before)) if before else 0,
         days_before=span,
-        jump=round(sent[day] / most, 1) if most else None,
+        jump=round(sent[day] / most, 2) if most else None,
     )

@@ -262,7 +262,7 @@ def test_whose_an_address_is_tells_spf_where_the_user_does_not() -> None:
 
 
 def test_a_campaign_is_held_against_all_other_mail_of_events() -> None:
-    """Half of the dead addresses in a tenth of the mail is five times its share; logs tell of no campaign."""
+    """Its share is held against that of the rest, however much of the mail it is; logs tell of no campaign."""
     days = (day("gmail", SES, delivered=960, hard=40, complaints=10), day("gmail", LOG, delivered=9_000, hard=900))
     spring = CampaignDay(END, "example.com", SES, "spring", delivered=80, hard=20, complaints=1)
     weekly = CampaignDay(END, "news.example.com", SES, "weekly", delivered=880, hard=20, complaints=9)
@@ -270,6 +270,15 @@ def test_a_campaign_is_held_against_all_other_mail_of_events() -> None:
     found = items(facts(replace(NOTHING, days=days, campaigns=(spring, weekly, strange))), "deliveries.campaigns")
     wanted = ("name", "ended", "hard_percent", "hard_rest_percent", "hard_times", "complaint_times")
     assert [tuple(each[name] for name in wanted) for each in found] == [
-        ("weekly", 900, 2.2222, 20.0, 0.56, 0.98),
-        ("spring", 100, 20.0, 2.2222, 5.0, 1.2),
+        ("weekly", 900, 2.2222, 20.0, 0.11, 0.82),
+        ("spring", 100, 20.0, 2.2222, 9.0, 1.22),
     ]
+
+
+def test_the_campaign_that_is_most_of_the_mail_is_named_too() -> None:
+    """Before, three dead addresses in ten counted as good where nine of ten mails were of that campaign."""
+    spring = CampaignDay(END, "example.com", SES, "spring", delivered=630, hard=270)
+    for delivered, wanted in ((730, (0.0, 30.0)), (630, (None, None))):
+        seen = replace(NOTHING, days=(day("gmail", SES, delivered=delivered, hard=270),), campaigns=(spring,))
+        (found,) = items(facts(seen), "deliveries.campaigns")
+        assert (found["hard_rest_percent"], found["hard_times"]) == wanted

@@ -136,12 +136,12 @@ def test_without_a_file_of_addresses_nobody_knows_how_many_are_due(deliv: Deliv)
         (
             "en",
             f"According to the events of sendgrid, 5000 messages were sent on {DAY.day} {DAY:%b %Y}: "
-            "4.2 times the maximum of the 9 days before (1200).",
+            "4.17 times the maximum of the 9 days before (1200).",
         ),
         (
             "ja",
             f"配信サービス（sendgrid）のイベントでは、{DAY.year}年{DAY.month}月{DAY.day}日は5000通で、"
-            "その前の9日間の最大（1200通）の4.2倍です。",
+            "その前の9日間の最大（1200通）の4.17倍です。",
         ),
     ],
 )

@@ -63,11 +63,19 @@ class CampaignFared(Record, frozen=True, kw_only=True):
     complaints: Annotated[Messages, Fact("Complaints of recipients.")]
     hard_percent: Annotated[Percent, Fact("Refused for good, of those ended.")]
     complaint_percent: Annotated[Percent, Fact("Complaints, of those delivered.")]
-    hard_rest_percent: Annotated[Percent, Fact("Refused for good of all other mail that events tell of.")]
-    complaint_rest_percent: Annotated[Percent, Fact("Complaints about all other mail that events tell of.")]
-    hard_times: Annotated[Annotated[float, Unit("times")], Fact("Its share of dead addresses by its share of mail.")]
+    hard_rest_percent: Annotated[
+        Percent | None, Fact("Refused for good of all other mail that events tell of; absent where there is none.")
+    ]
+    complaint_rest_percent: Annotated[
+        Percent | None, Fact("Complaints about all other mail that events tell of; absent where there is none.")
+    ]
+    hard_times: Annotated[
+        Annotated[float, Unit("times")] | None,
+        Fact("hard_percent as a multiple of that of all other mail, in which one counts at least."),
+    ]
     complaint_times: Annotated[
-        Annotated[float, Unit("times")], Fact("Its share of the complaints by its share of delivered mail.")
+        Annotated[float, Unit("times")] | None,
+        Fact("complaint_percent as a multiple of that of all other mail, in which one counts at least."),
     ]
     last: Annotated[Day, Fact("Last day with mail of it (ISO date).")]
 
