@@ -110,13 +110,13 @@ def test_what_could_not_be_sent_is_said_and_the_next_run_sends_it(
     machine: Machine, mailbox: tuple[Server, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that never ends a header costs its own time, not the run, and not the mail."""
-    monkeypatch.setattr(webhook, "TOTAL_SECONDS", 0.5)
     server, port = mailbox
     settings = (
         'domains = ["shop.example"]\n[notify.email]\nto = ["me@shop.example"]\nsender = "deliv@shop.example"\n'
         f'host = "127.0.0.1"\nport = {port}\nsecurity = "none"\n[notify.webhook]\nurl = "http://127.0.0.1:'
     )
-    with dripping(b"x", greeting=b"HTTP/1.1 200 OK\r\nX-") as hook:
+    with monkeypatch.context() as patch, dripping(b"x", greeting=b"HTTP/1.1 200 OK\r\nX-") as hook:
+        patch.setattr(webhook, "TOTAL_SECONDS", 0.5)
         Path("deliv.toml").write_text(f'{settings}{hook}/"\n')
         code, output = machine.weekly("--fail-on", "never")
     assert code == 3
