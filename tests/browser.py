@@ -8,11 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 REQUIRED = os.environ.get("DELIV_REQUIRE_SYSTEM") == "1"
 QUIET = ("background-networking", "component-update", "sync", "default-apps", "extensions", "gpu", "dev-shm-usage")
-DARK = "--blink-settings=preferredColorScheme=0"
 
 
 def require(found: str | None, what: str) -> str:
@@ -51,26 +49,14 @@ def headless(chromium: str, profile: Path, resolve: str) -> list[str]:
     ]
 
 
-def browse(chromium: str, folder: Path, page: Path, *args: str) -> str:
-    """Load a page in a fresh, offline browser and give what it prints."""
+def browse(chromium: str, folder: Path, page: Path, *args: str) -> None:
+    """Load a page in a fresh, offline browser of its own."""
     command = [
         *headless(chromium, folder / "profile", "MAP * ~NOTFOUND"),
         "--virtual-time-budget=10000",
+        "--dump-dom",
         *args,
         page.as_uri(),
     ]
     done = subprocess.run(command, capture_output=True, timeout=1800, check=False)
     assert done.returncode == 0, done.stderr.decode("utf-8", "replace")[-2000:]
-    return done.stdout.decode("utf-8")
-
-
-def screenshot(
-    chromium: str, folder: Path, html: str, width: int, height: int = 800, *, name: str = "shown"
-) -> Image.Image:
-    """A page as the browser shows it; nothing outside can be reached."""
-    page, shot = folder / f"{name}.html", folder / f"{name}.png"
-    page.write_text("\ufeff" + html, "utf-8")
-    # A sandboxed frame in a process of its own may be painted after the screenshot where the machine is busy.
-    one_process = "--disable-features=IsolateSandboxedIframes"
-    browse(chromium, folder, page, one_process, f"--screenshot={shot}", f"--window-size={width},{height}")
-    return Image.open(shot).convert("RGB")

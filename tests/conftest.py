@@ -19,8 +19,10 @@ import hypothesis
 import pytest
 
 from deliverability.core import cache as kept
+from tests.browser import find_axe, find_chromium
 from tests.corpus import NO_CORPUS, corpus_root
 from tests.databases import empty, postgresql
+from tests.devtools import Browser, Tab, browser
 from tests.sampled import WHOLE
 
 # A busy machine is no fault: an example may take as long as it takes. `make test` tries the same ones each time.
@@ -139,3 +141,23 @@ def database(postgresql_url: str) -> str:
     """The URL of a PostgreSQL database in which nothing is yet."""
     empty(postgresql_url)
     return postgresql_url
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser that reaches nothing but this machine, the same for all tests of a process."""
+    with browser(find_chromium(), tmp_path_factory.mktemp("browser")) as running:
+        yield running
+
+
+@pytest.fixture
+def tab(chromium: Browser) -> Iterator[Tab]:
+    """A tab of it that has seen nothing yet."""
+    with chromium.tab() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The script of axe-core."""
+    return find_axe()

@@ -1,8 +1,9 @@
-"""A tab of headless Chromium, driven over its DevTools protocol: for pages that come from a server."""
+"""Headless Chromium, driven over its DevTools protocol: one browser for all tests of a process, a tab for each."""
 
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import secrets
@@ -17,15 +18,23 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from PIL import Image
+from pypdf import PdfReader
+
 from tests.browser import headless
 
-PATIENCE = 60.0
+PATIENCE = 600.0
+DESKTOP, PHONE = 1280, 390
+# Nothing but this machine can be reached.
+OFFLINE = "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 
 
 class Tab:
-    """One tab. Commands: https://chromedevtools.github.io/devtools-protocol/."""
+    """One tab, or the browser itself. Commands: https://chromedevtools.github.io/devtools-protocol/."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, folder: Path) -> None:
+        self.folder = folder  # for the pages that are shown
+        self._shown = 0
         parts = urlsplit(address)
         self._socket = socket.create_connection((parts.hostname or "", parts.port or 0), PATIENCE)
         key = base64.b64encode(secrets.token_bytes(16)).decode()
@@ -71,9 +80,25 @@ class Tab:
         """Wait until an expression is true."""
         patiently(lambda: self.run(condition), condition)
 
+    def show(self, html: str, width: int = 1280, height: int = 900, *, dark: bool = False) -> None:
+        """A page that comes from no server, with whatever it embeds."""
+        self._shown += 1
+        page = self.folder / f"{self._shown}.html"
+        page.write_text("\ufeff" + html, "utf-8")
+        self.open(page.as_uri(), width, height, dark=dark)
+
     def picture(self) -> bytes:
         """What is seen, as PNG."""
         return base64.b64decode(self.command("Page.captureScreenshot", format="png")["data"])
+
+    def image(self) -> Image.Image:
+        """What is seen, as its pixels."""
+        return Image.open(io.BytesIO(self.picture())).convert("RGB")
+
+    def printed(self) -> PdfReader:
+        """The page on paper."""
+        made = self.command("Page.printToPDF", printBackground=True, preferCSSPageSize=True)
+        return PdfReader(io.BytesIO(base64.b64decode(made["data"])))
 
     def close(self) -> None:
         """Leave it."""
@@ -122,25 +147,108 @@ def patiently(condition: Callable[[], object], what: str) -> None:
         time.sleep(0.05)
 
 
+class Browser:
+    """A browser in a fresh profile, with as many tabs as are asked for."""
+
+    def __init__(self, port: int, folder: Path) -> None:
+        self._port, self._folder, self._tabs = port, folder, 0
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/version", timeout=PATIENCE) as answer:
+            self._itself = Tab(json.load(answer)["webSocketDebuggerUrl"], folder)
+
+    @contextmanager
+    def tab(self) -> Iterator[Tab]:
+        """A tab that shares nothing with another."""
+        self._tabs += 1
+        folder = self._folder / f"tab-{self._tabs}"
+        folder.mkdir()
+        context = self._itself.command("Target.createBrowserContext")["browserContextId"]
+        target = self._itself.command("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
+        made = Tab(f"ws://127.0.0.1:{self._port}/devtools/page/{target}", folder)
+        try:
+            made.command("Page.enable")
+            yield made
+        finally:
+            made.close()
+            self._itself.command("Target.disposeBrowserContext", browserContextId=context)
+
+    def close(self) -> None:
+        """Leave it."""
+        self._itself.close()
+
+
 @contextmanager
-def tab(chromium: str, folder: Path, resolve: str = "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1") -> Iterator[Tab]:
-    """A tab of a fresh browser, in which names resolve as told: by default nothing but this machine can be reached."""
+def browser(chromium: str, folder: Path, resolve: str = OFFLINE) -> Iterator[Browser]:
+    """A browser in which names resolve as told."""
     profile = folder / "profile"
-    command = [*headless(chromium, profile, resolve), "--remote-debugging-port=0", "about:blank"]
+    # A sandboxed frame in a process of its own may be painted after the screenshot where the machine is busy.
+    one_process = "--disable-features=IsolateSandboxedIframes"
+    command = [*headless(chromium, profile, resolve), one_process, "--remote-debugging-port=0", "about:blank"]
     with subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    ) as browser:
+    ) as running:
         try:
             ready = profile / "DevToolsActivePort"
             patiently(lambda: ready.is_file() and ready.read_text("utf-8").count("\n"), "the browser starts")
-            port = ready.read_text("utf-8").split()[0]
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/json", timeout=PATIENCE) as answer:
-                address = next(each["webSocketDebuggerUrl"] for each in json.load(answer) if each["type"] == "page")
-            made = Tab(address)
+            made = Browser(int(ready.read_text("utf-8").split()[0]), folder)
             try:
-                made.command("Page.enable")
                 yield made
             finally:
                 made.close()
         finally:
-            os.killpg(browser.pid, 9)
+            os.killpg(running.pid, 9)
+
+
+MEASURE = """(() => {
+  const root = document.documentElement;
+  const outside = [...document.body.querySelectorAll("*")].filter((each) => {
+    const box = each.getBoundingClientRect();
+    if (box.right <= root.clientWidth + 1 || !box.width || !box.height) return false;
+    for (let up = each; up && up !== document.body; up = up.parentElement)
+      if (getComputedStyle(up).overflowX !== "visible") return false;
+    return true;
+  }).map((each) => each.outerHTML.slice(0, 200));
+  return {
+    overflow: root.scrollWidth - root.clientWidth,
+    outside: outside.slice(0, 5),
+    background: getComputedStyle(document.body).backgroundColor + getComputedStyle(root).backgroundColor,
+    answer: document.querySelector(".answer")?.getBoundingClientRect().bottom,
+    text: document.body.innerText,
+    stops: [...document.querySelectorAll("a[href], button, summary, input, [tabindex='0']")].filter(
+      (each) => each.checkVisibility() && each.getClientRects().length).length,
+    broken: [...document.querySelectorAll("th, .badge, .does, summary b")].filter(
+      (each) => each.checkVisibility() && each.scrollWidth > each.clientWidth + 1 && each.clientWidth
+        && (each.closest("thead")?.clientWidth ?? 2) > 1)
+      .map((each) => each.outerHTML.slice(0, 200)),
+    height: root.scrollHeight,
+    scrolls: [...document.querySelectorAll(".scroll")].filter((each) => each.scrollWidth > each.clientWidth)
+      .map((each) => each.outerHTML.slice(0, 200)),
+    articles: [...document.querySelectorAll("article")].map((each) => each.getBoundingClientRect().height),
+  };
+})()"""
+
+
+def measured(tab: Tab, html: str, width: int = DESKTOP, *, dark: bool = False) -> dict[str, Any]:
+    """What of a page is too wide, how long it is, what is read on it, and in which colours."""
+    tab.show(html, width, dark=dark)
+    found = tab.run(MEASURE)
+    assert isinstance(found, dict)
+    return found
+
+
+def violations(tab: Tab, axe: str, html: str, *, dark: bool = False) -> list[Any]:
+    """What axe-core finds on a page with all of its folds open: [rule, elements] each."""
+    tab.show(html, height=1000, dark=dark)
+    return violations_shown(tab, axe)
+
+
+def violations_shown(tab: Tab, axe: str) -> list[Any]:
+    """Of the page that the tab shows."""
+    tab.run("document.querySelectorAll('details').forEach((each) => { each.open = true })")
+    tab.run(f"{axe}; 0")
+    passes, found = tab.run(
+        "axe.run(document, {iframes: false, resultTypes: ['violations']}).then((found) => [found.passes.length,"
+        " found.violations.map((each) => [each.id, each.nodes.slice(0, 3).map((node) => node.html)])])"
+    )
+    assert passes > 10
+    assert isinstance(found, list)
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from itertools import product
 
 import pytest
 
@@ -16,13 +16,12 @@ from deliverability.fleet.causes import causes
 from deliverability.fleet.report import FORMATS, html
 from deliverability.fleet.shards import FleetRow, Unchecked
 from deliverability.fleet.tally import FleetCauses
-from tests.core.report.test_browser import accessibility, axe, chromium, measured  # noqa: F401 - two are fixtures
+from tests.devtools import DESKTOP, PHONE, Tab, measured, violations
 from tests.fleet.rows import row
 
 pytestmark = pytest.mark.long
 
 MOST = 2_000_000  # octets
-DESKTOP, PHONE = 1280, 390
 
 
 @pytest.fixture(scope="module")
@@ -95,28 +94,13 @@ def test_a_fleet_of_nothing_is_written(rules: RuleSet, ending: str) -> None:
 
 
 @pytest.mark.system
-def test_nothing_runs_over_the_edge(
-    full: FleetCauses,
-    rules: RuleSet,
-    chromium: str,  # noqa: F811
-    tmp_path: Path,
-) -> None:
-    pages = [html(full, speaker(rules, lang)) for lang in ("en", "ja")]
-    frames = [(page, "light", width) for page in pages for width in (DESKTOP, PHONE)]
-    for (_, _, width), found in zip(frames, measured(chromium, tmp_path, frames), strict=True):
+def test_nothing_runs_over_the_edge(full: FleetCauses, rules: RuleSet, tab: Tab) -> None:
+    for lang, width in product(("en", "ja"), (DESKTOP, PHONE)):
+        found = measured(tab, html(full, speaker(rules, lang)), width)
         assert found["overflow"] <= 0, (width, found["outside"])
 
 
 @pytest.mark.system
 @pytest.mark.parametrize(("lang", "scheme"), [("en", "light"), ("ja", "dark")])
-def test_axe_finds_nothing(
-    full: FleetCauses,
-    rules: RuleSet,
-    chromium: str,  # noqa: F811
-    axe: str,  # noqa: F811
-    tmp_path: Path,
-    lang: str,
-    scheme: str,
-) -> None:
-    found = accessibility(chromium, axe, tmp_path, html(full, speaker(rules, lang)), scheme)
-    assert found["violations"] == []
+def test_axe_finds_nothing(full: FleetCauses, rules: RuleSet, tab: Tab, axe: str, lang: str, scheme: str) -> None:
+    assert violations(tab, axe, html(full, speaker(rules, lang)), dark=scheme == "dark") == []

@@ -29,7 +29,7 @@ from deliverability.site.command import command
 from deliverability.site.pages import INDEX, SCRIPT, Content, guide_pages, pages
 from deliverability.site.rulebook import Rulebook
 from tests import ROOT
-from tests.browser import browse, find_chromium
+from tests.devtools import Tab
 from tests.sampled import sampled
 
 pytestmark = pytest.mark.long
@@ -339,16 +339,6 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     assert "site" in done.output
 
 
-# Types a question into the search of a page and waits for what is found; the page's own policy lets it run.
-DRIVER = """
-addEventListener("load", () => {
-  const input = document.querySelector("#search input");
-  input.value = QUESTION;
-  input.dispatchEvent(new Event("input"));
-});
-"""
-
-
 @pytest.mark.system
 @pytest.mark.parametrize(
     ("page", "question", "first"),
@@ -366,15 +356,16 @@ addEventListener("load", () => {
         4,
     ),
 )
-def test_the_search_finds_from_a_folder(tmp_path: Path, page: str, question: str, first: str) -> None:
+def test_the_search_finds_from_a_folder(tab: Tab, tmp_path: Path, page: str, question: str, first: str) -> None:
     lang = page.partition("/")[0]
     for name in ("style.css", SCRIPT, f"{lang}/{INDEX}", page):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(site()[name], "utf-8")
-    (tmp_path / "driver.js").write_text(DRIVER.replace("QUESTION", json.dumps(question)), "utf-8")
-    driver = f'<script src="{"../" * page.count("/")}driver.js"></script></head>'
-    (tmp_path / page).write_text(site()[page].replace("</head>", driver), "utf-8")
-    shown = HTMLParser(browse(find_chromium(), tmp_path, tmp_path / page, "--dump-dom"))
+    tab.open((tmp_path / page).as_uri())
+    tab.run(f"document.querySelector('#search input').value = {json.dumps(question)}")
+    tab.run("document.querySelector('#search input').dispatchEvent(new Event('input'))")
+    tab.wait_for("document.querySelector('#search [role=status]').textContent !== ''")
+    shown = HTMLParser(tab.run("document.documentElement.outerHTML"))
     box = shown.css_first("#search")
     assert "hidden" not in box.attributes
     links = [node.attributes["href"] or "" for node in box.css("li a")]
@@ -388,16 +379,12 @@ def test_the_search_finds_from_a_folder(tmp_path: Path, page: str, question: str
 
 @pytest.mark.system
 @pytest.mark.parametrize("page", sampled(["index.html", "en/index.html", "ja/rules/SPF-003.html"], 3))
-def test_a_browser_takes_the_style_from_a_folder(tmp_path: Path, page: str) -> None:
-    from PIL import Image
-
+def test_a_browser_takes_the_style_from_a_folder(tab: Tab, tmp_path: Path, page: str) -> None:
     for name in ("style.css", page):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(site()[name], "utf-8")
-    picture = tmp_path / "page.png"
-    browse(find_chromium(), tmp_path, tmp_path / page, f"--screenshot={picture}", "--window-size=800,600")
-    with Image.open(picture) as image:
-        assert image.convert("RGB").getpixel((2, 590)) == (0xF7, 0xF8, 0xFA), "the colour of the paper"
+    tab.open((tmp_path / page).as_uri(), 800, 600)
+    assert tab.image().getpixel((2, 590)) == (0xF7, 0xF8, 0xFA), "the colour of the paper"
 
 
 @pytest.mark.parametrize(("lang", "words"), [("en", "days before this page was generated"), ("ja", "日前")])

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from itertools import product
-from pathlib import Path
 
 import pytest
 
-from tests.core.report.test_browser import DESKTOP, PHONE, accessibility, axe, chromium, measured  # fixtures among them
+from tests.devtools import DESKTOP, PHONE, Tab, measured, violations
 from tests.site.test_site import LANGUAGES, site
-
-__all__ = ["axe", "chromium"]
 
 pytestmark = pytest.mark.system
 
@@ -49,12 +46,11 @@ def page_of(name: str) -> str:
         *((f"{lang}/{kind}", {"en": "light", "ja": "dark"}[lang]) for lang in LANGUAGES for kind in KINDS),
     ],
 )
-def test_axe_finds_nothing(chromium: str, axe: str, tmp_path: Path, page: str, scheme: str) -> None:
-    assert accessibility(chromium, axe, tmp_path, page_of(page), scheme)["violations"] == []
+def test_axe_finds_nothing(tab: Tab, axe: str, page: str, scheme: str) -> None:
+    assert violations(tab, axe, page_of(page), dark=scheme == "dark") == []
 
 
-def test_they_fit_a_phone_and_a_desk(chromium: str, tmp_path: Path) -> None:
-    keys = [*product(KINDS, LANGUAGES, (DESKTOP, PHONE))]
-    found = measured(chromium, tmp_path, [(page_of(f"{lang}/{kind}"), "light", width) for kind, lang, width in keys])
-    for key, measure in zip(keys, found, strict=True):
-        assert (measure["overflow"], measure["outside"]) == (0, []), key
+def test_they_fit_a_phone_and_a_desk(tab: Tab) -> None:
+    for kind, lang, width in product(KINDS, LANGUAGES, (DESKTOP, PHONE)):
+        found = measured(tab, page_of(f"{lang}/{kind}"), width)
+        assert (found["overflow"], found["outside"]) == (0, []), (kind, lang, width)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import base64
 import re
 from itertools import product
-from pathlib import Path
 
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
 from deliverability.core.mail.reader import read
 from deliverability.slim.message import slim
-from tests.browser import find_chromium, screenshot
 from tests.corpus import NO_CORPUS, corpus_root
+from tests.devtools import Tab
 from tests.sampled import sampled
 from tests.slim_mails import TOP, image_part, newsletter, photo, photo_jpeg, saved
 
@@ -28,11 +27,6 @@ PAGES = (
 pytestmark = pytest.mark.system
 
 
-@pytest.fixture(scope="module")
-def chromium() -> str:
-    return find_chromium()
-
-
 def page_of(raw: bytes) -> str:
     """The HTML of a message with its images inside, in UTF-8."""
     message = read(raw)
@@ -44,6 +38,12 @@ def page_of(raw: bytes) -> str:
         return f"data:{part.media_type};base64,{base64.b64encode(part.decode()).decode()}"
 
     return re.sub(r"cid:([\w.@-]+)", data, html)
+
+
+def shown(tab: Tab, raw: bytes, width: int) -> Image.Image:
+    """A message as a browser shows it."""
+    tab.show(page_of(raw), width, 1600)
+    return tab.image()
 
 
 def difference(one: Image.Image, other: Image.Image) -> float:
@@ -63,18 +63,18 @@ def difference(one: Image.Image, other: Image.Image) -> float:
         ),
     ],
 )
-def test_a_newsletter_with_a_photograph(chromium: str, image: bytes, tmp_path: Path) -> None:
+def test_a_newsletter_with_a_photograph(tab: Tab, image: bytes) -> None:
     raw = newsletter([image])
     slimmed = slim(raw)
     assert slimmed.after < slimmed.before * 0.7
-    before = screenshot(chromium, tmp_path, page_of(raw), 800, 1600, name="before")
-    after = screenshot(chromium, tmp_path, page_of(slimmed.data), 800, 1600, name="after")
+    before = shown(tab, raw, 800)
+    after = shown(tab, slimmed.data, 800)
     assert ImageStat.Stat(before).stddev[0] > 10, "the browser showed an empty page"
     assert difference(before, after) < 1.0
 
 
 @pytest.mark.parametrize(("name", "width"), sampled([*product(PAGES, (800, 380))], 4))
-def test_pages_of_the_corpus(chromium: str, name: str, width: int, tmp_path: Path) -> None:
+def test_pages_of_the_corpus(tab: Tab, name: str, width: int) -> None:
     root = corpus_root()
     if root is None:
         pytest.skip(NO_CORPUS)
@@ -85,7 +85,7 @@ def test_pages_of_the_corpus(chromium: str, name: str, width: int, tmp_path: Pat
     # Late fonts and animations make two pictures of one page differ now and then; what slimming breaks differs always.
     differences: list[float] = []
     while len(differences) < 4 and (not differences or differences[-1] >= 0.5):
-        before = screenshot(chromium, tmp_path, page_of(raw), width, 1600, name="before")
-        after = screenshot(chromium, tmp_path, page_of(slimmed.data), width, 1600, name="after")
+        before = shown(tab, raw, width)
+        after = shown(tab, slimmed.data, width)
         differences.append(difference(before, after))
     assert differences[-1] < 0.5, differences

@@ -17,20 +17,11 @@ from deliverability.engine.base import catalogue
 from deliverability.engine.rules import rule_folders
 from deliverability.weekly.notify.mail import compose
 from deliverability.weekly.pages import HtmlPages
-from tests.core.report.test_browser import (  # fixtures among them
-    DESKTOP,
-    PHONE,
-    accessibility,
-    asked_hosts,
-    axe,
-    chromium,
-    measured,
-)
+from tests.core.report.test_browser import asked_hosts
+from tests.devtools import DESKTOP, PHONE, Tab, measured, violations
 from tests.sampled import some, some_or_every
 from tests.weekly.test_reports import GOOGLE, MAIN, OUTLOOK, arrive, signed, unsigned, week_before
 from tests.weekly.test_stories import Life, shipped
-
-__all__ = ["axe", "chromium"]
 
 pytestmark = pytest.mark.system
 
@@ -75,16 +66,17 @@ def weeks(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str, str]
 
 @some_or_every(4, "page")
 def test_they_fit_a_phone_and_a_desk_in_both_schemes(
-    chromium: str, tmp_path: Path, weeks: dict[tuple[str, str, str], str], apart: int
+    tab: Tab, weeks: dict[tuple[str, str, str], str], apart: int
 ) -> None:
     pages = some(list(weeks), apart)
-    keys = [*product(pages, ("light", "dark"), (DESKTOP, PHONE))]
-    found = measured(chromium, tmp_path, [(weeks[key], scheme, width) for key, scheme, width in keys])
-    for key, measure in zip(keys, found, strict=True):
-        assert (measure["overflow"], measure["outside"], measure["broken"]) == (0, [], []), key
+    backgrounds = {}
+    for key in product(pages, ("light", "dark"), (DESKTOP, PHONE)):
+        page, scheme, width = key
+        found = measured(tab, weeks[page], width, dark=scheme == "dark")
+        assert (found["overflow"], found["outside"], found["broken"]) == (0, [], []), key
         # A domain takes a screen at most, whatever changed.
-        assert max(measure["articles"], default=0) <= {DESKTOP: 900, PHONE: 2 * 844}[key[-1]], key
-    backgrounds = {key: measure["background"] for key, measure in zip(keys, found, strict=True)}
+        assert max(found["articles"], default=0) <= {DESKTOP: 900, PHONE: 2 * 844}[width], key
+        backgrounds[key] = found["background"]
     for key in pages:
         light, dark = (backgrounds[key, scheme, DESKTOP] for scheme in ("light", "dark"))
         # A mail keeps the colours that it names: programs that darken mails do so by themselves.
@@ -95,16 +87,15 @@ def test_they_fit_a_phone_and_a_desk_in_both_schemes(
 @pytest.mark.parametrize("week", ["news", "outage", "sends"])
 @pytest.mark.parametrize("page", PAGES)
 def test_axe_finds_nothing(
-    chromium: str,
+    tab: Tab,
     axe: str,
-    tmp_path: Path,
     weeks: dict[tuple[str, str, str], str],
     page: str,
     week: str,
     lang: str,
     scheme: str,
 ) -> None:
-    assert accessibility(chromium, axe, tmp_path, weeks[week, page, lang], scheme)["violations"] == []
+    assert violations(tab, axe, weeks[week, page, lang], dark=scheme == "dark") == []
 
 
 def rows_of(page: str) -> list[dict[str, str]]:
@@ -168,12 +159,12 @@ def test_headings_go_down_one_level_at_a_time(weeks: dict[tuple[str, str, str], 
 
 
 def test_they_ask_nothing_of_the_network_and_run_nothing(
-    chromium: str, tmp_path: Path, weeks: dict[tuple[str, str, str], str]
+    tmp_path: Path, weeks: dict[tuple[str, str, str], str]
 ) -> None:
     assert not [key for key, html in weeks.items() if "<script" in html or "javascript:" in html]
     assert not [key for key, html in weeks.items() if re.search(r"""(?:src|srcset)\s*=|url\(|@import""", html)]
-    of_the_browser = asked_hosts(chromium, tmp_path / "empty", "<!doctype html><title>empty</title>")
-    asked = asked_hosts(chromium, tmp_path / "news", weeks["news", "index", "en"])
+    of_the_browser = asked_hosts(tmp_path / "empty", "<!doctype html><title>empty</title>")
+    asked = asked_hosts(tmp_path / "news", weeks["news", "index", "en"])
     assert not {host for host in asked - of_the_browser if host.endswith(".example")}
 
 
