@@ -17,14 +17,13 @@ WHOLE = 100  # examples of a property that says no number, where all are tried
 def sampled(cases: Sequence[Any], apart: int) -> list[Any]:
     """For `parametrize`: one case by chance of each so many that follow one another; the others are slow.
 
-    A tuple is a case of several arguments.
+    A tuple is a case of as many arguments.
     """
     kept = _one_of_each(len(cases), apart)
-    return [case if number in kept else _slow(case) for number, case in enumerate(cases)]
-
-
-def _slow(case: Any) -> Any:
-    return pytest.param(*(case if type(case) is tuple else (case,)), marks=pytest.mark.slow)
+    return [
+        pytest.param(*(case if type(case) is tuple else (case,)), marks=() if number in kept else (pytest.mark.slow,))
+        for number, case in enumerate(cases)
+    ]
 
 
 def some_or_every(apart: int, what: str = "step") -> pytest.MarkDecorator:

@@ -33,6 +33,7 @@ from deliverability.weekly.notify.mail import SmtpChannel
 from deliverability.weekly.notify.outbox import Attempt, Channel, Notification, Outbox
 from tests.core.net.test_dns import certified  # noqa: F401
 from tests.dripping import after, dripping, imap
+from tests.sampled import sampled
 from tests.speaking import english
 from tests.weekly.notify.test_outbox import notification
 
@@ -95,7 +96,7 @@ def mail_channel(port: int, security: str) -> SmtpChannel:
     )
 
 
-@pytest.mark.parametrize("server", SMTP)
+@pytest.mark.parametrize("server", sampled([*SMTP], 3))
 def test_the_weekly_mail(server: str) -> None:
     served, security = SMTP[server]
     with dripping(**served) as port:  # type: ignore[arg-type]
@@ -171,7 +172,7 @@ IMAP = {
 }
 
 
-@pytest.mark.parametrize("server", IMAP)
+@pytest.mark.parametrize("server", sampled([*IMAP], 3))
 def test_a_mailbox(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     served, security = IMAP[server]
     waits: list[float] = []

@@ -215,7 +215,7 @@ def refusal(call: Callable[[Any], object], value: Any) -> InputError | None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("parameter", sampled([*PARAMETERS], 3))
+@pytest.mark.parametrize("parameter", sampled([*PARAMETERS], 6))
 def test_only_input_errors_come_out(parameter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))

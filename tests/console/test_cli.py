@@ -11,6 +11,7 @@ import select
 import shlex
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -839,8 +840,7 @@ def test_the_language_may_come_from_the_environment(deliv: Deliv, monkeypatch: p
     assert "すべての内容：" in deliv("audit", *GOOD).out
 
 
-@pytest.mark.parametrize("lang", ["en", "ja"])
-@pytest.mark.parametrize("width", [40, 60, 100])
+@pytest.mark.parametrize(("width", "lang"), sampled([*product((40, 60, 100), ("en", "ja"))], 2))
 def test_no_line_is_wider_than_the_terminal(
     deliv: Deliv, monkeypatch: pytest.MonkeyPatch, lang: str, width: int
 ) -> None:

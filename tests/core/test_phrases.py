@@ -56,10 +56,12 @@ def written() -> frozenset[str]:
 
 
 @cache
-def patterns() -> tuple[re.Pattern[str], ...]:
-    """Keys with gaps; those that begin with one tell nothing."""
+def patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """Keys with gaps, and how each begins; those that begin with a gap tell nothing."""
     gaps = (each for each in written() if GAP in each and "." in each and not each.startswith(GAP))
-    return tuple(re.compile(re.escape(each).replace(re.escape(GAP), r"(.+)")) for each in gaps)
+    return tuple(
+        (each.partition(GAP)[0], re.compile(re.escape(each).replace(re.escape(GAP), r"(.+)"))) for each in gaps
+    )
 
 
 @cache
@@ -86,7 +88,8 @@ def is_used(key: str) -> bool:
         return True
     return any(
         match is not None and all(map(is_code, match.groups()))
-        for pattern in patterns()
+        for start, pattern in patterns()
+        if key.startswith(start)
         for name in {key, bare}
         for match in [pattern.fullmatch(name)]
     )
@@ -136,13 +139,16 @@ def style_classes(name: str) -> set[str]:
     return set(re.findall(r"\.([a-zA-Z][\w-]*)(?=[^{}]*\{)", css))
 
 
+@cache
+def named_classes() -> tuple[frozenset[str], frozenset[str]]:
+    """The words of templates and program, and what a class may begin with: class="e-{{ kind }}", f"spark-{number}"."""
+    text = "\n".join(path.read_text("utf-8") for path in [*REPORTS.glob("*.html"), *PACKAGE.rglob("*.py")])
+    return frozenset(re.findall(r"[\w-]+", text)), frozenset(re.findall(r"\b([\w-]+-)\{", text))
+
+
 @pytest.mark.parametrize("name", [path.name for path in sorted(REPORTS.glob("*.css"))])
 def test_every_class_of_a_style_sheet_is_used(name: str) -> None:
-    sources = [*REPORTS.glob("*.html"), *PACKAGE.rglob("*.py")]
-    text = "\n".join(path.read_text("utf-8") for path in sources)
-    words = set(re.findall(r"[\w-]+", text))
-    # A class may be made of a prefix and a code: class="e-{{ kind }}", f"spark-{number}".
-    made = set(re.findall(r"\b([\w-]+-)\{", text))
+    words, made = named_classes()
     assert [
         each
         for each in sorted(style_classes(name))

@@ -44,7 +44,7 @@ def test_there_are_forty_families() -> None:
     assert len(FAMILIES) >= 40
 
 
-@pytest.mark.parametrize("name", sampled([*ALL], 3))
+@pytest.mark.parametrize("name", sampled([*ALL], 6))
 async def test_each_family(name: str) -> None:
     for seed in range(2):
         judged = await answered(name, seed)

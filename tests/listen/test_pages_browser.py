@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import product
 from pathlib import Path
 
 import httpx2
@@ -26,6 +27,7 @@ from tests.core.report.test_browser import HOSTILE
 from tests.devtools import DESKTOP, PHONE, Tab, browser, patiently, violations_shown
 from tests.listen.listening import DEMO, serving
 from tests.listen.test_landed import MAIL, keep, row, service_over
+from tests.sampled import sampled
 
 pytestmark = pytest.mark.system
 
@@ -117,8 +119,7 @@ def pages(root: str, service: CaptureService) -> dict[str, str]:
 KINDS = ("list", "look", "heavy", "landed", "compare", "gone")
 
 
-@pytest.mark.parametrize("lang", ["en", "ja"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "lang"), sampled([*product(KINDS, ("en", "ja"))], 2))
 def test_pages_are_accessible_and_fit_their_window(
     window: Tab, pages: dict[str, str], axe: str, kind: str, lang: str
 ) -> None:

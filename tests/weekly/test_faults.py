@@ -126,7 +126,7 @@ def test_kills_one_after_another_of_a_second_run_lose_nothing(tmp_path: Path, ap
     assert standing(killed) == standing(whole)
 
 
-@pytest.mark.parametrize("octets", sampled([*range(0, 10_000, 1_000), 20_000, 40_000, 60_000, 80_000], 3))
+@pytest.mark.parametrize("octets", sampled([*range(0, 10_000, 1_000), 20_000, 40_000, 60_000, 80_000], 5))
 def test_a_disk_that_is_full_at_any_write_costs_only_time(tmp_path: Path, octets: int) -> None:
     def work() -> int:
         with_full_disk(octets)
@@ -166,7 +166,9 @@ def test_a_folder_that_cannot_be_written_is_told_and_nothing_is_spoilt(tmp_path:
     assert standing(tmp_path) == before
 
 
-@pytest.mark.parametrize("jump", [timedelta(days=-400), timedelta(seconds=-1), timedelta(0), timedelta(days=100)])
+@pytest.mark.parametrize(
+    "jump", sampled([timedelta(days=-400), timedelta(seconds=-1), timedelta(0), timedelta(days=100)], 2)
+)
 def test_a_clock_that_jumps_costs_no_run_and_no_notification(tmp_path: Path, jump: timedelta) -> None:
     with closing_life(life(tmp_path)) as one:
         asyncio.run(one.week(FIRST))

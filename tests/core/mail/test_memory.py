@@ -233,7 +233,7 @@ def steps(work: Callable[[], object]) -> int:
     return count
 
 
-@pytest.mark.parametrize("name", sampled([*SHAPES], 4))
+@pytest.mark.parametrize("name", sampled([*SHAPES], 8))
 def test_twice_the_size_is_at_most_twice_the_steps(name: str) -> None:
     once, twice = SHAPES[name](300), SHAPES[name](600)
     assert steps(lambda: read(twice)) <= 2.3 * steps(lambda: read(once))

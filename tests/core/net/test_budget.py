@@ -232,7 +232,7 @@ async def audited(shape: Resolver, rules: Any, **others: Any) -> Any:
     return await audit(Subject(DOMAIN, sending_ips=("192.0.2.1",)), ports=ports, rules=rules)
 
 
-@pytest.mark.parametrize("name", sampled([*SHAPES], 3))
+@pytest.mark.parametrize("name", sampled([*SHAPES], 6))
 def test_an_audit_ends_in_time(name: str, rules: Any) -> None:
     report, seconds = on_our_clock(lambda: audited(SHAPES[name], rules))
     assert seconds <= SECONDS + 1

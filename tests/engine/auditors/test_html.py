@@ -49,7 +49,7 @@ def _templates() -> list[Path]:
     return sorted((root / "html").rglob("*.htm*")) if root else []
 
 
-@pytest.mark.parametrize("path", sampled(_templates(), 5), ids=lambda path: f"{path.parent.name}-{path.name}")
+@pytest.mark.parametrize("path", sampled(_templates(), 10), ids=lambda path: f"{path.parent.name}-{path.name}")
 async def test_every_template_of_the_corpus(path: Path) -> None:
     html = _read(path)
     facts = await audit(mail(html))
