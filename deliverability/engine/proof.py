@@ -30,7 +30,7 @@ from deliverability.core.rules.conditions import paths_of
 from deliverability.core.rules.grade import assess
 from deliverability.core.rules.judge import Selection, judge_of
 from deliverability.core.store.causes import Judged
-from deliverability.core.store.known import fails
+from deliverability.core.store.diff import fails
 from deliverability.engine.base import gather
 from deliverability.engine.rehearse import Basis
 

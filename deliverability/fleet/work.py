@@ -29,7 +29,7 @@ from deliverability.core.net.pace import Pace
 from deliverability.core.net.ports import Ports
 from deliverability.core.protocols.psl import registered_domain
 from deliverability.core.rules.judge import Selection
-from deliverability.core.store.known import filled
+from deliverability.core.store.diff import filled
 from deliverability.engine.audit import audited_of, document_of, gather_facts
 from deliverability.engine.rules import load_rules
 from deliverability.engine.stream import Places

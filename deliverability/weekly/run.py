@@ -47,8 +47,7 @@ from deliverability.core.rules.gate import gate_of
 from deliverability.core.rules.grade import assess
 from deliverability.core.rules.judge import Selection, fingerprint, judge
 from deliverability.core.store.causes import Judged, Trials, other_settings, waivers_of
-from deliverability.core.store.diff import compare
-from deliverability.core.store.known import last_known
+from deliverability.core.store.diff import compare, last_known
 from deliverability.core.store.observations import Observations
 from deliverability.core.store.pieces import Packed, pack
 from deliverability.core.store.store import DamagedError, History, HistoryError, HistoryRun, SubjectDigest

@@ -38,15 +38,18 @@ from deliverability.core.resources import default_history
 from deliverability.core.store.facets import OCTETS, in_portions, key_beside, key_file, key_within
 from deliverability.core.store.pieces import (
     Packed,
+    Seen,
     assessment_json,
     finding_json,
+    forget_rows,
     gate_json,
+    keep_rows,
     read_assessment,
     read_findings,
     read_gate,
+    rebuild_rows,
     unpacked,
 )
-from deliverability.core.store.seen import Seen, forget_rows, keep_rows, rebuild_rows
 from deliverability.core.store.tables import blobs, runs, snapshots, states
 from deliverability.core.store.tables import dkim_keys as keys
 
