@@ -25,9 +25,9 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.nameserver import serving  # noqa: E402
 from deliverability.core.facts.base import FactSet, records_of  # noqa: E402
+from deliverability.core.facts.spf import SpfTree  # noqa: E402
 from deliverability.core.inputs import Subject  # noqa: E402
 from deliverability.core.model.rules import RuleSet, Severity  # noqa: E402
-from deliverability.core.model.spf import SpfTree  # noqa: E402
 from deliverability.core.net.dns import LiveResolver  # noqa: E402
 from deliverability.core.net.ports import Ports  # noqa: E402
 from deliverability.core.net.servers import parse_server  # noqa: E402

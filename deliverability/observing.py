@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from deliverability.core.errors import set_aside
 from deliverability.core.facts.base import PolicySeen, StageSeen
 from deliverability.core.facts.dmarc import Dmarc, DmarcReports
-from deliverability.core.facts.senders import Blocklists
+from deliverability.core.facts.domain import Blocklists
 from deliverability.core.facts.transport import MtaSts, MtaStsRules
 from deliverability.core.inputs import Subject
 from deliverability.core.model.blocklists import ListingSeen, ListsSeen
@@ -24,8 +24,7 @@ from deliverability.core.model.observed import SourceWord
 from deliverability.core.model.services import Reporter, reporters_listed
 from deliverability.core.model.topic import if_known
 from deliverability.core.protocols.psl import registrable_domain
-from deliverability.core.replies.catalogue import load_replies
-from deliverability.core.replies.explain import explain
+from deliverability.core.replies.explain import explain, load_replies
 from deliverability.core.store.deliveries import EVERY, deliveries_of, fared_domains
 from deliverability.core.store.store import DamagedError, History, HistoryError, missing_file
 from deliverability.core.store.window import reported_domains, window

@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from deliverability.core.codec import decode, encode
+from deliverability.core.codec import decode, encode, fields_by_path, typed
 from deliverability.core.facts.base import Fact, FactSet, FactSpec, FactType, Reason, Record, Unknown, plain, records_of
-from deliverability.core.facts.topics import fields_by_path, typed
 from deliverability.core.inputs import Subject
 from deliverability.core.mail.reader import Message
 from deliverability.core.model.topic import facts_in

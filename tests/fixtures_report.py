@@ -19,6 +19,7 @@ from deliverability.core.facts.base import (
     Unknown,
     Value,
 )
+from deliverability.core.facts.spf import SpfStatus, SpfTerm, SpfTree
 from deliverability.core.model.report import (
     SCHEMA_VERSION,
     Assessment,
@@ -56,7 +57,6 @@ from deliverability.core.model.rules import (
     Statement,
     Texts,
 )
-from deliverability.core.model.spf import SpfStatus, SpfTerm, SpfTree
 from deliverability.core.words.speaker import Speaker
 from tests.facts_of import value_of
 

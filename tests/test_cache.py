@@ -13,8 +13,8 @@ import pytest
 import deliverability
 from deliverability.core import cache as _cache
 from deliverability.core.phrases import LANGUAGES, help_words, phrases
+from deliverability.core.report.templates import load_glossary
 from deliverability.core.rules.problems import RuleError, load_guide, read_guide
-from deliverability.core.words.glossary import load_glossary
 from deliverability.engine.rules import load_rules, read_rules, rule_folders
 from tests.console.test_cli import Deliv, deliv  # noqa: F401 - a fixture
 

@@ -19,8 +19,8 @@ from msgspec import Struct
 from deliverability.core.mail import addresses, received, words
 from deliverability.core.mail import fields as dates
 from deliverability.core.mail.fields import parse_parameters
+from deliverability.core.mail.html import markup
 from deliverability.core.mail.html import markup as css
-from deliverability.core.mail.html import minify
 from deliverability.core.mail.html.accounting import HtmlAccount, link_host, shown_hosts
 from deliverability.core.mail.reader import read
 from deliverability.core.net.base import Found, Page
@@ -145,7 +145,7 @@ def message(head: str) -> Callable[[str], object]:
 
 
 def sheet(text: str) -> object:
-    return list(css.read_sheet(text)), list(css.read_attribute(text)), minify.minify_css(text)
+    return list(css.read_sheet(text)), list(css.read_attribute(text)), markup.minify_css(text)
 
 
 def account(text: str) -> HtmlAccount:
@@ -378,7 +378,7 @@ OTHERS: Mapping[str, Reader] = {
         ("a#{b:c}", "a#:b;"),
     ),
     "HTML, made smaller": Reader(
-        minify.minify, ("", "<", "<pre>", "<a ", "<!--", "<style>"), ("<p>", "</p>", "<!--", "-->", "<b> ", " a=b")
+        markup.minify, ("", "<", "<pre>", "<a ", "<!--", "<style>"), ("<p>", "</p>", "<!--", "-->", "<b> ", " a=b")
     ),
     "HTML, shown": Reader(
         preview,

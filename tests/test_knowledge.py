@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from deliverability.contact.sources import ContactError, load_contacts
-from deliverability.core.replies.catalogue import ReplyError, load_replies
+from deliverability.core.replies.explain import ReplyError, load_replies
 from deliverability.core.resources import locate
 from deliverability.core.rules.knowledge import load_knowledge
 from deliverability.core.rules.problems import RuleError, read_guide
-from deliverability.core.senders.catalogue import CatalogueError
+from deliverability.core.senders.recognise import CatalogueError
 from deliverability.engine.rules import load_rules
 from deliverability.lists.catalogue import ListDataError, load_list_data
 

@@ -23,7 +23,7 @@ from deliverability.core.inputs import Subject
 from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.ports import Ports
 from deliverability.core.replies import explain as explaining
-from deliverability.core.replies.catalogue import load_replies
+from deliverability.core.replies.explain import load_replies
 from deliverability.core.replies.outcomes import Outcomes
 from deliverability.core.store.store import DamagedError, History
 from deliverability.engine import audit as engine

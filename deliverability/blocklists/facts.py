@@ -12,9 +12,9 @@ from deliverability.core.codes import Input, needs
 from deliverability.core.facts.base import Reason, Unknown
 from deliverability.core.facts.content import Html
 from deliverability.core.facts.dkim import Dkim
+from deliverability.core.facts.domain import AskedList, Blocklists, Listing
 from deliverability.core.facts.envelope import Envelope, SendingHosts
 from deliverability.core.facts.message import Message
-from deliverability.core.facts.senders import AskedList, Blocklists, Listing
 from deliverability.core.model.blocklists import BlockList, ListedKind, ListedRole, ListsWanted, ListWeight, PrivateList
 from deliverability.core.model.topic import Maybe, cite, if_known
 from deliverability.core.net.base import Absent, Answer, Found

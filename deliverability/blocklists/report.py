@@ -13,9 +13,8 @@ from deliverability.core.phrases import Phrases, detail_words
 from deliverability.core.report.findings import receiver_short
 from deliverability.core.report.formats.json import Json
 from deliverability.core.report.paper import Paper
-from deliverability.core.words.cited import read_words
 from deliverability.core.words.sentences import visible
-from deliverability.core.words.speaker import Speaker
+from deliverability.core.words.speaker import Speaker, read_words
 
 
 class ListView(Struct, frozen=True):

@@ -17,7 +17,7 @@ from deliverability.console.settings import KeyPath, Settings, domain_places
 from deliverability.console.types import settings_path
 from deliverability.core.codes import Code, Detail
 from deliverability.core.errors import InputError
-from deliverability.core.model.audience import Audience
+from deliverability.core.model.deliveries import Audience
 from deliverability.core.model.report import Report
 from deliverability.core.model.rules import RuleSet, Severity
 from deliverability.core.model.schema import nearest

@@ -1,4 +1,4 @@
-"""Facts to and from plain JSON values."""
+"""Facts to and from plain JSON values, and all topics that they are read into."""
 
 from __future__ import annotations
 
@@ -7,11 +7,24 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import msgspec
 
 from deliverability.core.codes import Arg, Detail
+from deliverability.core.facts import (
+    content,
+    deliveries,
+    dkim,
+    dmarc,
+    domain,
+    envelope,
+    message,
+    spf,
+    traffic,
+    transport,
+)
 from deliverability.core.facts.base import (
     Evidence,
     EvidenceKind,
@@ -24,8 +37,24 @@ from deliverability.core.facts.base import (
     Value,
     plain,
 )
-from deliverability.core.facts.topics import typed
-from deliverability.core.model.topic import OddFactError
+from deliverability.core.model.topic import OddFactError, Topic, paths_of, stored
+
+_MODULES = (content, deliveries, dkim, dmarc, domain, envelope, message, spf, traffic, transport)
+
+
+@cache
+def fields_by_path() -> Mapping[str, tuple[type[Topic], str]]:
+    """The topic and the field of each path."""
+    every = (each for module in _MODULES for each in vars(module).values() if isinstance(each, type))
+    topics = dict.fromkeys(each for each in every if issubclass(each, Topic) and each is not Topic)
+    return {path: (topic, name) for topic in topics for name, path in paths_of(topic).items()}
+
+
+def typed(path: str, value: Value) -> Value:
+    """A stored value in its type; one that no topic has stays as it is. Raises OddFactError."""
+    known = fields_by_path().get(path)
+    found: Value = value if known is None else stored(*known, value)
+    return found
 
 
 def encode(value: object) -> Any:

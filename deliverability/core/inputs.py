@@ -19,9 +19,9 @@ from deliverability.core.codes import ABOUT, VERBATIM, Code
 from deliverability.core.errors import DetailError, InputError, file_error
 from deliverability.core.facts.base import KeySeen, PolicySeen, Purpose, SampleSeen, StageSeen, Waiver
 from deliverability.core.mail.addresses import to_a_label
+from deliverability.core.mail.received import SmtpEnvelope
 from deliverability.core.model.blocklists import ListsWanted
 from deliverability.core.model.deliveries import Deliveries
-from deliverability.core.model.envelope import SmtpEnvelope
 from deliverability.core.model.observed import ListSums, Observed, SourceWord
 from deliverability.core.names import is_address
 

@@ -15,8 +15,7 @@ from deliverability.core.codes import Code, Input, needs
 from deliverability.core.facts.base import Evidence, EvidenceKind, Purpose, Reason, Unknown
 from deliverability.core.facts.dkim import Dkim
 from deliverability.core.facts.dmarc import Dmarc, DmarcReports
-from deliverability.core.facts.domain import Sending
-from deliverability.core.facts.senders import Senders
+from deliverability.core.facts.domain import Senders, Sending
 from deliverability.core.facts.traffic import (
     Gate,
     MessageSums,

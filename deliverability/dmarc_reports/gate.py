@@ -44,8 +44,7 @@ from deliverability.core.report.report import ReportView
 from deliverability.core.report.traffic import hits_words, sums_of, sums_words, would_words
 from deliverability.core.rules.gate import earliest
 from deliverability.core.rules.judge import Selection
-from deliverability.core.words.dates import full_day_words
-from deliverability.core.words.sentences import visible
+from deliverability.core.words.sentences import full_day_words, visible
 from deliverability.engine.audit import Audited, Extras
 
 _MOSTLY = 80

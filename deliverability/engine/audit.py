@@ -16,10 +16,9 @@ from deliverability.core.codes import SENT_TO_YOURSELF, Code
 from deliverability.core.errors import InputError
 from deliverability.core.facts.base import FactSet, Reason, Unknown, Value
 from deliverability.core.facts.dkim import Dkim
-from deliverability.core.facts.domain import Declared, Domain, Sending
+from deliverability.core.facts.domain import Blocklists, Declared, Domain, Sending
 from deliverability.core.facts.envelope import Envelope, Recorded
 from deliverability.core.facts.message import Format, Message
-from deliverability.core.facts.senders import Blocklists
 from deliverability.core.facts.spf import Spf
 from deliverability.core.inputs import Sample, Subject
 from deliverability.core.mail.kinds import own_domain

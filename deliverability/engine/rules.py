@@ -61,7 +61,7 @@ def read_rules(extra: Sequence[Path] = ()) -> RuleSet:
     from deliverability.core.rules.knowledge import load_knowledge
     from deliverability.core.rules.load import load_rules as load
     from deliverability.core.rules.profiles import load_profiles
-    from deliverability.core.senders.catalogue import CatalogueError
+    from deliverability.core.senders.recognise import CatalogueError
 
     folders = rule_folders(extra)
     rules = load(folders, catalogue(), REMEDIES)

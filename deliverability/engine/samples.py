@@ -15,8 +15,15 @@ from deliverability.core.facts.base import Purpose, SampleSeen
 from deliverability.core.inputs import Sample, Subject
 from deliverability.core.mail.hop import delivery
 from deliverability.core.mail.kinds import OWNER_HEAD_OCTETS, domain_of_head, own_domain
-from deliverability.core.mail.mass import automatic_kinds, bulk_signs, is_automatic, list_marks
-from deliverability.core.mail.passwords import brings_password, recipients_of, subject_of
+from deliverability.core.mail.marks import (
+    automatic_kinds,
+    brings_password,
+    bulk_signs,
+    is_automatic,
+    list_marks,
+    recipients_of,
+    subject_of,
+)
 from deliverability.core.mail.reader import read
 from deliverability.core.protocols.dkim.signature import parse_signature
 from deliverability.core.protocols.psl import known_registrable_domain, registrable_domain

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Set
 from datetime import date, timedelta
 
-from deliverability.core.model.audience import Audience
+from deliverability.core.model.deliveries import Audience
 from deliverability.core.model.report import GRADES
 from deliverability.core.model.rules import RuleSet, Severity
 from deliverability.fleet.shards import FleetRow

@@ -13,7 +13,7 @@ from deliverability.core.codec import decode_detail
 from deliverability.core.codes import ABOUT, Code, Detail
 from deliverability.core.errors import InputError
 from deliverability.core.files import PRIVATE, write_whole
-from deliverability.core.model.audience import Audience
+from deliverability.core.model.deliveries import Audience
 from deliverability.fleet.manifest import Manifest, ShardState, parts_in
 from deliverability.fleet.shards import (
     FACTS,

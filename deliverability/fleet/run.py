@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from deliverability.core.codes import Code, Detail
 from deliverability.core.errors import InputError
 from deliverability.core.inputs import Subject
-from deliverability.core.model.audience import Audience
+from deliverability.core.model.deliveries import Audience
 from deliverability.core.net.clock import SystemClock, stamp
 from deliverability.engine.stream import LOCK, is_held, only_one
 from deliverability.fleet.engines import Engine

@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from deliverability.core.model.audience import Audience
+from deliverability.core.model.deliveries import Audience
 from deliverability.core.model.report import GRADES, Outcome, VerdictKind
 from deliverability.core.model.rules import Severity
 from deliverability.core.protocols.psl import registered_domain

@@ -26,7 +26,7 @@ from deliverability.core.inputs import SecretError, parse_domain, secret
 from deliverability.core.model.services import reporters_listed
 from deliverability.core.phrases import phrases
 from deliverability.core.protocols.psl import registrable_domain
-from deliverability.core.replies.catalogue import load_replies
+from deliverability.core.replies.explain import load_replies
 from deliverability.core.replies.outcomes import Outcomes
 from deliverability.core.report.paper import Paper
 from deliverability.core.rules.knowledge import load_knowledge

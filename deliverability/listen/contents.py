@@ -15,8 +15,7 @@ from deliverability.core.mail.reader import Message, read
 from deliverability.core.mail.words import decode_words, printable
 from deliverability.core.net.names import octets_text
 from deliverability.core.phrases import Phrases, detail_words
-from deliverability.core.words.dates import moment_words
-from deliverability.core.words.sentences import octets, shortened, visible
+from deliverability.core.words.sentences import moment_words, octets, shortened, visible
 from deliverability.listen.look import MessageContents
 from deliverability.listen.store import Capture
 

@@ -24,9 +24,8 @@ from deliverability.core.errors import InputError
 from deliverability.core.net.clock import stamp
 from deliverability.core.phrases import LANGUAGES, detail_words, phrases
 from deliverability.core.report.preview import ColourScheme
-from deliverability.core.words.dates import moment_words
+from deliverability.core.words.sentences import moment_words, visible
 from deliverability.core.words.sentences import octets as octets_words
-from deliverability.core.words.sentences import visible
 from deliverability.listen.api import event_stream, language_of, report_response, service_of
 from deliverability.listen.contents import row_of
 from deliverability.listen.guard import refusal

@@ -21,8 +21,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from deliverability.core.codes import Code
 from deliverability.core.errors import InputError, set_aside
-from deliverability.core.mail.received import is_internal
-from deliverability.core.model.envelope import SmtpEnvelope
+from deliverability.core.mail.received import SmtpEnvelope, is_internal
 from deliverability.listen.api import api_routes
 from deliverability.listen.guard import LOCAL_NAMES, Door, DoorLimits, Entrant, Guard, GuardSettings
 from deliverability.listen.pages import not_there, page_routes, refused

@@ -17,8 +17,8 @@ from deliverability.core.errors import InputError, set_aside
 from deliverability.core.mail.addresses import parse_addresses
 from deliverability.core.mail.kinds import OWNER_HEAD_OCTETS, why_no_message
 from deliverability.core.mail.reader import read
+from deliverability.core.mail.received import SmtpEnvelope
 from deliverability.core.mail.words import decode_words, printable
-from deliverability.core.model.envelope import SmtpEnvelope
 from deliverability.listen.faults import Faults
 from deliverability.listen.store import Capture, CaptureStore, Reservations
 from deliverability.listen.worker import AuditWorker

@@ -21,7 +21,7 @@ from deliverability.core.errors import set_aside
 from deliverability.core.files import PRIVATE, PRIVATE_FOLDER, move, write_whole
 from deliverability.core.inputs import Sample
 from deliverability.core.mail.kinds import META, RAW
-from deliverability.core.model.envelope import SmtpEnvelope
+from deliverability.core.mail.received import SmtpEnvelope
 
 LIFE = timedelta(hours=1)
 MAX_RESERVED = 10_000

@@ -14,7 +14,7 @@ from deliverability.console.settings import Settings
 from deliverability.core.codes import Code
 from deliverability.core.errors import NO_SUCH_FILE, InputError, set_aside
 from deliverability.core.inputs import parse_domain
-from deliverability.core.model.audience import NOBODY, Audience, Part, Recipients
+from deliverability.core.model.deliveries import NOBODY, Audience, Part, Recipients
 from deliverability.core.model.rules import Receiver, RuleSet
 from deliverability.core.names import is_within
 from deliverability.core.net.base import Absent, Answer, Found

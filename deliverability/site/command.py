@@ -19,10 +19,10 @@ from deliverability.core.codes import Code
 from deliverability.core.errors import InputError, not_written
 from deliverability.core.files import write_whole
 from deliverability.core.phrases import LANGUAGES, Phrases, help_words
-from deliverability.core.replies.catalogue import load_replies
+from deliverability.core.replies.explain import load_replies
 from deliverability.core.report.formats.json import SCHEMA
+from deliverability.core.report.templates import load_glossary
 from deliverability.core.resources import locate
-from deliverability.core.words.glossary import load_glossary
 from deliverability.engine.rules import load_rules, rule_folders
 from deliverability.site.pages import Content, guide_pages, pages
 

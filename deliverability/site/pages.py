@@ -19,9 +19,8 @@ from deliverability.core.model.rules import Rule, RuleSet
 from deliverability.core.phrases import LANGUAGES, Phrases, phrases
 from deliverability.core.report.findings import topic_name
 from deliverability.core.report.formats.json import SCHEMA
-from deliverability.core.report.templates import environment
+from deliverability.core.report.templates import GlossaryTerm, environment
 from deliverability.core.resources import locate
-from deliverability.core.words.glossary import GlossaryTerm
 from deliverability.core.words.rules import GAP, filled_texts, rule_noun
 from deliverability.site.rulebook import Rulebook, rule_href, slug
 

@@ -12,8 +12,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from deliverability.core.mail.files.images import JPEG_QUALITY, measure, recompress, sniff
-from deliverability.core.mail.html.markup import Attribute, TokenKind, tokens, unescape
-from deliverability.core.mail.html.minify import minify
+from deliverability.core.mail.html.markup import Attribute, TokenKind, minify, tokens, unescape
 from deliverability.core.mail.parts import leaves
 from deliverability.core.mail.reader import HeaderField, Message, Part, read
 from deliverability.core.mail.transfer import BASE64, QUOTED_PRINTABLE, Body

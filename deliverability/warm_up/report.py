@@ -14,10 +14,8 @@ from deliverability.core.model.warm_up import WARM_UP_SCHEMA, WarmUpPlan
 from deliverability.core.phrases import Phrases
 from deliverability.core.report.findings import receiver_short
 from deliverability.core.report.paper import Paper, width_of
-from deliverability.core.words.cited import cited
-from deliverability.core.words.dates import full_day_words
-from deliverability.core.words.sentences import visible
-from deliverability.core.words.speaker import Speaker
+from deliverability.core.words.sentences import full_day_words, visible
+from deliverability.core.words.speaker import Speaker, cited
 
 _SHOWN = 4  # receivers with a column of their own
 

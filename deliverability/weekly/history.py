@@ -26,8 +26,7 @@ from deliverability.core.phrases import Phrases, phrases
 from deliverability.core.report.paper import HistoryCellView, Paper, TableView, history_text
 from deliverability.core.store.observations import Observations
 from deliverability.core.store.store import History, HistoryRun
-from deliverability.core.words.dates import full_day_words, row_words, zone_words
-from deliverability.core.words.sentences import octets, visible
+from deliverability.core.words.sentences import full_day_words, octets, row_words, visible, zone_words
 from deliverability.weekly.news import record_news
 from deliverability.weekly.rows import RunRow, SubjectRow, run_rows, subject_rows
 

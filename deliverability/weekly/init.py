@@ -29,8 +29,7 @@ from deliverability.core.codes import Code
 from deliverability.core.errors import InputError, not_written
 from deliverability.core.facts.base import FactSet, Purpose
 from deliverability.core.facts.dkim import Dkim
-from deliverability.core.facts.domain import Domain, Mx
-from deliverability.core.facts.senders import Senders
+from deliverability.core.facts.domain import Domain, Mx, Senders
 from deliverability.core.facts.spf import Spf
 from deliverability.core.files import write_whole
 from deliverability.core.inputs import Subject, parse_domain

@@ -16,8 +16,7 @@ from deliverability.core.model.report import FINE, GateKind, Outcome, VerdictKin
 from deliverability.core.model.rules import Effect, RuleSet, Scope, Severity
 from deliverability.core.phrases import Phrases, detail_words
 from deliverability.core.rules.claims import earned
-from deliverability.core.words.dates import day_words
-from deliverability.core.words.sentences import shortened, visible
+from deliverability.core.words.sentences import day_words, shortened, visible
 from deliverability.weekly.values import GateWeek, Summary, WeeklyEntry
 
 _TERM = 60

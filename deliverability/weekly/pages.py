@@ -21,8 +21,7 @@ from deliverability.core.report.report import ReportView
 from deliverability.core.report.templates import environment
 from deliverability.core.resources import locate
 from deliverability.core.store.store import History
-from deliverability.core.words.dates import day_words
-from deliverability.core.words.sentences import octets
+from deliverability.core.words.sentences import day_words, octets
 from deliverability.core.words.speaker import Guide, Speaker
 from deliverability.seeds.kept import SeedHistory, matrices
 from deliverability.seeds.report import MatrixView, matrix_view

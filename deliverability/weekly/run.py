@@ -34,7 +34,7 @@ from deliverability.core.facts.message import Message
 from deliverability.core.files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, WholeFile, move, write_whole
 from deliverability.core.inputs import Sample, Subject
 from deliverability.core.model.answer import FindingId, ReceiverEffect
-from deliverability.core.model.audience import Audience
+from deliverability.core.model.deliveries import Audience
 from deliverability.core.model.history import ChangeKind, Comparison, GateSeen, RecordChange, Snapshot, StoredFinding
 from deliverability.core.model.report import Finding, Outcome, Report, Verdict
 from deliverability.core.model.rules import RuleSet, Severity

@@ -15,8 +15,7 @@ from deliverability.core.model.report import GateKind
 from deliverability.core.phrases import Phrases
 from deliverability.core.report.sources import bars
 from deliverability.core.report.traffic import CLASSES, Sums, sums_words
-from deliverability.core.words.dates import day_words
-from deliverability.core.words.sentences import shortened, visible
+from deliverability.core.words.sentences import day_words, shortened, visible
 from deliverability.weekly.values import GateWeek, SourceChange, SourceNote, TrafficDay, TrafficWeek, WeeklyEntry
 
 _Number = int | float

@@ -13,7 +13,7 @@ from deliverability.core.codec import decode, decode_detail, decode_line, encode
 from deliverability.core.codes import Detail
 from deliverability.core.facts.base import EvidenceLine
 from deliverability.core.model.answer import ReceiverEffect
-from deliverability.core.model.audience import Audience
+from deliverability.core.model.deliveries import Audience
 from deliverability.core.model.history import (
     Cause,
     ChangeKind,

@@ -12,7 +12,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from deliverability.core.facts.base import NO_NAME, Catalogue, is_absence, texts
-from deliverability.core.model.audience import NOBODY
+from deliverability.core.model.deliveries import NOBODY
 from deliverability.core.model.history import Cause, ChangeKind, Comparison, FindingChange, RecordChange, VerdictChange
 from deliverability.core.model.report import FactChange, Outcome, VerdictKind
 from deliverability.core.model.rules import RuleSet
@@ -23,10 +23,9 @@ from deliverability.core.report.findings import record_lines
 from deliverability.core.report.records import Piece, PieceKind, diff
 from deliverability.core.resources import locate
 from deliverability.core.store.texts import named
-from deliverability.core.words.cited import cited
-from deliverability.core.words.dates import full_day_words
 from deliverability.core.words.rules import rule_noun
-from deliverability.core.words.sentences import capital, format_value, visible
+from deliverability.core.words.sentences import capital, format_value, full_day_words, visible
+from deliverability.core.words.speaker import cited
 from deliverability.weekly.entries import (
     BlockView,
     ChangeView,

@@ -12,7 +12,7 @@ import deliverability
 from deliverability.core.codec import decode, encode
 from deliverability.core.codes import ABOUT, ASKED, NEEDS, VERBATIM, Code, Detail, Input, needs
 from deliverability.core.facts.base import Reason, Unknown
-from deliverability.core.model.spf import SPF_AT
+from deliverability.core.facts.spf import SPF_AT
 from deliverability.core.phrases import LANGUAGES, detail_words, phrases, placeholders
 from deliverability.core.protocols.spf.evaluate import FOUND_MORE, NO_SPF, SYNTAX, TOO_MANY_LOOKUPS
 from deliverability.core.protocols.spf.record import parse

@@ -14,7 +14,7 @@ from deliverability.console.inputs import sample_of
 from deliverability.core.facts.base import Purpose, SampleSeen
 from deliverability.core.inputs import Sample, Subject
 from deliverability.core.mail.reader import read
-from deliverability.core.model.envelope import SmtpEnvelope
+from deliverability.core.mail.received import SmtpEnvelope
 from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.ports import Ports
 from deliverability.engine.auditors.attachments import attachments_audit, password_mail_audit

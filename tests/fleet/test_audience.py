@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.core.model.audience import Audience, Part
+from deliverability.core.model.deliveries import Audience, Part
 from deliverability.fleet.folder import AUDIENCE, keep_audience
 from tests.console.test_cli import Deliv, deliv  # noqa: F401 - a fixture
 from tests.fleet.fleets import domain, write_world

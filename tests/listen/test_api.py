@@ -12,7 +12,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from deliverability.core.model.envelope import SmtpEnvelope
+from deliverability.core.mail.received import SmtpEnvelope
 from deliverability.core.resources import locate
 from deliverability.listen.api import DESCRIPTION, MEDIA_TYPES, api_routes
 from deliverability.listen.guard import GuardSettings

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.core.model.envelope import SmtpEnvelope
+from deliverability.core.mail.received import SmtpEnvelope
 from deliverability.core.net.open import PortSettings
 from deliverability.listen.store import CaptureStore
 from deliverability.listen.worker import CaptureRoom, RoomSettings

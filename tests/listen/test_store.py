@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deliverability.core.codes import VERBATIM
-from deliverability.core.model.envelope import SmtpEnvelope
+from deliverability.core.mail.received import SmtpEnvelope
 from deliverability.listen.store import AuditSummary, CaptureStore
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

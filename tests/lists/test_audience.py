@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deliverability.core.errors import InputError
-from deliverability.core.model.audience import Audience, Part, Recipients
+from deliverability.core.model.deliveries import Audience, Part, Recipients
 from deliverability.core.net.ports import Ports
 from deliverability.core.net.static import Records, StaticResolver
 from deliverability.engine.rules import load_rules, rule_folders

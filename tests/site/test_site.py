@@ -18,12 +18,12 @@ from selectolax.lexbor import LexborHTMLParser as HTMLParser
 
 from deliverability import __version__
 from deliverability.core.phrases import phrases
-from deliverability.core.replies.catalogue import load_replies
+from deliverability.core.replies.explain import load_replies
 from deliverability.core.report.formats.json import SCHEMA
+from deliverability.core.report.templates import load_glossary
 from deliverability.core.rules.knowledge import shipped
-from deliverability.core.words.cited import cited
-from deliverability.core.words.dates import full_day_words
-from deliverability.core.words.glossary import load_glossary
+from deliverability.core.words.sentences import full_day_words
+from deliverability.core.words.speaker import cited
 from deliverability.engine.rules import load_rules, rule_folders
 from deliverability.site.command import command
 from deliverability.site.pages import INDEX, SCRIPT, Content, guide_pages, pages

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from deliverability.cli import deliv
 from deliverability.core.phrases import phrases
 from deliverability.core.store.store import History
-from deliverability.core.words.dates import full_day_words
+from deliverability.core.words.sentences import full_day_words
 from tests.core.store.test_deliveries import HARD, event, take
 from tests.dmarc_reports.test_gate import folder, read_in  # noqa: F401 - a fixture
 

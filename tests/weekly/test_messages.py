@@ -16,7 +16,7 @@ from deliverability.core.errors import InputError
 from deliverability.core.facts.base import Purpose
 from deliverability.core.inputs import Subject
 from deliverability.core.mail.kinds import envelope_beside
-from deliverability.core.model.envelope import SmtpEnvelope
+from deliverability.core.mail.received import SmtpEnvelope
 from deliverability.listen.store import CaptureStore
 from deliverability.weekly.messages import MESSAGES_ABSENT, MESSAGES_NO_MAIL, NoMessages, Picked, pick
 from deliverability.weekly.plan import subjects

@@ -11,6 +11,13 @@ from msgspec import Struct
 
 from deliverability.core.mail.addresses import parse_addresses
 from deliverability.core.mail.received import (
+    ARC,
+    EARLIER_RESULTS,
+    GATEWAY,
+    ORIGINAL_RESULTS,
+    OTHER_RECIPIENT,
+    RESENT,
+    SIGNS,
     AuthenticationResults,
     Received,
     ReceivedSpf,
@@ -19,15 +26,6 @@ from deliverability.core.mail.received import (
     parse_authentication_results,
     parse_received,
     parse_received_spf,
-)
-from deliverability.core.model.envelope import (
-    ARC,
-    EARLIER_RESULTS,
-    GATEWAY,
-    ORIGINAL_RESULTS,
-    OTHER_RECIPIENT,
-    RESENT,
-    SIGNS,
 )
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from deliverability.core.mail.addresses import parse_addresses
 from deliverability.core.mail.files.images import sniff
 from deliverability.core.mail.files.types import identify
 from deliverability.core.mail.reader import Message, read
-from deliverability.core.model.envelope import SmtpEnvelope
+from deliverability.core.mail.received import SmtpEnvelope
 
 _BOM_AND_SPACE = b"\xef\xbb\xbf \r\n"
 _FIELD = re.compile(rb"[!-9;-~]{1,70}[ \t]*:")

@@ -11,8 +11,8 @@ from deliverability.core.codec import digest, encode_facts
 from deliverability.core.codes import NEEDS, Input
 from deliverability.core.facts.base import FactSet, Reason, Unknown, Value, Waiver
 from deliverability.core.model.answer import FindingId, Reach, ReportAnswer
-from deliverability.core.model.audience import Audience
 from deliverability.core.model.claims import Lack
+from deliverability.core.model.deliveries import Audience
 from deliverability.core.model.profiles import ProfileResult
 from deliverability.core.model.rules import Effect, Scope, Selection, Severity, VolumeClass
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from deliverability.core.model.audience import NOBODY, Audience, Part
+from deliverability.core.model.deliveries import NOBODY, Audience, Part
 from deliverability.core.model.report import Report, VerdictKind
 from deliverability.core.phrases import Phrases
 from deliverability.core.report.answer import group_tone, kind_words

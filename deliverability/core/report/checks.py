@@ -21,10 +21,9 @@ from deliverability.core.report.findings import (
     topic_name,
 )
 from deliverability.core.report.parts import EffectView, EvidenceView, InstanceView, SourceView
-from deliverability.core.words.cited import cited, read_words
 from deliverability.core.words.sentences import format_value, shortened, visible
 from deliverability.core.words.services import services_of
-from deliverability.core.words.speaker import Speaker
+from deliverability.core.words.speaker import Speaker, cited, read_words
 
 _STATES = ("unmet", "unknown", "waiting", "waived", "met", "not-applicable")
 

@@ -13,10 +13,9 @@ from deliverability.core.facts.dkim import Dkim
 from deliverability.core.facts.dmarc import Alignment, Dmarc
 from deliverability.core.facts.envelope import Envelope, Identities, SendingHosts
 from deliverability.core.facts.message import Format, Weight
-from deliverability.core.facts.spf import Spf, SpfIdentities, SpfVerdict
+from deliverability.core.facts.spf import Spf, SpfIdentities, SpfStatus, SpfTree, SpfVerdict, StepOutcome
 from deliverability.core.model.report import DMARC_STAGES, GateKind, Report
 from deliverability.core.model.rules import Severity
-from deliverability.core.model.spf import SpfStatus, SpfTree, StepOutcome
 from deliverability.core.model.topic import if_known
 from deliverability.core.phrases import Phrases
 from deliverability.core.report.findings import statement_of

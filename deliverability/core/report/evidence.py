@@ -26,9 +26,8 @@ from deliverability.core.report.findings import (
     topic_name,
 )
 from deliverability.core.report.parts import SourceView
-from deliverability.core.words.cited import cited
 from deliverability.core.words.sentences import capital, visible
-from deliverability.core.words.speaker import Speaker, instead, judged
+from deliverability.core.words.speaker import Speaker, cited, instead, judged
 
 _TONES = {
     GuideState.DONE: "good",

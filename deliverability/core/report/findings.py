@@ -14,10 +14,16 @@ from deliverability.core.model.rules import Effect, Rule, RuleSet, Severity, Sta
 from deliverability.core.phrases import Phrases, detail_words, line_words
 from deliverability.core.report.parts import EvidenceView
 from deliverability.core.report.records import rdata
-from deliverability.core.words.cited import cited, read_words
-from deliverability.core.words.dates import full_day_words, moment_words
-from deliverability.core.words.sentences import FindingWords, duration, sentences, shortened, visible
-from deliverability.core.words.speaker import Speaker
+from deliverability.core.words.sentences import (
+    FindingWords,
+    duration,
+    full_day_words,
+    moment_words,
+    sentences,
+    shortened,
+    visible,
+)
+from deliverability.core.words.speaker import Speaker, cited, read_words
 
 
 class FindingView(Struct, frozen=True):

@@ -19,10 +19,8 @@ from deliverability.core.model.profiles import (
     ProfileScope,
 )
 from deliverability.core.phrases import Phrases, detail_words
-from deliverability.core.words.cited import cited, in_language
-from deliverability.core.words.dates import full_day_words
-from deliverability.core.words.sentences import format_value, unknown_sentence, visible
-from deliverability.core.words.speaker import Speaker
+from deliverability.core.words.sentences import format_value, full_day_words, unknown_sentence, visible
+from deliverability.core.words.speaker import Speaker, cited, in_language
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 

@@ -32,8 +32,7 @@ from deliverability.core.report.findings import Exhibits, FindingIndex, FindingV
 from deliverability.core.report.parts import DifferenceView, EvidenceView, OpinionView
 from deliverability.core.report.plan import PlanView, plan_view
 from deliverability.core.report.profiles import ProfileView, profile_view
-from deliverability.core.words.dates import moment_words
-from deliverability.core.words.sentences import format_value, octets, shortened, visible
+from deliverability.core.words.sentences import format_value, moment_words, octets, shortened, visible
 from deliverability.core.words.speaker import Speaker, judged
 
 if TYPE_CHECKING:

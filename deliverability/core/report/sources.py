@@ -21,8 +21,7 @@ from deliverability.core.model.report import GateKind, Report
 from deliverability.core.model.topic import if_known
 from deliverability.core.phrases import Phrases, detail_words
 from deliverability.core.report.traffic import FOREIGN, Sums, class_of, sums_of, sums_words
-from deliverability.core.words.dates import day_words, full_day_words
-from deliverability.core.words.sentences import visible
+from deliverability.core.words.sentences import day_words, full_day_words, visible
 from deliverability.core.words.speaker import Speaker
 
 _BAR, _HEIGHT = 4, 24

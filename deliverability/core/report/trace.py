@@ -10,9 +10,8 @@ from msgspec import Struct
 from deliverability.core.codes import Detail
 from deliverability.core.facts.base import Unknown
 from deliverability.core.facts.dkim import Dkim, DkimSignature
-from deliverability.core.facts.spf import SpfVerdict
+from deliverability.core.facts.spf import SpfResult, SpfVerdict, StepOutcome, Trace, TraceStep
 from deliverability.core.model.report import Report
-from deliverability.core.model.spf import SpfResult, StepOutcome, Trace, TraceStep
 from deliverability.core.model.topic import if_known
 from deliverability.core.phrases import Phrases, detail_words
 from deliverability.core.words.sentences import shortened, unknown_sentence, visible, word_of

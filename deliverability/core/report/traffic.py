@@ -13,8 +13,7 @@ from deliverability.core.facts.base import FactSet
 from deliverability.core.facts.traffic import MessageSums, OwnMessages, PolicyHits, ReportPeriod, Traffic
 from deliverability.core.model.topic import if_known
 from deliverability.core.phrases import Phrases
-from deliverability.core.words.dates import full_day_words
-from deliverability.core.words.sentences import visible
+from deliverability.core.words.sentences import full_day_words, visible
 
 FOREIGN = ("forged", "forwarded", "altered")
 """The classes of mail that is known to be foreign."""

@@ -17,7 +17,7 @@ from deliverability.core.model.schema import Field
 from deliverability.core.model.services import DnsProvider, Reporter, SeedReceiver
 from deliverability.core.model.warm_up import WarmUpNumbers
 from deliverability.core.resources import locate
-from deliverability.core.senders.catalogue import CatalogueError, load_senders
+from deliverability.core.senders.recognise import CatalogueError, load_senders
 from deliverability.core.yaml import DEFINED, FileLine, read_shape
 
 CLIENTS = "clients"

@@ -11,9 +11,9 @@ from msgspec.structs import replace
 
 from deliverability.core.facts.base import FactSet, Unknown, Value, records_of, text_of, texts_of
 from deliverability.core.facts.dmarc import DmarcDiscovery
+from deliverability.core.facts.domain import MessageSender, Senders
 from deliverability.core.facts.envelope import Envelope, SendingHosts
 from deliverability.core.facts.message import Message
-from deliverability.core.facts.senders import MessageSender, Senders
 from deliverability.core.facts.spf import Spf
 from deliverability.core.facts.traffic import ReportPeriod
 from deliverability.core.model.answer import Chip, FindingId, PlanStep, ReceiverEffect

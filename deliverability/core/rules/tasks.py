@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from deliverability.core.facts.base import FactSet, Value, records_of
-from deliverability.core.facts.domain import Domain, Ownership
-from deliverability.core.facts.senders import MessageSender, Senders, UsedService
+from deliverability.core.facts.domain import Domain, MessageSender, Ownership, Senders, UsedService
 from deliverability.core.model.report import Finding
 from deliverability.core.model.rules import Place, Rule, ServiceStep, Task
 from deliverability.core.model.services import Service, ServiceKind

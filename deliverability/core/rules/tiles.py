@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from deliverability.core.cache import Same
 from deliverability.core.facts.base import FactSet, Reason, Unknown, Value, records_of
-from deliverability.core.facts.senders import Senders
+from deliverability.core.facts.domain import Senders
 from deliverability.core.model.answer import FindingId, PlanStep, Tile, TileState, TileTopic
 from deliverability.core.model.claims import Lack
 from deliverability.core.model.report import Finding, Outcome, Report

@@ -24,8 +24,7 @@ from deliverability.core.facts.base import (
 )
 from deliverability.core.facts.dkim import Dkim
 from deliverability.core.facts.dmarc import DmarcDiscovery
-from deliverability.core.facts.domain import AcceptedFinding, Declared
-from deliverability.core.facts.senders import Senders
+from deliverability.core.facts.domain import AcceptedFinding, Declared, Senders
 from deliverability.core.facts.spf import Spf
 from deliverability.core.facts.traffic import Traffic
 from deliverability.core.model.history import Cause, RecordChange, RecordKind, Snapshot

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from msgspec import Struct
 
 from deliverability.core.facts.base import FactSet, text_of, texts_of
-from deliverability.core.facts.senders import Blocklists
+from deliverability.core.facts.domain import Blocklists
 from deliverability.core.model.blocklists import BlockList
 from deliverability.core.model.report import Finding, Outcome
 from deliverability.core.model.rules import Confidence, RuleSet, ServiceStep

@@ -15,8 +15,8 @@ from deliverability.core.mail.files.archives import ending, open_archive
 from deliverability.core.mail.files.documents import is_encrypted, weigh
 from deliverability.core.mail.files.listing import TooManyEntriesError
 from deliverability.core.mail.files.types import HEAD_OCTETS, MACRO_ENDINGS, begins_as_container, contradicts, identify
+from deliverability.core.mail.marks import recipients_of
 from deliverability.core.mail.parts import NESTED, Leaf, leaves, part_evidence
-from deliverability.core.mail.passwords import recipients_of
 from deliverability.core.mail.reader import Message
 from deliverability.core.model.topic import Maybe, cite
 from deliverability.engine.base import Context, auditor

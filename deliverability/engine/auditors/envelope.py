@@ -13,8 +13,7 @@ from deliverability.core.facts.envelope import Envelope
 from deliverability.core.mail.addresses import canonical_ip, parse_addresses, to_a_label
 from deliverability.core.mail.hop import delivery, earlier_hops, original_sender
 from deliverability.core.mail.parts import header_evidence
-from deliverability.core.mail.received import ReceivedSpf, parse_return_path
-from deliverability.core.model.envelope import SPF_PASS, WEAK, SmtpEnvelope
+from deliverability.core.mail.received import SPF_PASS, WEAK, ReceivedSpf, SmtpEnvelope, parse_return_path
 from deliverability.core.model.services import ServiceKind
 from deliverability.core.model.topic import Maybe, cite
 from deliverability.core.protocols.psl import known_registrable_domain

@@ -14,7 +14,7 @@ from msgspec import Struct
 from deliverability.core.facts.envelope import Envelope, Forwarding
 from deliverability.core.facts.message import Message as MessageFacts
 from deliverability.core.mail.addresses import canonical_ip, to_a_label
-from deliverability.core.mail.mass import homes, list_marks
+from deliverability.core.mail.marks import homes, list_marks
 from deliverability.core.mail.received import (
     AuthenticationResults,
     client_ip_of,

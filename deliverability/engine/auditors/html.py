@@ -13,8 +13,7 @@ from deliverability.core.facts.base import Reason, Unknown
 from deliverability.core.facts.content import Html, LinkHost, LinkMismatch
 from deliverability.core.mail.addresses import canonical_ip, to_a_label
 from deliverability.core.mail.html.accounting import MAX_CHARACTERS, Category, Link, link_host, shown_hosts
-from deliverability.core.mail.html.markup import Token
-from deliverability.core.mail.html.minify import minify
+from deliverability.core.mail.html.markup import Token, minify
 from deliverability.core.mail.parts import NESTED, Leaf, body_texts, part_evidence
 from deliverability.core.mail.reader import Message
 from deliverability.core.mail.words import charset_codec, printable

@@ -21,7 +21,7 @@ from deliverability.core.mail.addresses import (
     unusual_forms,
 )
 from deliverability.core.mail.fields import parse_date
-from deliverability.core.mail.mass import is_automatic
+from deliverability.core.mail.marks import is_automatic
 from deliverability.core.mail.parts import header_evidence
 from deliverability.core.mail.received import parse_received
 from deliverability.core.mail.words import decode_words, printable

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from deliverability.core.facts.base import Unknown
 from deliverability.core.facts.dmarc import Alignment
-from deliverability.core.facts.domain import Ownership
+from deliverability.core.facts.domain import MessageSender, Ownership
 from deliverability.core.facts.envelope import Envelope, Forwarding, SendingAddress, SendingHosts
 from deliverability.core.facts.message import Message
-from deliverability.core.facts.senders import MessageSender
 from deliverability.core.mail.addresses import to_a_label
 from deliverability.core.model.topic import Maybe, if_known
 from deliverability.core.protocols.psl import registrable_domain

@@ -14,7 +14,7 @@ from deliverability.core.facts.domain import Domain, Sending
 from deliverability.core.facts.envelope import Envelope, Forwarding, Identities
 from deliverability.core.facts.message import Message
 from deliverability.core.facts.spf import Spf
-from deliverability.core.mail.mass import bulk_signs
+from deliverability.core.mail.marks import bulk_signs
 from deliverability.core.mail.parts import header_evidence
 from deliverability.core.model.topic import Maybe, cite
 from deliverability.core.names import is_within

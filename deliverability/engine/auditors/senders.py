@@ -9,14 +9,12 @@ from msgspec import Struct, field
 from deliverability.core.codes import SELECTOR, Code
 from deliverability.core.facts.base import Reason, Unknown
 from deliverability.core.facts.dkim import Dkim, DkimKey, FailedProbe
-from deliverability.core.facts.domain import Mx, MxHost
+from deliverability.core.facts.domain import MessageSender, Mx, MxHost, Senders, UsedService
 from deliverability.core.facts.envelope import Envelope
 from deliverability.core.facts.message import Message
-from deliverability.core.facts.senders import MessageSender, Senders, UsedService
-from deliverability.core.facts.spf import Spf
+from deliverability.core.facts.spf import Spf, SpfStatus, SpfTree
 from deliverability.core.mail.parts import header_evidence
 from deliverability.core.model.services import Alignment, Include, Service
-from deliverability.core.model.spf import SpfStatus, SpfTree
 from deliverability.core.model.topic import Maybe, cite, if_known
 from deliverability.core.senders.recognise import (
     SPF_TERM,

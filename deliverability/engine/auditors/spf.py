@@ -24,9 +24,11 @@ from deliverability.core.facts.spf import (
     SpfIdentities,
     SpfOfAuthor,
     SpfOfDomain,
+    SpfStatus,
+    SpfTree,
     SpfVerdict,
+    StepOutcome,
 )
-from deliverability.core.model.spf import SpfStatus, SpfTree, StepOutcome
 from deliverability.core.model.topic import Maybe, cite, if_known
 from deliverability.core.names import Ranges, is_address, is_example, ranges_of
 from deliverability.core.net.base import Answer, Failed, unknown_from

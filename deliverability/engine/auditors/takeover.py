@@ -19,9 +19,8 @@ from deliverability.core.facts.dkim import Dkim
 from deliverability.core.facts.dmarc import Bimi, Dmarc, DmarcDiscovery, DmarcReports
 from deliverability.core.facts.domain import FreeName, Mx, Takeover
 from deliverability.core.facts.envelope import Envelope
-from deliverability.core.facts.spf import Spf, SpfIdentities
+from deliverability.core.facts.spf import Spf, SpfIdentities, SpfStatus, SpfTree
 from deliverability.core.facts.transport import MtaSts, TlsRpt
-from deliverability.core.model.spf import SpfStatus, SpfTree
 from deliverability.core.model.topic import Maybe, cite, if_known
 from deliverability.core.names import is_within
 from deliverability.core.net.base import Absent, Answer, Failed, Found, unknown_from

@@ -14,15 +14,13 @@ from ipaddress import ip_address, ip_network
 
 from deliverability.core.codes import Detail
 from deliverability.core.facts.base import Value
-from deliverability.core.facts.domain import Domain, Ownership
+from deliverability.core.facts.domain import Domain, MessageSender, Ownership
+from deliverability.core.facts.domain import Senders as SendersFacts
 from deliverability.core.facts.envelope import Envelope
-from deliverability.core.facts.senders import MessageSender
-from deliverability.core.facts.senders import Senders as SendersFacts
-from deliverability.core.facts.spf import Spf, SpfIdentities
+from deliverability.core.facts.spf import Spf, SpfIdentities, SpfStatus
 from deliverability.core.model.report import Care, RecordEdit, Remedy
 from deliverability.core.model.rules import Confidence
 from deliverability.core.model.services import Include, ServiceKind
-from deliverability.core.model.spf import SpfStatus
 from deliverability.core.model.topic import if_known
 from deliverability.core.names import is_address, is_example, ranges_of, unreachable, unreachable_among
 from deliverability.core.protocols.spf.record import BadTerm, Mechanism, Modifier, parse

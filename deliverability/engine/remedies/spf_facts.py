@@ -8,13 +8,11 @@ from ipaddress import ip_network
 from msgspec.structs import replace
 
 from deliverability.core.facts.base import FactSet, is_absence, texts
-from deliverability.core.facts.domain import Domain
-from deliverability.core.facts.senders import Senders
-from deliverability.core.facts.spf import Spf, SpfVerdict
+from deliverability.core.facts.domain import Domain, Senders
+from deliverability.core.facts.spf import Spf, SpfStatus, SpfTerm, SpfVerdict, decided_by
 from deliverability.core.model.report import Finding, Outcome
 from deliverability.core.model.rules import Severity
 from deliverability.core.model.services import Service, ServiceKind
-from deliverability.core.model.spf import SpfStatus, SpfTerm, decided_by
 from deliverability.core.model.topic import if_known
 from deliverability.core.names import Network, is_address
 from deliverability.core.protocols.spf.record import LOOKUP_MECHANISMS, BadTerm, Mechanism

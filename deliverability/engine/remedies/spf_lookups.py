@@ -13,10 +13,9 @@ from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 
 from deliverability.core.facts.base import Value
-from deliverability.core.facts.senders import Senders
-from deliverability.core.facts.spf import Spf, SpfCoverage
+from deliverability.core.facts.domain import Senders
+from deliverability.core.facts.spf import Spf, SpfCoverage, SpfStatus
 from deliverability.core.model.report import Care, RecordEdit
-from deliverability.core.model.spf import SpfStatus
 from deliverability.core.model.topic import if_known
 from deliverability.core.names import Network
 from deliverability.core.protocols.spf.record import LOOKUP_MECHANISMS, Mechanism, name_problem

@@ -8,9 +8,8 @@ from functools import cached_property
 from msgspec import Struct, field
 
 from deliverability.core.facts.base import FactSet, Value, texts_of
-from deliverability.core.facts.spf import Spf
+from deliverability.core.facts.spf import Spf, SpfStatus
 from deliverability.core.model.report import Care, RecordEdit, Remedy
-from deliverability.core.model.spf import SpfStatus
 from deliverability.core.model.topic import if_known
 from deliverability.core.protocols.spf.record import BadTerm, Mechanism, Modifier, Term, parse, select
 from deliverability.core.protocols.spf.repair import MAX_OCTETS, term_of

@@ -11,10 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from deliverability.cli import deliv
-from deliverability.core.codec import decode_facts, encode_facts
-from deliverability.core.facts.spf import Spf
-from deliverability.core.facts.topics import typed
-from deliverability.core.model.spf import SpfTree
+from deliverability.core.codec import decode_facts, encode_facts, typed
+from deliverability.core.facts.spf import Spf, SpfTree
 from deliverability.core.resources import PACKAGE
 from deliverability.demo.command import DOMAIN, MESSAGE, ZONE
 from deliverability.engine.base import catalogue

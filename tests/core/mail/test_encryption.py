@@ -6,8 +6,7 @@ import pytest
 
 from deliverability.core.mail.files.archives import open_archive
 from deliverability.core.mail.files.documents import is_encrypted, read_ole
-from deliverability.core.mail.files.rar import read_rar
-from deliverability.core.mail.files.sevenzip import read_7z
+from deliverability.core.mail.files.listing import read_7z, read_rar
 from tests.corpus import corpus, corpus_root
 from tests.files import (
     AES_7Z,

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from deliverability.core.mail.html.markup import tokens
-from deliverability.core.mail.html.minify import minify, minify_css
+from deliverability.core.mail.html.markup import minify, minify_css, tokens
 from tests.corpus import corpus_root
 from tests.sampled import sampled
 

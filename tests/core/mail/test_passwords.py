@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deliverability.core.mail.passwords import brings_password, recipients_of
+from deliverability.core.mail.marks import brings_password, recipients_of
 from deliverability.core.mail.reader import read
 
 BRINGS = (

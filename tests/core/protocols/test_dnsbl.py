@@ -25,7 +25,7 @@ from deliverability.core.protocols.dnsbl import (
     zone_of,
 )
 from deliverability.core.rules.knowledge import load_knowledge, shipped
-from deliverability.core.senders.catalogue import CatalogueError
+from deliverability.core.senders.recognise import CatalogueError
 
 ZONE = "bl.example.net"
 DAY = "2026-11-26"

@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deliverability.core.codec import decode, encode
+from deliverability.core.codec import decode, encode, typed
 from deliverability.core.codes import ABOUT, ASKED
 from deliverability.core.facts.base import NO_NAME, Reason, Value
-from deliverability.core.facts.topics import typed
-from deliverability.core.model.spf import SPF_AT, SpfResult, StepOutcome, decided_by
+from deliverability.core.facts.spf import SPF_AT, SpfResult, StepOutcome, decided_by
 from deliverability.core.net.static import StaticResolver
 from deliverability.core.protocols.spf.evaluate import (
     FOUND,

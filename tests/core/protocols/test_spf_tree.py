@@ -12,11 +12,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from deliverability.core.codec import decode, encode
+from deliverability.core.codec import decode, encode, typed
 from deliverability.core.codes import ABOUT, ASKED
 from deliverability.core.facts.base import Reason, Unknown, Value
-from deliverability.core.facts.topics import typed
-from deliverability.core.model.spf import SpfStatus
+from deliverability.core.facts.spf import SpfStatus
 from deliverability.core.model.topic import OddFactError
 from deliverability.core.net.base import Answer, Failed, Found, Resolver
 from deliverability.core.net.static import StaticResolver

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deliverability.core.report.templates import Glosser
-from deliverability.core.words.glossary import GlossaryTerm
+from deliverability.core.report.templates import GlossaryTerm, Glosser
 
 TERMS = tuple(
     GlossaryTerm(ident, {"en": en, "ja": ja}, {"en": "x", "ja": "x"}, {"en": (), "ja": ()})

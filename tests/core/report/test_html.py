@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 from deliverability.core.codes import VERBATIM
 from deliverability.core.facts.base import Evidence, EvidenceKind, Reason, Unknown
+from deliverability.core.facts.spf import SpfTerm, SpfTree
 from deliverability.core.model.report import Note, Outcome, RecordEdit
-from deliverability.core.model.spf import SpfTerm, SpfTree
 from deliverability.core.phrases import LANGUAGES
 from deliverability.core.report.diagrams import diagrams
 from deliverability.core.report.parts import segments

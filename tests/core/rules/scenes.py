@@ -20,8 +20,8 @@ from msgspec.structs import replace
 
 from deliverability.core.facts.base import FactSet, KeySeen, Purpose, Reason
 from deliverability.core.inputs import Sample, Subject
+from deliverability.core.mail.received import SmtpEnvelope
 from deliverability.core.model.deliveries import ValueDay
-from deliverability.core.model.envelope import SmtpEnvelope
 from deliverability.core.model.observed import Segment
 from deliverability.core.net.base import Answer, Failed, Fetched, Found, MailHost, Page, Probed, Resolver
 from deliverability.core.net.clock import FixedClock

@@ -30,8 +30,17 @@ from deliverability.core.phrases import phrases
 from deliverability.core.resources import locate
 from deliverability.core.rules.judge import Selection, judge
 from deliverability.core.rules.knowledge import shipped
-from deliverability.core.senders.catalogue import CatalogueError, load_senders
-from deliverability.core.senders.recognise import Key, MessageMarks, by_key, by_message, by_mx, by_return_mx, by_spf
+from deliverability.core.senders.recognise import (
+    CatalogueError,
+    Key,
+    MessageMarks,
+    by_key,
+    by_message,
+    by_mx,
+    by_return_mx,
+    by_spf,
+    load_senders,
+)
 from deliverability.core.words.sentences import sentences
 from deliverability.core.words.services import ServiceSteps, services_of, steps_for
 from deliverability.engine.audit import gather_facts

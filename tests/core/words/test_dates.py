@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from deliverability.core.phrases import phrases
-from deliverability.core.words.dates import day_words, full_day_words, moment_words, row_words, zone_words
+from deliverability.core.words.sentences import day_words, full_day_words, moment_words, row_words, zone_words
 
 EN, JA = phrases("en"), phrases("ja")
 AT = "2026-11-25T00:00:00Z"

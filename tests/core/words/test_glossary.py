@@ -15,9 +15,9 @@ import pytest
 from msgspec import Struct
 
 from deliverability.core import yaml as yamlstrict
+from deliverability.core.report.templates import load_glossary
 from deliverability.core.resources import locate
 from deliverability.core.rules.problems import RuleError
-from deliverability.core.words.glossary import load_glossary
 from tests.speaking import BRACKETS
 
 RULES, REPORTS = locate("rules"), locate("reports")

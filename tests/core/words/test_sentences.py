@@ -14,8 +14,15 @@ from deliverability.core.facts.base import FactSpec, FactType, Reason, Unknown
 from deliverability.core.model.report import Outcome
 from deliverability.core.model.rules import Compare, LimitRef, Op, RuleSet, Sentence
 from deliverability.core.phrases import LANGUAGES, phrases, placeholders
-from deliverability.core.words.dates import moment_words
-from deliverability.core.words.sentences import capital, duration, format_value, octets, sentences, visible
+from deliverability.core.words.sentences import (
+    capital,
+    duration,
+    format_value,
+    moment_words,
+    octets,
+    sentences,
+    visible,
+)
 from tests.fixtures_report import CATALOGUE, DKIM_BITS, SIZE, SPF_LIMIT, facts, finding
 
 EN, JA = phrases("en"), phrases("ja")

@@ -10,7 +10,7 @@ from deliverability.core.codes import SENT_TO_YOURSELF, Input, needed
 from deliverability.core.facts.base import FactSet, Reason, Unknown
 from deliverability.core.inputs import Sample, Subject
 from deliverability.core.mail.reader import read
-from deliverability.core.model.envelope import SmtpEnvelope
+from deliverability.core.mail.received import SmtpEnvelope
 from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.ports import Ports
 from deliverability.core.net.static import OFFLINE

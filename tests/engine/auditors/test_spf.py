@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deliverability.core.codec import typed
 from deliverability.core.codes import Input, needs
 from deliverability.core.facts.base import NO_NAME, Fact, Reason, Unknown, Value, records_of
-from deliverability.core.facts.topics import typed
+from deliverability.core.facts.spf import SPF_AT
 from deliverability.core.inputs import Subject
-from deliverability.core.model.spf import SPF_AT
 from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.ports import Ports
 from deliverability.core.net.static import StaticResolver

@@ -13,10 +13,17 @@ from pathlib import PurePosixPath
 
 from msgspec import Struct, field
 
-from deliverability.core.mail.files.listing import MAX_ENTRIES, ArchiveMember, Listing, TooManyEntriesError
-from deliverability.core.mail.files.rar import SIGNATURE_4, SIGNATURE_5, read_rar
-from deliverability.core.mail.files.sevenzip import SIGNATURE as SIGNATURE_7Z
-from deliverability.core.mail.files.sevenzip import read_7z
+from deliverability.core.mail.files.listing import (
+    MAX_ENTRIES,
+    SIGNATURE_4,
+    SIGNATURE_5,
+    ArchiveMember,
+    Listing,
+    TooManyEntriesError,
+    read_7z,
+    read_rar,
+)
+from deliverability.core.mail.files.listing import SIGNATURE as SIGNATURE_7Z
 from deliverability.core.mail.files.zips import Directory, looks_like_zip, read_directory, read_member
 
 # Nested archives that are looked into: levels, octets of one, of all, and how many of them.

@@ -12,9 +12,8 @@ from msgspec import Struct
 from deliverability.core.mail.files.archives import COMPRESSED, ending, is_tar
 from deliverability.core.mail.files.documents import OLE, Office, is_pdf, read_ole, read_ooxml
 from deliverability.core.mail.files.images import sniff
-from deliverability.core.mail.files.listing import TooManyEntriesError
-from deliverability.core.mail.files.rar import SIGNATURE_4, SIGNATURE_5
-from deliverability.core.mail.files.sevenzip import SIGNATURE as SIGNATURE_7Z
+from deliverability.core.mail.files.listing import SIGNATURE as SIGNATURE_7Z
+from deliverability.core.mail.files.listing import SIGNATURE_4, SIGNATURE_5, TooManyEntriesError
 from deliverability.core.mail.files.zips import looks_like_zip, read_directory
 
 HEAD_OCTETS = 0x8800  # enough for every signature of the table; that of an ISO image comes last

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from deliverability.core.codes import Code
 from deliverability.core.facts.base import Reason, Unknown
-from deliverability.core.model.spf import SpfStatus
+from deliverability.core.facts.spf import SpfStatus
 from deliverability.core.names import Network
 from deliverability.core.net.base import Answer, Failed, Found, Resolver, unknown_from
 from deliverability.core.protocols.spf.record import LOOKUP_MECHANISMS, BadTerm, Mechanism, Term

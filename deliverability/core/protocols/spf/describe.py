@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 
 from deliverability.core.codes import Code, Detail
 from deliverability.core.facts.base import Reason, Unknown, Value
-from deliverability.core.model.spf import SpfStatus
+from deliverability.core.facts.spf import SpfStatus
 from deliverability.core.names import Ranges, is_unreachable, ranges_of
 from deliverability.core.net.base import Answer, Failed, Found, unknown_from
 from deliverability.core.protocols.spf.record import (

@@ -11,7 +11,7 @@ from msgspec import Struct
 from deliverability.core.codes import ABOUT, ASKED, Code, Detail
 from deliverability.core.errors import DetailError
 from deliverability.core.facts.base import FAILED, NO_NAME, NO_RECORD
-from deliverability.core.model.spf import SPF_AT, SpfResult, StepOutcome, Trace, TraceStep
+from deliverability.core.facts.spf import SPF_AT, SpfResult, StepOutcome, Trace, TraceStep
 from deliverability.core.names import is_within
 from deliverability.core.net.base import Absent, Answer, Failed, Found, Resolver
 from deliverability.core.protocols.spf.record import (

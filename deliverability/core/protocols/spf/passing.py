@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from deliverability.core.codes import Code, Detail
 from deliverability.core.facts.base import Reason, Unknown, Value
-from deliverability.core.model.spf import SpfResult, SpfStatus, StepOutcome, Trace
+from deliverability.core.facts.spf import SpfResult, SpfStatus, StepOutcome, Trace
 from deliverability.core.names import EVERYTHING, UNICAST_IP6, Ranges, ranges_of, union, unreachable
 from deliverability.core.net.base import Answer, Resolver, unknown_from
 from deliverability.core.protocols.spf.coverage import mx_answers, mx_failures, networks_of

@@ -13,7 +13,7 @@ from msgspec import Struct, field
 
 from deliverability.core.codes import ABOUT, Code, Detail
 from deliverability.core.facts.base import Reason, Unknown
-from deliverability.core.model.spf import SpfStatus, SpfTerm, SpfTree
+from deliverability.core.facts.spf import SpfStatus, SpfTerm, SpfTree
 from deliverability.core.net.base import Absent, Answer, Failed, Found, Resolver, unknown_from
 from deliverability.core.protocols.spf.record import (
     LOOKUP_MECHANISMS,

@@ -19,10 +19,9 @@ from deliverability.core.report.domains import DomainRow, domain_row, domains_vi
 from deliverability.core.report.formats.table import WriterOptions
 from deliverability.core.report.handout import Handout
 from deliverability.core.report.report import ReportView
-from deliverability.core.report.templates import Glosser, environment
+from deliverability.core.report.templates import Glosser, environment, load_glossary
 from deliverability.core.resources import locate
-from deliverability.core.words.dates import full_day_words
-from deliverability.core.words.glossary import load_glossary
+from deliverability.core.words.sentences import full_day_words
 from deliverability.core.words.speaker import Speaker
 
 CONTENT_SECURITY_POLICY = (

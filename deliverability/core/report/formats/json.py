@@ -15,8 +15,8 @@ from deliverability.core.model.answer import (
     ReportAnswer,
     Tile,
 )
-from deliverability.core.model.audience import Audience, Part
 from deliverability.core.model.claims import Lack
+from deliverability.core.model.deliveries import Audience, Part
 from deliverability.core.model.report import (
     Case,
     Consequence,
