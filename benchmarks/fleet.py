@@ -50,8 +50,8 @@ from deliverability.core.rules.judge import Selection  # noqa: E402
 from deliverability.engine.audit import document_of, gather_facts  # noqa: E402
 from deliverability.engine.rules import load_rules  # noqa: E402
 from deliverability.engine.stream import collecting_seldom  # noqa: E402
-from deliverability.fleet.judging import row_of  # noqa: E402
 from deliverability.fleet.shards import Lines, compact, facts_line  # noqa: E402
+from deliverability.fleet.work import row_of  # noqa: E402
 
 ROUNDS = 3
 CPU = 12

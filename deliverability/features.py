@@ -47,7 +47,7 @@ AUDITORS = (
     "dmarc_reports.facts:audit",
     "dmarc_reports.facts:tls_reports_audit",
     "deliveries.facts:audit",
-    "deliveries.volume:audit",
+    "deliveries.facts:volume_audit",
     "deliveries.providers:audit",
     "deliveries.providers:snds_audit",
     "dmarc_reports.facts:gate_audit",

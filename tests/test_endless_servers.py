@@ -26,10 +26,10 @@ from deliverability.core.net.smtp import LiveProber
 from deliverability.core.net.static import StaticResolver
 from deliverability.intake import imap as mailbox
 from deliverability.intake.imap import ImapAccess, ImapError, ImapFolder
-from deliverability.weekly.notify import machines as webhook
 from deliverability.weekly.notify import mail
-from deliverability.weekly.notify.machines import WebhookChannel
+from deliverability.weekly.notify import notifier as webhook
 from deliverability.weekly.notify.mail import SmtpChannel
+from deliverability.weekly.notify.notifier import WebhookChannel
 from deliverability.weekly.notify.outbox import Attempt, Channel, Notification, Outbox
 from tests.core.net.test_dns import certified  # noqa: F401
 from tests.dripping import after, dripping, imap

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from deliverability.cli import main
-from deliverability.contact.sources import load_contacts
+from deliverability.contact.gather import load_contacts
 from deliverability.core.cache import cached
 from deliverability.core.errors import InputError
 from deliverability.core.replies.explain import load_replies

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.contact.sources import ContactError, load_contacts
+from deliverability.contact.gather import ContactError, load_contacts
 from deliverability.core.replies.explain import ReplyError, load_replies
 from deliverability.core.resources import locate
 from deliverability.core.rules.knowledge import load_knowledge

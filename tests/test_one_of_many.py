@@ -16,7 +16,7 @@ import pytest
 
 from deliverability import observing
 from deliverability.console import judging
-from deliverability.contact import sources as quoting
+from deliverability.contact import gather as quoting
 from deliverability.core.codes import VERBATIM
 from deliverability.core.errors import InputError, each_of, reason_of, set_aside, until_lost
 from deliverability.core.inputs import Subject
@@ -32,12 +32,13 @@ from deliverability.engine.mailable import takes_no_mail
 from deliverability.engine.rules import load_rules, rule_folders
 from deliverability.fleet import lists
 from deliverability.fleet.shards import FleetSubject
-from deliverability.intake import events, logs, show_report
+from deliverability.intake import command as intake_command
+from deliverability.intake import events, logs
 from deliverability.intake import logs as exchange
 from deliverability.intake.logs import log_events, tracking_events
 from deliverability.intake.readings import FoundEvents, feedback_in
 from deliverability.listen import service as capture_service
-from deliverability.lists.check import Addresses
+from deliverability.lists.run import Addresses
 from deliverability.weekly import messages
 from deliverability.weekly import run as weekly_run
 from deliverability.weekly.messages import pick
@@ -382,7 +383,7 @@ class TestFeedback:
     def test_reports_that_are_shown(self, deliv: Deliv, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
         for number, name in enumerate(("a.example", POISON, "z.example")):
             Path(f"{number}-{name}.xml").write_bytes(report(record(), head=metadata(reporter=name)))
-        poisoned(monkeypatch, show_report, "_text", lambda found, *_: found.report.reporter == POISON, error)
+        poisoned(monkeypatch, intake_command, "_report_text", lambda found, *_: found.report.reporter == POISON, error)
         done = deliv("show-report", *sorted(map(str, Path().glob("*.xml"))))
         assert done.code == 3, done.err
         assert ("a.example" in done.out, "z.example" in done.out, POISON in done.err) == (True, True, True)

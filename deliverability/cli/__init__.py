@@ -35,7 +35,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "intake": "intake.command:command",
         "sources": "dmarc_reports.sources:command",
         "gate": "dmarc_reports.gate:command",
-        "show-report": "intake.show_report:command",
+        "show-report": "intake.command:show_report_command",
     },
     "bounces": {
         "explain": "explanations.command:command",

@@ -26,9 +26,8 @@ from deliverability.console.output import put, terminal
 from deliverability.console.running import run_reports
 from deliverability.console.types import DayType, settings_path
 from deliverability.contact import report as render
-from deliverability.contact.gather import contact_pack, reported_by
+from deliverability.contact.gather import RepliesQuoted, contact_pack, load_contacts, reported_by
 from deliverability.contact.report import contact_view
-from deliverability.contact.sources import RepliesQuoted, load_contacts
 from deliverability.contact.values import Company
 from deliverability.core.codes import Code, Detail
 from deliverability.core.errors import InputError, reason_of, set_aside
@@ -43,7 +42,7 @@ from deliverability.intake.places import UnreadPlace, items
 
 if TYPE_CHECKING:
     from deliverability.console.settings import Settings
-    from deliverability.contact.sources import RepliesQuoted
+    from deliverability.contact.gather import RepliesQuoted
     from deliverability.contact.values import Company, Contact, ContactPack
     from deliverability.core.model.replies import ReplyCatalogue
     from deliverability.core.model.report import Report

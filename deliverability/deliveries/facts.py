@@ -1,10 +1,14 @@
-"""What became of the domain's mail, by the bounces, complaints, events and logs that were read. Asks nothing."""
+"""What became of the domain's mail, and how much it sends by day, by what was read of it. Asks nothing.
+
+Bounces, complaints, events and logs tell the first, each source of its own the second.
+"""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from datetime import date
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
+from statistics import median
 
 from msgspec.structs import replace
 
@@ -12,6 +16,7 @@ from deliverability.core.codes import Code, Input, needs
 from deliverability.core.facts.base import Evidence, EvidenceKind, Reason, Unknown
 from deliverability.core.facts.deliveries import BounceCause, CampaignFared, MailToReceiver
 from deliverability.core.facts.deliveries import Deliveries as DeliveryFacts
+from deliverability.core.facts.traffic import SourceVolume, Traffic, Volume
 from deliverability.core.model.deliveries import (
     COUNTS,
     EVENTS,
@@ -245,4 +250,65 @@ def _evidence(deliveries: Deliveries, messages: int) -> Evidence:
         f"deliveries {period}",
         (got,),
         f"{deliveries.end.isoformat()}T23:59:59Z",
+    )
+
+
+LATEST = 7
+"""Days that are looked at: who looks every week misses none."""
+BEFORE = 28
+"""Days that each of them is compared with."""
+
+
+@auditor("volume", Volume, needs=(Traffic, DeliveryFacts))
+async def volume_audit(ctx: Context) -> Volume:
+    """State of DMARC reports, mail logs and events the day that rose most; Unknown where none of them tells of mail."""
+    reported, deliveries = ctx.of(Traffic).volume, ctx.subject.deliveries
+    cited = ctx.evidence_of(Traffic, "volume"), ctx.evidence_of(DeliveryFacts, "days")
+    found: list[SourceVolume | None] = []
+    if not isinstance(reported, Unknown) and reported:
+        sent = Counter({date.fromisoformat(each.day): each.messages for each in reported})
+        found.append(_steepest("dmarc-reports", sent, max(sent)))
+    if deliveries is not None:
+        own = [each for each in deliveries.days if each.sent and is_within(each.sender, ctx.subject.domain)]
+        logs = [each for each in own if each.origin is DeliveryOrigin.LOG]
+        events = [each for each in own if each.origin in EVENTS]
+        services = tuple(sorted({each.origin.value for each in events}))
+        found.append(_steepest("mail-log", _by_day(logs), deliveries.end))
+        found.append(_steepest("events", _by_day(events), deliveries.end, services))
+    told = tuple(each for each in found if each is not None)
+    if not told and isinstance(reported, Unknown):
+        return Volume.lost(reported, *cited[0])
+    return Volume(sources=told, evidence=cite(*cited[0], *cited[1]))
+
+
+def _by_day(days: Iterable[DeliveryDay]) -> Counter[date]:
+    sent: Counter[date] = Counter()
+    for each in days:
+        sent[each.day] += each.sent
+    return sent
+
+
+def _steepest(source: str, sent: Mapping[date, int], end: date, services: tuple[str, ...] = ()) -> SourceVolume | None:
+    """The day that rose most of those that end with `end`; None where nothing was sent on any of them."""
+    known = [day for day, messages in sent.items() if messages]
+    latest = [day for day in (end - timedelta(days=back) for back in range(LATEST)) if sent.get(day)]
+    if not latest:
+        return None
+    days = [_compared(source, sent, day, min(known), services) for day in latest]
+    return max(days, key=lambda each: (each.jump or 0.0, each.day))
+
+
+def _compared(source: str, sent: Mapping[date, int], day: date, first: date, services: tuple[str, ...]) -> SourceVolume:
+    span = min((day - first).days, BEFORE)
+    before = [sent.get(day - timedelta(days=back), 0) for back in range(1, span + 1)]
+    most = max(before, default=0)
+    return SourceVolume(
+        source=source,
+        services=services,
+        day=day.isoformat(),
+        messages=sent[day],
+        maximum=most,
+        median=int(median(before)) if before else 0,
+        days_before=span,
+        jump=round(sent[day] / most, 2) if most else None,
     )

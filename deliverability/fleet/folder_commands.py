@@ -1,15 +1,21 @@
-"""`deliv fleet status`, `report`, `query` and `open`: what a fleet's folder holds."""
+"""`deliv fleet status`, `report`, `query` and `open`: what a fleet's folder holds, and the report on it.
+
+The report is a page (reports/fleet.html), JSON or CSV.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import to_builtins
+from msgspec.structs import asdict
 
 from deliverability.console import ending
 from deliverability.console.command import Command
@@ -35,7 +41,10 @@ from deliverability.core.errors import InputError, not_written
 from deliverability.core.inputs import parse_domain
 from deliverability.core.phrases import detail_words
 from deliverability.core.report.formats.csv import csv_row
+from deliverability.core.report.formats.html import CONTENT_SECURITY_POLICY
 from deliverability.core.report.paper import width_of
+from deliverability.core.report.templates import environment
+from deliverability.core.resources import locate
 from deliverability.core.words.sentences import visible
 from deliverability.core.words.speaker import Speaker
 from deliverability.engine.audit import audited_of
@@ -43,22 +52,112 @@ from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules
 from deliverability.fleet.causes import causes
 from deliverability.fleet.folder import opened
-from deliverability.fleet.judging import reopened
 from deliverability.fleet.lists import subject_of
-from deliverability.fleet.report import FORMATS
 from deliverability.fleet.run import fleet_status
 from deliverability.fleet.tables import query, write_parquet
+from deliverability.fleet.tally import DomainSummary, FleetCauses
 from deliverability.fleet.view import fleet_view
+from deliverability.fleet.work import reopened
 
 if TYPE_CHECKING:
-    from deliverability.console.judging import Judging
     from deliverability.console.settings import Settings
     from deliverability.core.codes import Detail
     from deliverability.core.net.ports import Ports
     from deliverability.fleet.folder import FleetFolder
-    from deliverability.fleet.judging import Reopened
     from deliverability.fleet.shards import FleetStatus
     from deliverability.fleet.view import FleetView
+    from deliverability.fleet.work import Reopened
+
+FORMAT = "1.0"
+"""Of the JSON: the second number grows where something is added, the first where something changes or goes."""
+COLUMNS = ("section", "rule", "kind", "name", "domains", "of", "detail")
+
+
+def report_page(causes: FleetCauses, speaker: Speaker) -> str:
+    """A page of its own, without script; every name comes from outside and is escaped."""
+    css = "".join((locate("reports") / name).read_text("utf-8") for name in ("style.css", "fleet.css"))
+    page = environment().get_template("fleet.html")
+    return page.render(
+        say=speaker.say,
+        lang=speaker.lang,
+        view=fleet_view(causes, speaker),
+        css=re.sub(r"\n\s*", "\n", css),
+        policy=CONTENT_SECURITY_POLICY,
+    )
+
+
+def report_json(causes: FleetCauses, speaker: Speaker) -> str:
+    """All numbers and names, nothing in words."""
+    data = asdict(causes)
+    if causes.trend is not None:
+        stages = [[*stages, count] for stages, count in causes.trend.stages.items()]
+        data["trend"] = asdict(causes.trend) | {"stages": stages}
+    return json_text({"format": FORMAT, **to_builtins(data)}, indent=2) + "\n"
+
+
+def report_table(causes: FleetCauses, speaker: Speaker) -> str:
+    """The causes as CSV, one a line: how many domains, of how many, and what else is to be said as `name=value`."""
+    return "\ufeff" + csv_row(COLUMNS) + "".join(csv_row([str(cell) for cell in row]) for row in _rows(causes))
+
+
+def _rows(causes: FleetCauses) -> Iterator[tuple[Any, ...]]:
+    every = causes.domains
+    for free in causes.takeover:
+        detail = " ".join((f"uses={','.join(free.uses)}", *((f"service={free.service}",) if free.service else ())))
+        yield "takeover", "", "name", free.name, free.domains, every, detail
+    for each in causes.rules:
+        if each.unmet:
+            yield "rules", each.rule, each.severity, "", each.unmet, each.applies, f"unchecked={each.unchecked}"
+    for include in causes.lookups.includes:
+        detail = (
+            f"lookups={include.lookups} users={include.users} broken={include.broken} "
+            f"mends-one={include.mends[0]} mends-all={include.mends[-1]}"
+        )
+        yield "lookups", "", "include", include.target, include.caused, causes.lookups.broken, detail
+    for group in causes.groups:
+        detail = f"elsewhere={group.elsewhere} others={group.others}"
+        yield "groups", group.rule, group.kind.value, group.name, group.unmet, group.users, detail
+    for name, count in causes.dead.items():
+        yield "dead", "", "include", name, count, every, ""
+    for stage, count in causes.stages.items():
+        yield "stages", "", "dmarc", stage, count, every, ""
+    for receiver, verdicts in causes.receivers.items():
+        for verdict, count in verdicts.items():
+            yield "receivers", "", receiver, verdict, count, sum(verdicts.values()), _recipients(causes, receiver)
+    for keys in causes.keys:
+        yield "keys", "", "service", keys.service, keys.domains, every, f"short={keys.short} keys={keys.keys}"
+    for shared in causes.shared_keys:
+        yield "shared-keys", "", "key", shared.name, shared.domains, every, ""
+    for silence in causes.silences:
+        yield "silences", "", silence.reason, silence.name, silence.domains, every, " ".join(silence.servers)
+    for due in causes.expiring:
+        yield "expiring", due.rule, due.item, due.domain, 1, every, f"until={due.until}"
+    for label in causes.labels:
+        for value in label.worst:
+            yield "labels", "", label.label, value.value, value.erring, value.domains, f"failed={value.failed}"
+    for bad in causes.worst:
+        yield "worst", "", bad.grade, bad.domain, 1, every, _detail_of(bad)
+    trend = causes.trend
+    if trend is not None:
+        for change in trend.rules:
+            yield "trend", change.rule, "new", "", change.new, trend.both, f"mended={change.mended}"
+        for moved in trend.includes:
+            detail = f"mended={moved.mended} before={moved.before} now={moved.now}"
+            yield "trend", "", "include", moved.target, moved.new, trend.both, detail
+
+
+def _recipients(causes: FleetCauses, receiver: str) -> str:
+    found = causes.audience.recipients.receivers.get(receiver) if causes.audience else None
+    return f"recipients={found.recipients}" if found else ""
+
+
+def _detail_of(bad: DomainSummary) -> str:
+    unreached = "" if bad.unreached is None else f" unreached={bad.unreached}"
+    return f"errors={bad.errors} warnings={bad.warnings}{unreached}"
+
+
+FORMATS = {".html": report_page, ".htm": report_page, ".json": report_json, ".csv": report_table}
+"""By the ending of the file."""
 
 
 _SHOWN = 20

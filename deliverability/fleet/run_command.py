@@ -49,14 +49,12 @@ from deliverability.core.net.open import PortSettings, open_ports
 from deliverability.core.phrases import detail_words
 from deliverability.core.resources import PACKAGE
 from deliverability.engine.rules import load_rules
-from deliverability.fleet.dask import Dask
-from deliverability.fleet.engines import Processes, default_workers
+from deliverability.fleet.engines import Dask, Processes, default_workers
 from deliverability.fleet.folder_commands import status_lines
-from deliverability.fleet.judging import judged_by
 from deliverability.fleet.lists import FleetList, subject_of
 from deliverability.fleet.manifest import FleetPart
 from deliverability.fleet.run import FleetJob, Stop, fleet
-from deliverability.fleet.work import FleetPlan
+from deliverability.fleet.work import FleetPlan, judged_by
 from deliverability.lists.audience import audience_given
 
 if TYPE_CHECKING:

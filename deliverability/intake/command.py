@@ -1,4 +1,4 @@
-"""`deliv intake`: take in the reports that receivers send."""
+"""`deliv intake`: take in the reports that receivers send; `deliv show-report`: what they say, nothing kept."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import asyncio
 import glob
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,35 +17,49 @@ from msgspec.structs import replace
 
 from deliverability.console.command import Command
 from deliverability.console.inputs import ports_of, read_settings
+from deliverability.console.language import language
 from deliverability.console.options import dns_options, lang_option, plain_errors, rule_problems, text_or_json_option
 from deliverability.console.output import terminal
 from deliverability.console.running import counted
 from deliverability.console.types import DayType, NumberType, PathOf, settings_path
+from deliverability.core.codec import json_text
 from deliverability.core.codes import ABOUT, VERBATIM, Code
-from deliverability.core.errors import NO_SUCH_FILE, InputError
+from deliverability.core.errors import NO_SUCH_FILE, InputError, reason_of, set_aside, until_lost
 from deliverability.core.inputs import SecretError, parse_domain, secret
+from deliverability.core.model.observed import AggregateReport, TlsReport
 from deliverability.core.model.services import reporters_listed
-from deliverability.core.phrases import phrases
+from deliverability.core.phrases import detail_words, phrases
 from deliverability.core.protocols.psl import registrable_domain
 from deliverability.core.replies.explain import load_replies
 from deliverability.core.replies.outcomes import Outcomes
-from deliverability.core.report.paper import Paper
+from deliverability.core.report.paper import Paper, history_text
 from deliverability.core.rules.knowledge import load_knowledge
 from deliverability.core.store.observations import Observations
 from deliverability.core.store.store import History, missing_file
+from deliverability.core.words.sentences import visible
 from deliverability.engine.rules import load_rules, rule_folders
 from deliverability.intake.addresses import AddressFile, addresses_into
 from deliverability.intake.imap import ImapAccess
-from deliverability.intake.report import intake_json, intake_text, intake_view
+from deliverability.intake.places import UnreadPlace, items
+from deliverability.intake.readings import UnusedPart, reports_in
+from deliverability.intake.report import (
+    aggregate_table,
+    failure_table,
+    intake_json,
+    intake_text,
+    intake_view,
+    report_json,
+    tls_table,
+)
 from deliverability.intake.run import IntakeMailbox, IntakePlan, take_in
 
 if TYPE_CHECKING:
     from deliverability.console.settings import MailboxSettings, Settings
+    from deliverability.core.model.observed import AggregateRow
     from deliverability.core.model.services import Reporter
     from deliverability.core.net.ports import Ports
-    from deliverability.core.replies.outcomes import Outcomes
-    from deliverability.intake.imap import ImapAccess
-    from deliverability.intake.run import IntakeMailbox, IntakePlan, IntakeResult
+    from deliverability.intake.readings import FoundReport
+    from deliverability.intake.run import IntakeResult
 
 PlanT = TypeVar("PlanT", bound="IntakePlan | None")
 
@@ -214,3 +229,78 @@ def _show(result: IntakeResult, style: str, lang: str) -> None:
         click.echo(intake_json(result, say))
     else:
         click.echo(intake_text(intake_view(result, say), Paper.of_terminal(**terminal()), say), nl=False)
+
+
+_ROWS = 25
+
+
+class _Held:
+    """Keeps the rows of one report."""
+
+    def __init__(self) -> None:
+        self.rows: list[AggregateRow] = []
+
+    def restart(self) -> None:
+        self.rows.clear()
+
+    def take(self, rows: Sequence[AggregateRow]) -> None:
+        self.rows.extend(rows)
+
+
+@click.command("show-report", cls=Command)
+@click.argument("files", metavar="FILE|DIR|-...", nargs=-1, required=True)
+@click.option("--all", "whole", is_flag=True)
+@text_or_json_option
+@lang_option
+def show_report_command(files: tuple[str, ...], whole: bool, style: str, lang: str) -> int:
+    """Show what reports say: aggregate, failure and TLS reports, as they come (gzip, zip, mail)."""
+    say = language().say
+    lost = False
+    first = True
+    with plain_errors():
+        for name in files:
+            if name != "-" and not Path(name).exists():
+                raise InputError(NO_SUCH_FILE(name=name))
+    for where, found in _found(files):
+        if isinstance(found, UnusedPart):
+            lost = True
+            click.echo(f"{visible(where)}: {detail_words(found.detail, say)}", err=True)
+            continue
+        broken: list[Exception] = []
+        with set_aside(broken.append, but=(OSError,)):  # the reader of our output is gone
+            rows = found.rows.rows if found.rows else ()
+            if style == "json":
+                click.echo(json_text({"file": where, **report_json(found.report, rows)}))
+            else:
+                click.echo(("" if first else "\n") + _report_text(found, rows, whole, lang), nl=False)
+            first = False
+        lost |= bool(broken)
+        for detail in (*map(reason_of, broken), *getattr(found.report, "problems", ())):
+            click.echo(f"{visible(where)}: {detail_words(detail, say)}", err=True)
+    return 3 if lost else 0
+
+
+def _found(files: Sequence[str]) -> Iterator[tuple[str, FoundReport[_Held] | UnusedPart]]:
+    """Every report of every file; of a folder, what is no report is passed over."""
+    now = int(time.time())
+    for name in files:
+        broken: list[Exception] = []
+        for item in until_lost(items(name, sys.stdin.buffer), broken.append):
+            if isinstance(item, UnreadPlace):
+                yield item.name, UnusedPart(item.name, item.detail)
+                continue
+            for each in reports_in(item.content, item.name, _Held, now):
+                if item.alone or not isinstance(each, UnusedPart) or each.is_report:
+                    yield item.name, each
+        for error in broken:
+            yield name, UnusedPart(name, reason_of(error))
+
+
+def _report_text(found: FoundReport[_Held], rows: Sequence[AggregateRow], whole: bool, lang: str) -> str:
+    say = phrases(lang)
+    report = found.report
+    if isinstance(report, AggregateReport):
+        table = aggregate_table(report, rows, 0 if whole else _ROWS, say)
+    else:
+        table = tls_table(report, say) if isinstance(report, TlsReport) else failure_table(report, say)
+    return history_text(table, Paper.of_terminal(**terminal()), say)

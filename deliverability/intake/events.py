@@ -14,8 +14,17 @@ from deliverability.core.model.deliveries import DeliveryEvent, DeliveryOrigin, 
 from deliverability.core.replies import limits
 from deliverability.core.replies.limits import NotReadError, domain_of, lines_of, second
 from deliverability.core.replies.outcomes import MailOutcome, Outcomes
-from deliverability.intake.event_fields import bare, campaigns_of, event_of, heard_of, list_of, recipients_of, text_of
-from deliverability.intake.services import SERVICES, reader_of
+from deliverability.intake.services import (
+    SERVICES,
+    bare,
+    campaigns_of,
+    event_of,
+    heard_of,
+    list_of,
+    reader_of,
+    recipients_of,
+    text_of,
+)
 
 _MAX_WRAPS = 5
 

@@ -27,8 +27,8 @@ from deliverability.core.report.preview import ColourScheme
 from deliverability.core.words.sentences import moment_words, visible
 from deliverability.core.words.sentences import octets as octets_words
 from deliverability.listen.api import event_stream, language_of, report_response, service_of
-from deliverability.listen.contents import row_of
 from deliverability.listen.guard import refusal
+from deliverability.listen.look import row_of
 from deliverability.listen.store import CaughtMail
 from deliverability.listen.templates import POLICY, PagePlace, list_page, note_page, script, style_sheet
 

@@ -16,8 +16,7 @@ from deliverability.core.report.report import ReportView
 from deliverability.core.store.store import HistoryError
 from deliverability.core.words.sentences import visible
 from deliverability.listen.comparison import comparison_view
-from deliverability.listen.contents import contents_of, row_of
-from deliverability.listen.look import LighterCopy, MessageContents, look_view, message_preview
+from deliverability.listen.look import LighterCopy, MessageContents, contents_of, look_view, message_preview, row_of
 from deliverability.listen.store import Capture, CaughtMail
 from deliverability.listen.templates import PagePlace, compare_page, look_page
 from deliverability.listen.worker import CaptureRoom

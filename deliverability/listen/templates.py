@@ -15,8 +15,7 @@ from deliverability.core.resources import locate
 if TYPE_CHECKING:
     from deliverability.core.report.answer import AnswerView
     from deliverability.listen.comparison import ComparisonView
-    from deliverability.listen.contents import CaptureRow
-    from deliverability.listen.look import LookView
+    from deliverability.listen.look import CaptureRow, LookView
     from deliverability.seeds.report import PlacementView
 
 POLICY = (

@@ -22,8 +22,7 @@ from deliverability.core.net.ports import Ports
 from deliverability.core.protocols.mx import mx_entries
 from deliverability.engine.rules import rule_folders
 from deliverability.lists.catalogue import ListData, load_list_data
-from deliverability.lists.check import Addresses
-from deliverability.lists.run import SeenAddresses
+from deliverability.lists.run import Addresses, SeenAddresses
 from deliverability.lists.table import open_list
 
 NO_RECIPIENTS = Code("no-recipients", ("name",))

@@ -1,4 +1,4 @@
-"""`deliv list-check`: what a list of recipients holds, without sending anything."""
+"""`deliv list-check`: what a list of recipients holds, without sending anything; sums only, never an address."""
 
 from __future__ import annotations
 
@@ -22,21 +22,20 @@ from deliverability.console.options import (
 from deliverability.console.output import show, terminal, wrote
 from deliverability.console.running import counted
 from deliverability.console.types import NumberType, PathOf
+from deliverability.core.codec import json_text, printable
 from deliverability.core.errors import InputError, file_error
 from deliverability.core.files import PRIVATE, write_whole
-from deliverability.core.model.observed import Segment
-from deliverability.core.phrases import phrases
+from deliverability.core.model.observed import LIST_SCHEMA, ListSums, Segment
+from deliverability.core.phrases import Phrases, phrases
 from deliverability.core.report.paper import Paper
+from deliverability.core.words.sentences import visible
 from deliverability.engine.rules import rule_folders
 from deliverability.lists.catalogue import load_list_data
-from deliverability.lists.report import list_json, list_text
 from deliverability.lists.run import ListPlan, check_list
 from deliverability.lists.table import open_list
 
 if TYPE_CHECKING:
-    from deliverability.core.model.observed import ListSums
     from deliverability.core.net.ports import Ports
-    from deliverability.lists.run import ListPlan
 
 SUMS = "sums.json"
 
@@ -104,3 +103,57 @@ def _show(sums: ListSums, folder: Path | None, style: str, lang: str) -> None:
         show(list_json(sums))
     else:
         show(list_text(sums, Paper.of_terminal(**terminal()), phrases(lang)))
+
+
+def list_text(sums: ListSums, paper: Paper, say: Phrases) -> str:
+    """For a terminal."""
+    lines = paper.paragraph(say("list-check.title", name=visible(sums.name), entries=f"{sums.lines:,}"))
+    width = max(len(f"{n:,}") for n in sums.segments.values())
+    for segment in Segment:
+        if segment is Segment.GOOD or sums.segments[segment]:
+            number = f"{sums.segments[segment]:,}".rjust(width)
+            lines += paper.paragraph(say(f"list-check.segment.{segment.value}"), width + 4, f"  {number}  ")
+    for text in _remarks(sums, say):
+        lines += ["", *paper.paragraph(text)]
+    return paper.text(lines)
+
+
+def _remarks(sums: ListSums, say: Phrases) -> list[str]:
+    remarks: list[str] = []
+    if sums.not_checked:
+        remarks.append(say.count("list-check.not-checked", sums.not_checked))
+    if not sums.columns["confirmed"]:
+        remarks.append(say("list-check.no-confirmed"))
+    if sums.inactive_days is None:
+        remarks.append(say("list-check.no-inactive"))
+    elif not sums.columns["active"]:
+        remarks.append(say("list-check.no-active"))
+    elif sums.without_date:
+        remarks.append(say.count("list-check.without-date", sums.without_date))
+    if not sums.suppressed_given:
+        remarks.append(say("list-check.no-suppressed"))
+    return remarks
+
+
+def list_json(sums: ListSums) -> str:
+    """For programs, and for `list_check` in the settings."""
+    return (
+        json_text(
+            {
+                "schema_version": LIST_SCHEMA,
+                "list": printable(sums.name),
+                "checked": sums.checked,
+                "entries": sums.lines,
+                "segments": {segment.value: sums.segments[segment] for segment in Segment},
+                "domains": sums.domains,
+                "domains_not_checked": sums.domains_not_checked,
+                "not_checked": sums.not_checked,
+                "columns": {name: [printable(each) for each in heads] for name, heads in sums.columns.items()},
+                "inactive_days": sums.inactive_days,
+                "without_date": sums.without_date,
+                "suppressed_given": sums.suppressed_given,
+            },
+            indent=2,
+        )
+        + "\n"
+    )

@@ -33,7 +33,7 @@ from deliverability.core.words.sentences import shortened, visible
 from deliverability.core.words.speaker import cited
 from deliverability.engine.rules import load_rules
 from deliverability.mcp.server import ToolAnswer, Tools
-from deliverability.weekly.rows import subject_rows
+from deliverability.weekly.trend import subject_rows
 
 T = TypeVar("T", bound=Struct)
 

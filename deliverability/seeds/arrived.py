@@ -29,8 +29,8 @@ from deliverability.core.protocols.psl import known_registrable_domain
 from deliverability.core.rules.judge import Selection
 from deliverability.engine.audit import report_on
 from deliverability.engine.auditors.recorded import read_recorded
+from deliverability.seeds.mailbox import Outcome
 from deliverability.seeds.values import Folder, Mark, Placed, Seed
-from deliverability.seeds.waiting import Outcome
 
 _METHODS = ("spf", "dkim", "dmarc")
 _WORD = re.compile(r"[A-Za-z0-9.+-]{1,20}")

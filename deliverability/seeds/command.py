@@ -41,8 +41,8 @@ from deliverability.intake.command import access_to
 from deliverability.seeds import report as render
 from deliverability.seeds.arrived import Auditing, placed
 from deliverability.seeds.kept import DAYS, SeedHistory, matrices
+from deliverability.seeds.mailbox import Outcome, await_mail
 from deliverability.seeds.values import Folder, Mark, Placed, Seed, new_token, parse_message_id, parse_token
-from deliverability.seeds.waiting import Outcome, await_mail
 
 if TYPE_CHECKING:
     from deliverability.console.settings import SeedSettings, Settings

@@ -1,14 +1,17 @@
-"""`deliv warm-up`: from what a domain sends to what it wants to send, step by step."""
+"""`deliv warm-up`: from what a domain sends to what it wants to send, as text, CSV, calendar (RFC 5545) and JSON."""
 
 from __future__ import annotations
 
+import csv
+import io
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from msgspec import Struct
 
 from deliverability.console.command import Command
 from deliverability.console.inputs import read_settings
@@ -24,25 +27,208 @@ from deliverability.console.options import (
 )
 from deliverability.console.output import put, terminal
 from deliverability.console.types import DayType, NumberType, OneOf, settings_path
+from deliverability.core.codec import json_text
 from deliverability.core.codes import Code
 from deliverability.core.errors import InputError
 from deliverability.core.inputs import parse_domain
 from deliverability.core.model.services import reporters_listed
+from deliverability.core.model.warm_up import WARM_UP_SCHEMA, WarmUpPlan
+from deliverability.core.phrases import Phrases
 from deliverability.core.protocols.psl import registrable_domain
-from deliverability.core.report.paper import Paper
+from deliverability.core.report.findings import receiver_short
+from deliverability.core.report.paper import Paper, width_of
 from deliverability.core.store.deliveries import deliveries_of
 from deliverability.core.store.store import History, missing_file
 from deliverability.core.store.window import window
-from deliverability.warm_up import report as render
-from deliverability.warm_up.plan import warm_up_plan
-from deliverability.warm_up.report import warm_up_view
+from deliverability.core.words.sentences import full_day_words, visible
+from deliverability.core.words.speaker import Speaker, cited
+from deliverability.warm_up.facts import warm_up_plan
 
 if TYPE_CHECKING:
     from deliverability.console.settings import Settings
     from deliverability.core.model.services import Reporter
-    from deliverability.core.model.warm_up import WarmUpNumbers, WarmUpPlan
-    from deliverability.core.store.store import History
-    from deliverability.core.words.speaker import Speaker
+    from deliverability.core.model.warm_up import WarmUpNumbers
+
+_SHOWN = 4  # receivers with a column of their own
+
+
+class WarmUpView(Struct, frozen=True):
+    """The plan, safe to show.
+
+    Attributes:
+        title: what it is.
+        basis: what it begins from.
+        head: of the table.
+        rows: a step each: its day, messages, and those to the receivers of the head.
+        stops: when to hold or to go back.
+        caution: whose numbers these are.
+        sources: where their direction comes from.
+
+    """
+
+    title: str
+    basis: tuple[str, ...]
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    stops: tuple[str, ...]
+    caution: str
+    sources: tuple[str, ...]
+
+
+def warm_up_view(plan: WarmUpPlan, speaker: Speaker) -> WarmUpView:
+    """The plan in the language of the speaker."""
+    say = speaker.say
+    named = tuple(name for name in plan.steps[0].receivers if name)[:_SHOWN]
+    names = tuple(receiver_short(name, speaker) for name in named)
+    rows = tuple(
+        (
+            full_day_words(step.day.isoformat(), say),
+            f"{step.messages:,}",
+            *(f"{step.receivers[name]:,}" for name in named),
+        )
+        for step in plan.steps
+    )
+    about = plan.stream or plan.domain
+    return WarmUpView(
+        title=say("warm-up.title", domain=visible(about), n=say.count("warm-up.messages", plan.target)),
+        basis=_basis(plan, say),
+        head=(say("warm-up.day"), say("warm-up.all"), *names),
+        rows=rows,
+        stops=tuple(
+            say(f"warm-up.stop.{key}", hold=f"{stop.hold:g}", back=f"{stop.back:g}")
+            for key, stop in plan.numbers.stops.items()
+        ),
+        caution=say("warm-up.caution"),
+        sources=tuple(
+            say("punctuation.colon").join((shown.title, shown.url))
+            for shown in (cited(speaker.rules.sources[each.ref], say) for each in plan.numbers.sources)
+        ),
+    )
+
+
+def _basis(plan: WarmUpPlan, say: Phrases) -> tuple[str, ...]:
+    first, last = plan.steps[0], plan.steps[-1]
+    if plan.origin:
+        known = say(
+            f"warm-up.known.{plan.origin}",
+            days=say.count("unit.day", plan.days),
+            median=f"{plan.median:,}",
+            highest=f"{plan.highest:,}",
+        )
+    else:
+        known = say("warm-up.unknown", n=f"{first.messages:,}")
+    if len(plan.steps) == 1:
+        return known, say("warm-up.there")
+    factor = plan.numbers.factors[plan.every]
+    steps = say.count("warm-up.steps", len(plan.steps))
+    until = full_day_words(last.day.isoformat(), say)
+    return known, say(f"warm-up.pace.{plan.every}", factor=f"{factor:g}", steps=steps, day=until)
+
+
+_LINE = 75  # octets, RFC 5545 section 3.1
+
+
+def warm_up_text(view: WarmUpView, paper: Paper) -> str:
+    """The table with what stands around it."""
+    lines = [paper.ink(view.title, "bold"), ""]
+    for text in view.basis:
+        lines += paper.paragraph(text.replace("`", ""))
+    table = [view.head, *view.rows]
+    widths = [max(width_of(row[column]) for row in table) for column in range(len(view.head))]
+    lines.append("")
+    for row in table:
+        cells = [row[0] + " " * (widths[0] - width_of(row[0]))]
+        cells += [" " * (widths[at] - width_of(row[at])) + row[at] for at in range(1, len(row))]
+        lines.append("  ".join(cells))
+    lines.append("")
+    for text in view.stops:
+        lines += paper.hang(text, f"{paper.symbol('bullet')} ")
+    lines += ["", *paper.paragraph(view.caution, style="dim")]
+    for text in view.sources:
+        lines += paper.hang(text, f"{paper.symbol('bullet')} ")
+    return paper.text(lines)
+
+
+def warm_up_csv(plan: WarmUpPlan) -> str:
+    """A step a line: day, messages, and a column a receiver; `other`: receivers without a name."""
+    names = list(plan.steps[0].receivers)
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["day", "messages", *(name or "other" for name in names)])
+    for step in plan.steps:
+        writer.writerow([step.day.isoformat(), step.messages, *(step.receivers[name] for name in names)])
+    return out.getvalue()
+
+
+def warm_up_calendar(plan: WarmUpPlan, view: WarmUpView, made: datetime) -> str:
+    """An all-day event a step. `made`: when the plan was, which calendars ask for."""
+    lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//deliv//warm-up//EN", "CALSCALE:GREGORIAN"]
+    about = plan.stream or plan.domain
+    for step, row in zip(plan.steps, view.rows, strict=True):
+        parts = [f"{name} {count}" for name, count in zip(view.head[2:], row[2:], strict=True)]
+        lines += [
+            "BEGIN:VEVENT",
+            f"UID:{step.day:%Y%m%d}.warm-up.{about}",
+            f"DTSTAMP:{made.astimezone(UTC):%Y%m%dT%H%M%SZ}",
+            f"DTSTART;VALUE=DATE:{step.day:%Y%m%d}",
+            f"DTEND;VALUE=DATE:{step.day + timedelta(days=1):%Y%m%d}",
+            f"SUMMARY:{_escaped(f'{about}: {step.messages:,}')}",
+            f"DESCRIPTION:{_escaped(chr(10).join((*parts, *view.stops)))}",
+            "TRANSP:TRANSPARENT",
+            "END:VEVENT",
+        ]
+    lines.append("END:VCALENDAR")
+    return "".join(f"{folded}\r\n" for line in lines for folded in _folded(line))
+
+
+def _escaped(text: str) -> str:
+    """A text value, RFC 5545 section 3.3.11."""
+    for sign in ("\\", ";", ","):
+        text = text.replace(sign, f"\\{sign}")
+    return text.replace("\n", "\\n")
+
+
+def _folded(line: str) -> Iterator[str]:
+    """The line in pieces of at most 75 octets, no character torn."""
+    piece, room = "", _LINE
+    for char in line:
+        octets = len(char.encode())
+        if octets > room:
+            yield piece
+            piece, room = " ", _LINE - 1
+        piece += char
+        room -= octets
+    yield piece
+
+
+def warm_up_json(plan: WarmUpPlan) -> str:
+    """The plan with its numbers."""
+    numbers = plan.numbers
+    shape = {
+        "schema_version": WARM_UP_SCHEMA,
+        "domain": plan.domain,
+        "stream": plan.stream or None,
+        "target": plan.target,
+        "every": plan.every,
+        "known": {"from": plan.origin or None, "days": plan.days, "median": plan.median, "highest": plan.highest},
+        "numbers": {
+            "least": numbers.least,
+            "days": numbers.days,
+            "factor": numbers.factors[plan.every],
+            "most": numbers.most,
+            "stops": {key: {"hold": each.hold, "back": each.back} for key, each in numbers.stops.items()},
+        },
+        "steps": [
+            {
+                "day": step.day.isoformat(),
+                "messages": step.messages,
+                "receivers": {name or "other": count for name, count in step.receivers.items()},
+            }
+            for step in plan.steps
+        ],
+    }
+    return json_text(shape, indent=2) + "\n"
+
 
 NOT_THIS_FORM = Code("warm-up-form", ("file", "forms"))
 PAST = Code("warm-up-past", ("day",))
@@ -158,11 +344,11 @@ def _shown(plan: WarmUpPlan, speaker: Speaker, style: str, output: Path | None, 
     suffix = output.suffix.lower() if output else ""
     view = warm_up_view(plan, speaker)
     if suffix == ".json" or (not suffix and style == "json"):
-        return render.warm_up_json(plan)
+        return warm_up_json(plan)
     if suffix == ".csv":
-        return render.warm_up_csv(plan)
+        return warm_up_csv(plan)
     if suffix == ".ics":
-        return render.warm_up_calendar(plan, view, now)
+        return warm_up_calendar(plan, view, now)
     shown = terminal()
     paper = Paper(80) if output else Paper.of_terminal(shown["width"], unicode=shown["unicode"])
-    return render.warm_up_text(view, paper)
+    return warm_up_text(view, paper)

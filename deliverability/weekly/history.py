@@ -28,7 +28,7 @@ from deliverability.core.store.observations import Observations
 from deliverability.core.store.store import History, HistoryRun
 from deliverability.core.words.sentences import full_day_words, octets, row_words, visible, zone_words
 from deliverability.weekly.news import record_news
-from deliverability.weekly.rows import RunRow, SubjectRow, run_rows, subject_rows
+from deliverability.weekly.trend import RunRow, SubjectRow, run_rows, subject_rows
 
 if TYPE_CHECKING:
     from deliverability.core.store.store import DamagedError, History

@@ -11,9 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from deliverability.cli import deliv
-from deliverability.contact.gather import contact_pack
+from deliverability.contact.gather import RepliesQuoted, contact_pack, load_contacts
 from deliverability.contact.report import contact_text, contact_view
-from deliverability.contact.sources import RepliesQuoted, load_contacts
 from deliverability.contact.values import AskedFor, Company, ContactChannel
 from deliverability.core.phrases import LANGUAGES
 from deliverability.core.replies.explain import load_replies

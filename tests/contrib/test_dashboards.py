@@ -21,7 +21,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from deliverability.core.report.formats.prometheus import METRICS as AUDITED
 from deliverability.core.store.store import History
-from deliverability.weekly.notify.machines import METRICS as WEEKLY
+from deliverability.weekly.notify.notifier import METRICS as WEEKLY
 from tests import ROOT
 from tests.contrib.prometheus import Prometheus, prometheus
 from tests.contrib.weeks import WEEKS, Weeks, many_domains, weeks

@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from deliverability.core.facts.base import Purpose
 from deliverability.core.store.store import History
-from deliverability.weekly.notify.machines import weekly_metrics
+from deliverability.weekly.notify.notifier import weekly_metrics
 from tests.weekly.test_reports import (
     BESIDE,
     DOMAIN,

@@ -16,7 +16,7 @@ from deliverability.core.words.speaker import Speaker
 from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules
 from deliverability.fleet.causes import causes
-from deliverability.fleet.report import table
+from deliverability.fleet.folder_commands import report_table
 from deliverability.fleet.shards import FleetFinding, FleetRow, Unchecked
 from deliverability.fleet.tally import WORST, CauseKind, FleetCauses, Tally
 from deliverability.fleet.view import fleet_view
@@ -291,7 +291,11 @@ def test_names_that_several_customers_rest_on_stand_first(rules: RuleSet) -> Non
         assert view.sections[0].heading == heading
         assert "shared.com" in view.lead[0]
         assert ["shared.com" in each.what for each in view.actions[:2]] == [True, False]
-    assert table(result, Speaker(rules, catalogue(), "en")).splitlines()[1].startswith("takeover,,name,shared.com,2,4")
+    assert (
+        report_table(result, Speaker(rules, catalogue(), "en"))
+        .splitlines()[1]
+        .startswith("takeover,,name,shared.com,2,4")
+    )
 
 
 def test_one_key_at_several_owners_is_told(rules: RuleSet) -> None:
@@ -327,7 +331,7 @@ def test_one_key_at_several_owners_is_told(rules: RuleSet) -> None:
     assert found(own, rules).shared_keys == ()
     for lang, heading in (("en", "One DKIM key at several owners"), ("ja", "複数の所有者に共通のDKIM鍵")):
         assert heading in [each.heading for each in fleet_view(result, Speaker(rules, catalogue(), lang)).sections]
-    lines = table(result, Speaker(rules, catalogue(), "en")).splitlines()
+    lines = report_table(result, Speaker(rules, catalogue(), "en")).splitlines()
     assert "shared-keys,,key,s1._domainkey.b.example,3,4," in lines
 
 

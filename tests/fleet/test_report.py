@@ -13,7 +13,7 @@ from deliverability.core.words.speaker import Speaker
 from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules
 from deliverability.fleet.causes import causes
-from deliverability.fleet.report import FORMATS, html
+from deliverability.fleet.folder_commands import FORMATS, report_page
 from deliverability.fleet.shards import FleetRow, Unchecked
 from deliverability.fleet.tally import FleetCauses
 from tests.devtools import DESKTOP, PHONE, Tab, measured, violations
@@ -73,7 +73,7 @@ def speaker(rules: RuleSet, lang: str) -> Speaker:
 
 @pytest.mark.parametrize("lang", ["en", "ja"])
 def test_the_page_stays_small_and_says_all_there_is(full: FleetCauses, rules: RuleSet, lang: str) -> None:
-    page = html(full, speaker(rules, lang))
+    page = report_page(full, speaker(rules, lang))
     assert len(page.encode()) < MOST
     sections = re.findall(r'<section aria-labelledby="([\w-]+)"', page)
     assert set(sections) >= {"actions", "trend", "lookups", "dead", "stages", "receivers", "keys", "silences"}
@@ -82,7 +82,7 @@ def test_the_page_stays_small_and_says_all_there_is(full: FleetCauses, rules: Ru
 
 
 def test_both_languages_have_the_same_tables(full: FleetCauses, rules: RuleSet) -> None:
-    en, ja = (html(full, speaker(rules, lang)) for lang in ("en", "ja"))
+    en, ja = (report_page(full, speaker(rules, lang)) for lang in ("en", "ja"))
     for tag in ("<tr>", "<table", "<th ", "<h2 "):
         assert en.count(tag) == ja.count(tag)
 
@@ -96,11 +96,11 @@ def test_a_fleet_of_nothing_is_written(rules: RuleSet, ending: str) -> None:
 @pytest.mark.system
 def test_nothing_runs_over_the_edge(full: FleetCauses, rules: RuleSet, tab: Tab) -> None:
     for lang, width in product(("en", "ja"), (DESKTOP, PHONE)):
-        found = measured(tab, html(full, speaker(rules, lang)), width)
+        found = measured(tab, report_page(full, speaker(rules, lang)), width)
         assert found["overflow"] <= 0, (width, found["outside"])
 
 
 @pytest.mark.system
 @pytest.mark.parametrize(("lang", "scheme"), [("en", "light"), ("ja", "dark")])
 def test_axe_finds_nothing(full: FleetCauses, rules: RuleSet, tab: Tab, axe: str, lang: str, scheme: str) -> None:
-    assert violations(tab, axe, html(full, speaker(rules, lang)), dark=scheme == "dark") == []
+    assert violations(tab, axe, report_page(full, speaker(rules, lang)), dark=scheme == "dark") == []

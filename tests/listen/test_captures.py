@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deliverability.core.codes import VERBATIM
 from deliverability.core.phrases import phrases
-from deliverability.listen.contents import CaptureRow, capture_row
+from deliverability.listen.look import CaptureRow, capture_row
 
 
 def row(**given: object) -> CaptureRow:

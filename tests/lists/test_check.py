@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deliverability.lists.catalogue import ListData, ListDataError, load_list_data
-from deliverability.lists.check import Addresses, is_confirmed, is_inactive, last_active, one_edit_apart
+from deliverability.lists.run import Addresses, is_confirmed, is_inactive, last_active, one_edit_apart
 from tests import ROOT
 
 

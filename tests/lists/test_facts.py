@@ -17,8 +17,8 @@ from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.ports import Ports
 from deliverability.engine.base import gather
 from deliverability.lists import facts as recipients
+from deliverability.lists.command import list_json
 from deliverability.lists.facts import read_sums
-from deliverability.lists.report import list_json
 from tests.engine.auditors.test_message import DeadResolver
 
 SEGMENTS = {Segment.GOOD: 150, Segment.SYNTAX: 3, Segment.TAKES_NO_MAIL: 4, Segment.INACTIVE: 40, Segment.SUPPRESSED: 3}

@@ -15,8 +15,8 @@ from deliverability.core.rules.knowledge import shipped
 from deliverability.engine.rules import load_rules
 from deliverability.intake.imap import ImapAccess
 from deliverability.seeds.arrived import Auditing, placed, recorded_by, signs_of, subject_of_arrived
+from deliverability.seeds.mailbox import Outcome
 from deliverability.seeds.values import Folder, Mark, Placed, Seed, Sighting
-from deliverability.seeds.waiting import Outcome
 from tests import ROOT
 
 DEMO = ROOT / "deliverability" / "demo"

@@ -7,9 +7,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from deliverability.seeds.mailbox import UNSEEN_FOLDER
+from deliverability.seeds.mailbox import UNSEEN_FOLDER, Outcome, await_mail
 from deliverability.seeds.values import Folder, Mark
-from deliverability.seeds.waiting import Outcome, await_mail
 from tests.sampled import sampled
 from tests.seeds.fakeimap import FakeFolder, FakeReceiver, serving
 from tests.seeds.receivers import KINDS, MARK, NOW, TOKEN, Kind, MovingClock, mail, seed

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from deliverability.core.model.warm_up import WarmUpNumbers, WarmUpPlan
 from deliverability.core.rules.knowledge import shipped
 from deliverability.engine.rules import load_rules
-from deliverability.warm_up.plan import warm_up_plan
+from deliverability.warm_up.facts import warm_up_plan
 
 START = date(2026, 12, 1)
 

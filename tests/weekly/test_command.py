@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from msgspec import Struct
 
 from deliverability.cli import deliv
-from deliverability.weekly.notify import machines as webhook
+from deliverability.weekly.notify import notifier as webhook
 from tests.dripping import dripping
 from tests.intake.reports import metadata, record, report
 from tests.weekly.notify.test_outbox import Server, free_port, web

@@ -13,7 +13,7 @@ from deliverability.core.phrases import phrases
 from deliverability.core.report.paper import Paper, TableView, history_text, width_of
 from deliverability.core.store.store import History
 from deliverability.weekly.history import run_table, subject_table
-from deliverability.weekly.rows import run_rows, subject_rows
+from deliverability.weekly.trend import run_rows, subject_rows
 from tests.weekly.test_stories import NEXT_KEY, Life
 
 pytestmark = pytest.mark.long

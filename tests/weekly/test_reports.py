@@ -28,8 +28,8 @@ from deliverability.core.store.store import History
 from deliverability.engine.base import catalogue
 from deliverability.engine.rules import rule_folders
 from deliverability.weekly import run as weekly_run
-from deliverability.weekly.notify.machines import weekly_metrics
 from deliverability.weekly.notify.mail import compose
+from deliverability.weekly.notify.notifier import weekly_metrics
 from deliverability.weekly.pages import HtmlPages
 from deliverability.weekly.values import GateWeek, Summary, TrafficWeek, WeeklyEntry, from_json, to_json
 from deliverability.weekly.view import run_view

@@ -21,8 +21,8 @@ from deliverability.core.store.store import History
 from deliverability.core.words.sentences import sentences
 from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules
-from deliverability.weekly.notify.machines import document
 from deliverability.weekly.notify.mail import compose
+from deliverability.weekly.notify.notifier import document
 from deliverability.weekly.pages import HtmlPages
 from deliverability.weekly.values import Summary, WeeklyEntry, from_json, to_json
 from deliverability.weekly.view import entry_view

@@ -24,8 +24,8 @@ from deliverability.console.settings import EmailSettings, WebhookSettings
 from deliverability.core.inputs import VARIABLE_UNSET, SecretError, secret
 from deliverability.core.phrases import detail_words, phrases
 from deliverability.weekly.notify import mail
-from deliverability.weekly.notify.machines import WebhookChannel, signature
 from deliverability.weekly.notify.mail import SmtpChannel
+from deliverability.weekly.notify.notifier import WebhookChannel, signature
 from deliverability.weekly.notify.outbox import MAX_ATTEMPTS, Attempt, Notification, Outbox
 from tests.core.net.test_http import certificate  # noqa: F401 - a fixture
 from tests.core.net.test_http import serving as site

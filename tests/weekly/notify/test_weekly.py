@@ -23,9 +23,8 @@ from deliverability.core.model.rules import Effect, Severity
 from deliverability.core.net.open import PortSettings, open_ports
 from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules
-from deliverability.weekly.notify.machines import document, weekly_metrics
 from deliverability.weekly.notify.mail import MAX_OCTETS, compose
-from deliverability.weekly.notify.notifier import NOT_TAKEN, WAITS, Notifier
+from deliverability.weekly.notify.notifier import NOT_TAKEN, WAITS, Notifier, document, weekly_metrics
 from deliverability.weekly.values import FindingText, ReceiverVerdict, Summary, WeeklyEntry, from_json, to_json
 from tests.auditing import audit
 from tests.weekly.notify.test_outbox import Server, free_port
