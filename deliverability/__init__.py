@@ -33,12 +33,16 @@ if TYPE_CHECKING:
     from deliverability.core.protocols.dane import DaneDiscovery, discover_dane, verify_dane
     from deliverability.core.protocols.dkim.arc import ArcResult, verify_arc
     from deliverability.core.protocols.dkim.verify import DkimResult, verify_dkim
-    from deliverability.core.protocols.dmarc.discover import Discovery, discover_dmarc
     from deliverability.core.protocols.dmarc.evaluate import DmarcEvaluation, evaluate_dmarc
+    from deliverability.core.protocols.dmarc.record import Discovery, discover_dmarc
     from deliverability.core.protocols.dnsbl import ListAnswers, ask_list
-    from deliverability.core.protocols.mta_sts import MtaStsDiscovery, discover_mta_sts
+    from deliverability.core.protocols.mta_sts import (
+        MtaStsDiscovery,
+        TlsRptDiscovery,
+        discover_mta_sts,
+        discover_tls_rpt,
+    )
     from deliverability.core.protocols.spf.evaluate import SpfEvaluation, evaluate_spf
-    from deliverability.core.protocols.tls_rpt import TlsRptDiscovery, discover_tls_rpt
     from deliverability.core.rules.problems import RuleError
     from deliverability.differences.run import Diff
 

@@ -24,7 +24,8 @@ from deliverability.core.model.observed import SourceWord
 from deliverability.core.model.services import Reporter, reporters_listed
 from deliverability.core.model.topic import if_known
 from deliverability.core.protocols.psl import registrable_domain
-from deliverability.core.replies.explain import explain, load_replies
+from deliverability.core.replies.explain import explain
+from deliverability.core.replies.match import load_replies
 from deliverability.core.store.deliveries import EVERY, deliveries_of, fared_domains
 from deliverability.core.store.store import DamagedError, History, HistoryError, missing_file
 from deliverability.core.store.window import reported_domains, window

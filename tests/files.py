@@ -16,12 +16,13 @@ from deliverability.core.inputs import Sample, Subject
 from deliverability.core.mail.reader import read
 from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.ports import Ports
-from deliverability.engine.auditors import attachments, images, weight
+from deliverability.engine.auditors import attachments
 from deliverability.engine.auditors import format as form
+from deliverability.engine.auditors.html import weight_audit
 from deliverability.engine.base import gather
 from tests.engine.auditors.test_message import DeadResolver
 
-AUDITORS = (form.audit, attachments.attachments_audit, weight.audit, images.audit, attachments.audit)
+AUDITORS = (form.audit, attachments.attachments_audit, weight_audit, attachments.images_audit, attachments.audit)
 
 
 def mail(*files: tuple[str, str, bytes], html: str = "") -> bytes:

@@ -28,21 +28,20 @@ from deliverability.core.net.names import labels_of
 from deliverability.core.protocols.bimi import logo_errors, parse_bimi
 from deliverability.core.protocols.dane import parse_tlsa
 from deliverability.core.protocols.dkim import key, signature
-from deliverability.core.protocols.dkim.fields import empty_b, relaxed_field, signed_data
+from deliverability.core.protocols.dkim.canonical import empty_b, relaxed_field, signed_data
 from deliverability.core.protocols.dmarc.record import parse as parse_dmarc
 from deliverability.core.protocols.dmarc.record import split
-from deliverability.core.protocols.mta_sts import parse_mta_sts, parse_mta_sts_policy
+from deliverability.core.protocols.mta_sts import parse_mta_sts, parse_mta_sts_policy, parse_tls_rpt
 from deliverability.core.protocols.mx import mx_entries
 from deliverability.core.protocols.spf import record as spf
 from deliverability.core.protocols.spf.repair import repair
-from deliverability.core.protocols.tls_rpt import parse_tls_rpt
 from deliverability.core.replies.match import fold
 from deliverability.core.replies.notice import find
 from deliverability.core.replies.text import accepted, field_reply, replies_in
 from deliverability.core.report.parts import segments
 from deliverability.core.report.preview import preview
 from deliverability.engine.auditors import identity, transport, unsubscribe
-from deliverability.engine.auditors.addresses import unicode_labels
+from deliverability.engine.auditors.message import unicode_labels
 from deliverability.slim.message import References
 from tests.growth import LONGEST, Text, assert_at_most, assert_linear, repeated, seconds
 from tests.sampled import sampled

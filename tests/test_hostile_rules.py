@@ -19,7 +19,7 @@ from deliverability.cli import main
 from deliverability.contact.gather import load_contacts
 from deliverability.core.cache import cached
 from deliverability.core.errors import InputError
-from deliverability.core.replies.explain import load_replies
+from deliverability.core.replies.match import load_replies
 from deliverability.core.rules.knowledge import load_knowledge
 from deliverability.core.rules.load import load_rules as load
 from deliverability.core.rules.problems import read_guide

@@ -30,7 +30,7 @@ from deliverability.core.net.budget import SECONDS
 from deliverability.core.net.names import canonical
 from deliverability.core.net.open import CONTRADICTION, PortSettings, open_ports
 from deliverability.core.net.ports import Ports
-from deliverability.core.replies.explain import load_replies
+from deliverability.core.replies.match import load_replies
 from deliverability.core.report.formats.json import report_json
 from deliverability.differences.run import Diff
 from deliverability.engine.audit import NO_SUBJECT, Extras, report_on

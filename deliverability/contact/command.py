@@ -31,7 +31,7 @@ from deliverability.contact.report import contact_view
 from deliverability.contact.values import Company
 from deliverability.core.codes import Code, Detail
 from deliverability.core.errors import InputError, reason_of, set_aside
-from deliverability.core.replies.explain import load_replies
+from deliverability.core.replies.match import load_replies
 from deliverability.core.report.paper import Paper
 from deliverability.core.report.report import ReportView
 from deliverability.core.rules.judge import Selection

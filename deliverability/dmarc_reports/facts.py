@@ -32,7 +32,7 @@ from deliverability.core.facts.transport import TlsFailure, TlsReports
 from deliverability.core.model.observed import FeedbackKind, Observed, ObservedReport, Rows, address_of
 from deliverability.core.model.topic import Maybe, Topic, cite, if_known
 from deliverability.core.net.base import Answer, Failed, Found, unknown_from
-from deliverability.core.protocols.dmarc.discover import name_exists
+from deliverability.core.protocols.dmarc.record import name_exists
 from deliverability.core.protocols.psl import registrable_domain
 from deliverability.core.protocols.spf.coverage import measure
 from deliverability.core.protocols.spf.tree import walk_tree

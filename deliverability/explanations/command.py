@@ -30,7 +30,8 @@ from deliverability.core.mail.kinds import is_mailbox
 from deliverability.core.model.report import Outcome
 from deliverability.core.phrases import phrases
 from deliverability.core.replies import limits
-from deliverability.core.replies.explain import Pile, explain, load_replies
+from deliverability.core.replies.explain import Pile, explain
+from deliverability.core.replies.match import load_replies
 from deliverability.core.report.paper import Paper
 from deliverability.core.rules.judge import Selection
 from deliverability.core.words.speaker import Speaker

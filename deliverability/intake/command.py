@@ -30,7 +30,7 @@ from deliverability.core.model.observed import AggregateReport, TlsReport
 from deliverability.core.model.services import reporters_listed
 from deliverability.core.phrases import detail_words, phrases
 from deliverability.core.protocols.psl import registrable_domain
-from deliverability.core.replies.explain import load_replies
+from deliverability.core.replies.match import load_replies
 from deliverability.core.replies.outcomes import Outcomes
 from deliverability.core.report.paper import Paper, history_text
 from deliverability.core.rules.knowledge import load_knowledge

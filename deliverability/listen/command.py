@@ -35,7 +35,7 @@ from deliverability.core.errors import InputError, file_error
 from deliverability.core.inputs import VARIABLE_UNSET, parse_domain
 from deliverability.core.net.open import CONTRADICTION, PortSettings
 from deliverability.core.phrases import detail_words
-from deliverability.core.replies.explain import load_replies
+from deliverability.core.replies.match import load_replies
 from deliverability.core.resources import state_folder
 from deliverability.core.words.sentences import visible
 from deliverability.engine.rules import load_rules, rule_folders, worst_exit_code

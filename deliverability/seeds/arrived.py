@@ -23,7 +23,7 @@ from deliverability.core.model.rules import RuleSet
 from deliverability.core.names import is_within
 from deliverability.core.net.clock import stamp
 from deliverability.core.net.ports import Ports
-from deliverability.core.protocols.dkim.body import hash_body
+from deliverability.core.protocols.dkim.canonical import hash_body
 from deliverability.core.protocols.dkim.signature import Signature, parse_signature
 from deliverability.core.protocols.psl import known_registrable_domain
 from deliverability.core.rules.judge import Selection

@@ -19,7 +19,7 @@ from deliverability.core.codes import Code
 from deliverability.core.errors import InputError, not_written
 from deliverability.core.files import write_whole
 from deliverability.core.phrases import LANGUAGES, Phrases, help_words
-from deliverability.core.replies.explain import load_replies
+from deliverability.core.replies.match import load_replies
 from deliverability.core.report.formats.json import SCHEMA
 from deliverability.core.report.templates import load_glossary
 from deliverability.core.resources import locate

@@ -15,7 +15,7 @@ from deliverability.contact.gather import RepliesQuoted, contact_pack, load_cont
 from deliverability.contact.report import contact_text, contact_view
 from deliverability.contact.values import AskedFor, Company, ContactChannel
 from deliverability.core.phrases import LANGUAGES
-from deliverability.core.replies.explain import load_replies
+from deliverability.core.replies.match import load_replies
 from deliverability.core.report.paper import Paper
 from deliverability.core.report.report import ReportView
 from deliverability.engine.rules import load_rules, rule_folders

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deliverability.contact.gather import ContactError, RepliesQuoted, load_contacts, masked
-from deliverability.core.replies.explain import explain, load_replies
+from deliverability.core.replies.explain import explain
+from deliverability.core.replies.match import load_replies
 from deliverability.engine.rules import load_rules, rule_folders
 from tests.corpus import corpus
 

@@ -44,7 +44,8 @@ from deliverability.core.protocols.dkim.verify import verify_dkim
 from deliverability.core.protocols.dnsbl import load_private_list
 from deliverability.core.protocols.spf.evaluate import evaluate_spf
 from deliverability.core.protocols.spf.tree import walk_tree
-from deliverability.core.replies.explain import explain, load_replies
+from deliverability.core.replies.explain import explain
+from deliverability.core.replies.match import load_replies
 from deliverability.core.rules.judge import Selection
 from deliverability.core.rules.knowledge import load_knowledge
 from deliverability.core.rules.load import load_rules as load_rule_files

@@ -11,8 +11,8 @@ from deliverability.core.model.deliveries import DeliveryEvent, PublishedValue
 from deliverability.core.model.observed import AggregateRow
 from deliverability.core.model.replies import ReplyCatalogue
 from deliverability.core.model.rules import RuleSet
-from deliverability.core.replies.explain import load_replies
 from deliverability.core.replies.limits import NotReadError
+from deliverability.core.replies.match import load_replies
 from deliverability.core.replies.outcomes import Outcomes
 from deliverability.engine.rules import load_rules, rule_folders
 from deliverability.intake.readings import FoundEvents, FoundReport, FoundValues, UnusedPart, feedback_in

@@ -14,7 +14,8 @@ import pytest
 from deliverability.cli import main
 from deliverability.core.errors import InputError
 from deliverability.core.model.replies import Meaning, Phase
-from deliverability.core.replies.explain import explain, load_replies
+from deliverability.core.replies.explain import explain
+from deliverability.core.replies.match import load_replies
 from deliverability.engine.rules import load_rules, rule_folders
 from deliverability.listen.faults import FaultKind, Faults
 from deliverability.listen.receive import ReceivedMail, SmtpReceiver

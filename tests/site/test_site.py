@@ -18,7 +18,7 @@ from selectolax.lexbor import LexborHTMLParser as HTMLParser
 
 from deliverability import __version__
 from deliverability.core.phrases import phrases
-from deliverability.core.replies.explain import load_replies
+from deliverability.core.replies.match import load_replies
 from deliverability.core.report.formats.json import SCHEMA
 from deliverability.core.report.templates import load_glossary
 from deliverability.core.rules.knowledge import shipped

@@ -25,7 +25,7 @@ from deliverability.core.net.base import (
     unknown_from,
     was_asked,
 )
-from deliverability.core.protocols.dmarc.discover import organizational_domain
+from deliverability.core.protocols.dmarc.record import organizational_domain
 from deliverability.core.protocols.mta_sts import NOT_200
 from deliverability.core.protocols.text_record import RECORDS_MANY, TAG_MISSING, VERSION_FIRST, parse_tags
 

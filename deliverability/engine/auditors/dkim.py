@@ -21,7 +21,7 @@ from deliverability.core.model.knowledge import Measures
 from deliverability.core.model.topic import Maybe, cite
 from deliverability.core.names import is_within
 from deliverability.core.net.base import Absent, Answer, Failed, Found, Resolver, unknown_from
-from deliverability.core.protocols.dkim.fields import value_on_the_wire
+from deliverability.core.protocols.dkim.canonical import value_on_the_wire
 from deliverability.core.protocols.dkim.key import KeyRecord, choose_key
 from deliverability.core.protocols.dkim.signature import Signature, parse_signature
 from deliverability.core.protocols.dkim.verify import DkimResult, verify_message

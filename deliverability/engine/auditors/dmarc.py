@@ -20,15 +20,16 @@ from deliverability.core.facts.message import Message
 from deliverability.core.model.topic import Maybe, cite
 from deliverability.core.names import is_within
 from deliverability.core.net.base import Absent, Failed, Found, unknown_from
-from deliverability.core.protocols.dmarc.discover import (
+from deliverability.core.protocols.dmarc.evaluate import home_of
+from deliverability.core.protocols.dmarc.record import (
     Discovery,
+    DmarcRecord,
     Step,
     choose_organizational_domain,
     discover_dmarc,
+    is_dmarc,
     organizational_domain,
 )
-from deliverability.core.protocols.dmarc.evaluate import home_of
-from deliverability.core.protocols.dmarc.record import DmarcRecord, is_dmarc
 from deliverability.core.protocols.psl import registrable_domain
 from deliverability.engine.base import Context, auditor, dns_id
 

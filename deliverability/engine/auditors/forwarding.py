@@ -1,20 +1,20 @@
-"""Whether the mail came straight from its sender: posts to somebody's mailing list, and forwarded mail.
-
-Asks nothing of DNS: whose a domain is, the public suffix list tells.
-"""
+"""Whether the mail came straight from its sender: ARC, posts to somebody's mailing list, and forwarded mail."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from deliverability.core.facts.base import Unknown
+from deliverability.core.facts.dkim import Arc, ArcSet
 from deliverability.core.facts.envelope import Envelope, Forwarding
 from deliverability.core.facts.message import Message as MessageFacts
 from deliverability.core.mail.addresses import canonical_ip, to_a_label
 from deliverability.core.mail.marks import homes, list_marks
+from deliverability.core.mail.parts import header_evidence
+from deliverability.core.mail.reader import HeaderField, Message
 from deliverability.core.mail.received import (
     AuthenticationResults,
     client_ip_of,
@@ -22,20 +22,67 @@ from deliverability.core.mail.received import (
     parse_authentication_results,
     parse_received,
     parse_received_spf,
+    parse_return_path,
 )
 from deliverability.core.model.topic import cite, if_known
+from deliverability.core.protocols.dkim.arc import verify_chain
 from deliverability.core.protocols.psl import registrable_domain
 from deliverability.engine.auditors.message import cite_fields
 from deliverability.engine.base import Context, auditor
 
-if TYPE_CHECKING:
-    from deliverability.core.mail.reader import HeaderField, Message
+_SIGNS = ("x-forwarded-to", "x-forwarded-for", "resent-from", "resent-to", "list-post")
+_REWRITTEN = re.compile(r"(?:srs[01][=+-]|prvs=|btv1==|.*\+caf_=)", re.IGNORECASE)
+_MAX_CITED = 30
+
+
+@auditor("arc", Arc, of_message=True)
+async def arc_audit(ctx: Context) -> Arc:
+    """Validate the chain, and look for signs of forwarding."""
+    message = ctx.the_message
+    signs = _signs(message)
+    fields = [field for field in message.headers if field.lower.startswith("arc-")][:_MAX_CITED]
+    found = await verify_chain(message, ctx.ports.dns, ctx.now)
+    sets = tuple(
+        ArcSet(
+            instance=each.instance,
+            domain=each.domain,
+            selector=each.selector,
+            cv=each.cv,
+            seal=each.seal,
+            signature=each.signature,
+            errors=each.errors,
+        )
+        for each in found.sets
+    )
+    lost = found.result if isinstance(found.result, Unknown) else None
+    return Arc(
+        result=found.result,
+        reason=lost or found.reason,
+        set_count=len(sets),
+        sets=sets,
+        oldest_pass=lost or found.oldest_pass,
+        forwarded=bool(signs),
+        evidence=cite(
+            *(ctx.cite(header_evidence(field)) for field in fields),
+            *(ctx.cite_answer(answer) for answer in found.answers),
+            forwarded=tuple(ctx.cite(header_evidence(field)) for field in signs),
+        ),
+    )
+
+
+def _signs(message: Message) -> list[HeaderField]:
+    """Fields that forwarders and lists add; the Return-Path where it was rewritten (SRS)."""
+    signs = [field for name in _SIGNS if (field := message.first(name)) is not None]
+    path = message.first("Return-Path")
+    if path is not None and _REWRITTEN.match((parse_return_path(path.value) or "")[:200]):
+        signs.append(path)
+    return signs
 
 
 _RESENT = ("resent-from", "resent-sender", "resent-to")
 _X_FORWARDED = ("x-forwarded-to", "x-forwarded-for")
 # SRS0 and SRS1 of the sender rewriting scheme, Microsoft's bounces+SRS=, and +caf_= of Gmail's forwarding.
-_REWRITTEN = re.compile(r"srs[01][=+-]|[^@]{0,200}\+(?:srs=|caf_=)", re.IGNORECASE)
+_PASSED_ON = re.compile(r"srs[01][=+-]|[^@]{0,200}\+(?:srs=|caf_=)", re.IGNORECASE)
 _MAX_FIELDS = 100  # of one kind that are read
 
 
@@ -47,7 +94,7 @@ async def audit(ctx: Context) -> Forwarding:
     home = registrable_domain(author) if author else ""
     marks = list_marks(message, home, registrable_domain)
     signs = _marks(message)
-    if envelope.mail_from_source == "srs" or _REWRITTEN.match(if_known(envelope.mail_from) or ""):
+    if envelope.mail_from_source == "srs" or _PASSED_ON.match(if_known(envelope.mail_from) or ""):
         signs["rewritten-sender"] = list(message.fields("Return-Path")[:1])
     signs |= _earlier(envelope, message, home)
     passed_on = bool(if_known(envelope.passed_on_signs))

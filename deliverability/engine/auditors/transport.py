@@ -35,9 +35,8 @@ from deliverability.core.net.base import Answer
 from deliverability.core.protocols.dane import DaneDiscovery, discover_dane, reached
 from deliverability.core.protocols.dane import DaneHost as FoundHost
 from deliverability.core.protocols.dnssec import Verdict, ZoneSigning, protection, zone_signing
-from deliverability.core.protocols.mta_sts import MtaStsPolicy, discover_mta_sts
+from deliverability.core.protocols.mta_sts import MtaStsPolicy, discover_mta_sts, discover_tls_rpt
 from deliverability.core.protocols.psl import known_registrable_domain
-from deliverability.core.protocols.tls_rpt import discover_tls_rpt
 from deliverability.engine.base import Context, auditor, dns_id, http_evidence
 
 if TYPE_CHECKING:

@@ -172,7 +172,7 @@ class TestFacts:
         assert lost.reason is Reason.LIMIT
 
     async def test_work_for_one_message_is_bounded(self) -> None:
-        from deliverability.engine.auditors import images as auditor
+        from deliverability.engine.auditors import attachments as auditor
 
         files = [(f"{number}.png", "image/png", drawing(20, 20)) for number in range(auditor._MAX_IMAGES + 5)]
         records = await _records(mail(*files))

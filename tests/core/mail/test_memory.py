@@ -25,7 +25,7 @@ from deliverability.core.mail.words import check_octets, decode_base64, decode_o
 from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.ports import Ports
 from deliverability.core.net.static import StaticResolver
-from deliverability.core.protocols.dkim.body import hash_body
+from deliverability.core.protocols.dkim.canonical import hash_body
 from deliverability.core.rules.knowledge import shipped
 from deliverability.engine.auditors import format as form
 from deliverability.engine.auditors import japanese

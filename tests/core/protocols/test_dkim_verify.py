@@ -23,8 +23,14 @@ from deliverability.core.facts.base import Reason
 from deliverability.core.facts.dkim import DkimReason, DkimStatus
 from deliverability.core.mail.reader import read
 from deliverability.core.mail.transfer import has_odd_line_end
-from deliverability.core.protocols.dkim.body import BodyHasher, hash_body
-from deliverability.core.protocols.dkim.fields import received_at, relaxed_field, select_fields, signed_data
+from deliverability.core.protocols.dkim.canonical import (
+    BodyHasher,
+    hash_body,
+    received_at,
+    relaxed_field,
+    select_fields,
+    signed_data,
+)
 from deliverability.core.protocols.dkim.signature import parse_signature
 from deliverability.core.protocols.dkim.verify import MAX_SIGNATURES, DkimResult, verify_dkim
 from tests.corpus import corpus, suite

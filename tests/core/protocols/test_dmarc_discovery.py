@@ -9,8 +9,7 @@ import pytest
 
 from deliverability.core.facts.base import Reason, Unknown
 from deliverability.core.net.static import StaticResolver
-from deliverability.core.protocols.dmarc.discover import discover_dmarc, organizational_domain, walk_names
-from deliverability.core.protocols.dmarc.record import VALUE, parse
+from deliverability.core.protocols.dmarc.record import VALUE, discover_dmarc, organizational_domain, parse, walk_names
 from deliverability.core.protocols.psl import is_public_suffix, registrable_domain
 from deliverability.engine.auditors import alignment, dmarc
 from tests.corpus import suite

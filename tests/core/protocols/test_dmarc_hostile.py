@@ -10,8 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from deliverability.core.net.base import Found
-from deliverability.core.protocols.dmarc.discover import Step
-from deliverability.core.protocols.dmarc.record import parse, split
+from deliverability.core.protocols.dmarc.record import Step, parse, split
 from deliverability.engine.remedies.dmarc import recognised, repaired, usable_uris
 from tests.growth import assert_linear, repeated
 

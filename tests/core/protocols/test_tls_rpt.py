@@ -8,8 +8,8 @@ from deliverability import discover_tls_rpt
 from deliverability.core.codes import Detail
 from deliverability.core.facts.base import Reason, Unknown
 from deliverability.core.net.static import StaticResolver
+from deliverability.core.protocols.mta_sts import TlsRptRecord, parse_tls_rpt
 from deliverability.core.protocols.text_record import TAG_MISSING, TAG_VALUE, VERSION_FIRST
-from deliverability.core.protocols.tls_rpt import TlsRptRecord, parse_tls_rpt
 
 NAME = ("_smtp._tls.example.com", "TXT")
 

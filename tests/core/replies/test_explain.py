@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from deliverability.cli import main
 from deliverability.core.model.replies import ANY, Explained, Explanation, Fit, Reply, ReplyKind
 from deliverability.core.phrases import phrases
-from deliverability.core.replies.explain import ReplyError, explain, load_replies
-from deliverability.core.replies.match import fold, parse_code, says
+from deliverability.core.replies.explain import explain
+from deliverability.core.replies.match import ReplyError, fold, load_replies, parse_code, says
 from deliverability.core.replies.notice import MAX_MESSAGES, find
 from deliverability.engine.rules import rule_folders
 from tests import ROOT

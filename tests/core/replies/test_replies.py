@@ -15,8 +15,8 @@ import pytest
 
 from deliverability.core.model.replies import ANY, Explained, Explanation, Retry
 from deliverability.core.model.rules import Confidence
-from deliverability.core.replies.explain import ReplyError, explain, load_replies
-from deliverability.core.replies.match import says
+from deliverability.core.replies.explain import explain
+from deliverability.core.replies.match import ReplyError, load_replies, says
 from deliverability.core.replies.text import replies_in
 from deliverability.engine.rules import rule_folders
 from tests.corpus import corpus

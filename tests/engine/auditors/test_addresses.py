@@ -12,8 +12,8 @@ from deliverability.core.mail.addresses import to_a_label
 from deliverability.core.mail.reader import read
 from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.ports import Ports
-from deliverability.engine.auditors import addresses
-from deliverability.engine.auditors.addresses import is_highly_restrictive, unicode_labels
+from deliverability.engine.auditors import message
+from deliverability.engine.auditors.message import is_highly_restrictive, unicode_labels
 from deliverability.engine.base import gather
 from tests.engine.auditors.test_message import DeadResolver
 from tests.facts_of import NOW, stating
@@ -27,7 +27,7 @@ async def audit(raw: str | None, **given: Any) -> FactSet:
     }
     octets = raw.encode() if raw is not None else None
     gathered = await gather(
-        [stating(facts, addresses.audit), addresses.audit],
+        [stating(facts, message.addresses_audit), message.addresses_audit],
         Subject("example.com", sample=Sample("", data=octets)),
         Ports(DeadResolver(), FixedClock(NOW)),
         read(octets) if octets is not None else None,

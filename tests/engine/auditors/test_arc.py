@@ -33,7 +33,7 @@ from deliverability.core.protocols.dkim.arc import (
 )
 from deliverability.core.protocols.dkim.verify import BODY, HEADER
 from deliverability.core.protocols.text_record import TAG_VALUE
-from deliverability.engine.auditors import arc
+from deliverability.engine.auditors.forwarding import arc_audit
 from deliverability.engine.base import gather
 from tests.corpus import corpus_root, suite
 from tests.facts_of import by_fields
@@ -212,7 +212,7 @@ async def test_hostile_fields_give_a_result(field: bytes) -> None:
 async def facts(message: bytes | None) -> dict[str, Any]:
     parsed = read(message) if message is not None else None
     gathered = await gather(
-        [arc.audit], Subject("example.com"), Ports(TableResolver(TABLE), FixedClock(datetime.now(UTC))), parsed
+        [arc_audit], Subject("example.com"), Ports(TableResolver(TABLE), FixedClock(datetime.now(UTC))), parsed
     )
     assert gathered.crashes == ()
     return {fact.path: by_fields(fact.value) for fact in gathered.facts}

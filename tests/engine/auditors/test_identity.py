@@ -8,7 +8,7 @@ import pytest
 
 from deliverability.core.facts.base import Reason, Unknown
 from deliverability.core.net.static import StaticResolver
-from deliverability.engine.auditors import chain, identity, mx
+from deliverability.engine.auditors import identity, mx, ownership
 from deliverability.engine.auditors.identity import looks_generic
 from tests.facts_of import by_fields, facts_of
 
@@ -189,7 +189,7 @@ CHAIN = {
 
 async def chained(**given: Any) -> dict[str, Any]:
     stated = CHAIN | {name.replace("__", "."): value for name, value in given.items()}
-    found = await facts_of([chain.audit], StaticResolver({}), stated)
+    found = await facts_of([ownership.chain_audit], StaticResolver({}), stated)
     return {fact.path: by_fields(fact.value) for fact in found}
 
 

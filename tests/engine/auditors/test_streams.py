@@ -11,7 +11,7 @@ from deliverability.core.inputs import Subject
 from deliverability.core.mail.reader import read
 from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.ports import Ports
-from deliverability.engine.auditors import streams
+from deliverability.engine.auditors import purpose
 from deliverability.engine.base import gather
 from tests.engine.auditors.test_message import DeadResolver
 
@@ -23,7 +23,7 @@ LETTER = SampleSeen("letter", None, False, (), "192.0.2.1", ("example.com",))
 async def audit(*samples: SampleSeen, mail: bytes | None = b"From: a@example.com\n\nx") -> FactSet:
     ports = Ports(DeadResolver(), FixedClock(datetime(2026, 11, 26, tzinfo=UTC)))
     message = None if mail is None else read(mail)
-    gathered = await gather([streams.audit], Subject("mail.example.com", samples=samples), ports, message)
+    gathered = await gather([purpose.streams_audit], Subject("mail.example.com", samples=samples), ports, message)
     assert gathered.crashes == ()
     return gathered.facts
 

@@ -20,8 +20,14 @@ from deliverability.core.facts.base import Reason, Unknown
 from deliverability.core.facts.dkim import DkimStatus
 from deliverability.core.mail.reader import Head, HeaderField, read_head
 from deliverability.core.net.base import Absent, Answer, Failed, Found, Resolver, unknown_from
-from deliverability.core.protocols.dkim.body import BodyHash, hash_body
-from deliverability.core.protocols.dkim.fields import empty_b, received_at, relaxed_field, value_on_the_wire
+from deliverability.core.protocols.dkim.canonical import (
+    BodyHash,
+    empty_b,
+    hash_body,
+    received_at,
+    relaxed_field,
+    value_on_the_wire,
+)
 from deliverability.core.protocols.dkim.key import MINIMUM_RSA_BITS, Check, KeyRecord, check_digest, choose_key
 from deliverability.core.protocols.dkim.signature import Signature, odd_value, parse_signature
 from deliverability.core.protocols.dkim.verify import judge_signature

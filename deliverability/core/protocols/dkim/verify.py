@@ -19,15 +19,20 @@ from deliverability.core.facts.base import Reason, Unknown
 from deliverability.core.facts.dkim import DkimReason, DkimStatus
 from deliverability.core.mail.reader import read_head
 from deliverability.core.net.base import Absent, Answer, Failed, Found, Resolver, unknown_from
-from deliverability.core.protocols.dkim.body import hash_body
-from deliverability.core.protocols.dkim.fields import changed_fields, received_at, signed_data, value_on_the_wire
+from deliverability.core.protocols.dkim.canonical import (
+    changed_fields,
+    hash_body,
+    received_at,
+    signed_data,
+    value_on_the_wire,
+)
 from deliverability.core.protocols.dkim.key import MINIMUM_RSA_BITS, Check, KeyRecord, check, choose_key
 from deliverability.core.protocols.dkim.signature import Signature, parse_signature
 from deliverability.core.protocols.text_record import TAG_VALUE
 
 if TYPE_CHECKING:
     from deliverability.core.mail.reader import Head, HeaderField
-    from deliverability.core.protocols.dkim.body import BodyHash
+    from deliverability.core.protocols.dkim.canonical import BodyHash
 
 MAX_SIGNATURES = 20
 """Signatures verified, from the top; each costs a DNS question and a pass over the body."""

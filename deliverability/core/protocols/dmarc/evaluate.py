@@ -14,7 +14,7 @@ from deliverability.core.codes import Code
 from deliverability.core.facts.base import Reason, Unknown
 from deliverability.core.facts.envelope import Aligned
 from deliverability.core.net.base import Resolver
-from deliverability.core.protocols.dmarc.discover import Discovery, discover_dmarc, organizational_domain
+from deliverability.core.protocols.dmarc.record import Discovery, discover_dmarc, organizational_domain
 from deliverability.core.protocols.psl import registrable_domain
 
 Result = str | Unknown | None
