@@ -42,7 +42,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "contact": "contact.command:command",
         "handout": "audits.command:handout_command",
         "list-check": "lists.command:command",
-        "suppress": "suppress.command:command",
+        "suppress": "suppress:command",
         "blocklists": "blocklists.command:command",
         "warm-up": "warm_up.command:command",
     },

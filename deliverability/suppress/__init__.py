@@ -1,1 +1,0 @@
-"""`deliv suppress`: the addresses to take off a list, as files."""
