@@ -29,9 +29,9 @@ from deliverability.core.phrases import detail_words, phrases
 from deliverability.core.replies.match import load_replies
 from deliverability.core.report.findings import basis_words, effect_words
 from deliverability.core.report.paper import wrap
-from deliverability.core.words.rules import condition_words, filled, nearest, rule_title, search
 from deliverability.core.words.sentences import full_day_words
 from deliverability.core.words.speaker import cited, read_words
+from deliverability.core.words.steps import condition_words, filled, nearest, rule_title, search
 from deliverability.engine.rules import load_rules, read_rules, rule_folders
 from deliverability.lists.catalogue import load_list_data
 

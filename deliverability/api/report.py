@@ -17,7 +17,7 @@ from deliverability.core.model.report import SCHEMA_VERSION, Care, Outcome, Verd
 from deliverability.core.model.rules import Effect, RuleSet, Severity
 from deliverability.core.phrases import LANGUAGES
 from deliverability.core.report.formats.json import laid_out
-from deliverability.core.words.rules import rule_title
+from deliverability.core.words.steps import rule_title
 from deliverability.engine.rules import load_rules
 
 T = TypeVar("T")

@@ -54,8 +54,8 @@ GROUPS: dict[str, dict[str, str]] = {
         "fleet": "fleet.command:command",
     },
     "set-up": {
-        "init": "weekly.init:command",
-        "config": "weekly.check:command",
+        "init": "weekly.config:init_command",
+        "config": "weekly.config:config_command",
         "doctor": "doctor:command",
         "rules": "rulebook:command",
         "docs": "site.command:command",

@@ -20,9 +20,9 @@ from deliverability.core.report.paper import Paper
 from deliverability.core.report.report import ReportView
 from deliverability.core.report.templates import environment
 from deliverability.core.rules.claims import may_write
-from deliverability.core.words.rules import rule_title
 from deliverability.core.words.sentences import visible
 from deliverability.core.words.speaker import Speaker, cited, read_day_words
+from deliverability.core.words.steps import rule_title
 
 _REASONS = 5  # why something could not be checked; more of them say nothing new
 _JST = timezone(timedelta(hours=9), "JST")

@@ -14,9 +14,9 @@ from deliverability.core.codec import json_text
 from deliverability.core.model.rules import Severity
 from deliverability.core.report.formats.markdown import block, code, plain
 from deliverability.core.report.paper import Paper, pad, width_of
-from deliverability.core.words.rules import rule_short
 from deliverability.core.words.sentences import visible
 from deliverability.core.words.speaker import Speaker
+from deliverability.core.words.steps import rule_short
 from deliverability.differences.run import Diff
 from deliverability.differences.view import ChangeRow, DomainView, view_of
 

@@ -9,9 +9,9 @@ from msgspec import Struct
 from deliverability.core.model.report import Report
 from deliverability.core.phrases import Phrases, detail_words
 from deliverability.core.report.findings import FindingView, finding_views, receiver_short
-from deliverability.core.words.rules import rule_short
 from deliverability.core.words.sentences import visible
 from deliverability.core.words.speaker import Speaker
+from deliverability.core.words.steps import rule_short
 from deliverability.differences.changes import Change
 from deliverability.differences.run import Diff, DomainDiff, VerdictPair, effect_of
 

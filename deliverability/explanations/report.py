@@ -25,9 +25,9 @@ from deliverability.core.model.rules import Confidence, RuleSet, SourceRef
 from deliverability.core.phrases import Phrases
 from deliverability.core.report.formats.json import Json
 from deliverability.core.report.paper import Paper
-from deliverability.core.words.rules import rule_title
 from deliverability.core.words.sentences import sentences, shortened, visible
 from deliverability.core.words.speaker import Speaker, cited, read_day_words
+from deliverability.core.words.steps import rule_title
 
 
 class RuleNow(Struct, frozen=True):

@@ -10,9 +10,9 @@ from deliverability.core.model.deliveries import NOBODY, Part
 from deliverability.core.model.report import DMARC_STAGES, GRADES, VerdictKind
 from deliverability.core.report.audience import share_words
 from deliverability.core.rules.claims import earned
-from deliverability.core.words.rules import GAP, rule_noun, rule_short
 from deliverability.core.words.sentences import full_day_words, shortened, visible
 from deliverability.core.words.speaker import Speaker
+from deliverability.core.words.steps import GAP, rule_noun, rule_short
 from deliverability.fleet.tally import CauseGroup, CauseKind, DomainSummary, FleetCauses, FleetTrend
 
 _ACTIONS = 4  # of a kind

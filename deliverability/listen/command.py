@@ -40,9 +40,8 @@ from deliverability.core.resources import state_folder
 from deliverability.core.words.sentences import visible
 from deliverability.engine.rules import load_rules, rule_folders, worst_exit_code
 from deliverability.listen.faults import Faults
-from deliverability.listen.service import CaptureChange, CaptureService
+from deliverability.listen.service import CaptureChange, CaptureService, ProcessWorker, RoomSettings
 from deliverability.listen.store import CaptureStore, Reservations
-from deliverability.listen.worker import ProcessWorker, RoomSettings
 
 if TYPE_CHECKING:
     from deliverability.console.settings import Settings

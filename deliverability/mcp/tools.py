@@ -28,9 +28,9 @@ from deliverability.core.model.rules import Rule, RuleSet
 from deliverability.core.phrases import Phrases, detail_words, phrases
 from deliverability.core.report.findings import effect_words
 from deliverability.core.store.store import History, missing_file
-from deliverability.core.words.rules import filled, rule_title
 from deliverability.core.words.sentences import shortened, visible
 from deliverability.core.words.speaker import cited
+from deliverability.core.words.steps import filled, rule_title
 from deliverability.engine.rules import load_rules
 from deliverability.mcp.server import ToolAnswer, Tools
 from deliverability.weekly.trend import subject_rows

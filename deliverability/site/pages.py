@@ -21,7 +21,7 @@ from deliverability.core.report.findings import topic_name
 from deliverability.core.report.formats.json import SCHEMA
 from deliverability.core.report.templates import GlossaryTerm, environment
 from deliverability.core.resources import locate
-from deliverability.core.words.rules import GAP, filled_texts, rule_noun
+from deliverability.core.words.steps import GAP, filled_texts, rule_noun
 from deliverability.site.rulebook import Rulebook, rule_href, slug
 
 if TYPE_CHECKING:

@@ -23,9 +23,9 @@ from deliverability.core.report.findings import record_lines
 from deliverability.core.report.records import Piece, PieceKind, diff
 from deliverability.core.resources import locate
 from deliverability.core.store.texts import named
-from deliverability.core.words.rules import rule_noun
 from deliverability.core.words.sentences import capital, format_value, full_day_words, visible
 from deliverability.core.words.speaker import cited
+from deliverability.core.words.steps import rule_noun
 from deliverability.weekly.entries import (
     BlockView,
     ChangeView,

@@ -16,9 +16,8 @@ import deliverability
 from deliverability.core.net.open import PortSettings
 from deliverability.listen.guard import GuardSettings
 from deliverability.listen.serve import create_app
-from deliverability.listen.service import CaptureService
+from deliverability.listen.service import CaptureRoom, CaptureService, RoomSettings
 from deliverability.listen.store import CaptureStore
-from deliverability.listen.worker import CaptureRoom, RoomSettings
 from tests.devtools import patiently
 
 DEMO = Path(deliverability.__file__).parent / "demo"

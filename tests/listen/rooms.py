@@ -12,9 +12,8 @@ import httpx2
 from deliverability.core.net.open import PortSettings
 from deliverability.listen.guard import GuardSettings
 from deliverability.listen.serve import create_app
-from deliverability.listen.service import CaptureService
+from deliverability.listen.service import CaptureRoom, CaptureService, RoomSettings
 from deliverability.listen.store import CaptureStore
-from deliverability.listen.worker import CaptureRoom, RoomSettings
 
 OFFLINE_ROOM = RoomSettings(ports=PortSettings(offline=True))
 

@@ -12,9 +12,8 @@ from deliverability.core.model.report import VerdictKind
 from deliverability.core.net.open import PortSettings
 from deliverability.core.phrases import LANGUAGES, phrases
 from deliverability.core.store.store import History
-from deliverability.listen.service import CaptureService
+from deliverability.listen.service import CaptureService, RoomSettings
 from deliverability.listen.store import CaptureStore
-from deliverability.listen.worker import RoomSettings
 from deliverability.seeds.kept import SeedHistory
 from deliverability.seeds.values import Folder, Placed
 from tests.listen.listening import DEMO, RoomHere, client

@@ -20,9 +20,8 @@ from msgspec import Struct
 
 from deliverability.core.net.open import PortSettings
 from deliverability.listen.serve import A_MINUTE, ListenAddress, Listening, ListenSettings, PublicListener, listen
-from deliverability.listen.service import CaptureService
+from deliverability.listen.service import CaptureService, RoomSettings
 from deliverability.listen.store import LIFE, CaptureStore, Reservations
-from deliverability.listen.worker import RoomSettings
 from tests.console.test_cli import GOLDEN
 from tests.listen.listening import RoomHere
 from tests.listen.test_receive import certificate

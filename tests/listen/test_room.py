@@ -10,8 +10,8 @@ import pytest
 
 from deliverability.core.mail.received import SmtpEnvelope
 from deliverability.core.net.open import PortSettings
+from deliverability.listen.service import CaptureRoom, RoomSettings
 from deliverability.listen.store import CaptureStore
-from deliverability.listen.worker import CaptureRoom, RoomSettings
 from tests.console.test_cli import GOLDEN, Deliv
 
 pytestmark = pytest.mark.long

@@ -10,7 +10,7 @@ import pytest
 
 from deliverability.core.codes import Detail
 from deliverability.core.errors import InputError
-from deliverability.listen.worker import SECONDS, TOOK_TOO_LONG, WORKER_DIED, CaptureRoom, ProcessWorker
+from deliverability.listen.service import SECONDS, TOOK_TOO_LONG, WORKER_DIED, CaptureRoom, ProcessWorker
 from tests.listen.rooms import OFFLINE_ROOM
 
 pytestmark = pytest.mark.long

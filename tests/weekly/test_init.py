@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from deliverability.cli import deliv
 from deliverability.console.settings import load
 from deliverability.core.facts.base import Fact, FactSet, Reason, Unknown, Value
-from deliverability.weekly.init import known
+from deliverability.weekly.config import known
 from tests.facts_of import value_of
 
 ZONE = """$ORIGIN shop.example.

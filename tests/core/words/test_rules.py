@@ -7,7 +7,7 @@ import re
 import pytest
 
 from deliverability.core.phrases import phrases, placeholders
-from deliverability.core.words.rules import filled, filled_texts, rule_title
+from deliverability.core.words.steps import filled, filled_texts, rule_title
 from deliverability.engine.rules import load_rules
 
 RULES = load_rules().rules

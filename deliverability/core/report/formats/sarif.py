@@ -23,9 +23,9 @@ from deliverability.core.model.rules import Rule, Severity
 from deliverability.core.report.findings import FindingView
 from deliverability.core.report.formats.table import WriterOptions
 from deliverability.core.report.report import ReportView
-from deliverability.core.words.rules import filled_texts, rule_short
 from deliverability.core.words.sentences import visible
 from deliverability.core.words.speaker import Speaker, cited
+from deliverability.core.words.steps import filled_texts, rule_short
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _PLACE = re.compile("(.+):([1-9][0-9]{0,8})", re.DOTALL)
