@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from deliverability.contact.gather import ContactError, load_contacts
+from deliverability.core.files import locate
 from deliverability.core.replies.match import ReplyError, load_replies
-from deliverability.core.resources import locate
 from deliverability.core.rules.knowledge import load_knowledge
 from deliverability.core.rules.problems import RuleError, read_guide
 from deliverability.core.senders.recognise import CatalogueError

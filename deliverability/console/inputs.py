@@ -20,6 +20,7 @@ from deliverability.console.types import settings_path
 from deliverability.core.codes import Code
 from deliverability.core.errors import IS_FOLDER, NO_SUCH_FILE, InputError, file_error, reason_of, set_aside
 from deliverability.core.facts.base import Purpose
+from deliverability.core.files import default_history
 from deliverability.core.inputs import Sample, Subject, is_plain, parse_domain
 from deliverability.core.mail.kinds import (
     HEAD_OCTETS,
@@ -40,7 +41,6 @@ from deliverability.core.net.ports import Permissions, Ports
 from deliverability.core.net.servers import parse_server, system_servers
 from deliverability.core.phrases import detail_words
 from deliverability.core.replies.notice import notice_kind
-from deliverability.core.resources import default_history
 from deliverability.engine.rules import load_rules
 from deliverability.engine.samples import plan, with_samples
 from deliverability.features import LIST_SETUP, OBSERVING, READ_LIST_SUMS, READ_WARM_UP_PLAN, WITH_OBSERVED

@@ -16,8 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from deliverability.core.files import PRIVATE, PRIVATE_FOLDER, octets_of, write_whole
-from deliverability.core.resources import state_folder
+from deliverability.core.files import PRIVATE, PRIVATE_FOLDER, octets_of, state_folder, write_whole
 
 MOST_VALUES = 8
 """Values of one name that stay: of several folders of rules, or versions of this program, used in turn."""

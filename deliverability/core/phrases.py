@@ -12,7 +12,7 @@ from msgspec import Struct
 from deliverability.core.cache import cached
 from deliverability.core.codes import NEEDS, VERBATIM, Arg, Detail
 from deliverability.core.facts.base import EvidenceLine
-from deliverability.core.resources import locate
+from deliverability.core.files import locate
 
 LANGUAGES = ("en", "ja")
 

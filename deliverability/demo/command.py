@@ -20,11 +20,10 @@ from deliverability.console.settings import Settings
 from deliverability.console.types import PathOf
 from deliverability.core.errors import InputError, file_error
 from deliverability.core.facts.base import Purpose
-from deliverability.core.files import write_whole
+from deliverability.core.files import PACKAGE, write_whole
 from deliverability.core.inputs import Sample, Subject
 from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.open import PortSettings, open_ports
-from deliverability.core.resources import PACKAGE
 
 ARRIVED = datetime(2026, 11, 25, 0, 0, 4, tzinfo=UTC)
 DOMAIN, ZONE, MESSAGE = "sakura-shop.example", "example.zone", "newsletter.eml"

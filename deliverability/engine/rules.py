@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from deliverability.core.cache import cached
+from deliverability.core.files import locate
 from deliverability.core.model.report import Outcome, Report
 from deliverability.core.model.rules import Severity
-from deliverability.core.resources import locate
 from deliverability.core.rules.problems import RuleError
 from deliverability.engine.base import catalogue
 from deliverability.engine.remedies.records import REMEDIES

@@ -38,13 +38,13 @@ from deliverability.console.running import clock
 from deliverability.console.types import OneOf, PathOf
 from deliverability.core.codec import encode, json_text
 from deliverability.core.errors import InputError, not_written
+from deliverability.core.files import locate
 from deliverability.core.inputs import parse_domain
 from deliverability.core.phrases import detail_words
 from deliverability.core.report.formats.csv import csv_row
 from deliverability.core.report.formats.html import CONTENT_SECURITY_POLICY
 from deliverability.core.report.paper import width_of
 from deliverability.core.report.templates import environment
-from deliverability.core.resources import locate
 from deliverability.core.words.sentences import visible
 from deliverability.core.words.speaker import Speaker
 from deliverability.engine.audit import audited_of

@@ -45,9 +45,9 @@ from deliverability.console.types import EngineAddress, NumberType, PathOf, call
 from deliverability.core.codec import digest
 from deliverability.core.codes import Code, Detail
 from deliverability.core.errors import InputError
+from deliverability.core.files import PACKAGE
 from deliverability.core.net.open import PortSettings, open_ports
 from deliverability.core.phrases import detail_words
-from deliverability.core.resources import PACKAGE
 from deliverability.engine.rules import load_rules
 from deliverability.fleet.engines import Dask, Processes, default_workers
 from deliverability.fleet.folder_commands import status_lines

@@ -19,11 +19,11 @@ from deliverability.core.replies.outcomes import Outcomes
 from deliverability.intake.bounces import bounces_of, complaint_of
 from deliverability.intake.events import events_of, is_event, json_values
 from deliverability.intake.logs import log_events, looks_like_log, looks_like_tracking, tracking_events
+from deliverability.intake.places import DocumentKind, Enclosed, Unreadable, documents
 from deliverability.intake.providers import csv_values, postmaster_values, rows_of, snds_values
 from deliverability.intake.records import RowSink, SeenRecords
 from deliverability.intake.reports import failure_report, is_tls_report, read_aggregate, tls_report
 from deliverability.intake.services import SERVICE_NAMES
-from deliverability.intake.unpack import DocumentKind, Enclosed, Unreadable, documents
 
 SinkT = TypeVar("SinkT", bound=RowSink)
 

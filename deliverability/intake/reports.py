@@ -35,8 +35,8 @@ from deliverability.core.replies.limits import (
     utc_day,
     word,
 )
+from deliverability.intake.places import as_utf8
 from deliverability.intake.records import Problems, RecordReader, RowSink, SeenRecord, SeenRecords
-from deliverability.intake.unpack import as_utf8
 
 _HEAD = 1 << 16
 _MAX_BEFORE = 1 << 20  # octets before the report begins

@@ -39,8 +39,7 @@ from deliverability.core.store.store import HistoryError
 from deliverability.intake.imap import NOT_HANDED_OUT, ImapAccess, ImapError, ImapFolder
 from deliverability.intake.places import PlaceItem, UnreadPlace, items
 from deliverability.intake.readings import FoundEvents, FoundReport, FoundValues, UnusedPart, feedback_in
-from deliverability.intake.records import SeenRecords
-from deliverability.intake.trust import MailProof, ReportNames, mail_proof, trust_of
+from deliverability.intake.records import MailProof, ReportNames, SeenRecords, mail_proof, trust_of
 
 _MOST_PROBLEMS = 1_000
 

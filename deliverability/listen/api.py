@@ -18,9 +18,9 @@ from starlette.routing import BaseRoute, Route
 
 from deliverability.core.codec import encode
 from deliverability.core.errors import InputError
+from deliverability.core.files import locate
 from deliverability.core.net.clock import stamp
 from deliverability.core.phrases import LANGUAGES
-from deliverability.core.resources import locate
 from deliverability.listen.guard import refusal
 from deliverability.listen.service import CaptureChange, CaptureNews, CaptureService
 from deliverability.listen.store import Capture

@@ -32,11 +32,11 @@ from deliverability.console.running import write_reports
 from deliverability.console.types import HostPort, NumberType, PathOf, Size, settings_path
 from deliverability.core.codes import ABOUT, Code
 from deliverability.core.errors import InputError, file_error
+from deliverability.core.files import state_folder
 from deliverability.core.inputs import VARIABLE_UNSET, parse_domain
 from deliverability.core.net.open import CONTRADICTION, PortSettings
 from deliverability.core.phrases import detail_words
 from deliverability.core.replies.match import load_replies
-from deliverability.core.resources import state_folder
 from deliverability.core.words.sentences import visible
 from deliverability.engine.rules import load_rules, rule_folders, worst_exit_code
 from deliverability.listen.faults import Faults

@@ -15,11 +15,10 @@ from deliverability.core.report.preview import ColourScheme
 from deliverability.core.report.report import ReportView
 from deliverability.core.store.store import HistoryError
 from deliverability.core.words.sentences import visible
-from deliverability.listen.comparison import comparison_view
 from deliverability.listen.look import LighterCopy, MessageContents, contents_of, look_view, message_preview, row_of
 from deliverability.listen.service import CaptureRoom
 from deliverability.listen.store import Capture, CaughtMail
-from deliverability.listen.templates import PagePlace, compare_page, look_page
+from deliverability.listen.templates import PagePlace, compare_page, comparison_view, look_page
 from deliverability.seeds.kept import kept_of_message, token_of
 from deliverability.seeds.report import PlacementView, placement_view
 from deliverability.slim.message import slim

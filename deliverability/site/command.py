@@ -17,12 +17,11 @@ from deliverability.console.output import wrote
 from deliverability.console.types import PathOf
 from deliverability.core.codes import Code
 from deliverability.core.errors import InputError, not_written
-from deliverability.core.files import write_whole
+from deliverability.core.files import locate, write_whole
 from deliverability.core.phrases import LANGUAGES, Phrases, help_words
 from deliverability.core.replies.match import load_replies
 from deliverability.core.report.formats.json import SCHEMA
 from deliverability.core.report.templates import load_glossary
-from deliverability.core.resources import locate
 from deliverability.engine.rules import load_rules, rule_folders
 from deliverability.site.pages import Content, guide_pages, pages
 

@@ -14,13 +14,13 @@ from markupsafe import Markup, escape
 from msgspec import Struct
 
 from deliverability.core.codec import json_text
+from deliverability.core.files import locate
 from deliverability.core.model.replies import Meaning, ReplyCatalogue
 from deliverability.core.model.rules import Rule, RuleSet
 from deliverability.core.phrases import LANGUAGES, Phrases, phrases
 from deliverability.core.report.findings import topic_name
 from deliverability.core.report.formats.json import SCHEMA
 from deliverability.core.report.templates import GlossaryTerm, environment
-from deliverability.core.resources import locate
 from deliverability.core.words.steps import GAP, filled_texts, rule_noun
 from deliverability.site.rulebook import Rulebook, rule_href, slug
 

@@ -40,7 +40,7 @@ from deliverability.core.facts.base import FactSet, Purpose
 from deliverability.core.facts.dkim import Dkim
 from deliverability.core.facts.domain import Domain, Mx, Senders
 from deliverability.core.facts.spf import Spf
-from deliverability.core.files import write_whole
+from deliverability.core.files import locate, write_whole
 from deliverability.core.inputs import (
     SecretError,
     Subject,
@@ -52,7 +52,6 @@ from deliverability.core.inputs import (
 )
 from deliverability.core.model.topic import if_known
 from deliverability.core.phrases import detail_words, phrases
-from deliverability.core.resources import locate
 from deliverability.core.words.sentences import visible
 from deliverability.engine.audit import gather_facts
 from deliverability.engine.rules import load_rules, rule_folders

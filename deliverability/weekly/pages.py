@@ -11,6 +11,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from deliverability.core.facts.base import Catalogue
+from deliverability.core.files import locate
 from deliverability.core.model.report import DMARC_STAGES, GRADES, Report, VerdictKind
 from deliverability.core.model.rules import RuleSet
 from deliverability.core.phrases import LANGUAGES, Phrases, phrases
@@ -19,7 +20,6 @@ from deliverability.core.report.formats.html import CONTENT_SECURITY_POLICY, Htm
 from deliverability.core.report.formats.table import START, page_name
 from deliverability.core.report.report import ReportView
 from deliverability.core.report.templates import environment
-from deliverability.core.resources import locate
 from deliverability.core.store.store import History
 from deliverability.core.words.sentences import day_words, octets
 from deliverability.core.words.speaker import Guide, Speaker

@@ -27,9 +27,8 @@ from deliverability.console.settings import NO_SETTINGS
 from deliverability.console.types import OneOf, PathOf, settings_path
 from deliverability.core.codes import VERBATIM, Code
 from deliverability.core.errors import InputError, file_error
-from deliverability.core.files import write_whole
+from deliverability.core.files import locate, write_whole
 from deliverability.core.net.open import CONTRADICTION
-from deliverability.core.resources import locate
 
 if TYPE_CHECKING:
     from crontab import CronTab

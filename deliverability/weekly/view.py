@@ -12,6 +12,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from deliverability.core.facts.base import NO_NAME, Catalogue, is_absence, texts
+from deliverability.core.files import locate
 from deliverability.core.model.deliveries import NOBODY
 from deliverability.core.model.history import Cause, ChangeKind, Comparison, FindingChange, RecordChange, VerdictChange
 from deliverability.core.model.report import FactChange, Outcome, VerdictKind
@@ -21,7 +22,6 @@ from deliverability.core.report.answer import TONES
 from deliverability.core.report.audience import lead_words
 from deliverability.core.report.findings import record_lines
 from deliverability.core.report.records import Piece, PieceKind, diff
-from deliverability.core.resources import locate
 from deliverability.core.store.texts import named
 from deliverability.core.words.sentences import capital, format_value, full_day_words, visible
 from deliverability.core.words.speaker import cited

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deliverability.core import yaml as yamlstrict
-from deliverability.core.resources import locate
+from deliverability.core.files import locate
 
 
 @pytest.mark.parametrize("name", ["strings.en", "strings.ja", "help.en", "help.ja", "handout.en", "handout.ja"])

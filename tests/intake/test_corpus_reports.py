@@ -10,8 +10,8 @@ import yaml
 from deliverability.core.model.observed import AggregateReport
 from deliverability.core.replies.limits import NotReadError
 from deliverability.intake.events import json_values
+from deliverability.intake.places import DocumentKind, Unreadable, documents
 from deliverability.intake.reports import failure_report, read_aggregate, tls_report
-from deliverability.intake.unpack import DocumentKind, Unreadable, documents
 from tests.corpus import corpus
 from tests.intake.reports import NOW, Rows
 

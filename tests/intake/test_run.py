@@ -30,9 +30,9 @@ from deliverability.core.rules.knowledge import shipped
 from deliverability.core.store.observations import Batch, Observations
 from deliverability.core.store.store import History, HistoryError
 from deliverability.core.store.window import window
-from deliverability.intake import places, readings, unpack
+from deliverability.intake import places, readings
+from deliverability.intake.records import ANOTHERS_MAIL, KEY_GONE, NOT_AUTHENTICATED, NOT_VERIFIED_NOW
 from deliverability.intake.run import IntakePlan, IntakeResult, take_in
-from deliverability.intake.trust import ANOTHERS_MAIL, KEY_GONE, NOT_AUTHENTICATED, NOT_VERIFIED_NOW
 from tests.corpus import corpus
 from tests.intake.reports import BEGIN, NOW, metadata, record, report
 from tests.killed import Step, killed_at_every, stepping
@@ -389,7 +389,7 @@ class TestOneOfMany:
     def test_that_is_not_even_unpacked(
         self, history: History, tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        poisoned(monkeypatch, unpack, "_kind", lambda head: b"poison" in head, error)
+        poisoned(monkeypatch, places, "_kind", lambda head: b"poison" in head, error)
         result = taken(history, self.folder(tmp_path))
         assert {each.report_id for each in _stored(history)} == {"1", "2", "4", "5"}
         assert [(Path(each.name).name, each.lost) for each in result.problems] == [("3-poison.xml", True)]

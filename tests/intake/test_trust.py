@@ -11,7 +11,7 @@ from deliverability.core.facts.base import Reason
 from deliverability.core.mail.reader import read
 from deliverability.core.model.observed import Trust
 from deliverability.core.rules.knowledge import shipped
-from deliverability.intake.trust import (
+from deliverability.intake.records import (
     ANOTHERS_MAIL,
     KEY_GONE,
     NO_AUTHOR,

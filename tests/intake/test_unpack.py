@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from deliverability.core.replies import limits
 from deliverability.core.replies.limits import NotReadError
-from deliverability.intake.unpack import DocumentKind, Enclosed, Unreadable, documents
+from deliverability.intake.places import DocumentKind, Enclosed, Unreadable, documents
 from tests.intake.reports import record, report
 from tests.sampled import examples
 

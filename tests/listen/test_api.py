@@ -12,8 +12,8 @@ from typing import Any
 import jsonschema
 import pytest
 
+from deliverability.core.files import locate
 from deliverability.core.mail.received import SmtpEnvelope
-from deliverability.core.resources import locate
 from deliverability.listen.api import DESCRIPTION, MEDIA_TYPES, api_routes
 from deliverability.listen.guard import GuardSettings
 from tests.listen.rooms import client_of, service_at

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from deliverability.core.report.records import Piece, PieceKind
 from deliverability.core.report.report import ReportView
-from deliverability.listen.comparison import ComparisonView, LineDiff, comparison_view
 from deliverability.listen.look import MessageContents
+from deliverability.listen.templates import ComparisonView, LineDiff, comparison_view
 from tests.speaking import shipped
 from tests.test_golden import audited as report_of
 

@@ -33,9 +33,9 @@ from msgspec import Struct
 
 from deliverability.core.codes import Code, Detail
 from deliverability.core.facts.base import Reason
+from deliverability.core.files import PACKAGE
 from deliverability.core.net.base import Failed, Signed
 from deliverability.core.protocols.dnssec import DELEGATED, State, Verdict
-from deliverability.core.resources import PACKAGE
 
 ANCHORS = PACKAGE / "data" / "root-anchors.txt"
 MAX_CHAIN = 10

@@ -8,8 +8,8 @@ from __future__ import annotations
 from msgspec import Struct
 
 from deliverability.core import yaml as yamlstrict
+from deliverability.core.files import locate
 from deliverability.core.phrases import phrases
-from deliverability.core.resources import locate
 
 
 class Question(Struct, frozen=True):

@@ -17,10 +17,10 @@ from msgspec import Struct, field
 from deliverability.core import yaml as yamlstrict
 from deliverability.core.cache import cached
 from deliverability.core.codes import Code, Detail
+from deliverability.core.files import locate
 from deliverability.core.model.schema import Field, Text, Words
 from deliverability.core.phrases import LANGUAGES
 from deliverability.core.report.parts import segments
-from deliverability.core.resources import locate
 from deliverability.core.rules.problems import RuleError
 from deliverability.core.yaml import TWICE, read_shape
 

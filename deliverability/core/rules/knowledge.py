@@ -11,12 +11,12 @@ from msgspec.structs import replace
 
 from deliverability.core import yaml as yamlstrict
 from deliverability.core.codes import Detail
+from deliverability.core.files import locate
 from deliverability.core.model.blocklists import TEST_ENTRIES, BlockList
 from deliverability.core.model.knowledge import ImprintSigns, Knowledge, Measures, Outside, UnsubscribeWords
 from deliverability.core.model.schema import Field
 from deliverability.core.model.services import DnsProvider, Reporter, SeedReceiver
 from deliverability.core.model.warm_up import WarmUpNumbers
-from deliverability.core.resources import locate
 from deliverability.core.senders.recognise import CatalogueError, load_senders
 from deliverability.core.yaml import DEFINED, FileLine, read_shape
 

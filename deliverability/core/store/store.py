@@ -30,11 +30,10 @@ from deliverability.core.errors import InputError, file_error
 from deliverability.core.facts.base import FactSet, KeySeen
 from deliverability.core.facts.dkim import Dkim
 from deliverability.core.facts.traffic import Traffic
-from deliverability.core.files import PRIVATE_FOLDER, private
+from deliverability.core.files import PRIVATE_FOLDER, default_history, private
 from deliverability.core.model.history import Snapshot, State
 from deliverability.core.model.report import Assessment, Outcome
 from deliverability.core.model.topic import if_known
-from deliverability.core.resources import default_history
 from deliverability.core.store.facets import OCTETS, in_portions, key_beside, key_file, key_within
 from deliverability.core.store.pieces import (
     Packed,

@@ -15,6 +15,7 @@ from msgspec import Struct, field, json
 from deliverability.core.codes import Code
 from deliverability.core.facts.base import Reason, Unknown
 from deliverability.core.facts.content import Clients, UsedFeature
+from deliverability.core.files import PACKAGE
 from deliverability.core.mail.html.accounting import CSS_IMPORT, is_font_service
 from deliverability.core.mail.html.markup import (
     Attribute,
@@ -29,7 +30,6 @@ from deliverability.core.mail.html.markup import (
 )
 from deliverability.core.mail.parts import part_evidence
 from deliverability.core.model.topic import cite
-from deliverability.core.resources import PACKAGE
 from deliverability.engine.base import Context, auditor
 
 HTML_COMPARED = Code("html-compared", ("n",))

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from deliverability.cli import deliv
 from deliverability.core.codec import decode_facts, encode_facts, typed
 from deliverability.core.facts.spf import Spf, SpfTree
-from deliverability.core.resources import PACKAGE
+from deliverability.core.files import PACKAGE
 from deliverability.demo.command import DOMAIN, MESSAGE, ZONE
 from deliverability.engine.base import catalogue
 

@@ -28,7 +28,6 @@ from deliverability.core.net.static import StaticResolver
 from deliverability.core.protocols.dkim.canonical import hash_body
 from deliverability.core.rules.knowledge import shipped
 from deliverability.engine.auditors import format as form
-from deliverability.engine.auditors import japanese
 from deliverability.engine.auditors import message as identity
 from deliverability.engine.auditors.unsubscribe import near_links
 from deliverability.engine.base import gather
@@ -101,7 +100,7 @@ class TestMemory:
         try:
             now = datetime(2026, 11, 24, tzinfo=UTC)
             gathered = await gather(
-                (identity.audit, form.audit, japanese.audit),
+                (identity.audit, form.audit, form.japanese_audit),
                 subject,
                 Ports(StaticResolver({}), FixedClock(now)),
                 message,

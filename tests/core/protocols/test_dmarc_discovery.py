@@ -11,7 +11,7 @@ from deliverability.core.facts.base import Reason, Unknown
 from deliverability.core.net.static import StaticResolver
 from deliverability.core.protocols.dmarc.record import VALUE, discover_dmarc, organizational_domain, parse, walk_names
 from deliverability.core.protocols.psl import is_public_suffix, registrable_domain
-from deliverability.engine.auditors import alignment, dmarc
+from deliverability.engine.auditors import dmarc, ownership
 from tests.corpus import suite
 from tests.facts_of import by_fields, facts_of
 
@@ -334,7 +334,7 @@ async def test_mailauth_vector(vector: dict[str, Any]) -> None:
     ]
     spf = [each["domain"] for each in call["spfDomains"]]
     found = await facts_of(
-        [dmarc.audit, alignment.audit],
+        [dmarc.audit, ownership.alignment_audit],
         resolver,
         {
             "message.from_domain": author,

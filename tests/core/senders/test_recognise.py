@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from deliverability.core.codes import ASKED, SELECTOR
 from deliverability.core.facts.base import Fact, FactSet, Reason, Unknown, records_of
+from deliverability.core.files import locate
 from deliverability.core.inputs import Sample, Subject
 from deliverability.core.mail.reader import read
 from deliverability.core.model.report import Finding, Outcome
@@ -27,7 +28,6 @@ from deliverability.core.net.open import PortSettings, open_ports
 from deliverability.core.net.ports import Ports
 from deliverability.core.net.static import Records, StaticResolver
 from deliverability.core.phrases import phrases
-from deliverability.core.resources import locate
 from deliverability.core.rules.judge import Selection, judge
 from deliverability.core.rules.knowledge import shipped
 from deliverability.core.senders.recognise import (

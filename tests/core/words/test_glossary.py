@@ -15,8 +15,8 @@ import pytest
 from msgspec import Struct
 
 from deliverability.core import yaml as yamlstrict
+from deliverability.core.files import locate
 from deliverability.core.report.templates import load_glossary
-from deliverability.core.resources import locate
 from deliverability.core.rules.problems import RuleError
 from tests.speaking import BRACKETS
 

@@ -12,7 +12,7 @@ from deliverability.core.codes import Input, failed_question, needs
 from deliverability.core.facts.base import Reason, Unknown, Value, records_of
 from deliverability.core.mail.reader import read
 from deliverability.core.net.static import StaticResolver
-from deliverability.engine.auditors import alignment, domain
+from deliverability.engine.auditors import domain, ownership
 from tests.facts_of import by_fields, facts_of
 
 NO_MESSAGE = {"unknown": "no-message"}
@@ -256,8 +256,8 @@ async def aligned(
         "spf.result_identity": identity,
         "dkim.signatures": list(signatures) if isinstance(signatures, tuple) else signatures,
     }
-    needed = {path: value for path, value in given.items() if path in alignment.audit.needs}
-    facts = await facts_of([alignment.audit], StaticResolver(records), needed)
+    needed = {path: value for path, value in given.items() if path in ownership.alignment_audit.needs}
+    facts = await facts_of([ownership.alignment_audit], StaticResolver(records), needed)
     return {fact.path: by_fields(fact.value) for fact in facts if fact.path.startswith(("alignment.", "dmarc.result"))}
 
 

@@ -18,7 +18,7 @@ from deliverability.core.mail.reader import read
 from deliverability.core.net.base import Answer, Failed
 from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.ports import Ports
-from deliverability.engine.auditors import attachments, clients, envelope, html, japanese, message
+from deliverability.engine.auditors import attachments, clients, envelope, html, message
 from deliverability.engine.auditors import format as form
 from deliverability.engine.auditors.html import HTML_APART
 from deliverability.engine.base import gather
@@ -27,7 +27,8 @@ from tests.corpus import corpus
 
 MAILS = TESTS / "mails"
 AUDITORS = (
-    *(module.audit for module in (message, form, html, clients, japanese, envelope)),
+    *(module.audit for module in (message, form, html, clients, envelope)),
+    form.japanese_audit,
     html.weight_audit,
     attachments.attachments_audit,
 )

@@ -438,7 +438,7 @@ def test_a_range_is_special_where_all_of_it_is(term: str, special: bool) -> None
 
 def test_every_rule_of_the_file_has_a_scope_and_errors_are_about_delivery() -> None:
     from deliverability.core import yaml as _yamlstrict
-    from deliverability.core.resources import locate
+    from deliverability.core.files import locate
 
     written = _yamlstrict.read((locate("rules") / "spf.yaml").read_text("utf-8")).data
     scopes = {rule["id"]: rule.get("scope") for rule in written}

@@ -16,6 +16,7 @@ import yaml
 from msgspec import Raw, Struct
 
 from deliverability.core.codes import ABOUT, Code, Detail
+from deliverability.core.files import PACKAGE
 from deliverability.core.net.names import canonical
 from deliverability.core.net.zones.base import (
     ANY,
@@ -40,7 +41,6 @@ from deliverability.core.net.zones.lists import (
     route53_rdata,
 )
 from deliverability.core.net.zones.master import master_input, parse, zone_file
-from deliverability.core.resources import PACKAGE
 
 TABLE = PACKAGE / "data" / "terraform.yaml"
 

@@ -15,7 +15,7 @@ from itertools import compress
 from msgspec import Struct
 
 from deliverability.core.codes import Code, Detail
-from deliverability.core.resources import PACKAGE
+from deliverability.core.files import PACKAGE
 
 KEY_EVEN = Code("key-even")
 KEY_SMALL_FACTOR = Code("key-small-factor", ("n",))

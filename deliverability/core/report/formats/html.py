@@ -14,13 +14,13 @@ from urllib.parse import quote
 
 from msgspec.structs import replace
 
+from deliverability.core.files import locate
 from deliverability.core.phrases import phrases
 from deliverability.core.report.domains import DomainRow, domain_row, domains_view
 from deliverability.core.report.formats.table import WriterOptions
 from deliverability.core.report.handout import Handout
 from deliverability.core.report.report import ReportView
 from deliverability.core.report.templates import Glosser, environment, load_glossary
-from deliverability.core.resources import locate
 from deliverability.core.words.sentences import full_day_words
 from deliverability.core.words.speaker import Speaker
 

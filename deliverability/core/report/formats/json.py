@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from deliverability.core.codec import JsonPieces, encode, encode_evidence, json_text, printable
 from deliverability.core.facts.base import Value
+from deliverability.core.files import PACKAGE
 from deliverability.core.model.answer import (
     FindingId,
     GuideStep,
@@ -33,7 +34,6 @@ from deliverability.core.model.report import (
 from deliverability.core.report.formats.table import WriterOptions
 from deliverability.core.report.profiles import profile_json
 from deliverability.core.report.report import ReportView
-from deliverability.core.resources import PACKAGE
 from deliverability.core.words.speaker import Speaker
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
