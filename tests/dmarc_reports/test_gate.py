@@ -112,6 +112,19 @@ def test_what_is_missing_is_told_with_its_amount_and_day(folder: Path) -> None:
     assert "Possible on" in text
 
 
+@pytest.mark.parametrize(
+    ("lang", "says"),
+    [("en", "The policy has to stay at quarantine for 28 days"), ("ja", "rejectの前に、quarantineを28日続ける必要があります。")],
+)
+def test_a_stage_of_unknown_length_is_not_told_in_days(folder: Path, lang: str, says: str) -> None:
+    read_in(folder)
+    done = run("gate", "example.com", "--to", "reject", "--days", "60", "--lang", lang)
+    text = " ".join(done.output.split())
+    assert says in text.replace("\n", "")
+    assert "could not be checked days" not in text
+    assert "確認できませんでした日" not in text
+
+
 def test_the_plan_and_the_report_go_by_the_same_answer(folder: Path) -> None:
     (folder / "example.zone").write_text(ZONE + f's1._domainkey IN TXT "{KEY}"\n')
     read_in(folder, unsigned("198.51.100.20", 60))
