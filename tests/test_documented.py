@@ -382,3 +382,10 @@ def test_japanese_pages_keep_to_the_typography(page: Path) -> None:
     assert not re.findall(rf"[{japanese}] [A-Za-z0-9]\w*|\w*[A-Za-z0-9] [{japanese}]\w*", text)
     assert "％" not in text
     assert not re.findall(BRACKETS, re.sub(r"\]\([^)]*\)", "]", page.read_text("utf-8")))
+
+
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_a_japanese_sentence_stays_on_its_line(name: str) -> None:
+    """A line break shows as a blank, and Japanese has none between its words."""
+    prose = re.sub(r"(?ms)^ *```.*?^ *```$", "", written(name, "ja"))
+    assert not re.findall(r"(?m)^(?![|#<]).*\S\n *(?![-*|#<] ?|\d+\. )\S.*", prose)
