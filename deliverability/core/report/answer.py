@@ -31,7 +31,7 @@ from deliverability.core.model.report import FINE, GateKind, Outcome, Report, Ve
 from deliverability.core.model.rules import Effect, Severity
 from deliverability.core.model.topic import if_known
 from deliverability.core.phrases import Phrases, detail_words
-from deliverability.core.report.findings import FindingIndex, effect_words, receiver_short
+from deliverability.core.report.findings import FindingIndex, effect_words, either, receiver_short
 from deliverability.core.report.traffic import hits_words
 from deliverability.core.report.unanswered import unanswered, unreached, unreached_hint, was_asked
 from deliverability.core.words.sentences import format_value, shortened, visible
@@ -450,7 +450,7 @@ def _amount(group: ReceiverGroup, say: Phrases) -> str:
 
 def _does(effects: Iterable[ReceiverEffect], number: str, say: Phrases) -> str:
     """What is done to the mail, as verbs."""
-    return say("punctuation.or").join(say(f"lead.does.{key}.{number}") for key in _effect_keys(effects))
+    return either([say(f"lead.does.{key}.{number}") for key in _effect_keys(effects)], say)
 
 
 def _refuses(effects: Iterable[ReceiverEffect]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from msgspec import Struct
@@ -126,7 +126,13 @@ def effect_words(effects: Iterable[tuple[Effect, bool]], say: Phrases) -> str:
         again = before.startswith("may-") and each.startswith("may-")
         word = say(f"hindrance.again.{each}" if again else f"hindrance.{each}")
         words.append(word[:1].lower() + word[1:])
-    return say("punctuation.or").join(words)
+    return either(words, say)
+
+
+def either(words: Sequence[str], say: Phrases) -> str:
+    """Words of which one is true: "be rejected, go to spam or be delayed"."""
+    first, last = words[:-1], words[-1:]
+    return say("punctuation.or").join([*([say("punctuation.alternatives").join(first)] if first else []), *last])
 
 
 def basis_words(statement: Statement, rules: RuleSet, say: Phrases) -> str:

@@ -37,8 +37,8 @@ def test_each_receiver_is_said_to_do_what_it_does() -> None:
         (ReceiverEffect(Effect.WARN), "docomo"),
     )
     assert lead(answer).startswith(
-        "No receiver is known to reject this mail; Outlook.com may reject it; iCloud sends it to the spam folder; "
-        "docomo shows a warning, because "
+        "No receiver is known to reject this mail outright. Outlook.com may reject it; iCloud sends it to the spam folder; "
+        "docomo shows it with a warning, because "
     )
     assert "Outlook.comでは拒否、iCloudでは迷惑メール扱い、ドコモでは警告表示のおそれがあります。" in lead(answer, "ja")
 
@@ -49,7 +49,7 @@ def test_those_that_do_the_same_share_a_clause() -> None:
         (ReceiverEffect(Effect.SPAM), "yahoo"),
         (ReceiverEffect(Effect.WARN), "docomo"),
     )
-    assert "iCloud and Yahoo send it to the spam folder; docomo shows a warning" in lead(answer)
+    assert "iCloud and Yahoo send it to the spam folder; docomo shows it with a warning" in lead(answer)
 
 
 def unanswered(reach: Reach, *unknown: Unknown) -> ReportAnswer:
@@ -90,7 +90,7 @@ def test_lookups_without_an_answer_are_told_with_what_helps(unknown: tuple[Unkno
         (TIMEOUT, "No name server answered.", "--resolver 1.1.1.1", "bad"),
         # What nobody wanted to ask was not checked, and is no failure.
         (OUTSIDE, "is outside the given zone files.", "Add its zone file with --zone", "unknown"),
-        (UNRECORDED, "The recording has no answer on", "--record answers.json", "unknown"),
+        (UNRECORDED, "The recording has no answers for", "--record answers.json", "unknown"),
         (UNASKED, "No DNS server was queried (--offline).", "Use live DNS:", "unknown"),
     ],
 )

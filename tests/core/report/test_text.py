@@ -271,7 +271,7 @@ def test_a_source_is_cited_as_it_was_read(read_as, en, ja):
 
 
 @pytest.mark.parametrize(
-    ("lang", "words"), [("en", "May be rejected or warning shown"), ("ja", "拒否の可能性・警告表示")]
+    ("lang", "words"), [("en", "May be rejected or shown with a warning"), ("ja", "拒否の可能性・警告表示")]
 )
 def test_several_effects_read_as_one_phrase(lang, words):
     assert effect_words([(Effect.REJECT, True), (Effect.WARN, False), (Effect.REJECT, True)], phrases(lang)) == words
@@ -297,7 +297,7 @@ def test_symbols_have_ascii_stand_ins():
         assert golden(subject, "en", unicode=False).isascii()
     text = golden("demo", "en", unicode=False)
     assert "x Rejected by Gmail" in text
-    assert "! Warning shown" in text
+    assert "! Shown with a warning" in text
     assert "=> DMARC fails" in text
 
 
