@@ -91,7 +91,7 @@ def output(*arguments: str) -> str:
     return f"```text\n$ deliv {' '.join(arguments)}\n{ran.stdout.strip()}\n```\n"
 
 
-_CLAIM_HEADS = {"en": ("good word", "rests on", "; "), "ja": ("肯定的な結果", "根拠", "、")}
+_CLAIM_HEADS = {"en": ("positive result", "rests on", "; "), "ja": ("肯定的な結果", "根拠", "、")}
 
 
 def claim_table(lang: str = "en") -> str:

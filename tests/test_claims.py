@@ -147,9 +147,11 @@ def test_a_refusal_that_is_certain_leaves_none_that_may_be() -> None:
 
 def test_what_a_receiver_may_do_is_never_said_as_if_it_did() -> None:
     may = [(Effect.SPAM, True), (Effect.WARN, True)]
-    assert effect_words(may, phrases("en")) == "May go to spam or show a warning"
+    assert effect_words(may, phrases("en")) == "May go to spam or be shown with a warning"
     assert effect_words(may, phrases("ja")) == "迷惑メール扱いの可能性・警告表示の可能性"
-    assert effect_words([(Effect.SPAM, False), *may], phrases("en")) == "Spam folder or may show a warning"
+    three = effect_words([(Effect.REJECT, True), *may], phrases("en"))
+    assert three == "May be rejected, go to spam or be shown with a warning"
+    assert effect_words([(Effect.SPAM, False), *may], phrases("en")) == "Spam folder or may be shown with a warning"
 
 
 async def test_who_is_at_risk_at_any_volume_may_still_mend_what_refuses_many_messages() -> None:

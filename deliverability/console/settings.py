@@ -98,43 +98,40 @@ class MailSettings(Struct, frozen=True):
     """What is true of a domain's mail; None or empty: not said."""
 
     selectors: Annotated[tuple[str, ...], Setting("DKIM selectors to look up.")] = ()
-    sending_ips: Annotated[tuple[str, ...], Setting("Addresses that send for the domain.")] = ()
+    sending_ips: Annotated[tuple[str, ...], Setting("IP addresses that send for the domain.")] = ()
     mail_from: Annotated[str | None, Setting("Envelope sender (Return-Path); empty: the null sender.")] = None
     helo: Annotated[str | None, Setting("HELO/EHLO name of the sending host.")] = None
     purpose: Annotated[
         Literal["users", "bulk", "transactional", "parked"] | None,
         Setting("What the domain sends; decides which requirements apply."),
     ] = None
-    daily_volume: Annotated[int | None, Setting("Messages a day.", least=0)] = None
+    daily_volume: Annotated[int | None, Setting("Messages per day.", least=0)] = None
     dns_provider: Annotated[
-        str | None, Setting("Where its DNS records are edited (cloudflare, route53, xserver, ...).")
+        str | None, Setting("Where you edit its DNS records (cloudflare, route53, xserver, ...).")
     ] = None
     rare: Annotated[
         tuple[str, ...] | None,
-        Setting('Rarely sent mail, each as "YYYY-MM-DD what"; an empty list: there is none.'),
+        Setting('Rarely sent mail, each as "YYYY-MM-DD description"; an empty list means that there is none.'),
     ] = None
     trust_sources: Annotated[
         bool | None,
-        Setting("With too little mail for shares, the gate goes by the sources alone: each of them has to pass."),
+        Setting("If there is too little mail for percentages, let the gate judge by source: each one must pass."),
     ] = None
     list_check: Annotated[
         str | None,
-        Setting(
-            "The JSON of `deliv list-check` for the list of recipients: "
-            "evidence on bounces and sign-ups in the reports."
-        ),
+        Setting("JSON output of `deliv list-check` for your recipient list, used as evidence on bounces and sign-ups."),
     ] = None
     warm_up: Annotated[
         str | None,
         Setting(
-            "The plan of `deliv warm-up` (.csv): what is sent is held against it, by the logs and events that are read."
+            "Plan of `deliv warm-up` (.csv); deliv compares your volume with it, according to imported logs and events."
         ),
     ] = None
     messages: Annotated[
         tuple[str, ...],
         Setting(
-            "Sample messages: files, globs, a Maildir or an mbox (the newest message of the domain is taken). "
-            "Before the place may stand what kind of mail it is: users:, bulk: or transactional:."
+            "Sample messages: files, globs, a Maildir or an mbox (deliv uses the domain's newest message). "
+            "A prefix sets the kind of mail: users:, bulk: or transactional:."
         ),
     ] = ()
 
@@ -151,13 +148,13 @@ class WaiverSettings(Struct, frozen=True):
     rule: Annotated[str, Setting("Rule id, as `deliv rules` lists them.")] = ""
     reason: Annotated[
         Literal["accepted-risk", "handled-elsewhere", "not-applicable", "false-positive"] | None,
-        Setting("Why the finding is accepted."),
+        Setting("Why you accept the finding."),
     ] = None
     domain: Annotated[str, Setting("Only for this domain; empty: for all.")] = ""
     item: Annotated[str, Setting("Only for this item of the rule, for example example.com/s1; empty: for all.")] = ""
-    note: Annotated[str, Setting("A remark for those who read the report.")] = ""
+    note: Annotated[str, Setting("A note for readers of the report.")] = ""
     until: Annotated[
-        date | None, Setting("The last day on which it counts (a TOML date); without it, it never ends.")
+        date | None, Setting("The last day on which it applies (a TOML date); default: it never ends.")
     ] = None
 
 
@@ -168,98 +165,98 @@ class EmailSettings(Struct, frozen=True):
     sender: Annotated[str, Setting("Its From address.")] = ""
     host: Annotated[str, Setting("The submission server.")] = "localhost"
     port: Annotated[
-        int | None, Setting("Its port; without it 587 (starttls), 465 (tls) or 25 (none).", least=1, most=65535)
+        int | None, Setting("Its port; default: 587 (starttls), 465 (tls) or 25 (none).", least=1, most=65535)
     ] = None
     security: Annotated[Literal["starttls", "tls", "none"], Setting("How the connection is protected.")] = "starttls"
-    username: Annotated[str, Setting("Name to log in with; empty: no login.")] = ""
-    password_env: Annotated[str, Setting("Environment variable that holds the password.")] = ""
-    password_file: Annotated[str, Setting("File that holds the password.")] = ""
-    lang: Annotated[Literal["en", "ja"] | None, Setting("Language of the mail; without it that of the file.")] = None
+    username: Annotated[str, Setting("User name; empty: no login.")] = ""
+    password_env: Annotated[str, Setting("Environment variable that contains the password.")] = ""
+    password_file: Annotated[str, Setting("File that contains the password.")] = ""
+    lang: Annotated[Literal["en", "ja"] | None, Setting("Language of the mail; default: `lang`.")] = None
     attach: Annotated[bool, Setting("Attach the HTML report.")] = False
-    pages: Annotated[
-        str, Setting("The address under which the pages are published, for a link; without it the path is told.")
-    ] = ""
+    pages: Annotated[str, Setting("URL of the published pages, for a link; default: the mail shows the path.")] = ""
 
 
 class WebhookSettings(Struct, frozen=True):
     """``[notify.webhook]``: a summary as JSON, posted to an address."""
 
-    url: Annotated[str, Setting("The https address to post to.")] = ""
+    url: Annotated[str, Setting("The https URL to post to.")] = ""
     style: Annotated[
-        Literal["generic", "slack"], Setting("generic: the JSON summary; slack: a message for Slack and alike.")
+        Literal["generic", "slack"],
+        Setting("generic: the JSON summary; slack: a message for Slack and compatible services."),
     ] = "generic"
-    secret_env: Annotated[str, Setting("Environment variable that holds the key of the HMAC signature.")] = ""
-    secret_file: Annotated[str, Setting("File that holds the key of the HMAC signature.")] = ""
+    secret_env: Annotated[str, Setting("Environment variable that contains the key of the HMAC signature.")] = ""
+    secret_file: Annotated[str, Setting("File that contains the key of the HMAC signature.")] = ""
 
 
 class NotifySettings(Struct, frozen=True):
     """``[notify.*]``: who is told about a weekly run."""
 
     email: Annotated[EmailSettings | None, Setting("The weekly mail.")] = None
-    webhook: Annotated[WebhookSettings | None, Setting("A JSON summary posted to an address.")] = None
-    prometheus: Annotated[str, Setting("Textfile for the Prometheus node exporter.")] = ""
+    webhook: Annotated[WebhookSettings | None, Setting("A JSON summary posted to a URL.")] = None
+    prometheus: Annotated[str, Setting("Text file for the Prometheus node exporter.")] = ""
 
 
 class MailboxSettings(Struct, frozen=True):
     """One ``[[feedback.mailbox]]`` table: a mailbox that reports are sent to."""
 
-    name: Annotated[str, Setting("What it is called in what `deliv intake` tells.")] = ""
+    name: Annotated[str, Setting("Its name in the output of `deliv intake`.")] = ""
     host: Annotated[str, Setting("The IMAP server.")] = ""
     port: Annotated[
-        int | None, Setting("Its port; without it 993 (tls) or 143 (starttls, none).", least=1, most=65535)
+        int | None, Setting("Its port; default: 993 (tls) or 143 (starttls, none).", least=1, most=65535)
     ] = None
     security: Annotated[
         Literal["tls", "starttls", "none"],
         Setting("How the connection is protected; none is for a server on this machine."),
     ] = "tls"
-    username: Annotated[str, Setting("Name to log in with.")] = ""
-    password_env: Annotated[str, Setting("Environment variable that holds the password.")] = ""
-    password_file: Annotated[str, Setting("File that holds the password.")] = ""
+    username: Annotated[str, Setting("User name.")] = ""
+    password_env: Annotated[str, Setting("Environment variable that contains the password.")] = ""
+    password_file: Annotated[str, Setting("File that contains the password.")] = ""
     token_command: Annotated[
         tuple[str, ...],
         Setting("Command that prints an OAuth 2 access token (XOAUTH2), for Microsoft 365 and Google Workspace."),
     ] = ()
-    folder: Annotated[str, Setting("The folder that is read.")] = "INBOX"
+    folder: Annotated[str, Setting("The folder to read.")] = "INBOX"
     done: Annotated[
         str,
         Setting(
-            "What becomes of mails whose reports are kept: keep, delete, or move:FOLDER. Other mail is left alone."
+            "What to do with messages after their reports are stored: keep, delete, or move:FOLDER. "
+            "Other mail is left untouched."
         ),
     ] = "keep"
-    failed: Annotated[
-        str, Setting("What becomes of mails with a report that cannot be used: keep, or move:FOLDER.")
-    ] = "keep"
-    most: Annotated[int, Setting("Mails a run.", least=1)] = 2000
+    failed: Annotated[str, Setting("What to do with messages whose report can't be used: keep, or move:FOLDER.")] = (
+        "keep"
+    )
+    most: Annotated[int, Setting("Maximum number of messages per run.", least=1)] = 2000
 
 
 class SeedSettings(Struct, frozen=True):
     """One ``[[seed]]`` table: a mailbox of your own at a receiver, to see where test mails land."""
 
-    name: Annotated[str, Setting("What it is called in what `deliv seeds` tells.")] = ""
-    address: Annotated[str, Setting("The address that test mails are sent to.")] = ""
+    name: Annotated[str, Setting("Its name in the output of `deliv seeds`.")] = ""
+    address: Annotated[str, Setting("The address that test messages are sent to.")] = ""
     receiver: Annotated[
-        str, Setting("The receiver (gmail, outlook, ...); without it that of the address, as far as it is known.")
+        str, Setting("The receiver (gmail, outlook, ...); default: that of the address, if deliv knows it.")
     ] = ""
-    host: Annotated[str, Setting("The IMAP server; may be left out for gmail and google-workspace.")] = ""
+    host: Annotated[str, Setting("The IMAP server; not needed for gmail and google-workspace.")] = ""
     port: Annotated[
-        int | None, Setting("Its port; without it 993 (tls) or 143 (starttls, none).", least=1, most=65535)
+        int | None, Setting("Its port; default: 993 (tls) or 143 (starttls, none).", least=1, most=65535)
     ] = None
     security: Annotated[
         Literal["tls", "starttls", "none"],
         Setting("How the connection is protected; none is for a server on this machine."),
     ] = "tls"
-    username: Annotated[str, Setting("Name to log in with; without it the address.")] = ""
+    username: Annotated[str, Setting("User name; default: the address.")] = ""
     password_env: Annotated[
-        str, Setting("Environment variable that holds the password, as a rule an app password.")
+        str, Setting("Environment variable that contains the password, usually an app password.")
     ] = ""
-    password_file: Annotated[str, Setting("File that holds the password.")] = ""
+    password_file: Annotated[str, Setting("File that contains the password.")] = ""
     token_command: Annotated[
-        tuple[str, ...], Setting("Command that prints an OAuth 2 access token (XOAUTH2), as Outlook.com needs it.")
+        tuple[str, ...], Setting("Command that prints an OAuth 2 access token (XOAUTH2), which Outlook.com requires.")
     ] = ()
-    spam: Annotated[str, Setting("The folder for spam, where the server does not say which one it is.")] = ""
+    spam: Annotated[str, Setting("The spam folder, if the server doesn't say which one it is.")] = ""
     authserv: Annotated[
         tuple[str, ...],
-        Setting("Hosts whose Authentication-Results are the receiver's own; without it as far as they are known."),
+        Setting("Hosts whose Authentication-Results are the receiver's own; default: those that deliv knows."),
     ] = ()
 
 
@@ -269,9 +266,9 @@ MOST_SEEDS = 20
 class SeedsSettings(Struct, frozen=True):
     """``[seeds]``: how test mails are waited for."""
 
-    minutes: Annotated[int, Setting("How long a test mail is waited for.", least=1, most=30)] = 30
+    minutes: Annotated[int, Setting("Minutes to wait for a test message.", least=1, most=30)] = 30
     tests_a_day: Annotated[
-        int, Setting("Tests a day; more of them become a habit that filters notice.", least=1, most=24)
+        int, Setting("Maximum number of tests per day; filters notice frequent tests.", least=1, most=24)
     ] = 4
 
 
@@ -279,29 +276,28 @@ class FeedbackSettings(Struct, frozen=True):
     """``[feedback]``: where the reports of receivers are, and how far they are trusted."""
 
     places: Annotated[tuple[str, ...], Setting("Files, folders, globs, Maildirs and mbox files with reports.")] = ()
-    days: Annotated[int, Setting("How many days of reports the sources and the gate rest on.", least=1, most=366)] = 28
+    days: Annotated[int, Setting("Number of days of reports that the sources and the gate use.", least=1, most=366)] = (
+        28
+    )
     keep_days: Annotated[
-        int, Setting("How many days reports are kept; after 90 of them as sums of weeks.", least=30, most=3660)
+        int, Setting("Number of days to keep reports; after 90 days, only weekly totals.", least=30, most=3660)
     ] = 400
     trust: Annotated[
         Literal["verified", "authenticated", "any"],
         Setting(
-            "Which reports count. verified: whose mail passes DMARC for the reporter; authenticated: or a host of "
-            "`authserv` says so; any: whoever sent them."
+            "Which reports count. verified: the message passes DMARC in deliv's own check; authenticated: also if a "
+            "host in `authserv` recorded a pass; any: all except truncated or repaired ones."
         ),
     ] = "verified"
     authserv: Annotated[
         tuple[str, ...],
-        Setting(
-            "Hosts whose Authentication-Results are believed: those of your own mail servers, "
-            "if they remove forged ones."
-        ),
+        Setting("Hosts whose Authentication-Results deliv trusts: your own mail servers, if they remove forged ones."),
     ] = ()
     addresses: Annotated[
         Path | None,
         Setting(
-            "File in which `deliv intake` keeps the addresses that bounced or complained, for `deliv suppress`; "
-            "without it none is kept."
+            "File in which `deliv intake` stores the addresses that bounced or complained, for `deliv suppress`; "
+            "default: none are stored."
         ),
     ] = None
     mailbox: Annotated[tuple[MailboxSettings, ...], Setting("A mailbox that reports are sent to.")] = ()
@@ -314,26 +310,26 @@ class SourceSettings(Struct, frozen=True, rename={"owner": "is"}):
         tuple[str, ...],
         Setting("Addresses, ranges (198.51.100.0/24), or ptr:NAME, dkim:NAME, service:ID; any of them."),
     ] = ()
-    owner: Annotated[Literal["ours", "forwarder", "not-ours"] | None, Setting("Whose it is.")] = None
-    name: Annotated[str, Setting("What it is called in reports; empty: as it would be called anyway.")] = ""
+    owner: Annotated[Literal["ours", "forwarder", "not-ours"] | None, Setting("Whether it is yours.")] = None
+    name: Annotated[str, Setting("Its name in reports; empty: the default name.")] = ""
     domain: Annotated[str, Setting("Only for this domain; empty: for all.")] = ""
     until: Annotated[
-        date | None, Setting("The last day on which it counts (a TOML date); without it, it never ends.")
+        date | None, Setting("The last day on which it applies (a TOML date); default: it never ends.")
     ] = None
 
 
 class ReporterSettings(Struct, frozen=True, rename={"senders": "from"}):
     """One ``[[reporter]]`` table: somebody whose reports count, beside those that `rules/reporters.yaml` lists."""
 
-    name: Annotated[str, Setting("What it is called in reports; bare files of reports name it so.")] = ""
-    senders: Annotated[tuple[str, ...], Setting("The exact addresses that the mails with its reports come from.")] = ()
+    name: Annotated[str, Setting("Its name in reports, and in report files without a message.")] = ""
+    senders: Annotated[tuple[str, ...], Setting("The exact addresses that send its reports.")] = ()
 
 
 class ReputationKey(Struct, frozen=True):
     """Where the key of a block list is."""
 
     env: Annotated[
-        str, Setting("Environment variable that holds the key; the key itself never stands in this file.")
+        str, Setting("Environment variable that contains the key; never put the key itself in this file.")
     ] = ""
 
 
@@ -342,68 +338,69 @@ class ReputationSettings(Struct, frozen=True):
 
     lists: Annotated[
         tuple[str, ...],
-        Setting(
-            "Blocklists that weekly runs ask, and an audit that is asked for those of the settings: ids, or file:PATH."
-        ),
+        Setting("Blocklists that weekly runs and `--blocklists settings` query: ids, or file:PATH."),
     ] = ()
     keys: Annotated[
-        Mapping[str, ReputationKey], Setting('Keys of blocklists, as in keys = {spamhaus = {env = "DQS_KEY"}}.')
+        Mapping[str, ReputationKey], Setting('Blocklist keys, as in keys = {spamhaus = {env = "DQS_KEY"}}.')
     ] = {}
-    resolver: Annotated[str, Setting("Name server that is asked about blocklists; without it those of the rest.")] = ""
+    resolver: Annotated[str, Setting("DNS resolver for blocklist queries; default: as for other queries.")] = ""
 
 
 class SenderSettings(Struct, frozen=True):
     """``[sender]``: who writes to a receiver's postmaster."""
 
     company: Annotated[str, Setting("Name of the company.")] = ""
-    contact: Annotated[str, Setting("Name and address of the person to answer to.")] = ""
+    contact: Annotated[str, Setting("Name and address of the person who gets the reply.")] = ""
     phone: Annotated[str, Setting("Telephone number.")] = ""
 
 
 class Settings(MailSettings, frozen=True):
     """The whole file. Options on the command line win over it, a domain's own table over the common values."""
 
-    domains: Annotated[tuple[str, ...], Setting("Domains to audit that need no table of their own.")] = ()
-    receivers: Annotated[tuple[str, ...], Setting("Judge for these receivers only (icloud, gmail, ...).")] = ()
-    regions: Annotated[tuple[str, ...], Setting("Judge for the receivers of these countries (jp, de, ...).")] = ()
+    domains: Annotated[tuple[str, ...], Setting("Domains to audit that need no separate table.")] = ()
+    receivers: Annotated[tuple[str, ...], Setting("Check only against these receivers (icloud, gmail, ...).")] = ()
+    regions: Annotated[tuple[str, ...], Setting("Check against the receivers of these countries (jp, de, ...).")] = ()
     to: Annotated[
         str,
-        Setting("Who you write to: a list of recipients, or domains with commas; their receivers are judged as well."),
+        Setting(
+            "Who you write to: a file of recipients, or domains separated by commas; "
+            "deliv also checks against their receivers."
+        ),
     ] = ""
     profiles: Annotated[
-        tuple[str, ...], Setting("Baselines to hold every domain against (internet-nl, nz-sge, ...).")
+        tuple[str, ...], Setting("Baselines to compare every domain with (internet-nl, nz-sge, ...).")
     ] = ()
-    rules: Annotated[tuple[Path, ...], Setting("Folders of rule files to merge over the shipped ones.")] = ()
-    select: Annotated[tuple[str, ...], Setting("Judge only these rules (ids or prefixes).")] = ()
-    ignore: Annotated[tuple[str, ...], Setting("Leave these rules out.")] = ()
-    resolvers: Annotated[tuple[str, ...], Setting("Name servers to ask instead of the system's.")] = ()
-    lang: Annotated[Literal["en", "ja"] | None, Setting("Language of reports and mails.")] = None
+    rules: Annotated[
+        tuple[Path, ...], Setting("Folders of your own rule files, which override the built-in ones.")
+    ] = ()
+    select: Annotated[tuple[str, ...], Setting("Check only these rules (ids or prefixes).")] = ()
+    ignore: Annotated[tuple[str, ...], Setting("Skip these rules (ids or prefixes).")] = ()
+    resolvers: Annotated[tuple[str, ...], Setting("DNS resolvers to use instead of the system's.")] = ()
+    lang: Annotated[Literal["en", "ja"] | None, Setting("Language of reports and mail.")] = None
     fail_on: Annotated[
         Literal["error", "warning", "never", "new"] | None,
-        Setting("From which severity on findings give exit code 1; new (weekly runs): only what is new does."),
+        Setting("Lowest severity that sets exit code 1; with new (weekly runs), only new errors do."),
     ] = None
-    timeout: Annotated[float | None, Setting("Seconds for a domain.", least=0.1, most=MAX_SECONDS)] = None
-    history: Annotated[str, Setting("Where weekly runs are kept: sqlite:///FILE or postgresql+psycopg://...")] = ""
+    timeout: Annotated[
+        float | None, Setting("Time limit for each domain, in seconds.", least=0.1, most=MAX_SECONDS)
+    ] = None
+    history: Annotated[str, Setting("Where weekly runs are stored: sqlite:///FILE or postgresql+psycopg://...")] = ""
     output: Annotated[Path | None, Setting("Folder for the weekly pages.")] = None
-    keep: Annotated[int | None, Setting("How many weekly runs to keep as pages; without it all.", least=1)] = None
+    keep: Annotated[int | None, Setting("Number of weekly runs to keep as pages; default: all.", least=1)] = None
     public: Annotated[
         bool,
-        Setting(
-            "Whether every user of this machine may read the weekly pages, as a web server needs it; else only you."
-        ),
+        Setting("Let every user of this machine read the weekly pages, for example a web server; default: only you."),
     ] = False
-    notify: Annotated[NotifySettings, Setting("Who is told about a weekly run.")] = NotifySettings()
-    domain: Annotated[tuple[DomainSettings, ...], Setting("A domain with what is true of its mail.")] = ()
-    waiver: Annotated[tuple[WaiverSettings, ...], Setting("A finding that is accepted.")] = ()
-    feedback: Annotated[FeedbackSettings, Setting("Where the reports of receivers are.")] = FeedbackSettings()
-    seed: Annotated[tuple[SeedSettings, ...], Setting("A mailbox of your own to see where test mails land.")] = ()
-    seeds: Annotated[SeedsSettings, Setting("How test mails are waited for.")] = SeedsSettings()
+    notify: Annotated[NotifySettings, Setting("Who gets notified about a weekly run.")] = NotifySettings()
+    domain: Annotated[tuple[DomainSettings, ...], Setting("A domain and the settings for its mail.")] = ()
+    waiver: Annotated[tuple[WaiverSettings, ...], Setting("A finding that you accept.")] = ()
+    feedback: Annotated[FeedbackSettings, Setting("Where receivers' reports are.")] = FeedbackSettings()
+    seed: Annotated[tuple[SeedSettings, ...], Setting("Your own mailbox, to see where test messages land.")] = ()
+    seeds: Annotated[SeedsSettings, Setting("How to wait for test messages.")] = SeedsSettings()
     sender: Annotated[SenderSettings, Setting("Who writes to a receiver's postmaster.")] = SenderSettings()
-    source: Annotated[tuple[SourceSettings, ...], Setting("Your word on who sends in your name.")] = ()
-    reporter: Annotated[tuple[ReporterSettings, ...], Setting("Somebody else whose reports count in the gate.")] = ()
-    reputation: Annotated[ReputationSettings, Setting("Which blocklists weekly runs ask, and how.")] = (
-        ReputationSettings()
-    )
+    source: Annotated[tuple[SourceSettings, ...], Setting("Your statement about a source that sends as you.")] = ()
+    reporter: Annotated[tuple[ReporterSettings, ...], Setting("Another reporter whose reports count in the gate.")] = ()
+    reputation: Annotated[ReputationSettings, Setting("Which blocklists to query, and how.")] = ReputationSettings()
 
     @property
     def names(self) -> tuple[str, ...]:

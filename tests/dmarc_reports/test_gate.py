@@ -61,7 +61,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def read_in(folder: Path, *more: str) -> None:
+def read_in(folder: Path, *more: str, vouched: bool = True) -> None:
     """Sixty days of reports of two receivers; `more` records are in those of the last five days."""
     for back in range(1, DAYS + 1):
         begin = int((TODAY - timedelta(days=back)).timestamp())
@@ -74,7 +74,7 @@ def read_in(folder: Path, *more: str) -> None:
         Ports(StaticResolver({}), FixedClock(datetime.now(UTC))),
         [str(folder / "*.xml")],
         reporters=shipped().reporters,
-        vouched=True,
+        vouched=vouched,
     )
     asyncio.run(take_in(plan, Observations(history)))
     history.close()
@@ -114,7 +114,7 @@ def test_what_is_missing_is_told_with_its_amount_and_day(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("lang", "says"),
-    [("en", "The policy has to stay at quarantine for 28 days"), ("ja", "rejectの前に、quarantineを28日続ける必要があります。")],
+    [("en", "quarantine must be in force for 28 days before reject"), ("ja", "rejectの前に、quarantineを28日続ける必要があります。")],
 )
 def test_a_stage_of_unknown_length_is_not_told_in_days(folder: Path, lang: str, says: str) -> None:
     read_in(folder)
@@ -123,6 +123,14 @@ def test_a_stage_of_unknown_length_is_not_told_in_days(folder: Path, lang: str, 
     assert says in text.replace("\n", "")
     assert "could not be checked days" not in text
     assert "確認できませんでした日" not in text
+
+
+@pytest.mark.parametrize(("lang", "words"), [("en", "None of your mail was reported"), ("ja", "報告がまだない")])
+def test_a_share_of_nothing_is_no_share(folder: Path, lang: str, words: str) -> None:
+    read_in(folder, vouched=False)
+    text = run("gate", "example.com", "--to", "reject", "--lang", lang).output
+    assert text.count(words) == 2, text
+    assert "—%" not in text
 
 
 def test_the_plan_and_the_report_go_by_the_same_answer(folder: Path) -> None:

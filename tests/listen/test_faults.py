@@ -225,7 +225,7 @@ async def test_a_listener_without_faults_has_none_to_show() -> None:
 @pytest.mark.parametrize(
     ("args", "lang", "told"),
     [
-        (["--fail", "helo=550"], "en", "--fail: 'helo' is no stage; use one of: mail, rcpt, data"),
+        (["--fail", "helo=550"], "en", "--fail: 'helo' is not a stage; use one of: mail, rcpt, data"),
         (["--fail", "helo=550"], "ja", "使えるもの：mail"),
         (["--fail", "rcpt=451", "--public"], "en", "use only one of these: --fail, --public"),
         (["--fail", "rcpt=451", "--seed", "x"], "en", "--seed"),

@@ -59,7 +59,7 @@ def test_what_the_report_says_of_size_and_look_is_listed_with_its_place() -> Non
 def test_a_message_without_html_says_so_and_without_images_on_the_web_offers_none() -> None:
     assert look(MessageContents()).preview is None
     assert look(MessageContents(html="<p>a</p>")).remote == ""
-    assert look(MessageContents(html='<img src="https://shop.example/a.png">')).remote.startswith("1 image lies")
+    assert look(MessageContents(html='<img src="https://shop.example/a.png">')).remote.startswith("1 image is")
 
 
 def test_text_keeps_its_lines_and_loses_what_steers() -> None:

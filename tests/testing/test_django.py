@@ -165,7 +165,7 @@ def test_the_check_runs_at_deployment_and_only_where_it_is_wanted(django: Simple
     ("records", "idents", "names"),
     [
         ({}, ["deliv.W001"], "NET-007"),
-        ("timeout", ["deliv.I001"], "did not tell enough"),
+        ("timeout", ["deliv.I001"], "did not return enough"),
         ("localhost", ["deliv.W001"], "not a domain"),
     ],
     ids=["nothing published", "no answers", "no domain"],

@@ -37,8 +37,8 @@ def test_each_receiver_is_said_to_do_what_it_does() -> None:
         (ReceiverEffect(Effect.WARN), "docomo"),
     )
     assert lead(answer).startswith(
-        "No receiver is known to reject this mail outright. Outlook.com may reject it; iCloud sends it to the spam folder; "
-        "docomo shows it with a warning, because "
+        "No receiver is known to reject this mail outright. Outlook.com may reject it; "
+        "iCloud sends it to the spam folder; docomo shows it with a warning, because "
     )
     assert "Outlook.comでは拒否、iCloudでは迷惑メール扱い、ドコモでは警告表示のおそれがあります。" in lead(answer, "ja")
 
