@@ -167,7 +167,8 @@ def _output(style: str, records: dict[str, KeyPair], paths: dict[str, Path], say
     width = max(40, min(columns(), 100))
     lines: list[str] = []
     for name, pair in records.items():
-        kind = f"{'RSA' if pair.type == 'rsa' else 'Ed25519'}, {pair.bits} bits"
+        named = "RSA" if pair.type == "rsa" else "Ed25519"
+        kind = say("punctuation.list").join((named, say("tile.bits", bits=str(pair.bits))))
         lines += [*wrap(say("keygen.written", path=str(paths[name]), kind=kind), width), ""]
         if pair.seed:
             lines += [*wrap(say("keygen.seed", path=str(paths[name].with_suffix(".seed"))), width), ""]

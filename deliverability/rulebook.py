@@ -51,7 +51,7 @@ def rule_page(rule: Rule, rules: RuleSet, lang: str, width: int = 80) -> str:
 
 def _lines(rule: Rule, rules: RuleSet, lang: str, width: int) -> Iterator[str]:
     say = phrases(lang)
-    texts = rule.text[lang]
+    texts, gap = rule.text[lang], say("punctuation.gap")
     yield from wrap(f"{rule.id}  {rule_title(rule, lang)}", width)
     facts = [rule.name, say(f"scope.{rule.scope.value}"), say(f"severity.{rule.severity.value}")]
     facts += [say(f"level.{rule.level.value}")]
@@ -68,10 +68,10 @@ def _lines(rule: Rule, rules: RuleSet, lang: str, width: int) -> Iterator[str]:
         yield from (f"{lead if index == 0 else ' ' * len(lead)}{line}" for index, line in enumerate(lines))
     yield from ("", say("page.checks"))
     if rule.when is not None:
-        yield from _indented(f"{say('page.when')} {condition_words(rule.when, rule)}", width)
+        yield from _indented(f"{say('page.when')}{gap}{condition_words(rule.when, rule)}", width)
     if rule.each is not None:
-        yield from _indented(f"{say('page.each')} {rule.each}", width)
-    yield from _indented(f"{say('page.require')} {condition_words(rule.require, rule)}", width)
+        yield from _indented(f"{say('page.each')}{gap}{rule.each}", width)
+    yield from _indented(f"{say('page.require')}{gap}{condition_words(rule.require, rule)}", width)
     treated = [
         (receiver, statement) for receiver in rules.receivers.values() for statement in receiver.rules.get(rule.id, ())
     ]
@@ -84,7 +84,8 @@ def _lines(rule: Rule, rules: RuleSet, lang: str, width: int) -> Iterator[str]:
         parts += [say("page.from", date=full_day_words(statement.since, say))] if statement.since else []
         parts += [", ".join(statement.codes)] if statement.codes else []
         parts += [say("page.contested")] if statement.contested else []
-        parts += [f"{say('page.when')} {condition_words(statement.when, rule)}"] if statement.when is not None else []
+        if statement.when is not None:
+            parts += [f"{say('page.when')}{gap}{condition_words(statement.when, rule)}"]
         yield from _indented(receiver.name[lang] + say("punctuation.colon") + " · ".join(parts), width)
         if statement.note:
             yield from _indented(statement.note[lang], width, 4)

@@ -29,7 +29,7 @@ from deliverability.console.options import (
 )
 from deliverability.console.output import put, writing
 from deliverability.console.running import run, write_reports
-from deliverability.console.types import PathOf
+from deliverability.console.types import OneOf, PathOf
 from deliverability.core.codec import JsonPieces
 from deliverability.core.codes import Code
 from deliverability.core.errors import InputError, file_error, set_aside
@@ -161,7 +161,7 @@ NOT_HTML = Code("handout-not-html", ("file",))
 
 @click.command("handout", cls=Command)
 @click.argument("domain", required=False, metavar="[DOMAIN]")
-@click.option("--receiver", type=click.Choice(RECEIVERS), default=ICLOUD)
+@click.option("--receiver", type=OneOf(RECEIVERS), default=ICLOUD)
 @lang_option
 @click.option("-o", "--output", type=PathOf("file"), metavar="FILE.html")
 def handout_command(domain: str | None, receiver: str, lang: str, output: Path | None) -> int:

@@ -21,6 +21,7 @@ IS_FOLDER = Code("is-folder", ("name",))
 FILE_TOO_LARGE = Code("file-too-large", ("file", "n"))
 AT_LINE = Code("at-line", ("file", "line", "detail"))
 NO_MEMORY = Code("no-memory")
+NO_UTF8 = Code("file-no-utf8")
 UNEXPECTED = Code("run-internal", ("kind", "text"))
 _SHOWN = 300  # characters of what an unexpected error says
 
@@ -104,6 +105,8 @@ def file_error(name: object, error: OSError | ValueError) -> Detail:
     """What the system says about a file, or what is wrong with what it holds."""
     if isinstance(error, FileNotFoundError):
         return NO_SUCH_FILE(name=str(name))
+    if isinstance(error, UnicodeDecodeError):
+        return ABOUT(what=str(name), detail=NO_UTF8())
     return ABOUT(what=str(name), detail=getattr(error, "strerror", None) or str(error))
 
 

@@ -18,7 +18,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from deliverability.core.codes import ABOUT, Code, Detail
-from deliverability.core.errors import AT_LINE, InputError, file_error
+from deliverability.core.errors import AT_LINE, NO_UTF8, InputError, file_error
 from deliverability.core.files import octets_of
 from deliverability.core.model.schema import Misfit, Misfits, What, nearest, read_as
 
@@ -37,7 +37,6 @@ NO_ANCHORS = Code("yaml-anchors")
 NO_TAGS = Code("yaml-tags", ("tag",))
 PLAIN_KEYS = Code("yaml-plain-keys")
 KEY_TWICE = Code("yaml-key-twice", ("key",))
-NO_UTF8 = Code("file-no-utf8")
 # What several readers say of their files.
 MISSING = Code("field-missing", ("name",))
 NO_SUCH_FIELD = Code("field-unknown")

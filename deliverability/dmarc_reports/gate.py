@@ -228,12 +228,12 @@ def _conditions(view: ReportView, findings: Iterable[Finding], tone: str) -> Ite
     wanted = {(each.rule, each.item) for each in findings}
     for each in finding_views(view.report, view.speaker):
         if (each.finding.rule, each.finding.item) in wanted:
-            yield _condition(each, tone)
+            yield _condition(each, tone, view.speaker.say)
 
 
-def _condition(each: FindingView, tone: str) -> ConditionView:
+def _condition(each: FindingView, tone: str, say: Phrases) -> ConditionView:
     failed = tone == "unknown"
-    text = f"{each.words.heading}: {each.words.message}" if failed else each.words.message
+    text = say("punctuation.colon").join((each.words.heading, each.words.message)) if failed else each.words.message
     return ConditionView(each.finding.rule, tone, text, () if failed else each.words.fix)
 
 

@@ -406,7 +406,8 @@ class _Page:
         steps: tuple[str, ...] = ()
         for finding in now.findings[:_FINDINGS_SHOWN]:
             words = sentences(finding, self._speaker.rules, say.lang, self._speaker.catalogue, report.facts)
-            about = f" ({visible(shortened(finding.item, 80))})" if len(now.findings) > 1 and finding.item else ""
+            item = visible(shortened(finding.item, 80)) if len(now.findings) > 1 else ""
+            about = say("punctuation.aside", text=item) if item else ""
             yield from self._paragraph(f"{now.rule}  {words.message}{about}", 4, mark)
             steps = words.fix if now.outcome is Outcome.UNMET else ()
         for number, step in enumerate(steps, 1):

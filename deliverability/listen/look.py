@@ -28,6 +28,7 @@ from deliverability.core.report.findings import receiver_short
 from deliverability.core.report.preview import ColourScheme, Preview, Showing, preview
 from deliverability.core.report.report import ReportView
 from deliverability.core.report.savings import SavingsView, savings
+<<<<<<< HEAD
 from deliverability.core.words.sentences import moment_words, octets, shortened, visible
 from deliverability.listen.store import Capture
 
@@ -189,6 +190,12 @@ def row_of(capture: Capture, say: Phrases) -> CaptureRow:
         problems=capture.problems,
     )
 
+||||||| parent of ee00c5f1 (Japanese: marks of its own, states for yes and no, no words of a library)
+from deliverability.core.words.sentences import octets, shortened, visible
+=======
+from deliverability.core.words.dates import full_day_words
+from deliverability.core.words.sentences import octets, shortened, visible
+>>>>>>> ee00c5f1 (Japanese: marks of its own, states for yes and no, no words of a library)
 
 _FEATURES_SHOWN = 12
 _PROGRAMS_SHOWN = 6
@@ -418,9 +425,9 @@ def _programs(value: Value, say: Phrases) -> str:
 
 def _compared(report: Report, say: Phrases) -> str:
     programs, date = report.facts.of(Clients).programs, report.facts.of(Clients).data_date
-    return (
-        say("look.compared", n=str(programs), date=date) if isinstance(programs, int) and isinstance(date, str) else ""
-    )
+    if not isinstance(programs, int) or not isinstance(date, str):
+        return ""
+    return say("look.compared", n=str(programs), date=full_day_words(date, say))
 
 
 def _lines(text: str) -> str:

@@ -23,9 +23,21 @@ from deliverability.core.report.audience import lead_words
 from deliverability.core.report.findings import record_lines
 from deliverability.core.report.records import Piece, PieceKind, diff
 from deliverability.core.store.texts import named
+<<<<<<< HEAD
 from deliverability.core.words.sentences import capital, format_value, full_day_words, visible
 from deliverability.core.words.speaker import cited
 from deliverability.core.words.steps import rule_noun
+||||||| parent of ee00c5f1 (Japanese: marks of its own, states for yes and no, no words of a library)
+from deliverability.core.words.cited import cited
+from deliverability.core.words.dates import full_day_words
+from deliverability.core.words.rules import rule_noun
+from deliverability.core.words.sentences import capital, format_value, visible
+=======
+from deliverability.core.words.cited import cited
+from deliverability.core.words.dates import full_day_words
+from deliverability.core.words.rules import rule_noun
+from deliverability.core.words.sentences import capital, format_value, state_words, visible
+>>>>>>> ee00c5f1 (Japanese: marks of its own, states for yes and no, no words of a library)
 from deliverability.weekly.entries import (
     BlockView,
     ChangeView,
@@ -418,7 +430,10 @@ class _EntryWords:
 
     def _fact(self, change: FactChange) -> str:
         spec = self._catalogue.get(change.path)
-        before, after = (format_value(value, spec, self._say) for value in (change.before, change.after))
+        before, after = (
+            state_words(change.path, value, self._say) or format_value(value, spec, self._say)
+            for value in (change.before, change.after)
+        )
         return self._say("weekly.fact", name=self._say(f"fact.{change.path}"), before=before, after=after)
 
     def _record(self, record: RecordChange) -> WeeklyRecordView:

@@ -97,6 +97,40 @@ def test_people_are_spoken_to_in_the_language_of_the_machine_and_programs_are_no
     assert deliv("adit").err == "エラー：コマンド「adit」はありません。「audit」の誤りではありませんか\n"
 
 
+# --- Japanese as it is printed ---
+
+CODEC = b'lang = "ja"\n# \x83\x81\x81\x5b\x83\x8b\n'
+"""A comment in Shift_JIS, as an editor in Japan may save it."""
+PRINTED = {
+    "the terms of a blocklist": (("blocklists", "spamhaus-zen"), "（日付のない写し、"),
+    "the conditions of a rule": (("rules", "GATE-001"), "適用条件：("),
+    "the effort of a rule": (("rules", "GATE-001"), "作業の目安："),
+    "the kind of a key": (("dkim-keygen", "example.com"), "秘密鍵（RSA、2048ビット）"),
+    "a receiver that is not known": (("handout", "--receiver", "icluod"), "--receiver：「icluod」は指定できません"),
+    "what is no report": (("show-report", "picture.png"), "picture.png：受信側からの"),
+    "settings that are not UTF-8": (("weekly", "--config", "sjis.toml"), "sjis.toml：UTF-8のテキストではありません"),
+    "facts that are not UTF-8": (("judge", "sjis.toml"), "sjis.toml：UTF-8のテキストではありません"),
+}
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_japanese_has_its_own_marks_and_no_words_of_a_library(
+    deliv: Deliv,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DELIV_LANG", "ja")
+    Path("sjis.toml").write_bytes(CODEC)
+    Path("picture.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    args, said = PRINTED[name]
+    done = deliv(*args)
+    text = done.out + done.err
+    assert said in text
+    assert not re.search(r"[぀-ヿ㐀-鿿] ?\(|[぀-ヿ㐀-鿿：]: |codec|Invalid value", text)
+
+
 # --- help ---
 
 

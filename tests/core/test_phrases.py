@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 import deliverability
-from deliverability.core.phrases import phrases
+from deliverability.core.facts.base import FactType
+from deliverability.core.phrases import LANGUAGES, phrases
+from deliverability.core.words.sentences import state_words
 from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules
 
@@ -129,6 +131,16 @@ def test_every_topic_has_a_name() -> None:
 def test_names_of_facts_are_names_of_facts() -> None:
     named = {key.removeprefix("fact.") for key in phrases("en").texts if key.startswith("fact.")}
     assert named - set(catalogue()) == set()
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_a_change_between_yes_and_no_is_told_by_its_states(lang: str) -> None:
+    """ "SPF record: not published → published" says what "no → yes" does not."""
+    say = phrases(lang)
+    facts = [key.removeprefix("fact.") for key in say.texts if key.startswith("fact.")]
+    decided = [each for each in facts if catalogue()[each].type is FactType.BOOL]
+    assert len(decided) >= 5
+    assert [each for each in decided for value in (True, False) if not state_words(each, value, say)] == []
 
 
 # --- style sheets ---

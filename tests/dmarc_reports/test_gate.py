@@ -151,7 +151,7 @@ def test_without_reports_it_cannot_tell(folder: Path) -> None:
     assert listed.return_value == 3
     assert "No reports were imported." in listed.output
     assert "SPF" not in listed.output
-    assert "レポートをまだ読み取っていません。" in run("sources", "example.com", "--lang", "ja").output
+    assert "レポートをまだ取り込んでいません。" in run("sources", "example.com", "--lang", "ja").output
 
 
 def test_without_reports_nothing_is_known_to_meet_the_policy_in_force(folder: Path) -> None:
@@ -231,7 +231,7 @@ def test_the_policy_in_force_is_asked_about_first(folder: Path, policy: str, row
     (gate,) = json.loads(run("gate", "example.com", "--days", "60", "--format", "json").output)["gates"]
     assert (gate["answer"], gate["step_back"]["new"][:15]) == ("hits", "v=DMARC1; p=non")
     japanese = "".join(run("gate", "example.com", "--days", "60", "--lang", "ja").output.split())
-    assert f"メール{all_}通のうち{lost}通がp={policy}で止められています。" in japanese
+    assert f"メール{all_}通のうち{lost}通が、p={policy}の影響を受けています。" in japanese
     assert "直るまでポリシーを戻す" in japanese
     audit = run("audit", "example.com")
     assert audit.return_value == 1

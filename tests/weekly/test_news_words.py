@@ -28,7 +28,7 @@ from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules
 from deliverability.weekly.news import RunNews, run_news
 from deliverability.weekly.values import FindingText, ReceiverVerdict, Summary, WeeklyEntry
-from deliverability.weekly.view import run_view
+from deliverability.weekly.view import entry_view, run_view
 
 AT, BEFORE = "2026-11-25T00:00:00Z", "2026-11-18T00:00:00Z"
 REJECTED, AT_RISK, FINE, OPEN = (
@@ -164,6 +164,26 @@ def test_a_record_that_changed_without_a_verdict() -> None:
     )
     told = entry("a.example", ("gmail", FINE, FINE), records=(vendor,), changes=(grown,))
     assert sentences(told) == ["a.example: SPF record of v.example changed, SPF 9 → 11 lookups"]
+
+
+def test_a_fact_that_is_no_more_is_told_by_its_state() -> None:
+    key = FindingChange(
+        ChangeKind.NEW,
+        "DKIM-026",
+        "",
+        "f",
+        Severity.ERROR,
+        Outcome.MET,
+        Outcome.UNMET,
+        since=AT,
+        facts=(FactChange("dkim.published", True, False),),
+    )
+    told = entry("a.example", changes=(key,))
+    views = [entry_view(told, phrases(lang), rules(), catalogue()) for lang in ("en", "ja")]
+    assert [each.new[0].facts for each in views] == [
+        ("DKIM keys: published → not published",),
+        ("DKIMの鍵：公開済み → 公開なし",),
+    ]
 
 
 def test_quiet_weeks_name_what_is_still_refused_and_are_green_only_where_all_is_well() -> None:

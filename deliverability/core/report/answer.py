@@ -262,7 +262,8 @@ def joined(names: Sequence[str], say: Phrases) -> str:
     """Names within a sentence: "Gmail, iCloud and Yahoo"."""
     if len(names) < 2:
         return "".join(names)
-    return say("punctuation.list").join(names[:-1]) + say("punctuation.and") + names[-1]
+    last = "punctuation.and" if len(names) == 2 else "punctuation.and-last"
+    return say("punctuation.list").join(names[:-1]) + say(last) + names[-1]
 
 
 def kind_words(kind: VerdictKind, effects: Iterable[ReceiverEffect], say: Phrases, lacks: Sequence[Lack] = ()) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from deliverability.core.facts.base import Value
 from deliverability.core.facts.message import Message
 from deliverability.core.model.answer import Chip, PlanStep, PolicyWait
 from deliverability.core.model.report import Care, FactChange, RecordEdit, Report, VerdictKind
@@ -16,7 +15,7 @@ from deliverability.core.phrases import Phrases
 from deliverability.core.report.answer import in_sentence, joined, kind_words
 from deliverability.core.report.findings import FindingIndex, receiver_short
 from deliverability.core.report.records import Piece, diff, rdata, txt_strings
-from deliverability.core.words.sentences import format_value, visible
+from deliverability.core.words.sentences import format_value, state_words, visible
 from deliverability.core.words.speaker import Speaker
 from deliverability.core.words.steps import splits_itself, step_words
 
@@ -300,7 +299,8 @@ class _Writer:
         say = self._say
         spec = self._speaker.catalogue.get(change.path)
         values = (
-            _state(change.path, value, say) or format_value(value, spec, say) for value in (change.before, change.after)
+            state_words(change.path, value, say) or format_value(value, spec, say)
+            for value in (change.before, change.after)
         )
         before, after = values
         name = say(f"fact.{change.path}") if f"fact.{change.path}" in say else visible(change.path)
@@ -314,9 +314,3 @@ def _record(edit: RecordEdit, *, whole: bool) -> RecordView:
     long = () if whole or edit.type != "TXT" else (value for value in edit.new if len(txt_strings(value)) > 1)
     strings = tuple(visible(rdata(edit.type, value)) for value in long)
     return RecordView(visible(edit.name), visible(edit.type), old, new, pieces, strings)
-
-
-def _state(path: str, value: Value, say: Phrases) -> str:
-    """A value as the state that it is: "not set up", "valid"."""
-    key = f"fact-state.{path}.{str(value).lower() if isinstance(value, bool) else value}"
-    return say(key) if isinstance(value, (bool, str)) and key in say else ""

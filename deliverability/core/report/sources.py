@@ -327,7 +327,7 @@ def _source(source: Source, details: Sequence[SourceDay], days: Sequence[str], s
         last=full_day_words(source.last_seen, say),
         marks=tuple(_marks(source, say)),
         advice=_advice(source, visible(console), say, asks=asks),
-        paste=_paste(source),
+        paste=_paste(source, say),
         days=tuple(by_day.get(day, 0) for day in days) if details else (),
         senders=senders,
         hidden=max(0, source.addresses - len(senders)) if details else 0,
@@ -408,10 +408,10 @@ def _advice(source: Source, console: str, say: Phrases, *, asks: bool) -> str:
     return say(f"sources.advice.{standing}")
 
 
-def _paste(source: Source) -> tuple[str, ...]:
+def _paste(source: Source, say: Phrases) -> tuple[str, ...]:
     """The table for the settings with both answers, one of them commented out."""
     names = ", ".join(f'"{_quoted(each)}"' for each in source.match)
-    return ("[[source]]", f"match = [{names}]", 'is = "ours"  # or "not-ours"')
+    return ("[[source]]", f"match = [{names}]", f'is = "ours"  # {say("sources.paste-or")} "not-ours"')
 
 
 def _quoted(text: str) -> str:

@@ -171,6 +171,12 @@ def unknown_sentence(unknown: Unknown | None, say: Phrases) -> str:
     return say("unknown.blocklist" if about_list else f"unknown.{unknown.reason.value}", detail=detail)
 
 
+def state_words(path: str, value: Value, say: Phrases) -> str:
+    """A value as the state that it is ("not set up", "valid"), where the fact has words for its states."""
+    key = f"fact-state.{path}.{str(value).lower() if isinstance(value, bool) else value}"
+    return say(key) if isinstance(value, (bool, str)) and key in say else ""
+
+
 def format_value(value: Value, spec: FactSpec | None, say: Phrases, *, exact: bool = False) -> str:
     """A value as a reader of the language writes it. `exact`: sizes in full bytes instead of MB."""
     match value:

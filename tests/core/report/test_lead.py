@@ -52,6 +52,13 @@ def test_those_that_do_the_same_share_a_clause() -> None:
     assert "iCloud and Yahoo send it to the spam folder; docomo shows it with a warning" in lead(answer)
 
 
+def test_three_names_are_joined_as_each_language_joins_them() -> None:
+    said = ReceiverEffect(Effect.SPAM)
+    answer = at_risk(*((said, name) for name in ("icloud", "yahoo", "gmail")))
+    assert "iCloud, Yahoo and Gmail send it to the spam folder" in lead(answer)
+    assert "iCloud、米国Yahoo、Gmailでは迷惑メール扱い" in lead(answer, "ja")
+
+
 def unanswered(reach: Reach, *unknown: Unknown) -> ReportAnswer:
     lost = tuple(Unanswered("TXT", f"n{number}.example", each) for number, each in enumerate(unknown))
     return replace(example_answer(), reach=reach, unanswered=lost, groups=(), tiles=())

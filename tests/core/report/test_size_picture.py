@@ -61,6 +61,6 @@ async def test_what_is_said_to_fit_fits() -> None:
 async def test_in_japanese() -> None:
     bar = await _bar(5_000_000, "ja")
     assert "添付ファイル" in {part.label for part in bar.parts}
-    assert [mark.who for mark in bar.marks[:2]] == ["auメール", "よくある上限"]
+    assert [mark.who for mark in bar.marks[:2]] == ["auメール", "一般的な上限"]
     assert bar.marks[0].room == "ファイルを約2.8 MB減らす必要があります"
     assert bar.marks[1].room == "ファイルをあと約2.3 MB添付できます"
