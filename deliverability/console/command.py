@@ -128,14 +128,11 @@ def _spelling(option: click.Option, ctx: click.Context) -> str:
     return ", ".join(names) + ("" if flag else f" {option.make_metavar(ctx)}")
 
 
-_VALUES: Mapping[str, str] = {"endings": ", ".join(ENDINGS)}
-
-
 def _meaning(option: click.Option, command: str, words: Phrases) -> str:
     """Under ``COMMAND.options.NAME``, else ``common.NAME``."""
     name = called(option).removeprefix("--")
     own = f"{command}.options.{name}"
-    text = fill(words(own if own in words else f"common.{name}"), _VALUES)
+    text = fill(words(own if own in words else f"common.{name}"), {"endings": words("page.list").join(ENDINGS)})
     if isinstance(option.type, OneOf) and BOTH in option.type.choices:
         text += words("page.both")
     if option.show_default:

@@ -28,6 +28,7 @@ _SOA = re.compile(r"^(\S*)[ \t]+(?:(?:\d\w*|IN)[ \t]+){0,2}SOA[ \t(]", re.IGNORE
 _OWNER = re.compile(r"^([^\s;$]\S*)")
 _LONE_OCTET = re.compile("[\udc80-\udcff]")
 
+MISTAKE = Code("zone-mistake", ("why",))
 NO_ORIGIN = Code("no-origin", ("file",))
 OUTSIDE_FILE = Code("zone-outside-file", ("file", "name", "zones"))
 
@@ -178,10 +179,10 @@ def parse(file: MasterFile) -> Nodes:
         reader.read()
     except Exception as error:  # whatever a hostile file triggers inside the parser is a bad file
         label, counted = tokenizer.where()
-        detail = " ".join(str(error).removeprefix(f"{label}:{counted}: ").split()) or type(error).__name__
+        why = " ".join(str(error).removeprefix(f"{label}:{counted}: ").split()) or type(error).__name__
         # dnspython counts a line as soon as it has read its end; people count it when they see the mistake on it.
         line = file.text.count("\n", 0, max(source.tell() - 1, 0)) + 1
-        raise ZoneError(AT_LINE(file=label, line=line, detail=detail)) from None
+        raise ZoneError(AT_LINE(file=label, line=line, detail=MISTAKE(why=why))) from None
 
     nodes: Nodes = {apex: {} for apex in file.apexes}
     for (owner, kind), (ttl, records) in collector.found.items():
