@@ -50,7 +50,7 @@ def test_a_folder_is_taken_in_and_told(deliv: Deliv) -> None:  # noqa: F811
         "receiver.example  aggregate  2    0      48        2 not verified",
     ]
     again = deliv("intake", "reports", "--history", "sqlite:///h.db", "--offline", "--lang", "ja")
-    assert again.out.splitlines() == ["3件のファイルとメールを読み取りました。", "うち3件は以前に読み取り済みです。"]
+    assert again.out.splitlines() == ["3件のファイルとメールを読み取りました。", "うち3件は以前に取り込み済みです。"]
 
 
 def test_json_for_programs(deliv: Deliv) -> None:  # noqa: F811
