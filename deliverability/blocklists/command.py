@@ -91,7 +91,7 @@ def list_view(blocklist: BlockList, speaker: Speaker, health: str = "", reason: 
         facts=tuple(_facts(blocklist, speaker).items()),
         codes=_codes(blocklist, lang),
         remove=blocklist.remove.get(lang, ()),
-        sources=tuple(f"{each.url} ({read_words(each, say)})" for each in blocklist.sources),
+        sources=tuple(each.url + say("punctuation.aside", text=read_words(each, say)) for each in blocklist.sources),
         answer=answer,
     )
 

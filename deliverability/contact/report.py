@@ -20,16 +20,7 @@ from deliverability.core.report.paper import Paper
 from deliverability.core.report.report import ReportView
 from deliverability.core.report.templates import environment
 from deliverability.core.rules.claims import may_write
-<<<<<<< HEAD
-||||||| parent of ee00c5f1 (Japanese: marks of its own, states for yes and no, no words of a library)
-from deliverability.core.words.cited import cited, read_day_words
-from deliverability.core.words.rules import rule_title
-=======
-from deliverability.core.words.cited import cited, read_day_words
-from deliverability.core.words.dates import full_day_words
-from deliverability.core.words.rules import rule_title
->>>>>>> ee00c5f1 (Japanese: marks of its own, states for yes and no, no words of a library)
-from deliverability.core.words.sentences import visible
+from deliverability.core.words.sentences import full_day_words, visible
 from deliverability.core.words.speaker import Speaker, cited, read_day_words
 from deliverability.core.words.steps import rule_title
 

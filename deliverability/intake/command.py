@@ -264,7 +264,7 @@ def show_report_command(files: tuple[str, ...], whole: bool, style: str, lang: s
     for where, found in _found(files):
         if isinstance(found, UnusedPart):
             lost = True
-            click.echo(f"{visible(where)}: {detail_words(found.detail, say)}", err=True)
+            click.echo(say("punctuation.colon").join((visible(where), detail_words(found.detail, say))), err=True)
             continue
         broken: list[Exception] = []
         with set_aside(broken.append, but=(OSError,)):  # the reader of our output is gone
@@ -276,7 +276,7 @@ def show_report_command(files: tuple[str, ...], whole: bool, style: str, lang: s
             first = False
         lost |= bool(broken)
         for detail in (*map(reason_of, broken), *getattr(found.report, "problems", ())):
-            click.echo(f"{visible(where)}: {detail_words(detail, say)}", err=True)
+            click.echo(say("punctuation.colon").join((visible(where), detail_words(detail, say))), err=True)
     return 3 if lost else 0
 
 

@@ -28,8 +28,7 @@ from deliverability.core.report.findings import receiver_short
 from deliverability.core.report.preview import ColourScheme, Preview, Showing, preview
 from deliverability.core.report.report import ReportView
 from deliverability.core.report.savings import SavingsView, savings
-<<<<<<< HEAD
-from deliverability.core.words.sentences import moment_words, octets, shortened, visible
+from deliverability.core.words.sentences import full_day_words, moment_words, octets, shortened, visible
 from deliverability.listen.store import Capture
 
 _TEXT, _HEADER, _SOURCE = 200_000, 100_000, 200_000
@@ -190,12 +189,6 @@ def row_of(capture: Capture, say: Phrases) -> CaptureRow:
         problems=capture.problems,
     )
 
-||||||| parent of ee00c5f1 (Japanese: marks of its own, states for yes and no, no words of a library)
-from deliverability.core.words.sentences import octets, shortened, visible
-=======
-from deliverability.core.words.dates import full_day_words
-from deliverability.core.words.sentences import octets, shortened, visible
->>>>>>> ee00c5f1 (Japanese: marks of its own, states for yes and no, no words of a library)
 
 _FEATURES_SHOWN = 12
 _PROGRAMS_SHOWN = 6

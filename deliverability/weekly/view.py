@@ -23,21 +23,9 @@ from deliverability.core.report.audience import lead_words
 from deliverability.core.report.findings import record_lines
 from deliverability.core.report.records import Piece, PieceKind, diff
 from deliverability.core.store.texts import named
-<<<<<<< HEAD
-from deliverability.core.words.sentences import capital, format_value, full_day_words, visible
+from deliverability.core.words.sentences import capital, format_value, full_day_words, state_words, visible
 from deliverability.core.words.speaker import cited
 from deliverability.core.words.steps import rule_noun
-||||||| parent of ee00c5f1 (Japanese: marks of its own, states for yes and no, no words of a library)
-from deliverability.core.words.cited import cited
-from deliverability.core.words.dates import full_day_words
-from deliverability.core.words.rules import rule_noun
-from deliverability.core.words.sentences import capital, format_value, visible
-=======
-from deliverability.core.words.cited import cited
-from deliverability.core.words.dates import full_day_words
-from deliverability.core.words.rules import rule_noun
-from deliverability.core.words.sentences import capital, format_value, state_words, visible
->>>>>>> ee00c5f1 (Japanese: marks of its own, states for yes and no, no words of a library)
 from deliverability.weekly.entries import (
     BlockView,
     ChangeView,

@@ -114,7 +114,10 @@ def test_what_is_missing_is_told_with_its_amount_and_day(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("lang", "says"),
-    [("en", "quarantine must be in force for 28 days before reject"), ("ja", "rejectの前に、quarantineを28日続ける必要があります。")],
+    [
+        ("en", "quarantine must be in force for 28 days before reject"),
+        ("ja", "rejectの前に、quarantineを28日続ける必要があります。"),
+    ],
 )
 def test_a_stage_of_unknown_length_is_not_told_in_days(folder: Path, lang: str, says: str) -> None:
     read_in(folder)
