@@ -2,98 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, delete, insert, select
 
 from deliverability.core.errors import InputError
 from deliverability.core.mail.reader import read
 from deliverability.core.mail.words import decode_words
 from deliverability.core.model.report import VerdictKind
 from deliverability.core.net.clock import stamp
+from deliverability.core.store.deliveries import SeedRow, keep_seeds, read_on, seeds_of, seeds_since
 from deliverability.core.store.store import History, missing_file
-from deliverability.core.store.tables import seeds as table
 from deliverability.seeds.values import HEADER, Folder, Placed, parse_token
-
-UNREACHABLE = "unreachable"
-
-
-class SeedRow(Struct, frozen=True):
-    """What is known of a test in one mailbox; see the table. `folder` UNREACHABLE: nothing is."""
-
-    test: str
-    mailbox: str
-    receiver: str
-    domain: str
-    sent: str
-    found: str
-    folder: str
-    tab: str
-    delay_s: int | None
-    auth: Mapping[str, str]
-    signs: Mapping[str, str]
-    verdict_before: str
-    rules: tuple[str, ...]
-
-
-_JSON = ("auth", "signs", "rules")
-
-
-def keep_seeds(history: History, rows: Sequence[SeedRow]) -> None:
-    """Keep a test; what was known of one of its mailboxes is replaced, unless now nothing is. Raises HistoryError."""
-    with history.writing() as connection:
-        for row in rows:
-            this = (table.c.test == row.test) & (table.c.mailbox == row.mailbox)
-            known = connection.execute(select(table.c.folder).where(this)).first() is not None
-            if known and row.folder == UNREACHABLE:
-                continue
-            values = {name: getattr(row, name) for name in SeedRow.__struct_fields__}
-            values |= {name: json.dumps(values[name]) for name in _JSON}
-            connection.execute(delete(table).where(this))
-            connection.execute(insert(table).values(values))
-
-
-def read_on(history: History, day: str) -> frozenset[str]:
-    """The tests that were read on that day (ISO, UTC). Raises HistoryError."""
-    with history.reading() as connection:
-        found = connection.execute(select(table.c.test).where(table.c.found.startswith(day)).distinct())
-        return frozenset(found.scalars())
-
-
-def seeds_since(history: History, moment: str) -> tuple[SeedRow, ...]:
-    """What was found since then (ISO), in the order of time. Raises HistoryError."""
-    return _rows(history, table.c.found >= moment)
-
-
-def seeds_of(history: History, tests: Collection[str]) -> tuple[SeedRow, ...]:
-    """What was found of these tests, in the order of time. Raises HistoryError."""
-    return _rows(history, table.c.test.in_(tests))
-
-
-def _rows(history: History, which: ColumnElement[bool]) -> tuple[SeedRow, ...]:
-    wanted = select(*(table.c[name] for name in SeedRow.__struct_fields__)).where(which)
-    with history.reading() as connection:
-        found = connection.execute(wanted.order_by(table.c.found, table.c.test, table.c.mailbox)).mappings().all()
-    return tuple(
-        SeedRow(
-            **{
-                **each,
-                "auth": json.loads(each["auth"]),
-                "signs": json.loads(each["signs"]),
-                "rules": tuple(json.loads(each["rules"])),
-            }
-        )
-        for each in found
-    )
-
 
 _Z = 1.959964  # of the normal distribution, for 95 percent
 DAYS = 90

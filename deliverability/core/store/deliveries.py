@@ -1,6 +1,6 @@
 """Keeps what became of mail as sums by day, each event counted once, and the numbers that receivers publish.
 
-No address of anybody is kept: an event is known again by a digest of its key.
+Also where test mails landed: a row a test and mailbox.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ import contextlib
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, case, delete, or_, select
+from sqlalchemy import ColumnElement, Connection, case, delete, insert, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from deliverability.core.model.deliveries import (
@@ -34,6 +34,7 @@ from deliverability.core.store.facets import in_portions
 from deliverability.core.store.reports import DAY, as_date
 from deliverability.core.store.store import History
 from deliverability.core.store.tables import obs_campaigns, obs_causes, obs_days, obs_metrics
+from deliverability.core.store.tables import seeds
 
 EVERY = ""
 """Instead of a domain: numbers of addresses, which may be anybody's."""
@@ -271,3 +272,75 @@ def _digest(event: DeliveryEvent, key: bytes) -> bytes:
     """Of what names an event, an address among it: with the key of the history, so that no guess can be compared."""
     named = json.dumps((event.origin.value, event.key)).encode()
     return hashlib.blake2b(named, digest_size=_DIGEST, key=key).digest()
+
+
+UNREACHABLE = "unreachable"
+
+
+class SeedRow(Struct, frozen=True):
+    """What is known of a test in one mailbox; see the table. `folder` UNREACHABLE: nothing is."""
+
+    test: str
+    mailbox: str
+    receiver: str
+    domain: str
+    sent: str
+    found: str
+    folder: str
+    tab: str
+    delay_s: int | None
+    auth: Mapping[str, str]
+    signs: Mapping[str, str]
+    verdict_before: str
+    rules: tuple[str, ...]
+
+
+_JSON = ("auth", "signs", "rules")
+
+
+def keep_seeds(history: History, rows: Sequence[SeedRow]) -> None:
+    """Keep a test; what was known of one of its mailboxes is replaced, unless now nothing is. Raises HistoryError."""
+    with history.writing() as connection:
+        for row in rows:
+            this = (seeds.c.test == row.test) & (seeds.c.mailbox == row.mailbox)
+            known = connection.execute(select(seeds.c.folder).where(this)).first() is not None
+            if known and row.folder == UNREACHABLE:
+                continue
+            values = {name: getattr(row, name) for name in SeedRow.__struct_fields__}
+            values |= {name: json.dumps(values[name]) for name in _JSON}
+            connection.execute(delete(seeds).where(this))
+            connection.execute(insert(seeds).values(values))
+
+
+def read_on(history: History, day: str) -> frozenset[str]:
+    """The tests that were read on that day (ISO, UTC). Raises HistoryError."""
+    with history.reading() as connection:
+        found = connection.execute(select(seeds.c.test).where(seeds.c.found.startswith(day)).distinct())
+        return frozenset(found.scalars())
+
+
+def seeds_since(history: History, moment: str) -> tuple[SeedRow, ...]:
+    """What was found since then (ISO), in the order of time. Raises HistoryError."""
+    return _rows(history, seeds.c.found >= moment)
+
+
+def seeds_of(history: History, tests: Collection[str]) -> tuple[SeedRow, ...]:
+    """What was found of these tests, in the order of time. Raises HistoryError."""
+    return _rows(history, seeds.c.test.in_(tests))
+
+
+def _rows(history: History, which: ColumnElement[bool]) -> tuple[SeedRow, ...]:
+    wanted = select(*(seeds.c[name] for name in SeedRow.__struct_fields__)).where(which)
+    with history.reading() as connection:
+        found = connection.execute(wanted.order_by(seeds.c.found, seeds.c.test, seeds.c.mailbox)).mappings().all()
+    return tuple(
+        SeedRow(
+            **{
+                **each,
+                "auth": json.loads(each["auth"]),
+                "signs": json.loads(each["signs"]),
+                "rules": tuple(json.loads(each["rules"])),
+            }
+        )
+        for each in found
+    )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from deliverability.core.store.deliveries import UNREACHABLE, SeedRow, keep_seeds, read_on, seeds_of, seeds_since
 from deliverability.core.store.store import History
-from deliverability.seeds.kept import UNREACHABLE, SeedRow, keep_seeds, read_on, seeds_of, seeds_since
 from deliverability.seeds.values import Folder
 
 ROW = SeedRow(
