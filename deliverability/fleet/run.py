@@ -40,7 +40,7 @@ class FleetJob(Struct, frozen=True):
         input: the domains.
         folder: where everything is written.
         settings: what facts depend on beside DNS, by names that the user knows.
-        judged: what judging depends on, see fleet.judging.judged_by.
+        judged: what judging depends on, see fleet.work.judged_by.
         asked: what is to be audited for a row of the list.
         audience: whom the mail of all domains goes to; None: nobody said.
         part: which shards; all of them where others have not done theirs.

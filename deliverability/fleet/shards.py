@@ -96,7 +96,7 @@ class FleetRow(Struct, frozen=True):
         name_servers: of the registered domain, in order of the alphabet; None where nobody could say.
         stale: paths of facts that failed again when they were retried, and stand as they were known before.
         profiles: the baselines that it was held against, by id: clause -> state (model.profiles.ClauseState).
-        facts: path -> value, as JSON, of those that tell causes (runs.fleet.judging.CAUSE_FACTS), so that a report need
+        facts: path -> value, as JSON, of those that tell causes (fleet.work.CAUSE_FACTS), so that a report need
             not read them all.
 
     """

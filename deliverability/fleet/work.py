@@ -201,7 +201,7 @@ _READY = 10  # domains that wait for a place at least, so that none stays empty
 
 
 class FleetPlan(Struct, frozen=True):
-    """What all workers of a run are told. `judged`: what their judging must come to, see fleet.judging.judged_by."""
+    """What all workers of a run are told. `judged`: what their judging must come to, see fleet.work.judged_by."""
 
     ports: PortSettings
     folders: tuple[Path, ...]

@@ -26,8 +26,8 @@ from deliverability.core.model.deliveries import (
     SuppressClass,
 )
 from deliverability.core.net.ports import Ports
-from deliverability.core.protocols.mx import takes_no_mail
 from deliverability.core.replies.outcomes import decide, plain_address
+from deliverability.engine.stream import takes_no_mail
 
 if TYPE_CHECKING:
     from deliverability.intake.run import TakesEvents

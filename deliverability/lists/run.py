@@ -26,7 +26,7 @@ from deliverability.core.errors import FILE_EXISTS, InputError, file_error, set_
 from deliverability.core.files import PRIVATE, PRIVATE_FOLDER, WholeFile
 from deliverability.core.model.observed import ListSums, Segment
 from deliverability.core.net.ports import Ports
-from deliverability.core.protocols.mx import MOST, takes_no_mail
+from deliverability.engine.stream import MOST_DOMAINS, takes_no_mail
 from deliverability.lists.catalogue import ListData
 from deliverability.lists.table import ListTable, open_list
 
@@ -247,7 +247,7 @@ def _domains(table: ListTable, addresses: Addresses) -> Sequence[str]:
     for row in table.rows():
         with set_aside(lambda error: None):  # told when the rows are sorted
             found = addresses.read(table.cell(row, table.address))
-            if found is not None and len(domains) < MOST:
+            if found is not None and len(domains) < MOST_DOMAINS:
                 domains[found.domain] = None
     return list(domains)
 

@@ -33,8 +33,7 @@ from deliverability.core.store import tables
 from deliverability.core.store.facets import in_portions
 from deliverability.core.store.reports import DAY, as_date
 from deliverability.core.store.store import History
-from deliverability.core.store.tables import obs_campaigns, obs_causes, obs_days, obs_metrics
-from deliverability.core.store.tables import seeds
+from deliverability.core.store.tables import obs_campaigns, obs_causes, obs_days, obs_metrics, seeds
 
 EVERY = ""
 """Instead of a domain: numbers of addresses, which may be anybody's."""

@@ -69,7 +69,7 @@ async def test_the_html_is_cut_once_for_all_auditors(monkeypatch: pytest.MonkeyP
         texts.append(text)
         return tokens(text)
 
-    for module in ("accounting", "minify"):
+    for module in ("accounting", "markup"):
         monkeypatch.setattr(f"deliverability.core.mail.html.{module}.tokens", counted)
     monkeypatch.setattr("deliverability.engine.auditors.clients.tokens", counted)
     message = read(mail('<p style="gap:1px"><!-- x --><a href="https://example.com/u">Unsubscribe</a>'))
