@@ -33,6 +33,7 @@ SHAPE = Code("zone-json-shape", ("why",))
 TAGS = Code("dnscontrol-tags", ("zone", "tags"))
 NO_TAG = Code("dnscontrol-no-tag", ("tag", "tags"))
 NOT_READ = Code("dnscontrol-type-unread", ("type", "name"))
+NO_DOMAINS = Code("dnscontrol-no-domains")
 PURGE = Code("dnscontrol-keeps-others", ("zone",))
 ALIAS = Code("route53-alias", ("name", "type"))
 ROUTED = Code("route53-routed", ("name", "type"))
@@ -104,7 +105,9 @@ _HOSTS = frozenset({"CNAME", "DNAME", "NS", "PTR"})
 
 def read_dnscontrol(parts: Mapping[str, Raw], source: Source, reading: Reading) -> list[ZoneInput]:
     """The domains of ``dnscontrol print-ir``, those that keep what else is in the zone apart. Raises ZoneError."""
-    domains = decoded(parts["domains"], list[_Domain], source)
+    domains = () if parts["domains"] == Raw(b"null") else decoded(parts["domains"], list[_Domain], source)
+    if not domains:
+        source.refuse(NO_DOMAINS())
     tags: dict[str, list[str]] = {}
     for each in domains:
         tags.setdefault(each.name, []).append(each.uniquename.partition("!")[2])
@@ -301,15 +304,20 @@ class _Pages(Struct):
 def read_cloudflare(parts: Mapping[str, Raw], source: Source, reading: Reading) -> ZoneInput:
     """A list of all records of a zone. Raises ZoneError."""
     if not decoded(parts["success"], bool, source):
-        errors = decoded(parts.get("errors", Raw(b"[]")), list[dict[str, Any]], source)
-        source.refuse(REFUSED(why=", ".join(str(each.get("message", "")) for each in errors)[:200] or "success: false"))
+        errors = decoded(parts.get("errors", Raw(b"[]")), Any, source)
+        said = [each.get("message") if isinstance(each, dict) else each for each in _listed(errors)]
+        said = [each for each in said if each is not None]
+        source.refuse(REFUSED(why=", ".join(map(str, said))[:200] or "success: false"))
     given_pages = parts.get("result_info", Raw(b"{}"))
     pages = _Pages() if given_pages == Raw(b"null") else decoded(given_pages, _Pages, source)
     short = pages.total_count is not None and pages.count is not None and pages.count < pages.total_count
     if pages.total_pages > 1 or short:
         source.refuse(PAGES(page=pages.page, pages=max(pages.total_pages, 2)))
-    given = decoded(parts["result"], list[dict[str, Any]], source)
-    if any("type" not in each or ("content" not in each and "data" not in each) for each in given):
+    given = decoded(parts.get("result", Raw(b"null")), Any, source)
+    if not isinstance(given, list) or any(
+        not isinstance(each, dict) or "type" not in each or ("content" not in each and "data" not in each)
+        for each in given
+    ):
         source.refuse(NO_RECORDS())
     records = decoded(parts["result"], list[CloudflareRecord], source)
     owners = [owner_name(absolute(each.name), ".", source.label) for each in records]
@@ -327,6 +335,10 @@ def read_cloudflare(parts: Mapping[str, Raw], source: Source, reading: Reading) 
         unknown=tuple(found.unknown),
         label=source.label,
     )
+
+
+def _listed(given: Any) -> Sequence[Any]:
+    return given if isinstance(given, list) else [] if given is None else [given]
 
 
 def cloudflare_record(owner: str, origin: str, record: CloudflareRecord, found: Collected, place: str) -> None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from msgspec import Struct
 
-from deliverability.core.codes import Code
+from deliverability.core.codes import ABOUT, Code, Detail
 from deliverability.core.errors import AT_LINE
 from deliverability.core.net.names import ZoneRecords, canonical, dns_name_text, labels_of, value_text
+from deliverability.core.net.zones import other
 from deliverability.core.net.zones.base import MASTER, Record, ZoneError, ZoneInput, text_rdata
 
 if TYPE_CHECKING:
@@ -28,8 +29,11 @@ _SOA = re.compile(r"^(\S*)[ \t]+(?:(?:\d\w*|IN)[ \t]+){0,2}SOA[ \t(]", re.IGNORE
 _OWNER = re.compile(r"^([^\s;$]\S*)")
 _LONE_OCTET = re.compile("[\udc80-\udcff]")
 
-MISTAKE = Code("zone-mistake", ("why",))
 NO_ORIGIN = Code("no-origin", ("file",))
+NO_RECORDS = Code("zone-no-records", ("file",))
+NO_LINE = Code("zone-no-line", ("why",))
+WRONG_LINE = Code("zone-wrong-line", ("why", "zone", "file"))
+INCLUDE = Code("zone-include", ("zone", "file"))
 OUTSIDE_FILE = Code("zone-outside-file", ("file", "name", "zones"))
 
 Nodes = dict[str, dict[str, ZoneRecords]]
@@ -78,7 +82,7 @@ def zone_file(label: str, data: bytes, zone: str = "") -> MasterFile:
             owner = _absolute(match[1], origin)
     apexes = soa_owners or [apex for apex in (first_origin or fallback,) if apex is not None]
     if not apexes:
-        raise ZoneError(NO_ORIGIN(file=label))
+        raise ZoneError(_other(label, text) or NO_ORIGIN(file=label))
     return MasterFile(label, text, fallback, tuple(apexes))
 
 
@@ -182,7 +186,9 @@ def parse(file: MasterFile) -> Nodes:
         why = " ".join(str(error).removeprefix(f"{label}:{counted}: ").split()) or type(error).__name__
         # dnspython counts a line as soon as it has read its end; people count it when they see the mistake on it.
         line = file.text.count("\n", 0, max(source.tell() - 1, 0)) + 1
-        raise ZoneError(AT_LINE(file=label, line=line, detail=MISTAKE(why=why))) from None
+        raise ZoneError(_refused(file, line, why, begun=bool(collector.found))) from None
+    if not collector.found:
+        raise ZoneError(_other(file.label, file.text) or NO_RECORDS(file=file.label))
 
     nodes: Nodes = {apex: {} for apex in file.apexes}
     for (owner, kind), (ttl, records) in collector.found.items():
@@ -199,6 +205,22 @@ def parse(file: MasterFile) -> Nodes:
         lines = tuple(collector.lines[owner, kind])
         nodes[name][rdtype] = ZoneRecords(tuple(value for value, _ in texts), ttl, octets, lines)
     return nodes
+
+
+def _other(label: str, text: str) -> Detail | None:
+    """What a file is that is no zone, where that is known."""
+    found = other.once_refused(label, text[: other.LOOKED].lstrip().encode("utf-8", "surrogateescape"))
+    return None if found is None else ABOUT(what=label, detail=found)
+
+
+def _refused(file: MasterFile, line: int, why: str, *, begun: bool) -> Detail:
+    """What is wrong with a line, or with the file, where not one record was read before it."""
+    if not begun and (found := _other(file.label, file.text)) is not None:
+        return found
+    if "$INCLUDE" in why:
+        return AT_LINE(file=file.label, line=line, detail=INCLUDE(zone=file.apexes[0], file=file.label))
+    detail = WRONG_LINE(why=why, zone=file.apexes[0], file=file.label) if begun else NO_LINE(why=why)
+    return AT_LINE(file=file.label, line=line, detail=detail)
 
 
 def _reader(collector: _Collector) -> Any:

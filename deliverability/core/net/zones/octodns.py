@@ -5,6 +5,7 @@ As octoDNS reads them, ``;`` in a text may stand as ``\;``. Tags ``!include`` ar
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -22,7 +23,9 @@ from deliverability.core.net.zones.base import (
     OCTODNS_PLAN,
     Collected,
     Reading,
+    Record,
     Source,
+    UnknownRecord,
     ZoneError,
     ZoneInput,
     absolute,
@@ -46,6 +49,8 @@ NO_TYPE = Code("octodns-no-type", ("name",))
 TWICE = Code("octodns-name-twice", ("name",))
 NOT_INCLUDED = Code("octodns-not-included", ("file",))
 IGNORED = Code("octodns-ignored", ("name", "type"))
+TEMPLATED = Code("octodns-templated", ("name", "type"))
+OTHER_NAME = Code("octodns-other-name", ("name", "read"))
 DYNAMIC = Code("octodns-dynamic", ("name", "type"))
 NO_CHANGES = Code("octodns-plan-changes")
 TARGETS_DIFFER = Code("octodns-targets", ("zone", "targets"))
@@ -70,6 +75,7 @@ _STRINGS = frozenset({"CAA value", "NAPTR flags", "NAPTR service", "NAPTR regexp
 _INCLUDE = "!include"
 _MERGE = "tag:yaml.org,2002:merge"
 _NULL = "tag:yaml.org,2002:null"
+_NOT_TEXT = frozenset(f"tag:yaml.org,2002:{each}" for each in ("bool", "int", "float", "timestamp"))
 
 
 def zone_of(label: str) -> str:
@@ -96,7 +102,7 @@ class _Lost(Struct, frozen=True):
     file: str
 
 
-def _records(name: str, owner: str, given: _At, found: Collected, remarks: list[Detail]) -> None:
+def _records(name: str, owner: str, given: _At, found: Collected, remarks: list[Detail], file: ZoneFile) -> None:
     """The records of one entry: a name, and its record or records."""
     entries = given.data if isinstance(given.data, list) else [given]
     for each in entries:
@@ -108,11 +114,13 @@ def _records(name: str, owner: str, given: _At, found: Collected, remarks: list[
         rdtype = _plain(each.data.get("type"))
         if not rdtype:
             raise ZoneError(ABOUT(what=each.place, detail=NO_TYPE(name=name)))
-        record_of(owner, rdtype, each, found, remarks)
+        record_of(owner, rdtype, each, found, remarks, file)
 
 
-def record_of(owner: str, rdtype: str, given: _At, found: Collected, remarks: list[Detail]) -> None:
-    """The records of one record set of octoDNS."""
+def record_of(
+    owner: str, rdtype: str, given: _At, found: Collected, remarks: list[Detail], file: ZoneFile | None = None
+) -> None:
+    """The records of one record set of octoDNS; `file`: where that is one of a zone and not of a plan."""
     fields: Mapping[str, _At] = given.data
     rdtype = rdtype.upper() if is_dns_type(rdtype.upper()) else rdtype
     options = _fields(fields.get("octodns"))
@@ -134,15 +142,20 @@ def record_of(owner: str, rdtype: str, given: _At, found: Collected, remarks: li
     lenient = _plain(options.get("lenient")) == "true"
     if not any(each.data is not None for each in values) and not lenient:
         raise ZoneError(ABOUT(what=given.place, detail=FIELD(type=rdtype, name=owner, field="value")))
-    ttl = _plain(fields.get("ttl")) or None
+    ttl = _plain(fields.get("ttl")) or (file.ttl if file is not None else None)
+    escaped = file.escaped if file is not None else None
     for each in values:
         if isinstance(each.data, _Lost):
             found.lose(owner, rdtype, NOT_INCLUDED(file=each.data.file), each.place)
         elif each.data is not None:
-            found.add(owner, rdtype, [_rdata(owner, rdtype, each)], ttl, each.place)
+            rdata = _rdata(owner, rdtype, each, escaped=escaped is not False)
+            if file is not None and file.templated and "{" in rdata:
+                found.lose(owner, rdtype, TEMPLATED(name=owner, type=rdtype), each.place)
+            else:
+                found.add(owner, rdtype, [rdata], ttl, each.place)
 
 
-def _rdata(owner: str, rdtype: str, value: _At) -> str:
+def _rdata(owner: str, rdtype: str, value: _At, *, escaped: bool) -> str:
     data = value.data
     if rdtype in _FIELDS and isinstance(data, dict):
         parts = []
@@ -161,14 +174,15 @@ def _rdata(owner: str, rdtype: str, value: _At) -> str:
     if not isinstance(data, str):
         raise ZoneError(ABOUT(what=value.place, detail=FIELD(type=rdtype, name=owner, field="value")))
     if rdtype in _TEXTS:
-        return text_rdata(text_value(data))
+        return text_rdata(text_value(data, escaped=escaped))
     return absolute(data) if rdtype in _HOSTS else data
 
 
-def text_value(text: str) -> str:
-    r"""The text of a TXT value: without quotes around it, ``;`` for ``\;``."""
+def text_value(text: str, *, escaped: bool) -> str:
+    r"""The text of a TXT value: without quotes around it, ``;`` for ``\;`` where that is how it is written."""
     inner = text[1:-1] if text.startswith('"') else text
-    return _unescaped(inner.replace('" "', ""))
+    joined = inner.replace('" "', "")
+    return _unescaped(joined) if escaped else joined
 
 
 def _unescaped(text: str) -> str:
@@ -186,38 +200,68 @@ def _fields(value: _At | None) -> Mapping[str, _At]:
 # --- YAML -------------------------------------------------------------------------------------------------------------
 
 
+class ZoneFile(Struct, frozen=True):
+    """A file of a zone, and how it is read where a configuration says so.
+
+    Attributes:
+        source: the file.
+        replaces: its record sets take the place of those before.
+        escaped: whether ``\\;`` in a text stands for ``;``; None: nobody says, and both are taken for it.
+        ttl: of records that state none.
+        templated: braces in a value are filled in by a processor.
+
+    """
+
+    source: Source
+    replaces: bool = False
+    escaped: bool | None = None
+    ttl: int | None = None
+    templated: bool = False
+
+
 def read_zone_files(
-    sources: Sequence[Source], reading: Reading, label: str, over: Sequence[Source] = (), *, complete: bool = True
+    files: Sequence[ZoneFile],
+    reading: Reading,
+    label: str,
+    *,
+    complete: bool = True,
+    remarks: Sequence[Detail] = (),
 ) -> ZoneInput:
     """A zone of one file, or of several files, which belong together. Raises ZoneError.
 
     Args:
-        sources: the files.
+        files: its files, in their order.
         reading: how they are read.
         label: what they are called together; its last part names the zone.
-        over: more of them, whose record sets take the place of those before.
         complete: the zone has nothing else.
+        remarks: what has to be told of it before it is read.
 
     """
     origin = reading.origins[0] if reading.origins else zone_of(label)
     if not origin:
         raise ZoneError(ABOUT(what=label, detail=NO_ZONE_NAME()))
-    found, upper, remarks = Collected(), Collected(), list[Detail]()
-    below = found
-    for source in (*sources, *over):
-        found = below if source not in over else upper
-        loader = _Loader(source, remarks)
+    records: list[Record] = []
+    unknown: list[UnknownRecord] = []
+    told = [*remarks]
+    for file in files:
+        found = Collected()
+        loader = _Loader(file.source, told)
         for name, at in loader.top():
             if isinstance(at.data, _Lost):  # merged in: nobody can say which names that gives
                 why = NOT_INCLUDED(file=at.data.file)
-                remarks.append(ABOUT(what=at.place, detail=why))
+                told.append(ABOUT(what=at.place, detail=why))
                 for owner in (origin, f"*.{origin}"):
                     found.lose(owner, ANY, why, at.place)
                 continue
-            _records(name, owner_name(name, origin, at.place), at, found, remarks)
-    taken = {(each.owner, each.type) for each in upper.records} | {(each.owner, each.type) for each in upper.unknown}
-    records = [*(each for each in below.records if (each.owner, each.type) not in taken), *upper.records]
-    unknown = [*(each for each in below.unknown if (each.owner, each.type) not in taken), *upper.unknown]
+            _records(name, owner_name(name, origin, at.place), at, found, told, file)
+        if file.replaces:
+            taken = {(each.owner, each.type) for each in found.records} | {
+                (each.owner, each.type) for each in found.unknown
+            }
+            records = [each for each in records if (each.owner, each.type) not in taken]
+            unknown = [each for each in unknown if (each.owner, each.type) not in taken]
+        records += found.records
+        unknown += found.unknown
     alone_beside_alias(records)
     return ZoneInput(
         OCTODNS,
@@ -225,7 +269,7 @@ def read_zone_files(
         complete=complete,
         after=tuple(records),
         unknown=tuple(unknown),
-        remarks=tuple(remarks),
+        remarks=tuple(told),
         label=label,
     )
 
@@ -236,6 +280,7 @@ class _Loader:
     def __init__(self, source: Source, remarks: list[Detail]) -> None:
         self._source, self._remarks = source, remarks
         self._seen: set[int] = set()
+        self._folders: dict[str, str] = {}
         self._repeated = 0
 
     def top(self) -> Iterator[tuple[str, _At]]:
@@ -276,33 +321,48 @@ class _Loader:
         return _At(None if node.tag == _NULL else node.value, place)
 
     def _entries(self, node: Any, label: str, depth: int, *, top: bool = False) -> dict[str, tuple[int, _At]]:
-        """The entries of a mapping, merged ones (``<<``) below its own; of two of one name the last one counts."""
-        own: dict[str, tuple[int, _At]] = {}
-        merged: dict[str, tuple[int, _At]] = {}
+        """The entries of a mapping; of two of one name, own or merged (``<<``), the later one counts, as in octoDNS."""
+        entries: dict[str, tuple[int, _At]] = {}
+        own: set[str] = set()
         for key, value in node.value:
             line = key.start_mark.line + 1
             if key.tag == _MERGE:
-                for each in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                merged = value.value if isinstance(value, yaml.SequenceNode) else [value]
+                for each in reversed(merged):
                     at = self._value(each, label, depth + 1)
                     if isinstance(at.data, dict):
-                        merged.update({name: (line, inner) for name, inner in at.data.items() if name not in merged})
+                        entries.update({name: (line, inner) for name, inner in at.data.items()})
                     elif isinstance(at.data, _Lost):
-                        merged[f"<<{line}"] = line, at
+                        entries[f"<<{line}"] = line, at
                 continue
             if not isinstance(key, yaml.ScalarNode):
                 raise ZoneError(ABOUT(what=f"{label}:{line}", detail=NO_MAPPING()))
-            if top and key.tag == _NULL:
-                raise ZoneError(ABOUT(what=f"{label}:{line}", detail=NULL_NAME()))
-            if key.value in own and top:
-                self._remarks.append(ABOUT(what=f"{label}:{line}", detail=TWICE(name=key.value)))
-            own[key.value] = line, self._value(value, label, depth + 1)
-        return {**merged, **own}
+            if top:
+                self._check_name(key, f"{label}:{line}")
+                if key.value in own:
+                    self._remarks.append(ABOUT(what=f"{label}:{line}", detail=TWICE(name=key.value)))
+            own.add(key.value)
+            entries[key.value] = line, self._value(value, label, depth + 1)
+        return entries
+
+    def _check_name(self, key: Any, place: str) -> None:
+        """Raises ZoneError where octoDNS would publish another name: null, a truth value, a number spelt otherwise."""
+        if key.tag == _NULL:
+            raise ZoneError(ABOUT(what=place, detail=NULL_NAME()))
+        if key.tag in _NOT_TEXT:
+            try:
+                read = str(yaml.SafeLoader("").construct_object(key))
+            except (ValueError, TypeError, yaml.YAMLError):
+                return
+            if read.lower() != key.value.lower():
+                raise ZoneError(ABOUT(what=place, detail=OTHER_NAME(name=key.value, read=read.lower())))
 
     def _included(self, node: Any, label: str, depth: int, place: str) -> _At:
-        file = str(node.value)
+        file = posixpath.normpath(posixpath.join(self._folders.get(label, ""), str(node.value)))
         data = self._source.include(file) if self._source.include is not None else None
         if data is None:
             return _At(_Lost(file), place)
+        self._folders[file] = posixpath.dirname(file)
         inner = self._composed(file, data)
         # Files that include each other end at the depth, each of which is deeper by a good part of it.
         return _At(None, place) if inner is None else self._value(inner, file, depth + MAX_DEPTH // MAX_INCLUDES)

@@ -32,7 +32,10 @@ def written(
         for number, each in enumerate(providers)
     }
     config = folder / "production.yaml"
-    target = {"route53": {"class": "octodns_route53.Route53Provider", "access_key_id": "env/AWS_KEY"}}
+    target = {
+        "route53": {"class": "octodns_route53.Route53Provider", "access_key_id": "env/AWS_KEY"},
+        "axfr": {"class": "octodns_bind.AxfrPopulate", "host": "ns1.example.com"},
+    }
     config.write_text(
         yaml.safe_dump(
             {

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
 import contextlib
 import gzip
 import io
 import json
+import lzma
+import re
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -31,10 +35,18 @@ def zipped(*names: str) -> bytes:
     return made.getvalue()
 
 
+def tarred() -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as file:
+        file.addfile(tarfile.TarInfo("example.com.zone"), io.BytesIO())
+    return made.getvalue()
+
+
 def j(data: object) -> bytes:
     return json.dumps(data).encode()
 
 
+SECRET = "s3cr3t-of-the-account"
 CLOUDFLARE = {"success": True, "result": []}
 SET = {"Name": "example.com.", "Type": "TXT", "ResourceRecords": [{"Value": '"x"'}]}
 DOMAIN = {"name": "example.com", "uniquename": "example.com", "records": []}
@@ -48,7 +60,7 @@ WRONG: dict[str, tuple[bytes, str]] = {
     "empty": (b" \n", "create the file again"),
     "binary plan": (zipped(), "terraform show -json x.y > plan.json"),
     "archive": (zipped("example.com.zone"), "unzip x.y"),
-    "PDF": (b"%PDF-1.7\n", "a PDF"),
+    "PDF": (b"%PDF-1.7\n", "a document"),
     "look-up": (b'; <<>> DiG 9.18 <<>> a.dk TXT\na.dk. 300 IN TXT "x"\n', "one DNS question"),
     "WHOIS": (b"Domain Name: A.DK\nRegistrar: X\n", "registration"),
     "tinydns": (b".a.dk::ns.a.dk:259200\n'a.dk:v=spf1 -all:300\n", "axfrdns"),
@@ -56,8 +68,36 @@ WRONG: dict[str, tuple[bytes, str]] = {
     "merge": (b"$ORIGIN a.dk.\n<<<<<<< HEAD\n@ TXT a\n", "Resolve it"),
     "pointer": (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
     "key": (b"-----BEGIN PRIVATE KEY-----\nMIIE\n", "private"),
-    "Hetzner's API": (j({"records": []}), "/zones/ID/export"),
+    "an API's list": (j({"records": []}), "in a format that deliv doesn't read. Export the zone file there"),
     "gzipped": (gzip.compress(b"x"), "gunzip -k x.y"),
+    "tar archive": (tarred(), "tar xf x.y"),
+    "database": (b"SQLite format 3\x00", "pdnsutil list-zone"),
+    "error of a command": (
+        b"\nAn error occurred (AccessDenied) when calling the X operation: no\n",
+        "Fix what it reports",
+    ),
+    "transfer that failed": (
+        b"; <<>> DiG 9.18 <<>> a.dk AXFR\n;; global options: +cmd\n; Transfer failed.\n",
+        "permits",
+    ),
+    "HTTP header": (b"HTTP/2 200 \r\ncontent-type: text/plain\r\n\r\nx", "curl without -i"),
+    "Corefile": (b"a.dk:53 {\n    file a.dk.zone\n}\n", "the zone file that it names, or run"),
+    "PowerShell": (b"\r\nHostName    RecordType Type\r\n--------    ---------- ----\r\n", "Export-DnsServerZone"),
+    "script": (b"#!/bin/sh\nterraform show -json plan.out\n", "that the program writes"),
+    "settings": (b'[[domain]]\nname = "a.dk"\n', "a settings file"),
+    "mail": (b"Return-Path: <a@a.dk>\r\nFrom: a@a.dk\r\n\r\nHello\r\n", "deliv audit --eml x.y"),
+    "report of deliv": (j({"schema_version": "2", "subject": {}, "findings": []}), "that was audited"),
+    "encrypted plan": (j({"meta": {}, "encrypted_data": "AA", "encryption_version": "v0"}), "tofu show -json x.y"),
+    "credentials": (j({"r53": {"TYPE": "ROUTE53", "SecretKey": SECRET}}), "Keep them private"),
+    "Route 53 as a table": (b"-----------------\n|  ListResourceRecordSets  |\n", "--output json"),
+    "comments alone": (b"; nothing yet\n$TTL 60\n", "no record in it"),
+    "no zone at all": (b"# Zones\n\nSee there.\n", "x.y:1: this is not a zone file"),
+    "include": (b"$ORIGIN a.dk.\n$INCLUDE b.zone\n", "named-compilezone -o whole.zone a.dk x.y"),
+    "wrong line": (
+        b"$ORIGIN a.dk.\n@ 60 IN A 192.0.2.1\n@ MX mail\n",
+        "x.y:3: expecting an integer. Correct this line",
+    ),
+    "no domains": (j({"registrars": [], "dns_providers": [], "domains": []}), "print-ir without any domain"),
     "raw zone": (b"\x00\x00\x00\x02\x00\x00", "named-compilezone"),
     "binary": (b"abc\x00def", "UTF-8"),
     "web page": (b"<!DOCTYPE html><html>", "dig +noall +answer ZONE AXFR"),
@@ -140,6 +180,41 @@ def test_what_is_no_zone_is_told_with_what_to_do(name: str) -> None:
 
 ALIKE: dict[str, tuple[bytes, str]] = {
     # Told in the words of another one.
+    "error of an API": (j({"Error": {"Code": "NoSuchHostedZone", "Message": "No zone"}}), "Fix what it reports"),
+    "error of curl": (b"curl: (6) Could not resolve host: api.a.dk\n", "Fix what it reports"),
+    "error of a shell": (b"bash: terraform: command not found\n", "Fix what it reports"),
+    "error of Terraform": ("╷\n│ Error: Invalid provider\n╵\n".encode(), "Fix what it reports"),
+    "error of dnscontrol": (b"2026/11/29 10:00:00 ir.go:10: executing dnsconfig.js: no\n", "Fix what it reports"),
+    "page that is not there": (b"404: Not Found", "Fix what it reports"),
+    "no success": (
+        j({"success": False, "errors": [{"code": 1, "message": "bad token"}]}),
+        "rejected the request: bad token",
+    ),
+    "success without records": (j({"success": True, "result": None, "errors": []}), "Request /zones/ID"),
+    "picture": (b"\x89PNG\r\n\x1a\n\x00", "a picture"),
+    "bzip2": (bz2.compress(b"x"), "bunzip2 -k x.y"),
+    "xz": (lzma.compress(b"x"), "unxz -k x.y"),
+    "tar and gzip": (gzip.compress(tarred()), "tar xf x.y"),
+    "time out": (b";; communications error to 192.0.2.1#53: timed out\n", "permits"),
+    "drill": (b";; ->>HEADER<<- opcode: QUERY\n;; ANSWER SECTION:\na.dk.\t300\tIN\tTXT\tx\n", "one DNS question"),
+    "one value": (b'"v=spf1 include:_spf.a.dk -all"\n', "one DNS question"),
+    "host": (b'a.dk descriptive text "v=spf1 -all"\n', "one DNS question"),
+    "no change": (b"\nNo changes. Your infrastructure matches.\n\nTerraform has compared\n", "terraform show -json"),
+    "plan in colours": (b"\n\x1b[0m\x1b[1m  # a_b.c\x1b[0m will be created\n", "terraform show -json"),
+    "state as text": (b'# a_b.spf:\nresource "a_b" "spf" {\n    name = "a.dk"\n}\n', "doesn't show the change"),
+    "source as JSON": (j({"resource": {"a_b": {}}, "provider": {}}), "terraform plan -out=plan.out"),
+    "outputs": (j({"id": {"sensitive": False, "type": "string", "value": "x"}}), "but not a plan"),
+    "plan as Markdown": (b"## a.dk.\n### route53\n\n| Operation | Name |\n", "octodns.provider.plan.PlanJson"),
+    "plan as HTML": (b"<h2>a.dk.</h2>\n<h3>route53</h3>\n<table>\n", "octodns.provider.plan.PlanJson"),
+    "list of dnscontrol": (b"a.dk\ta.dk\t300\tIN\tTXT\tx\t\n", "a table"),
+    "Google's API": (j({"kind": "dns#resourceRecordSetsListResponse", "rrsets": []}), "gcloud dns record-sets export"),
+    "Hetzner's API": (j({"rrsets": [{"id": "www/A", "records": []}], "meta": {}}), "Export the zone file there"),
+    "GoDaddy's API": (j([{"data": "x", "name": "@", "ttl": 600, "type": "TXT"}]), "Export the zone file there"),
+    "mbox": (b"From a@a.dk Mon Nov 29 10:00:00 2026\nSubject: x\n", "--eml x.y"),
+    "key of rndc": (b'key "rndc-key" {\n\tsecret "x";\n};\n', "Keep private keys private"),
+    "Unbound": (b'server:\n  local-data: "a.dk. A 192.0.2.1"\n', "configuration of a name server"),
+    "JSON that is a text": (b'"not found"\n', "JSON, but not"),
+    "Azure's template": (j({"$schema": "x", "contentVersion": "1.0.0.0"}), "az network dns zone export"),
     "spreadsheet": (zipped("[Content_Types].xml", "xl/workbook.xml"), "a table"),
     "look-up over HTTPS": (j({"Status": 0, "Question": [], "Answer": []}), "one DNS question"),
     "variables": (b'domain = "a.dk"\n', "terraform plan -out=plan.out"),
@@ -163,6 +238,42 @@ def test_every_one_of_them_has_words_of_its_own_in_both_languages() -> None:
         same = [name for name, text in texts.items() if list(texts.values()).count(text) > 1]
         assert set(same) <= {"first page", "next page"}
         assert len(set(texts.values())) >= 30
+
+
+def test_nothing_of_a_file_that_is_no_zone_is_quoted() -> None:
+    for data in (
+        j({"r53": {"TYPE": "ROUTE53", "SecretKey": SECRET}}),
+        f"export TOKEN={SECRET}\n".encode(),
+        f'key "k" {{\n  secret "{SECRET}";\n}};\n'.encode(),
+        f"Private-key-format: v1.3\nPrivateKey: {SECRET}\n".encode(),
+        f'{{"Error": {{"Message": "{SECRET}"}}}}'.encode(),
+        f"my password {SECRET}\n".encode(),
+    ):
+        assert SECRET not in str(refused(data, "x.y")), data
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_zones_in_wide_characters_are_read(encoding: str) -> None:
+    found = look(Source("a.dk.zone", "$ORIGIN a.dk.\n@ 60 IN TXT x\n".encode(encoding)), Reading()).read()
+    assert [each.rdata for each in found[0].after] == ['"x"']
+
+
+FOLDERS = {
+    "dnsconfig.js": ("D('x')", "dnscontrol print-ir"),
+    "main.tf": ('resource "a" "b" {}', "terraform show -json"),
+    "config.yaml": ("providers: {}\n", "Use the octoDNS configuration in it"),
+    "zones/example.com.zone": ("@ 60 IN TXT x\n", "zones. Use that folder"),
+    "notes.txt": ("x", "Use the folder or file that contains the zone"),
+}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_folder_without_zones_is_told_by_what_is_in_it(name: str, tmp_path: Path) -> None:
+    text, words = FOLDERS[name]
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=re.escape(words)):
+        open_zones([tmp_path], Reading())
 
 
 ZONE_WRONG = [
