@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import idna
 import yaml
 from msgspec import Struct
 
@@ -130,7 +131,7 @@ def zones_of(path: Path, data: bytes) -> Iterator[Zone]:
         found = True
         yield zone
     if not found:
-        raise config.error(NO_PROVIDER() if config.given else NO_ZONES())
+        raise config.error(NO_PROVIDER() if config.elsewhere else NO_ZONES())
 
 
 class _Configuration:
@@ -150,7 +151,8 @@ class _Configuration:
         self._processors = _mapping(loaded.get("processors"))
         manager = _mapping(loaded.get("manager"))
         self._always = [*_list(manager.get("processors")), *_list(manager.get("post_processors"))]
-        self.given = _mapping(loaded.get("zones"))
+        self._given = _mapping(loaded.get("zones"))
+        self.elsewhere = False  # there is a zone that does not come from files
 
     def error(self, detail: Detail) -> ZoneError:
         """What is wrong with it."""
@@ -197,17 +199,18 @@ class _Configuration:
 
     def zones(self) -> Iterator[Zone]:
         """Those that read from files."""
-        taken = {canonical(str(name)) for name in self.given if not str(name).startswith("*")}
-        for key, each in self.given.items():
+        taken = {canonical(str(name)) for name in self._given if not str(name).startswith("*")}
+        for key, each in self._given.items():
             name, settings = str(key), _mapping(each)
             alias = settings.get("alias")
             if alias:
-                settings = _mapping(self.given.get(alias))
+                settings = _mapping(self._given.get(alias))
                 if not settings or "alias" in settings:
                     raise self.error(NO_ALIASED(zone=name, alias=str(alias)))
             sources = self._sources(name, settings)
             used = [self._providers[source] for source in sources if source in self._providers]
             if not used:
+                self.elsewhere = True
                 continue
             if not name.startswith("*"):
                 yield self._zone(name, str(alias or name), settings, used, whole=len(used) == len(sources))
@@ -244,8 +247,7 @@ class _Configuration:
         self, name: str, written: str, settings: Mapping[str, Any], used: Sequence[Provider], *, whole: bool
     ) -> Zone:
         written = written.rstrip(".")
-        spellings = tuple(dict.fromkeys((written, canonical(written))))
-        parts = tuple(ZonePart(one, one.paths(spellings)) for one in used)
+        parts = tuple(ZonePart(one, one.paths(_spellings(written))) for one in used)
         if not any(each.paths or each.provider.optional for each in parts):
             raise self.error(NO_FILES(zone=written, folder=str(used[0].folder)))
         processors = [*self._always, *_list(settings.get("processors"))]
@@ -258,6 +260,16 @@ class _Configuration:
             templated=any(kind.endswith(".Templating") for kind in kinds.values()),
             remarks=(PROCESSED(zone=canonical(name), processors=changing),) if changing else (),
         )
+
+
+def _spellings(name: str) -> tuple[str, ...]:
+    """How the files of a zone may be called: as it is written, with A-labels, in its own script."""
+    ascii_name = canonical(name)
+    try:
+        own = idna.decode(ascii_name) if "xn--" in ascii_name else name
+    except idna.IDNAError:
+        own = name
+    return tuple(dict.fromkeys((name, ascii_name, own)))
 
 
 class _Loader(yaml.SafeLoader):

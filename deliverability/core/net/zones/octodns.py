@@ -280,7 +280,7 @@ class _Loader:
     def __init__(self, source: Source, remarks: list[Detail]) -> None:
         self._source, self._remarks = source, remarks
         self._seen: set[int] = set()
-        self._folders: dict[str, str] = {}
+        self._folders: dict[str, str] = {}  # from which files that one includes are looked for, below the first one's
         self._repeated = 0
 
     def top(self) -> Iterator[tuple[str, _At]]:
@@ -329,7 +329,10 @@ class _Loader:
             if key.tag == _MERGE:
                 merged = value.value if isinstance(value, yaml.SequenceNode) else [value]
                 for each in reversed(merged):
-                    at = self._value(each, label, depth + 1)
+                    if each.tag == _INCLUDE:
+                        at = self._included(each, label, depth + 1, f"{label}:{line}", merged=True)
+                    else:
+                        at = self._value(each, label, depth + 1)
                     if isinstance(at.data, dict):
                         entries.update({name: (line, inner) for name, inner in at.data.items()})
                     elif isinstance(at.data, _Lost):
@@ -357,12 +360,14 @@ class _Loader:
             if read.lower() != key.value.lower():
                 raise ZoneError(ABOUT(what=place, detail=OTHER_NAME(name=key.value, read=read.lower())))
 
-    def _included(self, node: Any, label: str, depth: int, place: str) -> _At:
-        file = posixpath.normpath(posixpath.join(self._folders.get(label, ""), str(node.value)))
+    def _included(self, node: Any, label: str, depth: int, place: str, *, merged: bool = False) -> _At:
+        folder = self._folders.get(label, "")
+        file = posixpath.normpath(posixpath.join(folder, str(node.value)))
         data = self._source.include(file) if self._source.include is not None else None
         if data is None:
             return _At(_Lost(file), place)
-        self._folders[file] = posixpath.dirname(file)
+        # What a merged file includes octoDNS looks for from the folder of the file that merges it.
+        self._folders[file] = folder if merged else posixpath.dirname(file)
         inner = self._composed(file, data)
         # Files that include each other end at the depth, each of which is deeper by a good part of it.
         return _At(None, place) if inner is None else self._value(inner, file, depth + MAX_DEPTH // MAX_INCLUDES)
