@@ -234,12 +234,17 @@ class Plan(Struct, frozen=True):
 
 
 class Rehearsed(Struct, frozen=True):
-    """The verdicts as they are and as they would be; `settled`, `opened`, `not_checked`: ids of rules."""
+    """The verdicts as they are and as they would be; the lists but `changed` have ids of rules.
+
+    `settled`: met afterwards; `no_longer_judged`: no longer unmet, but not met either, since what they ask about is
+    missing or cannot be read.
+    """
 
     domain: str
     verdicts: dict[str, Change]
     changed: list[str]
     settled: list[str]
+    no_longer_judged: list[str]
     opened: list[str]
     not_checked: list[str]
 
@@ -497,9 +502,13 @@ class Toolbox:
             )
             for ident in changed
         ]
+        met = {each.rule for each in after.findings if each.outcome is Outcome.MET}
+        settled, moot = sorted((was - now) & met), sorted(was - now - met)
         left_open = _not_checked(after)
         lines += self._open_words(left_open) or ([] if lines else [self._say("mcp.no-change")])
-        rehearsed = Rehearsed(domain, verdicts, changed, sorted(was - now), sorted(now - was), left_open)
+        if moot:
+            lines.append(self._say("mcp.no-longer-judged", rules=", ".join(moot)))
+        rehearsed = Rehearsed(domain, verdicts, changed, settled, moot, sorted(now - was), left_open)
         return ToolAnswer("\n".join(lines), _plain(rehearsed))
 
     async def _dmarc_gate(self, asked: DmarcGate) -> ToolAnswer:

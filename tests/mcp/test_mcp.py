@@ -238,6 +238,23 @@ async def test_records_are_tried_without_being_published(box: Toolbox) -> None:
     assert set(data.opened).isdisjoint(each.rule for each in same.findings)
 
 
+async def test_what_a_broken_record_leaves_open_is_not_settled(box: Toolbox) -> None:
+    """Nobody can say whether p=rejct is enforced, nor who gets the reports."""
+    was = msgspec.convert((await asked(box, "audit_domain", domain="broken.example")).data, tools.Audited)
+    proposed = ["_dmarc.broken.example TXT v=DMARC1; p=rejct"]
+    answer = await asked(box, "what_if", domain="broken.example", records=proposed)
+    data = msgspec.convert(answer.data, tools.Rehearsed)
+    assert data.no_longer_judged
+    assert not {each for each in data.settled if each.startswith("DMARC")}
+    assert set(data.no_longer_judged) <= {each.rule for each in was.findings}
+    assert "Not settled, but no longer applicable" in answer.text
+    proposed = ["_dmarc.broken.example TXT v=DMARC1; p=reject; rua=mailto:d@broken.example"]
+    mended = msgspec.convert(
+        (await asked(box, "what_if", domain="broken.example", records=proposed)).data, tools.Rehearsed
+    )
+    assert any(each.startswith("DMARC") for each in mended.settled)
+
+
 async def test_where_nothing_could_be_looked_up_nothing_is_said_to_be_fine() -> None:
     """Neither that no record would help, nor that no verdict would change."""
     with Session(offline=True) as own:
