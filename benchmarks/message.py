@@ -13,10 +13,10 @@ Every figure is taken in child processes, ours and the peers' in turns, after a 
 octets that loads the modules. Memory is the highest resident set (VmHWM, Linux) above what the process had
 after that run.
 
-mailauth needs Node.js and a folder with the package, outside the repository, which MAILAUTH names; without one its
-columns say that it is not there:
+mailauth needs Node.js (7.1.0: 22.19 or newer) and a folder with the package, outside the repository, which MAILAUTH
+names; where it cannot be run its columns say that it is not there:
 
-    npm install --prefix FOLDER mailauth && MAILAUTH=FOLDER python benchmarks/message.py
+    npm install --prefix FOLDER mailauth@7.1.0 && MAILAUTH=FOLDER python benchmarks/message.py
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 
 from msgspec import Struct
@@ -211,10 +212,13 @@ class Bench:
         (folder / "tiny.eml").write_bytes(tiny)
         (folder / "tiny.key").write_text(record)
 
-    @property
+    @cached_property
     def has_mailauth(self) -> bool:
-        """Whether mailauth can be run."""
-        return bool(self.node and self.package)
+        """Whether mailauth can be run, which an older Node cannot."""
+        if not self.node or not self.package:
+            return False
+        load = "require(require.resolve('mailauth', { paths: [process.argv[1]] }))"
+        return subprocess.run([self.node, "-e", load, self.package], capture_output=True).returncode == 0
 
     def put(self, message: bytes, record: str) -> None:
         """Lay a message ready, and the record of its key."""
