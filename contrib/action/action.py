@@ -46,6 +46,10 @@ UNTOUCHED = {
     "en": "deliv: no file with DNS records changes.\n",
     "ja": "deliv：DNSレコードのファイルに変更はありません。\n",
 }
+FIRST = {
+    "en": "deliv: the first push of a branch, so there is nothing to compare with.\n",
+    "ja": "deliv：ブランチの最初のプッシュのため、比較の対象がありません。\n",
+}
 
 
 class UsageError(Exception):
@@ -187,7 +191,7 @@ def revision() -> str:
     A pull request is checked out merged into its base, so that the first parent is what the merge changes.
     """
     base = given("BASE")
-    if not base:
+    if not base or first_push():
         return ""
     if not REVISION.fullmatch(base):
         raise UsageError("base: give a commit, a branch or a tag")
@@ -206,8 +210,13 @@ def revision() -> str:
     raise UsageError(f"base: {base} is not in the checkout; use actions/checkout with fetch-depth: 0")
 
 
+def first_push() -> bool:
+    """Whether the base is the `before` of a branch that was not there before."""
+    return re.fullmatch("0{40}|0{64}", given("BASE")) is not None
+
+
 def command(folder: Path) -> tuple[list[str], bool]:
-    """What is run, and whether it compares."""
+    """What is run, and whether it compares; nothing, where there is nothing to compare with."""
     inputs, domains, receivers = words("INPUTS"), words("DOMAINS"), words("RECEIVERS")
     for name, values in (("inputs", inputs), ("domains", domains)):
         if any(each.startswith("-") for each in values):
@@ -231,6 +240,8 @@ def command(folder: Path) -> tuple[list[str], bool]:
         rest = ["--fail-on", fail_on, *outputs(folder, "md", "json", "sarif"), "--git", base, "--", *inputs]
         return ["diff", *common, *asked, *rest], True
     if not domains and not config and not Path("deliv.toml").is_file():
+        if first_push():
+            return [], True
         raise UsageError("there is nothing to audit: give domains or config, or a base to compare with")
     zones = [each for name in inputs for each in ("--zone", name)]
     severity = "error" if fail_on == "worse" else fail_on
@@ -256,9 +267,9 @@ def run() -> None:
         output(exit_code="2", verdict="error", worse="false", upload="false")
         return
     happened = event()
-    if compares and "--git" in arguments and untouched(arguments):
+    if not arguments or (compares and "--git" in arguments and untouched(arguments)):
         output(exit_code="0", verdict="ok", worse="false", deliv_version=version(), upload="false")
-        summarize(UNTOUCHED[lang], lang)
+        summarize((UNTOUCHED if arguments else FIRST)[lang], lang)
         tell(happened, "", comment, lang)
         return
     done = subprocess.run(

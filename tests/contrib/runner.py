@@ -66,6 +66,8 @@ def run(
     summary.touch()
 
     def github(name: str) -> str:
+        if " || " in name:
+            return next(filter(None, map(github, name.split(" || "))), "")
         value: Any = {"event": payload, "token": "ghs_secret", "repository": "owner/zones"}
         for part in name.split(".")[1:]:
             value = value.get(part) if isinstance(value, dict) else None

@@ -367,6 +367,60 @@ def test_without_settings_there_is_nothing_to_audit(lab: Lab) -> None:
     assert lab.called == []
 
 
+# What GitHub sends besides: no name, no repository, no commit may be taken for granted.
+HEAD: dict[str, Any] = {"sha": "f" * 40, "repo": {"full_name": "owner/zones"}}
+PAYLOADS: dict[str, tuple[str, dict[str, Any], dict[str, str], str, int]] = {
+    # The event, its payload (BASE stands for the commit before), inputs, what is run ("" is nothing), the exit code.
+    "a merge queue": ("merge_group", {"merge_group": {"base_sha": "BASE", "head_sha": "f" * 40}}, {}, "diff", 1),
+    "a push compared with its before": ("push", {"before": "BASE"}, {"base": "BASE"}, "diff", 1),
+    "the first push of a branch": ("push", {"before": "0" * 40}, {"base": "0" * 40}, "", 0),
+    "the first push, audited": ("push", {"before": "0" * 40}, {"base": "0" * 40, "domains": "a.example"}, "audit", 1),
+    "the first push, SHA-256": ("push", {"before": "0" * 64}, {"base": "0" * 64}, "", 0),
+    "a branch that was deleted": ("delete", {"ref": "x", "ref_type": "branch"}, {"domains": "a.example"}, "audit", 1),
+    "a branch that was deleted, nothing named": ("delete", {"ref": "x", "ref_type": "branch"}, {}, "", 2),
+    "a commit that was pushed away": ("push", {"before": "e" * 40}, {"base": "e" * 40}, "", 2),
+    "a fork that is gone": (
+        "pull_request",
+        {"pull_request": {"number": 7, "base": {"sha": "BASE"}, "head": {**HEAD, "repo": None}}},
+        {},
+        "diff",
+        1,
+    ),
+    "a fork on behalf of the target": (
+        "pull_request_target",
+        {"pull_request": {"number": 7, "base": {"sha": "BASE"}, "head": HEAD}},
+        {},
+        "diff",
+        1,
+    ),
+    "a number that is none": (
+        "pull_request",
+        {"pull_request": {"number": "7/../8", "base": {"sha": "BASE"}, "head": HEAD}},
+        {},
+        "diff",
+        1,
+    ),
+    "a comment": ("issue_comment", {"issue": {"number": 7, "pull_request": {}}}, {"domains": "a.example"}, "audit", 1),
+    "a review without a base": ("pull_request_review", {"pull_request": {"number": 7, "head": HEAD}}, {}, "", 2),
+    "another workflow's end": ("workflow_run", {"workflow_run": {"id": 1}}, {"domains": "a.example"}, "audit", 1),
+    "a payload that is a list": ("repository_dispatch", {"client_payload": []}, {"domains": "a.example"}, "audit", 1),
+}
+
+
+@pytest.mark.parametrize("name", sampled([*PAYLOADS], 5))
+def test_every_other_event_runs_what_it_can_and_writes_nothing(lab: Lab, name: str) -> None:
+    event, payload, inputs, runs, code = PAYLOADS[name]
+    filled = json.loads(json.dumps([payload, inputs]).replace("BASE", lab.base))
+    lab.says(**WORSE)
+    done = lab.run(event, filled[0], comment="true", advanced_security="true", **filled[1])
+    assert [each[0] for each in lab.called] == ([runs] if runs else [])
+    assert done.code == code
+    assert done.summary or done.annotations("error")
+    assert lab.api.calls == []
+    uploads = [used for used, _ in done.used if "upload-sarif" in used]
+    assert bool(uploads) is (bool(runs) and "pull_request" not in filled[0])
+
+
 def test_a_rerun_changes_the_comment_in_place(lab: Lab) -> None:
     lab.says(**WORSE)
     lab.pull_request(comment="true")
