@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache, cached_property, lru_cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from msgspec import Struct, field
 
@@ -436,7 +436,7 @@ async def gather(
     answer that it got is another now. Without `knowledge` auditors look things up in what is shipped. Raises ValueError
     where the auditors do not fit together (a circle, or a need that nobody provides).
     """
-    ordered, needed = _together(Same(auditors))
+    ordered, needed, paths = _together(Same(auditors))
     known: dict[str, Fact] = {}
     evidence: dict[str, Mapping[str, Evidence]] = {}
     crashes: dict[str, str] = {}
@@ -509,12 +509,8 @@ async def gather(
     finally:
         tasks.clear()
     merged = {item.id: item for each in auditors for item in evidence[each.name].values()}
-    cited = sorted(merged)
     return Gathered(
-        FactSet(
-            {(fact := known[path]).path: fact for each in auditors for path in each.promised},
-            {ident: merged[ident] for ident in cited},
-        ),
+        FactSet(dict(zip(paths, map(known.__getitem__, paths), strict=True)), dict(sorted(merged.items()))),
         tuple(crashes[each.name] for each in auditors if each.name in crashes),
         executions,
     )
@@ -536,12 +532,21 @@ def _same_answers(done: Execution, changed: Iterable[tuple[str, str]]) -> bool:
     return not any(question in done.answers for question in changed)
 
 
+class _Together(NamedTuple):
+    """Auditors with those they depend on first, by name which those are, and the paths of all their facts."""
+
+    ordered: Sequence[Auditor]
+    needed: Mapping[str, frozenset[str]]
+    paths: tuple[str, ...]
+
+
 @lru_cache(maxsize=8)
-def _together(auditors: Same[Sequence[Auditor]]) -> tuple[Sequence[Auditor], Mapping[str, frozenset[str]]]:
-    """Auditors with those they depend on first, and by name which those are. Raises ValueError as `_in_order` does."""
+def _together(auditors: Same[Sequence[Auditor]]) -> _Together:
+    """How they run together. Raises ValueError as `_in_order` does."""
     provider = {path: each for each in auditors.it for path in each.promised}
     ordered = _in_order(auditors.it, provider)
-    return ordered, {each.name: frozenset(provider[path].name for path in each.needs) for each in ordered}
+    needed = {each.name: frozenset(provider[path].name for path in each.needs) for each in ordered}
+    return _Together(ordered, needed, tuple(map(sys.intern, provider)))
 
 
 def _in_order(auditors: Sequence[Auditor], provider: Mapping[str, Auditor]) -> list[Auditor]:

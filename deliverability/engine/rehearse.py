@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
@@ -307,8 +308,11 @@ class Answer(Struct, frozen=True):
     parked: bool
 
 
-class _State(Struct, frozen=True):
-    """An audit with `edits` laid over what is published. `answer`: what it comes to."""
+class _State(Struct, frozen=True, dict=True):
+    """An audit with `edits` laid over what is published. `answer`: what it comes to.
+
+    What one audit has as the other had it, is the same object in both: such findings and facts are not compared.
+    """
 
     edits: Mapping[_Place, tuple[Proposal, ...]]
     facts: FactSet
@@ -320,8 +324,13 @@ class _State(Struct, frozen=True):
     def all_unmet(self) -> list[Finding]:
         return [each for each in self.findings if each.outcome is Outcome.UNMET]
 
+    @cached_property
+    def cases(self) -> Mapping[_Case, Finding]:
+        return {(each.rule, each.item): each for each in self.findings}
+
     def unmet(self, rule: str, item: str) -> bool:
-        return any(f.rule == rule and f.item == item and f.outcome is Outcome.UNMET for f in self.findings)
+        found = self.cases.get((rule, item))
+        return found is not None and found.outcome is Outcome.UNMET
 
 
 class Rehearsal(Struct, frozen=True):
@@ -379,11 +388,10 @@ def answer_of(given: Assessment) -> Answer:
 
 def _helps(before: _State, after: _State, draft: Remedy) -> bool:
     """Whether the finding is mended and nothing is worse."""
-    cases = {(each.rule, each.item): each for each in after.findings}
     if not _settles(after, draft, FindingId(draft.rule, draft.item)):
         return False
     return not (
-        worse_answer(before.answer, after.answer) or any(_worse(before, cases)) or _darker(before.facts, after.facts)
+        worse_answer(before.answer, after.answer) or any(_worse(before, after)) or _darker(before.facts, after.facts)
     )
 
 
@@ -393,7 +401,7 @@ def _settles(after: _State, draft: Remedy, settled: FindingId) -> bool:
     That which the draft is for may also apply no longer (of a policy for all mail, none is a part), or be gone with
     what the draft removes.
     """
-    found = next((each for each in after.findings if (each.rule, each.item) == (settled.rule, settled.item)), None)
+    found = after.cases.get((settled.rule, settled.item))
     if found is not None and found.outcome is Outcome.MET:
         return True
     if (settled.rule, settled.item) != (draft.rule, draft.item):
@@ -423,11 +431,12 @@ def worse_answer(was: Answer, now: Answer) -> bool:
     )
 
 
-def _worse(before: _State, after: Mapping[_Case, Finding]) -> Iterator[Finding]:
+def _worse(before: _State, after: _State) -> Iterator[Finding]:
     """Findings that are newly unmet or more severe, from warning on, and results that could not be checked any more."""
-    old = {(each.rule, each.item): each for each in before.findings}
-    for case, finding in after.items():
-        was = old.get(case)
+    for case, finding in after.cases.items():
+        was = before.cases.get(case)
+        if finding is was:
+            continue
         applied = was is not None and was.outcome is not Outcome.NOT_APPLICABLE
         if not applied and finding.scope is Scope.INBOUND:
             continue
@@ -445,11 +454,11 @@ def _worse(before: _State, after: Mapping[_Case, Finding]) -> Iterator[Finding]:
                 yield finding
 
 
-def _milder(finding: Finding, before: _State, after: Mapping[_Case, Finding]) -> bool:
+def _milder(finding: Finding, before: _State, after: _State) -> bool:
     """Whether a more severe finding, which saw one of its facts otherwise, kept it from applying and is mended."""
     for was in before.findings:
         if was.outcome is Outcome.UNMET and was.severity.rank > finding.severity.rank:
-            now = after.get((was.rule, was.item))
+            now = after.cases.get((was.rule, was.item))
             mended = now is None or now.outcome is not Outcome.UNMET
             if mended and any(was.observed.get(path, value) != value for path, value in finding.observed.items()):
                 return True
@@ -461,8 +470,9 @@ def _darker(before: FactSet, after: FactSet) -> bool:
     return any(
         isinstance(fact.value, Unknown)
         and not fact.value.reason.waits_for_input
-        and not isinstance(before.value(fact.path), Unknown)
-        for fact in after
+        and not isinstance(before.value(path), Unknown)
+        for path, fact in after.facts.items()
+        if fact is not before.facts.get(path)
     )
 
 

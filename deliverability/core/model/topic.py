@@ -121,7 +121,8 @@ class Topic(Struct, frozen=True, kw_only=True):
     evidence: Cited = Cited()
 
     def __post_init__(self) -> None:
-        if odd := self.evidence.own.keys() - set(self.__struct_fields__):
+        own = self.evidence.own
+        if own and (odd := own.keys() - set(self.__struct_fields__)):
             raise TypeError(f"evidence for what {type(self).__name__} does not state: {', '.join(sorted(odd))}")
 
     @classmethod
@@ -131,8 +132,10 @@ class Topic(Struct, frozen=True, kw_only=True):
 
     def stated(self) -> dict[str, model.Fact]:
         """By path, for a FactSet."""
+        cited = self.evidence
+        most = Cited(cited.most).of("")
         return {
-            path: model.Fact(path, getattr(self, name), self.evidence.of(name))
+            path: model.Fact(path, getattr(self, name), cited.of(name) if name in cited.own else most)
             for name, path in paths_of(type(self)).items()
         }
 

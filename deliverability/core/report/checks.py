@@ -53,8 +53,9 @@ class CheckView:
         self._members, self._report, self._speaker, self._exhibits = members, report, speaker, exhibits
         self._rule, self._words = members[0].rule, members[0].words
         self.topic, self.guide = self._rule.topic, self._rule.guide
-        severities = {each.finding.severity for each in members}
-        worst = max(severities, key=lambda severity: severity.rank) if len(severities) > 1 else severities.pop()
+        worst = members[0].finding.severity
+        if len(members) > 1:
+            worst = max((each.finding.severity for each in members), key=lambda severity: severity.rank)
         self._only_known = self._rule.information and worst is Severity.INFO
         self._worst = worst
         self.severity = (Severity.NONE if self._only_known else worst).value

@@ -66,8 +66,9 @@ def assessed(
     """
     bench = _Bench.of(findings, facts, rules, selection)
     tallies = _tallies(findings, receivers, bench)
+    now = {receiver: tally.kind() for receiver, tally in tallies.items()}
     gaining = tuple(
-        replace(finding, gains=tuple(_gains(finding, tallies)))
+        replace(finding, gains=tuple(_gains(finding, tallies, now)))
         if finding.outcome is Outcome.UNMET and finding.counts
         else finding
         for finding in findings
@@ -273,13 +274,13 @@ def _not_found(finding: Finding) -> bool:
     return finding.unknown is not None and finding.unknown.reason is Reason.NOT_FOUND
 
 
-def _gains(finding: Finding, tallies: Mapping[str, _Tally]) -> Iterator[Gain]:
+def _gains(finding: Finding, tallies: Mapping[str, _Tally], now: Mapping[str, VerdictKind]) -> Iterator[Gain]:
     asked_for = any(finding.rule in tally.bench.claims.rules for tally in tallies.values())
     for receiver in tallies if asked_for else dict.fromkeys(each.receiver for each in finding.judgements):
         tally = tallies.get(receiver)
         if tally is None:
             continue
-        before, after = tally.kind(), tally.kind(without=finding)
+        before, after = now[receiver], tally.kind(without=finding)
         # Refused from some volume on and at risk below becomes at risk for all: better, and yet no step up.
         if after.rank < before.rank:
             yield Gain(receiver, before, after)
@@ -332,11 +333,12 @@ def _if_unmet(finding: Finding, judgement: Judgement) -> _Share:
 
 
 class _Tally(Struct):
-    """What holds a receiver's verdict where it is, by class of senders."""
+    """What holds a receiver's verdict where it is, by class of senders; `by_volume`: something differs between them."""
 
     bench: _Bench
     held: list[_Hindrance] = field(default_factory=list)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    by_volume: bool = False
 
     def add(self, finding: Finding, judgement: Judgement, *, waits: bool) -> None:
         """Take one more; `waits`: it is open only for want of the message, which was not given."""
@@ -347,6 +349,7 @@ class _Tally(Struct):
             return
         share = _share(finding, judgement)
         at_worst = share if share is _Share.NOTHING else _if_unmet(finding, judgement)
+        self.by_volume |= judgement.volume is not VolumeClass.ANY
         self.held.append(_Hindrance(finding, judgement, share, at_worst))
 
     @property
@@ -356,7 +359,8 @@ class _Tally(Struct):
 
     def kind(self, without: Finding | None = None, *, at_worst: bool = False) -> VerdictKind:
         """The verdict as it is, or as it would be `without` one finding, or if all that is open were against it."""
-        small, bulk = (self._kind(volume, without, at_worst=at_worst) for volume in _CLASSES)
+        small = self._kind(VolumeClass.SMALL, without, at_worst=at_worst)
+        bulk = self._kind(VolumeClass.BULK, without, at_worst=at_worst) if self.by_volume else small
         if small is bulk:
             return small
         # Of two that are as bad, the one that claims less: what is open for bulk mail is not "partly checked".

@@ -66,11 +66,17 @@ class FindingWords:
     """One finding in words. Each text is filled when it is first asked for, and once: most are never shown."""
 
     def __init__(self, finding: Finding, rules: RuleSet, lang: str, catalogue: Catalogue, facts: FactSet) -> None:
-        self._finding, self._rules, self._facts = finding, rules, facts
-        rule = rules.rules[finding.rule]
-        self._lang, self._texts = lang, rule.text[lang]
-        self._values = _Values(finding, rule, catalogue, facts)
-        self._say = phrases(lang)
+        self._finding, self._rules, self._facts, self._catalogue = finding, rules, facts, catalogue
+        self._lang, self._rule = lang, rules.rules[finding.rule]
+        self._texts = self._rule.text[lang]
+
+    @cached_property
+    def _values(self) -> _Values:
+        return _Values(self._finding, self._rule, self._catalogue, self._facts)
+
+    @property
+    def _say(self) -> Phrases:
+        return phrases(self._lang)
 
     @cached_property
     def title(self) -> str:
@@ -125,9 +131,8 @@ class FindingWords:
     @cached_property
     def _instead(self) -> tuple[str, ...] | None:
         """The steps of the task that takes the place of the rule's own, because the thing is somebody else's."""
-        rule = self._rules.rules[self._finding.rule]
-        task = task_of(self._finding, rule, self._rules.tasks, self._facts)
-        if task is None or task.code == rule.task or not (how := task.text[self._lang].how):
+        task = task_of(self._finding, self._rule, self._rules.tasks, self._facts)
+        if task is None or task.code == self._rule.task or not (how := task.text[self._lang].how):
             return None
         return tuple(visible(_one_line(fill(step, {"own": own_domain(self._facts)}))) for step in how)
 

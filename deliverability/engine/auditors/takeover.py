@@ -278,6 +278,8 @@ def _claimed(ctx: Context, name: str) -> tuple[str, str | None]:
 
 def _below(name: str, suffix: str) -> str:
     """The suffix with the label of the name in front of it; empty where the name does not lie below it."""
+    if not name.endswith(suffix.rpartition("*")[2]):  # nearly all, of hundreds
+        return ""
     labels, wanted = name.split("."), suffix.split(".")
     end = labels[-len(wanted) - 1 :]
     fits = len(end) == len(wanted) + 1 and all(a in (b, "*") for a, b in zip(wanted, end[1:], strict=True))
