@@ -210,7 +210,7 @@ def encode_evidence(item: Evidence) -> dict[str, Any]:
         "id": printable(item.id),
         "kind": item.kind.value,
         "asked": printable(item.asked),
-        "got": [encode(line) for line in item.got],
+        "got": [printable(line) if type(line) is str else encode(line) for line in item.got],
         "at": item.at,
         "ttl": item.ttl,
     }
@@ -220,13 +220,17 @@ def encode_facts(facts: FactSet) -> dict[str, Any]:
     """A fact set as JSON: ``{"facts": {path: {"value": ...} | {"unknown": ...}}, "evidence": [...]}``."""
     encoded: dict[str, Any] = {}
     same: dict[int, Any] = {}  # half of the facts without a message are one and the same Unknown
+    cited: dict[tuple[str, ...], list[str]] = {}  # and the facts of a topic mostly rest on the same evidence
     for fact in facts:
         value = fact.value
         if isinstance(value, Unknown):
             body = same.get(id(value)) or same.setdefault(id(value), encode(value))
         else:
             body = {"value": encode(value)}
-        encoded[fact.path] = body | {"evidence": list(map(printable, fact.evidence))} if fact.evidence else body
+        if evidence := fact.evidence:
+            ids = cited.get(evidence) or cited.setdefault(evidence, list(map(printable, evidence)))
+            body = {**body, "evidence": ids}
+        encoded[fact.path] = body
     return {"facts": encoded, "evidence": [encode_evidence(item) for item in facts.evidence.values()]}
 
 

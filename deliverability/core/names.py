@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from msgspec import Struct
@@ -168,4 +168,9 @@ def is_unreachable(network: Network, *, example: bool) -> bool:
 
 def unreachable_among(addresses: Iterable[str], *, example: bool) -> tuple[str, ...]:
     """Those addresses, as DNS gives them, to which nothing can be sent over the internet."""
-    return tuple(each for each in addresses if is_address(each) and is_unreachable(ip_network(each), example=example))
+    return tuple(each for each in addresses if _is_unreachable(each, example))
+
+
+@lru_cache(maxsize=4096)  # many domains have the same mail servers
+def _is_unreachable(address: str, example: bool) -> bool:
+    return is_address(address) and is_unreachable(ip_network(address), example=example)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import cached_property
 
 from msgspec import Struct, field
 
@@ -431,7 +432,7 @@ class Run(Struct, frozen=True):
     sources: tuple[str, ...] = ()
 
 
-class Report(Struct, frozen=True):
+class Report(Struct, frozen=True, dict=True):
     """The whole answer for one subject.
 
     `facts` travel with it so that a renderer can show evidence and trees. The rules it was judged by do not: whoever
@@ -459,7 +460,7 @@ class Report(Struct, frozen=True):
     audience: Audience | None = None
     profiles: tuple[ProfileResult, ...] = ()
 
-    @property
+    @cached_property
     def facts_digest(self) -> str:
         """SHA-256 (hex) of the facts as JSON; worked out when it is asked for."""
         return digest(encode_facts(self.facts))

@@ -53,12 +53,6 @@ class CheckView:
         self._members, self._report, self._speaker, self._exhibits = members, report, speaker, exhibits
         self._rule, self._words = members[0].rule, members[0].words
         self.topic, self.guide = self._rule.topic, self._rule.guide
-        worst = members[0].finding.severity
-        if len(members) > 1:
-            worst = max((each.finding.severity for each in members), key=lambda severity: severity.rank)
-        self._only_known = self._rule.information and worst is Severity.INFO
-        self._worst = worst
-        self.severity = (Severity.NONE if self._only_known else worst).value
 
     @property
     def _say(self) -> Phrases:
@@ -67,6 +61,19 @@ class CheckView:
     @property
     def _findings(self) -> list[Finding]:
         return [each.finding for each in self._members]
+
+    @property
+    def _worst(self) -> Severity:
+        return max((each.finding.severity for each in self._members), key=lambda severity: severity.rank)
+
+    @property
+    def _only_known(self) -> bool:
+        return self._rule.information and self._worst is Severity.INFO
+
+    @property
+    def severity(self) -> str:
+        """The severity of the worst, for what is asked for; none of what is only good to know."""
+        return (Severity.NONE if self._only_known else self._worst).value
 
     @property
     def anchor(self) -> str:
@@ -271,7 +278,8 @@ def by_topic(checks: Iterable[CheckView], say: Phrases) -> tuple[tuple[str, tupl
 
 def requirement_sources(receiver: Receiver, rules: Iterable[str], known: RuleSet) -> list[SourceRef]:
     """Where a receiver's statements about these rules were read, each source once, that of most of them first."""
-    statements = (each for rule in rules for each in known.statements(receiver, rule))
+    members = known.members(receiver)
+    statements = (each for rule in rules for member in members for each in member.rules.get(rule, ()))
     refs = Counter(ref.ref for each in statements for ref in each.sources)
     return [SourceRef(ref) for ref, _ in refs.most_common()]
 

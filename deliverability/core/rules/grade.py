@@ -259,11 +259,10 @@ def _is_open(finding: Finding, message: bool) -> bool:
 
     What only a message shows is not open without one, and what only reports show is not without any.
     """
-    if not finding.scope.counts or finding.used is False or finding.waits_for_stored:
+    # Of a domain without a message most findings wait for one.
+    if _waits_for_message(finding, message=message) or not finding.scope.counts or finding.used is False:
         return False
-    if finding.severity.rank < _WARNING:
-        return False
-    return not _waits_for_message(finding, message=message)
+    return finding.severity.rank >= _WARNING and not finding.waits_for_stored
 
 
 def _failed(finding: Finding, *, message: bool) -> bool:
@@ -344,7 +343,9 @@ class _Tally(Struct):
         """Take one more; `waits`: it is open only for want of the message, which was not given."""
         outcome = judgement.outcome
         if finding.scope is Scope.DELIVERY and finding.counts and not (outcome is Outcome.UNKNOWN and waits):
-            self.outcomes[finding.rule] = max(self.outcomes.get(finding.rule, Outcome.MET), outcome, key=_ORDER.index)
+            known = self.outcomes.setdefault(finding.rule, outcome)
+            if outcome is not known:
+                self.outcomes[finding.rule] = max(known, outcome, key=_ORDER.index)
         if outcome is Outcome.MET:
             return
         share = _share(finding, judgement)

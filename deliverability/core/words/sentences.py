@@ -279,7 +279,10 @@ def _escaped(char: str) -> str:
 
 def capital(text: str) -> str:
     """A part of a sentence as one that begins it; a value or a tag in front stays as it is."""
-    return text[:1].upper() + text[1:] if re.match(r"[a-z-]+(?: |,|$)", text) else text
+    return text[:1].upper() + text[1:] if _PLAIN_WORD.match(text) else text
+
+
+_PLAIN_WORD = re.compile(r"[a-z-]+(?: |,|$)")
 
 
 def _one_line(text: str) -> str:
@@ -404,13 +407,15 @@ _LESS_EXACT = re.compile(r"([0-9]{4})(?:-(0[1-9]|1[0-2]))?")
 def moment_words(at: str, say: Phrases) -> str:
     """An ISO 8601 moment: ``25 Nov 2026, 9:00 JST``. Anything else stands as it is."""
     local = _local(at)
-    return say("date.moment", **_parts(local, say), zone=zone_words(at)) if local else at
+    if local is None:
+        return at
+    return say("date.moment", **_parts(local, say), time=f"{local.hour}:{local:%M}", zone=zone_words(at))
 
 
 def row_words(at: str, say: Phrases) -> str:
     """The same for a column of a table, whose head names the zone: ``25 Nov 2026 09:00``."""
     local = _local(at)
-    return say("date.row", **_parts(local, say) | {"time": f"{local:%H:%M}"}) if local else at
+    return say("date.row", **_parts(local, say), time=f"{local:%H:%M}") if local else at
 
 
 def day_words(at: str, say: Phrases) -> str:
@@ -444,12 +449,7 @@ def zone_words(at: str) -> str:
 
 
 def _parts(local: datetime, say: Phrases) -> dict[str, str]:
-    return {
-        "year": str(local.year),
-        "month": say(f"date.month.{local.month}"),
-        "day": str(local.day),
-        "time": f"{local.hour}:{local:%M}",
-    }
+    return {"year": str(local.year), "month": say(f"date.month.{local.month}"), "day": str(local.day)}
 
 
 def _local(at: str) -> datetime | None:

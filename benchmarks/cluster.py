@@ -1,0 +1,104 @@
+"""A fleet on a Dask cluster of two workers on loopback ends as one in a process of its own.
+
+    python benchmarks/cluster.py [--domains 50000]
+
+Over the laboratory on loopback: one run with one worker process, one on the cluster. Both must have the same digest.
+Exit code 1 where they have not. Of a run on the cluster the processor time is that of the parent process alone, which
+a run over more machines is bound by.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.kills import Command  # noqa: E402
+from benchmarks.lab import SEED, Kind, Lab  # noqa: E402
+from benchmarks.nameserver import serving  # noqa: E402
+from deliverability.fleet.run import fleet_status  # noqa: E402
+
+WORKERS = 2
+
+
+@contextlib.contextmanager
+def cluster(folder: Path, workers: int = WORKERS) -> Iterator[str]:
+    """The address of a scheduler with workers, as `--engine` takes it."""
+    file = folder / "scheduler.json"
+    local = ("--scheduler-file", str(file), "--no-dashboard")
+    running = [_dask(folder, "scheduler", "--host", "127.0.0.1", "--port", "0", *local)]
+    try:
+        for _ in range(workers):
+            words = ("--host", "127.0.0.1", "--nthreads", "2", "--no-nanny", "--death-timeout", "60")
+            running.append(_dask(folder, "worker", *words, *local))
+        while not (file.exists() and file.read_text()):
+            if running[0].poll() is not None:
+                raise OSError("the Dask scheduler did not start")
+            time.sleep(0.05)
+        yield json.loads(file.read_text())["address"].replace("tcp://", "dask://")
+    finally:
+        for each in running:
+            os.killpg(each.pid, signal.SIGKILL)
+            each.wait()
+
+
+def _dask(folder: Path, *words: str) -> subprocess.Popen[bytes]:
+    with (folder / f"{words[0]}.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "dask", *words],
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def _seconds(command: Command, out: Path, *more: str) -> tuple[float, float]:
+    """Run to its end: seconds, and those of processor time; what others do on a cluster is none of it."""
+    process, begin = command.start(out, *more), time.perf_counter()
+    _, status, used = os.wait4(process.pid, 0)
+    if (code := os.waitstatus_to_exitcode(status)) not in (0, 3):
+        sys.exit(f"deliv fleet run left with {code}")
+    process.returncode = code
+    return time.perf_counter() - begin, used.ru_utime + used.ru_stime
+
+
+def main() -> int:
+    """0 where the digests are the same."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--domains", type=int, default=50_000)
+    args = parser.parse_args()
+    lab = Lab(args.domains, SEED)
+    with tempfile.TemporaryDirectory() as name, serving(partial(Lab, args.domains, SEED)) as server:
+        folder = Path(name)
+        listed = folder / "domains.txt"
+        # Those that never answer would only take time, and whether a question is given up is a matter of moments.
+        sound = [truth.domain for truth in map(lab.truth, range(args.domains)) if truth.kind is not Kind.SILENT]
+        listed.write_text("".join(f"{each}\n" for each in sound))
+        command = Command(listed, server.resolver, 1)
+        spent = {"here": _seconds(command, folder / "here")}
+        with cluster(folder) as address:
+            spent["cluster"] = _seconds(command, folder / "cluster", "--engine", address)
+        digests = {each: fleet_status(folder / each).digest for each in spent}
+    print(f"{len(sound)} domains")
+    for each, digest in digests.items():
+        seconds, cpu = spent[each]
+        print(f"{each:8} {digest} {seconds:7.0f} s, {1000 * cpu / len(sound):.2f} ms CPU a domain")
+    return 0 if len(set(digests.values())) == 1 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
