@@ -8,7 +8,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from datetime import date
 from functools import cached_property
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from deliverability.core.codes import Code, Detail
 from deliverability.core.facts.traffic import SourceDay
@@ -23,6 +23,8 @@ from deliverability.dmarc_reports.standing import (
     written,
 )
 
+FEW = 16
+"""Rows of a source that are added up anew each time: forged mail makes a million sources of one row."""
 GOOD_PERCENT = 99.0
 """From this share of aligned mail on, a source of ours or a service is one that signs, and the rest its noise."""
 STEADY_DAYS = 4
@@ -39,6 +41,7 @@ class TrafficSource(Struct, dict=True):
     Attributes:
         table: the rows of the window.
         places: which of them are its own.
+        messages: all of them together.
         many: how many sources it stands for: small foreign ones are added up, as a domain that is forged has more of
             them than anybody reads.
 
@@ -50,25 +53,33 @@ class TrafficSource(Struct, dict=True):
     by_user: bool
     table: Rows
     places: array[int]
-    reasons: dict[Detail, None] = field(default_factory=dict)
+    reasons: tuple[Detail, ...] = ()
+    messages: int = 0
     key: str = ""
     apart: bool = False
     many: int = 1
 
+    @property
+    def cells(self) -> Iterable[tuple[int, int, int]]:
+        """Days (ordinals) with facets (numbers) and messages; each pair of them once where there are many."""
+        if len(self.places) > FEW:
+            return self._cells
+        day, facet, messages = self.table.day, self.table.facet, self.table.messages
+        return [(day[place], facet[place], messages[place]) for place in self.places]
+
     @cached_property
-    def cells(self) -> Mapping[tuple[int, int], int]:
-        """Messages by day (ordinal) and facet (number)."""
+    def _cells(self) -> Sequence[tuple[int, int, int]]:
         day, facet, messages = self.table.day, self.table.facet, self.table.messages
         found: dict[tuple[int, int], int] = {}
         for place in self.places:
             cell = day[place], facet[place]
             found[cell] = found.get(cell, 0) + messages[place]
-        return found
+        return [(*cell, number) for cell, number in found.items()]
 
     def count(self, wanted: Callable[[Facet], bool] = lambda facet: True, since: date = date.min) -> int:
         """Its messages of some facets, since a day."""
         first, facets, found = since.toordinal(), self.table.facets, 0
-        for (day, facet), messages in self.cells.items():
+        for day, facet, messages in self.cells:
             if day >= first and wanted(facets[facet]):
                 found += messages
         return found
@@ -77,7 +88,7 @@ class TrafficSource(Struct, dict=True):
         """Messages of some facets by day (ordinal)."""
         facets = self.table.facets
         found: dict[int, int] = {}
-        for (day, facet), messages in self.cells.items():
+        for day, facet, messages in self.cells:
             if wanted(facets[facet]):
                 found[day] = found.get(day, 0) + messages
         return found
@@ -97,28 +108,23 @@ class TrafficSource(Struct, dict=True):
             if not table.facets[table.facet[place]].aligned
         )
 
-    @cached_property
-    def messages(self) -> int:
-        """All of its messages."""
-        return sum(self.cells.values())
-
-    @cached_property
+    @property
     def aligned(self) -> int:
         """Those that pass DMARC."""
         return self.count(lambda facet: facet.aligned)
 
-    @cached_property
+    @property
     def by_facet(self) -> Mapping[Facet, int]:
         """Messages by facet, the most first."""
         found = Counter[int]()
-        for (_, facet), messages in self.cells.items():
+        for _, facet, messages in self.cells:
             found[facet] += messages
         return {self.table.facets[facet]: found[facet] for facet in _most(found)}
 
-    @cached_property
+    @property
     def days(self) -> frozenset[int]:
         """The days (ordinals) on which it sent."""
-        return frozenset(day for day, _ in self.cells)
+        return frozenset(day for day, _, _ in self.cells)
 
     @cached_property
     def by_address(self) -> Mapping[str, int]:
@@ -130,6 +136,9 @@ class TrafficSource(Struct, dict=True):
 
     def by_number(self) -> Iterator[tuple[int, Sequence[int]]]:
         """Its addresses by number, each with the places of its rows."""
+        if len(self.places) == 1:
+            yield self.table.number_at(self.places[0]), self.places
+            return
         starts, number, some = self.table.starts, -1, array("I")
         for place in sorted(self.places):
             if number < 0 or place >= starts[number + 1]:
@@ -168,6 +177,8 @@ class TrafficSource(Struct, dict=True):
     @property
     def steady(self) -> bool:
         """Whether it comes again and again: one address, the addresses of one network or those of one name."""
+        if len(self.places) < STEADY_DAYS:
+            return False
         days = self.days
         return len(days) >= STEADY_DAYS and max(days) - min(days) + 1 >= STEADY_SPAN
 
@@ -268,28 +279,40 @@ class _Grouping:
         self._apart = [_is_apart(each.header_from, domain, setup) for each in rows.facets]
         self._aligned = [each.aligned for each in rows.facets]
         self._kinds = [_kind(each) for each in rows.facets]
-        self._hosts = array("I", bytes(4 * len(rows.addresses)))  # by address, what is known of it
         self._told = array("I", bytes(4 * len(rows)))  # by row, what it is
+        self._kept: dict[tuple[int, int], tuple[int, _Group]] = {}  # by host and facet, what `told` makes of it
         self._named: dict[_Group, array[int]] = {}
         self._here: dict[_Group, array[int]] = {}
         self._network = b""
         self._found: list[TrafficSource] = []
         self._small: dict[tuple[SourceStanding, bool], list[TrafficSource]] = defaultdict(list)
         self._rest: dict[tuple[SourceStanding, bool], TrafficSource] = {}
+        self._floors: dict[tuple[SourceStanding, bool], int] = {}  # as many messages as the last that is listed has
 
     def take(self, number: int, places: Sequence[int]) -> None:
         """The rows of the next address."""
         facets, judge, packed = self._rows.facet, self._judge, self._rows.addresses[number]
-        if network_of(packed) != self._network:
+        network = network_of(packed)
+        if network != self._network:
             self._flush()
-            self._network = network_of(packed)
-        host = self._hosts[number] = judge.host(packed, {facets[place] for place in places})
+            self._network = network
+        host = judge.host(packed, [facets[place] for place in places])
         for place in places:
-            facet = facets[place]
-            self._told[place] = told = judge.number(host, facet)
-            found = judge.told[told]
-            groups = self._named if found.group else self._here
-            groups.setdefault((found.group, found.standing.ours, self._apart[facet]), array("I")).append(place)
+            kind = host, facets[place]
+            known = self._kept.get(kind)
+            if known is None:
+                known = self._kept[kind] = self._group(*kind)
+            self._told[place], group = known
+            groups = self._named if group[0] else self._here
+            if group in groups:
+                groups[group].append(place)
+            else:
+                groups[group] = array("I", (place,))
+
+    def _group(self, host: int, facet: int) -> tuple[int, _Group]:
+        told = self._judge.number(host, facet)
+        found = self._judge.told[told]
+        return told, (found.group, found.standing.ours, self._apart[facet])
 
     def sources(self) -> Iterator[TrafficSource]:
         """All of them, when everything was taken; what is small and foreign is added up."""
@@ -306,7 +329,7 @@ class _Grouping:
 
     def _make(self, groups: Mapping[_Group, array[int]]) -> None:
         for (_, ours, apart), places in groups.items():
-            for source in self._of_ours(places) if ours else self._by_standing(places):
+            for source in self._of_ours(places) if ours else self._by_standing(places, apart=apart):
                 source.apart = apart
                 self._say_spf(source)
                 self._keep(source)
@@ -314,8 +337,22 @@ class _Grouping:
     def _standing(self, place: int) -> SourceStanding:
         return self._judge.told[self._told[place]].standing
 
-    def _by_standing(self, places: array[int]) -> list[TrafficSource]:
-        return [self._source(each, standing) for standing, each in self._split(places).items()]
+    def _by_standing(self, places: array[int], *, apart: bool) -> Iterator[TrafficSource]:
+        parts = self._split(places) if len(places) > 1 else {self._standing(places[0]): places}
+        for standing, each in parts.items():
+            if self._is_small(each, self._floors.get((standing, apart), -1)):
+                self._add_up(standing, each, apart=apart)
+            else:
+                yield self._source(each, standing)
+
+    def _is_small(self, places: Sequence[int], floor: int) -> bool:
+        """Whether it sent too little to be listed by itself: most of a million forged rows end here."""
+        return (
+            floor >= 0
+            and len(places) < STEADY_DAYS
+            and sum(self._rows.messages[place] for place in places) <= floor
+            and not any(self._judge.told[self._told[place]].by_user for place in places)
+        )
 
     def _split(self, places: Iterable[int]) -> dict[SourceStanding, array[int]]:
         found: dict[SourceStanding, array[int]] = {}
@@ -354,7 +391,7 @@ class _Grouping:
             source = self._source(each, standing)
             if standing is SourceStanding.SERVICE_GAP and mixed and not told[self._told[each[0]]].by_user:
                 source.standing = SourceStanding.SERVICE_MIXED
-                source.reasons[OTHERS_ALIGNED(name=source.name)] = None
+                source.reasons = _with(source.reasons, OTHERS_ALIGNED(name=source.name))
             found.append(source)
         return found
 
@@ -380,50 +417,62 @@ class _Grouping:
         for place in places:
             told_of = self._told[place]
             counts[told_of] = counts.get(told_of, 0) + rows.messages[place]
-        told = [judge.told[number] for number in counts]
-        if len(told) > 1:
-            told = [
-                judge.told[number] for number in sorted(counts, key=lambda each: (-counts[each], str(judge.told[each])))
-            ]
+        numbers = list(counts)
+        if len(numbers) > 1:
+            numbers.sort(key=lambda each: (-counts[each], str(judge.told[each])))
+        told = [judge.told[number] for number in numbers]
         first = judge.told[self._told[places[0]]]
-        name = first.name
-        if not name:
-            number = rows.number_at(places[0])
-            packed = rows.addresses[number]
-            name = address_of(packed) if places[-1] < rows.starts[number + 1] else written(packed)
-        source = TrafficSource(name, first.service, standing, any(each.by_user for each in told), rows, places)
-        source.reasons = dict.fromkeys(each.reason for each in told)
-        source.messages = sum(counts.values())  # known already: nearly every forged mail comes from its own address
-        return source
+        return TrafficSource(
+            first.name or self._network_name(places),
+            first.service,
+            standing,
+            any(each.by_user for each in told),
+            rows,
+            places,
+            tuple(dict.fromkeys(each.reason for each in told)) if len(told) > 1 else (first.reason,),
+            sum(counts.values()),
+        )
+
+    def _network_name(self, places: array[int]) -> str:
+        """The address of rows; their network, where they are of several."""
+        number = self._rows.number_at(places[0])
+        packed = self._rows.addresses[number]
+        return address_of(packed) if places[-1] < self._rows.starts[number + 1] else written(packed)
 
     def _say_spf(self, source: TrafficSource) -> None:
         """The domain's SPF record may list it already, whatever it is."""
-        if source.standing is SourceStanding.OWN:
+        few = len(source.places) == 1 and self._told[source.places[0]] not in self._judge.listed
+        if few or source.standing is SourceStanding.OWN:
             return
-        number_at = self._rows.number_at
-        hosts = {self._hosts[number_at(place)] for place in source.places}
-        if term := next(filter(None, map(self._judge.listed_by, sorted(hosts))), ""):
-            source.reasons[SPF_COVERS(term=term)] = None
+        if term := self._judge.listed_by({self._told[place] for place in source.places}):
+            source.reasons = _with(source.reasons, SPF_COVERS(term=term))
 
     def _keep(self, source: TrafficSource) -> None:
         if source.standing.ours or source.standing.asks or source.by_user:
             self._found.append(source)
             return
-        small = self._small[source.standing, source.apart]
+        key = source.standing, source.apart
+        small = self._small[key]
         small.append(source)
         if len(small) > 4 * MAX_SOURCES:
             small.sort(key=lambda each: -each.messages)
             steady = [each for each in small[MAX_SOURCES:] if each.steady][:MAX_SOURCES]
             kept = {id(each) for each in (*small[:MAX_SOURCES], *steady)}
-            self._add_up([each for each in small if id(each) not in kept])
+            for each in small:
+                if id(each) not in kept:
+                    self._add_up(source.standing, each.places, apart=source.apart)
             small[:] = [each for each in small if id(each) in kept]
+            self._floors[key] = small[MAX_SOURCES - 1].messages
 
-    def _add_up(self, sources: Iterable[TrafficSource]) -> None:
-        for each in sources:
-            key = each.standing, each.apart
-            if key not in self._rest:
-                name = each.standing.value
-                self._rest[key] = TrafficSource(name, None, each.standing, False, self._rows, array("I"), many=0)
-                self._rest[key].apart = each.apart
-            self._rest[key].places.extend(each.places)
-            self._rest[key].many += 1
+    def _add_up(self, standing: SourceStanding, places: array[int], *, apart: bool) -> None:
+        rest = self._rest.get((standing, apart))
+        if rest is None:
+            rest = TrafficSource(standing.value, None, standing, False, self._rows, array("I"), apart=apart, many=0)
+            self._rest[standing, apart] = rest
+        rest.places.extend(places)
+        rest.messages += sum(self._rows.messages[place] for place in places)
+        rest.many += 1
+
+
+def _with(reasons: tuple[Detail, ...], another: Detail) -> tuple[Detail, ...]:
+    return reasons if another in reasons else (*reasons, another)

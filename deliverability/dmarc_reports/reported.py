@@ -401,7 +401,7 @@ class ReportWindow(Struct, frozen=True, dict=True):
         last: dict[tuple[str, str], date] = {}
         for source in self.sources:
             facets = source.table.facets
-            for (number, facet), messages in source.cells.items():
+            for number, facet, messages in source.cells:
                 for each in facets[facet].dkim:
                     key = each.domain, each.selector
                     passes = each.result == "pass"

@@ -16,7 +16,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from deliverability.core.codes import Code, Detail
-from deliverability.core.model.observed import Facet, SourceOwner, SourceWord
+from deliverability.core.model.observed import Facet, SourceOwner, SourceWord, address_of
 from deliverability.core.model.services import Service
 from deliverability.core.names import is_within
 from deliverability.core.protocols.psl import registrable_domain
@@ -115,20 +115,22 @@ class _Ranges:
     """Which term of an SPF record lets an address pass; a range of everything (`+all`) ties nobody to anything."""
 
     def __init__(self, groups: Iterable[Group]) -> None:
-        self._terms: dict[tuple[int, int], dict[int, str]] = {}
+        found: dict[int, dict[int, dict[int, str]]] = {4: {}, 16: {}}  # by octets of an address, then by bits left out
         for group in groups:
             for _, network in group.ranges:
                 if network.prefixlen:
-                    terms = self._terms.setdefault((network.version, network.max_prefixlen - network.prefixlen), {})
+                    bits = network.max_prefixlen - network.prefixlen
+                    terms = found[network.max_prefixlen // 8].setdefault(bits, {})
                     terms.setdefault(int(network.network_address), group.term)
+        self._terms = {size: tuple(by_bits.items()) for size, by_bits in found.items()}
 
     def covering(self, packed: bytes) -> str:
         """The term; empty: none does."""
-        number, version = int.from_bytes(packed), 4 if len(packed) == 4 else 6
-        found = (
-            terms.get(number >> bits << bits, "") for (family, bits), terms in self._terms.items() if family == version
-        )
-        return next(filter(None, found), "")
+        number = int.from_bytes(packed)
+        for bits, terms in self._terms[len(packed)]:
+            if term := terms.get(number >> bits << bits):
+                return term
+        return ""
 
 
 class Host(Struct, frozen=True):
@@ -188,7 +190,11 @@ class RowJudge:
         self._hosts: dict[Host, int] = {}
         self._by_number: list[Host] = []
         self._numbers: dict[tuple[int, int], int] = {}
+        self._own_shown: dict[tuple[int, int], bool] = {}
+        self._of: list[int] = []  # by place in `told`: the host
         self.told: list[ClassifiedRow] = []
+        self.listed: set[int] = set()  # places in `told` of hosts that the SPF record lists
+        self._plain = self._number(Host())
         self._passing = {
             (each.domain, each.selector)
             for facet in facets
@@ -201,11 +207,14 @@ class RowJudge:
         names = self._names.get(packed, ())
         meant = tuple(text for text, network, bits, size in self._networks if _is_in(packed, network, bits, size))
         term = self._all.covering(packed)
-        host = Host(self._own_mark(packed, names), term, names, packed in self._relays, meant)
-        plain = self._number(host)
-        if host.mark is None and any(self._shows_own(plain, each) for each in facets):
-            return self._number(replace(host, signing=True))
-        return plain
+        if names or meant or term or packed in self._relays or packed in self._sending:
+            number = self._number(Host(self._own_mark(packed, names), term, names, packed in self._relays, meant))
+        else:
+            number = self._plain  # nearly all addresses of forged mail
+        for facet in facets:
+            if self._shows_own(number, facet):
+                return self._number(replace(self._by_number[number], signing=True))
+        return number
 
     def _number(self, host: Host) -> int:
         if host not in self._hosts:
@@ -214,20 +223,33 @@ class RowJudge:
         return self._hosts[host]
 
     def _shows_own(self, host: int, facet: int) -> bool:
-        """Whether mail of that kind shows that the host itself is ours."""
+        """Whether mail of that kind shows that the host itself is ours, where nothing else does."""
+        key = host, facet
+        if key not in self._own_shown:
+            self._own_shown[key] = self._by_number[host].mark is None and self._passes_as_own(host, facet)
+        return self._own_shown[key]
+
+    def _passes_as_own(self, host: int, facet: int) -> bool:
         if not self._facets[facet].aligned or self.told[self.number(host, facet)].standing is not SourceStanding.OWN:
             return False
         return self._delivered_by(self._by_number[host], self._facets[facet]) is None
 
-    def listed_by(self, host: int) -> str:
-        """The term of the domain's SPF record, or of one that it includes, that lists the address; empty: none."""
-        return self._by_number[host].term
+    def listed_by(self, told: Iterable[int]) -> str:
+        """The term of the domain's SPF record, or of one that it includes, that lists a host of these; empty: none.
+
+        `told`: places in it.
+        """
+        hosts = [self._of[each] for each in self.listed.intersection(told)]
+        return self._by_number[min(hosts)].term if hosts else ""
 
     def number(self, host: int, facet: int) -> int:
         """What mail of that facet from such a host is, as the place in `told`; both by number."""
         key = host, facet
         if key not in self._numbers:
             self._numbers[key] = len(self.told)
+            self._of.append(host)
+            if self._by_number[host].term:
+                self.listed.add(self._numbers[key])
             self.told.append(self._tell(self._by_number[host], self._facets[facet]))
         return self._numbers[key]
 
@@ -395,7 +417,8 @@ def network_of(packed: bytes) -> bytes:
 
 def written(packed: bytes) -> str:
     """That network as it is written."""
-    return str(ip_network((packed, 24 if len(packed) == 4 else 64), strict=False))
+    size = len(packed)
+    return address_of(network_of(packed).ljust(size, b"\0")) + ("/24" if size == 4 else "/64")
 
 
 def _by_word(word: SourceWord, service: Service | None, *, aligned: bool) -> tuple[SourceStanding, Detail]:

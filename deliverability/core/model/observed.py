@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from enum import StrEnum
 from ipaddress import ip_address
-from itertools import groupby
+from itertools import groupby, pairwise
 from math import floor, sqrt
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar, overload
@@ -272,19 +272,19 @@ class Rows(Sequence[ObservedRow]):
                 sums[cell] = sums.get(cell, 0) + messages
                 if trusted:
                     sure.append(day)
-            for day, who, what in sorted(sums):
-                made.day.append(day)
-                made.reporter.append(who)
-                made.facet.append(what)
-                made.messages.append(sums[day, who, what])
+            for cell in sorted(sums) if len(sums) > 1 else sums:
+                made.day.append(cell[0])
+                made.reporter.append(cell[1])
+                made.facet.append(cell[2])
+                made.messages.append(sums[cell])
             made.addresses.append(address)
             made.starts.append(len(made.day))
             ever, maybe = before(address)
-            known = [*sure, *(() if ever is None else (ever,))] or [
-                *(day for day, _, _ in sums),
-                *(() if maybe is None else (maybe,)),
-            ]
-            made.since.append(min(known))
+            if ever is not None:
+                sure.append(ever)
+            if not sure:
+                sure = [day for day, _, _ in sums] if maybe is None else [maybe, *(day for day, _, _ in sums)]
+            made.since.append(min(sure))
         made.reporters, made.reporter = _in_order(list(reporters), made.reporter)
         made.facets, made.facet = _in_order(facets_of(list(facets)), made.facet)
         return made
@@ -341,13 +341,10 @@ class Rows(Sequence[ObservedRow]):
 
     def picked(self, reporters: Sequence[bool], facets: Sequence[bool]) -> Iterator[tuple[int, Sequence[int]]]:
         """Addresses by number, each with the places of its rows of these reporters and facets; none without."""
-        by, what = self.reporter, self.facet
-        for number in range(len(self.addresses)):
-            places = [
-                place
-                for place in range(self.starts[number], self.starts[number + 1])
-                if reporters[by[place]] and facets[what[place]]
-            ]
+        by, what, every = self.reporter, self.facet, all(reporters) and all(facets)
+        for number, (start, stop) in enumerate(pairwise(self.starts)):
+            here = range(start, stop)
+            places = here if every else [each for each in here if reporters[by[each]] and facets[what[each]]]
             if places:
                 yield number, places
 
