@@ -12,7 +12,8 @@ from deliverability.core.facts.dmarc import Dmarc, DmarcDiscovery
 from deliverability.core.facts.domain import Misplaced
 from deliverability.core.facts.spf import Spf
 from deliverability.core.model.topic import Maybe, cite, if_known
-from deliverability.core.net.base import Failed, Found, unknown_from
+from deliverability.core.names import is_within
+from deliverability.core.net.base import Absent, Failed, Found, unknown_from
 from deliverability.core.protocols.dkim.key import looks_like_key
 from deliverability.core.protocols.dmarc.record import is_meant
 from deliverability.core.protocols.spf.record import select
@@ -30,13 +31,21 @@ async def audit(ctx: Context) -> Misplaced:
     author = if_known(ctx.of(DmarcDiscovery).author_domain)
     author = domain if author is None else author
     no_dmarc, no_spf, selector = has_dmarc is False, has_spf is False, _lost_selector(ctx)
-    dmarc = [f"_dmarc.{author}.{author}", f"dmarc.{author}", f"_dmarc._dmarc.{author}"] if no_dmarc else []
-    spf = [f"_spf.{domain}", f"{domain}.{domain}", f"www.{domain}"] if no_spf else []
-    below = (f"{selector}._domainkey.{domain}.{domain}", f"{selector}.{domain}", f"{selector}.domainkey.{domain}")
-    keys = list(below) if selector else []
     # The likeliest of each first.
-    turns = [name for turn in zip_longest(dmarc, spf, keys) for name in turn if name][:MAX_QUESTIONS]
-    dmarc, spf, keys = ([name for name in names if name in turns] for names in (dmarc, spf, keys))
+    doubled = f"{domain}.{domain}"
+    dmarc = [f"_dmarc.{author}.{author}", f"dmarc.{author}", f"_dmarc._dmarc.{author}"] if no_dmarc else []
+    spf = [f"_spf.{domain}", f"www.{domain}", doubled] if no_spf else []
+    below = (f"{selector}._domainkey.{doubled}", f"{selector}.{domain}", f"{selector}.domainkey.{domain}")
+    keys = list(below) if selector else []
+    asked = []
+    if sum(map(bool, (dmarc, spf, keys))) > 1:
+        # Where several are missing, one answer may stand for all names below it (RFC 8020).
+        asked, answer = [doubled], await ctx.ports.dns.query(doubled, "TXT")
+        if isinstance(answer, Absent) and answer.nxdomain:
+            dmarc, spf, keys = (_outside(doubled, names) for names in (dmarc, spf, keys))
+    turns = [name for turn in zip_longest(dmarc, spf, keys) for name in turn if name and name not in asked]
+    asked += turns[: MAX_QUESTIONS - len(asked)]
+    dmarc, spf, keys = ([name for name in names if name in asked] for names in (dmarc, spf, keys))
     # What is asked for at these names for one record may be another.
     at_dmarc, at_keys = f"_dmarc.{author}", f"_domainkey.{domain}"
     found_dmarc = await _found(ctx, [author, at_keys, *dmarc], is_meant) if no_dmarc else ()
@@ -60,6 +69,10 @@ async def audit(ctx: Context) -> Misplaced:
         dkim_record=of_keys[1],
         evidence=cite(**cited),
     )
+
+
+def _outside(zone: str, names: Sequence[str]) -> list[str]:
+    return [name for name in names if not is_within(name, zone)]
 
 
 def _names(found: Maybe[tuple[tuple[str, str], ...]]) -> tuple[Maybe[tuple[str, ...]], Maybe[str | None]]:

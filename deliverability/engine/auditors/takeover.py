@@ -24,6 +24,7 @@ from deliverability.core.facts.transport import MtaSts, TlsRpt
 from deliverability.core.model.topic import Maybe, cite, if_known
 from deliverability.core.names import is_within
 from deliverability.core.net.base import Absent, Answer, Failed, Found, unknown_from
+from deliverability.core.protocols.mx import is_literal, mx_names
 from deliverability.core.protocols.psl import known_registered_domain, registered_domain
 from deliverability.engine.base import Context, auditor, dns_id
 
@@ -90,6 +91,7 @@ async def audit(ctx: Context) -> Takeover:
     answers = await asyncio.gather(*(ctx.ports.dns.query(each.name, each.rdtype) for each in asked_anyway))
     # Where a name answers, its domain is there.
     there = {known_registered_domain(each.name) for each in answers if _there(each)}
+    leading += (*_behind(ctx, asked_anyway, answers), *await _delegated(ctx))
     left = [each for each in leading if not each.rdtype and _to_ask(ctx, each.name)[0] not in ("", *there)]
     more = await asyncio.gather(*(ctx.ports.dns.query(*_to_ask(ctx, each.name)) for each in left))
     seen = [_lost(ctx, *each) for each in zip((*asked_anyway, *left), (*answers, *more), strict=True)]
@@ -215,6 +217,32 @@ def _of_policies(ctx: Context, domain: str) -> Iterator[_Leading]:
     for tag, uri in (("l", bimi.logo), ("a", bimi.certificate)):
         for host in _hosts((if_known(uri) or "",)):
             yield _Leading("bimi", host, "", f"{tag}={host}", place or domain)
+
+
+def _behind(ctx: Context, leading: Sequence[_Leading], answers: Sequence[Answer]) -> Iterator[_Leading]:
+    """The MX hosts behind the domains of addresses for reports; those of the domain itself are looked at anyway."""
+    for each, answer in zip(leading, answers, strict=True):
+        if each.use == "dmarc-reports" and each.name != ctx.subject.domain and isinstance(answer, Found):
+            for host in mx_names(answer):
+                if not is_literal(host):
+                    yield _Leading(each.use, host, "", f"{each.by}: MX {host}", each.at)
+
+
+async def _delegated(ctx: Context) -> Sequence[_Leading]:
+    """The name servers of zones that hold keys or the policy, asked for only where something is not to be had there."""
+    domain, keys = ctx.subject.domain, if_known(ctx.of(Dkim).keys) or ()
+    wanted = (
+        ("dkim", f"_domainkey.{domain}", any(key.present is True and key.domain == domain for key in keys)),
+        ("dmarc-policy", f"_dmarc.{domain}", ctx.of(Dmarc).present is True),
+    )
+    missing = [(use, zone) for use, zone, there in wanted if not there]
+    answers = await asyncio.gather(*(ctx.ports.dns.query(zone, "NS") for _, zone in missing))
+    return [
+        _Leading(use, host.rstrip(".").lower(), "", f"NS {host}", zone)
+        for (use, zone), answer in zip(missing, answers, strict=True)
+        if isinstance(answer, Found) and not answer.chain
+        for host in answer.values
+    ]
 
 
 def _hosts(uris: Iterable[str]) -> Iterator[str]:

@@ -128,6 +128,24 @@ DEAD = [
         "mta-sts",
         "acme.azurewebsites.net",
     ),
+    # Name servers of the zones that hold the keys and the policy; where the zone answers, nobody asks.
+    ({("_domainkey.acme.dk", "NS"): ["ns.acme.dk", "ns1.dead.com"]}, "SEC-002", "dkim", "dead.com"),
+    (
+        {("_dmarc.acme.dk", "NS"): ["ns1.dead.org"], ("_dmarc.acme.dk", "TXT"): "servfail"},
+        "SEC-005",
+        "dmarc-policy",
+        "dead.org",
+    ),
+    # The host that takes the mail of the domain with the address.
+    (
+        {
+            ("_dmarc.acme.dk", "TXT"): ["v=DMARC1; p=none; rua=mailto:a@r.acme.dk"],
+            ("r.acme.dk", "MX"): ["10 mx.dead.net"],
+        },
+        "SEC-006",
+        "dmarc-reports",
+        "dead.net",
+    ),
     # Whoever has the domain gives a name below it to an address of theirs.
     (spf("ptr:dead.com"), "SEC-001", "spf", "dead.com"),
     (alias("default._bimi.acme.dk", "bimi.dead.com"), "SEC-007", "bimi", "dead.com"),
@@ -308,9 +326,9 @@ FULL: Zone = MODEST | {
 }
 
 
-@pytest.mark.parametrize(("zone", "most"), [({}, 0), (MODEST, 0), (FULL, 2)])
+@pytest.mark.parametrize(("zone", "most"), [({}, 1), (MODEST, 0), (FULL, 2)])
 async def test_a_healthy_domain_costs_two_questions_more_at_most(zone: Zone, most: int) -> None:
-    """The host of MTA-STS and the domain of the BIMI logo; nothing where neither is published."""
+    """The host of MTA-STS and the domain of the BIMI logo; where no key is found, the name servers of its zone."""
     asked = []
     for without in (("takeover",), ()):
         resolver = _Counting(StaticResolver({**WORLD, **zone}))
