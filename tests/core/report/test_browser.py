@@ -296,6 +296,16 @@ def test_a_report_is_printed_on_few_pages(tab: Tab, subject: str, most: int, lan
         assert number == len(pages) or page.filled > 0.5, number
 
 
+@pytest.mark.parametrize("height", sampled([536, 548, 560, 572], 2))
+def test_the_footer_is_never_alone_on_a_page(chromium: str, tmp_path: Path, height: int) -> None:
+    """Whatever stands above it leaves just too little room."""
+    html = html_of("parked", "en").replace(
+        '<section class="printed"', f'<p style="height: {height}px"></p><section class="printed"'
+    )
+    last = printed_pages(chromium, tmp_path, html)[-1]
+    assert not plain(last.lines).startswith("Madeby")
+
+
 @pytest.mark.parametrize("lang", [pytest.param("en", marks=pytest.mark.slow), "ja"])
 def test_several_domains_are_printed_as_a_table_and_at_most_a_page_each(tab: Tab, lang: str) -> None:
     reports = [report_of(subject) for subject in ("demo", "good", "broken", "parked")]
