@@ -32,7 +32,7 @@ def part_evidence(part: Part) -> Evidence:
     shown = [
         printable(f"{each.name}: {each.value}")[:1000] for each in part.headers if each.lower.startswith("content-")
     ]
-    got = (*shown[:10], f"{part.encoded_octets} octets as sent")
+    got = (*shown[:10], f"{part.encoded_octets} bytes as sent")
     return Evidence(f"mime:{part.path}", EvidenceKind.MIME, f"part {part.path}", got)
 
 
