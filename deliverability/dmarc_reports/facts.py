@@ -162,12 +162,12 @@ def _most_telling(rows: Rows, domain: str) -> list[str]:
     """The addresses that count most: those that send most without passing, then those that send most."""
     aligned = [each.aligned for each in rows.facets]
 
-    def weight(number: int, places: Sequence[int]) -> tuple[int, int, bytes]:
+    def weight(number: int, places: Sequence[int]) -> tuple[int, int, int]:
         failing = sum(rows.messages[place] for place in places if not aligned[rows.facet[place]])
-        return -failing, -sum(rows.messages[place] for place in places), rows.addresses[number]
+        return -failing, -sum(rows.messages[place] for place in places), number
 
     weights = (weight(*each) for each in picked(rows, domain))
-    return [address_of(packed) for _, _, packed in nsmallest(MAX_ADDRESSES, weights)]
+    return [address_of(rows.addresses[number]) for _, _, number in nsmallest(MAX_ADDRESSES, weights)]
 
 
 async def _names(ctx: Context, addresses: Sequence[str]) -> tuple[Mapping[str, tuple[str, ...]], Mapping[str, Unknown]]:

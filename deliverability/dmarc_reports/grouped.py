@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import cached_property
+from itertools import pairwise
 
 from msgspec import Struct
 
@@ -244,6 +245,13 @@ def _name(sources: Iterable[TrafficSource]) -> None:
 REGULAR_PERCENT = 60
 """A kind of mail that comes on so many of the days on which its host sends is a job of its own, and no noise."""
 REGULAR_DAYS = 4
+REGULAR_WEEKDAYS = 3
+WEEKLY_PERCENT = 75
+"""Or on so many of the days of the week on which it comes at all, where these are few."""
+ENDED_DAYS = 14
+"""What came at equal distances and then not for so long may have been mended."""
+BURST = 10
+"""So many on one day are a run, however seldom it comes."""
 
 _Kind = tuple[str, str, tuple[str, ...]]
 _Group = tuple[str, bool, bool]  # its name, whether it is ours, whether it is apart
@@ -262,6 +270,19 @@ def _is_apart(name: str, domain: str, setup: Setup) -> bool:
     if missing is None:  # sp or np: nobody knows
         return setup.apart and setup.apart_missing
     return setup.apart_missing if missing else setup.apart
+
+
+def _is_regular(on: Collection[int], sending: Collection[int]) -> bool:
+    """Whether days (ordinals) are most of those with mail, or of a few days of the week, or equally far apart."""
+    if len(on) < REGULAR_DAYS:
+        return False
+    weekdays = {day % 7 for day in on}
+    could = [day for day in sending if day % 7 in weekdays]
+    few = len(weekdays) <= REGULAR_WEEKDAYS
+    weekly = len(weekdays) == 1 or (few and 100 * len(on) >= WEEKLY_PERCENT * len(could))
+    apart = {after - before for before, after in pairwise(sorted(on))}
+    ended = max(sending) - max(on) >= ENDED_DAYS
+    return weekly or (len(apart) == 1 and not ended) or 100 * len(on) >= REGULAR_PERCENT * len(sending)
 
 
 def _kind(facet: Facet) -> _Kind:
@@ -347,12 +368,14 @@ class _Grouping:
 
     def _is_small(self, places: Sequence[int], floor: int) -> bool:
         """Whether it sent too little to be listed by itself: most of a million forged rows end here."""
-        return (
-            floor >= 0
-            and len(places) < STEADY_DAYS
-            and sum(self._rows.messages[place] for place in places) <= floor
-            and not any(self._judge.told[self._told[place]].by_user for place in places)
-        )
+        if floor < 0 or len(places) >= STEADY_DAYS:
+            return False
+        left = floor
+        for place in places:
+            left -= self._rows.messages[place]
+            if left < 0 or self._judge.told[self._told[place]].by_user:
+                return False
+        return True
 
     def _split(self, places: Iterable[int]) -> dict[SourceStanding, array[int]]:
         found: dict[SourceStanding, array[int]] = {}
@@ -378,7 +401,7 @@ class _Grouping:
         rest = array("I", (place for place in places if part(place) not in signing))
         found = []
         mixed = False
-        if lost := self._never_passing(good):
+        if lost := self._never_passing(good, host=service is None):
             never = array("I", (place for place in good if self._kinds[rows.facet[place]] in lost))
             good = array("I", (place for place in good if self._kinds[rows.facet[place]] not in lost))
             found.append(self._source(never, gap))
@@ -395,21 +418,25 @@ class _Grouping:
             found.append(source)
         return found
 
-    def _never_passing(self, places: Sequence[int]) -> frozenset[_Kind]:
-        """The kinds that never pass and come regularly: on most days, or always on the same day of the week."""
-        days: dict[_Kind, set[int]] = defaultdict(set)
+    def _never_passing(self, places: Sequence[int], *, host: bool) -> frozenset[_Kind]:
+        """The kinds that never pass and are no noise: they come regularly, or from a host of ours many on one day.
+
+        At a service many on one day may be another customer's.
+        """
+        days: dict[_Kind, Counter[int]] = defaultdict(Counter)
         passing: set[_Kind] = set()
-        for facet, day in {(self._rows.facet[place], self._rows.day[place]) for place in places}:
-            days[self._kinds[facet]].add(day)
+        rows = self._rows
+        for place in places:
+            facet = rows.facet[place]
+            days[self._kinds[facet]][rows.day[place]] += rows.messages[place]
             if self._aligned[facet]:
                 passing.add(self._kinds[facet])
-        sending = set().union(*days.values())
-
-        def regular(on: set[int]) -> bool:
-            weekly = len({day % 7 for day in on}) == 1
-            return len(on) >= REGULAR_DAYS and (weekly or 100 * len(on) >= REGULAR_PERCENT * len(sending))
-
-        return frozenset(kind for kind, on in days.items() if kind not in passing and regular(on))
+        sending = frozenset[int]().union(*days.values())
+        return frozenset(
+            kind
+            for kind, on in days.items()
+            if kind not in passing and (_is_regular(on, sending) or (host and max(on.values()) >= BURST))
+        )
 
     def _source(self, places: array[int], standing: SourceStanding) -> TrafficSource:
         judge, rows = self._judge, self._rows
@@ -429,7 +456,7 @@ class _Grouping:
             any(each.by_user for each in told),
             rows,
             places,
-            tuple(dict.fromkeys(each.reason for each in told)) if len(told) > 1 else (first.reason,),
+            tuple(dict.fromkeys(each.reasons[0] for each in told)) if len(told) > 1 else first.reasons,
             sum(counts.values()),
         )
 

@@ -142,8 +142,15 @@ def below(tags: str) -> World:
     return {(f"_dmarc.{DOMAIN}", "TXT"): [f"v=DMARC1; p=none; {tags}; rua=mailto:dmarc@example.com"]}
 
 
+def now(tags: str) -> World:
+    """The policy that is in force."""
+    return {(f"_dmarc.{DOMAIN}", "TXT"): [f"v=DMARC1; {tags}; rua=mailto:dmarc@example.com"]}
+
+
 OWN_RECORD: World = {(f"_dmarc.shop.{DOMAIN}", "TXT"): ["v=DMARC1; p=none"]}
 SUB = kind(header_from=f"shop.{DOMAIN}")
+STRICT = SUB._replace(dkim=(signature(),))
+"""Signed by the domain above, where the record asks for the same domain."""
 BELOW = kind(header_from=f"a.shop.{DOMAIN}")
 S, L, OPEN = Truth.SAFE, Truth.LOST, Truth.OPEN
 
@@ -184,12 +191,70 @@ FAMILIES: Mapping[str, Family] = {
     "a host mended in time": Family(
         S, together(daily("198.51.100.60", UNSIGNED, 4, DAYS[:9]), daily("198.51.100.60", SIGNED, 4, DAYS[9:]))
     ),
+    "many forwarders and lists": Family(
+        S,
+        together(
+            *(daily(f"192.0.{n}.40", facet(signature(), spf=f"srs{n}.example.net"), 4) for n in range(2, 9)),
+            daily("192.0.2.61", facet(signature(result="fail"), spf="l.example.org", reason="local_policy/arc"), 5),
+            daily("192.0.2.60", BROKEN, 3),
+        ),
+    ),
     # Own mail is lost.
     "an unsigned host": Family(L, daily("198.51.100.20", UNSIGNED, 50)),
     "a cron job on the main host": Family(L, daily(MAIN, CRON, 3)),
     "a cron job of one message": Family(L, daily(MAIN, CRON, 1)),
     "a weekly job on the main host": Family(L, lambda c: (Mail(day, MAIN, CRON, 4) for day in DAYS[::7])),
     "a cron job in much mail": Family(L, daily(MAIN, CRON, 5), a_day=40_000),
+    "a job every other week on the main host": Family(L, together(once(MAIN, CRON, 12, 6), once(MAIN, CRON, 12, 20))),
+    "a monthly job on the main host": Family(L, once(MAIN, CRON, 50)),
+    "a monthly job on the main host in much mail": Family(L, once(MAIN, CRON, 250), a_day=40_000),
+    "a job on two days of the week": Family(
+        L, lambda c: (Mail(day, MAIN, CRON, 3) for day in DAYS if day.weekday() in (0, 4))
+    ),
+    "a job every other day": Family(L, lambda c: (Mail(day, MAIN, CRON, 2) for day in DAYS[::2])),
+    "a job for five days": Family(L, daily(MAIN, CRON, 8, DAYS[10:15])),
+    "a weekend job": Family(L, lambda c: (Mail(day, MAIN, CRON, 6) for day in DAYS if day.weekday() == 5)),
+    "a new service in the last week": Family(L, daily("205.201.128.9", FOREIGN, 30, DAYS[-6:])),
+    "a new service for two days, in much mail": Family(
+        L, daily("205.201.128.9", FOREIGN, 120, DAYS[-2:]), a_day=40_000
+    ),
+    "a second stream of a used service": Family(
+        L,
+        together(
+            daily("167.89.1.1", facet(signature(), spf="em.example.com"), 500, LONG),
+            daily("167.89.1.2", facet(signature("sendgrid.net", "x"), spf="u77.sendgrid.net"), 5, LONG),
+        ),
+    ),
+    "strict alignment of a subdomain": Family(L, daily("198.51.100.44", STRICT, 30, LONG)),
+    "an unsigned host behind forwarders": Family(
+        L, together(*(daily(f"192.0.{n}.40", facet(spf=f"srs{n}.example.net"), 4) for n in range(2, 9)))
+    ),
+    "a gap that pct samples out": Family(
+        L, daily("198.51.100.20", kind(reason="sampled_out"), 50), world=now("p=quarantine; pct=25")
+    ),
+    "a gap under t=y": Family(L, daily("198.51.100.20", UNSIGNED, 50), world=now("p=quarantine; t=y")),
+    "a subdomain through a vendor alone": Family(
+        L, daily("203.0.113.9", kind(spf="v.example.org", spf_result="pass", header_from=f"news.{DOMAIN}"), 60)
+    ),
+    "forty deep subdomains": Family(
+        L,
+        lambda c: (Mail(c.choice(DAYS), "198.51.100.70", kind(header_from=f"n{n}.a.{DOMAIN}"), 2) for n in range(40)),
+    ),
+    "a monthly run through a strange service, in much mail": Family(
+        L, once("205.201.128.9", FOREIGN, 250), a_day=40_000
+    ),
+    "a key that fails for ten days": Family(L, daily("203.0.113.50", PERM, 20, DAYS[8:18])),
+    "a host of ours mended yesterday": Family(
+        L,
+        together(daily("198.51.100.60", UNSIGNED, 40, DAYS[:-1]), daily("198.51.100.60", SIGNED, 40, DAYS[-1:])),
+    ),
+    "a vendor of ever new hosts, each week": Family(
+        L,
+        lambda c: (
+            Mail(day, f"203.{c.randint(1, 250)}.7.9", facet(signature("v.example.org"), spf="v.example.org"), 9)
+            for day in DAYS[::7]
+        ),
+    ),
     "a monthly billing run": Family(L, once("198.51.100.30", UNSIGNED, 250)),
     "a billing run without a mark": Family(L, once("203.0.113.30", UNSIGNED, 250)),
     "a billing run without a mark in much mail": Family(L, once("203.0.113.30", UNSIGNED, 250), a_day=40_000),

@@ -221,6 +221,38 @@ FirstSeen = Callable[[bytes], "tuple[int | None, int | None]"]
 """Of an address the ordinals of the days on which it was first reported before: by reports that count, by others."""
 
 
+class Addresses(Sequence[bytes]):
+    """Packed addresses in their order, those of IPv4 first, in one piece: a million objects take much more."""
+
+    def __init__(self) -> None:
+        """Without any."""
+        self._octets = bytearray()
+        self._four = 0  # how many are of IPv4
+
+    def append(self, packed: bytes) -> None:
+        """The next one."""
+        self._octets += packed
+        self._four += len(packed) == 4
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return self._four + (len(self._octets) - 4 * self._four) // 16
+
+    @overload
+    def __getitem__(self, place: int) -> bytes: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[bytes]: ...
+    def __getitem__(self, place: int | slice) -> bytes | Sequence[bytes]:
+        """One of them, or some."""
+        if isinstance(place, slice):
+            return [self[each] for each in range(*place.indices(len(self)))]
+        if not 0 <= place < len(self):
+            place = range(len(self))[place]
+        four = self._four
+        start, size = (4 * place, 4) if place < four else (4 * four + 16 * (place - four), 16)
+        return bytes(self._octets[start : start + size])
+
+
 class Rows(Sequence[ObservedRow]):
     """Messages by address, day, reporter and facet, in the order of addresses.
 
@@ -236,7 +268,7 @@ class Rows(Sequence[ObservedRow]):
 
     def __init__(self) -> None:
         """Without any rows."""
-        self.addresses: list[bytes] = []
+        self.addresses = Addresses()
         self.since = array("i")
         self.reporters: list[tuple[str, bool]] = []
         self.facets: list[Facet] = []
