@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -28,9 +29,12 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.kills import Command  # noqa: E402
 from benchmarks.lab import SEED, Kind, Lab  # noqa: E402
 from benchmarks.nameserver import serving  # noqa: E402
+from deliverability.fleet.folder import FleetFolder, opened  # noqa: E402
 from deliverability.fleet.run import fleet_status  # noqa: E402
+from deliverability.fleet.shards import FACTS, read_lines  # noqa: E402
 
 WORKERS = 2
+_SHOWN = 10
 
 
 @contextlib.contextmanager
@@ -76,6 +80,21 @@ def _seconds(command: Command, out: Path, *more: str) -> tuple[float, float]:
     return time.perf_counter() - begin, used.ru_utime + used.ru_stime
 
 
+def _different(one: Path, other: Path) -> Iterator[str]:
+    """The domains whose lines of facts differ, each with the paths; when something was seen plays no part."""
+    with opened(one) as here, opened(other) as there:
+        for mine, theirs in zip(_facts(one, here), _facts(other, there), strict=True):
+            facts, others = mine["facts"], theirs["facts"]
+            paths = [path for path in facts if facts[path] != others.get(path)]
+            if paths:
+                yield f"{mine['subject']['domain']}: {', '.join(paths[:4])} {json.dumps(facts[paths[0]])[:200]}"
+
+
+def _facts(folder: Path, fleet: FleetFolder) -> Iterator[Any]:
+    for state in fleet.done:
+        yield from read_lines(folder, FACTS, state.number, state.facts, state.domains)
+
+
 def main() -> int:
     """0 where the digests are the same."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -93,10 +112,14 @@ def main() -> int:
         with cluster(folder) as address:
             spent["cluster"] = _seconds(command, folder / "cluster", "--engine", address)
         digests = {each: fleet_status(folder / each).digest for each in spent}
+        different = list(_different(folder / "here", folder / "cluster"))
     print(f"{len(sound)} domains")
     for each, digest in digests.items():
         seconds, cpu = spent[each]
         print(f"{each:8} {digest} {seconds:7.0f} s, {1000 * cpu / len(sound):.2f} ms CPU a domain")
+    for line in different[:_SHOWN]:
+        print(line)
+    print(f"{len(different)} differ")
     return 0 if len(set(digests.values())) == 1 else 1
 
 
