@@ -15,7 +15,7 @@ from deliverability.core.net.ports import Ports
 from deliverability.core.net.zones.base import Reading, ZoneInput
 from deliverability.core.net.zones.inputs import read_zone as read
 from deliverability.differences.run import Diff, differences
-from deliverability.differences.sides import Sides, base_of, of_inputs, of_paths
+from deliverability.differences.sides import Sides, base_of, of_inputs, of_paths, with_base
 
 PathGiven = str | os.PathLike[str]
 ZoneGiven = PathGiven | ZoneInput
@@ -52,6 +52,8 @@ async def compared(
         wanted = None if names is None else [parse_domain(each) for each in names]
     samples = [] if message is None else [given.message("message", message)]
     below = ports if isinstance(base, str) and base == LIVE else await asyncio.to_thread(_ports, base)
+    if not (isinstance(base, str) and base in (LIVE, OFFLINE)):
+        sides = await asyncio.to_thread(with_base, sides, given.path("base", base), Reading())
     try:
         return await differences(sides, below, rules, Selection(), samples=samples, domains=wanted)
     finally:

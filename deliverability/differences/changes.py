@@ -171,10 +171,13 @@ def _zone(owner: str, origins: Iterable[str]) -> str:
 
 
 def _mentioning(sides: Sides, keys: Iterable[Key]) -> Iterator[ZoneInput]:
-    """Of the files that did not change, those that name a name whose records do."""
-    names = {owner.removeprefix("*.").encode() for owner, _ in keys}
+    """Of the files that did not change, those that name a name whose records do; below a plan, those of its zone too."""
+    owners = {owner.removeprefix("*.") for owner, _ in keys}
+    names = {each.encode() for each in owners}
+    if sides.plan:
+        names |= {zone.encode() for each in owners if (zone := registrable_domain(mail_domain(each)))}
     for file in sides.same if names else ():
-        data = b"\n".join(each.data for each in file.sources).lower()
+        data = b"\n".join((file.label.encode("utf-8", "replace"), *(each.data for each in file.sources))).lower()
         if any(name in data for name in names):
             yield from file.read()
 

@@ -36,12 +36,12 @@ from deliverability.core.inputs import Subject, parse_domain
 from deliverability.core.net.budget import SECONDS, Budget
 from deliverability.core.net.clock import SystemClock
 from deliverability.core.net.ports import Ports
-from deliverability.core.net.zones.base import FORMATS
+from deliverability.core.net.zones.base import FORMATS, Reading
 from deliverability.core.net.zones.inputs import reading_of
 from deliverability.core.report.paper import Paper
 from deliverability.differences.render import ENDINGS, renderers
 from deliverability.differences.run import FAIL_ON, Diff, differences
-from deliverability.differences.sides import Sides, base_of, of_git, of_paths
+from deliverability.differences.sides import Sides, base_of, of_git, of_paths, with_base
 from deliverability.engine.rules import load_rules
 
 TOO_MANY = Code("diff-too-many", ("n",))
@@ -135,7 +135,12 @@ def _sides(paths: Sequence[str], params: dict[str, Any]) -> Sides:
     for path in paths:
         if not Path(path).exists():
             raise InputError(NO_SUCH_FILE(name=path))
-    return of_paths(Path(paths[0]), Path(paths[1]) if len(paths) == 2 else None, reading)
+    sides = of_paths(Path(paths[0]), Path(paths[1]) if len(paths) == 2 else None, reading)
+    return with_base(sides, params["base"], _base_reading(params))
+
+
+def _base_reading(params: dict[str, Any]) -> Reading:
+    return reading_of(None, tuple(map(parse_domain, params["origin"])), params["zone_tag"])
 
 
 def _ports(params: dict[str, Any], settings: Settings) -> Ports:
@@ -143,8 +148,7 @@ def _ports(params: dict[str, Any], settings: Settings) -> Ports:
     if params["base"] != "live":
         if params["resolver"]:
             raise InputError(BASE_AND_OFFLINE())
-        reading = reading_of(None, tuple(map(parse_domain, params["origin"])), params["zone_tag"])
-        zones = base_of(params["base"], reading)
+        zones = base_of(params["base"], _base_reading(params))
         assert zones is not None  # noqa: S101 - None is live DNS
         ports = Ports(zones, SystemClock(), sources=("zone",))
         return replace(ports, budget=Budget(params["timeout"] or settings.timeout or SECONDS))

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from deliverability.core.codes import ABOUT, VERBATIM, Code, Detail
 from deliverability.core.errors import FILE_TOO_LARGE, NO_SUCH_FILE, InputError, file_error
@@ -310,6 +311,13 @@ def base_of(base: str | os.PathLike[str], reading: Reading) -> ZoneResolver | No
     if not path.exists():
         raise InputError(NO_SUCH_FILE(name=str(path)))
     return ZoneResolver.load([path], reading=reading)
+
+
+def with_base(sides: Sides, base: str | os.PathLike[str], reading: Reading) -> Sides:
+    """A plan with the zone files that lie below it, which tell who else uses what it changes. Raises InputError."""
+    if not sides.plan or str(base) == "live":
+        return sides
+    return replace(sides, same=(*sides.same, *given([Path(base)], reading)))
 
 
 def all_records(inputs: Iterable[ZoneInput]) -> Iterator[Record]:

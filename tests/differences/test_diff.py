@@ -273,6 +273,21 @@ async def test_a_policy_reaches_the_domains_below_that_have_none(tmp_path: Path,
     assert [each.name for each in found.domains] == ["example.com", "a.example.com"]
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("write", [writing.octodns_plan, writing.route53_batch])
+def test_below_a_plan_the_base_tells_who_else_uses_what_changes(tmp_path: Path, write: Any) -> None:
+    """Plans of changed records alone do not hold the subdomain that includes the SPF record."""
+    rows = [*ZONE, ("news", "MX", "10 mx1.example.com."), ("news", "TXT", "v=spf1 include:example.com -all")]
+    new = [("", "TXT", "v=spf1 +all") if each == ZONE[0] else each for each in rows]
+    base, other, plan = (tmp_path / name for name in ("example.com.zone", "new.zone", "plan.json"))
+    base.write_text(writing.bind(rows))
+    other.write_text(writing.bind(new))
+    plan.write_text(write(rows, new))
+    found = diff(plan, base=base)
+    assert [each.name for each in found.domains] == ["example.com", "news.example.com"]
+    assert without_places(found) == without_places(diff(base, other, base="offline"))
+
+
 async def test_a_zone_that_is_new_and_one_that_is_gone(tmp_path: Path, rules: Any) -> None:
     found = await domains_of(
         tmp_path, {"a.example": PLAIN, "gone.example": PLAIN}, {"a.example": PLAIN, "new.example": PLAIN}, rules
