@@ -171,7 +171,7 @@ def _zone(owner: str, origins: Iterable[str]) -> str:
 
 
 def _mentioning(sides: Sides, keys: Iterable[Key]) -> Iterator[ZoneInput]:
-    """Of the files that did not change, those that name a name whose records do; below a plan, those of its zone too."""
+    """Of the files that did not change, those that name one whose records do; below a plan those of its zone too."""
     owners = {owner.removeprefix("*.") for owner, _ in keys}
     names = {each.encode() for each in owners}
     if sides.plan:
