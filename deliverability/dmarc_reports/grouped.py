@@ -253,6 +253,8 @@ ENDED_DAYS = 14
 BURST = 10
 """So many on one day are a run, however seldom it comes."""
 
+_NEVER = date.max.toordinal()
+
 _Kind = tuple[str, str, tuple[str, ...]]
 _Group = tuple[str, bool, bool]  # its name, whether it is ours, whether it is apart
 
@@ -421,21 +423,26 @@ class _Grouping:
     def _never_passing(self, places: Sequence[int], *, host: bool) -> frozenset[_Kind]:
         """The kinds that never pass and are no noise: they come regularly, or from a host of ours many on one day.
 
-        At a service many on one day may be another customer's.
+        At a service many on one day may be another customer's. A host of which nothing passed until a kind had
+        ended was mended then: its gap is the host's, as long as the window shows it.
         """
         days: dict[_Kind, Counter[int]] = defaultdict(Counter)
         passing: set[_Kind] = set()
+        since = _NEVER  # the first day on which any passed
         rows = self._rows
         for place in places:
             facet = rows.facet[place]
             days[self._kinds[facet]][rows.day[place]] += rows.messages[place]
             if self._aligned[facet]:
                 passing.add(self._kinds[facet])
+                since = min(since, rows.day[place])
         sending = frozenset[int]().union(*days.values())
         return frozenset(
             kind
             for kind, on in days.items()
-            if kind not in passing and (_is_regular(on, sending) or (host and max(on.values()) >= BURST))
+            if kind not in passing
+            and not max(on) < since < _NEVER
+            and (_is_regular(on, sending) or (host and max(on.values()) >= BURST))
         )
 
     def _source(self, places: array[int], standing: SourceStanding) -> TrafficSource:
