@@ -108,7 +108,7 @@ PRINTED = {
     "the kind of a key": (("dkim-keygen", "example.com"), "秘密鍵（RSA、2048ビット）"),
     "a receiver that is not known": (("handout", "--receiver", "icluod"), "--receiver：「icluod」は指定できません"),
     "what is no report": (("show-report", "picture.png"), "picture.png：受信側からの"),
-    "a mistake in a zone": (("audit", "a.example", "--zone", "a.zone"), "a.zone:2：ゾーンファイルに誤りがあります（"),
+    "a mistake in a zone": (("audit", "a.example", "--zone", "a.zone"), "a.zone:3：ゾーンファイルに誤りがあります（"),
     "the endings of files": (("demo", "--help"), "：.txt、.json、.html、"),
     "settings that are not UTF-8": (("weekly", "--config", "sjis.toml"), "sjis.toml：UTF-8のテキストではありません"),
     "facts that are not UTF-8": (("judge", "sjis.toml"), "sjis.toml：UTF-8のテキストではありません"),
@@ -125,7 +125,7 @@ def test_japanese_has_its_own_marks_and_no_words_of_a_library(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DELIV_LANG", "ja")
     Path("sjis.toml").write_bytes(CODEC)
-    Path("a.zone").write_text('$ORIGIN a.example.\n@ 60 IN TXT "v=spf1 -all\n')
+    Path("a.zone").write_text('$ORIGIN a.example.\n@ 60 IN MX 10 mx\n@ 60 IN TXT "v=spf1 -all\n')
     Path("picture.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     args, said = PRINTED[name]
     done = deliv(*args)
