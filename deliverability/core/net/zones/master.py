@@ -27,6 +27,10 @@ _SUFFIXES = (".zone", ".db", ".txt")
 _ORIGIN = re.compile(r"^\$ORIGIN[ \t]+(\S+)", re.IGNORECASE)
 _SOA = re.compile(r"^(\S*)[ \t]+(?:(?:\d\w*|IN)[ \t]+){0,2}SOA[ \t(]", re.IGNORECASE)
 _OWNER = re.compile(r"^([^\s;$]\S*)")
+_LIKE_ZONE = re.compile(
+    r"(?im)^\$(?:ORIGIN|TTL|INCLUDE|GENERATE)\s"
+    r"|^\S*[ \t]+(?:\d\w*[ \t]+)?(?:IN[ \t]+)?(?:SOA|NS|MX|A|AAAA|TXT|CNAME)[ \t]+\S"
+)
 _LONE_OCTET = re.compile("[\udc80-\udcff]")
 
 NO_ORIGIN = Code("no-origin", ("file",))
@@ -186,7 +190,8 @@ def parse(file: MasterFile) -> Nodes:
         why = " ".join(str(error).removeprefix(f"{label}:{counted}: ").split()) or type(error).__name__
         # dnspython counts a line as soon as it has read its end; people count it when they see the mistake on it.
         line = file.text.count("\n", 0, max(source.tell() - 1, 0)) + 1
-        raise ZoneError(_refused(file, line, why, begun=bool(collector.found))) from None
+        begun = bool(collector.found or _LIKE_ZONE.search(file.text))
+        raise ZoneError(_refused(file, line, why, begun=begun)) from None
     if not collector.found:
         raise ZoneError(_other(file.label, file.text) or NO_RECORDS(file=file.label))
 
@@ -214,7 +219,7 @@ def _other(label: str, text: str) -> Detail | None:
 
 
 def _refused(file: MasterFile, line: int, why: str, *, begun: bool) -> Detail:
-    """What is wrong with a line, or with the file, where not one record was read before it."""
+    """What is wrong with a line of a zone (`begun`), or with what is none."""
     if not begun and (found := _other(file.label, file.text)) is not None:
         return found
     if "$INCLUDE" in why:

@@ -258,6 +258,13 @@ def test_zones_in_wide_characters_are_read(encoding: str) -> None:
     assert [each.rdata for each in found[0].after] == ['"x"']
 
 
+@pytest.mark.parametrize(
+    "text", ["$TTL 60\n@ TXT 'x\n@ IN TXT \"open\n", '@ 60 IN TXT "open\n', "www IN CNAM host.\n@ MX 10 a\n"]
+)
+def test_a_mistake_in_the_first_line_of_a_zone_leaves_it_one(text: str) -> None:
+    assert "Correct this line" in str(refused(text.encode(), "a.dk.zone"))
+
+
 FOLDERS = {
     "dnsconfig.js": ("D('x')", "dnscontrol print-ir"),
     "main.tf": ('resource "a" "b" {}', "terraform show -json"),
