@@ -46,6 +46,7 @@ async def compared(
     old: object, new: object, base: object, domains: object, message: object, *, ports: Ports, rules: RuleSet
 ) -> Diff:
     """What `Session.diff_async` gives; `ports` are asked where `base` is ``live``. Raises InputError."""
+    base = given.text("base", base) if isinstance(base, str) else base
     sides = await asyncio.to_thread(_sides, old, new)
     names = None if domains is None else given.many("domains", domains, given.text, str)
     with given.about("domains"):

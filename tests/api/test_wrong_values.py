@@ -76,6 +76,15 @@ class OddText(str):
         raise RuntimeError("no text")
 
 
+class UnequalText(str):
+    """A text that cannot be compared."""
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError("not compared")
+
+    __hash__ = str.__hash__
+
+
 class SyncResolver:
     def query(self, name: str, rdtype: str) -> None: ...
 
@@ -119,6 +128,8 @@ WRONG: dict[str, Any] = {
     "a word": "no-such-word",
     "braces": "{0} {x!r} %s",
     "odd text": OddText("example.com"),
+    "text that is not compared": UnequalText("example.com"),
+    "half a character in lines": "\ud83d\n",
     "a path that is not there": Path("no/such/file"),
     "a path with nul": Path("a\0b"),
     "a long path": Path("a" * 5000),

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from deliverability.core.codes import Code, Detail
+from deliverability.core.codes import ABOUT, Code, Detail
 from deliverability.core.errors import NO_SUCH_FILE, InputError
 from deliverability.core.net.base import Resolver
 from deliverability.core.net.names import canonical, labels_of
 from deliverability.core.net.overlay import NO_NAME
 from deliverability.core.net.zone import ZoneResolver
-from deliverability.core.net.zones.base import FORMATS, MASTER, Reading, Source, ZoneInput
+from deliverability.core.net.zones.base import FORMATS, MASTER, Reading, Source, ZoneError, ZoneInput
+from deliverability.core.net.zones.other import BINARY
 from deliverability.core.net.zones.over import laid_over
 from deliverability.core.net.zones.read import Given, given, look
 
@@ -85,7 +86,10 @@ def read_zone(
     reading = reading_of(format, () if origin is None else (origin,), tag)
     if isinstance(path_or_text, str) and ("\n" in path_or_text or path_or_text.lstrip()[:1] in ("{", "[")):
         label = reading.origins[0] if reading.origins else TEXT
-        source = Source(label, path_or_text.encode("utf-8", "surrogateescape"))
+        try:
+            source = Source(label, path_or_text.encode("utf-8", "surrogateescape"))
+        except UnicodeEncodeError:
+            raise ZoneError(ABOUT(what=label, detail=BINARY())) from None
         return merged(found for found in look(source, reading).read())
     try:
         path = Path(path_or_text)
