@@ -13,6 +13,7 @@ from deliverability import __version__
 from deliverability.core.codec import json_text
 from deliverability.core.model.rules import Severity
 from deliverability.core.report.formats.markdown import block, code, plain
+from deliverability.core.report.formats.sarif import semantic_version
 from deliverability.core.report.paper import Paper, pad, width_of
 from deliverability.core.words.sentences import visible
 from deliverability.core.words.speaker import Speaker
@@ -166,7 +167,7 @@ def render_sarif(diff: Diff, speaker: Speaker) -> str:
         rule = speaker.rules.rules.get(ident)
         text = rule_short(rule, speaker.lang) if rule else ident
         rules.append({"id": ident, "shortDescription": {"text": text}})
-    driver = {"name": "deliv", "semanticVersion": __version__, "rules": rules}
+    driver = {"name": "deliv", "semanticVersion": semantic_version(__version__), "rules": rules}
     invocation: dict[str, Any] = {"executionSuccessful": True}
     if notes:
         invocation["toolExecutionNotifications"] = notes

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from deliverability.core.facts.base import FactSet
 from deliverability.core.model.report import Outcome, Report
 from deliverability.core.model.rules import Severity
+from deliverability.core.report.formats.sarif import semantic_version
 from tests import TESTS
 from tests.fixtures_report import FINDINGS, make_report, speaker
 from tests.shown import CASES, waived, with_remedies
@@ -205,3 +206,10 @@ def test_what_the_user_accepts_is_suppressed() -> None:
     first, second, *_ = log_of(waived())["results"]
     assert first["suppressions"][0]["justification"].startswith("handled-elsewhere: =x")
     assert second["suppressions"] == []
+
+
+@pytest.mark.parametrize(
+    ("version", "semantic"), [("1.0.0", "1.0.0"), ("1.0.0rc1", "1.0.0-rc.1"), ("0.2.10b12", "0.2.10-b.12")]
+)
+def test_a_version_is_a_semantic_one(version: str, semantic: str) -> None:
+    assert semantic_version(version) == semantic

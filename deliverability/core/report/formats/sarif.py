@@ -83,7 +83,7 @@ class SarifWriter:
             "rules": [_rule(rule, self._speaker) for rule in self._rules.values()],
         }
         if self._version:
-            driver["semanticVersion"] = self._version
+            driver["semanticVersion"] = semantic_version(self._version)
         invocation: dict[str, Any] = {"executionSuccessful": self._sound}
         if self._started:
             invocation["startTimeUtc"] = printable(self._started)
@@ -192,3 +192,8 @@ def _uri(name: str, folder: str) -> str:
 
 def _dump(data: Any) -> str:
     return json_text(data)
+
+
+def semantic_version(version: str) -> str:
+    """A version of Python's (PEP 440) as SARIF wants it: 1.0.0rc1 is 1.0.0-rc.1 (SARIF 2.1.0 section 3.19.12)."""
+    return re.sub(r"(?<=\d)(a|b|rc)(\d+)", r"-\1.\2", version)
