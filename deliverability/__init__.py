@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib
 
 TYPE_CHECKING = False  # type checkers take it for true; the module that has it takes longer to load than all of this
-__version__ = "0.1.0"
+__version__ = "1.0.0rc1"
 
 if TYPE_CHECKING:
     from deliverability.api.answers import Explanation, Gate
