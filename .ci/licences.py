@@ -120,10 +120,10 @@ def page() -> tuple[str, list[str]]:
     head = "| package | licence | comes with |\n| --- | --- | --- |\n"
     text = (
         "# Licences of the dependencies\n\n"
-        "Made by `make docs` from requirements.lock and what the packages say of themselves; the CI checks it.\n\n"
+        "Made by `make docs` from requirements.lock and the packages' metadata; CI checks it.\n\n"
         "## LGPL and MPL\n\n"
-        "They are installed beside deliv, unchanged and as packages of their own; none of their source is part of it.\n"
-        "Whoever passes on a changed copy of one of them owes its source.\n\n"
+        "They are installed next to deliv, unchanged and as separate packages; deliv contains none of their source.\n"
+        "If you distribute a changed copy of one of them, you must provide its source.\n\n"
         f"{head}{chr(10).join(rows['copyleft'])}\n\n"
         "## Permissive\n\n"
         f"{head}{chr(10).join(rows['permissive'])}\n"
