@@ -190,7 +190,7 @@ def test_the_tables_for_sql_are_made_anew_and_what_is_damaged_is_told(machine: M
     done = CliRunner().invoke(deliv, ["history", "--rebuild-tables", "--lang", "en"], standalone_mode=False)
     assert done.return_value == 3
     assert done.output == (
-        "skipped: what the history kept of shop.example is damaged\nTables rebuilt from 1 stored audit.\n"
+        "skipped: the stored data for shop.example is damaged\nTables rebuilt from 1 stored audit.\n"
     )
     assert {row[0] for row in asked("SELECT run FROM seen_verdicts")} == {2}
 
