@@ -226,7 +226,7 @@ def test_a_damaged_history_costs_neither_the_run_nor_the_other_subjects(folder: 
             connection.execute(f"UPDATE blobs SET data = {damage} WHERE digest = ?", (digest,))
     shown = here("history")
     assert shown.code == 3
-    assert f"skipped: what the history kept of {DOMAIN} is damaged" in shown.err
+    assert f"skipped: the stored data for {DOMAIN} is damaged" in shown.err
     assert "other.example" in shown.out
     (folder / "deliv.toml").write_text(f'selectors = ["other"]\n{settings}')  # so that the weeks have to be compared
     done = weekly(here)

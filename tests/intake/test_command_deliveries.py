@@ -77,7 +77,7 @@ def test_results_for_programs(deliv: Deliv) -> None:  # noqa: F811
 @pytest.mark.parametrize(
     ("lang", "dead", "complaints"),
     [
-        ("en", "Of 1060 mails, 60 (5.6604%) went to addresses that do not exist.", "4 were complained about (0.4%)"),
+        ("en", "Of 1060 messages, 60 (5.6604%) went to addresses that do not exist.", "4 led to a complaint (0.4%)"),
         ("ja", "1060通のうち60通（5.6604%）が、存在しないアドレス宛てです。", "迷惑メール報告は4件（0.4%）です。"),
     ],
 )
@@ -97,14 +97,14 @@ def test_events_of_no_domain_ask_for_one(deliv: Deliv) -> None:  # noqa: F811
     Path("deliv.toml").write_text('history = "sqlite:///h.db"\n')
     done = deliv("intake", "events.ndjson", "--offline", "--lang", "en")
     assert done.code == 3
-    assert "entries don't name their domain. Name it with --domain" in " ".join(done.out.split())
+    assert "entries don't name their domain. Set it with --domain" in " ".join(done.out.split())
     assert deliv("intake", "events.ndjson", "--offline", "--domain", "example.com").code == 0
 
 
 @pytest.mark.parametrize(
     ("lang", "due"),
     [
-        ("en", "Addresses that deliv suppress can take off now: 64."),
+        ("en", "Addresses that deliv suppress can remove now: 64."),
         ("ja", "deliv suppressで外せるアドレスは64件あります。"),
     ],
 )
@@ -163,7 +163,10 @@ def test_a_jump_of_the_volume_names_its_source(deliv: Deliv, lang: str, said: st
 @pytest.mark.parametrize(
     ("lang", "said"),
     [
-        ("en", "Dead addresses gather in “spring sale”: 60 of its 160 mails (37.5%), and 0% of all other mail."),
+        (
+            "en",
+            "Dead addresses are concentrated in “spring sale”: 60 of its 160 messages (37.5%), but 0% of all other mail.",
+        ),
         ("ja", "存在しない宛先が「spring sale」に集中しています。160通のうち60通（37.5%）で、ほかの配信では0%です。"),
     ],
 )
