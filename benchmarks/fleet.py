@@ -42,9 +42,8 @@ from deliverability.core.inputs import Subject  # noqa: E402
 from deliverability.core.model.rules import RuleSet  # noqa: E402
 from deliverability.core.net.base import Answer, DnsQuestion, Failed  # noqa: E402
 from deliverability.core.net.dns import LiveResolver  # noqa: E402
-from deliverability.core.net.journal import Journal  # noqa: E402
 from deliverability.core.net.open import PortSettings, open_ports  # noqa: E402
-from deliverability.core.net.ports import Ports  # noqa: E402
+from deliverability.core.net.ports import Journal, Ports  # noqa: E402
 from deliverability.core.net.servers import parse_server  # noqa: E402
 from deliverability.core.rules.judge import Selection  # noqa: E402
 from deliverability.engine.audit import document_of, gather_facts  # noqa: E402

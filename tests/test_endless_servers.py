@@ -15,7 +15,7 @@ import pytest
 
 from deliverability.console.settings import EmailSettings, WebhookSettings
 from deliverability.core.facts.base import Reason
-from deliverability.core.net import client
+from deliverability.core.net import http
 from deliverability.core.net.base import Failed, NoMailHost, NoPage
 from deliverability.core.net.clock import SystemClock
 from deliverability.core.net.dns import LiveResolver
@@ -56,7 +56,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         (mailbox, "_EXCHANGE", DEADLINE),
         (mailbox, "_LEAVING", PATIENCE),
         # Long before whoever waits gives up: a handshake that is cancelled leaves its socket to the collector.
-        (client, "CONNECT_SHARE", 0.25),
+        (http, "CONNECT_SHARE", 0.25),
     ):
         monkeypatch.setattr(module, name, value)
 

@@ -19,8 +19,7 @@ from deliverability.core.inputs import Sample, Subject
 from deliverability.core.model.report import Outcome, Report, VerdictKind
 from deliverability.core.model.rules import Severity
 from deliverability.core.net.base import Absent, Answer, Failed, Found, Resolver
-from deliverability.core.net.budget import Budget
-from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.clock import Budget, FixedClock
 from deliverability.core.net.dns import LiveResolver
 from deliverability.core.net.names import canonical
 from deliverability.core.net.overlay import OverlayResolver, Proposal

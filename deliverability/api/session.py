@@ -26,7 +26,7 @@ from deliverability.core.facts.base import Purpose, Reason
 from deliverability.core.inputs import Subject, is_plain, parse_domain, parse_ip, parse_mail_from, parse_selector
 from deliverability.core.model.rules import RuleSet, Selection
 from deliverability.core.net.base import Absent, Answer, Failed, Found, Resolver
-from deliverability.core.net.budget import SECONDS
+from deliverability.core.net.clock import SECONDS
 from deliverability.core.net.names import canonical
 from deliverability.core.net.open import CONTRADICTION, PortSettings, open_ports
 from deliverability.core.net.ports import Ports

@@ -35,7 +35,7 @@ from deliverability.core.mail.kinds import (
 )
 from deliverability.core.mail.reader import read
 from deliverability.core.model.observed import ListSums
-from deliverability.core.net.budget import SECONDS
+from deliverability.core.net.clock import SECONDS
 from deliverability.core.net.open import PortSettings, SettingError, open_ports
 from deliverability.core.net.ports import Permissions, Ports
 from deliverability.core.net.servers import parse_server, system_servers

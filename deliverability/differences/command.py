@@ -33,8 +33,7 @@ from deliverability.console.types import NamesOf, OneOf, PathOf
 from deliverability.core.codes import Code
 from deliverability.core.errors import NO_SUCH_FILE, InputError
 from deliverability.core.inputs import Subject, parse_domain
-from deliverability.core.net.budget import SECONDS, Budget
-from deliverability.core.net.clock import SystemClock
+from deliverability.core.net.clock import SECONDS, Budget, SystemClock
 from deliverability.core.net.ports import Ports
 from deliverability.core.net.zones.base import FORMATS, Reading
 from deliverability.core.net.zones.inputs import reading_of

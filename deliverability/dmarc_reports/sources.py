@@ -32,8 +32,8 @@ from deliverability.core.facts.base import FactSet
 from deliverability.core.facts.traffic import Traffic
 from deliverability.core.model.report import Report
 from deliverability.core.phrases import Phrases
+from deliverability.core.report.formats.html import sources_page
 from deliverability.core.report.formats.json import Json
-from deliverability.core.report.formats.sources import sources_page
 from deliverability.core.report.paper import Paper, pad, width_of
 from deliverability.core.report.sources import GroupView, SourcesView, SourceView, sources_view
 from deliverability.core.rules.judge import Selection

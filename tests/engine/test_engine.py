@@ -16,8 +16,7 @@ from deliverability.core.inputs import Sample, Subject
 from deliverability.core.model.report import Finding, Outcome, Report
 from deliverability.core.model.rules import Severity
 from deliverability.core.net.base import Answer
-from deliverability.core.net.budget import Budget
-from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.clock import Budget, FixedClock
 from deliverability.core.net.open import PortSettings, open_ports
 from deliverability.core.net.ports import Permissions, Ports
 from deliverability.core.net.static import StaticResolver

@@ -18,11 +18,10 @@ from deliverability.core.model.report import GRADES, Care, Finding, Outcome, Rec
 from deliverability.core.model.rules import Scope, Severity
 from deliverability.core.net.base import Answer, Failed, Fetched, MailHost, Page, Probed, Resolver
 from deliverability.core.net.clock import FixedClock
-from deliverability.core.net.journal import Journal
 from deliverability.core.net.names import canonical
 from deliverability.core.net.open import PortSettings, open_ports
 from deliverability.core.net.overlay import OverlayResolver, parse_proposal
-from deliverability.core.net.ports import Permissions, Ports
+from deliverability.core.net.ports import Journal, Permissions, Ports
 from deliverability.core.net.recording import write_recording
 from deliverability.core.net.static import StaticResolver
 from deliverability.core.report.records import with_value

@@ -32,8 +32,7 @@ from deliverability.core.inputs import Sample, Subject
 from deliverability.core.mail.reader import read
 from deliverability.core.model.report import SECTIONS, Difference, SecondOpinion, Unheard
 from deliverability.core.net.base import Absent, Answer, Found, Resolver
-from deliverability.core.net.budget import Budget
-from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.clock import Budget, FixedClock
 from deliverability.core.net.names import labels_of
 from deliverability.core.net.ports import Ports
 from deliverability.core.net.static import StaticResolver

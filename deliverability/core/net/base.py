@@ -12,7 +12,7 @@ from deliverability.core.codes import Detail, failed_question
 from deliverability.core.facts.base import Reason, Unknown
 
 if TYPE_CHECKING:
-    from deliverability.core.net.budget import Budget
+    from deliverability.core.net.clock import Budget
 
 
 class Found(Struct, frozen=True):

@@ -19,8 +19,7 @@ from deliverability.core.codes import Code, Detail
 from deliverability.core.facts.base import Reason
 from deliverability.core.net import wire
 from deliverability.core.net.base import Absent, Answer, Clock, DnsQuestion, Failed, Found, Signed
-from deliverability.core.net.budget import Budget
-from deliverability.core.net.clock import SystemClock, stamp
+from deliverability.core.net.clock import Budget, SystemClock, stamp
 from deliverability.core.net.names import (
     CNAME_LOOP,
     CNAME_MANY,
@@ -32,11 +31,15 @@ from deliverability.core.net.names import (
     name_text,
     signed_type,
 )
+from deliverability.core.net.pace import Window
 from deliverability.core.net.public import NoAnswerError
 from deliverability.core.net.servers import Server, system_servers
-from deliverability.core.net.streams import MALFORMED, Streams  # not later: then there may be no file left to open
-from deliverability.core.net.udp import Sent, UdpServer
-from deliverability.core.net.window import Window
+from deliverability.core.net.udp import (  # not later: then there may be no file left to open
+    MALFORMED,
+    Sent,
+    Streams,
+    UdpServer,
+)
 
 MAX_TTL = 86400  # seconds a positive or negative answer is kept at most
 FAILED_TTL = 5  # seconds a failure is kept, so that one run does not ask a dead server again and again

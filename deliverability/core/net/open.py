@@ -13,12 +13,10 @@ from deliverability.core.codes import ABOUT, Code, Detail
 from deliverability.core.errors import InputError
 from deliverability.core.model.blocklists import ListKeys
 from deliverability.core.net.base import HttpFetcher, Resolver, SmtpProber
-from deliverability.core.net.budget import SECONDS, Budget
-from deliverability.core.net.clock import FixedClock, SystemClock
-from deliverability.core.net.journal import Journal
+from deliverability.core.net.clock import SECONDS, Budget, FixedClock, SystemClock
 from deliverability.core.net.overlay import parse_proposal
 from deliverability.core.net.pace import ListResolver
-from deliverability.core.net.ports import Permissions, Ports
+from deliverability.core.net.ports import Journal, Permissions, Ports
 from deliverability.core.net.servers import parse_server
 from deliverability.core.net.static import OFFLINE
 

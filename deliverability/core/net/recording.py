@@ -33,8 +33,7 @@ from deliverability.core.net.base import (
     SignedQuestion,
 )
 from deliverability.core.net.clock import FixedClock
-from deliverability.core.net.journal import Journal
-from deliverability.core.net.ports import Permissions, Ports
+from deliverability.core.net.ports import Journal, Permissions, Ports
 from deliverability.core.net.static import OFFLINE
 
 FORMAT = "deliv-recording"

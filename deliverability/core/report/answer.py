@@ -31,9 +31,17 @@ from deliverability.core.model.report import FINE, GateKind, Outcome, Report, Ve
 from deliverability.core.model.rules import Effect, Severity
 from deliverability.core.model.topic import if_known
 from deliverability.core.phrases import Phrases, detail_words
-from deliverability.core.report.findings import FindingIndex, effect_words, either, receiver_short
+from deliverability.core.report.findings import (
+    FindingIndex,
+    effect_words,
+    either,
+    receiver_short,
+    unanswered,
+    unreached,
+    unreached_hint,
+    was_asked,
+)
 from deliverability.core.report.traffic import hits_words
-from deliverability.core.report.unanswered import unanswered, unreached, unreached_hint, was_asked
 from deliverability.core.words.sentences import format_value, shortened, visible
 from deliverability.core.words.speaker import Speaker, instead, judged
 

@@ -27,10 +27,9 @@ from deliverability.core.protocols.spf.record import BadTerm, Mechanism, Modifie
 from deliverability.core.protocols.spf.repair import Repaired, repair, term_of
 from deliverability.engine.remedies.records import RemedyName, Situation
 from deliverability.engine.remedies.records import published as published_at
-from deliverability.engine.remedies.spf_facts import MAX_LOOKUPS, SpfFacts
-from deliverability.engine.remedies.spf_lookups import lookups_short, repeated, save_lookups, without_covered
-from deliverability.engine.remedies.spf_passing import Chain, Earlier
-from deliverability.engine.remedies.spf_terms import (
+from deliverability.engine.remedies.spf_facts import (
+    MAX_LOOKUPS,
+    SpfFacts,
     Words,
     before_modifiers,
     collapsed,
@@ -47,6 +46,8 @@ from deliverability.engine.remedies.spf_terms import (
     shortened,
     without,
 )
+from deliverability.engine.remedies.spf_lookups import lookups_short, repeated, save_lookups, without_covered
+from deliverability.engine.remedies.spf_passing import Chain, Earlier
 
 MAX_ANSWER_OCTETS = 1232
 """An answer up to this size fits into one packet with EDNS wherever mail goes (DNS flag day 2020)."""

@@ -21,9 +21,9 @@ from deliverability.core.names import Network
 from deliverability.core.protocols.spf.record import LOOKUP_MECHANISMS, Mechanism, name_problem
 from deliverability.core.protocols.spf.repair import term_of
 from deliverability.engine.remedies.records import RemedyName
-from deliverability.engine.remedies.spf_facts import MAX_LOOKUPS, SpfFacts
-from deliverability.engine.remedies.spf_passing import Chain, Steps, taken_by
-from deliverability.engine.remedies.spf_terms import (
+from deliverability.engine.remedies.spf_facts import (
+    MAX_LOOKUPS,
+    SpfFacts,
     Words,
     collapsed,
     is_term,
@@ -33,6 +33,7 @@ from deliverability.engine.remedies.spf_terms import (
     replaced,
     spans,
 )
+from deliverability.engine.remedies.spf_passing import Chain, Steps, taken_by
 
 MAX_ADDRESSES = 16
 """Addresses that one a or mx is replaced by; more would make the record longer than it is worth."""

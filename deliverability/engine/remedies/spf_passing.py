@@ -14,8 +14,17 @@ from deliverability.core.model.topic import if_known
 from deliverability.core.protocols.spf.record import BadTerm, Mechanism, Modifier, Term, parse, select
 from deliverability.core.protocols.spf.repair import MAX_OCTETS, term_of
 from deliverability.engine.remedies.records import RemedyName
-from deliverability.engine.remedies.spf_facts import SpfFacts
-from deliverability.engine.remedies.spf_terms import Span, Words, end_of, joined, key_of, lets_pass, minus, spans
+from deliverability.engine.remedies.spf_facts import (
+    Span,
+    SpfFacts,
+    Words,
+    end_of,
+    joined,
+    key_of,
+    lets_pass,
+    minus,
+    spans,
+)
 
 _LETS_NOBODY_PASS = frozenset(
     {

@@ -27,7 +27,7 @@ from deliverability.core.files import PRIVATE, write_whole
 from deliverability.core.inputs import SecretError, secret
 from deliverability.core.model.report import GRADES
 from deliverability.core.model.rules import RuleSet
-from deliverability.core.net.client import HttpClient, HttpError
+from deliverability.core.net.http import HttpClient, HttpError
 from deliverability.core.phrases import phrases
 from deliverability.core.report.formats.prometheus import Gauges
 from deliverability.weekly.notify.mail import SmtpChannel, compose

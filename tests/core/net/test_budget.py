@@ -20,8 +20,7 @@ from msgspec.structs import replace
 from deliverability.core.facts.base import Reason, Unknown
 from deliverability.core.inputs import Subject
 from deliverability.core.net.base import Absent, Answer, Failed, Fetched, Found, NoPage, Probed, Resolver
-from deliverability.core.net.budget import USED_UP, Budget
-from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.clock import USED_UP, Budget, FixedClock
 from deliverability.core.net.ports import Permissions, Ports
 from deliverability.core.net.static import OFFLINE
 from deliverability.core.rules.judge import Selection

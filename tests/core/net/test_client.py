@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import deliverability
-from deliverability.core.net.client import HttpClient, HttpError
+from deliverability.core.net.http import HttpClient, HttpError
 
 LIBRARIES = {"httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3", "aiohttp", "http"}
 PACKED = gzip.compress(b"a" * 100_000)
@@ -124,4 +124,4 @@ def test_no_other_module_imports_a_library_that_speaks_http() -> None:
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
             if LIBRARIES & {each.partition(".")[0] for each in names}:
                 found.add(path.relative_to(root).as_posix())
-    assert found == {"core/net/client.py"}
+    assert found == {"core/net/http.py"}

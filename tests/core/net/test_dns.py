@@ -27,8 +27,7 @@ from msgspec.structs import replace
 from deliverability.core.facts.base import Reason
 from deliverability.core.net import udp, wire
 from deliverability.core.net.base import Absent, Answer, Failed, Found
-from deliverability.core.net.budget import Budget
-from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.clock import Budget, FixedClock
 from deliverability.core.net.dns import LiveResolver, _read
 from deliverability.core.net.ports import Ports
 from deliverability.core.net.servers import Server, parse_server, system_servers

@@ -17,8 +17,7 @@ from deliverability.core.facts.base import Reason
 from deliverability.core.net.base import Absent, Answer, Failed, Found
 from deliverability.core.net.clock import SystemClock
 from deliverability.core.net.dns import LiveResolver
-from deliverability.core.net.journal import Journal
-from deliverability.core.net.ports import Ports
+from deliverability.core.net.ports import Journal, Ports
 from deliverability.core.net.recording import replaying, write_recording
 from deliverability.core.net.servers import Server
 from deliverability.core.net.static import StaticResolver

@@ -24,8 +24,7 @@ from deliverability.core.facts.base import Reason
 from deliverability.core.net.base import Fetched, NoPage, Page
 from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.http import MAX_OCTETS, WebFetcher
-from deliverability.core.net.journal import NOT_RECORDED, Journal
-from deliverability.core.net.ports import Permissions, Ports
+from deliverability.core.net.ports import NOT_RECORDED, Journal, Permissions, Ports
 from deliverability.core.net.public import CLOUDS, CloudAddress, NoAnswerError, address_of, has_route, is_public
 from deliverability.core.net.recording import replaying, write_recording
 from deliverability.core.net.static import StaticResolver

@@ -12,11 +12,10 @@ import pytest
 from deliverability.core.inputs import Subject
 from deliverability.core.model.blocklists import ListKeys
 from deliverability.core.net.base import Answer, Failed, Found
-from deliverability.core.net.budget import Budget
-from deliverability.core.net.journal import Journal
+from deliverability.core.net.clock import Budget
 from deliverability.core.net.open import PortSettings, open_ports
 from deliverability.core.net.pace import LIST_RATE, ListResolver
-from deliverability.core.net.ports import Ports
+from deliverability.core.net.ports import Journal, Ports
 from deliverability.core.net.static import StaticResolver
 
 KEY = "aBcDeFgHiJkLmNoP"

@@ -18,7 +18,7 @@ from deliverability.core.net import udp
 from deliverability.core.net.base import Found
 from deliverability.core.net.dns import LiveResolver
 from deliverability.core.net.static import StaticResolver
-from deliverability.core.net.streams import Streams
+from deliverability.core.net.udp import Streams
 from tests.dnsserver import DnsServer
 from tests.speaking import english
 

@@ -9,7 +9,7 @@ import pytest
 
 from deliverability.core.facts.base import Reason
 from deliverability.core.net.base import DnsQuestion, Failed, Found, Get
-from deliverability.core.net.budget import Budget
+from deliverability.core.net.clock import Budget
 from deliverability.core.net.pace import _LEAST_RATE, LOOK_BACK, OWN_BURST, OWN_RATE, SLOW_START, Pace, Turns
 
 

@@ -14,9 +14,8 @@ from msgspec.structs import replace
 from deliverability.core.facts.base import Reason
 from deliverability.core.net.base import Absent, Answer, Failed, Found, Resolver
 from deliverability.core.net.clock import FixedClock
-from deliverability.core.net.journal import NOT_RECORDED, Journal
 from deliverability.core.net.open import PortSettings, open_ports
-from deliverability.core.net.ports import Ports
+from deliverability.core.net.ports import NOT_RECORDED, Journal, Ports
 from deliverability.core.net.recording import RecordingError, replaying, write_recording
 from deliverability.core.net.static import StaticResolver
 

@@ -10,11 +10,9 @@ import pytest
 
 from deliverability.core.facts.base import Reason
 from deliverability.core.net.base import Failed, Signed
-from deliverability.core.net.budget import Budget
-from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.clock import Budget, FixedClock
 from deliverability.core.net.dns import LiveResolver
-from deliverability.core.net.journal import Journal
-from deliverability.core.net.ports import Ports
+from deliverability.core.net.ports import Journal, Ports
 from deliverability.core.net.recording import replaying, write_recording
 from deliverability.core.net.servers import Server
 from deliverability.core.net.static import OFFLINE, StaticResolver

@@ -14,8 +14,7 @@ import pytest
 from deliverability.core.facts.base import FactSet, Reason, Unknown
 from deliverability.core.inputs import Subject
 from deliverability.core.net.base import Answer, Failed, Found
-from deliverability.core.net.budget import Budget
-from deliverability.core.net.clock import FixedClock
+from deliverability.core.net.clock import Budget, FixedClock
 from deliverability.core.net.dns import ENOUGH, LiveResolver
 from deliverability.core.net.ports import Ports
 from deliverability.core.net.static import StaticResolver

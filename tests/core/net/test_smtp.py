@@ -23,15 +23,14 @@ from deliverability.core.facts.base import Reason, Unknown
 from deliverability.core.inputs import Subject
 from deliverability.core.net.base import MailHost, NoMailHost, Probed, Resolver
 from deliverability.core.net.clock import FixedClock
-from deliverability.core.net.journal import Journal
 from deliverability.core.net.open import PortSettings, open_ports
-from deliverability.core.net.ports import Permissions, Ports
+from deliverability.core.net.ports import Journal, Permissions, Ports
 from deliverability.core.net.public import NOT_PUBLIC
 from deliverability.core.net.recording import replaying, write_recording
 from deliverability.core.net.smtp import LiveProber
 from deliverability.core.net.static import OFFLINE, StaticResolver
-from deliverability.engine.auditors import envelope, smtp, transport
-from deliverability.engine.auditors.smtp import certificate_names
+from deliverability.engine.auditors import envelope, mx, transport
+from deliverability.engine.auditors.mx import certificate_names
 from deliverability.engine.base import gather
 from tests import TESTS
 from tests.facts_of import by_fields
@@ -221,7 +220,7 @@ async def facts(prober: Seen | None, **tlsa: str) -> dict[str, Any]:
         **{(f"_25._tcp.{HOST}", "TLSA"): [value] for value in tlsa.values()},
     }
     found = await gather(
-        [envelope.audit, transport.audit, smtp.audit],
+        [envelope.audit, transport.audit, mx.smtp_audit],
         Subject("example.com"),
         Ports(
             StaticResolver(records),

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from msgspec import Struct, field
 
-from deliverability.core.net import window as under_test
-from deliverability.core.net.window import Window
+from deliverability.core.net import pace as under_test
+from deliverability.core.net.pace import Window
 
 
 class Asker(Struct):

@@ -15,7 +15,7 @@ from deliverability.core.net.base import Fetched, NoPage, Page, Resolver
 from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.ports import Permissions, Ports
 from deliverability.core.net.static import OFFLINE, StaticResolver
-from deliverability.engine.auditors import bimi, message
+from deliverability.engine.auditors import dmarc, message
 from deliverability.engine.base import gather
 from tests.core.protocols.test_bimi import LOGO, PEM, RECORD, SVG
 
@@ -39,7 +39,7 @@ async def of(
     now = datetime(2026, 11, 24, tzinfo=UTC)
     resolver = StaticResolver(records)
     gathered = await gather(
-        [message.audit, bimi.audit],
+        [message.audit, dmarc.bimi_audit],
         Subject(domain),
         Ports(resolver, FixedClock(now), http=web or OFFLINE, permissions=Permissions(fetch=web is not None)),
         parsed,

@@ -21,8 +21,8 @@ from deliverability.core.model.report import Remedy
 from deliverability.core.rules.knowledge import shipped
 from deliverability.engine.remedies.records import Situation
 from deliverability.engine.remedies.spf import drafts
+from deliverability.engine.remedies.spf_facts import joined, minus
 from deliverability.engine.remedies.spf_passing import Earlier, lost
-from deliverability.engine.remedies.spf_terms import joined, minus
 from tests.engine.remedies.test_spf import DOMAIN, Audited, Zone, after, audit, hash_of, lookups, shown, spf
 from tests.engine.test_rehearse import audited as reported
 from tests.engine.test_rehearse import senders, with_it, zones

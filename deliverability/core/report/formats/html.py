@@ -1,8 +1,9 @@
-"""Reports as one HTML page that needs nothing else: no script, no outside resource.
+"""Reports, and who sends as one or more domains, as one HTML page without script or outside resource.
 
 What is unmet or open has its evidence on the page; what is met is a line a topic, unless everything is asked for.
 The look is in reports/: report.html (the page), subject.html (one report), evidence.html (its folds), handout.html,
-macros.html, style.css, message.css (what only messages have), handout.css.
+macros.html, style.css, message.css (what only messages have), handout.css; sources.html, sources_macros.html (groups
+and sources), sources.css.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from urllib.parse import quote
 
 from msgspec.structs import replace
 
+from deliverability import __version__
 from deliverability.core.files import locate
 from deliverability.core.phrases import phrases
 from deliverability.core.report.domains import DomainRow, domain_row, domains_view
 from deliverability.core.report.formats.table import WriterOptions
 from deliverability.core.report.handout import Handout
 from deliverability.core.report.report import ReportView
+from deliverability.core.report.sources import SourcesView
 from deliverability.core.report.templates import Glosser, environment, load_glossary
 from deliverability.core.words.sentences import full_day_words
 from deliverability.core.words.speaker import Speaker
@@ -202,3 +205,20 @@ def _sheet(name: str) -> str:
     text = first + "".join(each.partition("*/")[2] for each in others)
     lines = "\n".join(filter(None, map(str.strip, text.split("\n"))))
     return re.sub(r"[ \n]?([{};,]) ?|(:) ", r"\1\2", lines).replace(";}", "}").replace(";\n}", "}")
+
+
+def sources_page(views: Sequence[SourcesView], speaker: Speaker) -> str:
+    """The page: of several domains a table first, then each domain with its sources in groups."""
+    return (
+        environment()
+        .get_template("sources.html")
+        .render(
+            say=speaker.say,
+            lang=speaker.lang,
+            views=views,
+            policy=CONTENT_SECURITY_POLICY,
+            css=style_sheet() + sources_css(),
+            version=__version__,
+            glossed=lambda text: (("", text),),
+        )
+    )
