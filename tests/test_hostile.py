@@ -17,12 +17,12 @@ import pytest
 from msgspec import Struct
 
 from deliverability.core.mail import addresses, received, words
-from deliverability.core.mail import fields as dates
-from deliverability.core.mail.fields import parse_parameters
+from deliverability.core.mail import words as dates
 from deliverability.core.mail.html import markup
 from deliverability.core.mail.html import markup as css
 from deliverability.core.mail.html.accounting import HtmlAccount, link_host, shown_hosts
 from deliverability.core.mail.reader import read
+from deliverability.core.mail.words import parse_parameters
 from deliverability.core.net.base import Found, Page
 from deliverability.core.net.names import labels_of
 from deliverability.core.protocols.bimi import logo_errors, parse_bimi

@@ -10,8 +10,7 @@ from typing import Any
 
 import msgspec
 
-from deliverability.api.frozen import copied
-from deliverability.api.report import language
+from deliverability.api.report import copied, language
 from deliverability.console.judging import UNKNOWN_RECEIVER
 from deliverability.core.errors import InputError
 from deliverability.core.model.replies import About, Fit, ReplyCatalogue, Retry

@@ -13,7 +13,7 @@ from deliverability.core.net.clock import SystemClock
 from deliverability.core.net.open import PortSettings, open_ports
 from deliverability.core.net.ports import Ports
 from deliverability.core.net.zones.base import Reading, ZoneInput
-from deliverability.core.net.zones.inputs import read_zone as read
+from deliverability.core.net.zones.over import read_zone as read
 from deliverability.differences.run import Diff, differences
 from deliverability.differences.sides import Sides, base_of, of_inputs, of_paths, with_base
 

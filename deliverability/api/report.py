@@ -1,9 +1,12 @@
-"""The report as programs see it: a value that is frozen, made of the JSON report, and gives it back."""
+"""The report as programs see it: a value that is frozen, made of the JSON report, and gives it back.
+
+What it holds by name are mappings that nobody can change.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -11,7 +14,6 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 
 from deliverability.api import given
-from deliverability.api.frozen import Frozen, Verdicts, copied, frozen
 from deliverability.core.codes import Code
 from deliverability.core.model.report import SCHEMA_VERSION, Care, Outcome, VerdictKind
 from deliverability.core.model.rules import Effect, RuleSet, Severity
@@ -21,6 +23,69 @@ from deliverability.core.words.steps import rule_title
 from deliverability.engine.rules import load_rules
 
 T = TypeVar("T")
+
+
+class Frozen(Mapping[str, T]):
+    """A mapping that cannot be changed; equal to any mapping with the same items."""
+
+    __slots__ = ("_items",)
+    _items: dict[str, T]
+
+    def __init__(self, items: Mapping[str, T]) -> None:
+        object.__setattr__(self, "_items", dict(items))
+
+    def __getitem__(self, key: str) -> T:
+        return self._items[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._items.items()))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._items!r})"
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} cannot be changed")
+
+    def __reduce__(self) -> tuple[type[Frozen[T]], tuple[dict[str, T]]]:
+        return type(self), (self._items,)
+
+
+class Verdicts(Frozen[VerdictKind]):
+    """Receiver id -> verdict; also by attribute: ``verdicts.gmail``, with ``_`` for the ``-`` of an id."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> VerdictKind:
+        found = self._items.get(name, self._items.get(name.replace("_", "-")))
+        if found is None:
+            raise AttributeError(f"no verdict of {name}; there are those of {', '.join(self) or 'nobody'}")
+        return found
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *(name.replace("-", "_") for name in self)]
+
+
+def frozen(value: Any) -> Any:
+    """Plain data with tuples for its lists and Frozen for its mappings."""
+    if isinstance(value, dict):
+        return Frozen({key: frozen(each) for key, each in value.items()})
+    if isinstance(value, list):
+        return tuple(frozen(each) for each in value)
+    return value
+
+
+def copied(value: Any) -> Any:
+    """Plain data once more."""
+    if isinstance(value, dict):
+        return {key: copied(each) for key, each in value.items()}
+    return [copied(each) for each in value] if isinstance(value, list) else value
+
 
 NOT_JSON = Code("not-json", ("detail",))
 NO_REPORT = Code("not-a-report", ("detail",))

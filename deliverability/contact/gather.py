@@ -30,10 +30,9 @@ from deliverability.core.facts.base import FactSet
 from deliverability.core.facts.deliveries import Snds
 from deliverability.core.facts.envelope import Envelope, SendingHosts
 from deliverability.core.facts.traffic import Traffic
-from deliverability.core.mail.fields import parse_date
 from deliverability.core.mail.kinds import looks_like_message
 from deliverability.core.mail.reader import read
-from deliverability.core.mail.words import decode_octets
+from deliverability.core.mail.words import decode_octets, parse_date
 from deliverability.core.model.observed import Observed
 from deliverability.core.model.replies import About, Explained, ReplyCatalogue, ReplyKind
 from deliverability.core.model.report import Finding, Outcome, Report

@@ -36,7 +36,7 @@ from deliverability.core.inputs import Subject, parse_domain
 from deliverability.core.net.clock import SECONDS, Budget, SystemClock
 from deliverability.core.net.ports import Ports
 from deliverability.core.net.zones.base import FORMATS, Reading
-from deliverability.core.net.zones.inputs import reading_of
+from deliverability.core.net.zones.over import reading_of
 from deliverability.core.report.paper import Paper
 from deliverability.differences.render import ENDINGS, renderers
 from deliverability.differences.run import FAIL_ON, Diff, differences

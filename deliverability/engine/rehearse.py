@@ -35,8 +35,7 @@ from deliverability.core.rules.grade import assess, holding
 from deliverability.core.rules.judge import Selection, judge_of
 from deliverability.core.rules.plan import ReceiverStates, receiver_states, taken_by_step, touches, without
 from deliverability.engine.base import Auditor, Execution, gather
-from deliverability.engine.remedies.lowering import lowers
-from deliverability.engine.remedies.plan import TOPICS
+from deliverability.engine.remedies.plan import TOPICS, lowers
 from deliverability.engine.remedies.records import Situation
 from deliverability.engine.remedies.spf_passing import Earlier, lost
 

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from deliverability.core.mail.addresses import parse_addresses, to_a_label
-from deliverability.core.mail.fields import parse_date
 from deliverability.core.mail.reader import HeaderField, Message, Part, read
-from deliverability.core.mail.words import decode_words
+from deliverability.core.mail.words import decode_words, parse_date
 from deliverability.core.model.deliveries import DeliveryEvent, DeliveryOrigin, DeliveryResult
 from deliverability.core.model.replies import Reply
 from deliverability.core.replies.explain import replies_of

@@ -12,8 +12,8 @@ from typing import Any
 from xml.parsers import expat
 
 from deliverability.core.mail.addresses import parse_addresses, to_a_label
-from deliverability.core.mail.fields import parse_date
 from deliverability.core.mail.reader import Message
+from deliverability.core.mail.words import parse_date
 from deliverability.core.model.observed import (
     AggregateReport,
     FailureReport,

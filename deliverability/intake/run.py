@@ -17,8 +17,8 @@ from msgspec.structs import replace
 from deliverability.core.codes import Code, Detail
 from deliverability.core.errors import InputError, file_error, reason_of, set_aside, until_lost
 from deliverability.core.files import PRIVATE_FOLDER, private
-from deliverability.core.mail.fields import parse_date
 from deliverability.core.mail.reader import Message
+from deliverability.core.mail.words import parse_date
 from deliverability.core.model.deliveries import DeliveryEvent, DeliveryOrigin, DeliveryResult
 from deliverability.core.model.observed import (
     AggregateReport,

@@ -16,9 +16,9 @@ from deliverability.core.errors import InputError, set_aside
 from deliverability.core.facts.base import Purpose
 from deliverability.core.inputs import Sample
 from deliverability.core.mail import kinds
-from deliverability.core.mail.fields import parse_date
 from deliverability.core.mail.kinds import OWNER_HEAD_OCTETS, envelope_beside, message_files, own_domain, spans_in
 from deliverability.core.mail.reader import read
+from deliverability.core.mail.words import parse_date
 from deliverability.core.names import is_within
 
 MAX_LOOKED_AT = 20_000

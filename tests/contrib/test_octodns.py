@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from deliverability.core.net.zones.base import answer_text
-from deliverability.core.net.zones.inputs import read_zone
+from deliverability.core.net.zones.over import read_zone
 from tests import ROOT
 from tests.core.net.zones import writing
 from tests.corpus import corpus

@@ -26,14 +26,13 @@ from deliverability.core.net.base import Resolver
 from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.ports import Ports
 from deliverability.deliveries import facts as deliveries
-from deliverability.deliveries import providers
 from deliverability.engine.base import gather
 from tests.signing import TableResolver
 
 BEGIN, END = date(2025, 10, 27), date(2025, 11, 23)
 LOG, BOUNCES, SES = DeliveryOrigin.LOG, DeliveryOrigin.BOUNCES, DeliveryOrigin.SES
 NOTHING = Deliveries(BEGIN, END)
-AUDITORS = (deliveries.audit, providers.audit, providers.snds_audit)
+AUDITORS = (deliveries.audit, deliveries.postmaster_audit, deliveries.snds_audit)
 
 
 def facts(seen: Deliveries | None, domain: str = "example.com", dns: Resolver | None = None, **how: Any) -> FactSet:

@@ -15,7 +15,7 @@ from deliverability.core.net.base import Answer
 from deliverability.core.net.ports import Ports
 from deliverability.core.net.static import OFFLINE, StaticResolver
 from deliverability.core.net.zones.base import Reading
-from deliverability.core.net.zones.inputs import read_zone
+from deliverability.core.net.zones.over import read_zone
 from deliverability.core.rules.judge import Selection
 from deliverability.differences.run import Diff, differences
 from deliverability.differences.sides import of_inputs, of_paths

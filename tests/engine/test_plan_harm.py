@@ -22,7 +22,7 @@ from deliverability.core.net.static import StaticResolver
 from deliverability.core.report.records import with_value
 from deliverability.core.rules.judge import Selection
 from deliverability.engine.audit import Extras, gather_facts, make_report, report_on
-from deliverability.engine.remedies.lowering import lowers
+from deliverability.engine.remedies.plan import lowers
 from deliverability.engine.remedies.spf_passing import lost
 from tests.corpus import corpus_root
 from tests.engine.test_rehearse import NOW, RULES, zones

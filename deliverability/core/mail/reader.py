@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 
 from msgspec import Struct, field
 
-from deliverability.core.mail.fields import parse_parameters
 from deliverability.core.mail.transfer import (
     BASE64,
     QUOTED_PRINTABLE,
@@ -22,7 +21,7 @@ from deliverability.core.mail.transfer import (
     has_lone_lf,
     has_odd_line_end,
 )
-from deliverability.core.mail.words import check_octets, decode_octets, decode_pieces
+from deliverability.core.mail.words import check_octets, decode_octets, decode_pieces, parse_parameters
 
 MAX_NESTING = 100
 MAX_PARTS = 10_000

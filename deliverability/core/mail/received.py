@@ -14,8 +14,7 @@ from typing import Any
 from msgspec import Struct
 
 from deliverability.core.mail.addresses import canonical_ip, parse_addresses
-from deliverability.core.mail.fields import parse_date
-from deliverability.core.mail.words import printable
+from deliverability.core.mail.words import parse_date, printable
 
 ORIGINAL_RESULTS = "original-results"
 ARC = "arc"

@@ -130,7 +130,7 @@ def _opened(settings: PortSettings) -> Ports:
         ports = replaying(settings.replay)
         return replace(ports, permissions=ports.permissions | settings.permissions)
     if settings.zones:
-        from deliverability.core.net.zones.inputs import open_zones, reading_of
+        from deliverability.core.net.zones.over import open_zones, reading_of
 
         reading = reading_of(settings.zone_format, settings.zone_origins, settings.zone_tag)
         zones = open_zones(settings.zones, reading, keep=settings.keep_zones)

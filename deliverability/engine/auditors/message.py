@@ -25,12 +25,11 @@ from deliverability.core.mail.addresses import (
     to_a_label,
     unusual_forms,
 )
-from deliverability.core.mail.fields import parse_date
 from deliverability.core.mail.marks import is_automatic
 from deliverability.core.mail.parts import header_evidence
 from deliverability.core.mail.reader import HeaderField
 from deliverability.core.mail.received import parse_received
-from deliverability.core.mail.words import decode_words, printable
+from deliverability.core.mail.words import decode_words, parse_date, printable
 from deliverability.core.model.topic import cite, if_known
 from deliverability.core.protocols.psl import known_registrable_domain, registrable_domain
 from deliverability.engine.base import Context, auditor

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deliverability.core.mail.addresses import addresses_in_text, parse_addresses, to_a_label
-from deliverability.core.mail.fields import parse_date, parse_parameters
 from deliverability.core.mail.html.accounting import Category, HtmlAccount
 from deliverability.core.mail.parts import leaves
 from deliverability.core.mail.reader import MAX_FIELDS, MAX_PARTS, Message, Part, read, read_head
@@ -18,7 +17,7 @@ from deliverability.core.mail.received import (
     parse_received_spf,
     parse_return_path,
 )
-from deliverability.core.mail.words import decode_base64, decode_octets, decode_words
+from deliverability.core.mail.words import decode_base64, decode_octets, decode_words, parse_date, parse_parameters
 from tests import TESTS
 from tests.sampled import examples
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deliverability.core.model.report import RecordEdit
-from deliverability.engine.remedies.lowering import lowers
+from deliverability.engine.remedies.plan import lowers
 
 KEY = "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
 

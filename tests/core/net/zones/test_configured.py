@@ -11,7 +11,7 @@ import yaml
 
 from deliverability.core.net.base import Absent, Failed, Found
 from deliverability.core.net.zones.base import Reading, ZoneError, record_sets
-from deliverability.core.net.zones.inputs import open_zones
+from deliverability.core.net.zones.over import open_zones
 from deliverability.core.net.zones.read import given
 
 SPF, POLICY, SHARED = "v=spf1 mx -all", "v=DMARC1; p=reject", "v=TLSRPTv1; rua=mailto:t@example.com"

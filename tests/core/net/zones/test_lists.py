@@ -12,7 +12,7 @@ from deliverability.core.facts.base import Reason
 from deliverability.core.net.base import Failed, Found
 from deliverability.core.net.zone import ZoneResolver
 from deliverability.core.net.zones.base import ZoneInput, answer_text, record_sets
-from deliverability.core.net.zones.inputs import read_zone
+from deliverability.core.net.zones.over import read_zone
 from tests.core.net.zones import writing
 from tests.core.net.zones.writing import Row
 from tests.corpus import corpus

@@ -13,7 +13,7 @@ from deliverability.core.facts.base import Reason
 from deliverability.core.net.base import Absent, Failed, Found
 from deliverability.core.net.zone import ZoneResolver
 from deliverability.core.net.zones.base import Reading, answer_text
-from deliverability.core.net.zones.inputs import open_zones, read_zone
+from deliverability.core.net.zones.over import open_zones, read_zone
 from tests.corpus import corpus
 
 ZONE = r"""---

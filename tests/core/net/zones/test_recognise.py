@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from deliverability.core.errors import InputError
 from deliverability.core.net.zones.base import FORMATS, Reading, Source
-from deliverability.core.net.zones.inputs import open_zones, read_zone
+from deliverability.core.net.zones.over import open_zones, read_zone
 from deliverability.core.net.zones.read import look
 from deliverability.core.phrases import detail_words, phrases
 from tests.core.net.zones import writing

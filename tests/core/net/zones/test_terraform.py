@@ -13,8 +13,7 @@ from deliverability.core.facts.base import Reason
 from deliverability.core.net.base import Failed, Found
 from deliverability.core.net.zone import ZoneResolver
 from deliverability.core.net.zones.base import Reading, Source, ZoneInput
-from deliverability.core.net.zones.inputs import read_zone
-from deliverability.core.net.zones.over import Changes, LaidOver
+from deliverability.core.net.zones.over import Changes, LaidOver, read_zone
 from deliverability.core.net.zones.read import look
 from deliverability.core.net.zones.terraform import AFTER_APPLY, SENSITIVE, table
 from tests.core.net.zones.writing import KINDS, SINGLE, VALUE, bind, change, plan, resource, terraform
