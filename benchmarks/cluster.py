@@ -35,6 +35,7 @@ from deliverability.fleet.shards import FACTS, read_lines  # noqa: E402
 
 WORKERS = 2
 _SHOWN = 10
+_TIMEOUT = '"timeout"'
 
 
 @contextlib.contextmanager
@@ -80,14 +81,21 @@ def _seconds(command: Command, out: Path, *more: str) -> tuple[float, float]:
     return time.perf_counter() - begin, used.ru_utime + used.ru_stime
 
 
-def _different(one: Path, other: Path) -> Iterator[str]:
-    """The domains whose lines of facts differ, each with the paths; when something was seen plays no part."""
+def _different(one: Path, other: Path) -> Iterator[tuple[bool, str]]:
+    """Each domain whose facts differ, with the first that does; whether a question of it timed out in either run.
+
+    That happens where a busy machine leaves the name server no time, and says nothing about the engine.
+    """
     with opened(one) as here, opened(other) as there:
-        for mine, theirs in zip(_facts(one, here), _facts(other, there), strict=True):
-            facts, others = mine["facts"], theirs["facts"]
-            paths = [path for path in facts if facts[path] != others.get(path)]
-            if paths:
-                yield f"{mine['subject']['domain']}: {', '.join(paths[:4])} {json.dumps(facts[paths[0]])[:200]}"
+        for pair in zip(_facts(one, here), _facts(other, there), strict=True):
+            mine, theirs = (each["facts"] for each in pair)
+            values = {
+                path: json.dumps([mine[path], theirs.get(path)]) for path in mine if mine[path] != theirs.get(path)
+            }
+            if values:
+                path, shown = next(iter(values.items()))
+                late = any(_TIMEOUT in each for each in values.values())
+                yield late, f"{pair[0]['subject']['domain']}: {path} {shown[:240]}"
 
 
 def _facts(folder: Path, fleet: FleetFolder) -> Iterator[Any]:
@@ -117,9 +125,9 @@ def main() -> int:
     for each, digest in digests.items():
         seconds, cpu = spent[each]
         print(f"{each:8} {digest} {seconds:7.0f} s, {1000 * cpu / len(sound):.2f} ms CPU a domain")
-    for line in different[:_SHOWN]:
+    for _, line in different[:_SHOWN]:
         print(line)
-    print(f"{len(different)} differ")
+    print(f"{len(different)} differ, {sum(late for late, _ in different)} of them with a time-out")
     return 0 if len(set(digests.values())) == 1 else 1
 
 
