@@ -11,7 +11,9 @@ import pytest
 from msgspec import Struct
 
 from deliverability.core.facts.base import Unknown, records_of
-from deliverability.core.model.observed import SourceOwner, SourceWord
+from deliverability.core.model.observed import Addresses, SourceOwner, SourceWord
+from deliverability.dmarc_reports.grouped import MAX_SOURCES, sources_of
+from deliverability.dmarc_reports.standing import Setup, SourceStanding
 from tests import traffic
 from tests.traffic import END, FORGED, SIGNED, UNSIGNED, Mail, World, facet, facts_for, named, signature, stream
 
@@ -203,3 +205,30 @@ async def test_selectors_of_reports_end_the_guessing() -> None:
 def test_every_actor_is_named_once() -> None:
     assert len(ACTORS) == len(set(ACTORS)) >= 12
     assert date(2026, 10, 31) in traffic.days_until()
+
+
+def test_of_very_many_forged_networks_the_largest_are_listed_and_all_are_added_up() -> None:
+    chance = random.Random(26)
+    counts = {f"100.{64 + n // 250}.{n % 250}.7": chance.randint(1, 400) for n in range(12 * MAX_SOURCES)}
+    steady = "203.0.113.9"  # small, and comes again and again
+    mails = [Mail(END - timedelta(days=n % 9), ip, FORGED, number) for n, (ip, number) in enumerate(counts.items())]
+    mails += [Mail(END - timedelta(days=back), steady, FORGED, 1) for back in range(0, 28, 4)]
+    sources = sources_of(traffic.observed(mails), traffic.DOMAIN, Setup(traffic.DOMAIN))
+    assert {each.standing for each in sources} == {SourceStanding.FORGED}
+    assert sum(each.messages for each in sources) == sum(counts.values()) + 7
+    assert sum(each.many for each in sources) == len(counts) + 1
+    listed = {each.name: each.messages for each in sources if each.many == 1}
+    assert listed.pop(steady) == 7
+    assert all(counts[ip] == number for ip, number in listed.items())
+    largest = sorted(counts.values(), reverse=True)[:MAX_SOURCES]
+    assert sorted(listed.values(), reverse=True)[:MAX_SOURCES] == largest
+
+
+def test_addresses_in_one_piece_are_what_was_put_in() -> None:
+    packed = [bytes([192, 0, 2, n]) for n in range(3)] + [bytes([32, 1, *range(n, n + 14)]) for n in range(2)]
+    made = Addresses()
+    for each in packed:
+        made.append(each)
+    assert (list(made), len(made), made[-1], list(made[1:4])) == (packed, 5, packed[-1], packed[1:4])
+    with pytest.raises(IndexError):
+        made[5]
