@@ -38,8 +38,8 @@ from deliverability.core.protocols.spf.repair import repair
 from deliverability.core.replies.match import fold
 from deliverability.core.replies.notice import find
 from deliverability.core.replies.text import accepted, field_reply, replies_in
+from deliverability.core.report.parts import segments
 from deliverability.core.report.preview import preview
-from deliverability.core.report.records import segments
 from deliverability.engine.auditors import identity, transport, unsubscribe
 from deliverability.engine.auditors.message import unicode_labels
 from deliverability.slim.message import References

@@ -6,11 +6,13 @@ import sys
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import get_completion_class
 
 from deliverability import __version__
-from deliverability.console.command import Lazy
+from deliverability.console.command import Command, Lazy
 from deliverability.console.ending import DEBUG, ended
 from deliverability.console.options import speaking_option
+from deliverability.console.types import OneOf
 
 GROUPS: dict[str, dict[str, str]] = {
     "audit": {
@@ -60,11 +62,12 @@ GROUPS: dict[str, dict[str, str]] = {
         "rules": "rulebook:command",
         "docs": "site.command:command",
         "mcp": "mcp.command:command",
-        "completion": "cli.completion:command",
+        "completion": "cli:completion",
     },
 }
 """Commands by what they are for, as `page.group.*` of the help texts heads them: name -> `module:attribute`."""
 
+SHELLS = ("bash", "zsh", "fish")
 COMMANDS = {name: place for group in GROUPS.values() for name, place in group.items()}
 
 
@@ -79,6 +82,17 @@ COMMANDS = {name: place for group in GROUPS.values() for name, place in group.it
 @speaking_option
 def deliv() -> None:
     """Audit a sending domain and a real message against what each receiver asks for."""
+
+
+@click.command("completion", cls=Command)
+@click.argument("shell", type=OneOf(SHELLS), metavar="bash|zsh|fish")
+@speaking_option
+def completion(shell: str) -> int:
+    """Print the completion script of a shell: what makes it complete commands, options and their values."""
+    made = get_completion_class(shell)
+    assert made is not None  # noqa: S101 - one of those that click knows
+    click.echo(made(deliv, {}, "deliv", "_DELIV_COMPLETE").source(), nl=False)
+    return 0
 
 
 def main(args: list[str] | None = None) -> NoReturn:

@@ -40,7 +40,6 @@ T = TypeVar("T", bound=Struct)
 MOST_FINDINGS = 12
 MOST_QUOTED = 120  # characters
 MOST_ANSWER = 24_000  # octets
-MOST_CONTENT = 2_000_000  # octets of a message
 MOST_A_MINUTE = 30  # domains
 _MOST_RECORD = 4_096  # characters
 _MOST_ITEMS = 6

@@ -16,7 +16,7 @@ from deliverability.core.model.services import Service
 from deliverability.core.phrases import Phrases
 from deliverability.core.report.checks import source_views
 from deliverability.core.report.findings import basis_words, effect_words, topic_name
-from deliverability.core.report.records import SourceView
+from deliverability.core.report.parts import SourceView
 from deliverability.core.words.sentences import format_value, full_day_words, limit_spec
 from deliverability.core.words.speaker import read_words
 from deliverability.core.words.steps import condition_words, filled_texts, rule_title

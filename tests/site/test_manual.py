@@ -10,9 +10,8 @@ import sys
 import click
 import pytest
 
-from deliverability.cli import COMMANDS
+from deliverability.cli import COMMANDS, SHELLS
 from deliverability.cli import deliv as program
-from deliverability.cli.completion import SHELLS
 from deliverability.console.language import Language
 from deliverability.fleet.command import COMMANDS as OF_FLEET
 from deliverability.fleet.command import command as fleet

@@ -20,7 +20,7 @@ from deliverability.core.report.findings import (
     statement_of,
     topic_name,
 )
-from deliverability.core.report.records import EffectView, EvidenceView, InstanceView, SourceView
+from deliverability.core.report.parts import EffectView, EvidenceView, InstanceView, SourceView
 from deliverability.core.words.sentences import format_value, shortened, visible
 from deliverability.core.words.services import services_of
 from deliverability.core.words.speaker import Speaker, cited, read_words

@@ -25,7 +25,7 @@ from deliverability.core.report.findings import (
     receiver_name,
     topic_name,
 )
-from deliverability.core.report.records import SourceView
+from deliverability.core.report.parts import SourceView
 from deliverability.core.words.sentences import capital, visible
 from deliverability.core.words.speaker import Speaker, cited, instead, judged
 

@@ -12,7 +12,8 @@ from deliverability.core.model.answer import FindingId, ReportAnswer
 from deliverability.core.model.report import Finding, Judgement, Outcome, Remedy, Report
 from deliverability.core.model.rules import Effect, Rule, RuleSet, Severity, Statement
 from deliverability.core.phrases import Phrases, detail_words, line_words
-from deliverability.core.report.records import EvidenceView, rdata
+from deliverability.core.report.parts import EvidenceView
+from deliverability.core.report.records import rdata
 from deliverability.core.words.sentences import (
     FindingWords,
     duration,

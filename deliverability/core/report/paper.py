@@ -10,7 +10,7 @@ from functools import lru_cache
 from msgspec import Struct
 
 from deliverability.core.phrases import Phrases
-from deliverability.core.report.records import segments
+from deliverability.core.report.parts import segments
 
 # Kinsoku: characters that may not begin a line, and such that may not end one.
 _NO_BEGIN = frozenset(

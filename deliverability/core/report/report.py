@@ -29,9 +29,9 @@ from deliverability.core.report.evidence import (
     topic_views,
 )
 from deliverability.core.report.findings import Exhibits, FindingIndex, FindingView, finding_views, receiver_short
+from deliverability.core.report.parts import DifferenceView, EvidenceView, OpinionView
 from deliverability.core.report.plan import PlanView, plan_view
 from deliverability.core.report.profiles import ProfileView, profile_view
-from deliverability.core.report.records import DifferenceView, EvidenceView, OpinionView
 from deliverability.core.words.sentences import format_value, moment_words, octets, shortened, visible
 from deliverability.core.words.speaker import Speaker, judged
 

@@ -20,7 +20,7 @@ from deliverability.core.codes import Code, Detail
 from deliverability.core.files import locate
 from deliverability.core.model.schema import Field, Text, Words
 from deliverability.core.phrases import LANGUAGES
-from deliverability.core.report.records import segments
+from deliverability.core.report.parts import segments
 from deliverability.core.rules.problems import RuleError
 from deliverability.core.yaml import TWICE, read_shape
 

@@ -17,7 +17,7 @@ from deliverability.core.facts.spf import SpfTerm, SpfTree
 from deliverability.core.model.report import Note, Outcome, RecordEdit
 from deliverability.core.phrases import LANGUAGES
 from deliverability.core.report.diagrams import diagrams
-from deliverability.core.report.records import segments
+from deliverability.core.report.parts import segments
 from deliverability.core.report.report import ReportView
 from tests.fixtures_answer import example_answer, example_parked, example_posture, example_unreached
 from tests.fixtures_report import FACTS, GUIDE, assessed, facts, finding, make_report, speaker

@@ -15,9 +15,9 @@ from deliverability.core.report.audience import AudienceView
 from deliverability.core.report.domains import DomainRow, domain_row, domains_view
 from deliverability.core.report.findings import record_lines
 from deliverability.core.report.formats.table import WriterOptions
+from deliverability.core.report.parts import OpinionView, segments
 from deliverability.core.report.plan import PlanStepView, PlanView
 from deliverability.core.report.profiles import ProfileView
-from deliverability.core.report.records import OpinionView, segments
 from deliverability.core.report.report import ReportView
 from deliverability.core.words.sentences import visible
 from deliverability.core.words.speaker import Speaker

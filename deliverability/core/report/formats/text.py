@@ -12,9 +12,10 @@ from deliverability.core.report.domains import DomainRow, DomainsView, domain_ro
 from deliverability.core.report.evidence import GuideRow, ReceiverListView, TopicView
 from deliverability.core.report.formats.table import WriterOptions
 from deliverability.core.report.paper import Paper, pad, width_of
+from deliverability.core.report.parts import OpinionView, segments
 from deliverability.core.report.plan import PlanStepView, PlanView, RecordView
 from deliverability.core.report.profiles import ProfileView
-from deliverability.core.report.records import OpinionView, PieceKind, segments
+from deliverability.core.report.records import PieceKind
 from deliverability.core.report.report import ReportView
 from deliverability.core.report.savings import SavingsView
 from deliverability.core.report.trace import SignatureTrace, SpfTrace
