@@ -1,4 +1,7 @@
-"""What became of mail is counted once, in whatever order and however often it is told; SQLite and PostgreSQL alike."""
+"""What became of mail is counted once, in whatever order and however often it is told; SQLite and PostgreSQL alike.
+
+Where test mails landed is kept alike in both.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from deliverability.core.model.deliveries import (
     CauseDay,
@@ -19,10 +23,21 @@ from deliverability.core.model.deliveries import (
     PublishedValue,
     ValueDay,
 )
-from deliverability.core.store.deliveries import MAX_CAMPAIGNS, CountedEvents, deliveries_of
+from deliverability.core.store.deliveries import (
+    MAX_CAMPAIGNS,
+    UNREACHABLE,
+    CountedEvents,
+    SeedRow,
+    deliveries_of,
+    keep_seeds,
+    read_on,
+    seeds_of,
+    seeds_since,
+)
 from deliverability.core.store.observations import Observations
 from deliverability.core.store.reports import DAY
 from deliverability.core.store.store import History
+from deliverability.seeds.values import Folder
 from tests.observations import digest, with_known_key
 
 pytestmark = pytest.mark.long
@@ -197,3 +212,43 @@ def test_names_of_single_mails_do_not_fill_the_history(history: History) -> None
     kept = seen(history).campaigns
     assert len(kept) == MAX_CAMPAIGNS
     assert sum(each.delivered for each in kept) == MAX_CAMPAIGNS + 2
+
+
+ROW = SeedRow(
+    test="k3m9xq2pw7ab",
+    mailbox="箱 " + "x" * 500,
+    receiver="gmail",
+    domain="example.com",
+    sent="2026-11-29T08:00:00Z",
+    found="2026-11-29T08:00:41Z",
+    folder="spam",
+    tab="",
+    delay_s=41,
+    auth={"spf": "pass", "dkim": "\0odd"},
+    signs={"SCL": "5"},
+    verdict_before="at-risk",
+    rules=("ALN-001",),
+)
+
+
+def test_a_row_is_read_as_it_was_kept(history: History) -> None:
+    open_ended = replace(ROW, mailbox="g2", delay_s=None, auth={}, signs={}, rules=(), verdict_before="")
+    keep_seeds(history, [ROW, open_ended])
+    found = seeds_since(history, "2026-11-29T00:00:00Z")
+    assert {each.mailbox: each for each in found} == {ROW.mailbox: ROW, "g2": open_ended}
+    assert seeds_since(history, "2026-11-30T00:00:00Z") == ()
+    assert seeds_of(history, ("another",)) == ()
+    assert {each.mailbox for each in seeds_of(history, (ROW.test, "another"))} == {"g2", ROW.mailbox}
+    assert read_on(history, "2026-11-29") == {ROW.test}
+    assert read_on(history, "2026-11-28") == frozenset()
+
+
+def test_what_is_known_is_replaced_by_what_is_known_and_by_nothing_else(history: History) -> None:
+    keep_seeds(history, [replace(ROW, folder="missing")])
+    keep_seeds(history, [ROW])
+    keep_seeds(history, [replace(ROW, folder=UNREACHABLE)])
+    assert seeds_of(history, (ROW.test,)) == (ROW,)
+
+
+def test_nothing_known_is_the_folder_that_is_unreachable() -> None:
+    assert Folder.UNREACHABLE.value == UNREACHABLE
