@@ -94,7 +94,7 @@ async def test_a_resolver_that_makes_up_addresses_is_found_out_below_either_name
         lying = world({(f"deliv-x1.{below}", "A"): ["192.0.2.80"]})
         found = await doctor.check_resolver(lying, OUTSIDE, "x1")
         assert found.state is CheckState.BAD
-        assert english(found.met) == f"static leads deliv-x1.{below}, which does not exist, to 192.0.2.80"
+        assert english(found.met) == f"static resolves deliv-x1.{below}, which does not exist, to 192.0.2.80"
 
 
 async def test_a_resolver_that_denies_is_truthful_and_one_that_fails_says_nothing() -> None:
@@ -208,7 +208,7 @@ def test_chromium_has_to_print(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     program = tmp_path / "chromium"
     program.write_text("#!/bin/sh\nexit 7\n")
     program.chmod(0o755)
-    assert english(check_pdf().met) == "-o report.pdf: chromium printed nothing: exit code 7"
+    assert english(check_pdf().met) == "-o report.pdf: chromium produced no PDF: exit code 7"
     program.write_text('#!/bin/sh\nfor a; do case $a in --print-to-pdf=*) echo x > "${a#*=}";; esac; done\n')
     assert (check_pdf().state, english(check_pdf().met)) == (CheckState.GOOD, f"{program} printed a page")
 

@@ -23,6 +23,7 @@ MADE_AT_RUN_TIME = {
     "core/model/services.py: expression",  # over names of 253 octets at most
     "core/senders/recognise.py: '|'.join((f'(?:{pa",  # the same, all in one
     "engine/auditors/unsubscribe.py: '|'.join(each",  # of a rule file, looked at below
+    "core/net/zones/configured.py: str(settings['r",  # of the user's configuration, over names of 253 octets at most
     "core/model/schema.py: field.pattern",  # of a Struct of ours
     "engine/auditors/imprint.py: '|'.join(scoped) ",  # of a rule file
     "core/model/knowledge.py: text",  # the same, when it is read

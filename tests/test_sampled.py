@@ -19,9 +19,10 @@ def test_there_is_one_of_each_so_many_that_follow_one_another(count: int, apart:
 def test_the_rest_is_slow_and_none_is_lost() -> None:
     cases = [(number, f"case {number}") for number in range(20)]
     params = sampled(cases, 6)
-    assert [each if type(each) is tuple else each.values for each in params] == cases
-    assert [each for each in params if type(each) is tuple] == some(cases, 6)
-    assert {mark.name for each in params if type(each) is not tuple for mark in each.marks} == {"slow"}
+    assert [each.values for each in params] == cases
+    assert [each.values for each in params if not each.marks] == some(cases, 6)
+    assert {mark.name for each in params for mark in each.marks} == {"slow"}
+    assert [each.values for each in sampled([("demo", "--all")], 1)] == [("demo", "--all")]
 
 
 def test_a_property_has_the_share_of_its_examples_that_the_profile_takes() -> None:

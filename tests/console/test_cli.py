@@ -366,7 +366,7 @@ def test_what_is_no_message_is_refused_with_what_it_is(deliv: Deliv, name: str, 
         (
             b"Subject: Report Domain: a.example Submitter: b.example\n\nx\n",
             "a DMARC or TLS report",
-            "レポートを届ける",
+            "DMARCまたはTLSのレポート",
         ),
     ],
 )

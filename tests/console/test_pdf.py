@@ -94,9 +94,9 @@ def test_only_root_goes_without_the_sandbox(
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ('sys.stderr.write("no display\\n\\n"); sys.exit(1)', "chromium printed nothing: no display"),
-        ("sys.exit(3)", "chromium printed nothing: exit code 3"),
-        ('open(printed, "w")', "chromium printed nothing: exit code 0"),
+        ('sys.stderr.write("no display\\n\\n"); sys.exit(1)', "chromium produced no PDF: no display"),
+        ("sys.exit(3)", "chromium produced no PDF: exit code 3"),
+        ('open(printed, "w")', "chromium produced no PDF: exit code 0"),
     ],
 )
 def test_a_browser_that_fails_is_told(tmp_path: Path, body: str, words: str) -> None:
@@ -131,7 +131,7 @@ def test_a_failed_print_leaves_the_report_of_the_last_run(
     browser(programs, "sys.exit(1)")
     monkeypatch.setenv("PATH", str(programs))
     assert run("-o", "report.pdf", "-o", "report.json") == 2
-    assert "printed nothing" in capsys.readouterr().err
+    assert "produced no PDF" in capsys.readouterr().err
     assert REPORT.read_bytes() == b"%PDF of the last run"
     assert sorted(each.name for each in tmp_path.iterdir()) == ["bin", "report.pdf"]
 

@@ -297,12 +297,12 @@ def test_a_report_is_printed_on_few_pages(tab: Tab, subject: str, most: int, lan
 
 
 @pytest.mark.parametrize("height", sampled([536, 548, 560, 572], 2))
-def test_the_footer_is_never_alone_on_a_page(chromium: str, tmp_path: Path, height: int) -> None:
+def test_the_footer_is_never_alone_on_a_page(tab: Tab, height: int) -> None:
     """Whatever stands above it leaves just too little room."""
     html = html_of("parked", "en").replace(
         '<section class="printed"', f'<p style="height: {height}px"></p><section class="printed"'
     )
-    last = printed_pages(chromium, tmp_path, html)[-1]
+    last = printed_pages(tab, html)[-1]
     assert not plain(last.lines).startswith("Madeby")
 
 
