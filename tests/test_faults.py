@@ -385,7 +385,7 @@ YES_OR_NO_OR_LIST = {
 }
 
 
-@some_or_every(9, "question")
+@some_or_every(18, "question")
 @pytest.mark.parametrize("world", WORLDS)
 async def test_what_another_answer_would_change_is_unknown_where_the_question_fails(world: str, apart: int) -> None:
     """No list and no yes or no rests on a question that failed: "[]" and "no" are proven or not said."""
@@ -422,7 +422,7 @@ async def test_in_an_outage_no_list_is_empty_and_nothing_is_denied_that_dns_woul
         assert concluded == {}, reason
 
 
-@some_or_every(10, "question")
+@some_or_every(20, "question")
 async def test_what_is_advised_while_a_look_up_fails_is_right_all_the_same(apart: int) -> None:
     """Every remedy mends what is really unmet, replaces what is really published, and harms nobody once it is known."""
     make_resolver, job = WORLDS["demo"]

@@ -38,7 +38,7 @@ def ours() -> tuple[list[Expression], list[str]]:
 
 
 @pytest.mark.long
-@some_or_every(8, "expression")
+@some_or_every(16, "expression")
 def test_no_two_repeats_divide_a_text_among_them(apart: int) -> None:
     found, unread = ours()
     assert len(found) > 250
@@ -53,7 +53,7 @@ def test_nor_do_those_of_the_words_for_unsubscribing() -> None:
 
 
 @pytest.mark.long
-@some_or_every(12, "expression")
+@some_or_every(24, "expression")
 def test_twice_the_text_takes_twice_the_steps_by_the_methods_that_are_called(apart: int) -> None:
     found, _ = ours()
     grown = {each.place: slowest(each, each.methods) for each in some(found, apart)}

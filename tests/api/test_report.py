@@ -165,7 +165,7 @@ def test_every_damaged_part_is_an_input_error_or_no_damage() -> None:
         except InputError:
             continue
         assert json.loads(read.to_json()) == broken
-    for index, finding in enumerate(document["findings"][:40]):
+    for index, finding in enumerate(document["findings"][:40:4]):
         for _, broken in wrecked(finding):
             findings = [*document["findings"][:index], broken, *document["findings"][index + 1 :]]
             try:

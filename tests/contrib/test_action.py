@@ -240,6 +240,7 @@ def test_a_pull_request_of_a_fork_writes_nothing(lab: Lab) -> None:
     assert Path(done.outputs["report-markdown"]).read_text() == "### worse at Gmail\n"
 
 
+@pytest.mark.slow
 def test_a_dispatch_audits_what_it_names(lab: Lab) -> None:
     lab.says(0, md="fine\n", json={}, sarif=sarif(many=0))
     done = lab.run("workflow_dispatch", {"inputs": {}}, domains="one.example two.example", online="false")
@@ -249,6 +250,7 @@ def test_a_dispatch_audits_what_it_names(lab: Lab) -> None:
     assert (done.code, done.outputs["verdict"], done.outputs["worse"]) == (0, "ok", "false")
 
 
+@pytest.mark.slow
 def test_a_schedule_audits_with_the_settings_that_are_named(lab: Lab) -> None:
     lab.says(3, md="?\n", json={}, sarif=sarif(many=0))
     done = lab.run("schedule", {"schedule": "0 7 * * 1"}, config="mail/deliv.toml")
@@ -268,6 +270,7 @@ def test_where_no_file_changes_nothing_is_compared_and_the_comment_goes(lab: Lab
     assert lab.api.calls == [("DELETE", "/repos/owner/zones/issues/comments/5")]
 
 
+@pytest.mark.slow
 def test_where_no_verdict_changes_the_comment_goes(lab: Lab) -> None:
     lab.says(**SAME)
     done = lab.pull_request(comment="true")
@@ -278,6 +281,7 @@ def test_where_no_verdict_changes_the_comment_goes(lab: Lab) -> None:
     assert lab.api.comments == []
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_a_report_of_two_megabytes_is_cut_where_github_would_drop_it(lab: Lab) -> None:
     report = "### worse\n\n```diff\n" + "- 長い行" * 20 + "\n" + "+ x.example TXT\n" * 120_000 + "```\n"
@@ -359,6 +363,7 @@ def test_what_deliv_refuses_is_told(lab: Lab) -> None:
     assert lab.api.calls == []
 
 
+@pytest.mark.slow
 def test_without_settings_there_is_nothing_to_audit(lab: Lab) -> None:
     lab.says(**SAME)
     done = lab.run("push", {})
@@ -435,6 +440,7 @@ def test_a_rerun_changes_the_comment_in_place(lab: Lab) -> None:
 # --- and what may lie beside ---
 
 
+@pytest.mark.slow
 def test_comments_of_strangers_are_left_alone(lab: Lab) -> None:
     lab.says(**WORSE)
     mark = "<!-- deliv:mail-check -->\n"
@@ -459,6 +465,7 @@ def test_an_api_that_fails_costs_the_comment_and_no_more(lab: Lab) -> None:
     assert done.annotations("warning") == ["::warning title=deliv::The comment could not be written: HTTPError"]
 
 
+@pytest.mark.slow
 def test_a_merge_is_compared_with_its_first_parent(lab: Lab) -> None:
     """The base may be ahead of the commit that the event names; what merging changes is what counts."""
     git(lab.checkout, "checkout", "--quiet", "-b", "topic")
@@ -473,6 +480,7 @@ def test_a_merge_is_compared_with_its_first_parent(lab: Lab) -> None:
     assert lab.called[0][-2] == ahead
 
 
+@pytest.mark.slow
 def test_a_plan_holds_both_sides(lab: Lab) -> None:
     (lab.checkout / "plan.json").write_text("{}")
     lab.says(**SAME)

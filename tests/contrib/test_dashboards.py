@@ -26,6 +26,7 @@ from tests import ROOT
 from tests.contrib.prometheus import Prometheus, prometheus
 from tests.contrib.weeks import WEEKS, Weeks, many_domains, weeks
 from tests.databases import empty
+from tests.sampled import sampled
 from tests.weekly.test_reports import DOMAIN
 from tests.weekly.test_stories import FIRST
 
@@ -312,7 +313,7 @@ def rows(made: Weeks, query: str, domain: str = DOMAIN) -> list[dict[str, Any]]:
         return [dict(row) for row in connection.execute(text(with_macros(query, domain))).mappings()]
 
 
-@pytest.mark.parametrize("target", QUERIES, ids=str)
+@pytest.mark.parametrize("target", sampled([*QUERIES], 2), ids=str)
 def test_every_query_has_rows(history: Weeks, target: Target) -> None:
     found = rows(history, target.query)
     assert found
@@ -320,7 +321,7 @@ def test_every_query_has_rows(history: Weeks, target: Target) -> None:
         assert [str(each["time"]) for each in found] == sorted(str(each["time"]) for each in found)
 
 
-@pytest.mark.parametrize("target", QUERIES, ids=str)
+@pytest.mark.parametrize("target", sampled([*QUERIES], 2), ids=str)
 def test_a_domain_with_a_quote_in_its_name_finds_nothing_and_breaks_nothing(history: Weeks, target: Target) -> None:
     found = rows(history, target.query, "x'; DROP TABLE seen_verdicts; --")
     assert not found or "${domain" not in target.query
@@ -410,7 +411,7 @@ def year_of_many(postgresql_url: str) -> Iterator[History]:
 
 @pytest.mark.slow
 @pytest.mark.system
-@pytest.mark.parametrize("target", QUERIES, ids=str)
+@pytest.mark.parametrize("target", sampled([*QUERIES], 2), ids=str)
 def test_an_index_serves_every_query(year_of_many: History, target: Target) -> None:
     """None reads a table from end to end. With 10,000 domains the slowest one takes 0.6 seconds."""
     with year_of_many.reading() as connection:

@@ -149,7 +149,7 @@ def without_places(found: Diff) -> str:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", sampled([*CHANGES], 3))
+@pytest.mark.parametrize("name", sampled([*CHANGES], 6))
 async def test_the_same_change_is_the_same_in_every_format(name: str, rules: Any) -> None:
     new = CHANGES[name]
     zone = without_places(await compared(writing.bind(ZONE), writing.bind(new), rules))

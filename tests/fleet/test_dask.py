@@ -38,6 +38,7 @@ def test_a_cluster_finds_the_same(engine: str, tmp_path: Path) -> None:
     assert list(here) == list(there)
 
 
+@pytest.mark.slow
 def test_nobody_at_the_address_is_told(tmp_path: Path) -> None:
     if importlib.util.find_spec("distributed") is None:
         pytest.skip("dask.distributed is not installed (extra dask)")

@@ -76,6 +76,7 @@ def again(deliv: Deliv, fleet: Fleet, out: Path, *more: str, code: int) -> Done:
 # --- what is found ---
 
 
+@pytest.mark.slow
 def test_the_facts_are_those_of_single_audits(fleet: Fleet, whole: Path) -> None:
     ports = open_ports(PortSettings(zones=(fleet.folder / "zones",)))
     knowledge = load_rules().knowledge
@@ -169,6 +170,7 @@ def test_ctrl_c_finishes_what_is_under_way_and_the_same_command_goes_on(fleet: F
     assert digest_of(out) == digest_of(whole)
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_breaks_off(fleet: Fleet, whole: Path, out: Path) -> None:
     held = {"HOLD": str(out.parent / domain(DOMAINS - 1))}
     process = Fleet(fleet.folder, DOMAINS, fleet.options, held).start(out)
@@ -190,6 +192,7 @@ def test_a_worker_that_dies_is_told_and_its_domains_are_done_by_another(fleet: F
     assert digest_of(out) == digest_of(whole)
 
 
+@pytest.mark.slow
 def test_a_domain_that_kills_every_worker_costs_its_shard_only(fleet: Fleet, whole: Path, out: Path) -> None:
     poisoned = Fleet(fleet.folder, DOMAINS, fleet.options, {"POISON": domain(5)})
     done = poisoned.run(out, code=3)
@@ -223,6 +226,7 @@ def test_workers_do_not_outlive_their_parent(fleet: Fleet, out: Path) -> None:
 # --- parts ---
 
 
+@pytest.mark.slow
 def test_parts_merged_by_copying_are_the_whole(fleet: Fleet, whole: Path, tmp_path: Path) -> None:
     merged = tmp_path / "merged"
     merged.mkdir()
@@ -238,6 +242,7 @@ def test_parts_merged_by_copying_are_the_whole(fleet: Fleet, whole: Path, tmp_pa
     assert numbers(read_findings(merged)) == numbers(read_findings(whole))
 
 
+@pytest.mark.slow
 def test_a_run_of_the_whole_goes_on_where_parts_ended(fleet: Fleet, whole: Path, out: Path) -> None:
     fleet.run(out, "--shard", "2/3", code=3)
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.gz")}

@@ -96,6 +96,7 @@ class TestMarked:
     )
 
 
+@pytest.mark.slow
 def test_a_wrong_marker_or_option_is_told_in_a_line(shop: pytest.Pytester) -> None:
     done = run(
         shop,
@@ -185,6 +186,7 @@ def test_without_the_extra_the_listener_skips_and_tells_how_to_install_it(shop: 
     done.stdout.fnmatch_lines(["*extra of deliv named listen*.[[]listen[]]*"])
 
 
+@pytest.mark.slow
 def test_workers_of_xdist_write_each_their_own_reports(shop: pytest.Pytester) -> None:
     done = run(
         shop,
