@@ -347,7 +347,7 @@ def test_a_signal_ends_the_wait_for_a_mailbox(folder: Path, command: str, drop: 
     assert "Traceback" not in err
 
 
-@some_or_every(400)
+@some_or_every(150)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_at_any_moment_is_no_traceback_and_leaves_nothing(
     folder: Path, number: signal.Signals, apart: int

@@ -42,7 +42,7 @@ RECORDS = {
 PATIENT = """
 from deliverability.__main__ import run
 from deliverability.core.net.dns import LiveResolver
-LiveResolver.__init__.__kwdefaults__["timeout"] = 60.0
+LiveResolver.__init__.__kwdefaults__["timeout"] = 10.0
 run()
 """
 
