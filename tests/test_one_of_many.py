@@ -100,6 +100,8 @@ class TestMechanism:
             stopped()
         with pytest.raises(KeyboardInterrupt), set_aside(lost.append):
             raise KeyboardInterrupt
+        with pytest.raises(TypeError), set_aside(lost.append):
+            raise TypeError("expected a message argument")  # what CPython makes of it while a name is imported
         assert lost == []
 
     def test_what_all_items_share_ends_the_loop(self) -> None:

@@ -124,10 +124,17 @@ def reason_of(error: Exception) -> Detail:
     return UNEXPECTED(kind=type(error).__name__, text=str(error)[:_SHOWN])
 
 
+# What CPython raises instead where Ctrl-C comes while it writes the text of an ImportError (PyErr_SetImportError).
+_NO_MESSAGE = "expected a message argument"
+
+
 def is_interrupt(error: BaseException | None) -> bool:
-    """Whether Ctrl-C is behind an error: Python itself makes another of it while a class is being made."""
+    """Whether Ctrl-C is behind an error: Python itself makes another of it while a class is made or a name imported."""
     return error is not None and (
-        isinstance(error, KeyboardInterrupt) or is_interrupt(error.__cause__) or is_interrupt(error.__context__)
+        isinstance(error, KeyboardInterrupt)
+        or (type(error) is TypeError and error.args == (_NO_MESSAGE,))
+        or is_interrupt(error.__cause__)
+        or is_interrupt(error.__context__)
     )
 
 
