@@ -102,7 +102,7 @@ def test_people_are_spoken_to_in_the_language_of_the_machine_and_programs_are_no
 CODEC = b'lang = "ja"\n# \x83\x81\x81\x5b\x83\x8b\n'
 """A comment in Shift_JIS, as an editor in Japan may save it."""
 PRINTED = {
-    "the terms of a blocklist": (("blocklists", "spamhaus-zen"), "（日付のない写し、"),
+    "the terms of a blocklist": (("blocklists", "spamhaus-zen"), "（日付のない保存版、"),
     "the conditions of a rule": (("rules", "GATE-001"), "適用条件：("),
     "the effort of a rule": (("rules", "GATE-001"), "作業の目安："),
     "the kind of a key": (("dkim-keygen", "example.com"), "秘密鍵（RSA、2048ビット）"),
