@@ -385,7 +385,7 @@ def test_a_step_has_its_number_place_gain_and_a_text_to_send():
     assert 'value="1"' in source[source.index('<li class="card') : source.index('id="step-1"') + 30]
     assert "At Mailchimp." in first
     assert "Gmail, Outlook.com: rejected → no known obstacle, with step 2" in first
-    assert "docomo: no longer “shown with a warning” for this reason, but some checks are missing" in first
+    assert "docomo: no longer “shown with a warning” for this reason, but some checks could not be completed" in first
     assert "To verify: deliv audit example.com" in first
 
 
@@ -430,7 +430,7 @@ def test_the_guide_has_a_row_a_step_with_its_state_and_the_step_that_settles_it(
 
     assert len(words) == 16
     assert words[0].startswith("Keep the SPF record up to date to do → step 3 Compare the record")
-    assert "not known daily numbers: deliv intake" in words[3]
+    assert "unknown daily numbers: deliv intake" in words[3]
 
 
 def test_a_finding_tells_its_step_and_not_the_steps_again():
