@@ -737,7 +737,7 @@ def test_the_envelope_comes_from_the_options_before_the_message(deliv: Deliv) ->
 
 def test_the_report_says_which_envelope_it_used(deliv: Deliv) -> None:
     text = " ".join(deliv("audit", *GOOD, *GOOD_MAIL, "--all").out.split())
-    assert "MAIL FROM hello@good.example (from Return-Path), sending address 192.0.2.25 (from Received)" in text
+    assert "MAIL FROM hello@good.example (from Return-Path), sending IP address 192.0.2.25 (from Received)" in text
 
 
 def test_a_named_selector_without_a_key_is_missing(deliv: Deliv) -> None:

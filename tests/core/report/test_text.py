@@ -363,7 +363,7 @@ def test_the_envelope_is_told_in_one_sentence():
         Note("envelope-ip", {"value": "192.0.2.1", "source": "option"}),
     )
 
-    sentence = "Envelope used: MAIL FROM a@b.example (from Return-Path), sending address 192.0.2.1 (as given)."
+    sentence = "Envelope used: MAIL FROM a@b.example (from Return-Path), sending IP address 192.0.2.1 (as given)."
     assert sentence in " ".join(text_of(make_report(notes=notes), width=100, whole=True).split())
 
 
