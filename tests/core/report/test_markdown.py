@@ -93,6 +93,11 @@ def test_the_answer_stands_above_the_plan_and_the_summary_is_last() -> None:
     assert positions == sorted(positions)
 
 
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_a_number_and_its_step_are_parted_by_a_blank_as_it_is(lang: str) -> None:
+    assert "xa0" not in written("markdown", report_of("demo"), shipped(lang, guided=True))
+
+
 def test_the_record_to_publish_is_a_diff() -> None:
     page = HTMLParser(PARSER.render(written("markdown", report_of("demo"), shipped("en"))))
     old, new = page.css("code.language-diff")[0].text().splitlines()

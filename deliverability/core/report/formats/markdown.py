@@ -81,7 +81,8 @@ def _several(rows: Sequence[DomainRow], meta: Sequence[str], say: Phrases) -> st
 
 def plain(text: str) -> str:
     """`text` as running text: nothing in it is markup, a link, an image, a mention or a reference to an issue."""
-    text = _SPECIAL.sub(r"\\\g<0>", visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
+    unbroken = text.replace("\u00a0", " ")  # which no host of Markdown keeps
+    text = _SPECIAL.sub(r"\\\g<0>", visible(unbroken).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
     opening = _OPENING.match(text)
     if opening:
         # A number is not escaped itself, but the dot or bracket behind it.
