@@ -16,7 +16,7 @@ check: $(STAMP)
 	$(MAKE) --no-print-directory -j 2 code quick
 
 quick: $(STAMP)
-	$(BIN)/python -m pytest -q -m "not slow and not system and not long" $(PARALLEL)
+	$(BIN)/python -m pytest -q -m "not slow and not system and not long" -n logical --dist worksteal
 
 code: $(STAMP)
 	$(BIN)/ruff check .

@@ -271,6 +271,7 @@ def deciding(verdict: Verdict) -> list[str]:
     return sorted({each.rule for each in verdict.deciding})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mail", sampled([*MAILS], 2))
 def test_verdicts(mail: str) -> None:
     with together() as case:

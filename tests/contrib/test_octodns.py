@@ -110,6 +110,7 @@ def test_a_plan_that_makes_mail_worse_is_stopped(plugin: ModuleType, tmp_path: P
         plugin.Processor("deliv", fail_on="sometimes")
 
 
+@pytest.mark.long
 def test_our_reader_agrees_with_octodns() -> None:
     """On every zone that octoDNS reads itself: names, types, values, TTL."""
     from octodns.provider.yaml import YamlProvider

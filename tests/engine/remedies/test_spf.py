@@ -652,6 +652,7 @@ def covers(new: Coverage, old: Coverage) -> bool:
     return _all_within(before, [_span(each) for _, each in new.ranges])
 
 
+@pytest.mark.long
 async def test_every_draft_over_the_zones() -> None:
     resolver = ZoneResolver.load([corpus("zones")])
     count = 0
@@ -691,6 +692,7 @@ async def drafted(resolver: Resolver, names: Sequence[str]) -> AsyncIterator[Aud
             yield audited
 
 
+@pytest.mark.long
 @pytest.mark.skipif(corpus_root() is None, reason=NO_CORPUS)
 @some_or_every(8, "name")
 async def test_every_draft_over_the_tables(apart: int) -> None:
