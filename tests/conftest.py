@@ -62,12 +62,12 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One for each core that may be used; but for tests that wait for nothing (`-n logical`), two more.
+    """One for each core that may be used, and two that work while others wait; each takes up to a gigabyte.
 
-    Those work while others wait. Each takes up to a gigabyte.
+    For tests that hardly wait (`-n logical`) one is enough.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores if config.option.numprocesses == "logical" else cores + 2, 8)
+    return min(cores + (1 if config.option.numprocesses == "logical" else 2), 8)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -64,6 +64,7 @@ def test_the_page_keeps_what_stands_around_its_tables():
         filled("nothing here", measured)
 
 
+@pytest.mark.long
 def test_a_script_that_fails_or_is_missing_is_told_and_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     broken = script(tmp_path, monkeypatch, "import sys\nsys.exit('no | such thing')\n")
     measured = collect([Script("gone", ("G6",)), broken], quick=False)
