@@ -214,7 +214,8 @@ class Notifier(Struct, frozen=True):
 
     def write(self, summary: Summary, now: datetime) -> None:
         """Put the notifications of a run into the outbox; twice for one run gives one of each. Raises OSError."""
-        stem = summary.started[:19].replace(":", "")
+        # Two runs may begin within one second; their pages never share a folder.
+        stem = f"{summary.started[:19].replace(':', '')}-{summary.folder}"
         email, webhook = self.settings.email, self.settings.webhook
         if email is not None:
             lang = email.lang or self.lang
