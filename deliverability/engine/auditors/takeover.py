@@ -91,7 +91,8 @@ async def audit(ctx: Context) -> Takeover:
     answers = await asyncio.gather(*(ctx.ports.dns.query(each.name, each.rdtype) for each in asked_anyway))
     # Where a name answers, its domain is there.
     there = {known_registered_domain(each.name) for each in answers if _there(each)}
-    leading += (*_behind(ctx, asked_anyway, answers), *await _delegated(ctx))
+    servers, unanswered = await _delegated(ctx)
+    leading += (*_behind(ctx, asked_anyway, answers), *servers)
     left = [each for each in leading if not each.rdtype and _to_ask(ctx, each.name)[0] not in ("", *there)]
     more = await asyncio.gather(*(ctx.ports.dns.query(*_to_ask(ctx, each.name)) for each in left))
     seen = [_lost(ctx, *each) for each in zip((*asked_anyway, *left), (*answers, *more), strict=True)]
@@ -110,18 +111,19 @@ async def audit(ctx: Context) -> Takeover:
         _item(ctx, use, domain, lost, *(free.get(domain) or _unasked(lost))) for (use, domain), lost in groups.items()
     )
     return Takeover(
-        names=listed or _open(ctx),
+        names=listed or _open(ctx, unanswered),
         evidence=cite(*(ident for each in listed for ident in each.evidence)),
     )
 
 
-def _open(ctx: Context) -> Maybe[tuple[FreeName, ...]]:
+def _open(ctx: Context, unanswered: Sequence[Failed]) -> Maybe[tuple[FreeName, ...]]:
     """What stands for no name at all: Unknown where a record that may lead to one could not be looked up."""
     bimi, reports = ctx.of(Bimi), ctx.of(DmarcReports)
     records = (
         *(ctx.of(Spf).tree, ctx.of(SpfIdentities).used_tree, ctx.of(Mx).hosts, ctx.of(Dkim).dangling),
         *(ctx.of(DmarcDiscovery).walk, reports.rua, reports.ruf, ctx.of(Dmarc).location),
         *(ctx.of(MtaSts).present, ctx.of(TlsRpt).rua, bimi.selector, bimi.name, bimi.logo, bimi.certificate),
+        *map(unknown_from, unanswered),
     )
     return next((each for each in records if isinstance(each, Unknown) and each.reason in _FAILED), ())
 
@@ -228,8 +230,11 @@ def _behind(ctx: Context, leading: Sequence[_Leading], answers: Sequence[Answer]
                     yield _Leading(each.use, host, "", f"{each.by}: MX {host}", each.at)
 
 
-async def _delegated(ctx: Context) -> Sequence[_Leading]:
-    """The name servers of zones that hold keys or the policy, asked for only where something is not to be had there."""
+async def _delegated(ctx: Context) -> tuple[Sequence[_Leading], Sequence[Failed]]:
+    """The name servers of zones that hold keys or the policy, and which of them could not be looked up.
+
+    They are asked for only where something is not to be had there.
+    """
     domain, keys = ctx.subject.domain, if_known(ctx.of(Dkim).keys) or ()
     wanted = (
         ("dkim", f"_domainkey.{domain}", any(key.present is True and key.domain == domain for key in keys)),
@@ -237,12 +242,13 @@ async def _delegated(ctx: Context) -> Sequence[_Leading]:
     )
     missing = [(use, zone) for use, zone, there in wanted if not there]
     answers = await asyncio.gather(*(ctx.ports.dns.query(zone, "NS") for _, zone in missing))
-    return [
+    servers = [
         _Leading(use, host.rstrip(".").lower(), "", f"NS {host}", zone)
         for (use, zone), answer in zip(missing, answers, strict=True)
         if isinstance(answer, Found) and not answer.chain
         for host in answer.values
     ]
+    return servers, [each for each in answers if isinstance(each, Failed)]
 
 
 def _hosts(uris: Iterable[str]) -> Iterator[str]:

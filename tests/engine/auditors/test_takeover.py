@@ -183,6 +183,13 @@ async def test_a_failed_lookup_is_never_a_takeover(zone: Zone, rule: str, use: s
         assert not any(each["free"] is True for each in names(facts))
 
 
+@pytest.mark.parametrize("answer", ["servfail", "timeout", "refused"])
+async def test_name_servers_that_could_not_be_looked_up_are_not_called_none(answer: str) -> None:
+    assert names(await facts_of({})) == []
+    found = (await facts_of({("_domainkey.acme.dk", "NS"): answer})).value("takeover.names")
+    assert isinstance(found, Unknown)
+
+
 @pytest.mark.parametrize(("zone", "rule", "use", "domain"), DEAD)
 async def test_a_domain_that_somebody_has_is_none(zone: Zone, rule: str, use: str, domain: str) -> None:
     for there in ({(domain, "NS"): ["ns.example.net"]}, {(domain, "SOA"): ["a. b. 1 1 1 1 1"]}):
