@@ -463,7 +463,7 @@ class _Grouping:
             any(each.by_user for each in told),
             rows,
             places,
-            tuple(dict.fromkeys(each.reasons[0] for each in told)) if len(told) > 1 else first.reasons,
+            tuple(dict.fromkeys(each.reason for each in told)),
             sum(counts.values()),
         )
 

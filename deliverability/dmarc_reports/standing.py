@@ -165,7 +165,7 @@ class ClassifiedRow(Struct, frozen=True):
     """
 
     standing: SourceStanding
-    reasons: tuple[Detail]
+    reason: Detail
     group: str
     name: str
     service: Service | None
@@ -268,7 +268,7 @@ class RowJudge:
             name = (word.name if word else "") or service.name["en"]
         stream = registrable_domain(facet.spf_domain or facet.envelope_from) if service else ""
         return ClassifiedRow(
-            standing, (reason,), name if word and word.name else group, name, service, word is not None, stream
+            standing, reason, name if word and word.name else group, name, service, word is not None, stream
         )
 
     def _aligned(self, host: Host, facet: Facet) -> tuple[SourceStanding, Detail]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from deliverability.core.facts.base import FactSet, Record, Value, records_of
+from deliverability.core.facts.base import FactSet, Value, records_of
 from deliverability.core.facts.domain import Domain, MessageSender, Ownership, Senders, UsedService
 from deliverability.core.model.report import Finding
 from deliverability.core.model.rules import Place, Rule, ServiceStep, Task
@@ -127,6 +127,9 @@ def _owner(task: Task, facts: FactSet) -> object:
 def item_of(finding: Finding, rule: Rule, facts: FactSet) -> Mapping[str, Value]:
     """The item that was judged, where it is known by its domain; else nothing."""
     items = facts.value(rule.each) if rule.each and finding.item else ()
-    if not isinstance(items, tuple) or (items and isinstance(items[0], Record) and not hasattr(items[0], "domain")):
-        return {}  # a list's items are all of one kind, and a domain may have a thousand sources
-    return next((each for each in records_of(items) if each.get("domain") == finding.item), {})
+    named = (each for each in (items if isinstance(items, tuple) else ()) if _domain_of(each) == finding.item)
+    return next(iter(records_of(tuple(named))), {})
+
+
+def _domain_of(item: Value) -> Value:
+    return item.get("domain") if isinstance(item, Mapping) else getattr(item, "domain", None)
