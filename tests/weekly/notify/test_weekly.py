@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
+from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from deliverability.console.settings import EmailSettings, NotifySettings, WebhookSettings
@@ -256,6 +257,14 @@ def test_what_is_not_taken_waits_and_goes_out_with_the_next_run(tmp_path: Path) 
     assert len(server.taken) == 1
     assert list(notifier.outbox.waiting()) == []
     assert (tmp_path / "deliv.prom").read_text().startswith("# HELP deliv_weekly_run_timestamp_seconds")
+
+
+def test_runs_that_begin_within_a_second_notify_each(tmp_path: Path) -> None:
+    notifier = Notifier(NotifySettings(EmailSettings(("a@b.example",))), tmp_path, tmp_path, RULES, catalogue(), "en")
+    first = summary([entry()])
+    for folder in (first.folder, f"{first.folder}-2"):
+        notifier.write(replace(first, folder=folder), NOW)
+    assert len(list(notifier.outbox.waiting())) == 2
 
 
 def test_without_the_password_the_notification_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
