@@ -203,9 +203,9 @@ _THEN: tuple[tuple[re.Pattern[bytes], Code], ...] = (
 
 # How files of octets begin, and the command that unpacks them.
 _PACKED: tuple[tuple[bytes, str], ...] = (
-    (b"\x1f\x8b", "gunzip -k"),
-    (b"BZh", "bunzip2 -k"),
-    (b"\xfd7zXZ\x00", "unxz -k"),
+    (b"\x1f\x8b", "gunzip -c"),
+    (b"BZh", "bunzip2 -c"),
+    (b"\xfd7zXZ\x00", "unxz -c"),
     (b"\x28\xb5\x2f\xfd", "unzstd"),
 )
 _PICTURES = (b"%PDF-", b"{\\rtf", b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"\xd0\xcf\x11\xe0")
