@@ -27,9 +27,9 @@ from deliverability.core.replies.match import load_replies
 from deliverability.core.replies.outcomes import Outcomes
 from deliverability.core.store.store import DamagedError, History
 from deliverability.engine import audit as engine
-from deliverability.engine import samples, stream
+from deliverability.engine import mailable, samples
+from deliverability.engine.mailable import takes_no_mail
 from deliverability.engine.rules import load_rules, rule_folders
-from deliverability.engine.stream import takes_no_mail
 from deliverability.fleet import lists
 from deliverability.fleet.shards import FleetSubject
 from deliverability.intake import command as intake_command
@@ -162,7 +162,7 @@ class TestDomains:
 
     @every_way
     async def test_whose_mail_servers_are_asked_for(self, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-        poisoned(monkeypatch, stream, "_says", holds, error)
+        poisoned(monkeypatch, mailable, "_says", holds, error)
         ports = Ports(TableResolver({}), FixedClock(datetime(2026, 1, 1, tzinfo=UTC)))
         found = await takes_no_mail([POISON, "a.example", "b.example"], ports)
         assert found == {POISON: None, "a.example": True, "b.example": True}

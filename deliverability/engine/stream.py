@@ -1,4 +1,4 @@
-"""Many subjects side by side, one run at a time in an output folder, and which domains of many take no mail."""
+"""Many subjects side by side, and one run at a time in an output folder."""
 
 from __future__ import annotations
 
@@ -9,17 +9,14 @@ import gc
 import os
 import statistics
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from deliverability.core.codes import Code
-from deliverability.core.errors import InputError, file_error, is_interrupt, set_aside
+from deliverability.core.errors import InputError, file_error, is_interrupt
 from deliverability.core.files import PRIVATE_FOLDER, private
-from deliverability.core.net.base import Absent, Answer, Found
-from deliverability.core.net.ports import Ports
-from deliverability.core.protocols.mx import mx_entries
 
 J = TypeVar("J")
 T = TypeVar("T")
@@ -221,40 +218,3 @@ def is_held(output: Path, lock: str = LOCK) -> bool:
     except OSError:
         return True
     return False
-
-
-MOST_DOMAINS = 50_000
-"""Domains that are asked about in one run."""
-_AT_ONCE = 50
-
-
-async def takes_no_mail(
-    domains: Iterable[str], ports: Ports, tick: Callable[[], None] = lambda: None
-) -> Mapping[str, bool | None]:
-    """Whether DNS says that a domain does not exist or takes no mail (Null MX, RFC 7505); None: it could not be asked.
-
-    Args:
-        domains: A-labels; what is beyond the first MOST is not asked about and is None.
-        ports: whom to ask; each domain has the time of one subject.
-        tick: called after each domain.
-
-    """
-    wanted = list(dict.fromkeys(domains))
-    found: dict[str, bool | None] = dict.fromkeys(wanted)
-    todo = iter(wanted[:MOST_DOMAINS])
-
-    async def work() -> None:
-        for domain in todo:
-            with set_aside(lambda error: None):  # what became of it is then not known
-                found[domain] = _says(await ports.of_subject(domain).dns.query(domain, "MX"))
-            tick()
-
-    await asyncio.gather(*(work() for _ in range(min(_AT_ONCE, len(wanted)))))
-    return found
-
-
-def _says(answer: Answer) -> bool | None:
-    if isinstance(answer, Found):
-        entries = mx_entries(answer)
-        return len(entries) == 1 and entries[0][1] == "."
-    return answer.nxdomain if isinstance(answer, Absent) else None

@@ -27,7 +27,7 @@ from deliverability.core.model.deliveries import (
 )
 from deliverability.core.net.ports import Ports
 from deliverability.core.replies.outcomes import decide, plain_address
-from deliverability.engine.stream import takes_no_mail
+from deliverability.engine.mailable import takes_no_mail
 
 if TYPE_CHECKING:
     from deliverability.intake.run import TakesEvents

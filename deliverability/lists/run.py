@@ -26,7 +26,7 @@ from deliverability.core.errors import FILE_EXISTS, InputError, file_error, set_
 from deliverability.core.files import PRIVATE, PRIVATE_FOLDER, WholeFile
 from deliverability.core.model.observed import ListSums, Segment
 from deliverability.core.net.ports import Ports
-from deliverability.engine.stream import MOST_DOMAINS, takes_no_mail
+from deliverability.engine.mailable import MOST_DOMAINS, takes_no_mail
 from deliverability.lists.catalogue import ListData
 from deliverability.lists.table import ListTable, open_list
 

@@ -34,7 +34,7 @@ from deliverability.core.net.names import (
 from deliverability.core.net.pace import Window
 from deliverability.core.net.public import NoAnswerError
 from deliverability.core.net.servers import Server, system_servers
-from deliverability.core.net.udp import (  # not later: then there may be no file left to open
+from deliverability.core.net.transports import (  # not later: then there may be no file left to open
     MALFORMED,
     Sent,
     Streams,

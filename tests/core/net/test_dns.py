@@ -25,14 +25,14 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from deliverability.core.facts.base import Reason
-from deliverability.core.net import udp, wire
+from deliverability.core.net import transports, wire
 from deliverability.core.net.base import Absent, Answer, Failed, Found
 from deliverability.core.net.clock import Budget, FixedClock
 from deliverability.core.net.dns import LiveResolver, _read
 from deliverability.core.net.ports import Ports
 from deliverability.core.net.servers import Server, parse_server, system_servers
 from deliverability.core.net.static import NOT_ASKED, OFFLINE, StaticResolver
-from deliverability.core.net.udp import SOCKETS
+from deliverability.core.net.transports import SOCKETS
 from tests.dnsserver import DnsServer
 from tests.sampled import examples
 from tests.speaking import english
@@ -396,7 +396,7 @@ async def test_only_the_server_asked_is_heard_and_questions_are_spread_over_port
 
 
 async def test_ports_change_with_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(udp, "MOST_ASKED", 3)
+    monkeypatch.setattr(transports, "MOST_ASKED", 3)
     server = await asked_while_forged(90)
     assert len(set(server.ports)) >= 30
     assert max(server.ports.count(port) for port in server.ports) <= 3
@@ -405,8 +405,8 @@ async def test_ports_change_with_use(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_ids_on_their_way_through_one_socket_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     """Though the random numbers repeat."""
     numbers = itertools.cycle([7, 7, 7, 8, 9])
-    monkeypatch.setattr(udp, "SOCKETS", 1)
-    monkeypatch.setattr(udp.UdpServer, "number", lambda _: next(numbers))
+    monkeypatch.setattr(transports, "SOCKETS", 1)
+    monkeypatch.setattr(transports.UdpServer, "number", lambda _: next(numbers))
     async with DnsServer(WORLD, delay=0.02) as server:
         resolver = live(server)
         answers = await asyncio.gather(*(resolver.query(f"host{n}.example", "A") for n in range(3)))
@@ -453,8 +453,8 @@ async def test_a_flood_of_junk_does_not_hold_up_the_others_or_the_time_limit(ser
 
 
 async def test_a_port_that_somebody_sends_junk_to_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(udp, "MOST_NOISE", 3)
-    monkeypatch.setattr(udp, "SOCKETS", 1)
+    monkeypatch.setattr(transports, "MOST_NOISE", 3)
+    monkeypatch.setattr(transports, "SOCKETS", 1)
     async with DnsServer(WORLD, {f"host{n}.example": "garbage-first" for n in range(10)}) as server:
         resolver = live(server)
         for n in range(10):
@@ -465,8 +465,8 @@ async def test_a_port_that_somebody_sends_junk_to_is_given_up(monkeypatch: pytes
 
 async def test_a_reply_that_comes_too_late_is_no_noise(monkeypatch: pytest.MonkeyPatch) -> None:
     """And never the answer to another question, even where that one got the same id."""
-    monkeypatch.setattr(udp, "SOCKETS", 1)
-    monkeypatch.setattr(udp.UdpServer, "number", itertools.count(1).__next__)
+    monkeypatch.setattr(transports, "SOCKETS", 1)
+    monkeypatch.setattr(transports.UdpServer, "number", itertools.count(1).__next__)
     async with DnsServer(WORLD, delay=1.0) as server:
         resolver = live(server, timeout=0.6, retries=1)
         first = await resolver.query("host1.example", "A")

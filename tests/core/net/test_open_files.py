@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 import deliverability
-from deliverability.core.net import udp
+from deliverability.core.net import transports
 from deliverability.core.net.base import Found
 from deliverability.core.net.dns import LiveResolver
 from deliverability.core.net.static import StaticResolver
-from deliverability.core.net.udp import Streams
+from deliverability.core.net.transports import Streams
 from tests.dnsserver import DnsServer
 from tests.speaking import english
 
@@ -76,7 +76,7 @@ class Scarce:
         self.refused = 0
         self._times = times
         self._open = socket.socket
-        monkeypatch.setattr(udp.socket, "socket", self)
+        monkeypatch.setattr(transports.socket, "socket", self)
 
     def __call__(self, *args: Any) -> socket.socket:
         if self.refused < self._times:
