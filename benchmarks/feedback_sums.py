@@ -18,7 +18,7 @@ from typing import Any
 
 from parsedmarc import ParserError, __version__, parse_report_file
 
-WRITTEN = Path(__file__).resolve().parents[1] / "tests" / "feedback" / "parsedmarc-sums.json"
+WRITTEN = Path(__file__).resolve().parents[1] / "tests" / "intake" / "parsedmarc-sums.json"
 
 ORIGINS = {
     "avvertix": "github.com/avvertix/dmarc-report-parser, MIT",
