@@ -48,10 +48,11 @@ def test_recipients_of_all_bounces_of_the_corpus_are_masked() -> None:
     found = 0
     for path in sorted(corpus("bounces", "sisimai").rglob("*.eml")):
         octets = path.read_bytes()
-        for receiver in {each.receiver for each in explain(octets, catalogue, rules).replies}:
+        explained = explain(octets, catalogue, rules).replies
+        recipients = {each.reply.recipient for each in explained} - {""}
+        for receiver in {each.receiver for each in explained}:
             quotes = RepliesQuoted(receiver)
             quotes.take(octets, catalogue, rules, NOW)
-            recipients = {each.reply.recipient for each in explain(octets, catalogue, rules).replies} - {""}
             for quoted in quotes.replies():
                 found += 1
                 for recipient in recipients:

@@ -33,7 +33,6 @@ _dmarc 60 IN TXT "v=DMARC1; p=none; rua=mailto:d@one.example"
 # Stands for deliv where what it says is what the test is about; what it was called with lies beside it.
 STUB = """#!{python}
 import json, pathlib, sys
-from tests.sampled import sampled
 here = pathlib.Path(__file__).parent
 said = json.loads((here / "said.json").read_text())
 if sys.argv[1:] == ["--version"]:
@@ -281,7 +280,6 @@ def test_where_no_verdict_changes_the_comment_goes(lab: Lab) -> None:
     assert lab.api.comments == []
 
 
-@pytest.mark.slow
 @pytest.mark.slow
 def test_a_report_of_two_megabytes_is_cut_where_github_would_drop_it(lab: Lab) -> None:
     report = "### worse\n\n```diff\n" + "- 長い行" * 20 + "\n" + "+ x.example TXT\n" * 120_000 + "```\n"
