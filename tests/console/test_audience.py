@@ -143,6 +143,7 @@ rules:
 CUSTOMER = "$ORIGIN customer.example.\n@ 3600 IN SOA ns. host. 1 1 1 1 1\n@ IN MX 5 a.mx.acme.example.\n"
 
 
+@pytest.mark.slow
 def test_the_next_receiver_is_one_file(deliv: Deliv) -> None:
     Path("own/receivers").mkdir(parents=True)
     Path("own/receivers/acme.yaml").write_text(NEXT, "utf-8")

@@ -129,6 +129,7 @@ def test_a_full_disk_leaves_the_old_file_or_none(folder: Path, words: tuple[str,
 
 
 @pytest.mark.usefixtures("nothing_kept")
+@pytest.mark.slow
 def test_a_disk_that_is_full_at_the_first_run_leaves_the_old_file(folder: Path) -> None:
     test_a_full_disk_leaves_the_old_file_or_none(folder, ("-o", "r.html"), 5000)
 

@@ -424,6 +424,7 @@ def test_every_other_event_runs_what_it_can_and_writes_nothing(lab: Lab, name: s
     assert bool(uploads) is (bool(runs) and "pull_request" not in filled[0])
 
 
+@pytest.mark.slow
 def test_a_rerun_changes_the_comment_in_place(lab: Lab) -> None:
     lab.says(**WORSE)
     lab.pull_request(comment="true")
@@ -453,6 +454,7 @@ def test_comments_of_strangers_are_left_alone(lab: Lab) -> None:
     assert lab.api.calls == [("PATCH", "/repos/owner/zones/issues/comments/900")]
 
 
+@pytest.mark.slow
 def test_an_api_that_fails_costs_the_comment_and_no_more(lab: Lab) -> None:
     lab.says(**WORSE)
     lab.api.failing = 1

@@ -107,6 +107,7 @@ def test_from_a_mailbox_to_what_is_missing_and_a_page(folder: Path) -> None:
     assert 'id="senders"' in (folder / "audit.html").read_text()
 
 
+@pytest.mark.slow
 def test_from_a_mailbox_to_the_record(folder: Path) -> None:
     deliver(folder, [])
     zones = [word for each in ("google.com", "microsoft.com") for word in ("--zone", f"{each}.zone")]

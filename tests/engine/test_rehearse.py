@@ -313,6 +313,7 @@ class Hosts:
 
 @pytest.mark.parametrize("told", [True, False], ids=["the options again", "no option"])
 @pytest.mark.parametrize("where", ["demo", "broken"])
+@pytest.mark.slow
 async def test_a_recording_with_web_and_mail_hosts_is_replayed_byte_by_byte(
     where: str, told: bool, tmp_path: Path
 ) -> None:

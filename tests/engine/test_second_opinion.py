@@ -460,6 +460,7 @@ async def test_real_dmarc_records() -> None:
     assert found == {"dmarc-rest-counts": 12, "dmarc-unrelated": 6}
 
 
+@pytest.mark.slow
 async def test_real_spf_records() -> None:
     """One in twelve of the collection, with the records that they include."""
     records = dict([*collected("spf-includes.tsv", 0, 1), *collected("spf.tsv", 0, 2)])

@@ -39,6 +39,7 @@ def found(rows: Iterable[FleetRow], rules: RuleSet, older: Iterable[FleetRow] | 
 # --- more than ten look-ups ---
 
 
+@pytest.mark.slow
 async def test_it_names_the_vendor_that_the_laboratory_broke_domains_by(rules: RuleSet) -> None:
     """Of the domains that are seeded with a vendor or a dead include, at least 99 in 100 are put down to it."""
     lab = Lab(1500, seed=7)

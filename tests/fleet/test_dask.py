@@ -28,6 +28,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
+@pytest.mark.slow
 def test_a_cluster_finds_the_same(engine: str, tmp_path: Path) -> None:
     fleet = Fleet(tmp_path, DOMAINS)
     fleet.run(tmp_path / "here", code=3)

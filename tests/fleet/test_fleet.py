@@ -44,7 +44,7 @@ from tests.sampled import sampled
 
 pytestmark = pytest.mark.long
 
-DOMAINS = 40
+DOMAINS = 24
 
 
 @pytest.fixture(scope="module")
@@ -303,6 +303,7 @@ def test_other_settings_are_told(fleet: Fleet, whole: Path, tmp_path: Path, deli
     assert "(deliv.toml)" in again(deliv, fleet, whole, "--config", str(settings), code=2).err
 
 
+@pytest.mark.slow
 def test_other_rules_judge_again_from_the_facts_kept(
     fleet: Fleet,
     whole: Path,

@@ -173,6 +173,7 @@ def test_once_writes_what_audit_writes_and_exits_like_it(tmp_path: Path) -> None
     assert one == other
 
 
+@pytest.mark.slow
 def test_once_with_several_and_with_too_few(tmp_path: Path) -> None:
     output = tmp_path / "all.json"
     code, _ = once("--expect", "2", "--fail-on", "never", "-o", str(output), mails=2)

@@ -182,6 +182,7 @@ def test_a_file_dropped_on_the_page_is_taken(window: Tab, root: str, service: Ca
     assert next(iter(service.store)).subject == "Dropped"
 
 
+@pytest.mark.slow
 def test_a_picture_is_as_wide_as_asked_and_dark_where_asked() -> None:
     html = "<body bgcolor='#ffffff'><p>Hello</p></body>"
     found = {}

@@ -305,6 +305,7 @@ def test_the_index_filters_by_topic_without_script(lang: str) -> None:
     assert Counter(node.text() for node in rows) == dict.fromkeys(RULES.rules, 1)
 
 
+@pytest.mark.slow
 def test_the_command_writes_it_with_the_rules_of_a_user(tmp_path: Path) -> None:
     done = CliRunner().invoke(command, ["-o", str(tmp_path / "new" / "site")], standalone_mode=False)
     assert done.exception is None
@@ -312,6 +313,7 @@ def test_the_command_writes_it_with_the_rules_of_a_user(tmp_path: Path) -> None:
     assert written == set(site())
 
 
+@pytest.mark.slow
 def test_without_a_reader_of_markdown_the_site_says_that_the_guide_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -116,6 +116,7 @@ def test_place(deliv_audit): ...
     done.stdout.fnmatch_lines(["deliv: 'fr' is none of: en, ja"])
 
 
+@pytest.mark.slow
 def test_ini_and_flags_name_zone_receivers_settings_and_folder(shop: pytest.Pytester) -> None:
     """A flag wins over the ini file, whose paths begin where it stands."""
     shop.makeini(INI + "deliv_zone = zones/shop.zone\ndeliv_receivers = gmail au\ndeliv_config = shop.toml\n")

@@ -236,6 +236,7 @@ def own_rules(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 async def test_a_season_on_sqlite(tmp_path: Path, own_rules: Path) -> None:
     run = await season(made(tmp_path / "s"), f"sqlite:///{tmp_path / 'h.db'}", own_rules)
     out = tmp_path / "s" / "out"

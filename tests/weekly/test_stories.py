@@ -528,6 +528,7 @@ async def test_rules_come_change_and_go(life: Life) -> None:
     assert news(await life.week())[("SPF-900", GONE)].causes == (Cause.RULES,)
 
 
+@pytest.mark.slow
 async def test_another_severity_is_told_with_who_gave_it(life: Life) -> None:
     life.rules = (own_rule(life.folder / "rules", 0),)
     await life.week()

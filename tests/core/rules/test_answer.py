@@ -40,7 +40,7 @@ from deliverability.engine.audit import Extras, full_report, gather_facts
 from deliverability.engine.rules import load_rules
 from tests import TESTS
 from tests import test_known_senders as known
-from tests.sampled import sampled
+from tests.sampled import sampled, some, some_or_every
 from tests.speaking import shipped
 from tests.test_corpus_smoke import mails, senders, zones
 
@@ -286,9 +286,10 @@ def test_what_is_wrong_with_the_return_path_of_a_service_is_for_its_owner() -> N
     assert (step.place, step.at) == (Place.ELSEWHERE, "gone.wl.sendgrid.net")
 
 
-def test_a_failing_mail_is_never_told_to_go_on_with_dmarc() -> None:
-    failing = [each.id for each in known.CASES if report(each.id).facts.value("dmarc.result") == "fail"]
-    assert len(failing) > 5
+@some_or_every(3, "sender")
+def test_a_failing_mail_is_never_told_to_go_on_with_dmarc(apart: int) -> None:
+    failing = [each.id for each in some(known.CASES, apart) if report(each.id).facts.value("dmarc.result") == "fail"]
+    assert len(failing) > 1
     for ident in failing:
         answer = report(ident).answer
         assert not any(step.condition for step in answer.plan), ident

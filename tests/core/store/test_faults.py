@@ -170,6 +170,7 @@ def test_a_server_that_breaks_off_within_a_transaction_gets_all_of_it_again() ->
 
 
 @pytest.mark.system
+@pytest.mark.slow
 def test_a_server_that_stays_away_is_told_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "_BUSY_SECONDS", 0)
     with postgresql_server() as server:
