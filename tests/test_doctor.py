@@ -27,6 +27,7 @@ from deliverability.core.phrases import phrases
 from deliverability.core.store.store import History
 from deliverability.doctor import CheckState, MachineCheck, check_pdf, check_text
 from deliverability.engine.rules import load_rules
+from tests import ROOT
 from tests.speaking import english
 from tests.weekly.notify.test_smtp_faults import CLOSE, Script, serving
 
@@ -297,3 +298,18 @@ def test_lines_fit_and_do_without_fancy_marks(lang: str) -> None:
     assert text.startswith("x ")
     assert "\x1b" not in text
     assert "  -> " in text
+
+
+@pytest.mark.parametrize(("page", "lang"), [("docs/doctor.md", "en"), ("docs/ja/doctor.md", "ja")])
+def test_the_page_shows_what_it_prints(page: str, lang: str) -> None:
+    checks = [
+        MachineCheck("dns", CheckState.GOOD, doctor.DNS_ANSWERED(name="gmail.com", server="192.0.2.53")),
+        MachineCheck("resolver", CheckState.GOOD, doctor.TRUTHFUL(names=("deliv-….invalid", "deliv-….example.com"))),
+        MachineCheck("port-25", CheckState.LIMITED, LATE(server="gmail-smtp-in.l.google.com", n="10")),
+        MachineCheck("clock", CheckState.GOOD, doctor.CLOCK_RIGHT(host=load_rules().knowledge.outside.clocks[0], n=0)),
+        MachineCheck("pdf", CheckState.GOOD, doctor.PRINTED(program="/usr/bin/chromium")),
+        MachineCheck("mail", CheckState.SPARED, doctor.NO_MAIL()),
+        MachineCheck("history", CheckState.SPARED, doctor.NO_HISTORY(file="/home/you/.local/state/deliv/history.db")),
+    ]
+    printed = "".join(check_text(each, phrases(lang), width=150, unicode=True) for each in checks)
+    assert f"```text\n{printed}```\n" in (ROOT / page).read_text("utf-8")

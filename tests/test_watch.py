@@ -36,6 +36,7 @@ from deliverability.watch import (
     find_zone,
     sight_line,
 )
+from tests import ROOT
 from tests.dnsserver import DnsServer
 from tests.speaking import english
 
@@ -45,6 +46,7 @@ NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 NAME, TYPE = "_dmarc.shop.example", "TXT"
 OLD, NEW = "v=DMARC1; p=none", "v=DMARC1; p=reject"
 RECORD = parse_record(NAME, TYPE, NEW)
+PUBLIC = {"Google Public DNS": "8.8.8.8", "Cloudflare": "1.1.1.1", "Quad9": "9.9.9.9"}
 PARENT: dict[tuple[str, str], Records] = {
     ("shop.example", "NS"): ["ns2.shop.example", "ns1.shop.example"],
     ("ns1.shop.example", "A"): ["11.0.0.1"],
@@ -389,3 +391,21 @@ def test_a_terminal_is_told_how_long_the_wait_is_and_gets_rid_of_it(monkeypatch:
         printer.show(replace(waiting, wait=0))
     assert error.getvalue().startswith("Checking again in 5 seconds\r  ")
     assert error.getvalue().endswith("  \r")
+
+
+@pytest.mark.parametrize(("page", "lang"), [("docs/watch.md", "en"), ("docs/ja/watch.md", "ja")])
+def test_the_page_shows_what_it_prints(page: str, lang: str, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = WatchedServer("ns1.example.net", "192.0.2.1"), WatchedServer("ns2.example.net", "192.0.2.2")
+    public = [WatchedServer(name, address) for name, address in PUBLIC.items()]
+    printer = command._Printer(Zone("example.com", (first, second)), public, phrases(lang))
+    printer._unicode = True
+    until = datetime(2026, 11, 25, 14, 5).astimezone()  # the time of day is that of the machine
+    kept = ((second, 3600), (public[1], 720))
+    old = {server: Sight(server, SightState.OTHER, (OLD,), seconds, until) for server, seconds in kept}
+    there = {server: Sight(server, SightState.VISIBLE) for server in (first, second, *public)}
+    printer.begin()
+    printer.show(Look((there[first], old[second]), authoritative=True))
+    printer.show(Look((there[first], there[second]), authoritative=True))
+    printer.show(Look((there[public[0]], old[public[1]], there[public[2]]), authoritative=False))
+    assert printer.end() == 0
+    assert f"\n{capsys.readouterr().out}```\n" in (ROOT / page).read_text("utf-8")

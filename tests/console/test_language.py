@@ -220,7 +220,7 @@ def test_commands_stand_in_groups_by_what_they_are_for(deliv: Deliv) -> None:  #
         *("Audit:", "Fix:", "Every week:", "DMARC reports:", "Bounces and lists:", "Test sends:", "Fleets:", "Set up:"),
         "Options:",
     ]
-    assert headings(deliv("--help", "--lang", "ja").out)[:3] == ["診断：", "修正：", "毎週の診断："]
+    assert headings(deliv("--help", "--lang", "ja").out)[:3] == ["診断：", "修正：", "週次の診断："]
 
 
 def test_many_options_stand_in_groups_and_a_few_in_one_list(deliv: Deliv) -> None:  # noqa: F811

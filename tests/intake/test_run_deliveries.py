@@ -15,12 +15,15 @@ from deliverability.core.model.deliveries import Deliveries, DeliveryEvent, Deli
 from deliverability.core.model.observed import FeedbackKind
 from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.ports import Ports
+from deliverability.core.phrases import phrases
 from deliverability.core.replies import limits
+from deliverability.core.report.paper import Paper
 from deliverability.core.store.deliveries import deliveries_of
 from deliverability.core.store.observations import Observations
 from deliverability.core.store.store import History
+from deliverability.intake.report import intake_text, intake_view
 from deliverability.intake.run import NO_DOMAIN, IntakePlan, IntakeResult, take_in
-from tests import TESTS
+from tests import ROOT, TESTS
 from tests.intake.readers import NOW, outcomes
 from tests.intake.test_deliveries import ARF, bounced, sendgrid, ses
 from tests.killed import Step, killed_at_every, stepping
@@ -212,3 +215,11 @@ def test_without_the_catalogue_of_replies_only_reports_are_read(history: History
     result = taken(history, *a_month(tmp_path), outcomes=None)
     assert (result.items, result.others) == (13, 13)
     assert FeedbackKind.BOUNCE not in {kind for kind, _ in result.tallies}
+
+
+@pytest.mark.parametrize(("page", "lang"), [("docs/deliveries.md", "en"), ("docs/ja/deliveries.md", "ja")])
+def test_the_page_shows_what_it_prints(page: str, lang: str) -> None:
+    result = IntakeResult(items=27)
+    result.results.update(delivered=3_937, deferred=27, hard=263, policy=29, complaint=11)
+    say = phrases(lang)
+    assert intake_text(intake_view(result, say), Paper(130), say) in (ROOT / page).read_text("utf-8")

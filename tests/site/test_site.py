@@ -244,7 +244,7 @@ def test_the_guide_keeps_its_tables_code_and_links() -> None:
 def test_the_guide_is_in_japanese_where_it_is_translated_and_in_english_elsewhere() -> None:
     weekly, doctor = (parsed()[f"ja/guide/{name}.html"].css_first("article") for name in ("weekly", "doctor"))
     assert (weekly.attributes["lang"], doctor.attributes["lang"]) == ("ja", "en")
-    assert weekly.css_first("h1").text() == "毎週の診断"
+    assert weekly.css_first("h1").text() == "週次の診断"
     assert "reports.html" in {node.attributes["href"] for node in weekly.css("a")}
     gate = {node.attributes["href"] for node in parsed()["ja/guide/gate.html"].css("article a")}
     assert "adding-a-rule.html" in gate, "a page that is not translated"
