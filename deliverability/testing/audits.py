@@ -381,9 +381,9 @@ class TestReport:
         findings = {(each.rule, each.item): each for each in report.findings}
         for key, receivers in sorted(who.items(), key=lambda pair: -len(pair[1])):
             words = sentences(findings[key], speaker.rules, speaker.lang, speaker.catalogue, report.facts)
-            names = speaker.say("punctuation.list").join(receivers)
+            names = speaker.say("punctuation.aside", text=speaker.say("punctuation.list").join(receivers))
             yield [
-                shortened(f"  ✗ {key[0]}  {words.message} ({names})", _LINE),
+                shortened(f"  ✗ {key[0]}  {words.message}{names}", _LINE),
                 *(shortened(f"      → {step}", _LINE) for step in words.fix[:_STEPS]),
             ]
 

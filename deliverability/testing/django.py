@@ -27,7 +27,7 @@ from deliverability.api.session import audit
 from deliverability.console.language import Language
 from deliverability.core.errors import DelivError, InputError
 from deliverability.core.model.report import VerdictKind
-from deliverability.core.phrases import phrases
+from deliverability.core.phrases import Phrases, phrases
 from deliverability.testing.audits import AuditSettings, MailAudits, read_settings_file
 
 _LOG = logging.getLogger("deliv")
@@ -132,7 +132,7 @@ def check_from_domain(app_configs: object = None, **kwargs: object) -> list[Any]
             "testing.check-objects",
             domain=domain,
             receivers=say("punctuation.list").join(objecting),
-            why=say("punctuation.clauses").join(_why(report, objecting, say.lang)),
+            why=say("punctuation.clauses").join(_why(report, objecting, say)),
         )
         return [checks.Warning(text, hint=hint, id="deliv.W001")]
     if report.dns is VerdictKind.CANNOT_TELL:
@@ -140,11 +140,11 @@ def check_from_domain(app_configs: object = None, **kwargs: object) -> list[Any]
     return []
 
 
-def _why(report: Report, receivers: Sequence[str], lang: str) -> Sequence[str]:
+def _why(report: Report, receivers: Sequence[str], say: Phrases) -> Sequence[str]:
     """The requirements behind the verdicts, each once."""
-    titles: Mapping[str, str] = {each.rule: each.title(lang) for each in report.unmet}
+    titles: Mapping[str, str] = {each.rule: each.title(say.lang) for each in report.unmet}
     rules = [each.rule for receiver in receivers for each in report.receivers[receiver].effects]
-    return [f"{titles.get(rule, '')} ({rule})".strip() for rule in dict.fromkeys(rules)]
+    return [f"{titles.get(rule, '')}{say('punctuation.aside', text=rule)}".strip() for rule in dict.fromkeys(rules)]
 
 
 checks.register(check_from_domain, checks.Tags.security, deploy=True)

@@ -242,8 +242,8 @@ def test_the_guide_keeps_its_tables_code_and_links() -> None:
 
 
 def test_the_guide_is_in_japanese_where_it_is_translated_and_in_english_elsewhere() -> None:
-    weekly, doctor = (parsed()[f"ja/guide/{name}.html"].css_first("article") for name in ("weekly", "doctor"))
-    assert (weekly.attributes["lang"], doctor.attributes["lang"]) == ("ja", "en")
+    weekly, adding = (parsed()[f"ja/guide/{name}.html"].css_first("article") for name in ("weekly", "adding-a-rule"))
+    assert (weekly.attributes["lang"], adding.attributes["lang"]) == ("ja", "en")
     assert weekly.css_first("h1").text() == "週次の診断"
     assert "reports.html" in {node.attributes["href"] for node in weekly.css("a")}
     gate = {node.attributes["href"] for node in parsed()["ja/guide/gate.html"].css("article a")}

@@ -214,6 +214,7 @@ def test_japanese(tmp_path: Path) -> None:
     text = refusal(audits.auditor("test_x.py::test_注文[a/b]", {})(ORDER, purpose="bulk"), "yahoo")
     audits.close()
     assert text.startswith("deliv：このメールは")
+    assert "  ✗ UNS-001  List-Unsubscribeヘッダーがありません。（米国Yahoo）" in text.splitlines()
     (page,) = (tmp_path / "reports").iterdir()
     assert str(page) in text
     assert re.fullmatch(r"test_-a-b-[0-9a-f]{6}\.html", page.name)
