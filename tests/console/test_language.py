@@ -109,7 +109,7 @@ PRINTED = {
     "a receiver that is not known": (("handout", "--receiver", "icluod"), "--receiver：「icluod」は指定できません"),
     "what is no report": (("show-report", "picture.png"), "picture.png：受信側からの"),
     "a mistake in a zone": (("audit", "a.example", "--zone", "a.zone"), "a.zone:3：ゾーンファイルに誤りがあります（"),
-    "the endings of files": (("demo", "--help"), "：.txt、.json、.html、"),
+    "the endings of files": (("demo", "--help"), ".txt、.json、.html、"),
     "settings that are not UTF-8": (("weekly", "--config", "sjis.toml"), "sjis.toml：UTF-8のテキストではありません"),
     "facts that are not UTF-8": (("judge", "sjis.toml"), "sjis.toml：UTF-8のテキストではありません"),
 }

@@ -142,6 +142,8 @@ def _split(text: str, may_break: Callable[[str, str], bool]) -> Iterator[str]:
 def _by_kinsoku(before: str, after: str) -> bool:
     if _FIXED in (before, after) or (before in "年月" and after.isdigit()):
         return False
+    if after == "." and before in "、：":  # the dot that begins an ending, as .txt
+        return True
     return not (after == " " or after in _NO_BEGIN or before in _NO_END)
 
 

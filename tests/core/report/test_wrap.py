@@ -25,3 +25,13 @@ def test_text_of_narrow_characters_is_parted_as_by_the_rules_of_all(text: str, m
     phrases = list(wrap._split(text, wrap._between_phrases))
     assert list(wrap._units(text, most)) == phrases
     assert all(wrap.width_of(each) == len(each) for each in phrases)
+
+
+def test_a_list_of_endings_is_parted_between_them() -> None:
+    """A full stop begins no line, but the dot of an ending does; else nothing parts such a list but force."""
+    text = "形式は拡張子で決まります：.txt、.json、.html、.pdf、.md、.csv、.clauses.csv、.sarif、.xml、.prom。"
+    assert wrap.wrap(text, 42) == [
+        "形式は拡張子で決まります：.txt、.json、",
+        ".html、.pdf、.md、.csv、.clauses.csv、",
+        ".sarif、.xml、.prom。",
+    ]
