@@ -70,9 +70,27 @@ def blocks(text: str) -> list[str]:
     return [re.sub(r" *# (?!exit \d)[^\n]*|(?<=# exit \d)[^\n]*", "", each) for each in found]
 
 
-def typed(block: str) -> list[str]:
-    """The commands of a block that shows what deliv prints."""
-    return re.findall(r"(?m)^ *\$ .*$", block)
+def _typed(block: str) -> list[str]:
+    """What is typed in a block, the option for the language of the page aside."""
+    return [each.removesuffix(" --lang ja") for each in re.findall(r"(?m)^(?:\$ |>).*$", block)]
+
+
+def _differs(english: str, japanese: str) -> bool:
+    """Of what a command prints each page has its own language; what is typed is the same."""
+    prints = re.match(r" *```(?:console|text)\n", japanese) and re.search(r"[ぁ-んァ-ヶ一-龥]", japanese)
+    return _typed(english) != _typed(japanese) if prints else english != japanese
+
+
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_what_a_command_prints_is_in_the_language_of_the_page(name: str) -> None:
+    """A reader of Japanese is shown Japanese, with the option that gives it."""
+    for block in re.findall(r"(?ms)^ *```(?:console|text)\n(.*?)^ *```$", (DOCS / "ja" / name).read_text("utf-8")):
+        lines = block.splitlines()
+        printed = [line for line in lines if not line.startswith("$ ") and not line.startswith("    --")]
+        if not lines[0].startswith("$ ") or not printed:
+            continue
+        assert re.search(r"[ぁ-んァ-ヶ一-龥]", "\n".join(printed)), block
+        assert [line for line in lines if line.startswith("$ deliv") and "--lang ja" not in line] == []
 
 
 def typed_words(text: str) -> set[str]:
@@ -87,11 +105,8 @@ def test_a_page_is_the_same_in_both_languages(name: str) -> None:
     english, japanese = (written(name, lang) for lang in ("en", "ja"))
     levels = [re.findall(r"(?m)^(#+) ", re.sub(r"(?ms)^ *```.*?^ *```$", "", text)) for text in (english, japanese)]
     assert levels[0] == levels[1]
-    for one, other in zip(blocks(english), blocks(japanese), strict=True):
-        if re.match(r" *```(text|console)\n(?s:.*)[ぁ-ヶ一-龥]", other):  # printed in the language of the page
-            assert typed(one) == typed(other)
-        else:
-            assert one == other
+    pairs = list(zip(blocks(english), blocks(japanese), strict=True))
+    assert [each for each in pairs if _differs(*each)] == []
     assert typed_words(english) == typed_words(japanese)
     if name != "settings.md":
         assert re.findall(r"<!-- (\w+):begin", english) == re.findall(r"<!-- (\w+):begin", japanese)

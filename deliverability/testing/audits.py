@@ -359,8 +359,8 @@ class TestReport:
         lead = say(
             f"testing.{worst.value}",
             receivers=say("punctuation.list").join(names),
-            n=str(len(objections)),
-            of=str(judged),
+            n=f"{len(objections):,}",
+            of=f"{judged:,}",
         )
         foot = [] if self.signed else [say("testing.unsigned")]
         foot += [say("testing.report", file=self.file)] if self.file else []
@@ -381,9 +381,9 @@ class TestReport:
         findings = {(each.rule, each.item): each for each in report.findings}
         for key, receivers in sorted(who.items(), key=lambda pair: -len(pair[1])):
             words = sentences(findings[key], speaker.rules, speaker.lang, speaker.catalogue, report.facts)
-            names = speaker.say("punctuation.aside", text=speaker.say("punctuation.list").join(receivers))
+            named = speaker.say("punctuation.aside", text=speaker.say("punctuation.list").join(receivers))
             yield [
-                shortened(f"  ✗ {key[0]}  {words.message}{names}", _LINE),
+                shortened(f"  ✗ {key[0]}  {words.message}{named}", _LINE),
                 *(shortened(f"      → {step}", _LINE) for step in words.fix[:_STEPS]),
             ]
 

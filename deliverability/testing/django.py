@@ -144,7 +144,7 @@ def _why(report: Report, receivers: Sequence[str], say: Phrases) -> Sequence[str
     """The requirements behind the verdicts, each once."""
     titles: Mapping[str, str] = {each.rule: each.title(say.lang) for each in report.unmet}
     rules = [each.rule for receiver in receivers for each in report.receivers[receiver].effects]
-    return [f"{titles.get(rule, '')}{say('punctuation.aside', text=rule)}".strip() for rule in dict.fromkeys(rules)]
+    return [(titles.get(rule, "") + say("punctuation.aside", text=rule)).strip() for rule in dict.fromkeys(rules)]
 
 
 checks.register(check_from_domain, checks.Tags.security, deploy=True)
