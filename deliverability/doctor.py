@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from msgspec import Struct
@@ -19,13 +18,11 @@ from deliverability.console.inputs import opened, read_settings
 from deliverability.console.options import (
     config_option,
     lang_option,
-    plain_errors,
     resolver_option,
-    rule_problems,
     text_or_json_option,
 )
 from deliverability.console.output import show, terminal
-from deliverability.console.settings import EmailSettings
+from deliverability.console.settings import EmailSettings, Settings
 from deliverability.console.types import settings_path
 from deliverability.core.codec import encode, json_text
 from deliverability.core.codes import ABOUT, VERBATIM, Code, Detail
@@ -41,10 +38,6 @@ from deliverability.core.store.store import History, HistoryError, missing_file
 from deliverability.core.words.sentences import visible
 from deliverability.engine.rules import load_rules
 from deliverability.weekly.notify.mail import SmtpChannel
-
-if TYPE_CHECKING:
-    from deliverability.console.settings import Settings
-    from deliverability.core.net.ports import Ports
 
 
 class CheckState(StrEnum):
@@ -297,15 +290,14 @@ _PRINT_SECONDS = 60.0
 @lang_option
 def command(resolver: tuple[str, ...], config: Path | None, style: str, lang: str) -> int:
     """Check whether this machine can audit: DNS, port 25, clock, Chromium, the weekly mail's server, the history."""
-    with plain_errors(), rule_problems():
-        settings = read_settings(config)
-        folder = settings_path(config).absolute().parent
-        say = phrases(lang)
-        ports = open_doors(resolver or settings.resolvers)
-        checks = asyncio.run(_run(ports, settings, folder, say.lang, shown=style == "text"))
-        if style == "json":
-            show(checks_json(checks, say))
-        return 3 if any(each.state is CheckState.BAD for each in checks) else 0
+    settings = read_settings(config)
+    folder = settings_path(config).absolute().parent
+    say = phrases(lang)
+    ports = open_doors(resolver or settings.resolvers)
+    checks = asyncio.run(_run(ports, settings, folder, say.lang, shown=style == "text"))
+    if style == "json":
+        show(checks_json(checks, say))
+    return 3 if any(each.state is CheckState.BAD for each in checks) else 0
 
 
 def open_doors(resolvers: tuple[str, ...]) -> Ports:

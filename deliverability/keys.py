@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -19,19 +18,16 @@ from msgspec import Struct
 
 from deliverability.console.command import Command
 from deliverability.console.language import columns
-from deliverability.console.options import lang_option, plain_errors
+from deliverability.console.options import lang_option
 from deliverability.console.output import wrote
 from deliverability.console.types import OneOf, PathOf
 from deliverability.core.codes import Code
 from deliverability.core.errors import InputError, file_error
 from deliverability.core.files import PRIVATE, PRIVATE_FOLDER, write_whole
 from deliverability.core.inputs import parse_domain
-from deliverability.core.phrases import phrases
+from deliverability.core.phrases import Phrases, phrases
 from deliverability.core.report import records as forms
 from deliverability.core.report.paper import wrap
-
-if TYPE_CHECKING:
-    from deliverability.core.phrases import Phrases
 
 
 class KeyPair(Struct, frozen=True):
@@ -98,26 +94,24 @@ KEY_THERE = Code("key-there", ("file",))
 @lang_option
 def command(domain: str, selector: str | None, bits: str, ed25519: bool, out: Path, style: str, lang: str) -> int:
     """Make a DKIM key pair: private keys as files that only the user can read, and the records to publish."""
-    with plain_errors():
-        name = parse_domain(domain)
-        chosen = _selector(selector or f"s{datetime.now(UTC):%Y%m}", name)
-        selectors = {chosen: "rsa"} | ({f"{chosen}-ed": "ed25519"} if ed25519 else {})
-        paths = {each: out / f"{each}._domainkey.{name}.pem" for each in selectors}
-        seeds = {each: path.with_suffix(".seed") for each, path in paths.items() if selectors[each] == "ed25519"}
-        _refuse_existing((*paths.values(), *seeds.values()))
-        pairs = {
-            each: generate_ed25519() if kind == "ed25519" else generate_rsa(int(bits))
-            for each, kind in selectors.items()
-        }
-        files = {path: pairs[each].pem for each, path in paths.items()}
-        files |= {path: pairs[each].seed for each, path in seeds.items()}
-        _write(out, files)
-        records = {f"{each}._domainkey.{name}": pair for each, pair in pairs.items()}
-        click.echo(
-            _output(style, records, {f"{e}._domainkey.{name}": p for e, p in paths.items()}, phrases(lang)), nl=False
-        )
-        for path in files:
-            wrote(path)
+    name = parse_domain(domain)
+    chosen = _selector(selector or f"s{datetime.now(UTC):%Y%m}", name)
+    selectors = {chosen: "rsa"} | ({f"{chosen}-ed": "ed25519"} if ed25519 else {})
+    paths = {each: out / f"{each}._domainkey.{name}.pem" for each in selectors}
+    seeds = {each: path.with_suffix(".seed") for each, path in paths.items() if selectors[each] == "ed25519"}
+    _refuse_existing((*paths.values(), *seeds.values()))
+    pairs = {
+        each: generate_ed25519() if kind == "ed25519" else generate_rsa(int(bits)) for each, kind in selectors.items()
+    }
+    files = {path: pairs[each].pem for each, path in paths.items()}
+    files |= {path: pairs[each].seed for each, path in seeds.items()}
+    _write(out, files)
+    records = {f"{each}._domainkey.{name}": pair for each, pair in pairs.items()}
+    click.echo(
+        _output(style, records, {f"{e}._domainkey.{name}": p for e, p in paths.items()}, phrases(lang)), nl=False
+    )
+    for path in files:
+        wrote(path)
     return 0
 
 

@@ -27,7 +27,7 @@ from deliverability.core.protocols.psl import registrable_domain
 from deliverability.core.replies.explain import explain
 from deliverability.core.replies.match import load_replies
 from deliverability.core.store.deliveries import EVERY, deliveries_of, fared_domains
-from deliverability.core.store.store import DamagedError, History, HistoryError, missing_file
+from deliverability.core.store.store import DamagedError, History, HistoryError, Point, missing_file
 from deliverability.core.store.window import reported_domains, window
 from deliverability.engine.rules import load_rules, rule_folders
 from deliverability.intake.addresses import to_suppress
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from deliverability.console.settings import Settings
     from deliverability.core.model.replies import ReplyCatalogue
     from deliverability.core.model.rules import RuleSet
-    from deliverability.core.store.store import History, Point
 
 _RUNS = 60  # earlier ones that are looked at
 

@@ -16,9 +16,7 @@ from deliverability.console.command import Command
 from deliverability.console.language import columns, language
 from deliverability.console.options import (
     lang_option,
-    plain_errors,
     rule_folders_option,
-    rule_problems,
     text_or_json_option,
 )
 from deliverability.core.codec import json_text
@@ -39,7 +37,6 @@ if TYPE_CHECKING:
     from deliverability.core.model.blocklists import BlockList
     from deliverability.core.model.cited import ServiceSource
     from deliverability.core.model.profiles import ProfileSource
-    from deliverability.core.model.rules import Rule, RuleSet
 
 WIDTH = 100
 
@@ -188,8 +185,7 @@ def command(
     which: tuple[str, ...], rules: tuple[Path, ...], lang: str, style: str, check: bool, stale: int | None
 ) -> int:
     """List the rules, explain some, or find those that a word is about."""
-    with plain_errors(), rule_problems():
-        loaded = read_rules(rules) if check else load_rules(rules)
+    loaded = read_rules(rules) if check else load_rules(rules)
     if check:
         return _check(loaded, rules)
     if stale is not None:
@@ -218,9 +214,8 @@ def _all_sources(blocklist: BlockList) -> tuple[ServiceSource, ...]:
 
 def _check(loaded: RuleSet, folders: Sequence[Path]) -> int:
     senders = loaded.knowledge.services
-    with rule_problems():
-        replies = load_replies(rule_folders(folders), loaded)
-        lists = load_list_data(rule_folders(folders))
+    replies = load_replies(rule_folders(folders), loaded)
+    lists = load_list_data(rule_folders(folders))
     say = language().say
     for warning in loaded.warnings:
         click.echo(say("cli.warning", text=detail_words(warning, say)), err=True)

@@ -24,7 +24,7 @@ import click
 
 from deliverability.console.command import Command
 from deliverability.console.inputs import ports_of, read_settings
-from deliverability.console.options import dns_options, lang_option, plain_errors
+from deliverability.console.options import dns_options, lang_option
 from deliverability.console.output import show, terminal, writing
 from deliverability.console.types import DayType, OneOf, PathOf
 from deliverability.core.codec import json_text
@@ -165,19 +165,18 @@ def command(
     **params: Any,
 ) -> int:
     """Write the addresses to take off your lists; no list is touched."""
-    with plain_errors():
-        settings = read_settings(config)
-        if output is not None and output.exists() and not force:
-            raise InputError(FILE_EXISTS(file=str(output)))
-        stored = AddressFile(_file(addresses, settings), create=False)
-        try:
-            if forget or forget_before is not None:
-                _forget(stored, forget, forget_before, lang)
-                return 0
-            ports = ports_of(params, settings)
-            return _write(stored, ports, output, style, lang)
-        finally:
-            stored.close()
+    settings = read_settings(config)
+    if output is not None and output.exists() and not force:
+        raise InputError(FILE_EXISTS(file=str(output)))
+    stored = AddressFile(_file(addresses, settings), create=False)
+    try:
+        if forget or forget_before is not None:
+            _forget(stored, forget, forget_before, lang)
+            return 0
+        ports = ports_of(params, settings)
+        return _write(stored, ports, output, style, lang)
+    finally:
+        stored.close()
 
 
 def _file(addresses: Path | None, settings: Settings) -> Path:

@@ -9,14 +9,14 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import click
 from msgspec import Struct
 
 from deliverability.console.command import Command
 from deliverability.console.inputs import opened, read_settings
-from deliverability.console.options import config_option, lang_option, plain_errors, resolver_option, rule_problems
+from deliverability.console.options import config_option, lang_option, resolver_option
 from deliverability.console.output import show, terminal
 from deliverability.console.types import NumberType
 from deliverability.core.codes import Code, Detail
@@ -31,13 +31,6 @@ from deliverability.core.phrases import Phrases, detail_words, phrases
 from deliverability.core.protocols.psl import is_public_suffix
 from deliverability.core.words.sentences import duration, shortened, visible
 from deliverability.engine.rules import load_rules
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from deliverability.core.net.base import Resolver
-    from deliverability.core.net.overlay import Proposal
-    from deliverability.core.phrases import Phrases
 
 
 class WatchedServer(Struct, frozen=True):
@@ -305,13 +298,12 @@ def command(
     lang: str,
 ) -> int:
     """Wait until a record that was published is visible: at all authoritative servers, then at public resolvers."""
-    with plain_errors(), rule_problems():
-        settings = read_settings(config)
-        say = phrases(lang)
-        record = parse_record(name, rdtype, " ".join(value))
-        known = load_rules(settings.rules).knowledge.outside.resolvers.items()
-        public = [WatchedServer(each, each) for each in resolver] or [WatchedServer(*each) for each in known]
-        return asyncio.run(_watch(record, timeout, public, tuple(resolver or settings.resolvers), say))
+    settings = read_settings(config)
+    say = phrases(lang)
+    record = parse_record(name, rdtype, " ".join(value))
+    known = load_rules(settings.rules).knowledge.outside.resolvers.items()
+    public = [WatchedServer(each, each) for each in resolver] or [WatchedServer(*each) for each in known]
+    return asyncio.run(_watch(record, timeout, public, tuple(resolver or settings.resolvers), say))
 
 
 def ask(address: str) -> Resolver:

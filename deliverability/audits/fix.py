@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -18,8 +18,6 @@ from deliverability.console.options import (
     input_options,
     judging_options,
     lang_option,
-    plain_errors,
-    rule_problems,
 )
 from deliverability.console.output import put
 from deliverability.console.running import run_reports
@@ -40,14 +38,8 @@ from deliverability.core.report.records import with_value
 from deliverability.core.report.report import ReportView
 from deliverability.core.words.sentences import visible
 from deliverability.core.words.steps import step_words
-from deliverability.engine.audit import Extras
+from deliverability.engine.audit import Audited, Extras
 from deliverability.engine.remedies.records import published
-
-if TYPE_CHECKING:
-    from deliverability.core.model.report import Care, RecordEdit, Report
-    from deliverability.core.report.report import ReportView
-    from deliverability.engine.audit import Audited
-
 
 ONE_DOMAIN = Code("hand-over-one-domain")
 NO_STEP = Code("hand-over-no-step", ("n", "last"))
@@ -72,21 +64,19 @@ _CARES = ("safe", "careful", "last-resort")
 @lang_option
 def command(style: str, care: str | None, hand_over: int | None, output: Path | None, **params: Any) -> int:
     """Print the plan of the report: what to do, where, and the exact records, with the same numbers."""
-    with plain_errors():
-        inputs = read_inputs(params)
-        others = {"style": None, "output": (), "fail_on": None, "trace": False, "whole": False}
-        with rule_problems():
-            judging = Judging.of(params | others, inputs.settings)
-        speaker = judging.speaker
+    inputs = read_inputs(params)
+    others = {"style": None, "output": (), "fail_on": None, "trace": False, "whole": False}
+    judging = Judging.of(params | others, inputs.settings)
+    speaker = judging.speaker
 
-        def each(_: Audited, report: Report) -> ReportView:
-            return ReportView(report, speaker)
+    def each(_: Audited, report: Report) -> ReportView:
+        return ReportView(report, speaker)
 
-        views = run_reports(inputs, judging.rules, judging.selection, each, Extras(remedies=True))
-        least = "last-resort" if style in ("text", "json") else "safe"
-        text = _hand_over_text(views, hand_over) if hand_over else _written(style, views, Care(care or least))
-        put(text, output)
-        return 3 if any(view.report.failures for view in views) else inputs.code
+    views = run_reports(inputs, judging.rules, judging.selection, each, Extras(remedies=True))
+    least = "last-resort" if style in ("text", "json") else "safe"
+    text = _hand_over_text(views, hand_over) if hand_over else _written(style, views, Care(care or least))
+    put(text, output)
+    return 3 if any(view.report.failures for view in views) else inputs.code
 
 
 def _hand_over_text(views: list[ReportView], number: int) -> str:

@@ -18,10 +18,8 @@ from deliverability.console.judging import speaker_of
 from deliverability.console.options import (
     config_option,
     lang_option,
-    plain_errors,
     resolver_option,
     rule_folders_option,
-    rule_problems,
     text_or_json_option,
     zone_option,
 )
@@ -31,7 +29,7 @@ from deliverability.core.codes import Code, Detail
 from deliverability.core.errors import InputError
 from deliverability.core.model.blocklists import BlockList, ListAccess, in_order
 from deliverability.core.phrases import Phrases, detail_words
-from deliverability.core.protocols.dnsbl import ListHealth
+from deliverability.core.protocols.dnsbl import ListHealth, ListState
 from deliverability.core.report.findings import receiver_short
 from deliverability.core.report.formats.json import Json
 from deliverability.core.report.paper import Paper
@@ -41,7 +39,6 @@ from deliverability.core.words.speaker import Speaker, read_words
 if TYPE_CHECKING:
     from deliverability.console.settings import Settings
     from deliverability.core.model.knowledge import Knowledge
-    from deliverability.core.protocols.dnsbl import ListState
 
 
 class ListView(Struct, frozen=True):
@@ -180,24 +177,23 @@ NO_SUCH_LIST = Code("no-such-blocklist-near", ("name", "near"))
 @lang_option
 def command(which: tuple[str, ...], check: bool, style: str, lang: str, **params: Any) -> int:
     """List the blocklists that can be asked, explain some, or check how they answer from here."""
-    with plain_errors(), rule_problems():
-        settings = read_settings(params["config"])
-        speaker = speaker_of(params["rules"] or settings.rules, lang)
-        lists = _chosen(which, speaker.rules.knowledge)
-        states: Sequence[ListState | None] = [None] * len(lists)
-        if check:
-            states = _states(lists, params, settings)
-        views = [
-            list_view(each, speaker, state.health.value if state else "", state.reason if state else None)
-            for each, state in zip(lists, states, strict=True)
-        ]
-        if style == "json":
-            show(lists_json(views, [(each.health.value, encode(each.reason)) if each else None for each in states]))
-        else:
-            paper = Paper.of_terminal(shutil.get_terminal_size((80, 24)).columns)
-            show(lists_text(views, paper, speaker.say, whole=bool(which) and not check))
-        lost = [each for each in states if each is not None and each.health is not ListHealth.HEALTHY]
-        return 3 if lost else 0
+    settings = read_settings(params["config"])
+    speaker = speaker_of(params["rules"] or settings.rules, lang)
+    lists = _chosen(which, speaker.rules.knowledge)
+    states: Sequence[ListState | None] = [None] * len(lists)
+    if check:
+        states = _states(lists, params, settings)
+    views = [
+        list_view(each, speaker, state.health.value if state else "", state.reason if state else None)
+        for each, state in zip(lists, states, strict=True)
+    ]
+    if style == "json":
+        show(lists_json(views, [(each.health.value, encode(each.reason)) if each else None for each in states]))
+    else:
+        paper = Paper.of_terminal(shutil.get_terminal_size((80, 24)).columns)
+        show(lists_text(views, paper, speaker.say, whole=bool(which) and not check))
+    lost = [each for each in states if each is not None and each.health is not ListHealth.HEALTHY]
+    return 3 if lost else 0
 
 
 def _chosen(which: Sequence[str], knowledge: Knowledge) -> list[BlockList]:

@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -22,9 +22,6 @@ from deliverability.core.phrases import Phrases, fill, help_words
 from deliverability.core.report.formats.table import ENDINGS
 from deliverability.core.report.paper import pad, width_of, wrap
 from deliverability.features import load
-
-if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
 
 NO_COMMAND = Code("no-such-command", ("text",))
 NO_COMMAND_NEAR = Code("no-such-command-near", ("text", "near"))

@@ -12,16 +12,13 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from deliverability.console.language import Language
 from deliverability.core.errors import is_interrupt
-from deliverability.core.phrases import detail_words
-
-if TYPE_CHECKING:
-    from deliverability.core.phrases import Phrases
+from deliverability.core.phrases import Phrases, detail_words
 
 DEBUG = "--debug"
 _FILE_ERROR = 2

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from msgspec import Struct
@@ -38,9 +38,6 @@ from deliverability.core.report.formats.table import (
 from deliverability.core.report.report import ReportView
 from deliverability.core.words.sentences import visible
 from deliverability.core.words.speaker import Speaker
-
-if TYPE_CHECKING:
-    from deliverability.core.report.report import ReportView
 
 UNKNOWN_ENDING = Code("unknown-ending", ("file", "endings"))
 

@@ -18,9 +18,7 @@ from deliverability.console.options import (
     file_option,
     input_options,
     lang_option,
-    plain_errors,
     rule_folders_option,
-    rule_problems,
 )
 from deliverability.console.output import put, terminal
 from deliverability.console.running import run_reports
@@ -28,7 +26,7 @@ from deliverability.console.types import DayType, settings_path
 from deliverability.contact import report as render
 from deliverability.contact.gather import RepliesQuoted, contact_pack, load_contacts, reported_by
 from deliverability.contact.report import contact_view
-from deliverability.contact.values import Company
+from deliverability.contact.values import Company, Contact, ContactPack
 from deliverability.core.codes import Code, Detail
 from deliverability.core.errors import InputError, reason_of, set_aside
 from deliverability.core.replies.match import load_replies
@@ -42,8 +40,6 @@ from deliverability.intake.places import UnreadPlace, items
 
 if TYPE_CHECKING:
     from deliverability.console.settings import Settings
-    from deliverability.contact.gather import RepliesQuoted
-    from deliverability.contact.values import Company, Contact, ContactPack
     from deliverability.core.model.replies import ReplyCatalogue
     from deliverability.core.model.report import Report
     from deliverability.core.model.rules import RuleSet
@@ -78,27 +74,25 @@ def command(
     **params: Any,
 ) -> int:
     """Put together what a receiver's postmaster wants to be told, in its language; nothing is sent."""
-    with plain_errors():
-        if output is not None and output.suffix.lower() not in _FORMS:
-            raise InputError(NOT_THIS_FORM(file=str(output), forms=_FORMS))
-        inputs = read_inputs({**params, "history": url})
-        if len(inputs.subjects) != 1:
-            raise InputError(ONE_DOMAIN())
-        with rule_problems():
-            speaker = speaker_of(rules or inputs.settings.rules, lang)
-            folders = rule_folders(rules or inputs.settings.rules)
-            contact, replies = _known(receiver, folders, speaker.rules)
-        quotes = _quotes(bounces, contact.receiver, replies, speaker.rules, inputs.ports.clock.now())
+    if output is not None and output.suffix.lower() not in _FORMS:
+        raise InputError(NOT_THIS_FORM(file=str(output), forms=_FORMS))
+    inputs = read_inputs({**params, "history": url})
+    if len(inputs.subjects) != 1:
+        raise InputError(ONE_DOMAIN())
+    speaker = speaker_of(rules or inputs.settings.rules, lang)
+    folders = rule_folders(rules or inputs.settings.rules)
+    contact, replies = _known(receiver, folders, speaker.rules)
+    quotes = _quotes(bounces, contact.receiver, replies, speaker.rules, inputs.ports.clock.now())
 
-        def each(audited: Audited, report: Report) -> tuple[ContactPack, Report]:
-            heard = reported_by(contact.receiver, audited.subject.observed, speaker.rules.knowledge.reporters)
-            return _pack(report, contact, inputs.settings, quotes, since, url, params["config"], heard), report
+    def each(audited: Audited, report: Report) -> tuple[ContactPack, Report]:
+        heard = reported_by(contact.receiver, audited.subject.observed, speaker.rules.knowledge.reporters)
+        return _pack(report, contact, inputs.settings, quotes, since, url, params["config"], heard), report
 
-        selection = Selection(receivers=(contact.receiver,))
-        packs = run_reports(inputs, speaker.rules, selection, each, Extras())
-        pack, report = packs[0]
-        put(_shown(pack, report, speaker, anyway, output), output)
-        return 1 if pack.first else 3 if pack.unchecked else inputs.code
+    selection = Selection(receivers=(contact.receiver,))
+    packs = run_reports(inputs, speaker.rules, selection, each, Extras())
+    pack, report = packs[0]
+    put(_shown(pack, report, speaker, anyway, output), output)
+    return 1 if pack.first else 3 if pack.unchecked else inputs.code
 
 
 def _known(name: str, folders: tuple[Path, ...], rules: RuleSet) -> tuple[Contact, ReplyCatalogue]:

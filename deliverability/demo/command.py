@@ -13,7 +13,7 @@ from deliverability.console.command import Command
 from deliverability.console.inputs import Inputs
 from deliverability.console.judging import Judging
 from deliverability.console.language import language
-from deliverability.console.options import judging_options, output_options, plain_errors, rule_problems
+from deliverability.console.options import judging_options, output_options
 from deliverability.console.output import wrote
 from deliverability.console.running import write_reports
 from deliverability.console.settings import Settings
@@ -39,23 +39,21 @@ def command(save: Path | None, **params: Any) -> int:
     """Audit an embedded domain and message offline; the exit code is always 0."""
     folder = PACKAGE / "demo"
     say = language().say
-    with plain_errors():
-        if save is not None:
-            for name in (ZONE, MESSAGE):
-                _copy(folder / name, save / name)
-                wrote(save / name)
-            click.echo(say("demo.try", command=COMMAND))
-            return 0
-        with rule_problems():
-            judging = Judging.of(params, Settings())
-        sample = Sample(MESSAGE, path=folder / MESSAGE)
-        subject = Subject(DOMAIN, sample, purpose=Purpose(PURPOSE), daily_volume=VOLUME)
-        # The demo stands still at the time its message arrived, so that it always says the same.
-        ports = replace(open_ports(PortSettings(zones=[folder / ZONE], keep_zones=True)), clock=FixedClock(ARRIVED))
-        inputs = Inputs([subject], ports, Settings())
-        outputs = judging.outputs(1)
-        click.echo(say("demo.assumes", n=f"{VOLUME:,}", zone=ZONE, message=MESSAGE), err=True)
-        write_reports(inputs, judging, outputs)
+    if save is not None:
+        for name in (ZONE, MESSAGE):
+            _copy(folder / name, save / name)
+            wrote(save / name)
+        click.echo(say("demo.try", command=COMMAND))
+        return 0
+    judging = Judging.of(params, Settings())
+    sample = Sample(MESSAGE, path=folder / MESSAGE)
+    subject = Subject(DOMAIN, sample, purpose=Purpose(PURPOSE), daily_volume=VOLUME)
+    # The demo stands still at the time its message arrived, so that it always says the same.
+    ports = replace(open_ports(PortSettings(zones=[folder / ZONE], keep_zones=True)), clock=FixedClock(ARRIVED))
+    inputs = Inputs([subject], ports, Settings())
+    outputs = judging.outputs(1)
+    click.echo(say("demo.assumes", n=f"{VOLUME:,}", zone=ZONE, message=MESSAGE), err=True)
+    write_reports(inputs, judging, outputs)
     return 0
 
 

@@ -19,9 +19,7 @@ from deliverability.console.language import columns
 from deliverability.console.options import (
     input_options,
     lang_option,
-    plain_errors,
     rule_folders_option,
-    rule_problems,
     text_or_json_option,
 )
 from deliverability.console.output import show
@@ -373,31 +371,27 @@ def command(
     **params: Any,
 ) -> int:
     """Say whether the next DMARC policy is safe, by what receivers reported; else what is missing, and until when."""
-    with plain_errors():
-        inputs = observed_inputs(params, days=days, to=to, every=every)
-        if no_rare:
-            inputs = replace(inputs, subjects=[replace(each, rare=()) for each in inputs.subjects])
-        with rule_problems():
-            speaker = speaker_of(rules or inputs.settings.rules, lang)
+    inputs = observed_inputs(params, days=days, to=to, every=every)
+    if no_rare:
+        inputs = replace(inputs, subjects=[replace(each, rare=()) for each in inputs.subjects])
+    speaker = speaker_of(rules or inputs.settings.rules, lang)
 
-        def each(_: Audited, report: Report) -> tuple[GateView, GateAnswer | None, FactSet]:
-            answer = report.answer.gate
-            today = date.fromisoformat(report.run.started[:10])
-            day = earliest(answer, report.facts, speaker.rules, today=today) if answer is not None else None
-            return gate_view(ReportView(report, speaker), answer, day), answer, report.facts
+    def each(_: Audited, report: Report) -> tuple[GateView, GateAnswer | None, FactSet]:
+        answer = report.answer.gate
+        today = date.fromisoformat(report.run.started[:10])
+        day = earliest(answer, report.facts, speaker.rules, today=today) if answer is not None else None
+        return gate_view(ReportView(report, speaker), answer, day), answer, report.facts
 
-        answers = run_reports(inputs, speaker.rules, Selection(), each, Extras(remedies=True))
-        if not every:
-            answers = [
-                (_rehearsed(view, params, facts, speaker.rules), answer, facts) for view, answer, facts in answers
-            ]
-        views = [view for view, _, _ in answers]
-        paper = Paper.of_terminal(columns())
-        if style == "json":
-            show(gates_json(answers))
-        elif every:
-            show(gates_text(views, paper))
-        else:
-            show("\n".join(gate_text(view, paper, speaker.say) for view in views))
-        codes = {_CODES[view.kind] for view in views} | {inputs.code}
-        return next((code for code in (1, 3) if code in codes), 0)
+    answers = run_reports(inputs, speaker.rules, Selection(), each, Extras(remedies=True))
+    if not every:
+        answers = [(_rehearsed(view, params, facts, speaker.rules), answer, facts) for view, answer, facts in answers]
+    views = [view for view, _, _ in answers]
+    paper = Paper.of_terminal(columns())
+    if style == "json":
+        show(gates_json(answers))
+    elif every:
+        show(gates_text(views, paper))
+    else:
+        show("\n".join(gate_text(view, paper, speaker.say) for view in views))
+    codes = {_CODES[view.kind] for view in views} | {inputs.code}
+    return next((code for code in (1, 3) if code in codes), 0)

@@ -18,9 +18,7 @@ from deliverability.console.language import columns
 from deliverability.console.options import (
     input_options,
     lang_option,
-    plain_errors,
     rule_folders_option,
-    rule_problems,
     text_or_json_option,
 )
 from deliverability.console.output import UNKNOWN_ENDING, put, show
@@ -246,35 +244,33 @@ def command(
     **params: Any,
 ) -> int:
     """List who sends as your domain by what receivers reported, what each is, and what to do about it."""
-    with plain_errors():
-        wrong = next((each for each in output if each.suffix.lower() not in ENDINGS), None)
-        if wrong is not None:
-            raise InputError(UNKNOWN_ENDING(file=str(wrong), endings=ENDINGS))
-        inputs = observed_inputs(params, days=days)
-        inputs = replace(inputs, subjects=[replace(each, source_details=bool(output)) for each in inputs.subjects])
-        with rule_problems():
-            speaker = speaker_of(rules or inputs.settings.rules, lang)
+    wrong = next((each for each in output if each.suffix.lower() not in ENDINGS), None)
+    if wrong is not None:
+        raise InputError(UNKNOWN_ENDING(file=str(wrong), endings=ENDINGS))
+    inputs = observed_inputs(params, days=days)
+    inputs = replace(inputs, subjects=[replace(each, source_details=bool(output)) for each in inputs.subjects])
+    speaker = speaker_of(rules or inputs.settings.rules, lang)
 
-        def each(_: Audited, report: Report) -> tuple[Report, SourcesView]:
-            return report, sources_view(report, speaker)
+    def each(_: Audited, report: Report) -> tuple[Report, SourcesView]:
+        return report, sources_view(report, speaker)
 
-        found = run_reports(inputs, speaker.rules, Selection(select=("RPT", "GATE")), each, Extras())
-        found.sort(key=lambda one: one[1].rank)
-        views = [view for _, view in found]
-        written = {
-            ".html": lambda: sources_page(views, speaker),
-            ".csv": lambda: sources_csv(found),
-            ".json": lambda: sources_json(found),
-        }
-        for path in output:
-            put(written[path.suffix.lower()](), path)
-        paper = Paper.of_terminal(columns())
-        if style == "json":
-            show(sources_json(found))
-        elif len(views) > 1 and not whole:
-            show(overview_text(views, paper, speaker.say))
-        elif not output:
-            show("\n".join(sources_text(view, paper, whole=whole) for view in views))
-        else:
-            show("".join(f"{view.domain}{speaker.say('punctuation.colon')}{view.summary}\n" for view in views))
-        return 3 if any(not view.known for view in views) else inputs.code
+    found = run_reports(inputs, speaker.rules, Selection(select=("RPT", "GATE")), each, Extras())
+    found.sort(key=lambda one: one[1].rank)
+    views = [view for _, view in found]
+    written = {
+        ".html": lambda: sources_page(views, speaker),
+        ".csv": lambda: sources_csv(found),
+        ".json": lambda: sources_json(found),
+    }
+    for path in output:
+        put(written[path.suffix.lower()](), path)
+    paper = Paper.of_terminal(columns())
+    if style == "json":
+        show(sources_json(found))
+    elif len(views) > 1 and not whole:
+        show(overview_text(views, paper, speaker.say))
+    elif not output:
+        show("\n".join(sources_text(view, paper, whole=whole) for view in views))
+    else:
+        show("".join(f"{view.domain}{speaker.say('punctuation.colon')}{view.summary}\n" for view in views))
+    return 3 if any(not view.known for view in views) else inputs.code

@@ -23,6 +23,7 @@ from deliverability.core.facts.spf import Spf
 from deliverability.core.inputs import Sample, Subject
 from deliverability.core.mail.kinds import own_domain
 from deliverability.core.mail.parts import body_texts
+from deliverability.core.mail.reader import Message as MailMessage
 from deliverability.core.mail.reader import read
 from deliverability.core.model.answer import FindingId
 from deliverability.core.model.report import SCHEMA_VERSION, Assessment, Finding, Note, Report, Run, SecondOpinion
@@ -38,11 +39,9 @@ from deliverability.engine.base import auditors, catalogue, gather
 from deliverability.engine.rehearse import Basis, Rehearsal, remedies, walked
 
 if TYPE_CHECKING:
-    from deliverability.core.mail.reader import Message as MailMessage
     from deliverability.core.model.knowledge import Knowledge
     from deliverability.core.model.rules import RuleSet
     from deliverability.core.net.ports import Ports
-    from deliverability.core.rules.judge import Selection
 
 
 def notes_on(domain: str, facts: FactSet, started: str, sources: Sequence[str]) -> tuple[Note, ...]:

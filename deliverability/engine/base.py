@@ -66,7 +66,6 @@ from deliverability.features import AUDITORS, load
 K = TypeVar("K", bound=Topic)
 
 if TYPE_CHECKING:
-    from deliverability.core.mail.html.accounting import ShownHtml
     from deliverability.core.mail.reader import Message
 
 NOT_STATED = Code("not-stated", ("name",))

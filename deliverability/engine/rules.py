@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from deliverability.core.cache import cached
 from deliverability.core.files import locate
 from deliverability.core.model.report import Outcome, Report
-from deliverability.core.model.rules import Severity
+from deliverability.core.model.rules import RuleSet, Severity
 from deliverability.core.rules.problems import RuleError
 from deliverability.engine.base import catalogue
 from deliverability.engine.remedies.records import REMEDIES
-
-if TYPE_CHECKING:
-    from deliverability.core.model.rules import RuleSet
 
 
 def exit_code(report: Report, fail_on: Severity | None, *, only_findings: bool = False) -> int:

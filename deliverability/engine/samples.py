@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -24,12 +23,9 @@ from deliverability.core.mail.marks import (
     recipients_of,
     subject_of,
 )
-from deliverability.core.mail.reader import read
+from deliverability.core.mail.reader import Message, read
 from deliverability.core.protocols.dkim.signature import parse_signature
 from deliverability.core.protocols.psl import known_registrable_domain, registrable_domain
-
-if TYPE_CHECKING:
-    from deliverability.core.mail.reader import Message
 
 MAX_SAMPLES = 50
 """Of one domain that are held against each other."""

@@ -16,9 +16,7 @@ from deliverability.console.judging import UNKNOWN_RECEIVER
 from deliverability.console.options import (
     input_options,
     lang_option,
-    plain_errors,
     rule_folders_option,
-    rule_problems,
     text_or_json_option,
 )
 from deliverability.console.output import terminal
@@ -27,7 +25,7 @@ from deliverability.console.types import settings_path
 from deliverability.core.codes import ABOUT, Code
 from deliverability.core.errors import NO_SUCH_FILE, InputError, file_error, set_aside, until_lost
 from deliverability.core.mail.kinds import is_mailbox
-from deliverability.core.model.report import Outcome
+from deliverability.core.model.report import Outcome, Report
 from deliverability.core.phrases import phrases
 from deliverability.core.replies import limits
 from deliverability.core.replies.explain import Pile, explain
@@ -47,10 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from deliverability.core.model.replies import Explanation, ReplyCatalogue
-    from deliverability.core.model.report import Report
     from deliverability.core.model.rules import RuleSet
-    from deliverability.core.replies.explain import Pile
-    from deliverability.core.words.speaker import Speaker
 
 MAX_OCTETS = 150_000_000
 _HEAD = 1 << 12
@@ -78,35 +73,33 @@ def command(
     **params: Any,
 ) -> int:
     """Explain a receiver's reply, or a pile of bounces: who sent it, what it means, what to do now."""
-    with plain_errors():
-        if mailbox is not None and what is not None:  # nothing else is to be explained, so it is a domain
-            params["domains"], what = (what, *params["domains"]), None
-        if what is None and mailbox is None:
-            raise InputError(NOTHING_TO_EXPLAIN())
-        if what is not None and what.isdigit() and len(what) == 3 and params["domains"]:
-            words = " ".join((what, *params["domains"]))
-            raise InputError(NOT_QUOTED(text=words))
-        if "-" in (*params["domains"], *params["eml"]) and what == "-":
-            raise InputError(STDIN_ONCE())
-        settings = read_settings(params["config"])
-        folders = rules or settings.rules
-        with rule_problems():
-            loaded = load_rules(folders)
-        known = _replies(folders, loaded)
-        if receiver is not None and receiver not in known.hosts:
-            raise InputError(UNKNOWN_RECEIVER(where="--receiver", name=receiver, known=tuple(sorted(known.hosts))))
-        explanation = _explained(what, mailbox, params["config"], known, loaded, receiver or "")
-        if not explanation.replies and style == "text":
-            _tell_problem(explanation, lang)
-            return 3
-        reports: list[Report] = []
-        if params["domains"] or params["eml"]:
-            if any(each.rules for each in explanation.replies):
-                reports = _audit(params, explanation, loaded)
-            else:
-                _tell("no-rules", lang)
-        _show(explanation, reports, Speaker(loaded, catalogue(), lang), style)
-        return _exit_code(explanation, reports)
+    if mailbox is not None and what is not None:  # nothing else is to be explained, so it is a domain
+        params["domains"], what = (what, *params["domains"]), None
+    if what is None and mailbox is None:
+        raise InputError(NOTHING_TO_EXPLAIN())
+    if what is not None and what.isdigit() and len(what) == 3 and params["domains"]:
+        words = " ".join((what, *params["domains"]))
+        raise InputError(NOT_QUOTED(text=words))
+    if "-" in (*params["domains"], *params["eml"]) and what == "-":
+        raise InputError(STDIN_ONCE())
+    settings = read_settings(params["config"])
+    folders = rules or settings.rules
+    loaded = load_rules(folders)
+    known = _replies(folders, loaded)
+    if receiver is not None and receiver not in known.hosts:
+        raise InputError(UNKNOWN_RECEIVER(where="--receiver", name=receiver, known=tuple(sorted(known.hosts))))
+    explanation = _explained(what, mailbox, params["config"], known, loaded, receiver or "")
+    if not explanation.replies and style == "text":
+        _tell_problem(explanation, lang)
+        return 3
+    reports: list[Report] = []
+    if params["domains"] or params["eml"]:
+        if any(each.rules for each in explanation.replies):
+            reports = _audit(params, explanation, loaded)
+        else:
+            _tell("no-rules", lang)
+    _show(explanation, reports, Speaker(loaded, catalogue(), lang), style)
+    return _exit_code(explanation, reports)
 
 
 def _explained(
@@ -216,8 +209,7 @@ def _not_too_large(name: str, data: bytes) -> bytes:
 
 
 def _replies(folders: Sequence[Path], rules: RuleSet) -> ReplyCatalogue:
-    with rule_problems():
-        return load_replies(rule_folders(folders), rules)
+    return load_replies(rule_folders(folders), rules)
 
 
 def _audit(params: dict[str, Any], explanation: Explanation, rules: RuleSet) -> list[Report]:

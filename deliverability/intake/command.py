@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from deliverability.console.command import Command
 from deliverability.console.inputs import ports_of, read_settings
 from deliverability.console.language import language
-from deliverability.console.options import dns_options, lang_option, plain_errors, rule_problems, text_or_json_option
+from deliverability.console.options import dns_options, lang_option, text_or_json_option
 from deliverability.console.output import terminal
 from deliverability.console.running import counted
 from deliverability.console.types import DayType, NumberType, PathOf, settings_path
@@ -26,8 +26,8 @@ from deliverability.core.codec import json_text
 from deliverability.core.codes import ABOUT, VERBATIM, Code
 from deliverability.core.errors import NO_SUCH_FILE, InputError, reason_of, set_aside, until_lost
 from deliverability.core.inputs import SecretError, parse_domain, secret
-from deliverability.core.model.observed import AggregateReport, TlsReport
-from deliverability.core.model.services import reporters_listed
+from deliverability.core.model.observed import AggregateReport, AggregateRow, TlsReport
+from deliverability.core.model.services import Reporter, reporters_listed
 from deliverability.core.phrases import detail_words, phrases
 from deliverability.core.protocols.psl import registrable_domain
 from deliverability.core.replies.match import load_replies
@@ -41,7 +41,7 @@ from deliverability.engine.rules import load_rules, rule_folders
 from deliverability.intake.addresses import AddressFile, addresses_into
 from deliverability.intake.imap import ImapAccess
 from deliverability.intake.places import UnreadPlace, items
-from deliverability.intake.readings import UnusedPart, reports_in
+from deliverability.intake.readings import FoundReport, UnusedPart, reports_in
 from deliverability.intake.report import (
     aggregate_table,
     failure_table,
@@ -51,15 +51,11 @@ from deliverability.intake.report import (
     report_json,
     tls_table,
 )
-from deliverability.intake.run import IntakeMailbox, IntakePlan, take_in
+from deliverability.intake.run import IntakeMailbox, IntakePlan, IntakeResult, take_in
 
 if TYPE_CHECKING:
     from deliverability.console.settings import MailboxSettings, Settings
-    from deliverability.core.model.observed import AggregateRow
-    from deliverability.core.model.services import Reporter
     from deliverability.core.net.ports import Ports
-    from deliverability.intake.readings import FoundReport
-    from deliverability.intake.run import IntakeResult
 
 PlanT = TypeVar("PlanT", bound="IntakePlan | None")
 
@@ -87,12 +83,11 @@ TOKEN_FAILED = Code("intake-token", ("why",))
 @lang_option
 def command(places: tuple[str, ...], style: str, lang: str, **params: Any) -> int:
     """Take in what receivers send back: reports, bounces, complaints, events, logs and their own numbers."""
-    with plain_errors(), rule_problems():
-        settings = read_settings(params["config"])
-        folder = settings_path(params["config"]).absolute().parent
-        plan = _plan(places, params, settings, folder)
-        with keeping_addresses(plan, settings.feedback.addresses) as with_addresses:
-            result = _run(with_addresses, params["url"] or settings.history, folder)
+    settings = read_settings(params["config"])
+    folder = settings_path(params["config"]).absolute().parent
+    plan = _plan(places, params, settings, folder)
+    with keeping_addresses(plan, settings.feedback.addresses) as with_addresses:
+        result = _run(with_addresses, params["url"] or settings.history, folder)
     _show(result, style, lang)
     return 3 if result.lost else 0
 
@@ -257,10 +252,9 @@ def show_report_command(files: tuple[str, ...], whole: bool, style: str, lang: s
     say = language().say
     lost = False
     first = True
-    with plain_errors():
-        for name in files:
-            if name != "-" and not Path(name).exists():
-                raise InputError(NO_SUCH_FILE(name=name))
+    for name in files:
+        if name != "-" and not Path(name).exists():
+            raise InputError(NO_SUCH_FILE(name=name))
     for where, found in _found(files):
         if isinstance(found, UnusedPart):
             lost = True

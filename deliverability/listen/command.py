@@ -22,9 +22,7 @@ from deliverability.console.options import (
     mail_options,
     offline_option,
     output_options,
-    plain_errors,
     resolver_option,
-    rule_problems,
     zone_option,
 )
 from deliverability.console.output import show
@@ -40,7 +38,7 @@ from deliverability.core.replies.match import load_replies
 from deliverability.core.words.sentences import visible
 from deliverability.engine.rules import load_rules, rule_folders, worst_exit_code
 from deliverability.listen.faults import Faults
-from deliverability.listen.service import CaptureChange, CaptureService, ProcessWorker, RoomSettings
+from deliverability.listen.service import CaptureChange, CaptureNews, CaptureService, ProcessWorker, RoomSettings
 from deliverability.listen.store import CaptureStore, Reservations
 
 if TYPE_CHECKING:
@@ -49,8 +47,6 @@ if TYPE_CHECKING:
     from deliverability.core.model.rules import RuleSet
     from deliverability.core.rules.judge import Selection
     from deliverability.listen.serve import Listening, ListenSettings, PublicListener
-    from deliverability.listen.service import CaptureNews
-    from deliverability.listen.store import CaptureStore, Reservations
 
 NO_LISTEN = Code("listen-no-extra")
 NOT_LOCAL = Code("listen-not-local", ("option", "address"))
@@ -92,21 +88,19 @@ _ONCE = ("timeout", "expect", "output", "style", "whole", "trace")
 @output_options
 def command(domain: str | None, once: bool, **params: Any) -> int:
     """Receive test mails, audit each and show how large it is and what it looks like."""
-    with plain_errors():
-        settings = read_settings(params["config"])
-        if params["faults"] and params["public"]:
-            raise InputError(CONTRADICTION(names=(_option("faults"), _option("public"))))
-        try:
-            where = _where({**params, "once": once})
-        except ModuleNotFoundError:
-            raise InputError(NO_LISTEN()) from None
-        if once:
-            return _once(domain, settings, where, params)
-        given = [each for each in _ONCE if params[each] not in (None, (), False)]
-        if given:
-            raise InputError(ONLY_ONCE(names=tuple(_option(each) for each in given)))
-        with rule_problems():
-            _serve(domain, settings, where, params)
+    settings = read_settings(params["config"])
+    if params["faults"] and params["public"]:
+        raise InputError(CONTRADICTION(names=(_option("faults"), _option("public"))))
+    try:
+        where = _where({**params, "once": once})
+    except ModuleNotFoundError:
+        raise InputError(NO_LISTEN()) from None
+    if once:
+        return _once(domain, settings, where, params)
+    given = [each for each in _ONCE if params[each] not in (None, (), False)]
+    if given:
+        raise InputError(ONLY_ONCE(names=tuple(_option(each) for each in given)))
+    _serve(domain, settings, where, params)
     return 0
 
 
@@ -248,8 +242,7 @@ def _once(domain: str | None, settings: Settings, where: ListenSettings, params:
     """Receive, then audit as `deliv audit` does what it is given as files."""
     from deliverability.listen.serve import caught
 
-    with rule_problems():
-        judging = Judging.of(params, settings)
+    judging = Judging.of(params, settings)
     name = parse_domain(domain) if domain else ""
     subject = subject_given(params, settings, name)
     ports = ports_of({**params, "timeout": None}, settings)

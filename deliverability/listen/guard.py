@@ -23,8 +23,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from deliverability.listen.receive import network_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 

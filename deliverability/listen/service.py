@@ -20,7 +20,7 @@ from enum import StrEnum
 from functools import cache
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -33,7 +33,7 @@ from deliverability.core.mail.kinds import OWNER_HEAD_OCTETS, why_no_message
 from deliverability.core.mail.reader import read
 from deliverability.core.mail.received import SmtpEnvelope
 from deliverability.core.mail.words import decode_words, printable
-from deliverability.core.model.rules import Severity
+from deliverability.core.model.rules import RuleSet, Severity
 from deliverability.core.net.open import PortSettings, open_ports
 from deliverability.core.phrases import LANGUAGES
 from deliverability.core.report.formats.table import FORMAT_OF, WriterOptions
@@ -46,9 +46,6 @@ from deliverability.engine.base import catalogue
 from deliverability.engine.rules import exit_code, load_rules, rule_folders
 from deliverability.listen.faults import Faults
 from deliverability.listen.store import AuditSummary, Capture, CaptureStore, CaughtMail, Reservations
-
-if TYPE_CHECKING:
-    from deliverability.core.model.rules import RuleSet
 
 _MOST_REPORTS = 32
 

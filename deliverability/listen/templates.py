@@ -23,11 +23,10 @@ from deliverability.core.report.records import Piece, PieceKind, diff
 from deliverability.core.report.report import ReportView
 from deliverability.core.report.templates import environment
 from deliverability.core.words.sentences import octets, shortened, visible
-from deliverability.listen.look import MessageContents
+from deliverability.listen.look import CaptureRow, LookView, MessageContents
 
 if TYPE_CHECKING:
     from deliverability.core.report.answer import AnswerView
-    from deliverability.listen.look import CaptureRow, LookView
     from deliverability.seeds.report import PlacementView
 
 _FIELDS, _FIELD = 200, 2_000

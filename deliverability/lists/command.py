@@ -14,9 +14,7 @@ from deliverability.console.inputs import ports_of, read_settings
 from deliverability.console.options import (
     dns_options,
     lang_option,
-    plain_errors,
     rule_folders_option,
-    rule_problems,
     text_or_json_option,
 )
 from deliverability.console.output import show, terminal, wrote
@@ -65,14 +63,12 @@ def command(
     **params: Any,
 ) -> int:
     """Check a list of recipients: nothing is sent, stored or changed."""
-    with plain_errors():
-        settings = read_settings(config)
-        with rule_problems():
-            data = load_list_data(rule_folders(rules or settings.rules))
-        plan = ListPlan(open_list(file, data, column), data, suppressed, inactive, folder, force)
-        ports = ports_of(params, settings)
-        sums = _run(plan, ports)
-        _show(sums, folder, style, lang)
+    settings = read_settings(config)
+    data = load_list_data(rule_folders(rules or settings.rules))
+    plan = ListPlan(open_list(file, data, column), data, suppressed, inactive, folder, force)
+    ports = ports_of(params, settings)
+    sums = _run(plan, ports)
+    _show(sums, folder, style, lang)
     if sums.domains_not_checked or sums.not_checked:
         return 3
     return 0 if sums.segments[Segment.GOOD] == sums.lines else 1

@@ -15,10 +15,8 @@ from deliverability.console.options import (
     config_option,
     lang_option,
     offline_option,
-    plain_errors,
     resolver_option,
     rule_folders_option,
-    rule_problems,
 )
 from deliverability.console.types import PathOf, settings_path
 from deliverability.engine.rules import load_rules
@@ -46,28 +44,25 @@ def command(
     lang: str,
 ) -> int:
     """Answer an assistant's questions."""
-    with plain_errors(), rule_problems():
-        settings = read_settings(config)
-        folders = rules or settings.rules
-        load_rules(folders)
-        servers = resolver or (() if zone or offline else settings.resolvers)
+    settings = read_settings(config)
+    folders = rules or settings.rules
+    load_rules(folders)
+    servers = resolver or (() if zone or offline else settings.resolvers)
 
-        def make(records: Sequence[str] = ()) -> Session:
-            return Session(
-                zones=zone, records=records, resolver=servers or None, rules=folders, offline=offline, lang=lang
-            )
+    def make(records: Sequence[str] = ()) -> Session:
+        return Session(zones=zone, records=records, resolver=servers or None, rules=folders, offline=offline, lang=lang)
 
-        session = make()
-        box = Toolbox(
-            session,
-            make,
-            folders,
-            root=root,
-            history=url or settings.history,
-            folder=settings_path(config).absolute().parent,
-            offline=offline,
-            lang=lang,
-        )
+    session = make()
+    box = Toolbox(
+        session,
+        make,
+        folders,
+        root=root,
+        history=url or settings.history,
+        folder=settings_path(config).absolute().parent,
+        offline=offline,
+        lang=lang,
+    )
     with session:
         serve(box.tools, language().say("mcp.late"))
     return 0

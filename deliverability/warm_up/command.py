@@ -20,9 +20,7 @@ from deliverability.console.options import (
     config_option,
     file_option,
     lang_option,
-    plain_errors,
     rule_folders_option,
-    rule_problems,
     text_or_json_option,
 )
 from deliverability.console.output import put, terminal
@@ -31,8 +29,8 @@ from deliverability.core.codec import json_text
 from deliverability.core.codes import Code
 from deliverability.core.errors import InputError
 from deliverability.core.inputs import parse_domain
-from deliverability.core.model.services import reporters_listed
-from deliverability.core.model.warm_up import WARM_UP_SCHEMA, WarmUpPlan
+from deliverability.core.model.services import Reporter, reporters_listed
+from deliverability.core.model.warm_up import WARM_UP_SCHEMA, WarmUpNumbers, WarmUpPlan
 from deliverability.core.phrases import Phrases
 from deliverability.core.protocols.psl import registrable_domain
 from deliverability.core.report.findings import receiver_short
@@ -46,8 +44,6 @@ from deliverability.warm_up.facts import warm_up_plan
 
 if TYPE_CHECKING:
     from deliverability.console.settings import Settings
-    from deliverability.core.model.services import Reporter
-    from deliverability.core.model.warm_up import WarmUpNumbers
 
 _SHOWN = 4  # receivers with a column of their own
 
@@ -263,32 +259,30 @@ def command(
     lang: str,
 ) -> int:
     """Plan how to raise the volume of a domain, step by step."""
-    with plain_errors():
-        now = datetime.now(UTC)
-        if output is not None and output.suffix.lower() not in _FORMS:
-            raise InputError(NOT_THIS_FORM(file=str(output), forms=_FORMS))
-        if start is not None and start < now.date():
-            raise InputError(PAST(day=start.isoformat()))
-        settings = read_settings(config)
-        with rule_problems():
-            speaker = speaker_of(rules or settings.rules, lang)
-        numbers = speaker.rules.knowledge.warm_up
-        if numbers is None:  # a folder of the user replaces the file, and never takes it away
-            raise AssertionError
-        name, part = parse_domain(domain), parse_domain(stream) if stream else ""
-        listed = reporters_listed(speaker.rules.knowledge.reporters, settings.reporters)
-        origin, volumes = _known(name, part, numbers, settings, listed, url, config, now)
-        plan = warm_up_plan(
-            name,
-            volumes,
-            target,
-            start=start or now.date() + timedelta(days=1),
-            every=every,
-            numbers=numbers,
-            stream=part,
-            origin=origin,
-        )
-        put(_shown(plan, speaker, style, output, now), output)
+    now = datetime.now(UTC)
+    if output is not None and output.suffix.lower() not in _FORMS:
+        raise InputError(NOT_THIS_FORM(file=str(output), forms=_FORMS))
+    if start is not None and start < now.date():
+        raise InputError(PAST(day=start.isoformat()))
+    settings = read_settings(config)
+    speaker = speaker_of(rules or settings.rules, lang)
+    numbers = speaker.rules.knowledge.warm_up
+    if numbers is None:  # a folder of the user replaces the file, and never takes it away
+        raise AssertionError
+    name, part = parse_domain(domain), parse_domain(stream) if stream else ""
+    listed = reporters_listed(speaker.rules.knowledge.reporters, settings.reporters)
+    origin, volumes = _known(name, part, numbers, settings, listed, url, config, now)
+    plan = warm_up_plan(
+        name,
+        volumes,
+        target,
+        start=start or now.date() + timedelta(days=1),
+        every=every,
+        numbers=numbers,
+        stream=part,
+        origin=origin,
+    )
+    put(_shown(plan, speaker, style, output, now), output)
     return 0
 
 

@@ -11,7 +11,14 @@ from deliverability.core.codes import SENT_TO_YOURSELF, Input, needs
 from deliverability.core.facts.base import Evidence, EvidenceKind, Reason, Unknown
 from deliverability.core.facts.envelope import Envelope
 from deliverability.core.mail.addresses import canonical_ip, parse_addresses, to_a_label
-from deliverability.core.mail.hop import delivery, earlier_hops, original_sender
+from deliverability.core.mail.hop import (
+    AuthenticationField,
+    Delivery,
+    EarlierHop,
+    delivery,
+    earlier_hops,
+    original_sender,
+)
 from deliverability.core.mail.parts import header_evidence
 from deliverability.core.mail.received import SPF_PASS, WEAK, ReceivedSpf, SmtpEnvelope, parse_return_path
 from deliverability.core.model.services import ServiceKind
@@ -21,7 +28,6 @@ from deliverability.core.protocols.spf.evaluate import evaluate_spf
 from deliverability.engine.base import Context, auditor
 
 if TYPE_CHECKING:
-    from deliverability.core.mail.hop import AuthenticationField, Delivery, EarlierHop
     from deliverability.core.mail.reader import HeaderField, Message
 
 

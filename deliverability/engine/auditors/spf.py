@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from functools import lru_cache, partial
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -33,19 +33,13 @@ from deliverability.core.model.topic import Maybe, cite, if_known
 from deliverability.core.names import Ranges, is_address, is_example, ranges_of
 from deliverability.core.net.base import Answer, Failed, unknown_from
 from deliverability.core.protocols.psl import registrable_domain
-from deliverability.core.protocols.spf.coverage import measure
+from deliverability.core.protocols.spf.coverage import Coverage, measure
 from deliverability.core.protocols.spf.describe import RECORD_FACTS, describe_record, describe_tree, listed
-from deliverability.core.protocols.spf.evaluate import evaluate_spf
-from deliverability.core.protocols.spf.passing import PASSING_FACTS, describe_passing, who_passes
+from deliverability.core.protocols.spf.evaluate import SpfEvaluation, evaluate_spf
+from deliverability.core.protocols.spf.passing import PASSING_FACTS, Allowed, describe_passing, who_passes
 from deliverability.core.protocols.spf.record import BadTerm
-from deliverability.core.protocols.spf.tree import FAMILIES, walk_tree
+from deliverability.core.protocols.spf.tree import FAMILIES, Tree, walk_tree
 from deliverability.engine.base import Context, auditor, dns_id
-
-if TYPE_CHECKING:
-    from deliverability.core.protocols.spf.coverage import Coverage
-    from deliverability.core.protocols.spf.evaluate import SpfEvaluation
-    from deliverability.core.protocols.spf.passing import Allowed
-    from deliverability.core.protocols.spf.tree import Tree
 
 MAX_OVERLAPS = 100
 """Pairs of overlapping terms that are listed."""
