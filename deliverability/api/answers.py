@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-import msgspec
-
 from deliverability.api.report import copied, language
 from deliverability.console.judging import UNKNOWN_RECEIVER
+from deliverability.core.codec import printable
 from deliverability.core.errors import InputError
-from deliverability.core.model.replies import About, Fit, ReplyCatalogue, Retry
+from deliverability.core.model.replies import About, Explained, Fit, Meaning, ReplyCatalogue, Retry
+from deliverability.core.model.replies import Explanation as Found
 from deliverability.core.model.report import Report as Judged
 from deliverability.core.model.rules import RuleSet
 from deliverability.core.replies.explain import explain
@@ -50,18 +49,18 @@ class ExplainedReply:
     retry: Retry | None
     rules: tuple[str, ...]
     count: int
-    _words: Mapping[str, _Words] = field(repr=False, hash=False)
+    _meaning: Meaning | None = field(repr=False, hash=False)
     _lang: str = field(repr=False, compare=False)
 
     def means(self, lang: str = "") -> str:
         """What it means, in English (``en``) or Japanese (``ja``); empty where that is not known."""
-        words = self._words.get(language("lang", lang) if lang != "" else self._lang)
-        return words.means if words is not None else ""
+        spoken = language("lang", lang) if lang != "" else self._lang
+        return self._meaning.meaning[spoken] if self._meaning is not None else ""
 
     def todo(self, lang: str = "") -> tuple[str, ...]:
         """What to do about it, step by step; empty where it is not known what it means."""
-        words = self._words.get(language("lang", lang) if lang != "" else self._lang)
-        return words.do if words is not None else ()
+        spoken = language("lang", lang) if lang != "" else self._lang
+        return self._meaning.steps[spoken] if self._meaning is not None else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,39 +86,6 @@ class Explanation:
         return dict(copied(self._document))
 
 
-class _Words(msgspec.Struct, frozen=True):
-    means: str
-    do: tuple[str, ...]
-
-
-class _Meaning(msgspec.Struct, frozen=True):
-    retry: Retry
-    about: About
-    text: dict[str, _Words]
-
-
-class _Receiver(msgspec.Struct, frozen=True):
-    id: str
-
-
-class _Reply(msgspec.Struct, frozen=True):
-    text: str
-    fit: Fit
-    rules: tuple[str, ...]
-    count: int
-    code: str | None = None
-    enhanced: str | None = None
-    receiver: _Receiver | None = None
-    meaning: _Meaning | None = None
-
-
-class _Explanation(msgspec.Struct, frozen=True):
-    kind: str
-    replies: tuple[_Reply, ...]
-    problem: str | None = None
-    sender_domain: str | None = None
-
-
 def explanation_of(reply: str, replies: ReplyCatalogue, rules: RuleSet, receiver: str, lang: str) -> Explanation:
     """What a reply means. Raises InputError where no such receiver is known."""
     if receiver and receiver not in replies.hosts:
@@ -127,29 +93,23 @@ def explanation_of(reply: str, replies: ReplyCatalogue, rules: RuleSet, receiver
         raise InputError(UNKNOWN_RECEIVER(where="receiver", name=receiver, known=known))
     found = explain(reply.encode("utf-8", "surrogatepass"), replies, rules, receiver)
     document: dict[str, Any] = json.loads(explanation_json(found, (), Speaker(rules, catalogue(), lang)))
-    shape = msgspec.convert(document, _Explanation)
-    return Explanation(
-        shape.kind,
-        tuple(_explained(each, lang) for each in shape.replies),
-        shape.problem or "",
-        shape.sender_domain or "",
-        document,
-    )
+    explained = tuple(_explained(each, found, lang) for each in found.replies)
+    return Explanation(found.kind, explained, found.problem, printable(found.sender_domain), document)
 
 
-def _explained(shape: _Reply, lang: str) -> ExplainedReply:
-    meaning = shape.meaning
+def _explained(each: Explained, found: Found, lang: str) -> ExplainedReply:
+    meaning, host = each.meaning, found.hosts.get(each.receiver)
     return ExplainedReply(
-        shape.text,
-        shape.code or "",
-        shape.enhanced or "",
-        shape.receiver.id if shape.receiver is not None else "",
-        shape.fit,
+        printable(each.reply.text),
+        each.reply.code,
+        each.reply.enhanced,
+        host.id if host is not None else "",
+        each.fit,
         meaning.about if meaning is not None else None,
         meaning.retry if meaning is not None else None,
-        shape.rules,
-        shape.count,
-        meaning.text if meaning is not None else {},
+        each.rules,
+        each.count,
+        meaning,
         lang,
     )
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import functools
 import os
 import threading
 import weakref
 from collections.abc import Callable, Coroutine, Iterable
 from enum import StrEnum
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from msgspec.structs import replace
 
@@ -37,6 +38,7 @@ from deliverability.engine.audit import NO_SUBJECT, Extras, report_on
 from deliverability.engine.rules import load_rules, rule_folders
 from deliverability.observing import observing, with_observed
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 USE_ASYNC = Code("use-async", ("name",))
@@ -49,6 +51,20 @@ MOST_DAILY = 10**12
 MOST_REPLY = 10_000_000  # characters
 
 ResolverGiven = Resolver | given.TextsGiven
+
+
+def _blocking(
+    work: Callable[Concatenate[Session, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Session, P], T]:
+    """The twin of a method for callers without an event loop, which it would hold up."""
+
+    @functools.wraps(work)
+    def twin(self: Session, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        _no_loop(work.__name__)
+        return self._in_worker(work(self, *args, **kwargs))
+
+    twin.__name__ = work.__name__.removesuffix("_async")
+    return twin
 
 
 class Session:
@@ -101,37 +117,6 @@ class Session:
 
     # --- audits ---
 
-    def audit(
-        self,
-        domain: str | None = None,
-        *,
-        message: given.MessageGiven | None = None,
-        purpose: Purpose | str | None = None,
-        daily_volume: int | None = None,
-        ip: given.AddressGiven | Iterable[given.AddressGiven] = (),
-        mail_from: str | None = None,
-        helo: str | None = None,
-        selectors: given.TextsGiven = (),
-        receivers: given.TextsGiven | None = None,
-        remedies: bool = True,
-    ) -> Report:
-        """Audit a domain, a message, or both together: see `deliverability.audit`."""
-        _no_loop("audit_async")
-        return self._in_worker(
-            self.audit_async(
-                domain,
-                message=message,
-                purpose=purpose,
-                daily_volume=daily_volume,
-                ip=ip,
-                mail_from=mail_from,
-                helo=helo,
-                selectors=selectors,
-                receivers=receivers,
-                remedies=remedies,
-            )
-        )
-
     async def audit_async(
         self,
         domain: str | None = None,
@@ -146,7 +131,7 @@ class Session:
         receivers: given.TextsGiven | None = None,
         remedies: bool = True,
     ) -> Report:
-        """The same within an event loop."""
+        """Audit a domain, a message, or both together: see `deliverability.audit`."""
         with given.input_errors():
             subject = subject_of(domain, message, purpose, daily_volume, ip, mail_from, helo, selectors)
             wanted = given.many("receivers", receivers, given.text, str)
@@ -154,29 +139,13 @@ class Session:
             ports = self._here()
             rules = await asyncio.to_thread(self._loaded)
             selection = selection_of(Settings(receivers=wanted), rules)
-            return await self._reported(subject, ports, rules, selection, extras)
+            reported = await report_on(subject, ports, rules, selection, extras)
+            document: dict[str, Any] = await asyncio.to_thread(report_json, reported.report)
+            return report_of(document, rules, self._folders, self._lang)
 
-    async def _reported(
-        self, subject: Subject, ports: Ports, rules: RuleSet, selection: Selection, extras: Extras
-    ) -> Report:
-        reported = await report_on(subject, ports, rules, selection, extras)
-        document: dict[str, Any] = await asyncio.to_thread(report_json, reported.report)
-        return report_of(document, rules, self._folders, self._lang)
+    audit = _blocking(audit_async)
 
     # --- changes ---
-
-    def diff(
-        self,
-        old: changes.ZoneGiven,
-        new: changes.ZoneGiven | None = None,
-        *,
-        base: changes.PathGiven = changes.LIVE,
-        domains: given.TextsGiven | None = None,
-        message: given.MessageGiven | None = None,
-    ) -> Diff:
-        """Say what a change of zones does to mail: see `deliverability.diff`."""
-        _no_loop("diff_async")
-        return self._in_worker(self.diff_async(old, new, base=base, domains=domains, message=message))
 
     async def diff_async(
         self,
@@ -187,10 +156,12 @@ class Session:
         domains: given.TextsGiven | None = None,
         message: given.MessageGiven | None = None,
     ) -> Diff:
-        """The same within an event loop."""
+        """Say what a change of zones does to mail: see `deliverability.diff`."""
         with given.input_errors():
             rules = await asyncio.to_thread(self._loaded)
             return await changes.compared(old, new, base, domains, message, ports=self._here(), rules=rules)
+
+    diff = _blocking(diff_async)
 
     # --- replies ---
 
@@ -211,7 +182,7 @@ class Session:
 
     # --- the gate ---
 
-    def gate(self, domain: str, *, to: str | None = None, history: str | None = None) -> Gate:
+    async def gate_async(self, domain: str, *, to: str | None = None, history: str | None = None) -> Gate:
         """Say whether the next DMARC policy of a domain is safe, by what receivers reported.
 
         Args:
@@ -221,11 +192,6 @@ class Session:
                 one in the user's state folder.
 
         """
-        _no_loop("gate_async")
-        return self._in_worker(self.gate_async(domain, to=to, history=history))
-
-    async def gate_async(self, domain: str, *, to: str | None = None, history: str | None = None) -> Gate:
-        """The same within an event loop."""
         with given.input_errors():
             with given.about("domain"):
                 subject = Subject(parse_domain(given.text("domain", domain)))
@@ -238,6 +204,8 @@ class Session:
             asked = replace(found[0], gate_to=policy)
             reported = await report_on(asked, ports, rules, Selection(), Extras(remedies=True))
             return await asyncio.to_thread(gate_of, reported.report, rules, self._lang)
+
+    gate = _blocking(gate_async)
 
     # --- DNS ---
 
@@ -519,8 +487,7 @@ def audit(
 
     """
     _no_loop("audit_async")
-    used, own = _session_of(session, zones, records, rules, resolver, offline, timeout)
-    try:
+    with _session_of(session, zones, records, rules, resolver, offline, timeout) as used:
         return used.audit(
             domain,
             message=message,
@@ -533,9 +500,6 @@ def audit(
             receivers=receivers,
             remedies=remedies,
         )
-    finally:
-        if own:
-            used.close()
 
 
 async def audit_async(
@@ -559,8 +523,7 @@ async def audit_async(
     session: Session | None = None,
 ) -> Report:
     """The same as `audit` within an event loop."""
-    used, own = _session_of(session, zones, records, rules, resolver, offline, timeout)
-    try:
+    async with _session_of(session, zones, records, rules, resolver, offline, timeout) as used:
         return await used.audit_async(
             domain,
             message=message,
@@ -573,9 +536,6 @@ async def audit_async(
             receivers=receivers,
             remedies=remedies,
         )
-    finally:
-        if own:
-            await used.aclose()
 
 
 def explain(reply: str, *, receiver: str | None = None) -> Explanation:
@@ -616,12 +576,8 @@ def diff(
 
     """
     _no_loop("diff_async")
-    used, own = _session_of(session, (), (), (), None, False, SECONDS)
-    try:
+    with _session_of(session, (), (), (), None, False, SECONDS) as used:
         return used.diff(old, new, base=base, domains=domains, message=message)
-    finally:
-        if own:
-            used.close()
 
 
 async def diff_async(
@@ -634,12 +590,8 @@ async def diff_async(
     session: Session | None = None,
 ) -> Diff:
     """The same as `diff` within an event loop."""
-    used, own = _session_of(session, (), (), (), None, False, SECONDS)
-    try:
+    async with _session_of(session, (), (), (), None, False, SECONDS) as used:
         return await used.diff_async(old, new, base=base, domains=domains, message=message)
-    finally:
-        if own:
-            await used.aclose()
 
 
 def _session_of(
@@ -650,12 +602,10 @@ def _session_of(
     resolver: ResolverGiven | None,
     offline: bool,
     timeout: float,
-) -> tuple[Session, bool]:
+) -> Session | contextlib.nullcontext[Session]:
     """The session that was given, or one for this call, which ends with it."""
     if session is None:
-        return Session(
-            zones=zones, records=records, rules=rules, resolver=resolver, offline=offline, timeout=timeout
-        ), True
+        return Session(zones=zones, records=records, rules=rules, resolver=resolver, offline=offline, timeout=timeout)
     if not isinstance(session, Session):
         raise given.wrong_type("session", "Session", session)
     told: dict[str, object] = {"zones": zones, "records": records, "rules": rules, "resolver": resolver}
@@ -665,4 +615,4 @@ def _session_of(
     names += ["timeout"] if type(timeout) not in (int, float) or timeout != SECONDS else []
     if names:
         raise InputError(OF_SESSION(names=tuple(names)))
-    return session, False
+    return contextlib.nullcontext(session)

@@ -308,7 +308,7 @@ def test_a_message_that_cannot_be_read_does_not_stop_the_others(folder: Path, he
 def test_a_fault_of_ours_is_told_in_one_sentence_and_shown_on_demand(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def burst() -> None:
+    def burst(*_: object) -> None:
         raise ZeroDivisionError("a\x1b[31m\u202e fault")
 
     monkeypatch.setattr("deliverability.audits.command.read_settings", burst)
