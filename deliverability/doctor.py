@@ -23,7 +23,7 @@ from deliverability.console.options import (
 )
 from deliverability.console.output import show, terminal
 from deliverability.console.settings import EmailSettings, Settings
-from deliverability.console.types import settings_path
+from deliverability.console.types import settings_folder
 from deliverability.core.codec import encode, json_text
 from deliverability.core.codes import ABOUT, VERBATIM, Code, Detail
 from deliverability.core.errors import InputError
@@ -270,11 +270,8 @@ def check_history(url: str, folder: Path) -> MachineCheck:
     try:
         if (file := missing_file(url, folder=folder)) is not None:
             return MachineCheck("history", CheckState.SPARED, NO_HISTORY(file=str(file)))
-        history = History.open(url, folder=folder)
-        try:
+        with History.open(url, folder=folder) as history:
             return MachineCheck("history", CheckState.GOOD, HISTORY_READ(n=len(history.runs())))
-        finally:
-            history.close()
     except HistoryError as error:
         return MachineCheck("history", CheckState.BAD, VERBATIM(text=str(error)))
 
@@ -291,7 +288,7 @@ _PRINT_SECONDS = 60.0
 def command(resolver: tuple[str, ...], config: Path | None, style: str, lang: str) -> int:
     """Check whether this machine can audit: DNS, port 25, clock, Chromium, the weekly mail's server, the history."""
     settings = read_settings(config)
-    folder = settings_path(config).absolute().parent
+    folder = settings_folder(config)
     say = phrases(lang)
     ports = open_doors(resolver or settings.resolvers)
     checks = asyncio.run(_run(ports, settings, folder, say.lang, shown=style == "text"))

@@ -27,7 +27,7 @@ from deliverability.core.protocols.psl import registrable_domain
 from deliverability.core.replies.explain import explain
 from deliverability.core.replies.match import load_replies
 from deliverability.core.store.deliveries import EVERY, deliveries_of, fared_domains
-from deliverability.core.store.store import DamagedError, History, HistoryError, Point, missing_file
+from deliverability.core.store.store import DamagedError, History, HistoryError, Point, kept
 from deliverability.core.store.window import reported_domains, window
 from deliverability.engine.rules import load_rules, rule_folders
 from deliverability.intake.addresses import to_suppress
@@ -163,19 +163,16 @@ def with_observed(
     store cannot be read.
     """
     subjects = list(subjects)
-    if missing_file(how.url, folder=how.folder) is not None:
-        yield from (replace(each, source_words=how.words) for each in subjects)
-        return
-    history = History.open(how.url, folder=how.folder)
-    try:
+    with kept(how.url, how.folder) as history:
+        if history is None:
+            yield from (replace(each, source_words=how.words) for each in subjects)
+            return
         observer = Observer(history, how, now)
         for subject in subjects:
             if subject.domain:
                 with one_subject(lost):
                     subject = with_lists_seen(observer.observed(subject), history)
             yield subject
-    finally:
-        history.close()
 
 
 class Observer:

@@ -25,7 +25,7 @@ import click
 from deliverability.console.command import Command
 from deliverability.console.inputs import ports_of, read_settings
 from deliverability.console.options import dns_options, lang_option
-from deliverability.console.output import show, terminal, writing
+from deliverability.console.output import paper_for, show, writing
 from deliverability.console.types import DayType, OneOf, PathOf
 from deliverability.core.codec import json_text
 from deliverability.core.codes import Code
@@ -223,7 +223,7 @@ def _write(stored: AddressFile, ports: Ports, output: Path | None, style: str, l
         show(suppress_json(sums.decided))
     else:
         say = phrases(lang)
-        show(suppress_text(sums.decided, Paper.of_terminal(**terminal()), say))
+        show(suppress_text(sums.decided, paper_for(), say))
         if output is None:
             click.echo(say("suppress.hint"))
     return 3 if sums.of(Decision.NOT_CHECKED) else 0

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from deliverability.console.ending import error_text, visible
 from deliverability.console.language import language
 from deliverability.console.settings import Settings, kind_and_place, load
-from deliverability.console.types import settings_path
+from deliverability.console.types import settings_folder, settings_path
 from deliverability.core.codes import Code
 from deliverability.core.errors import IS_FOLDER, NO_SUCH_FILE, InputError, file_error, reason_of, set_aside
 from deliverability.core.facts.base import Purpose
@@ -177,7 +177,7 @@ def observed_inputs(
 
 
 def _with_reports(inputs: Inputs, params: dict[str, Any], days: int | None) -> Inputs:
-    folder = settings_path(params["config"]).absolute().parent
+    folder = settings_folder(params["config"])
     how = load_entry(OBSERVING)(inputs.settings, folder, days, history=params.get("history"))
     observed = load_entry(WITH_OBSERVED)(inputs.subjects, how, inputs.ports.clock.now(), _tell_left_out)
     return replace(inputs, subjects=list(observed))

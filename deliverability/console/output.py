@@ -35,6 +35,7 @@ from deliverability.core.report.formats.table import (
     format_of,
     page_name,
 )
+from deliverability.core.report.paper import Paper
 from deliverability.core.report.report import ReportView
 from deliverability.core.words.sentences import visible
 from deliverability.core.words.speaker import Speaker
@@ -344,6 +345,11 @@ def terminal() -> dict[str, Any]:
         "color": able and not os.environ.get("NO_COLOR"),
         "unicode": _can_write(sys.stdout.encoding, "✓─"),
     }
+
+
+def paper_for(output: Path | None = None) -> Paper:
+    """What a text is laid out on: 80 columns for a file, else what standard output can show."""
+    return Paper(80) if output else Paper.of_terminal(**terminal())
 
 
 def _can_write(encoding: str | None, text: str) -> bool:

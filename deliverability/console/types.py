@@ -45,6 +45,11 @@ def settings_path(named: Path | None = None) -> Path:
     return Path(DEFAULT_FILE)
 
 
+def settings_folder(named: Path | None = None) -> Path:
+    """The folder of that file, which relative places in it are meant from."""
+    return settings_path(named).absolute().parent
+
+
 def _is_own(file: Path) -> bool:
     return not hasattr(os, "getuid") or file.stat().st_uid in (os.getuid(), 0)
 

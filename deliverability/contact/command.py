@@ -20,9 +20,9 @@ from deliverability.console.options import (
     lang_option,
     rule_folders_option,
 )
-from deliverability.console.output import put, terminal
+from deliverability.console.output import paper_for, put
 from deliverability.console.running import run_reports
-from deliverability.console.types import DayType, settings_path
+from deliverability.console.types import DayType, settings_folder
 from deliverability.contact import report as render
 from deliverability.contact.gather import RepliesQuoted, contact_pack, load_contacts, reported_by
 from deliverability.contact.report import contact_view
@@ -30,10 +30,9 @@ from deliverability.contact.values import Company, Contact, ContactPack
 from deliverability.core.codes import Code, Detail
 from deliverability.core.errors import InputError, reason_of, set_aside
 from deliverability.core.replies.match import load_replies
-from deliverability.core.report.paper import Paper
 from deliverability.core.report.report import ReportView
 from deliverability.core.rules.judge import Selection
-from deliverability.core.store.store import History, missing_file
+from deliverability.core.store.store import kept
 from deliverability.engine.audit import Audited, Extras
 from deliverability.engine.rules import rule_folders
 from deliverability.intake.places import UnreadPlace, items
@@ -147,21 +146,10 @@ def _pack(
     config: Path | None,
     heard: frozenset[str],
 ) -> ContactPack:
-    folder = settings_path(config).absolute().parent
-    where = url or settings.history
     today = date.fromisoformat(report.run.started[:10])
-    company = _company(settings)
-    if missing_file(where, folder=folder) is not None:
-        return contact_pack(report, contact, company, quotes, since, None, today, heard=heard)
-    history = History.open(where, folder=folder)
-    try:
+    company = Company(settings.sender.company, settings.sender.contact, settings.sender.phone)
+    with kept(url or settings.history, settings_folder(config)) as history:
         return contact_pack(report, contact, company, quotes, since, history, today, heard=heard)
-    finally:
-        history.close()
-
-
-def _company(settings: Settings) -> Company:
-    return Company(settings.sender.company, settings.sender.contact, settings.sender.phone)
 
 
 def _shown(pack: ContactPack, report: Report, speaker: Speaker, anyway: bool, output: Path | None) -> str:
@@ -173,7 +161,4 @@ def _shown(pack: ContactPack, report: Report, speaker: Speaker, anyway: bool, ou
         return render.contact_markdown(view)
     if suffix == ".html":
         return render.contact_page(view, speaker.lang)
-    shown = terminal()
-    return render.contact_text(
-        view, Paper(80) if output else Paper.of_terminal(shown["width"], unicode=shown["unicode"])
-    )
+    return render.contact_text(view, paper_for(output))

@@ -19,9 +19,9 @@ from deliverability.console.options import (
     rule_folders_option,
     text_or_json_option,
 )
-from deliverability.console.output import terminal
+from deliverability.console.output import paper_for, show
 from deliverability.console.running import run
-from deliverability.console.types import settings_path
+from deliverability.console.types import settings_folder
 from deliverability.core.codes import ABOUT, Code
 from deliverability.core.errors import NO_SUCH_FILE, InputError, file_error, set_aside, until_lost
 from deliverability.core.mail.kinds import is_mailbox
@@ -30,7 +30,6 @@ from deliverability.core.phrases import phrases
 from deliverability.core.replies import limits
 from deliverability.core.replies.explain import Pile, explain
 from deliverability.core.replies.match import load_replies
-from deliverability.core.report.paper import Paper
 from deliverability.core.rules.judge import Selection
 from deliverability.core.words.speaker import Speaker
 from deliverability.engine.audit import make_report
@@ -42,8 +41,6 @@ from deliverability.intake.imap import ImapError, ImapFolder
 from deliverability.intake.places import UnreadPlace, items
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from deliverability.core.model.replies import Explanation, ReplyCatalogue
     from deliverability.core.model.rules import RuleSet
 
@@ -85,12 +82,13 @@ def command(
     settings = read_settings(params["config"])
     folders = rules or settings.rules
     loaded = load_rules(folders)
-    known = _replies(folders, loaded)
+    known = load_replies(rule_folders(folders), loaded)
     if receiver is not None and receiver not in known.hosts:
         raise InputError(UNKNOWN_RECEIVER(where="--receiver", name=receiver, known=tuple(sorted(known.hosts))))
     explanation = _explained(what, mailbox, params["config"], known, loaded, receiver or "")
     if not explanation.replies and style == "text":
-        _tell_problem(explanation, lang)
+        _tell(f"problem-{explanation.problem}", lang)
+        _tell("paste", lang)
         return 3
     reports: list[Report] = []
     if params["domains"] or params["eml"]:
@@ -161,7 +159,7 @@ def _take_mailbox(pile: Pile, name: str, config: Path | None) -> None:
         raise InputError(NO_MAILBOX(name=name, known=tuple(boxes)))
     box = boxes[name]
     try:
-        with ImapFolder(access_to(box, settings_path(config).absolute().parent)()) as folder:
+        with ImapFolder(access_to(box, settings_folder(config))()) as folder:
             found = folder.uids(0)[-box.most :]
             for portion in (found[start : start + _AT_ONCE] for start in range(0, len(found), _AT_ONCE)):
                 for uid, size in folder.sizes(portion).items():
@@ -202,14 +200,9 @@ _SUFFIXES = frozenset({".eml", ".msg", ".txt", ".log", ".mbox", ".json", ".gz", 
 
 
 def _not_too_large(name: str, data: bytes) -> bytes:
-
     if len(data) > MAX_OCTETS:
         raise InputError(LOG_TOO_LARGE(name=name, n=MAX_OCTETS // 1_000_000))
     return data
-
-
-def _replies(folders: Sequence[Path], rules: RuleSet) -> ReplyCatalogue:
-    return load_replies(rule_folders(folders), rules)
 
 
 def _audit(params: dict[str, Any], explanation: Explanation, rules: RuleSet) -> list[Report]:
@@ -224,16 +217,8 @@ def _show(explanation: Explanation, reports: list[Report], speaker: Speaker, sty
     if style == "json":
         text = explanation_json(explanation, reports, speaker)
     else:
-        shown = terminal()
-        text = explanation_text(
-            explanation, reports, speaker, Paper.of_terminal(shown["width"], unicode=shown["unicode"])
-        )
-    click.echo(text.encode(sys.stdout.encoding or "utf-8", "backslashreplace"), nl=False)
-
-
-def _tell_problem(explanation: Explanation, lang: str) -> None:
-    _tell(f"problem-{explanation.problem}", lang)
-    _tell("paste", lang)
+        text = explanation_text(explanation, reports, speaker, paper_for())
+    show(text)
 
 
 def _tell(key: str, lang: str) -> None:

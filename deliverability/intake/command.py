@@ -19,9 +19,9 @@ from deliverability.console.command import Command
 from deliverability.console.inputs import ports_of, read_settings
 from deliverability.console.language import language
 from deliverability.console.options import dns_options, lang_option, text_or_json_option
-from deliverability.console.output import terminal
+from deliverability.console.output import paper_for
 from deliverability.console.running import counted
-from deliverability.console.types import DayType, NumberType, PathOf, settings_path
+from deliverability.console.types import DayType, NumberType, PathOf, settings_folder
 from deliverability.core.codec import json_text
 from deliverability.core.codes import ABOUT, VERBATIM, Code
 from deliverability.core.errors import NO_SUCH_FILE, InputError, reason_of, set_aside, until_lost
@@ -32,7 +32,7 @@ from deliverability.core.phrases import detail_words, phrases
 from deliverability.core.protocols.psl import registrable_domain
 from deliverability.core.replies.match import load_replies
 from deliverability.core.replies.outcomes import Outcomes
-from deliverability.core.report.paper import Paper, history_text
+from deliverability.core.report.paper import history_text
 from deliverability.core.rules.knowledge import load_knowledge
 from deliverability.core.store.observations import Observations
 from deliverability.core.store.store import History, missing_file
@@ -84,7 +84,7 @@ TOKEN_FAILED = Code("intake-token", ("why",))
 def command(places: tuple[str, ...], style: str, lang: str, **params: Any) -> int:
     """Take in what receivers send back: reports, bounces, complaints, events, logs and their own numbers."""
     settings = read_settings(params["config"])
-    folder = settings_path(params["config"]).absolute().parent
+    folder = settings_folder(params["config"])
     plan = _plan(places, params, settings, folder)
     with keeping_addresses(plan, settings.feedback.addresses) as with_addresses:
         result = _run(with_addresses, params["url"] or settings.history, folder)
@@ -203,7 +203,6 @@ def _run(plan: IntakePlan, url: str, folder: Path) -> IntakeResult:
     """Raises HistoryError."""
     if plan.dry and missing_file(url, folder=folder) is not None:
         url = "sqlite://"  # in memory: a dry run makes no file either
-    history = History.open(url, folder=folder)
 
     async def work(tick: Callable[[], None]) -> IntakeResult:
         try:
@@ -211,11 +210,8 @@ def _run(plan: IntakePlan, url: str, folder: Path) -> IntakeResult:
         finally:
             await plan.ports.close()
 
-    try:
-        with counted("intake.items") as tick, history.held():
-            return asyncio.run(work(tick))
-    finally:
-        history.close()
+    with History.open(url, folder=folder) as history, counted("intake.items") as tick, history.held():
+        return asyncio.run(work(tick))
 
 
 def _show(result: IntakeResult, style: str, lang: str) -> None:
@@ -223,7 +219,7 @@ def _show(result: IntakeResult, style: str, lang: str) -> None:
     if style == "json":
         click.echo(intake_json(result, say))
     else:
-        click.echo(intake_text(intake_view(result, say), Paper.of_terminal(**terminal()), say), nl=False)
+        click.echo(intake_text(intake_view(result, say), paper_for(), say), nl=False)
 
 
 _ROWS = 25
@@ -297,4 +293,4 @@ def _report_text(found: FoundReport[_Held], rows: Sequence[AggregateRow], whole:
         table = aggregate_table(report, rows, 0 if whole else _ROWS, say)
     else:
         table = tls_table(report, say) if isinstance(report, TlsReport) else failure_table(report, say)
-    return history_text(table, Paper.of_terminal(**terminal()), say)
+    return history_text(table, paper_for(), say)

@@ -27,7 +27,7 @@ from deliverability.console.options import (
 )
 from deliverability.console.output import show
 from deliverability.console.running import write_reports
-from deliverability.console.types import HostPort, NumberType, PathOf, Size, settings_path
+from deliverability.console.types import HostPort, NumberType, PathOf, Size, settings_folder
 from deliverability.core.codes import ABOUT, Code
 from deliverability.core.errors import InputError, file_error
 from deliverability.core.files import state_folder
@@ -205,7 +205,7 @@ def _room_settings(domain: str | None, settings: Settings, params: dict[str, Any
         judging=partial(prepared, settings, folders, {each: params[each] for each in ("receiver", "select", "ignore")}),
         fail_on=threshold(params["fail_on"] or settings.fail_on),
         history=settings.history,
-        home=settings_path(params["config"]).absolute().parent,
+        home=settings_folder(params["config"]),
     )
 
 

@@ -17,7 +17,7 @@ from deliverability.console.options import (
     rule_folders_option,
     text_or_json_option,
 )
-from deliverability.console.output import show, terminal, wrote
+from deliverability.console.output import paper_for, show, wrote
 from deliverability.console.running import counted
 from deliverability.console.types import NumberType, PathOf
 from deliverability.core.codec import json_text, printable
@@ -98,7 +98,7 @@ def _show(sums: ListSums, folder: Path | None, style: str, lang: str) -> None:
     if style == "json":
         show(list_json(sums))
     else:
-        show(list_text(sums, Paper.of_terminal(**terminal()), phrases(lang)))
+        show(list_text(sums, paper_for(), phrases(lang)))
 
 
 def list_text(sums: ListSums, paper: Paper, say: Phrases) -> str:

@@ -18,7 +18,7 @@ from deliverability.console.options import (
     resolver_option,
     rule_folders_option,
 )
-from deliverability.console.types import PathOf, settings_path
+from deliverability.console.types import PathOf, settings_folder
 from deliverability.engine.rules import load_rules
 from deliverability.mcp.server import serve
 from deliverability.mcp.tools import Toolbox
@@ -59,7 +59,7 @@ def command(
         folders,
         root=root,
         history=url or settings.history,
-        folder=settings_path(config).absolute().parent,
+        folder=settings_folder(config),
         offline=offline,
         lang=lang,
     )

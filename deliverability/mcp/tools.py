@@ -27,7 +27,7 @@ from deliverability.core.model.report import Care, Outcome, VerdictKind
 from deliverability.core.model.rules import Rule, RuleSet
 from deliverability.core.phrases import Phrases, detail_words, phrases
 from deliverability.core.report.findings import effect_words
-from deliverability.core.store.store import History, missing_file
+from deliverability.core.store.store import kept
 from deliverability.core.words.sentences import shortened, visible
 from deliverability.core.words.speaker import cited
 from deliverability.core.words.steps import filled, rule_title
@@ -653,16 +653,11 @@ class Toolbox:
         )
 
     def _runs(self, domain: str | None, since: date | None) -> list[Changed]:
-        if missing_file(self._history, folder=self._folder) is not None:  # to open it would make it
-            raise InputError(MCP_NO_HISTORY())
-        history = History.open(self._history, folder=self._folder)
-        try:
-            subjects = [each for each in history.subjects() if domain in (None, each[0])]
-            if not subjects:
+        with kept(self._history, self._folder) as history:
+            subjects = [each for each in history.subjects() if domain in (None, each[0])] if history else []
+            if history is None or not subjects:
                 raise InputError(MCP_NO_HISTORY())
             rows = [row for each in subjects for row in subject_rows(history.snapshots(*each))]
-        finally:
-            history.close()
         rows.sort(key=lambda row: row.run.started, reverse=True)
         newest = rows[0].run.started[:10] if rows else ""
         first = since.isoformat() if since is not None else newest

@@ -23,8 +23,8 @@ from deliverability.console.options import (
     rule_folders_option,
     text_or_json_option,
 )
-from deliverability.console.output import put, terminal
-from deliverability.console.types import DayType, NumberType, OneOf, settings_path
+from deliverability.console.output import paper_for, put
+from deliverability.console.types import DayType, NumberType, OneOf, settings_folder
 from deliverability.core.codec import json_text
 from deliverability.core.codes import Code
 from deliverability.core.errors import InputError
@@ -36,7 +36,7 @@ from deliverability.core.protocols.psl import registrable_domain
 from deliverability.core.report.findings import receiver_short
 from deliverability.core.report.paper import Paper, width_of
 from deliverability.core.store.deliveries import deliveries_of
-from deliverability.core.store.store import History, missing_file
+from deliverability.core.store.store import History, kept
 from deliverability.core.store.window import window
 from deliverability.core.words.sentences import full_day_words, visible
 from deliverability.core.words.speaker import Speaker, cited
@@ -297,18 +297,13 @@ def _known(
     now: datetime,
 ) -> tuple[str, _Volumes]:
     """Where the domain's own volume is known from, and its messages by day and receiver."""
-    folder = settings_path(config).absolute().parent
-    where = url or settings.history
-    if missing_file(where, folder=folder) is not None:
-        return "", {}
-    history = History.open(where, folder=folder)
-    try:
+    with kept(url or settings.history, settings_folder(config)) as history:
+        if history is None:
+            return "", {}
         sent = _sent(history, domain, stream, numbers.days, now)
         if sent:
             return "deliveries", sent
         return "reports", _reported(history, domain, stream, numbers.days, settings.feedback.trust, listed, now)
-    finally:
-        history.close()
 
 
 def _sent(history: History, domain: str, stream: str, days: int, now: datetime) -> _Volumes:
@@ -343,6 +338,4 @@ def _shown(plan: WarmUpPlan, speaker: Speaker, style: str, output: Path | None, 
         return warm_up_csv(plan)
     if suffix == ".ics":
         return warm_up_calendar(plan, view, now)
-    shown = terminal()
-    paper = Paper(80) if output else Paper.of_terminal(shown["width"], unicode=shown["unicode"])
-    return warm_up_text(view, paper)
+    return warm_up_text(view, paper_for(output))

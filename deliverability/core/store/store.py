@@ -182,6 +182,12 @@ class History:
         """Give the connections back."""
         self._engine.dispose()
 
+    def __enter__(self) -> History:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     @property
     def key(self) -> bytes:
         """What digests of words of messages are made with, made where there is none yet. Raises HistoryError."""
@@ -636,6 +642,16 @@ def missing_file(url: str = "", *, folder: Path | None = None) -> Path | None:
     """The file of a history that nothing was kept in yet; None where there is one. Raises HistoryError."""
     _, file = _address(url, folder)
     return file if file is not None and not file.exists() else None
+
+
+@contextlib.contextmanager
+def kept(url: str, folder: Path | None) -> Iterator[History | None]:
+    """The history, to be read; None where nothing was kept in it yet: to open it would make it. Raises HistoryError."""
+    if missing_file(url, folder=folder) is not None:
+        yield None
+    else:
+        with History.open(url, folder=folder) as history:
+            yield history
 
 
 def _prepare(file: Path) -> None:

@@ -53,38 +53,13 @@ async def audit(ctx: Context) -> Dkim:
     results, organizations, keys = await asyncio.gather(
         verify_message(message, ctx.ports.dns, ctx.now) if message is not None else _nothing(),
         _organizations(author, signers, ctx.ports.dns),
-        _keys(ctx, signatures),
+        ask_keys(ctx, _named(ctx, signatures)),
     )
     verified = _Verified.lost(Unknown(Reason.NO_MESSAGE))
     if message is not None:
         aligned = [_aligned(signature.domain, author, organizations) for signature in signatures]
         verified = _verified(ctx, len(fields), signatures, results, aligned)
-    return Dkim(
-        signature_count=verified.count,
-        result=verified.result,
-        aligned_pass=verified.aligned_pass,
-        passing_key_types=verified.passing_key_types,
-        signatures=verified.signatures,
-        keys=keys.keys,
-        published=keys.published,
-        domainkey_exists=keys.domainkey_exists,
-        dangling=keys.dangling,
-        wildcard=keys.wildcard,
-        guessed=keys.guessed,
-        unpublished=keys.unpublished,
-        failed_probes=keys.failed_probes,
-        evidence=cite(
-            *verified.evidence,
-            keys=keys.keys_evidence,
-            published=keys.published_evidence,
-            domainkey_exists=keys.domainkey_evidence,
-            dangling=keys.dangling_evidence,
-            wildcard=keys.wildcard_evidence,
-            guessed=(),
-            unpublished=(),
-            failed_probes=(),
-        ),
-    )
+    return _stated(ctx, verified, keys)
 
 
 class _Verified(Struct, frozen=True):
@@ -100,24 +75,6 @@ class _Verified(Struct, frozen=True):
     @classmethod
     def lost(cls, why: Unknown) -> _Verified:
         return cls(why, why, why, why, why)
-
-
-class _Keys(Struct, frozen=True):
-    """What is stated of the keys."""
-
-    keys: Maybe[tuple[DkimKey, ...]]
-    keys_evidence: tuple[str, ...]
-    published: Maybe[bool]
-    published_evidence: tuple[str, ...]
-    domainkey_exists: Maybe[bool]
-    domainkey_evidence: tuple[str, ...]
-    dangling: tuple[str, ...]
-    dangling_evidence: tuple[str, ...]
-    wildcard: Maybe[bool]
-    wildcard_evidence: tuple[str, ...]
-    guessed: tuple[str, ...]
-    unpublished: tuple[str, ...]
-    failed_probes: tuple[FailedProbe, ...]
 
 
 async def _nothing() -> list[DkimResult]:
@@ -308,8 +265,8 @@ def _aligned(signer: str | None, author: Value, organizations: Mapping[str, Resu
     return theirs if isinstance(theirs, Unknown) else ours == theirs
 
 
-async def _keys(ctx: Context, signatures: Sequence[Signature]) -> _Keys:
-    """Ask for the keys of named and guessed selectors, and what is published."""
+def _named(ctx: Context, signatures: Sequence[Signature]) -> dict[tuple[str, str], FoundBy]:
+    """Domain and selector of the keys that are named, with what names them first."""
     domain = ctx.subject.domain
     named: dict[tuple[str, str], FoundBy] = {}
     for signature in signatures:
@@ -319,7 +276,11 @@ async def _keys(ctx: Context, signatures: Sequence[Signature]) -> _Keys:
         named.setdefault((domain, selector.strip().rstrip(".").lower()), "option")
     for key in _reported(ctx):
         named.setdefault(key, "report")
-    found = await ask_keys(ctx, named)
+    return named
+
+
+def _stated(ctx: Context, verified: _Verified, found: Keys) -> Dkim:
+    """What is stated of the signatures, and of the keys of named and guessed selectors."""
     asked, stray = found.asked, found.stray
     today = ctx.now.astimezone(UTC).date()
     gone = [
@@ -348,23 +309,34 @@ async def _keys(ctx: Context, signatures: Sequence[Signature]) -> _Keys:
     parent = found.parent
     dangling = _dangling(found, ctx.subject.domain)
     published, published_evidence = _published(ctx, parent, asked, listed)
-    return _Keys(
+    return Dkim(
+        signature_count=verified.count,
+        result=verified.result,
+        aligned_pass=verified.aligned_pass,
+        passing_key_types=verified.passing_key_types,
+        signatures=verified.signatures,
         keys=found_keys,
-        keys_evidence=keys_evidence,
         published=published,
-        published_evidence=published_evidence,
         domainkey_exists=unknown_from(parent) if isinstance(parent, Failed) else not no_such_name(parent),
-        domainkey_evidence=(ctx.cite_answer(parent),),
         dangling=tuple(each.name for each in dangling),
-        dangling_evidence=tuple(ctx.cite_answer(each) for each in dangling),
         wildcard=unknown_from(stray) if isinstance(stray, Failed) else isinstance(stray, Found),
-        wildcard_evidence=(ctx.cite_answer(stray),),
         guessed=tuple(each.selector for each in found.guesses),
         unpublished=tuple(name_of(each.domain, each.selector) for each in gone),
         failed_probes=tuple(
             FailedProbe(selector=each.selector, reason=each.answer.reason.value)
             for each in found.guesses
             if isinstance(each.answer, Failed)
+        ),
+        evidence=cite(
+            *verified.evidence,
+            keys=keys_evidence,
+            published=published_evidence,
+            domainkey_exists=(ctx.cite_answer(parent),),
+            dangling=tuple(ctx.cite_answer(each) for each in dangling),
+            wildcard=(ctx.cite_answer(stray),),
+            guessed=(),
+            unpublished=(),
+            failed_probes=(),
         ),
     )
 
