@@ -6,7 +6,7 @@ import difflib
 import ipaddress
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import date
 from email.utils import parseaddr
@@ -572,120 +572,128 @@ def _message(misfit: Misfit) -> Detail:
     return KIND(key=key, kind=_KINDS.get(misfit.wanted, TABLE)())
 
 
-def _contradictions(settings: Settings) -> list[tuple[KeyPath, Detail]]:
-    """What the types cannot say, as keys that a table cannot do without."""
-    found: list[tuple[KeyPath, Detail]] = []
+# What a table cannot do without, by the name of its attribute, and how that is written.
+_NEEDED = {
+    "domain": {"name": 'name = "example.com"'},
+    "waiver": {"rule": 'rule = "ID"'},
+    "mailbox": {each: f'{each} = "..."' for each in ("name", "host", "username")},
+    "source": {"match": 'match = ["198.51.100.7"]'},
+    "reporter": {"name": 'name = "Example Inc."', "senders": 'from = ["dmarc@example.net"]'},
+    "seed": {each: f'{each} = "..."' for each in ("name", "address")},
+}
+_SECRETS = ("password_env", "password_file", "token_command")
 
-    for number, own in enumerate(settings.domain):
-        if not own.name.strip():
-            found.append((("domain", number), NEEDS_KEY(table="[[domain]]", what='name = "example.com"')))
-    for number, waiver in enumerate(settings.waiver):
-        if not waiver.rule.strip():
-            found.append((("waiver", number), NEEDS_KEY(table="[[waiver]]", what='rule = "ID"')))
-        if waiver.reason is None:
-            reasons = get_args(get_args(get_type_hints(WaiverSettings)["reason"])[0])
-            found.append((("waiver", number), NEEDS_ONE_OF(table="[[waiver]]", key="reason", values=reasons)))
+_Problems = Iterator[tuple[KeyPath, Detail]]
+
+
+def _contradictions(settings: Settings) -> _Problems:
+    """What the types cannot say, as keys that a table cannot do without."""
     rare: list[tuple[KeyPath, tuple[str, ...] | None]] = [(("rare",), settings.rare)]
-    rare += [(("domain", number, "rare"), own.rare) for number, own in enumerate(settings.domain)]
+    for number, own in enumerate(settings.domain):
+        yield from _lacking(("domain", number), own)
+        rare.append((("domain", number, "rare"), own.rare))
+    for number, waiver in enumerate(settings.waiver):
+        yield from _lacking(("waiver", number), waiver)
+        if waiver.reason is None:
+            yield ("waiver", number), _needs_one_of("[[waiver]]", "reason", WaiverSettings, "reason")
     for where, runs in rare:
-        bad_run = next((each for each in runs or () if not _is_rare(each)), None)
-        if bad_run is not None:
-            found.append((where, NO_RARE(text=bad_run)))
-    found += _feedback_problems(settings)
-    found += _seed_problems(settings)
+        yield from ((where, NO_RARE(text=each)) for each in _first(runs or (), _is_rare))
+    yield from _feedback_problems(settings)
+    yield from _seed_problems(settings)
     for name, held in settings.reputation.keys.items():
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", held.env):
-            found.append((("reputation", "keys", name), NEEDS_KEY(table=f"keys.{name}", what='env = "VARIABLE"')))
-    email, webhook = settings.notify.email, settings.notify.webhook
-    if email is not None and not (email.to and email.sender):
-        what = ("to = [...]", 'sender = "..."')
-        found.append((("notify", "email"), NEEDS_KEY(table="[notify.email]", what=what)))
-    if email is not None and email.password_env and email.password_file:
-        found.append((("notify", "email", "password_file"), NOT_BOTH(one="password_env", other="password_file")))
+            yield ("reputation", "keys", name), NEEDS_KEY(table=f"keys.{name}", what='env = "VARIABLE"')
+    yield from _notify_problems(settings.notify)
+
+
+def _notify_problems(notify: NotifySettings) -> _Problems:
+    """What is wrong with how people are told of a run."""
+    email, webhook = notify.email, notify.webhook
     if email is not None:
+        if not (email.to and email.sender):
+            what = ("to = [...]", 'sender = "..."')
+            yield ("notify", "email"), NEEDS_KEY(table="[notify.email]", what=what)
+        if email.password_env and email.password_file:
+            yield ("notify", "email", "password_file"), NOT_BOTH(one="password_env", other="password_file")
         for key, addresses in (("to", email.to), ("sender", (email.sender,))):
-            bad = next((each for each in addresses if each and not _is_address(each)), None)
-            if bad is not None:
-                found.append((("notify", "email", key), NO_MAIL_ADDRESS(key=key, text=bad)))
+            for bad in _first(filter(None, addresses), _is_address):
+                yield ("notify", "email", key), NO_MAIL_ADDRESS(key=key, text=bad)
     if webhook is not None and not re.match(r"https?://[^/\s]+", webhook.url):
-        found.append((("notify", "webhook"), NEEDS_KEY(table="[notify.webhook]", what='url = "https://..."')))
+        yield ("notify", "webhook"), NEEDS_KEY(table="[notify.webhook]", what='url = "https://..."')
     elif webhook is not None and (problem := _url_problem(webhook.url)):
-        found.append((("notify", "webhook", "url"), NO_URL(why=problem)))
-    return found
+        yield ("notify", "webhook", "url"), NO_URL(why=problem)
 
 
-def _feedback_problems(settings: Settings) -> list[tuple[KeyPath, Detail]]:
-    """What is wrong with mailboxes and with the user's word on sources."""
-    found: list[tuple[KeyPath, Detail]] = []
-    names: set[str] = set()
+def _lacking(place: KeyPath, table: Struct) -> _Problems:
+    """What a table of an array does not say, though it cannot do without."""
+    name = str(place[-2])
+    for key, written in _NEEDED[name].items():
+        value = getattr(table, key)
+        if not (value.strip() if isinstance(value, str) else value):
+            yield place, NEEDS_KEY(table=_TABLES[name], what=written)
+
+
+def _needs_one_of(table: str, key: str, kind: type[Struct], name: str) -> Detail:
+    return NEEDS_ONE_OF(table=table, key=key, values=get_args(get_args(get_type_hints(kind)[name])[0]))
+
+
+def _first(values: Iterable[str], good: Callable[[str], bool]) -> list[str]:
+    """The first of them that is not good, alone."""
+    return [each for each in values if not good(each)][:1]
+
+
+def _twice(place: KeyPath, names: Iterable[str], key: Callable[[str], str] = str) -> _Problems:
+    """Names that tables of an array share."""
+    seen: set[str] = set()
+    for number, name in enumerate(names):
+        if key(name) in seen:
+            yield (*place, number, "name"), TWICE(key="name", text=name)
+        seen.add(key(name))
+
+
+def _feedback_problems(settings: Settings) -> _Problems:
+    """What is wrong with mailboxes, and with the user's word on sources and reporters."""
     for number, box in enumerate(settings.feedback.mailbox):
-        place: KeyPath = ("feedback", "mailbox", number)
-        for key in ("name", "host", "username"):
-            if not getattr(box, key).strip():
-                found.append((place, NEEDS_KEY(table="[[feedback.mailbox]]", what=f'{key} = "..."')))
-        found += _secret_problems(box, place, "[[feedback.mailbox]]")
+        place = ("feedback", "mailbox", number)
+        yield from _lacking(place, box)
+        yield from _secret_problems(box, place, "[[feedback.mailbox]]")
         for key, known in (("done", ("keep", "delete", "move:FOLDER")), ("failed", ("keep", "move:FOLDER"))):
             wish = getattr(box, key)
             if wish not in known[:-1] and not re.fullmatch(r"move:\S.*", wish):
-                found.append(((*place, key), ONE_OF(key=key, values=known)))
-        if box.name in names:
-            found.append(((*place, "name"), TWICE(key="name", text=box.name)))
-        names.add(box.name)
+                yield (*place, key), ONE_OF(key=key, values=known)
+    yield from _twice(("feedback", "mailbox"), (each.name for each in settings.feedback.mailbox))
     for number, source in enumerate(settings.source):
-        here: KeyPath = ("source", number)
-        if not source.match:
-            found.append((here, NEEDS_KEY(table="[[source]]", what='match = ["198.51.100.7"]')))
+        yield from _lacking(("source", number), source)
         if source.owner is None:
-            owners = get_args(get_args(get_type_hints(SourceSettings)["owner"])[0])
-            found.append((here, NEEDS_ONE_OF(table="[[source]]", key="is", values=owners)))
-        bad = next((each for each in source.match if not _is_match(each)), None)
-        if bad is not None:
-            found.append(((*here, "match"), NO_MATCH(text=bad)))
-    called: set[str] = set()
+            yield ("source", number), _needs_one_of("[[source]]", "is", SourceSettings, "owner")
+        for bad in _first(source.match, _is_match):
+            yield ("source", number, "match"), NO_MATCH(text=bad)
     for number, reporter in enumerate(settings.reporter):
-        there: KeyPath = ("reporter", number)
-        name = reporter.name.strip()
-        if not name:
-            found.append((there, NEEDS_KEY(table="[[reporter]]", what='name = "Example Inc."')))
-        if name.casefold() in called:
-            found.append(((*there, "name"), TWICE(key="name", text=name)))
-        called.add(name.casefold())
-        if not reporter.senders:
-            found.append((there, NEEDS_KEY(table="[[reporter]]", what='from = ["dmarc@example.net"]')))
-        wrong = next((each for each in reporter.senders if not _is_plain_address(each)), None)
-        if wrong is not None:
-            found.append(((*there, "from"), NO_MAIL_ADDRESS(key="from", text=wrong)))
-    return found
+        yield from _lacking(("reporter", number), reporter)
+        for bad in _first(reporter.senders, _is_plain_address):
+            yield ("reporter", number, "from"), NO_MAIL_ADDRESS(key="from", text=bad)
+    yield from _twice(("reporter",), (each.name.strip() for each in settings.reporter), str.casefold)
 
 
-def _secret_problems(
-    box: MailboxSettings | SeedSettings, place: KeyPath, table: str
-) -> Iterator[tuple[KeyPath, Detail]]:
+def _secret_problems(box: MailboxSettings | SeedSettings, place: KeyPath, table: str) -> _Problems:
     """What is wrong with how a mailbox is logged in to."""
-    wanted = ("password_env", "password_file", "token_command")
-    secrets = [key for key in wanted if getattr(box, key)]
+    secrets = [key for key in _SECRETS if getattr(box, key)]
     if not secrets:
-        yield place, NEEDS_ONE_OF_KEYS(table=table, keys=wanted)
+        yield place, NEEDS_ONE_OF_KEYS(table=table, keys=_SECRETS)
     elif len(secrets) > 1:
         yield (*place, secrets[1]), NOT_BOTH(one=secrets[0], other=secrets[1])
 
 
-def _seed_problems(settings: Settings) -> Iterator[tuple[KeyPath, Detail]]:
+def _seed_problems(settings: Settings) -> _Problems:
     """What is wrong with test mailboxes."""
-    names: set[str] = set()
     for number, seed in enumerate(settings.seed):
-        place: KeyPath = ("seed", number)
         if number == MOST_SEEDS:
-            yield place, TOO_MANY_SEEDS(n=MOST_SEEDS)
-        for key in ("name", "address"):
-            if not getattr(seed, key).strip():
-                yield place, NEEDS_KEY(table="[[seed]]", what=f'{key} = "..."')
+            yield ("seed", number), TOO_MANY_SEEDS(n=MOST_SEEDS)
+        yield from _lacking(("seed", number), seed)
         if seed.address.strip() and not _is_plain_address(seed.address):
-            yield (*place, "address"), NO_MAIL_ADDRESS(key="address", text=seed.address)
-        yield from _secret_problems(seed, place, "[[seed]]")
-        if seed.name in names:
-            yield (*place, "name"), TWICE(key="name", text=seed.name)
-        names.add(seed.name)
+            yield ("seed", number, "address"), NO_MAIL_ADDRESS(key="address", text=seed.address)
+        yield from _secret_problems(seed, ("seed", number), "[[seed]]")
+    yield from _twice(("seed",), (each.name for each in settings.seed))
 
 
 def _is_rare(text: str) -> bool:

@@ -7,12 +7,13 @@ import sqlite3
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from deliverability.core.codes import Code
 from deliverability.core.errors import InputError, file_error
@@ -74,7 +75,7 @@ class AddressFile:
     def __init__(self, path: Path, *, create: bool = True) -> None:
         """Open it, or make it. Raises InputError; also where others than its owner may read or write it."""
         self._path = path
-        try:
+        with self._errors():
             if not path.exists():
                 if not create:
                     raise InputError(NO_ADDRESSES(name=str(path)))
@@ -85,16 +86,11 @@ class AddressFile:
             if os.name == "posix" and mode & _OTHERS:
                 raise InputError(TOO_OPEN(name=str(path), mode=f"{stat.S_IMODE(mode):04o}"))
             self._database = sqlite3.connect(path, isolation_level=None)
-        except (OSError, sqlite3.Error) as error:
-            raise self._error(error) from None
-        try:
-            self._prepare()
-        except sqlite3.Error as error:
-            self._database.close()
-            raise self._error(error) from None
-        except InputError:
-            self._database.close()
-            raise
+            try:
+                self._prepare()
+            except BaseException:
+                self._database.close()
+                raise
 
     def _prepare(self) -> None:
         """Raises InputError where it is a database of another program, or of a later version of this one."""
@@ -120,53 +116,34 @@ class AddressFile:
         Addresses are as feedback.suppress.plain_address writes them; times are seconds since 1970.
         """
         rows = [
-            {
-                **{"address": each.address, "kind": each.kind.value, "domain": each.address.rpartition("@")[2]},
-                **{"at": each.at, "receiver": each.receiver, "meaning": each.meaning, "origin": each.origin},
-            }
+            {**asdict(each), "domain": each.address.rpartition("@")[2]}
             for each in sorted(events, key=lambda each: each.at)
         ]
-        try:
-            with self._database:
-                self._database.execute("BEGIN IMMEDIATE")
-                self._database.executemany(_TAKE, rows)
-                self._database.executemany(
-                    "INSERT INTO temp.delivered VALUES (?, ?) ON CONFLICT DO UPDATE SET at = max(at, excluded.at)",
-                    delivered,
-                )
-        except sqlite3.Error as error:
-            raise self._error(error) from None
+        with self._writing():
+            self._database.executemany(_TAKE, rows)
+            self._database.executemany(
+                "INSERT INTO temp.delivered VALUES (?, ?) ON CONFLICT DO UPDATE SET at = max(at, excluded.at)",
+                delivered,
+            )
 
     def settle(self) -> None:
         """Note at the addresses that are here when mail was last delivered to them, and forget all other deliveries."""
-        try:
-            with self._database:
-                self._database.execute("BEGIN IMMEDIATE")
-                self._database.execute(_DELIVERED)
-                self._database.execute("DELETE FROM temp.delivered")
-        except sqlite3.Error as error:
-            raise self._error(error) from None
+        with self._writing():
+            self._database.execute(_DELIVERED)
+            self._database.execute("DELETE FROM temp.delivered")
 
     def records(self) -> Iterator[AddressRecord]:
         """All of them, by address; none is held."""
-        try:
-            with closing(self._database.execute("SELECT * FROM addresses ORDER BY address, kind")) as rows:
-                for row in rows:
-                    address, kind, domain, first, last, count, receiver, meaning, origin, delivered = row
-                    yield AddressRecord(
-                        *(address, domain, SuppressClass(kind), first, last, count),
-                        *(receiver, meaning, origin, delivered),
-                    )
-        except (sqlite3.Error, ValueError) as error:
-            raise self._error(error) from None
+        wanted = "SELECT * FROM addresses ORDER BY address, kind"
+        with self._errors(), closing(self._database.execute(wanted)) as rows:
+            for address, kind, domain, *rest in rows:
+                yield AddressRecord(address, domain, SuppressClass(kind), *rest)
 
     def domains(self, kind: SuppressClass) -> list[str]:
         """The domains of the addresses that are here for this reason."""
-        try:
+        with self._errors():
             found = self._database.execute("SELECT DISTINCT domain FROM addresses WHERE kind = ?", (kind.value,))
             return sorted(domain for (domain,) in found)
-        except sqlite3.Error as error:
-            raise self._error(error) from None
 
     def forget(self, addresses: Iterable[str]) -> int:
         """Delete what is kept of these addresses; how many of them were there."""
@@ -179,27 +156,35 @@ class AddressFile:
     def _delete(self, where: str, values: Iterable[tuple[str] | tuple[int]]) -> int:
         """Raises InputError. `where` is ours."""
         gone = 0
-        try:
-            with self._database:
-                self._database.execute("BEGIN IMMEDIATE")
-                for each in values:
-                    wanted = f"SELECT count(DISTINCT address) FROM addresses WHERE {where}"  # noqa: S608
-                    gone += self._database.execute(wanted, each).fetchone()[0]
-                    self._database.execute(f"DELETE FROM addresses WHERE {where}", each)  # noqa: S608
-        except sqlite3.Error as error:
-            raise self._error(error) from None
+        with self._writing():
+            for each in values:
+                wanted = f"SELECT count(DISTINCT address) FROM addresses WHERE {where}"  # noqa: S608
+                gone += self._database.execute(wanted, each).fetchone()[0]
+                self._database.execute(f"DELETE FROM addresses WHERE {where}", each)  # noqa: S608
         return gone
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """A transaction: all of it or nothing."""
+        with self._errors(), self._database:
+            self._database.execute("BEGIN IMMEDIATE")
+            yield
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Raises InputError for what SQLite, the file or what is in it raises."""
+        try:
+            yield
+        except (OSError, sqlite3.Error, ValueError) as error:
+            if isinstance(error, OSError):
+                raise InputError(file_error(self._path, error)) from None
+            if isinstance(error, sqlite3.DatabaseError) and error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+                raise InputError(NOT_ADDRESSES(name=str(self._path))) from None
+            raise InputError(file_error(self._path, OSError(0, str(error)))) from None
 
     def close(self) -> None:
         """It is not used afterwards."""
         self._database.close()
-
-    def _error(self, error: Exception) -> InputError:
-        if isinstance(error, OSError):
-            return InputError(file_error(self._path, error))
-        if isinstance(error, sqlite3.DatabaseError) and error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
-            return InputError(NOT_ADDRESSES(name=str(self._path)))
-        return InputError(file_error(self._path, OSError(0, str(error))))
 
 
 class SuppressSums(Struct):
@@ -267,11 +252,8 @@ def to_suppress(file: Path, now: int) -> int | None:
     `now`: seconds since 1970.
     """
     try:
-        addresses = AddressFile(file, create=False)
-        try:
+        with closing(AddressFile(file, create=False)) as addresses:
             return sum(decision is Decision.OFF for _, decision in _decided(addresses, now, {}))
-        finally:
-            addresses.close()
     except InputError:  # `deliv intake` and `deliv suppress` say what is the matter with it
         return None
 

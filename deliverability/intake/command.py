@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -98,12 +98,9 @@ def keeping_addresses(plan: PlanT, file: Path | None) -> Iterator[PlanT]:
     if file is None or plan is None or plan.dry:
         yield plan
         return
-    addresses = AddressFile(file)
-    try:
+    with closing(AddressFile(file)) as addresses:
         takes_events = addresses_into(addresses, int(plan.ports.clock.now().timestamp()))
         yield replace(plan, takes_events=takes_events, settles=addresses.settle)
-    finally:
-        addresses.close()
 
 
 def _plan(places: tuple[str, ...], params: dict[str, Any], settings: Settings, folder: Path) -> IntakePlan:

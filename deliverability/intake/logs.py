@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
 
+from msgspec.structs import replace
+
 from deliverability.core.errors import each_of
 from deliverability.core.model.deliveries import DeliveryEvent, DeliveryOrigin, DeliveryResult
 from deliverability.core.model.replies import Reply
@@ -192,21 +194,25 @@ class _Log:
     def _made(
         self, clock: Callable[[], int | None], queue: str, recipient: str, host: str, word: str, line: str
     ) -> DeliveryEvent:
-        at, to = clock(), recipient.lower()
-        if word == "sent":
-            outcome = MailOutcome(DeliveryResult.DELIVERED, self._outcomes.receiver(to, host))
-        else:
-            reply = next(iter(replies_in(line, recipient=to, most=1)), None)
-            if reply is None:
-                reply = Reply("", status="5.0.0" if word == "bounced" else "4.0.0")
-            named = Reply(reply.text, reply.code, reply.enhanced, reply.status, reply.host or host, to, reply.command)
-            outcome = self._outcomes.of(named, final=word != "deferred")
-        result = DeliveryResult.DEFERRED if word == "deferred" else outcome.result
-        # Queue ids are used again, and a mail that waits is tried many times a day.
-        key = f"{queue} {to} {result.value} {at // 86_400 if at is not None else ''}"
-        sender = self._senders.get(queue, "")
-        why = why_of(result, outcome.why)
-        return DeliveryEvent(result, at, DeliveryOrigin.LOG, key, sender, outcome.receiver, outcome.meaning, to, why)
+        to = recipient.lower()
+        reply = None if word == "sent" else next(iter(replies_in(line, recipient=to, most=1)), None)
+        return _event(self._outcomes, word, clock(), queue, self._senders.get(queue, ""), to, host, reply)
+
+
+def _event(
+    outcomes: Outcomes, word: str, at: int | None, ident: str, sender: str, to: str, host: str, reply: Reply | None
+) -> DeliveryEvent:
+    """What became of a mail by the word of a log: sent, bounced or deferred, and the reply where it holds one."""
+    if word == "sent":
+        outcome = MailOutcome(DeliveryResult.DELIVERED, outcomes.receiver(to, host))
+    else:
+        reply = reply or Reply("", status="5.0.0" if word == "bounced" else "4.0.0")
+        outcome = outcomes.of(replace(reply, host=reply.host or host, recipient=to), final=word != "deferred")
+    result = DeliveryResult.DEFERRED if word == "deferred" else outcome.result
+    # Queue ids are used again, and a mail that waits is tried many times a day.
+    key = f"{ident} {to} {result.value} {at // 86_400 if at is not None else ''}"
+    why = why_of(result, outcome.why)
+    return DeliveryEvent(result, at, DeliveryOrigin.LOG, key, sender, outcome.receiver, outcome.meaning, to, why)
 
 
 def _is_own(ip: str | None) -> bool:
@@ -262,17 +268,8 @@ def _row(cells: dict[str, str], outcomes: Outcomes) -> Iterator[DeliveryEvent]:
         to = each.strip().lower()
         if not domain_of(to):
             continue
-        if word == "sent":
-            outcome = MailOutcome(DeliveryResult.DELIVERED, outcomes.receiver(to, host))
-        else:
-            found = field_reply(status) or Reply("", status="5.0.0" if word == "bounced" else "4.0.0")
-            named = Reply(found.text, found.code, found.enhanced, found.status, found.host, to, found.command)
-            outcome = outcomes.of(named, final=word == "bounced")
-        result = DeliveryResult.DEFERRED if word == "deferred" else outcome.result
         ident = cells.get("message-id") or cells.get("internal-message-id", "")
-        key = f"{ident} {to} {result.value} {at // 86_400 if at is not None else ''}"
-        why = why_of(result, outcome.why)
-        yield DeliveryEvent(result, at, DeliveryOrigin.LOG, key, sender, outcome.receiver, outcome.meaning, to, why)
+        yield _event(outcomes, word, at, ident, sender, to, host, field_reply(status) if word != "sent" else None)
 
 
 def _statuses(cell: str, number: int) -> list[str]:

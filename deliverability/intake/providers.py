@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from ipaddress import ip_address
 from typing import Any
@@ -126,8 +126,8 @@ def _number(cell: str) -> float | None:
         return None
 
 
-def _date(cell: str) -> date | None:
-    for form in _FORMS:
+def _date(cell: str, forms: Iterable[str] = _FORMS) -> date | None:
+    for form in forms:
         try:
             found = datetime.strptime(cell[:40], form).date()
         except ValueError:
@@ -176,9 +176,10 @@ def snds_values(rows: Iterator[list[str]]) -> list[PublishedValue] | None:
 
 def _data(subject: str, row: list[str]) -> Iterator[PublishedValue]:
     """One address on one day; a sample HELO and MAIL FROM stand in the row, too, and are left there."""
-    day = _day(row[1])
-    if day is None:
+    moment = _date(row[1], _SNDS_FORMS)
+    if moment is None:
         return
+    day = (moment - _EPOCH).days
     values = (
         (RECIPIENTS, _count(row[5])),
         (RESULT, _RESULTS.get(row[6].upper())),
@@ -204,16 +205,6 @@ def _rate(cell: str) -> tuple[float, float] | None:
 def _count(cell: str) -> float | None:
     text = cell.replace(",", "")
     return float(text) if text.isascii() and text.isdigit() and len(text) <= 12 else None
-
-
-def _day(cell: str) -> int | None:
-    for form in _SNDS_FORMS:
-        try:
-            found = datetime.strptime(cell[:40], form).date()
-        except ValueError:
-            continue
-        return (found - _EPOCH).days if 2011 <= found.year <= 2100 else None
-    return None
 
 
 def _address(cell: str) -> str:

@@ -39,7 +39,7 @@ from deliverability.core.store.store import HistoryError
 from deliverability.intake.imap import NOT_HANDED_OUT, ImapAccess, ImapError, ImapFolder
 from deliverability.intake.places import PlaceItem, UnreadPlace, items
 from deliverability.intake.readings import FoundEvents, FoundReport, FoundValues, UnusedPart, feedback_in
-from deliverability.intake.records import MailProof, ReportNames, SeenRecords, mail_proof, trust_of
+from deliverability.intake.records import MailProof, ReportNames, ReportTrust, SeenRecords, mail_proof, trust_of
 
 _MOST_PROBLEMS = 1_000
 
@@ -507,24 +507,24 @@ class _Run:
         if isinstance(report, FailureReport):
             names = replace(names, email=report.reporter)
         whose = trust_of(proof, names, self._plan.reporters, vouched=self._plan.vouched)
-        trust, key, doubt = whose.level, whose.reporter, whose.doubt
+        trust, key = whose.level, whose.reporter
         if isinstance(report, AggregateReport):
             owner = registrable_domain(report.domain)
             rows = found.rows or batch.rows()
             taken = batch.aggregate(digest, report, rows, owner, key, trust)
-            self._note(batch, item, FeedbackKind.AGGREGATE, found, owner, key, trust, doubt, taken, report.messages)
+            self._note(batch, item, FeedbackKind.AGGREGATE, found, owner, whose, taken, report.messages)
         elif isinstance(report, TlsReport):
             for owner, policies in _by_owner(report).items():
                 taken = batch.tls(digest, report, policies, owner, key, trust)
                 sessions = sum(each.succeeded + each.failed for each in policies)
-                self._note(batch, item, FeedbackKind.TLS, found, owner, key, trust, doubt, taken, sessions)
+                self._note(batch, item, FeedbackKind.TLS, found, owner, whose, taken, sessions)
         elif not report.domain:
             self._unused(batch, item, UnusedPart(found.name, limits.NOT_STATED(what="reported-domain")))
         else:
             owner = registrable_domain(report.domain)
             arrived = self._arrived(report, found.mail)
             taken = batch.failure(digest, replace(report, arrived=arrived), owner, arrived, trust)
-            self._note(batch, item, FeedbackKind.FAILURE, found, owner, key, trust, doubt, taken, 1)
+            self._note(batch, item, FeedbackKind.FAILURE, found, owner, whose, taken, 1)
 
     async def _proof(self, mail: Message) -> MailProof:
         ports = self._plan.ports.of_subject()
@@ -537,9 +537,7 @@ class _Run:
         kind: FeedbackKind,
         found: FoundReport[ReportRows],
         owner: str,
-        key: str,
-        trust: Trust,
-        doubt: Detail | None,
+        whose: ReportTrust,
         taken: Taken,
         messages: int,
     ) -> None:
@@ -548,22 +546,23 @@ class _Run:
         if taken is Taken.OLD:
             self.result.old += 1
             return
-        tally = self.result.tallies[kind, report.reporter or key]
+        tally = self.result.tallies[kind, report.reporter or whose.reporter]
         details: list[Detail] = []
         if taken is Taken.NEW:
             tally.new += 1
             tally.messages += messages
-            tally.untrusted += trust not in (Trust.VERIFIED, Trust.AUTHENTICATED)
+            tally.untrusted += whose.level not in (Trust.VERIFIED, Trust.AUTHENTICATED)
         else:
             tally.known += 1
         if taken in (Taken.NEW, Taken.RAISED, Taken.DOUBLE):
-            details += [*(() if isinstance(report, FailureReport) else report.problems), *((doubt,) if doubt else ())]
+            details += () if isinstance(report, FailureReport) else report.problems
+            details += (whose.doubt,) if whose.doubt else ()
         name = "" if isinstance(report, FailureReport) else report.report_id
         if taken in (Taken.CONFLICTING, Taken.DOUBLE):
             details.append((CONFLICTING if taken is Taken.CONFLICTING else DOUBLE)(id=name))
         day = None if isinstance(report, FailureReport) else (report.begin + report.end) // 2 // DAY
         for detail in dict.fromkeys(details):
-            batch.problem(detail, item.name, owner, key, day)
+            batch.problem(detail, item.name, owner, whose.reporter, day)
             self.result.problem(item.name, detail)
 
     def _arrived(self, report: FailureReport, mail: Message | None) -> int:

@@ -147,7 +147,7 @@ def _store(params: dict[str, Any], *, memory: int, default: bool = True) -> Capt
     """Raises InputError where the folder cannot be used."""
     folder = None
     if params["keep"]:
-        folder = params["folder"] or (_state_folder() if default else None)
+        folder = params["folder"] or (state_folder() / "mails" if default else None)
     try:
         return CaptureStore(folder, keep=params["keep"] or memory, days=params["keep_days"], memory=memory)
     except OSError as error:
@@ -167,10 +167,6 @@ def _faults(settings: Settings, where: ListenSettings, params: dict[str, Any]) -
         return Faults(load, params["faults"], params["seed"])
     except InputError as error:
         raise InputError(*(ABOUT(what=_option("faults"), detail=each) for each in error.details)) from None
-
-
-def _state_folder() -> Path:
-    return state_folder() / "mails"
 
 
 def _serve(domain: str | None, settings: Settings, where: ListenSettings, params: dict[str, Any]) -> None:

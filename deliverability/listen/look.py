@@ -6,12 +6,11 @@ Size is that of its octets against every limit; look is what its readers see of 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from deliverability.core.codes import Detail
 from deliverability.core.facts.base import Value, texts_of
 from deliverability.core.facts.content import Clients, Html
 from deliverability.core.mail.files.images import sniff
@@ -128,66 +127,34 @@ class CaptureRow(Struct, frozen=True):
     audited: bool
 
 
-def capture_row(
-    ident: str,
-    at: str,
-    size: int,
-    say: Phrases,
-    *,
-    subject: str = "",
-    sender: str = "",
-    recipients: Sequence[str] = (),
-    name: str = "",
-    tone: str = "",
-    lead: str = "",
-    grade: str = "",
-    problems: Sequence[Detail] = (),
-) -> CaptureRow:
-    """A row. `tone` and `lead` are the answer's, empty while there is none; `problems` are why there will be none."""
+def row_of(capture: Capture, say: Phrases) -> CaptureRow:
+    """The capture in the words of a language."""
+    recipients, summary, problems = capture.envelope.rcpt if capture.envelope else (), capture.summary, capture.problems
+    lead = summary.leads.get(say.lang, "") if summary else ""
     route = ""
     if recipients:
         rest = len(recipients) - 1
         route = say("listen.to", to=_short(recipients[0]) + (say("value.more", n=f"{rest:,}") if rest else ""))
-    elif name:
-        route = say("listen.file", file=_short(name))
+    elif capture.name:
+        route = say("listen.file", file=_short(capture.name))
     wrong = say("value.separator").join(_short(detail_words(each, say)) for each in problems)
-    audited = bool(lead)
     return CaptureRow(
-        id=ident,
-        subject=_short(subject) or say("listen.no-subject"),
-        sender=_short(sender),
+        id=capture.id,
+        subject=_short(capture.subject) or say("listen.no-subject"),
+        sender=_short(capture.author),
         route=route,
-        at=at,
-        moment=moment_words(at, say),
-        size=octets(size, say),
-        tone=tone if audited else "unknown" if problems else "wait",
-        verdict=visible(lead) if audited else wrong or say("listen.checking"),
-        grade=say("verdict.grade", grade=grade) if grade and audited else "",
-        audited=audited,
+        at=capture.at,
+        moment=moment_words(capture.at, say),
+        size=octets(capture.octets, say),
+        tone=summary.tone if summary and lead else "unknown" if problems else "wait",
+        verdict=visible(lead) if lead else wrong or say("listen.checking"),
+        grade=say("verdict.grade", grade=summary.grade) if summary and summary.grade and lead else "",
+        audited=bool(lead),
     )
 
 
 def _short(text: str) -> str:
     return visible(shortened(text, _LENGTH))
-
-
-def row_of(capture: Capture, say: Phrases) -> CaptureRow:
-    """The capture in the words of a language."""
-    summary = capture.summary
-    return capture_row(
-        capture.id,
-        capture.at,
-        capture.octets,
-        say,
-        subject=capture.subject,
-        sender=capture.author,
-        recipients=capture.envelope.rcpt if capture.envelope else (),
-        name=capture.name,
-        tone=summary.tone if summary else "",
-        lead=summary.leads.get(say.lang, "") if summary else "",
-        grade=(summary.grade or "") if summary else "",
-        problems=capture.problems,
-    )
 
 
 _FEATURES_SHOWN = 12

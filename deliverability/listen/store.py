@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, convert
+from msgspec import json as plain_json
 from msgspec.structs import replace
 
 from deliverability.core.codec import decode_detail, encode, json_text
@@ -90,7 +91,7 @@ class AuditSummary(Struct, frozen=True):
     tone: str = "none"
 
 
-class Capture(Struct, frozen=True):
+class Capture(Struct, frozen=True, rename={"author": "from"}):
     """One caught message, without its octets.
 
     Attributes:
@@ -123,53 +124,20 @@ class Capture(Struct, frozen=True):
 
     def document(self) -> dict[str, Any]:
         """As JSON: what meta.json and the API say."""
-        summary = self.summary
-        return {
-            "id": self.id,
-            "at": self.at,
-            "octets": self.octets,
-            "name": self.name,
-            "envelope": self.envelope.document() if self.envelope else None,
-            "subject": self.subject,
-            "from": self.author,
-            "problems": [encode(each) for each in self.problems],
-            "summary": summary
-            and {
-                "grade": summary.grade,
-                "exit": summary.exit,
-                "domain": summary.domain,
-                "leads": summary.leads,
-                "tone": summary.tone,
-            },
-        }
+        plain: dict[str, Any] = plain_json.decode(plain_json.encode(replace(self, problems=())))
+        return plain | {"problems": [encode(each) for each in self.problems]}
 
     @classmethod
     def of(cls, document: Any) -> Capture:
         """The reverse of `document`. Raises ValueError on anything else."""
         try:
-            summary = document["summary"]
-            if datetime.fromisoformat(document["at"]).tzinfo is None:
-                raise ValueError("the time has no zone")
-            return cls(
-                str(document["id"]),
-                str(document["at"]),
-                int(document["octets"]),
-                str(document["name"]),
-                SmtpEnvelope.of(document["envelope"]) if document["envelope"] is not None else None,
-                str(document["subject"]),
-                str(document["from"]),
-                tuple(each for each in map(decode_detail, document["problems"]) if each),
-                summary
-                and AuditSummary(
-                    summary["grade"],
-                    int(summary["exit"]),
-                    str(summary["domain"]),
-                    {str(lang): str(text) for lang, text in summary["leads"].items()},
-                    str(summary["tone"]),
-                ),
-            )
+            problems = tuple(each for each in map(decode_detail, document["problems"]) if each)
+            found = convert({**document, "problems": ()}, cls)
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"no capture: {error!r}") from None
+        if datetime.fromisoformat(found.at).tzinfo is None:
+            raise ValueError("the time has no zone")
+        return replace(found, problems=problems)
 
 
 class CaughtMail(Struct, frozen=True):

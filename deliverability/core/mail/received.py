@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, convert
+from msgspec.structs import asdict
 
 from deliverability.core.mail.addresses import canonical_ip, parse_addresses
 from deliverability.core.mail.words import parse_date, printable
@@ -51,32 +51,12 @@ class SmtpEnvelope(Struct, frozen=True):
 
     def document(self) -> dict[str, Any]:
         """As JSON."""
-        return {
-            "peer": self.peer,
-            "helo": self.helo,
-            "mail_from": self.mail_from,
-            "rcpt": list(self.rcpt),
-            "tls": self.tls,
-            "public": self.public,
-        }
+        return {**asdict(self), "rcpt": list(self.rcpt)}
 
     @classmethod
     def of(cls, document: Any) -> SmtpEnvelope:
         """The reverse of `document`. Raises ValueError on anything else."""
-        if not isinstance(document, Mapping):
-            raise ValueError("expected an envelope")
-        texts = [document.get(name) for name in ("peer", "helo", "mail_from")]
-        rcpt, tls, public = (document.get(name) for name in ("rcpt", "tls", "public"))
-        if not (
-            all(isinstance(each, str) for each in texts)
-            and isinstance(rcpt, list)
-            and all(isinstance(each, str) for each in rcpt)
-            and (tls is None or isinstance(tls, str))
-            and isinstance(public, bool)
-        ):
-            raise ValueError("expected an envelope")
-        peer, helo, mail_from = map(str, texts)
-        return cls(peer, helo, mail_from, tuple(rcpt), tls, public)
+        return convert(document, cls)
 
 
 _MAX_LENGTH = 20_000
