@@ -8,11 +8,11 @@ lines a file); SendGrid, POST /v3/asm/suppressions/global; Mailgun, POST /v3/DOM
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, date, datetime
 from email.utils import format_datetime
 from itertools import islice
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deliverability.console.command import Command
-from deliverability.console.inputs import ports_of, read_settings
+from deliverability.console.inputs import ports_of, read_settings, run_over
 from deliverability.console.options import dns_options, lang_option
 from deliverability.console.output import paper_for, show, writing
 from deliverability.console.types import DayType, OneOf, PathOf
@@ -39,7 +39,6 @@ from deliverability.core.report.paper import Paper
 from deliverability.intake.addresses import AddressFile, SuppressSums, suppressed
 
 if TYPE_CHECKING:
-    from deliverability.console.settings import Settings
     from deliverability.core.net.ports import Ports
 
 SCHEMA = "1.0"
@@ -168,23 +167,14 @@ def command(
     settings = read_settings(config)
     if output is not None and output.exists() and not force:
         raise InputError(FILE_EXISTS(file=str(output)))
-    stored = AddressFile(_file(addresses, settings), create=False)
-    try:
-        if forget or forget_before is not None:
-            _forget(stored, forget, forget_before, lang)
-            return 0
-        ports = ports_of(params, settings)
-        return _write(stored, ports, output, style, lang)
-    finally:
-        stored.close()
-
-
-def _file(addresses: Path | None, settings: Settings) -> Path:
-    """Raises InputError."""
     file = addresses or settings.feedback.addresses
     if file is None:
         raise InputError(NO_SETTING())
-    return file
+    with closing(AddressFile(file, create=False)) as stored:
+        if forget or forget_before is not None:
+            _forget(stored, forget, forget_before, lang)
+            return 0
+        return _write(stored, ports_of(params, settings), output, style, lang)
 
 
 def _forget(stored: AddressFile, addresses: tuple[str, ...], before: date | None, lang: str) -> None:
@@ -206,19 +196,16 @@ def _write(stored: AddressFile, ports: Ports, output: Path | None, style: str, l
     sums = SuppressSums()
 
     async def decided() -> None:
-        try:
-            records = await suppressed(stored, ports, sums)
-            if output is None:
-                for _ in records:
-                    pass
-                return
-            with writing(output, PRIVATE) as write:
-                for piece in SUPPRESS_FORMATS[style](records, lambda: sums.again):
-                    write(piece)
-        finally:
-            await ports.close()
+        records = await suppressed(stored, ports, sums)
+        if output is None:
+            for _ in records:
+                pass
+            return
+        with writing(output, PRIVATE) as write:
+            for piece in SUPPRESS_FORMATS[style](records, lambda: sums.again):
+                write(piece)
 
-    asyncio.run(decided())
+    run_over(ports, decided())
     if style == "json" and output is None:
         show(suppress_json(sums.decided))
     else:

@@ -10,11 +10,9 @@ from typing import Any
 
 import click
 
-from deliverability.console import ending
 from deliverability.console.command import Command
-from deliverability.console.inputs import read_inputs, read_settings
+from deliverability.console.inputs import read_inputs, read_settings, tell_left_out
 from deliverability.console.judging import Judging
-from deliverability.console.language import language
 from deliverability.console.options import (
     blocklists_option,
     config_option,
@@ -106,8 +104,7 @@ def judge_command(file: str, config: Path | None, **params: Any) -> int:
             odd = InputError(ODD_FACTS(file=file, n=number, why=f"{type(error).__name__}: {error}"))
         if len(several) == 1:
             raise odd from error
-        say = language().say
-        click.echo(say("cli.left-out", text=ending.error_text(odd, say)[0]), err=True)
+        tell_left_out(odd)
         lost.append(error)
 
     for number, document in enumerate(several, 1):

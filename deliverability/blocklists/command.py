@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import difflib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +12,7 @@ from msgspec import Struct
 
 from deliverability.blocklists.setup import NO_BLOCKLIST, states_of
 from deliverability.console.command import Command
-from deliverability.console.inputs import lists_of, ports_of, read_settings
+from deliverability.console.inputs import lists_of, ports_of, read_settings, run_over
 from deliverability.console.judging import speaker_of
 from deliverability.console.options import (
     config_option,
@@ -216,10 +215,4 @@ def _states(lists: Sequence[BlockList], params: dict[str, Any], settings: Settin
     assert setup is not None  # noqa: S101 - there is always a list
     ports = ports_of(params, settings, setup)
 
-    async def go() -> list[ListState]:
-        try:
-            return await states_of(lists, setup.wanted, ports)
-        finally:
-            await ports.close()
-
-    return asyncio.run(go())
+    return run_over(ports, states_of(lists, setup.wanted, ports))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from msgspec import Struct, field
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
     from datetime import date
 
     from deliverability.blocklists.setup import ListSetup
+
+T = TypeVar("T")
 
 MAX_STDIN_OCTETS = 150_000_001
 STDIN_ONCE = Code("stdin-once")
@@ -120,7 +123,7 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
     try:
         return _with_reports(inputs, params, None)
     except HistoryError as error:  # an audit needs no history
-        _tell_left_out(error)
+        tell_left_out(error)
         return inputs
 
 
@@ -179,11 +182,11 @@ def observed_inputs(
 def _with_reports(inputs: Inputs, params: dict[str, Any], days: int | None) -> Inputs:
     folder = settings_folder(params["config"])
     how = load_entry(OBSERVING)(inputs.settings, folder, days, history=params.get("history"))
-    observed = load_entry(WITH_OBSERVED)(inputs.subjects, how, inputs.ports.clock.now(), _tell_left_out)
+    observed = load_entry(WITH_OBSERVED)(inputs.subjects, how, inputs.ports.clock.now(), tell_left_out)
     return replace(inputs, subjects=list(observed))
 
 
-def _tell_left_out(error: Exception) -> None:
+def tell_left_out(error: Exception) -> None:
     """What an audit can do without cannot be read."""
     say = language().say
     click.echo(say("cli.left-out", text=error_text(error, say)[0]), err=True)
@@ -234,6 +237,16 @@ def opened(**settings: Any) -> Ports:
         say = language().say
         click.echo(say("cli.remark", text=visible(detail_words(remark, say))), err=True)
     return ports
+
+
+def run_over(ports: Ports, work: Coroutine[Any, Any, T]) -> T:
+    """Do one thing over these ports, which are closed after it."""
+
+    async def done() -> T:
+        async with ports:
+            return await work
+
+    return asyncio.run(done())
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import re
 import tomllib
@@ -24,7 +23,7 @@ from deliverability.core.facts.base import Purpose, Waiver
 from deliverability.core.inputs import parse_domain
 from deliverability.core.model.observed import SourceOwner, SourceWord
 from deliverability.core.model.schema import Field as Setting
-from deliverability.core.model.schema import Misfit, Misfits, What, fields_of, read_as
+from deliverability.core.model.schema import Misfit, Misfits, What, fields_of, nearest, read_as
 from deliverability.core.model.services import Reporter
 
 MAX_OCTETS = 1_000_000
@@ -57,7 +56,6 @@ _TOML = {
     "Duplicate": TOML_TWICE,
 }
 UNKNOWN_KEY = Code("config-unknown-key", ("key",))
-UNKNOWN_KEY_NEAR = Code("config-unknown-key-near", ("key", "near"))
 ONE_OF = Code("config-one-of", ("key", "values"))
 WRITTEN_AS = Code("config-said-as", ("key", "text", "value"))
 KIND = Code("config-kind", ("key", "kind"))
@@ -556,8 +554,7 @@ def _message(misfit: Misfit) -> Detail:
     key = next((part for part in reversed(misfit.place) if isinstance(part, str)), "")
     match misfit.what:
         case What.UNKNOWN:
-            near = difflib.get_close_matches(key, misfit.wanted, n=1)
-            return UNKNOWN_KEY_NEAR(key=key, near=near[0]) if near else UNKNOWN_KEY(key=key)
+            return nearest(UNKNOWN_KEY(key=key), key, misfit.wanted)
         case What.ONE_OF if key == "purpose" and misfit.given == "newsletter":
             return WRITTEN_AS(key=key, text="newsletter", value="bulk")
         case What.ONE_OF:

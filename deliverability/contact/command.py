@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deliverability.console.command import Command
-from deliverability.console.ending import error_text
-from deliverability.console.inputs import read_inputs
+from deliverability.console.inputs import read_inputs, tell_left_out
 from deliverability.console.judging import speaker_of
 from deliverability.console.language import language
 from deliverability.console.options import (
@@ -131,9 +130,7 @@ def _quotes(
 
 def _tell_left_out(name: str, detail: Detail) -> None:
     """One bounce of many cannot be read."""
-    say = language().say
-    sentence, _ = error_text(InputError(NOT_READ(name=name, detail=detail)), say)
-    click.echo(say("cli.left-out", text=sentence), err=True)
+    tell_left_out(InputError(NOT_READ(name=name, detail=detail)))
 
 
 def _pack(

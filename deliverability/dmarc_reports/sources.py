@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +28,7 @@ from deliverability.core.facts.base import FactSet
 from deliverability.core.facts.traffic import Traffic
 from deliverability.core.model.report import Report
 from deliverability.core.phrases import Phrases
+from deliverability.core.report.formats.csv import csv_row
 from deliverability.core.report.formats.html import sources_page
 from deliverability.core.report.formats.json import Json
 from deliverability.core.report.paper import Paper, pad, width_of
@@ -198,9 +197,7 @@ _COLUMNS = ("domain", "source", "standing", "group", "address", "receiver", "day
 
 def sources_csv(several: Sequence[tuple[Report, SourcesView]]) -> str:
     """A row for each day on which a receiver reported an address; of sources without details a row each."""
-    file = io.StringIO()
-    write = csv.writer(file, lineterminator="\r\n")
-    write.writerow(_COLUMNS)
+    written = [csv_row(_COLUMNS)]
     for report, view in several:
         details: dict[str, list[tuple[str, str, str, int, int]]] = {}
         traffic = report.facts.of(Traffic)
@@ -211,18 +208,13 @@ def sources_csv(several: Sequence[tuple[Report, SourcesView]]) -> str:
         for source in traffic.sources if isinstance(traffic.sources, tuple) else ():
             row = by_name.get(source.key)
             group, reasons = (row.group, "; ".join(row.reasons)) if row is not None else ("", "")
-            head = (view.domain, _cell(source.key), source.standing, group)
+            head = (view.domain, source.key, source.standing, group)
             lines = details.get(source.key, [])
             if rest := source.messages - sum(each[3] for each in lines):  # of addresses that are not told one by one
                 lines = [*lines, ("", "", "", rest, source.aligned - sum(each[4] for each in lines))]
             for address, receiver, day, messages, aligned in lines:
-                write.writerow([*head, address, _cell(receiver), day, messages, aligned, _cell(reasons)])
-    return file.getvalue()
-
-
-def _cell(text: str) -> str:
-    """A text that no program for tables takes for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+                written.append(csv_row((*head, address, receiver, day, str(messages), str(aligned), reasons)))
+    return "".join(written)
 
 
 @click.command("sources", cls=Command)

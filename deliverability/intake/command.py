@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import glob
 import subprocess
 import sys
@@ -16,7 +15,7 @@ import click
 from msgspec.structs import replace
 
 from deliverability.console.command import Command
-from deliverability.console.inputs import ports_of, read_settings
+from deliverability.console.inputs import ports_of, read_settings, run_over
 from deliverability.console.language import language
 from deliverability.console.options import dns_options, lang_option, text_or_json_option
 from deliverability.console.output import paper_for
@@ -47,7 +46,6 @@ from deliverability.intake.report import (
     failure_table,
     intake_json,
     intake_text,
-    intake_view,
     report_json,
     tls_table,
 )
@@ -200,15 +198,8 @@ def _run(plan: IntakePlan, url: str, folder: Path) -> IntakeResult:
     """Raises HistoryError."""
     if plan.dry and missing_file(url, folder=folder) is not None:
         url = "sqlite://"  # in memory: a dry run makes no file either
-
-    async def work(tick: Callable[[], None]) -> IntakeResult:
-        try:
-            return await take_in(plan, Observations(history), stdin=sys.stdin.buffer, tick=tick)
-        finally:
-            await plan.ports.close()
-
     with History.open(url, folder=folder) as history, counted("intake.items") as tick, history.held():
-        return asyncio.run(work(tick))
+        return run_over(plan.ports, take_in(plan, Observations(history), stdin=sys.stdin.buffer, tick=tick))
 
 
 def _show(result: IntakeResult, style: str, lang: str) -> None:
@@ -216,7 +207,7 @@ def _show(result: IntakeResult, style: str, lang: str) -> None:
     if style == "json":
         click.echo(intake_json(result, say))
     else:
-        click.echo(intake_text(intake_view(result, say), paper_for(), say), nl=False)
+        click.echo(intake_text(result, paper_for(), say), nl=False)
 
 
 _ROWS = 25

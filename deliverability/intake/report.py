@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from msgspec import Struct, structs, to_builtins
+from msgspec import structs, to_builtins
 
 from deliverability.core.codec import encode, json_text
 from deliverability.core.model.deliveries import DeliveryResult
@@ -26,56 +26,45 @@ from deliverability.intake.run import IntakeResult
 _NAMES = 3
 
 
-class ProblemView(Struct, frozen=True):
-    """What went wrong, and with which files and mails."""
-
-    words: str
-    names: tuple[str, ...]
-
-
-class IntakeView(Struct, frozen=True):
-    """What an intake did: sentences, the reports by reporter (None: there were none), and what went wrong."""
-
-    sentences: tuple[str, ...]
-    table: TableView | None
-    problems: tuple[ProblemView, ...]
+def intake_text(result: IntakeResult, paper: Paper, say: Phrases) -> str:
+    """What an intake did, for a terminal: sentences, the reports by reporter, and what went wrong."""
+    parts = [paper.text(line for each in _sentences(result, say) for line in paper.paragraph(each))]
+    if result.tallies:
+        parts.append(history_text(_tallies(result, say), paper, say))
+    if result.problems or result.more_problems:
+        parts.append(paper.text(_problems(result, paper, say)))
+    return "\n".join(parts)
 
 
-def intake_view(result: IntakeResult, say: Phrases) -> IntakeView:
-    """A result in words."""
-    new = sum(each.new for each in result.tallies.values())
-    known = sum(each.known for each in result.tallies.values())
-    lines = [say.count("intake.items", result.items)]
-    lines += [
-        say.count(f"intake.{name}", n)
-        for name, n in (("seen", result.seen), ("others", result.others), ("old", result.old))
-        if n
-    ]
+def _sentences(result: IntakeResult, say: Phrases) -> Iterator[str]:
+    yield say.count("intake.items", result.items)
+    for name, n in (("seen", result.seen), ("others", result.others), ("old", result.old)):
+        if n:
+            yield say.count(f"intake.{name}", n)
     results = [
         say.count(f"intake.result.{each.value}", result.results[each])
         for each in DeliveryResult
         if result.results[each]
     ]
     if results:
-        lines.append(say("intake.results", results=say("punctuation.list").join(results)))
+        yield say("intake.results", results=say("punctuation.list").join(results))
+
+
+def _tallies(result: IntakeResult, say: Phrases) -> TableView:
     rows = [
-        tuple(
-            HistoryCellView(text)
-            for text in (
-                _reporter(kind, reporter, say),
-                say(f"intake.kind.{kind.value}"),
-                f"{tally.new:,}",
-                f"{tally.known:,}",
-                f"{tally.messages:,}",
-                say.count("intake.untrusted", tally.untrusted) if tally.untrusted else "",
-            )
+        (
+            _reporter(kind, reporter, say),
+            say(f"intake.kind.{kind.value}"),
+            f"{tally.new:,}",
+            f"{tally.known:,}",
+            f"{tally.messages:,}",
+            say.count("intake.untrusted", tally.untrusted) if tally.untrusted else "",
         )
         for (kind, reporter), tally in sorted(result.tallies.items(), key=lambda each: (-each[1].messages, each[0]))
     ]
-    heads = ("reporter", "kind", "new", "known", "messages", "note")
+    new, known = sum(each.new for each in result.tallies.values()), sum(each.known for each in result.tallies.values())
     title = say.count("intake.new", new) + (say("punctuation.list") + say.count("intake.known", known) if known else "")
-    table = TableView(title, "", tuple(say(f"intake.head.{each}") for each in heads), tuple(rows)) if rows else None
-    return IntakeView(tuple(lines), table, tuple(_problems(result, say)))
+    return _table(title, "", ("reporter", "kind", "new", "known", "messages", "note"), rows, say)
 
 
 def _reporter(kind: FeedbackKind, reporter: str, say: Phrases) -> str:
@@ -85,16 +74,18 @@ def _reporter(kind: FeedbackKind, reporter: str, say: Phrases) -> str:
     return visible(reporter) or say("intake.nobody")
 
 
-def _problems(result: IntakeResult, say: Phrases) -> Iterator[ProblemView]:
+def _problems(result: IntakeResult, paper: Paper, say: Phrases) -> Iterator[str]:
     """What went wrong, each once, with some of the files and mails."""
     names: dict[str, list[str]] = {}
     for each in result.problems:
         names.setdefault(detail_words(each.detail, say), []).append(visible(each.name))
     for words, found in names.items():
+        yield from paper.paragraph(words)
         rest = len(found) - _NAMES
-        yield ProblemView(words, (*found[:_NAMES], *((say.count("intake.more-names", rest),) if rest > 0 else ())))
+        for name in (*found[:_NAMES], *((say.count("intake.more-names", rest),) if rest > 0 else ())):
+            yield from paper.paragraph(name, 2)
     if result.more_problems:
-        yield ProblemView(say.count("intake.more-problems", result.more_problems), ())
+        yield from paper.paragraph(say.count("intake.more-problems", result.more_problems))
 
 
 def aggregate_table(report: AggregateReport, rows: Sequence[AggregateRow], most: int, say: Phrases) -> TableView:
@@ -181,20 +172,6 @@ _KINDS = {
     FailureReport: FeedbackKind.FAILURE,
     TlsReport: FeedbackKind.TLS,
 }
-
-
-def intake_text(view: IntakeView, paper: Paper, say: Phrases) -> str:
-    """For a terminal."""
-    parts = [paper.text(line for each in view.sentences for line in paper.paragraph(each))]
-    if view.table is not None:
-        parts.append(history_text(view.table, paper, say))
-    if view.problems:
-        lines: list[str] = []
-        for each in view.problems:
-            lines += paper.paragraph(each.words)
-            lines += [line for name in each.names for line in paper.paragraph(name, 2)]
-        parts.append(paper.text(lines))
-    return "\n".join(parts)
 
 
 def intake_json(result: IntakeResult, say: Phrases) -> str:

@@ -87,12 +87,9 @@ class CaptureRoom:
         return self.written(await self._report_on(subject), ending, lang)
 
     async def _report_on(self, subject: Subject) -> Reported:
-        ports = open_ports(self.settings.ports)
-        try:
+        async with open_ports(self.settings.ports) as ports:
             wanted = Extras(remedies=True, html=subject.sample is not None)
             return await report_on(subject, ports, self.rules, self.selection, wanted)
-        finally:
-            await ports.close()
 
     def written(self, reported: Reported, ending: str, lang: str) -> str:
         """A report in the format of a file ending. Raises KeyError where there is none of it."""

@@ -131,13 +131,21 @@ class Capture(Struct, frozen=True, rename={"author": "from"}):
     def of(cls, document: Any) -> Capture:
         """The reverse of `document`. Raises ValueError on anything else."""
         try:
-            problems = tuple(each for each in map(decode_detail, document["problems"]) if each)
-            found = convert({**document, "problems": ()}, cls)
+            if datetime.fromisoformat(document["at"]).tzinfo is None:
+                raise ValueError("the time has no zone")
+            return cls(
+                str(document["id"]),
+                str(document["at"]),
+                int(document["octets"]),
+                str(document["name"]),
+                SmtpEnvelope.of(document["envelope"]) if document["envelope"] is not None else None,
+                str(document["subject"]),
+                str(document["from"]),
+                tuple(each for each in map(decode_detail, document["problems"]) if each),
+                convert(document["summary"], AuditSummary | None),
+            )
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"no capture: {error!r}") from None
-        if datetime.fromisoformat(found.at).tzinfo is None:
-            raise ValueError("the time has no zone")
-        return replace(found, problems=problems)
 
 
 class CaughtMail(Struct, frozen=True):

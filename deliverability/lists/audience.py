@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from deliverability.console.inputs import ports_of
+from deliverability.console.inputs import ports_of, run_over
 from deliverability.console.running import counted
 from deliverability.console.settings import Settings
 from deliverability.core.codes import Code
@@ -158,11 +158,5 @@ def audience_given(
     recipients = recipients_of(given, load_list_data(rule_folders(folders)))
     ports = ports_of({**params, "record": None}, settings)
 
-    async def work() -> Audience:
-        try:
-            return await audience_of(recipients, rules.receivers.values(), ports, tick)
-        finally:
-            await ports.close()
-
     with counted("audience.looked-up") as tick:
-        return asyncio.run(work())
+        return run_over(ports, audience_of(recipients, rules.receivers.values(), ports, tick))

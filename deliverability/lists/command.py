@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from deliverability.console.command import Command
-from deliverability.console.inputs import ports_of, read_settings
+from deliverability.console.inputs import ports_of, read_settings, run_over
 from deliverability.console.options import (
     dns_options,
     lang_option,
@@ -33,7 +31,7 @@ from deliverability.lists.run import ListPlan, check_list
 from deliverability.lists.table import open_list
 
 if TYPE_CHECKING:
-    from deliverability.core.net.ports import Ports
+    pass
 
 SUMS = "sums.json"
 
@@ -67,24 +65,12 @@ def command(
     data = load_list_data(rule_folders(rules or settings.rules))
     plan = ListPlan(open_list(file, data, column), data, suppressed, inactive, folder, force)
     ports = ports_of(params, settings)
-    sums = _run(plan, ports)
+    with counted("list-check.asked") as tick:
+        sums = run_over(ports, check_list(plan, ports, tick))
     _show(sums, folder, style, lang)
     if sums.domains_not_checked or sums.not_checked:
         return 3
     return 0 if sums.segments[Segment.GOOD] == sums.lines else 1
-
-
-def _run(plan: ListPlan, ports: Ports) -> ListSums:
-    """Raises InputError."""
-
-    async def work(tick: Callable[[], None]) -> ListSums:
-        try:
-            return await check_list(plan, ports, tick)
-        finally:
-            await ports.close()
-
-    with counted("list-check.asked") as tick:
-        return asyncio.run(work(tick))
 
 
 def _show(sums: ListSums, folder: Path | None, style: str, lang: str) -> None:

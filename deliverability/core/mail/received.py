@@ -10,7 +10,7 @@ import re
 from datetime import datetime
 from typing import Any
 
-from msgspec import Struct, convert
+from msgspec import Struct, ValidationError, convert
 from msgspec.structs import asdict
 
 from deliverability.core.mail.addresses import canonical_ip, parse_addresses
@@ -56,7 +56,10 @@ class SmtpEnvelope(Struct, frozen=True):
     @classmethod
     def of(cls, document: Any) -> SmtpEnvelope:
         """The reverse of `document`. Raises ValueError on anything else."""
-        return convert(document, cls)
+        try:
+            return convert(document, cls)
+        except ValidationError as error:
+            raise ValueError(f"no envelope: {error}") from None
 
 
 _MAX_LENGTH = 20_000

@@ -193,6 +193,12 @@ class Ports(Struct, frozen=True):
         if self.lists is not None:
             await self.lists.close()
 
+    async def __aenter__(self) -> Ports:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
 
 class _Layer(Struct, frozen=True):
     """The three ports over others, with `between` on the way."""
