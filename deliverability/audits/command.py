@@ -6,13 +6,15 @@ import json
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from deliverability.console import ending
 from deliverability.console.command import Command
-from deliverability.console.inputs import read_inputs, read_settings, tell_left_out
+from deliverability.console.inputs import read_inputs, read_settings
 from deliverability.console.judging import Judging
+from deliverability.console.language import language
 from deliverability.console.options import (
     blocklists_option,
     config_option,
@@ -21,6 +23,8 @@ from deliverability.console.options import (
     judging_options,
     lang_option,
     output_options,
+    plain_errors,
+    rule_problems,
     speaking_option,
 )
 from deliverability.console.output import put, writing
@@ -33,9 +37,12 @@ from deliverability.core.inputs import parse_domain
 from deliverability.core.report.formats.html import render_handout
 from deliverability.core.report.handout import ICLOUD, RECEIVERS, handout_text, load_handout
 from deliverability.core.rules.knowledge import load_knowledge
-from deliverability.engine.audit import Audited, audited_of, document_of, has_failures
+from deliverability.engine.audit import audited_of, document_of, has_failures
 from deliverability.engine.rules import load_rules, rule_folders, worst_exit_code
 from deliverability.lists.audience import audience_given
+
+if TYPE_CHECKING:
+    from deliverability.engine.audit import Audited
 
 
 @click.command("audit", cls=Command)
@@ -48,13 +55,15 @@ from deliverability.lists.audience import audience_given
 @click.option("--second-opinion", is_flag=True)
 def command(no_remedies: bool, second_opinion: bool, **params: Any) -> int:
     """Audit domains, messages, or both together."""
-    inputs = read_inputs(params)
-    judging = Judging.of(params, inputs.settings)
-    audience = audience_given(params, inputs.settings, judging.rules, judging.folders)
-    if audience is not None:
-        judging = judging.of_audience(audience)
-    outputs = judging.outputs(len(inputs.subjects))
-    return write_reports(inputs, judging, outputs, remedies=not no_remedies, second_opinion=second_opinion)
+    with plain_errors():
+        with rule_problems():
+            inputs = read_inputs(params)
+            judging = Judging.of(params, inputs.settings)
+            audience = audience_given(params, inputs.settings, judging.rules, judging.folders)
+            if audience is not None:
+                judging = judging.of_audience(audience)
+        outputs = judging.outputs(len(inputs.subjects))
+        return write_reports(inputs, judging, outputs, remedies=not no_remedies, second_opinion=second_opinion)
 
 
 @click.command("facts", cls=Command)
@@ -64,18 +73,20 @@ def command(no_remedies: bool, second_opinion: bool, **params: Any) -> int:
 @speaking_option
 def facts_command(output: Path | None, **params: Any) -> int:
     """Collect the facts and their evidence as JSON, without judging."""
-    inputs = read_inputs(params)
-    knowledge = load_knowledge(rule_folders(inputs.settings.rules))
-    pieces = JsonPieces(len(inputs.subjects))
-    with writing(output) as write:
+    with plain_errors():
+        with rule_problems():
+            inputs = read_inputs(params)
+            knowledge = load_knowledge(rule_folders(inputs.settings.rules))
+        pieces = JsonPieces(len(inputs.subjects))
+        with writing(output) as write:
 
-        def each(audited: Audited) -> bool:
-            write(pieces.item(document_of(audited)))
-            return has_failures(audited.facts)
+            def each(audited: Audited) -> bool:
+                write(pieces.item(document_of(audited)))
+                return has_failures(audited.facts)
 
-        failed = run(inputs, knowledge, each)
-        write(pieces.end())
-    return 3 if any(failed) else inputs.code
+            failed = run(inputs, knowledge, each)
+            write(pieces.end())
+        return 3 if any(failed) else inputs.code
 
 
 ODD_FACTS = Code("facts-odd", ("file", "n", "why"))
@@ -91,27 +102,30 @@ TOO_DEEP = Code("facts-too-deep", ("file",))
 @config_option
 def judge_command(file: str, config: Path | None, **params: Any) -> int:
     """Judge facts that `deliv facts` saved, again and offline."""
-    judging = Judging.of(params, read_settings(config))
-    several = _read(file)
-    outputs = judging.outputs(len(several))
-    codes: list[int] = []
-    lost: list[Exception] = []
+    with plain_errors():
+        with rule_problems():
+            judging = Judging.of(params, read_settings(config))
+        several = _read(file)
+        outputs = judging.outputs(len(several))
+        codes: list[int] = []
+        lost: list[Exception] = []
 
-    def set_apart(number: int, error: Exception) -> None:
-        """No auditor gives such facts: the file was made or changed by hand."""
-        odd = error
-        if not isinstance(error, InputError):
-            odd = InputError(ODD_FACTS(file=file, n=number, why=f"{type(error).__name__}: {error}"))
-        if len(several) == 1:
-            raise odd from error
-        tell_left_out(odd)
-        lost.append(error)
+        def set_apart(number: int, error: Exception) -> None:
+            """No auditor gives such facts: the file was made or changed by hand."""
+            odd = error
+            if not isinstance(error, InputError):
+                odd = InputError(ODD_FACTS(file=file, n=number, why=f"{type(error).__name__}: {error}"))
+            if len(several) == 1:
+                raise odd from error
+            say = language().say
+            click.echo(say("cli.left-out", text=ending.error_text(odd, say)[0]), err=True)
+            lost.append(error)
 
-    for number, document in enumerate(several, 1):
-        with set_aside(partial(set_apart, number), but=(OSError,)):
-            codes.append(judging.take(_audited(file, document), outputs))
-    outputs.end()
-    return 2 if lost else worst_exit_code(codes)
+        for number, document in enumerate(several, 1):
+            with set_aside(partial(set_apart, number), but=(OSError,)):
+                codes.append(judging.take(_audited(file, document), outputs))
+        outputs.end()
+        return 2 if lost else worst_exit_code(codes)
 
 
 def _read(file: str) -> list[Any]:
@@ -152,12 +166,13 @@ NOT_HTML = Code("handout-not-html", ("file",))
 @click.option("-o", "--output", type=PathOf("file"), metavar="FILE.html")
 def handout_command(domain: str | None, receiver: str, lang: str, output: Path | None) -> int:
     """Is it us or them? A page for whoever hears that mail does not arrive."""
-    name = load_rules().receivers[receiver].name[lang]
-    handout = load_handout(lang, receiver, name, parse_domain(domain) if domain else "")
-    if output is None:
-        click.echo(handout_text(handout, lang), nl=False)
-        return 0
-    if output.suffix.lower() not in (".html", ".htm"):
-        raise InputError(NOT_HTML(file=str(output)))
-    put(render_handout(handout, lang), output)
+    with plain_errors():
+        name = load_rules().receivers[receiver].name[lang]
+        handout = load_handout(lang, receiver, name, parse_domain(domain) if domain else "")
+        if output is None:
+            click.echo(handout_text(handout, lang), nl=False)
+            return 0
+        if output.suffix.lower() not in (".html", ".htm"):
+            raise InputError(NOT_HTML(file=str(output)))
+        put(render_handout(handout, lang), output)
     return 0

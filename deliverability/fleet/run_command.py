@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec.structs import asdict
 
-from deliverability.blocklists.setup import NOT_FOR_FLEETS, free_lists
+from deliverability.blocklists.setup import NOT_FOR_FLEETS, ListSetup, free_lists
 from deliverability.console.command import MISSING, Command
 from deliverability.console.ending import visible
 from deliverability.console.inputs import (
@@ -33,9 +33,7 @@ from deliverability.console.options import (
     config_option,
     judging_options,
     offline_option,
-    plain_errors,
     resolver_option,
-    rule_problems,
     speaking_option,
     timeout_option,
     zone_option,
@@ -49,23 +47,18 @@ from deliverability.core.files import PACKAGE
 from deliverability.core.net.open import PortSettings, open_ports
 from deliverability.core.phrases import detail_words
 from deliverability.engine.rules import load_rules
-from deliverability.fleet.engines import Dask, Processes, default_workers
+from deliverability.fleet.engines import Dask, Engine, Processes, default_workers
 from deliverability.fleet.folder_commands import status_lines
 from deliverability.fleet.lists import FleetList, subject_of
 from deliverability.fleet.manifest import FleetPart
-from deliverability.fleet.run import FleetJob, Stop, fleet
+from deliverability.fleet.run import FleetEnd, FleetJob, Stop, fleet
 from deliverability.fleet.work import FleetPlan, judged_by
 from deliverability.lists.audience import audience_given
 
 if TYPE_CHECKING:
-    from deliverability.blocklists.setup import ListSetup
     from deliverability.console.settings import Settings
     from deliverability.core.model.blocklists import ListsWanted
-    from deliverability.fleet.engines import Engine
-    from deliverability.fleet.lists import FleetList
-    from deliverability.fleet.run import FleetEnd, FleetJob, Stop
     from deliverability.fleet.shards import FleetStatus
-    from deliverability.fleet.work import FleetPlan
 
 UNBOUND = PACKAGE / "data" / "unbound.conf"
 NO_PART = Code("option-no-part", ("option", "text"))
@@ -118,7 +111,7 @@ def command(file: str | None, out: Path | None, explain_resolver: bool, **params
             raise InputError(MISSING(name=name, command=click.get_current_context().command_path))
     assert file is not None  # noqa: S101 - mypy
     assert out is not None  # noqa: S101 - mypy
-    with plain_errors(), rule_problems(), _input(file) as domains:
+    with _input(file) as domains:
         job, plan = _planned(domains, out, params)
         ended = _done(job, plan, params["engine"] or "")
     _tell(ended, retried=params["retry_failed"])

@@ -18,14 +18,12 @@ from deliverability.console.options import (
     config_option,
     dns_options,
     lang_option,
-    plain_errors,
     rule_folders_option,
-    rule_problems,
     speaking_option,
     text_or_json_option,
 )
 from deliverability.console.output import put, show, terminal
-from deliverability.console.settings import MailboxSettings
+from deliverability.console.settings import MailboxSettings, SeedSettings, Settings
 from deliverability.console.types import NumberType, OneOf, PathOf, settings_path
 from deliverability.core.codes import Code
 from deliverability.core.errors import InputError
@@ -45,7 +43,6 @@ from deliverability.seeds.mailbox import Outcome, await_mail
 from deliverability.seeds.values import Folder, Mark, Placed, Seed, new_token, parse_message_id, parse_token
 
 if TYPE_CHECKING:
-    from deliverability.console.settings import SeedSettings, Settings
     from deliverability.core.model.rules import RuleSet
 
 NO_SEEDS = Code("seeds-none")
@@ -81,12 +78,11 @@ def list_command(
     token: str | None, url: str | None, config: Path | None, rules: tuple[Path, ...], style: str, lang: str
 ) -> int:
     """Print where to send a test mail, and how to mark it."""
-    with plain_errors(), rule_problems():
-        settings, folder = read_settings(config), settings_path(config).absolute().parent
-        loaded = load_rules(rules or settings.rules)
-        seeds = seeds_of(settings, folder, loaded)
-        mark = parse_token(token) if token else new_token()
-        left = max(0, settings.seeds.tests_a_day - len(_of_today(url or settings.history, folder)))
+    settings, folder = read_settings(config), settings_path(config).absolute().parent
+    loaded = load_rules(rules or settings.rules)
+    seeds = seeds_of(settings, folder, loaded)
+    mark = parse_token(token) if token else new_token()
+    left = max(0, settings.seeds.tests_a_day - len(_of_today(url or settings.history, folder)))
     if style == "json":
         click.echo(render.list_json(seeds, mark, left), nl=False)
     else:
@@ -108,24 +104,23 @@ def list_command(
 @lang_option
 def await_command(token: str | None, style: str, lang: str, **params: Any) -> int:
     """Wait until a test mail is in every mailbox, and say where."""
-    with plain_errors(), rule_problems():
-        settings, folder = read_settings(params["config"]), settings_path(params["config"]).absolute().parent
-        rules = load_rules(params["rules"] or settings.rules)
-        seeds = _chosen(seeds_of(settings, folder, rules), params["mailbox"])
-        mark = _mark(token, params["message_id"], params["sent"])
-        sent = _sent(params["eml"])
-        url = params["url"] or settings.history
-        _refuse_habit(mark, _of_today(url, folder), settings.seeds.tests_a_day)
-        minutes = settings.seeds.minutes if params["minutes"] is None else params["minutes"]
-        until = datetime.now(UTC) + timedelta(minutes=minutes)
-        auditing = partial(_audited, params=params, settings=settings, rules=rules, sent=sent)
-        # Opened first: should that fail, it does before half an hour of waiting.
-        history = History.open(url, folder=folder)
-        try:
-            rows = asyncio.run(_work(seeds, mark, until, auditing))
-            SeedHistory(history).keep(rows)
-        finally:
-            history.close()
+    settings, folder = read_settings(params["config"]), settings_path(params["config"]).absolute().parent
+    rules = load_rules(params["rules"] or settings.rules)
+    seeds = _chosen(seeds_of(settings, folder, rules), params["mailbox"])
+    mark = _mark(token, params["message_id"], params["sent"])
+    sent = _sent(params["eml"])
+    url = params["url"] or settings.history
+    _refuse_habit(mark, _of_today(url, folder), settings.seeds.tests_a_day)
+    minutes = settings.seeds.minutes if params["minutes"] is None else params["minutes"]
+    until = datetime.now(UTC) + timedelta(minutes=minutes)
+    auditing = partial(_audited, params=params, settings=settings, rules=rules, sent=sent)
+    # Opened first: should that fail, it does before half an hour of waiting.
+    history = History.open(url, folder=folder)
+    try:
+        rows = asyncio.run(_work(seeds, mark, until, auditing))
+        SeedHistory(history).keep(rows)
+    finally:
+        history.close()
     say = phrases(lang)
     if style == "json":
         for row in rows:
@@ -153,29 +148,28 @@ def matrix_command(
     lang: str,
 ) -> int:
     """Hold what deliv said against where the test mails landed."""
-    with plain_errors(), rule_problems():
-        settings, folder = read_settings(config), settings_path(config).absolute().parent
-        loaded, say = load_rules(rules or settings.rules), phrases(lang)
-        where = url or settings.history
-        rows: Sequence[Placed] = ()
-        if missing_file(where, folder=folder) is None:
-            history = History.open(where, folder=folder)
-            try:
-                rows = SeedHistory(history).since(datetime.now(UTC), days)
-            finally:
-                history.close()
-        found = matrices(rows)
-        if style == "json":
-            text = render.matrix_json(found, days)
-        elif style == "markdown":
-            text = render.matrix_markdown(found, days, loaded, say)
-        else:
-            paper = Paper(80) if output else Paper.of_terminal(**terminal())
-            text = render.matrix_text(found, days, loaded, paper, say)
-        if output is None:
-            show(text)
-        else:
-            put(text, output)
+    settings, folder = read_settings(config), settings_path(config).absolute().parent
+    loaded, say = load_rules(rules or settings.rules), phrases(lang)
+    where = url or settings.history
+    rows: Sequence[Placed] = ()
+    if missing_file(where, folder=folder) is None:
+        history = History.open(where, folder=folder)
+        try:
+            rows = SeedHistory(history).since(datetime.now(UTC), days)
+        finally:
+            history.close()
+    found = matrices(rows)
+    if style == "json":
+        text = render.matrix_json(found, days)
+    elif style == "markdown":
+        text = render.matrix_markdown(found, days, loaded, say)
+    else:
+        paper = Paper(80) if output else Paper.of_terminal(**terminal())
+        text = render.matrix_text(found, days, loaded, paper, say)
+    if output is None:
+        show(text)
+    else:
+        put(text, output)
     return 0
 
 

@@ -12,7 +12,7 @@ import click
 from deliverability import __version__
 from deliverability.console.command import Command, HelpPage, flowed, page_of
 from deliverability.console.language import language
-from deliverability.console.options import plain_errors, rule_folders_option, rule_problems, speaking_option
+from deliverability.console.options import rule_folders_option, speaking_option
 from deliverability.console.output import wrote
 from deliverability.console.types import PathOf
 from deliverability.core.codes import Code
@@ -107,21 +107,19 @@ def command(output: Path | None, schema: bool, man: bool, rules: tuple[Path, ...
     if output is None:
         click.echo(SCHEMA.read_text("utf-8"), nl=False)
         return 0
-    with plain_errors():
-        with rule_problems():
-            folders = rule_folders(rules)
-            loaded, terms = load_rules(rules), load_glossary(folders)
-            replies = load_replies(folders, loaded)
+    folders = rule_folders(rules)
+    loaded, terms = load_rules(rules), load_glossary(folders)
+    replies = load_replies(folders, loaded)
+    try:
+        guide = {lang: guide_pages(locate("docs"), lang) for lang in LANGUAGES}
+    except ModuleNotFoundError:
+        guide = {}
+    for name, text in pages(Content(loaded, terms, replies, guide), __version__, datetime.now(UTC).date()):
+        path = output / name
         try:
-            guide = {lang: guide_pages(locate("docs"), lang) for lang in LANGUAGES}
-        except ModuleNotFoundError:
-            guide = {}
-        for name, text in pages(Content(loaded, terms, replies, guide), __version__, datetime.now(UTC).date()):
-            path = output / name
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(path, text)
-            except OSError as error:
-                raise InputError(not_written(f"-o {path}", error)) from None
-        wrote(output / "index.html")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, text)
+        except OSError as error:
+            raise InputError(not_written(f"-o {path}", error)) from None
+    wrote(output / "index.html")
     return 0

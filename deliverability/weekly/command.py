@@ -15,7 +15,7 @@ from deliverability.console.command import Command
 from deliverability.console.inputs import lists_of, ports_of, read_settings, subject_of_settings
 from deliverability.console.judging import selection_of, threshold, with_audience
 from deliverability.console.language import language
-from deliverability.console.options import lang_option, plain_errors, port_options, rule_problems
+from deliverability.console.options import lang_option, port_options
 from deliverability.console.running import on_terminal, progress
 from deliverability.console.settings import NO_SETTINGS
 from deliverability.console.types import NamesOf, NumberType, OneOf, PathOf, settings_path
@@ -38,9 +38,6 @@ from deliverability.weekly.run import LATEST, Plan, weekly
 from deliverability.weekly.view import run_view
 
 if TYPE_CHECKING:
-    from deliverability.core.store.store import History
-    from deliverability.weekly.notify.notifier import Notifier
-    from deliverability.weekly.run import Plan
     from deliverability.weekly.values import Summary
 
 
@@ -56,31 +53,30 @@ if TYPE_CHECKING:
 @click.option("--no-notify", is_flag=True)
 def command(**params: Any) -> int:
     """Audit all domains of the settings, say what changed and why, and write pages for a browser."""
-    with plain_errors(), rule_problems():
-        file = settings_path(params["config"])
-        if not file.is_file():
-            raise InputError(NO_SETTINGS(file=str(file)))
-        settings = read_settings(params["config"])
-        folder = file.absolute().parent
-        plan = _plan(params, settings, folder, params["history"] or settings.history)
-        pages = HtmlPages(plan.rules, catalogue(), load_guide(rule_folders(settings.rules)))
-        lang = params["lang"]
-        notifier = Notifier(settings.notify, plan.output, folder, plan.rules, catalogue(), lang)
-        if params["no_notify"]:
-            notifier = replace(notifier, settings=type(settings.notify)())
-        history = History.open(params["history"] or settings.history, folder=folder)
-        try:
-            with (
-                only_one(plan.output, public=plan.public),
-                history.held(),
-                keeping_addresses(plan.intake, settings.feedback.addresses) as intake,
-            ):
-                summary = _run(replace(plan, intake=intake), history, pages, notifier)
-                problems = notifier.send()
-        except OSError as error:
-            raise InputError(file_error(error.filename or plan.output, error)) from None
-        finally:
-            history.close()
+    file = settings_path(params["config"])
+    if not file.is_file():
+        raise InputError(NO_SETTINGS(file=str(file)))
+    settings = read_settings(params["config"])
+    folder = file.absolute().parent
+    plan = _plan(params, settings, folder, params["history"] or settings.history)
+    pages = HtmlPages(plan.rules, catalogue(), load_guide(rule_folders(settings.rules)))
+    lang = params["lang"]
+    notifier = Notifier(settings.notify, plan.output, folder, plan.rules, catalogue(), lang)
+    if params["no_notify"]:
+        notifier = replace(notifier, settings=type(settings.notify)())
+    history = History.open(params["history"] or settings.history, folder=folder)
+    try:
+        with (
+            only_one(plan.output, public=plan.public),
+            history.held(),
+            keeping_addresses(plan.intake, settings.feedback.addresses) as intake,
+        ):
+            summary = _run(replace(plan, intake=intake), history, pages, notifier)
+            problems = notifier.send()
+    except OSError as error:
+        raise InputError(file_error(error.filename or plan.output, error)) from None
+    finally:
+        history.close()
     say = language().say
     for problem in problems:
         click.echo(say("cli.warning", text=detail_words(problem, say)), err=True)

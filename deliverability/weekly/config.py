@@ -24,17 +24,15 @@ from deliverability.console.language import language
 from deliverability.console.options import (
     lang_option,
     offline_option,
-    plain_errors,
     resolver_option,
-    rule_problems,
     speaking_option,
     timeout_option,
     zone_option,
 )
 from deliverability.console.output import wrote
-from deliverability.console.settings import Settings, at_lines, load
+from deliverability.console.settings import KeyPath, MailSettings, Settings, at_lines, load
 from deliverability.console.types import DEFAULT_FILE, PathOf, settings_path
-from deliverability.core.codes import ABOUT, Code
+from deliverability.core.codes import ABOUT, Code, Detail
 from deliverability.core.errors import InputError, not_written
 from deliverability.core.facts.base import FactSet, Purpose
 from deliverability.core.facts.dkim import Dkim
@@ -51,7 +49,7 @@ from deliverability.core.inputs import (
     secret,
 )
 from deliverability.core.model.topic import if_known
-from deliverability.core.phrases import detail_words, phrases
+from deliverability.core.phrases import Phrases, detail_words, phrases
 from deliverability.core.words.sentences import visible
 from deliverability.engine.audit import gather_facts
 from deliverability.engine.rules import load_rules, rule_folders
@@ -61,10 +59,7 @@ from deliverability.lists.catalogue import load_list_data
 from deliverability.weekly.plan import subjects
 
 if TYPE_CHECKING:
-    from deliverability.console.settings import KeyPath, MailSettings
-    from deliverability.core.codes import Detail
     from deliverability.core.model.rules import RuleSet
-    from deliverability.core.phrases import Phrases
 
 
 class Known(Struct, frozen=True):
@@ -136,38 +131,37 @@ SETTINGS_THERE = Code("settings-there", ("file",))
 @click.option("--force", is_flag=True)
 def init_command(domains: tuple[str, ...], lang: str, output: Path, force: bool, **params: Any) -> int:
     """Write a commented settings file, from what DNS tells of the domains."""
-    with plain_errors():
-        names = list(dict.fromkeys(parse_domain(name) for name in domains))
-        to_stdout = str(output) == "-"
-        if not to_stdout and output.exists() and not force:
-            raise InputError(SETTINGS_THERE(file=str(output)))
-        ports = ports_of(params, Settings())
-        subjects = [Subject(name) for name in names]
-        unread: list[str] = []
+    names = list(dict.fromkeys(parse_domain(name) for name in domains))
+    to_stdout = str(output) == "-"
+    if not to_stdout and output.exists() and not force:
+        raise InputError(SETTINGS_THERE(file=str(output)))
+    ports = ports_of(params, Settings())
+    subjects = [Subject(name) for name in names]
+    unread: list[str] = []
 
-        def lost(subject: Subject, error: Exception) -> None:
-            """One of several cannot be looked at: the settings are written for the others."""
-            if len(subjects) == 1:
-                raise error
-            unread.append(set_apart(subject.domain, error))
+    def lost(subject: Subject, error: Exception) -> None:
+        """One of several cannot be looked at: the settings are written for the others."""
+        if len(subjects) == 1:
+            raise error
+        unread.append(set_apart(subject.domain, error))
 
-        async def ask() -> list[Known]:
-            try:
-                found = stream(subjects, lambda subject: gather_facts(subject, ports), lost=lost)
-                return [known(each.subject.domain, each.facts, lang) async for _, each in found]
-            finally:
-                await ports.close()
-
-        text = settings_file(asyncio.run(ask()), lang, datetime.now(UTC).date())
-        if to_stdout:
-            click.echo(text, nl=False)
-            return 3 if unread else 0
+    async def ask() -> list[Known]:
         try:
-            write_whole(output, text, replace=force)
-        except OSError as error:
-            raise InputError(not_written(f"-o {output}", error)) from None
-        wrote(output)
-        click.echo(phrases(lang)("init.next"))
+            found = stream(subjects, lambda subject: gather_facts(subject, ports), lost=lost)
+            return [known(each.subject.domain, each.facts, lang) async for _, each in found]
+        finally:
+            await ports.close()
+
+    text = settings_file(asyncio.run(ask()), lang, datetime.now(UTC).date())
+    if to_stdout:
+        click.echo(text, nl=False)
+        return 3 if unread else 0
+    try:
+        write_whole(output, text, replace=force)
+    except OSError as error:
+        raise InputError(not_written(f"-o {output}", error)) from None
+    wrote(output)
+    click.echo(phrases(lang)("init.next"))
     return 3 if unread else 0
 
 
@@ -181,8 +175,7 @@ def config_command(check: bool, schema: bool, named: Path | None) -> int:
     if schema:
         click.echo(json.dumps(config.schema(), indent=2))
         return 0
-    with plain_errors(), rule_problems():
-        click.echo(_checked(settings_path(named), language().say))
+    click.echo(_checked(settings_path(named), language().say))
     return 0
 
 

@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -27,12 +28,14 @@ from deliverability.core.mail.addresses import (
 from deliverability.core.mail.marks import is_automatic
 from deliverability.core.mail.parts import header_evidence
 from deliverability.core.mail.reader import HeaderField
-from deliverability.core.mail.reader import Message as ParsedMessage
 from deliverability.core.mail.received import parse_received
 from deliverability.core.mail.words import decode_words, parse_date, printable
 from deliverability.core.model.topic import cite, if_known
 from deliverability.core.protocols.psl import known_registrable_domain, registrable_domain
 from deliverability.engine.base import Context, auditor
+
+if TYPE_CHECKING:
+    from deliverability.core.mail.reader import Message as ParsedMessage
 
 # What may stand together (UTS 39 section 5.2, "highly restrictive"): the scripts of Japanese, Chinese and Korean text.
 _TOGETHER = (
