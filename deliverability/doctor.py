@@ -201,7 +201,7 @@ async def check_port_25(ports: Ports, outside: Outside) -> MachineCheck:
         answer = await ports.dns.query(domain, "MX")
         if not isinstance(answer, Found):
             continue
-        host = min(answer.values, key=_preference).split()[-1]
+        host = min(answer.values, key=lambda value: int(value.split()[0])).split()[-1]
         probed = await ports.smtp.probe(host, ports.dns)
         if isinstance(probed, NoMailHost):
             problems.append(probed.detail)
@@ -212,10 +212,6 @@ async def check_port_25(ports: Ports, outside: Outside) -> MachineCheck:
     if problems:
         return MachineCheck("port-25", CheckState.LIMITED, problems[0])
     return MachineCheck("port-25", CheckState.UNKNOWN, NO_MAIL_HOST(names=outside.mail_domains))
-
-
-def _preference(value: str) -> int:
-    return int(value.split()[0])
 
 
 async def check_clock(ports: Ports, outside: Outside) -> MachineCheck:

@@ -204,7 +204,7 @@ def command(
         click.echo("\n".join(_line(rule, lang) for rule in found))
     else:
         chosen = chosen or found
-        click.echo("\n\n".join(_explain(rule, loaded, lang) for rule in chosen), nl=False)
+        click.echo("\n\n".join(rule_page(rule, loaded, lang, columns()) for rule in chosen), nl=False)
     return 0
 
 
@@ -275,16 +275,7 @@ def _list(rules: Sequence[Rule], lang: str) -> None:
 
 
 def _line(rule: Rule, lang: str) -> str:
-    return f"{rule.id:<10} {rule.severity.value:<8} {_title(rule, lang)}"
-
-
-def _title(rule: Rule, lang: str) -> str:
-    return rule_title(rule, lang)
-
-
-def _explain(rule: Rule, loaded: RuleSet, lang: str) -> str:
-
-    return rule_page(rule, loaded, lang, columns())
+    return f"{rule.id:<10} {rule.severity.value:<8} {rule_title(rule, lang)}"
 
 
 def _as_json(rule: Rule, loaded: RuleSet) -> dict[str, Any]:

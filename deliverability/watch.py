@@ -349,7 +349,8 @@ class _Printer:
 
     def show(self, look: Look) -> None:
         """Print what has changed, and on a terminal how long the wait is."""
-        click.echo(_blank(self._waiting), err=True, nl=False)
+        if self._waiting:  # it is wiped; wide characters take two columns
+            click.echo(f"\r{' ' * (2 * len(self._waiting))}\r", err=True, nl=False)
         self._waiting = ""
         for sight in look.sights:
             shown = sight_line(sight, self._say, authoritative=look.authoritative, unicode=self._unicode)
@@ -374,8 +375,3 @@ class _Printer:
 
 def _line(text: str) -> None:
     show(f"{text}\n")
-
-
-def _blank(text: str) -> str:
-    """What wipes a line of a terminal that holds the text; wide characters take two columns."""
-    return f"\r{' ' * (2 * len(text))}\r" if text else ""

@@ -187,8 +187,8 @@ async def gather_facts(
     domain, purpose, sample = subject.domain, subject.purpose, subject.sample
     if sample is not None:
         data = sample.read()
-        message = await asyncio.to_thread(_read, data)
-        domain = domain or _own_domain(message) or ""
+        message = await asyncio.to_thread(read, data)
+        domain = domain or own_domain(message) or ""
         purpose = sample.purpose or purpose
     if domain and run_ports.zones is not None:
         run_ports.zones.check([domain])
@@ -215,14 +215,6 @@ def _check_provider(ident: str, knowledge: Knowledge | None) -> None:
     known = (knowledge or shipped()).dns_providers
     if ident not in known:
         raise InputError(NO_DNS_PROVIDER(name=ident, known=tuple(known)))
-
-
-def _read(data: bytes) -> MailMessage:
-    return read(data)
-
-
-def _own_domain(message: MailMessage) -> str | None:
-    return own_domain(message)
 
 
 def _html(message: MailMessage) -> str | None:

@@ -125,11 +125,6 @@ _TEXT = 100
 _FIRST = re.compile(r"(.+?(?:[.!?](?=\s)|。))", re.S)
 
 
-def pile_text(explanation: Explanation, reports: Sequence[Report], speaker: Speaker, paper: Paper) -> str:
-    """The meanings, most frequent first, each with its receivers, and the rules behind it that are unmet now."""
-    return paper.text(_lines(explanation, reports, speaker, paper))
-
-
 def pile_json(explanation: Explanation, reports: Sequence[Report]) -> dict[str, Json]:
     """The same as values; `unmet` is null where no domain was checked."""
     sums = explanation.pile or PileSums(0, {})
@@ -153,7 +148,8 @@ def pile_json(explanation: Explanation, reports: Sequence[Report]) -> dict[str, 
     }
 
 
-def _lines(explanation: Explanation, reports: Sequence[Report], speaker: Speaker, paper: Paper) -> Iterator[str]:
+def _pile_lines(explanation: Explanation, reports: Sequence[Report], speaker: Speaker, paper: Paper) -> Iterator[str]:
+    """The meanings, most frequent first, each with its receivers, and the rules behind it that are unmet now."""
     say = speaker.say
     sums = explanation.pile or PileSums(0, {})
     silent = sum(sums.silent.values())
@@ -166,18 +162,20 @@ def _lines(explanation: Explanation, reports: Sequence[Report], speaker: Speaker
     for row in rows:
         yield ""
         yield from _row(row, explanation, bool(reports), speaker, paper, width)
-    if explanation.more:
-        yield ""
-        yield from paper.paragraph(say.count("explain.more", explanation.more))
-    if explanation.cut:
-        yield ""
-        yield from paper.paragraph(say("explain.cut"))
-    if not reports and any(row.rules for row in rows):
-        yield ""
-        domain = explanation.sender_domain or say("explain.your-domain")
-        yield from paper.step(say("explain.pile.check-hint", domain=visible(domain)), "")
+    yield from _foot(explanation, bool(reports), paper, say, "explain.pile.check-hint")
     yield ""
     yield from paper.step(say("explain.pile.one-hint"), "")
+
+
+def _foot(explanation: Explanation, checked: bool, paper: Paper, say: Phrases, hint: str) -> Iterator[str]:
+    """What was left out, and how to check the rules behind the replies."""
+    if explanation.more:
+        yield from ("", *paper.paragraph(say.count("explain.more", explanation.more)))
+    if explanation.cut:
+        yield from ("", *paper.paragraph(say("explain.cut")))
+    if not checked and any(each.rules for each in explanation.replies):
+        domain = explanation.sender_domain or say("explain.your-domain")
+        yield from ("", *paper.step(say(hint, domain=visible(domain)), ""))
 
 
 def _row(
@@ -236,7 +234,7 @@ def explanation_text(explanation: Explanation, reports: Sequence[Report], speake
     A pile is summed up by meaning. Whatever the input holds is printed with its control characters written out.
     """
     if explanation.pile is not None:
-        return pile_text(explanation, reports, speaker, paper)
+        return paper.text(_pile_lines(explanation, reports, speaker, paper))
     return paper.text(_Page(explanation, reports, speaker, paper).lines())
 
 
@@ -276,16 +274,7 @@ class _Page:
                 rule = self._paper.symbol("rule") * max(0, self._paper.width - len(str(number)) - 2)
                 yield from ("", f"{number} {rule}")
             yield from self._one(each)
-        if self._explanation.more:
-            yield ""
-            yield from self._paragraph(self._say.count("explain.more", self._explanation.more), 0)
-        if self._explanation.cut:
-            yield ""
-            yield from self._paragraph(self._say("explain.cut"), 0)
-        if not self._reports and any(each.rules for each in self._explanation.replies):
-            yield ""
-            domain = self._explanation.sender_domain or self._say("explain.your-domain")
-            yield from self._paper.step(self._say("explain.check-hint", domain=visible(domain)), "")
+        yield from _foot(self._explanation, bool(self._reports), self._paper, self._say, "explain.check-hint")
 
     def _one(self, explained: Explained) -> Iterator[str]:
         say, reply = self._say, explained.reply
