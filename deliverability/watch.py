@@ -138,13 +138,12 @@ class UndelegatedError(Exception):
         self.detail = detail
 
 
-async def find_zone(name: str, resolver: Resolver, *, allowed: Callable[[str], bool] = is_public) -> Zone:
+async def find_zone(name: str, resolver: Resolver) -> Zone:
     """The zone of a name and its servers: that of the nearest name above, or itself, which has NS records.
 
     Args:
         name: in the spelling of answers.
         resolver: whom to ask for them.
-        allowed: which addresses may be asked; DNS chooses them, perhaps to lead us into a network of ours.
 
     Raises:
         UndelegatedError: there is none, or only one that belongs to a registry.
@@ -162,13 +161,14 @@ async def find_zone(name: str, resolver: Resolver, *, allowed: Callable[[str], b
         # Behind a CNAME these are the servers of another zone.
         if isinstance(answer, Found) and not answer.chain:
             hosts = sorted(answer.values)
-            return Zone(zone, tuple(await asyncio.gather(*(_server(host, resolver, allowed) for host in hosts))))
+            return Zone(zone, tuple(await asyncio.gather(*(_server(host, resolver) for host in hosts))))
     raise UndelegatedError(failed)
 
 
-async def _server(host: str, resolver: Resolver, allowed: Callable[[str], bool]) -> WatchedServer:
+async def _server(host: str, resolver: Resolver) -> WatchedServer:
+    # DNS chooses the address, perhaps to lead us into a network of ours.
     try:
-        return WatchedServer(host, await address_of(host, resolver, allowed))
+        return WatchedServer(host, await address_of(host, resolver, is_public))
     except NoAnswerError as error:
         return WatchedServer(host, problem=error.detail)
 

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -225,14 +225,12 @@ def _at(event: DeliveryEvent, now: int) -> int:
     return now if event.at is None else min(event.at, now)
 
 
-async def suppressed(
-    addresses: AddressFile, ports: Ports, sums: SuppressSums, tick: Callable[[], None] = lambda: None
-) -> Iterator[AddressRecord]:
+async def suppressed(addresses: AddressFile, ports: Ports, sums: SuppressSums) -> Iterator[AddressRecord]:
     """The addresses that go on the list, in their order and one at a time; `sums` is filled as they are taken.
 
     DNS is asked about the domains that bounced as unknown, each once. Raises InputError, also while they are taken.
     """
-    gone = await takes_no_mail(addresses.domains(SuppressClass.HOST), ports, tick)
+    gone = await takes_no_mail(addresses.domains(SuppressClass.HOST), ports)
     now = int(ports.clock.now().timestamp())
 
     def each() -> Iterator[AddressRecord]:

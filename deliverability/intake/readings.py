@@ -140,10 +140,10 @@ def feedback_in(
 
 
 def reports_in(
-    content: bytes | Path, name: str, sink: Callable[[], SinkT], now: int, seen: SeenRecords | None = None
+    content: bytes | Path, name: str, sink: Callable[[], SinkT], now: int
 ) -> Iterator[FoundReport[SinkT] | UnusedPart]:
     """Every report of a file or mail, in order, whatever period it states; see `feedback_in`."""
-    for each in feedback_in(content, name, sink, now, seen, any_period=True):
+    for each in feedback_in(content, name, sink, now, any_period=True):
         if isinstance(each, (FoundReport, UnusedPart)):
             yield each
 

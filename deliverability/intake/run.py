@@ -185,7 +185,6 @@ async def take_in(
     *,
     stdin: BinaryIO | None = None,
     tick: Callable[[], None] = lambda: None,
-    open_folder: Callable[[ImapAccess], ImapFolder] = ImapFolder,
 ) -> IntakeResult:
     """Read all places and mailboxes of a plan into the store; `tick` is called for each item.
 
@@ -197,7 +196,7 @@ async def take_in(
         for place in plan.places:
             await run.place(place, stdin)
         for mailbox in plan.mailboxes:
-            await run.mailbox(mailbox, open_folder)
+            await run.mailbox(mailbox)
         run.finish()
     return run.result
 
@@ -299,14 +298,14 @@ class _Run:
 
     # --- Mailboxes ---
 
-    async def mailbox(self, mailbox: IntakeMailbox, open_folder: Callable[[ImapAccess], ImapFolder]) -> None:
+    async def mailbox(self, mailbox: IntakeMailbox) -> None:
         def lost(error: Exception) -> None:
             for detail in error.details if isinstance(error, InputError) else (reason_of(error),):
                 self.result.problem(mailbox.name, detail, lost=True)
 
         with set_aside(lost, but=(HistoryError,)):
             access = mailbox.access()
-            with open_folder(access) as folder:
+            with ImapFolder(access) as folder:
                 await self._folder(mailbox, folder, f"{access.username}@{access.host}:{access.port}/{access.folder}")
 
     async def _folder(self, mailbox: IntakeMailbox, folder: ImapFolder, key: str) -> None:
