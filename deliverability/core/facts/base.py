@@ -54,6 +54,11 @@ DIGEST = "hmac:"
 class Record(Struct, frozen=True, kw_only=True):
     """An item of a list fact, or a node of a tree. Every field has to be given: mypy sees one that is forgotten."""
 
+    @classmethod
+    def lost(cls, why: Unknown, **known: Any) -> Self:
+        """One of which no more could be established than `known`."""
+        return cls(**{**dict.fromkeys(cls.__struct_fields__, why), **known})
+
 
 # JSON-like values, with Unknown and details allowed at every depth; None means: looked, there is none.
 Value = None | bool | int | float | str | Detail | Unknown | Record | tuple["Value", ...] | Mapping[str, "Value"]

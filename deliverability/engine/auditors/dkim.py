@@ -178,19 +178,8 @@ def _signature(result: DkimResult, aligned: bool | Unknown | None, measures: Mea
 
 def _unverified(signature: Signature, aligned: bool | Unknown | None, limit: Unknown) -> DkimSignature:
     """One beyond the number that is verified."""
-    return DkimSignature(
-        **_tags(signature),
-        **dict.fromkeys(_LOST_UNVERIFIED, limit),
-        aligned=aligned,
-        from_signed="from" in signature.signed_headers,
-    )
-
-
-_LOST_UNVERIFIED = (
-    *("key_type", "bits", "testing", "revoked", "key_count", "key_allows", "alias"),
-    *("result", "reason", "reasons", "errors", "changed_headers", "expired"),
-    *("unsigned_headers", "unsigned_core", "unsigned_list", "from_oversigned", "unsigned_body_octets"),
-)
+    signed = "from" in signature.signed_headers
+    return DkimSignature.lost(limit, **_tags(signature), aligned=aligned, from_signed=signed)
 
 
 class _Tags(TypedDict):

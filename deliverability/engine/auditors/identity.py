@@ -128,20 +128,8 @@ async def _reverse(ctx: Context, ip: str, author: str) -> SendingAddress:
     answer = await ctx.query(reverse, "PTR")
     evidence = [dns_id(reverse, "PTR")]
     if isinstance(answer, Failed):
-        lost = unknown_from(answer)
-        return SendingAddress(
-            ip=ip,
-            version=address.version,
-            reverse_name=reverse,
-            ptr=lost,
-            name=lost,
-            confirmed=lost,
-            generic=lost,
-            dynamic=lost,
-            helo_matches=None,
-            aligned=lost,
-            evidence=tuple(evidence),
-        )
+        known = {"ip": ip, "version": address.version, "reverse_name": reverse, "evidence": tuple(evidence)}
+        return SendingAddress.lost(unknown_from(answer), **known, helo_matches=None)
     names = tuple(dict.fromkeys(answer.values)) if isinstance(answer, Found) else ()
     rdtype = "A" if address.version == 4 else "AAAA"
     asked = names[:MAX_NAMES]

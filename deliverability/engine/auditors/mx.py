@@ -154,19 +154,7 @@ def _lost(probed: NoMailHost) -> Unknown:
 def _called(probed: Probed) -> CalledHost:
     evidence = (smtp_id(probed.host),)
     if isinstance(probed, NoMailHost):
-        lost = _lost(probed)
-        return CalledHost(
-            host=probed.host,
-            address=lost,
-            reachable=lost,
-            starttls=lost,
-            tls_version=lost,
-            tls_problem=lost,
-            certificate_valid=lost,
-            certificate_problem=lost,
-            certificate_names=lost,
-            evidence=evidence,
-        )
+        return CalledHost.lost(_lost(probed), host=probed.host, evidence=evidence)
     return CalledHost(
         host=probed.host,
         address=probed.address,
