@@ -11,6 +11,8 @@ from functools import cache
 from typing import Any
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from deliverability.core.codes import Arg, Detail
 from deliverability.core.facts import (
@@ -32,10 +34,8 @@ from deliverability.core.facts.base import (
     Fact,
     FactSet,
     Reason,
-    Record,
     Unknown,
     Value,
-    plain,
 )
 from deliverability.core.model.topic import OddFactError, Topic, paths_of, stored
 
@@ -58,9 +58,9 @@ def typed(path: str, value: Value) -> Value:
 
 
 def encode(value: object) -> Any:
-    """A fact's value as JSON: Unknown becomes ``{"unknown": reason, "detail": ...}`` at every depth.
+    """A value as JSON: Unknown becomes ``{"unknown": reason, "detail": ...}`` at every depth.
 
-    A detail becomes ``{"code": ..., "args": {...}}``.
+    A detail becomes ``{"code": ..., "args": {...}}``, any other Struct an object of its fields.
     """
     # What there is most of first, by its exact type: facts are encoded by the hundred.
     if type(value) is str:
@@ -71,8 +71,6 @@ def encode(value: object) -> Any:
         return [encode(item) for item in value]
     if type(value) is dict:
         return {key if key.isascii() else printable(key): encode(item) for key, item in value.items()}
-    if isinstance(value, Record):
-        return {name: encode(each) for name, each in plain(value).items()}
     if isinstance(value, str):  # a word of an enumeration
         return printable(str(value))
     match value:
@@ -81,6 +79,8 @@ def encode(value: object) -> Any:
         case Detail():
             args = {name: encode(arg) for name, arg in value.args}
             return {"code": printable(value.code)} | ({"args": args} if args else {})
+        case Struct():
+            return dict(zip(value.__struct_encode_fields__, map(encode, astuple(value)), strict=True))
         case Mapping():
             return {printable(key): encode(item) for key, item in value.items()}
         case list():
@@ -92,6 +92,16 @@ def encode(value: object) -> Any:
 
 
 _AS_IT_IS = frozenset((type(None), bool, int))
+
+
+def encode_fields(value: Struct, *names: str) -> dict[str, Any]:
+    """These fields of it alone, in this order."""
+    return {name: encode(getattr(value, name)) for name in names}
+
+
+def encode_texts(value: Struct, *names: str) -> dict[str, Any]:
+    """The same of texts, an empty one as null."""
+    return {name: printable(getattr(value, name)) or None for name in names}
 
 
 def printable(text: str) -> str:
@@ -206,14 +216,7 @@ def decode_line(data: Any) -> EvidenceLine:
 
 def encode_evidence(item: Evidence) -> dict[str, Any]:
     """One piece of evidence as JSON."""
-    return {
-        "id": printable(item.id),
-        "kind": item.kind.value,
-        "asked": printable(item.asked),
-        "got": [printable(line) if type(line) is str else encode(line) for line in item.got],
-        "at": item.at,
-        "ttl": item.ttl,
-    }
+    return encode_fields(item, "id", "kind", "asked", "got", "at", "ttl")
 
 
 def encode_facts(facts: FactSet) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class Difference(Struct, frozen=True):
         ours: what this audit says.
         theirs: what the other program says.
         reason: code of the known reason (strings, ``opinion.reason``); None: nobody has explained it yet.
-        words: the other program's own words, where it gave any.
+        said: the other program's own words, where it gave any.
 
     """
 
@@ -60,7 +60,7 @@ class Difference(Struct, frozen=True):
     ours: Value
     theirs: Value
     reason: str | None = None
-    words: str = ""
+    said: str = ""
 
 
 class Unheard(Struct, frozen=True):

@@ -83,7 +83,7 @@ def _difference(each: Difference, say: Phrases) -> DifferenceView:
         standard, sections = SECTIONS[each.reason]
         where = f"{standard} {say('label.section', section=sections)}"
         reason = say("opinion.because", reason=say(f"opinion.reason.{each.reason}"), where=where)
-    words = say("opinion.said", tool=tool, words=visible(each.words)) if each.words else ""
+    words = say("opinion.said", tool=tool, words=visible(each.said)) if each.said else ""
     return DifferenceView(text, reason, words)
 
 

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from deliverability.core.codec import JsonPieces, encode, encode_evidence, json_text, printable
-from deliverability.core.facts.base import Value
-from deliverability.core.files import PACKAGE
-from deliverability.core.model.answer import (
-    FindingId,
-    GuideStep,
-    PlanStep,
-    ReceiverEffect,
-    ReceiverGroup,
-    ReportAnswer,
-    Tile,
+from deliverability.core.codec import (
+    JsonPieces,
+    encode,
+    encode_evidence,
+    encode_fields,
+    encode_texts,
+    json_text,
+    printable,
 )
+from deliverability.core.facts.base import Unknown, Value
+from deliverability.core.files import PACKAGE
+from deliverability.core.model.answer import PlanStep, ReceiverGroup, ReportAnswer, Tile
 from deliverability.core.model.claims import Lack
 from deliverability.core.model.deliveries import Audience, Part
 from deliverability.core.model.report import (
     Case,
     Consequence,
+    FactChange,
     Finding,
-    Gain,
     Judgement,
     Outcome,
-    RecordEdit,
     Remedy,
     Report,
     SecondOpinion,
@@ -42,20 +41,12 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 def answer_json(answer: ReportAnswer) -> Json:
     """The answer in the shape of the report's schema."""
     return {
-        "reach": answer.reach.value,
-        "unanswered": [
-            {"type": each.type, "name": printable(each.name), "unknown": encode(each.unknown)}
-            for each in answer.unanswered
-        ],
-        "assumed": [
-            {"input": each.input.value, "value": encode(each.value), "because": list(each.because)}
-            for each in answer.assumed
-        ],
+        **encode_fields(answer, "reach", "unanswered", "assumed"),
         "groups": [_group(each) for each in answer.groups],
         "tiles": [_tile(each) for each in answer.tiles],
         "plan": [step_json(each) for each in answer.plan],
-        "policy_waits": [each.value for each in answer.policy_waits],
-        "guide": [_guide(each) for each in answer.guide],
+        "policy_waits": encode(answer.policy_waits),
+        "guide": [_with_unknown(encode_fields(each, *_GUIDE), each.unknown) for each in answer.guide],
         "waits": [
             {"input": each.input.value if each.input else "message", "findings": each.findings} for each in answer.waits
         ],
@@ -64,80 +55,49 @@ def answer_json(answer: ReportAnswer) -> Json:
     }
 
 
+_GUIDE = ("key", "state", "because", "steps", "findings")
+
+
 def step_json(step: PlanStep) -> dict[str, Json]:
     """A step of the plan."""
     return {
         "number": step.number,
-        "task": step.task or None,
-        "remedy": step.remedy or None,
+        **encode_texts(step, "task", "remedy"),
         "place": step.place.value,
-        "at": printable(step.at) or None,
+        **encode_texts(step, "at"),
         "services": list(step.services),
-        "settles": _findings(step.findings),
+        "settles": encode(step.findings),
         "values": encode(in_order(step.values)),
-        "edits": [edit_json(each) for each in step.edits],
-        "gains": [
-            {
-                "receivers": list(each.receivers),
-                "before": each.before.value,
-                "effects": _effects(each.effects),
-                "after": each.after.value if each.after else None,
-                "after_effects": _effects(each.after_effects),
-                "with_steps": list(each.with_steps),
-            }
-            for each in step.gains
-        ],
-        "changes": [
-            {"fact": each.path, "before": encode(each.before), "after": encode(each.after)} for each in step.changes
-        ],
+        **encode_fields(step, "edits", "gains"),
+        "changes": _changes(step.changes),
         "care": step.care.value,
-        "condition": step.condition or None,
-        "follows": list(step.follows),
-        "scope": step.scope.value,
-        "severity": step.severity.value,
-        "beside": step.beside,
-        "checked_at": printable(step.checked_at) or None,
+        **encode_texts(step, "condition"),
+        **encode_fields(step, "follows", "scope", "severity", "beside"),
+        **encode_texts(step, "checked_at"),
         "folded": step.folded,
     }
 
 
-def edit_json(edit: RecordEdit) -> Json:
-    """A record set before and after."""
-    return {
-        "name": printable(edit.name),
-        "type": edit.type,
-        "old": [printable(value) for value in edit.old],
-        "new": [printable(value) for value in edit.new],
-    }
+def _changes(changes: Iterable[FactChange]) -> Json:
+    return [{"fact": each.path, **encode_fields(each, "before", "after")} for each in changes]
 
 
 def _group(group: ReceiverGroup) -> Json:
     shape: dict[str, Json] = {
-        "kind": group.kind.value,
-        "effects": _effects(group.effects),
-        "receivers": list(group.receivers),
-        "deciding": _findings(group.deciding),
-        "codes": list(group.codes),
-        "step": group.step,
-        "same_cause": group.same_cause,
-        "bulk_only": group.bulk_only,
-        "requirements": {"checked": group.checked, "met": group.met, "remarks": group.remarks},
+        **encode_fields(group, "kind", "effects", "receivers", "deciding", "codes", "step", "same_cause", "bulk_only"),
+        "requirements": encode_fields(group, "checked", "met", "remarks"),
         "lacks": [lack_json(each) for each in group.lacks],
     }
     if group.small is not None and group.bulk is not None:
-        shape |= {"small": group.small.value, "bulk": group.bulk.value, "bulk_from": group.bulk_from}
+        shape |= encode_fields(group, "small", "bulk", "bulk_from")
     return shape
 
 
 def _tile(tile: Tile) -> Json:
     shape: dict[str, Json] = {
-        "topic": tile.topic.value,
-        "state": tile.state.value,
+        **encode_fields(tile, "topic", "state"),
         "facts": encode(in_order(tile.facts)),
-        "services": list(tile.services),
-        "findings": _findings(tile.findings),
-        "step": tile.step,
-        "inbound": tile.inbound,
+        **encode_fields(tile, "services", "findings", "step", "inbound"),
     }
     if tile.lack is not None:
         shape["lack"] = lack_json(tile.lack)
@@ -146,27 +106,11 @@ def _tile(tile: Tile) -> Json:
 
 def lack_json(lack: Lack) -> Json:
     """What keeps a good statement from being made."""
-    shape: dict[str, Json] = {"claim": lack.claim, "requirement": lack.requirement, "rules": list(lack.rules)}
-    return shape | {"unknown": encode(lack.unknown)} if lack.unknown is not None else shape
+    return _with_unknown(encode_fields(lack, "claim", "requirement", "rules"), lack.unknown)
 
 
-def _guide(step: GuideStep) -> Json:
-    shape: dict[str, Json] = {
-        "key": step.key,
-        "state": step.state.value,
-        "because": step.because.value,
-        "steps": list(step.steps),
-        "findings": _findings(step.findings),
-    }
-    return shape | {"unknown": encode(step.unknown)} if step.unknown is not None else shape
-
-
-def _findings(findings: Iterable[FindingId]) -> list[Json]:
-    return [{"rule": each.rule, "item": printable(each.item)} for each in findings]
-
-
-def _effects(effects: Iterable[ReceiverEffect]) -> list[Json]:
-    return [{"effect": each.effect.value, "contested": each.contested} for each in effects]
+def _with_unknown(shape: dict[str, Json], unknown: Unknown | None) -> dict[str, Json]:
+    return shape if unknown is None else shape | {"unknown": encode(unknown)}
 
 
 def in_order(values: Mapping[str, Value]) -> Mapping[str, Value]:
@@ -251,32 +195,15 @@ def report_json(report: Report) -> dict[str, Json]:
         **({"profiles": [profile_json(each) for each in report.profiles]} if report.profiles else {}),
         "facts_digest": report.facts_digest,
         "rules_digest": report.rules_digest,
-        "run": {
-            "version": report.run.version,
-            "started": report.run.started,
-            "sources": [printable(source) for source in report.run.sources],
-        },
+        "run": encode_fields(report.run, "version", "started", "sources"),
     }
 
 
 def _opinion(opinion: SecondOpinion) -> Json:
     return {
         "compared": opinion.compared,
-        "differences": [
-            {
-                "topic": each.topic,
-                "subject": printable(each.subject),
-                "aspect": each.aspect,
-                "ours": encode(each.ours),
-                "theirs": encode(each.theirs),
-                "reason": each.reason,
-                "said": printable(each.words),
-            }
-            for each in opinion.differences
-        ],
-        "unheard": [
-            {"topic": each.topic, "subject": printable(each.subject), "why": each.why} for each in opinion.unheard
-        ],
+        "differences": encode(opinion.differences),
+        "unheard": encode(opinion.unheard),
     }
 
 
@@ -303,9 +230,7 @@ def _answer(report: Report) -> dict[str, Json]:
         "grade_open": found.open,
         "ungraded": None if found.ungraded is None else lack_json(found.ungraded),
         "judged": {
-            "select": list(report.selection.select),
-            "ignore": list(report.selection.ignore),
-            "receivers": list(report.selection.receivers),
+            **encode_fields(report.selection, "select", "ignore", "receivers"),
             "default": not report.selection.receivers,
         },
     }
@@ -318,17 +243,11 @@ def _answer(report: Report) -> dict[str, Json]:
 
 def _verdict(verdict: Verdict, *, message: bool) -> Json:
     shape: dict[str, Json] = {
-        "receiver": verdict.receiver,
-        "verdict": verdict.verdict.value,
-        "effects": [_consequence(each) for each in verdict.effects],
-        "requirements": {
-            "named": verdict.requirements.named,
-            "met": verdict.requirements.met,
-            "unmet": verdict.requirements.unmet,
-            "open": verdict.requirements.open,
-        },
-        "remarks": [_consequence(each) for each in verdict.remarks],
-        "open": [_consequence(each) for each in verdict.open],
+        **encode_fields(verdict, "receiver", "verdict"),
+        "effects": _consequences(verdict.effects),
+        "requirements": encode(verdict.requirements),
+        "remarks": _consequences(verdict.remarks),
+        "open": _consequences(verdict.open),
         "codes": list(verdict.codes),
         "lacks": [lack_json(each) for each in verdict.lacks],
     }
@@ -341,86 +260,49 @@ def _verdict(verdict: Verdict, *, message: bool) -> Json:
 
 
 def _case(case: Case) -> Json:
-    return {"verdict": case.verdict.value, "effects": [_consequence(each) for each in case.effects]}
+    return {"verdict": case.verdict.value, "effects": _consequences(case.effects)}
 
 
-def _consequence(consequence: Consequence) -> Json:
-    return {
-        "rule": consequence.rule,
-        "item": printable(consequence.item),
-        "effect": consequence.effect.value,
-        "codes": list(consequence.codes),
-        "contested": consequence.contested,
-    }
+def _consequences(several: Iterable[Consequence]) -> Json:
+    return [encode_fields(each, "rule", "item", "effect", "codes", "contested") for each in several]
+
+
+_LEADING = ("rule", "name", "topic", "item", "outcome", "severity", "scope", "used", "guide")
 
 
 def _finding(finding: Finding) -> Json:
     if finding.outcome in (Outcome.MET, Outcome.NOT_APPLICABLE) or finding.waits_for_input:
         return _in_short(finding)
-    shape: dict[str, Json] = {
-        "rule": finding.rule,
-        "name": finding.name,
-        "topic": finding.topic,
-        "item": printable(finding.item),
-        "outcome": finding.outcome.value,
-        "severity": finding.severity.value,
-        "scope": finding.scope.value,
-        "used": finding.used,
-        "guide": list(finding.guide),
-        "observed": encode(in_order(finding.observed)),
-        "limits": encode(in_order(finding.limits)),
-        "evidence": [printable(ident) for ident in finding.evidence],
-        "judgements": [_judgement(each) for each in finding.judgements],
-    }
-    if finding.unknown is not None:
-        shape["unknown"] = encode(finding.unknown)
+    shape = _with_unknown(
+        {
+            **encode_fields(finding, *_LEADING),
+            "observed": encode(in_order(finding.observed)),
+            "limits": encode(in_order(finding.limits)),
+            "evidence": encode(finding.evidence),
+            "judgements": [_judgement(each) for each in finding.judgements],
+        },
+        finding.unknown,
+    )
     shape["fingerprint"] = finding.fingerprint
     if finding.waiver is not None:
-        shape["waiver"] = {
-            "reason": finding.waiver.reason,
-            "note": printable(finding.waiver.note),
-            "until": finding.waiver.until or None,
-        }
-    shape["gains"] = [_gain(each) for each in finding.gains]
-    return shape
+        shape["waiver"] = encode_fields(finding.waiver, "reason", "note") | encode_texts(finding.waiver, "until")
+    return shape | {"gains": encode(finding.gains)}
 
 
 def _in_short(finding: Finding) -> Json:
     """What nobody has to mend: the receivers that ask for it, and what it waits for."""
-    shape: dict[str, Json] = {
-        "rule": finding.rule,
-        "item": printable(finding.item),
-        "outcome": finding.outcome.value,
-        "receivers": list(dict.fromkeys(each.receiver for each in finding.judgements)),
-    }
-    if finding.unknown is not None:
-        shape["unknown"] = encode(finding.unknown)
-    return shape
-
-
-def _gain(gain: Gain) -> Json:
-    """What changes for one receiver."""
-    return {
-        "receiver": gain.receiver,
-        "before": gain.before.value,
-        "after": gain.after.value,
-    }
+    receivers = list(dict.fromkeys(each.receiver for each in finding.judgements))
+    shape = encode_fields(finding, "rule", "item", "outcome") | {"receivers": receivers}
+    return _with_unknown(shape, finding.unknown)
 
 
 def _remedy(remedy: Remedy) -> Json:
     return {
-        "rule": remedy.rule,
-        "item": printable(remedy.item),
-        "code": remedy.code,
+        **encode_fields(remedy, "rule", "item", "code"),
         "values": encode(in_order(remedy.values)),
-        "care": remedy.care.value,
-        "edits": [edit_json(each) for each in remedy.edits],
-        "mends": list(remedy.mends),
-        "opens": list(remedy.opens),
-        "changes": [
-            {"fact": each.path, "before": encode(each.before), "after": encode(each.after)} for each in remedy.changes
-        ],
-        "gains": [_gain(each) for each in remedy.gains],
+        **encode_fields(remedy, "care", "edits", "mends", "opens"),
+        "changes": _changes(remedy.changes),
+        "gains": encode(remedy.gains),
     }
 
 
