@@ -7,8 +7,10 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
+from enum import Enum
 from functools import cache
-from typing import Any
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Struct
@@ -38,6 +40,8 @@ from deliverability.core.facts.base import (
     Value,
 )
 from deliverability.core.model.topic import OddFactError, Topic, paths_of, stored
+
+S = TypeVar("S", bound=Struct)
 
 _MODULES = (content, deliveries, dkim, dmarc, domain, envelope, message, spf, traffic, transport)
 
@@ -192,6 +196,34 @@ def _decode_arg(data: Any) -> Arg:
     if not isinstance(value, Detail):
         raise ValueError(f"{type(value).__name__} is not an argument of a detail")
     return value
+
+
+def decode_as(kind: type[S], data: Mapping[str, Any]) -> S:
+    """The reverse of `encode` for a Struct. Raises KeyError, TypeError or ValueError on anything else."""
+    return kind(**{name: _decode_hint(hint, data[written]) for name, written, hint in _fields(kind)})
+
+
+@cache
+def _fields(kind: type[Struct]) -> tuple[tuple[str, str, Any], ...]:
+    hints = get_type_hints(kind)
+    written = zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True)
+    return tuple((name, each, hints[name]) for name, each in written)
+
+
+def _decode_hint(hint: Any, data: Any) -> Any:
+    """JSON in that type: plain values, words of enumerations, Structs, details, and tuples and mappings of them."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if hint is Detail or Detail in parts:  # a detail, a line of evidence, the value of a fact
+        return decode(data)
+    if origin in (Union, UnionType):
+        return None if data is None else _decode_hint(parts[0], data)
+    if origin is tuple:
+        return tuple(_decode_hint(parts[0], each) for each in data)
+    if origin is not None:
+        return {name: _decode_hint(parts[1], each) for name, each in data.items()}
+    if issubclass(hint, Struct):
+        return decode_as(hint, data)
+    return hint(data) if issubclass(hint, Enum) else data
 
 
 def decode_detail(data: Any) -> Detail | None:

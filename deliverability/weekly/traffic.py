@@ -60,13 +60,14 @@ def traffic_of(
         begin=if_known(period.begin) or "",
         end=if_known(period.end) or "",
         reports=reports,
-        sums=sums,
+        classes=sums.classes,
+        aligned=sums.aligned,
         days=tuple(_days(facts)),
         gaps=tuple(known.note(each.item) for each in unmet if known.is_gap(each.rule)),
         asked=tuple(known.note(each.item) for each in unmet if known.is_asked(each.rule)),
         changes=tuple(known.changes(comparison.changes)) if heard else (),
         first=bool(comparison.previous) and not heard,
-        silent_since=newest.isoformat() if silent and newest else "",
+        silent_since=newest.isoformat() if silent and newest else None,
         silent=_silent(before, facts, observed, rules.knowledge.reporters),
         last_reports=_last_reports(observed.last_reports, rules.knowledge.reporters),
     )
@@ -89,7 +90,7 @@ def gate_week(
         answer.kind,
         was.kind if was is not None and was.to == answer.to else None,
         tuple(dict.fromkeys(each.rule for each in answer.missing)),
-        day.isoformat() if day else "",
+        day.isoformat() if day else None,
     )
 
 

@@ -7,24 +7,13 @@ from enum import StrEnum
 from typing import Any
 
 from msgspec import Struct, field, to_builtins
-from msgspec.structs import asdict
 
-from deliverability.core.codec import decode, decode_detail, decode_line, encode
+from deliverability.core.codec import decode_as, encode, encode_fields
 from deliverability.core.codes import Detail
-from deliverability.core.facts.base import EvidenceLine
 from deliverability.core.model.answer import ReceiverEffect
 from deliverability.core.model.deliveries import Audience
-from deliverability.core.model.history import (
-    Cause,
-    ChangeKind,
-    Comparison,
-    FindingChange,
-    RecordChange,
-    RecordKind,
-    VerdictChange,
-)
-from deliverability.core.model.report import FactChange, GateKind, Outcome, VerdictKind
-from deliverability.core.model.rules import Effect, Severity
+from deliverability.core.model.history import ChangeKind, Comparison, FindingChange
+from deliverability.core.model.report import GateKind, VerdictKind
 from deliverability.core.report.traffic import Sums
 
 
@@ -74,13 +63,14 @@ class TrafficWeek(Struct, frozen=True):
         begin: its first day, ISO.
         end: and its last.
         reports: aggregate reports in it.
-        sums: its messages by class.
+        classes: its messages by class.
+        aligned: own messages that pass DMARC.
         days: oldest first.
         gaps: own sources that do not pass.
         asked: sources of which only the user can say whose they are, and has not.
         changes: what became of sources since the run before; empty where that had no reports.
         first: the run before had no reports.
-        silent_since: day of the newest report, where none came for too long; empty: reports come in.
+        silent_since: day of the newest report, where none came for too long; None: reports come in.
         silent: who reported in the window before and does not in this one -> day of the newest report; empty: unknown.
         last_reports: id in the catalogue of reporters, or ``other`` -> day of the newest report.
 
@@ -89,15 +79,21 @@ class TrafficWeek(Struct, frozen=True):
     begin: str
     end: str
     reports: int
-    sums: Sums
+    classes: Mapping[str, int]
+    aligned: int
     days: tuple[TrafficDay, ...] = ()
     gaps: tuple[SourceNote, ...] = ()
     asked: tuple[SourceNote, ...] = ()
     changes: tuple[SourceNote, ...] = ()
     first: bool = False
-    silent_since: str = ""
+    silent_since: str | None = None
     silent: Mapping[str, str] = field(default_factory=dict)
     last_reports: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def sums(self) -> Sums:
+        """Its messages by class."""
+        return Sums(self.classes, self.aligned)
 
     @property
     def has_news(self) -> bool:
@@ -113,88 +109,20 @@ class GateWeek(Struct, frozen=True):
         kind: the answer.
         before: the answer on the same policy by what the run before knew; None: it did not ask about it.
         missing: ids of the rules that are not met.
-        earliest: ISO date on which all that is missing can be there; empty: none can be told.
+        earliest: ISO date on which all that is missing can be there; None: none can be told.
 
     """
 
     to: str
-    kind: GateKind
+    kind: GateKind = field(name="answer")
     before: GateKind | None = None
     missing: tuple[str, ...] = ()
-    earliest: str = ""
+    earliest: str | None = None
 
     @property
     def has_news(self) -> bool:
         """Whether the answer is another."""
         return self.before is not None and self.before is not self.kind
-
-
-def traffic_json(week: TrafficWeek) -> dict[str, Any]:
-    """As plain JSON values."""
-    return {
-        "begin": week.begin,
-        "end": week.end,
-        "reports": week.reports,
-        "classes": dict(week.sums.classes),
-        "aligned": week.sums.aligned,
-        "days": [asdict(each) for each in week.days],
-        "gaps": [_note(each) for each in week.gaps],
-        "asked": [_note(each) for each in week.asked],
-        "changes": [_note(each) for each in week.changes],
-        "first": week.first,
-        "silent_since": week.silent_since or None,
-        "silent": {encode(name): day for name, day in week.silent.items()},
-        "last_reports": dict(week.last_reports),
-    }
-
-
-def _note(note: SourceNote) -> dict[str, Any]:
-    return {
-        "name": encode(note.name),
-        "messages": note.messages,
-        "unaligned": note.unaligned,
-        "change": note.change.value if note.change else None,
-    }
-
-
-def read_traffic(data: Mapping[str, Any]) -> TrafficWeek:
-    """The reverse of `traffic_json`. Raises KeyError, TypeError or ValueError on anything else."""
-    return TrafficWeek(
-        begin=data["begin"],
-        end=data["end"],
-        reports=data["reports"],
-        sums=Sums(data["classes"], data["aligned"]),
-        days=tuple(TrafficDay(**each) for each in data["days"]),
-        gaps=tuple(_read_note(each) for each in data["gaps"]),
-        asked=tuple(_read_note(each) for each in data["asked"]),
-        changes=tuple(_read_note(each) for each in data["changes"]),
-        first=data["first"],
-        silent_since=data["silent_since"] or "",
-        silent=data["silent"],
-        last_reports=data["last_reports"],
-    )
-
-
-def _read_note(data: Mapping[str, Any]) -> SourceNote:
-    change = SourceChange(data["change"]) if data["change"] else None
-    return SourceNote(data["name"], data["messages"], data["unaligned"], change)
-
-
-def gate_json(gate: GateWeek) -> dict[str, Any]:
-    """As plain JSON values."""
-    return {
-        "to": gate.to,
-        "answer": gate.kind.value,
-        "before": gate.before.value if gate.before else None,
-        "missing": list(gate.missing),
-        "earliest": gate.earliest or None,
-    }
-
-
-def read_gate(data: Mapping[str, Any]) -> GateWeek:
-    """The reverse of `gate_json`. Raises KeyError, TypeError or ValueError on anything else."""
-    before = GateKind(data["before"]) if data["before"] else None
-    return GateWeek(data["to"], GateKind(data["answer"]), before, tuple(data["missing"]), data["earliest"] or "")
 
 
 _STAGES = ("absent", "none", "testing", "quarantine", "reject")
@@ -256,11 +184,11 @@ class WeeklyEntry(Struct, frozen=True):
     problems: tuple[Detail, ...] = ()
     measures: Mapping[str, int | float | None] = field(default_factory=dict)
     stage: str = ""
+    stage_before: str = ""
     closed: str = ""
     content: str = ""
     traffic: TrafficWeek | None = None
     gate: GateWeek | None = None
-    stage_before: str = ""
 
     @property
     def unchecked(self) -> bool:
@@ -288,169 +216,30 @@ class WeeklyEntry(Struct, frozen=True):
         return tuple(each for each in self.comparison.changes if each.kind in wanted and not each.waived)
 
 
+# The order of the JSON summary, where it is another than that of the fields.
+_COMPARED = ("records", "domain", "source", "settings")
+_CHANGE = (
+    *("kind", "rule", "item", "fingerprint", "severity", "was", "before", "after", "since", "checked"),
+    *("causes", "records", "facts", "waived"),
+)
+
+
 def to_json(entry: WeeklyEntry) -> dict[str, Any]:
     """An entry as plain JSON values: also the form of the subjects in the JSON summary."""
-    return {
-        "domain": entry.domain,
-        "source": encode(entry.source),
-        "message": encode(entry.message),
-        "verdicts": [_verdict(each) for each in entry.verdicts],
-        "grade": entry.grade,
-        "comparison": _comparison(entry.comparison) if entry.comparison else None,
-        "texts": {
-            lang: {
-                key: {"title": text.title, "message": text.message, "step": text.step} for key, text in texts.items()
-            }
-            for lang, texts in entry.texts.items()
-        },
-        "counts": dict(entry.counts),
-        "failures": entry.failures,
-        "pages": dict(entry.pages),
-        "exit_code": entry.exit_code,
-        "problems": [encode(each) for each in entry.problems],
-        "measures": dict(entry.measures),
-        "stage": entry.stage,
-        "stage_before": entry.stage_before,
-        "closed": entry.closed,
-        "content": entry.content,
-        "traffic": traffic_json(entry.traffic) if entry.traffic else None,
-        "gate": gate_json(entry.gate) if entry.gate else None,
-    }
+    shape: dict[str, Any] = encode(entry)
+    if (found := entry.comparison) is not None:
+        shape["comparison"] = {
+            "previous": found.previous,
+            "changes": [encode_fields(each, *_CHANGE) for each in found.changes],
+            "verdicts": encode(found.verdicts),
+            **encode_fields(found, *_COMPARED),
+        }
+    return shape
 
 
 def from_json(data: Mapping[str, Any]) -> WeeklyEntry:
     """The reverse of `to_json`. Raises KeyError, TypeError or ValueError on anything else."""
-    comparison = data["comparison"]
-    return WeeklyEntry(
-        domain=data["domain"],
-        source=data["source"],
-        message=data["message"],
-        verdicts=tuple(_read_receiver(each) for each in data["verdicts"]),
-        grade=data["grade"],
-        comparison=_read_comparison(comparison) if comparison is not None else None,
-        texts={
-            lang: {key: FindingText(**text) for key, text in texts.items()} for lang, texts in data["texts"].items()
-        },
-        counts=data["counts"],
-        failures=data["failures"],
-        pages=data["pages"],
-        exit_code=data["exit_code"],
-        problems=tuple(each for problem in data["problems"] if (each := decode_detail(problem)) is not None),
-        measures=data["measures"],
-        stage=data["stage"],
-        stage_before=data["stage_before"],
-        closed=data["closed"],
-        content=data["content"],
-        traffic=read_traffic(traffic) if (traffic := data["traffic"]) else None,
-        gate=read_gate(gate) if (gate := data["gate"]) else None,
-    )
-
-
-def _verdict(given: ReceiverVerdict) -> dict[str, Any]:
-    effects = [{"effect": each.effect.value, "contested": each.contested} for each in given.effects]
-    return {"receiver": given.receiver, "verdict": given.verdict.value, "effects": effects}
-
-
-def _read_receiver(data: Mapping[str, Any]) -> ReceiverVerdict:
-    effects = tuple(ReceiverEffect(Effect(each["effect"]), each["contested"]) for each in data["effects"])
-    return ReceiverVerdict(data["receiver"], VerdictKind(data["verdict"]), effects)
-
-
-def _comparison(comparison: Comparison) -> dict[str, Any]:
-    return {
-        "previous": comparison.previous,
-        "changes": [_change(each) for each in comparison.changes],
-        "verdicts": [
-            {
-                "receiver": gain.receiver,
-                "before": gain.before.value,
-                "after": gain.after.value,
-                "causes": [each.value for each in gain.causes],
-                "records": [_record(each) for each in gain.records],
-            }
-            for gain in comparison.verdicts
-        ],
-        "records": [_record(each) for each in comparison.records],
-        "domain": comparison.domain,
-        "source": encode(comparison.source),
-        "settings": list(comparison.settings),
-    }
-
-
-def _read_comparison(data: Mapping[str, Any]) -> Comparison:
-    return Comparison(
-        data["domain"],
-        data["source"],
-        data["previous"],
-        tuple(_read_change(each) for each in data["changes"]),
-        tuple(_read_verdict(each) for each in data["verdicts"]),
-        tuple(_read_record(each) for each in data["records"]),
-        tuple(data["settings"]),
-    )
-
-
-def _read_verdict(data: Mapping[str, Any]) -> VerdictChange:
-    return VerdictChange(
-        data["receiver"],
-        VerdictKind(data["before"]),
-        VerdictKind(data["after"]),
-        tuple(Cause(each) for each in data["causes"]),
-        tuple(_read_record(each) for each in data["records"]),
-    )
-
-
-def _change(change: FindingChange) -> dict[str, Any]:
-    return {
-        "kind": change.kind.value,
-        "rule": change.rule,
-        "item": encode(change.item),
-        "fingerprint": change.fingerprint,
-        "severity": change.severity.value,
-        "was": change.was.value if change.was else None,
-        "before": change.before.value if change.before else None,
-        "after": change.after.value,
-        "since": change.since,
-        "checked": change.checked,
-        "causes": [each.value for each in change.causes],
-        "records": [_record(each) for each in change.records],
-        "facts": [
-            {"path": each.path, "before": encode(each.before), "after": encode(each.after)} for each in change.facts
-        ],
-        "waived": change.waived,
-    }
-
-
-def _read_change(data: Mapping[str, Any]) -> FindingChange:
-    return FindingChange(
-        kind=ChangeKind(data["kind"]),
-        rule=data["rule"],
-        item=data["item"],
-        fingerprint=data["fingerprint"],
-        severity=Severity(data["severity"]),
-        before=Outcome(data["before"]) if data["before"] else None,
-        after=Outcome(data["after"]),
-        since=data["since"],
-        checked=data["checked"],
-        causes=tuple(Cause(each) for each in data["causes"]),
-        records=tuple(_read_record(each) for each in data["records"]),
-        facts=tuple(FactChange(each["path"], decode(each["before"]), decode(each["after"])) for each in data["facts"]),
-        waived=data["waived"],
-        was=Severity(data["was"]) if data["was"] else None,
-    )
-
-
-def _record(record: RecordChange) -> dict[str, Any]:
-    shape = {"asked": encode(record.asked), "old": encode(record.old), "new": encode(record.new)}
-    return shape | {"cause": record.cause.value, "removed": record.removed.value if record.removed else None}
-
-
-def _lines(data: Any) -> tuple[EvidenceLine, ...]:
-    return tuple(map(decode_line, data))
-
-
-def _read_record(data: Mapping[str, Any]) -> RecordChange:
-    removed = RecordKind(data["removed"]) if data["removed"] else None
-    return RecordChange(data["asked"], _lines(data["old"]), _lines(data["new"]), Cause(data["cause"]), removed)
+    return decode_as(WeeklyEntry, data)
 
 
 SUMMARY = "summary.json"

@@ -187,7 +187,7 @@ async def season(life: Life) -> list[Summary]:
     assert sources(week[4]) == [("new", SHOP)]
     assert causes(week[4], "RPT-008", ChangeKind.NEW) == (Cause.TRAFFIC,)
     assert dict(traffic.silent) == {"Yahoo": "2026-10-04"}, "it was in the window before, and is not in this one"
-    assert traffic.silent_since == ""
+    assert traffic.silent_since is None
 
     for number in (6, 7):
         arrive(life, week_before(number), (GOOGLE, OUTLOOK), signed(MAIN, 100), signed(BILLING, 40), signed(SHOP, 30))
