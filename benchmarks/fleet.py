@@ -29,7 +29,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -282,7 +282,7 @@ async def _parts(domains: Sequence[str], rules: RuleSet, selection: Selection, r
     with _spending(spent, "its lines, encoded, hashed and packed"):
         for place, (done, judged) in enumerate(zip(audited, rows, strict=True)):
             facts, timeless = facts_line(document_of(done))
-            hashlib.sha256(timeless + compact(judged.to_json()).encode()).digest()
+            hashlib.sha256(timeless + compact(to_builtins(judged)).encode()).digest()
             lines.put(place, facts)
         lines.packed()
     return spent

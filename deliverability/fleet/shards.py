@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Struct, convert, field
 
 from deliverability.core.codes import Code, Detail
 from deliverability.core.errors import InputError, file_error, reason_of, until_lost
@@ -40,7 +40,7 @@ class FleetSubject(Struct, frozen=True):
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-class FleetFinding(Struct, frozen=True):
+class FleetFinding(Struct, frozen=True, array_like=True):
     """A rule that is unmet, or that could not be checked because a look-up failed.
 
     Attributes:
@@ -61,7 +61,7 @@ class FleetFinding(Struct, frozen=True):
     waiver: str = ""
 
 
-class Unchecked(Struct, frozen=True):
+class Unchecked(Struct, frozen=True, array_like=True):
     """A question that nobody answered.
 
     Attributes:
@@ -76,8 +76,8 @@ class Unchecked(Struct, frozen=True):
     server: str = ""
 
 
-class FleetRow(Struct, frozen=True):
-    """The judgement of one domain: one line of a file of findings.
+class FleetRow(Struct, frozen=True, omit_defaults=True):
+    """The judgement of one domain: one line of a file of findings, in which what is empty is left out.
 
     Attributes:
         domain: A-label.
@@ -116,63 +116,8 @@ class FleetRow(Struct, frozen=True):
     unchecked: tuple[Unchecked, ...] = ()
     name_servers: tuple[str, ...] | None = None
     stale: tuple[str, ...] = ()
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict, name="kept")
     profiles: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """As it is written: findings and questions as lists without names, what is empty left out."""
-        data: dict[str, Any] = {
-            "domain": self.domain,
-            "labels": dict(self.labels),
-            "grade": self.grade,
-            "dns": self.dns,
-            "parked": self.parked,
-            "verdicts": dict(self.verdicts),
-            "findings": [
-                [each.rule, each.item, each.outcome, each.severity, each.fingerprint, each.waiver]
-                for each in self.findings
-            ],
-            "met": self.met,
-            "waiting": self.waiting,
-            "not_applicable": self.not_applicable,
-            "failed": self.failed,
-            "lost": self.lost,
-            "unchecked": [[each.asked, each.reason, each.server] for each in self.unchecked],
-            "name_servers": self.name_servers,
-            "stale": self.stale,
-            "kept": dict(self.facts),
-            "profiles": {name: dict(clauses) for name, clauses in self.profiles.items()},
-        }
-        # No name servers are something else than none that could be told.
-        return {
-            name: value
-            for name, value in data.items()
-            if value or name == "domain" or (name == "name_servers" and value is not None)
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> FleetRow:
-        """The reverse of `to_json`. Raises KeyError, TypeError or ValueError on anything else."""
-        servers = data.get("name_servers")
-        return cls(
-            domain=data["domain"],
-            labels=data.get("labels", {}),
-            grade=data.get("grade", ""),
-            dns=data.get("dns"),
-            parked=data.get("parked", False),
-            verdicts=data.get("verdicts", {}),
-            findings=tuple(FleetFinding(*each) for each in data.get("findings", ())),
-            met=tuple(data.get("met", ())),
-            waiting=tuple(data.get("waiting", ())),
-            not_applicable=tuple(data.get("not_applicable", ())),
-            failed=data.get("failed", False),
-            lost=data.get("lost"),
-            unchecked=tuple(Unchecked(*each) for each in data.get("unchecked", ())),
-            name_servers=None if servers is None else tuple(servers),
-            stale=tuple(data.get("stale", ())),
-            facts=data.get("kept", {}),
-            profiles=data.get("profiles", {}),
-        )
 
 
 class FleetStatus(Struct, frozen=True):
@@ -297,9 +242,8 @@ def read_lines(folder: Path, kind: str, number: int, digest: str, domains: int) 
 def read_rows(folder: Path, number: int, digest: str, domains: int) -> Iterator[FleetRow]:
     """The judgements of a shard. Raises InputError as `read_lines` does."""
     lost: list[Exception] = []
-    yield from until_lost(
-        map(FleetRow.from_json, read_lines(folder, FINDINGS, number, digest, domains)), lost.append, but=(InputError,)
-    )
+    lines = read_lines(folder, FINDINGS, number, digest, domains)
+    yield from until_lost((convert(each, FleetRow) for each in lines), lost.append, but=(InputError,))
     for error in lost:
         raise InputError(DAMAGED_SHARD(file=str(shard_file(folder, FINDINGS, number)), why=reason_of(error)))
 

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct, field, json
+from msgspec import Struct, convert, field, json, to_builtins
 from msgspec.structs import replace
 
 from deliverability import __version__
@@ -265,7 +265,7 @@ class _Domain(Struct, frozen=True):
     def of(cls, document: Mapping[str, Any], row: FleetRow) -> _Domain:
         """Of its document and its judgement."""
         facts, timeless = facts_line(document)
-        findings = compact(row.to_json()).encode()
+        findings = compact(to_builtins(row)).encode()
         return cls(facts, findings, hashlib.sha256(timeless + findings).digest(), row.failed)
 
 
@@ -412,5 +412,5 @@ def _before(task: ShardTask) -> dict[str, _Before]:
     """What is kept of the domains of a shard, by name."""
     if task.mode is Mode.GATHER:
         return {}
-    rows = (FleetRow.from_json(each) for each in lines_of(task.before[FINDINGS]))
+    rows = (convert(each, FleetRow) for each in lines_of(task.before[FINDINGS]))
     return {row.domain: (document, row) for document, row in zip(lines_of(task.before[FACTS]), rows, strict=True)}

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from msgspec import to_builtins
+
 from deliverability.fleet.manifest import FleetPart, ListLine, Manifest, ShardState
 from deliverability.fleet.shards import (
     FACTS,
@@ -69,7 +71,7 @@ def write_fleet(folder: Path, rows: Iterable[FleetRow], at: str = "2026-11-26T09
         lines = Lines()
         some = every[number * SHARD :][:SHARD]
         for place, each in enumerate(some):
-            lines.put(place, json.dumps(each.to_json()).encode())
+            lines.put(place, json.dumps(to_builtins(each)).encode())
         pieces = {FACTS: b"", FINDINGS: lines.packed()}
         write_shard(folder, number, pieces)
         sums = (file_digest(pieces[FACTS]), file_digest(pieces[FINDINGS]))
