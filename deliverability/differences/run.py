@@ -9,7 +9,7 @@ from typing import Any, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from deliverability.core.codec import json_text
+from deliverability.core.codec import encode, json_text
 from deliverability.core.codes import Detail
 from deliverability.core.facts.base import Reason
 from deliverability.core.inputs import Sample, Subject
@@ -105,26 +105,8 @@ class DomainDiff(Struct, frozen=True):
             "worse": self.worse,
             "incomplete": self.incomplete,
             "grade": {"before": self.grade[0] or None, "after": self.grade[1] or None},
-            "changes": [
-                {
-                    "op": each.op,
-                    "owner": each.owner,
-                    "type": each.type,
-                    "before": list(each.before),
-                    "after": list(each.after),
-                    "place": each.place or None,
-                }
-                for each in self.changes
-            ],
-            "verdicts": [
-                {
-                    "receiver": each.receiver,
-                    "before": each.before.value,
-                    "after": each.after.value,
-                    "rules": list(each.rules),
-                }
-                for each in self.verdicts
-            ],
+            "changes": [encode(each) | {"place": encode(each.place) or None} for each in self.changes],
+            "verdicts": encode(self.verdicts),
             "new": [
                 {"rule": each.rule, "item": each.item or None, "severity": each.severity.value} for each in self.new
             ],

@@ -36,7 +36,7 @@ from deliverability.console.options import (
 from deliverability.console.output import UNKNOWN_ENDING, put, show
 from deliverability.console.running import clock
 from deliverability.console.types import OneOf, PathOf
-from deliverability.core.codec import encode, json_text
+from deliverability.core.codec import encode_fields, json_text
 from deliverability.core.errors import InputError, not_written
 from deliverability.core.files import locate
 from deliverability.core.inputs import parse_domain
@@ -190,18 +190,11 @@ def tell_damaged(damaged: Sequence[Detail]) -> None:
 
 def _as_json(status: FleetStatus) -> dict[str, object]:
     return {
-        "domains": status.domains,
-        "done": status.done,
-        "failed": status.failed,
-        "left": status.left,
-        "duplicates": status.duplicates,
-        "refused": status.refused,
-        "running": status.running,
+        **encode_fields(status, "domains", "done", "failed", "left", "duplicates", "refused", "running"),
         "seconds": round(status.seconds, 3),
         "rate": round(status.rate, 3),
         "seconds_left": None if status.seconds_left is None else round(status.seconds_left, 3),
-        "digest": status.digest,
-        "damaged": [encode(each) for each in status.damaged],
+        **encode_fields(status, "digest", "damaged"),
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from deliverability.core.codec import json_text
+from deliverability.core.codec import encode, encode_fields, encode_texts, json_text
 from deliverability.core.model.rules import RuleSet
 from deliverability.core.phrases import Phrases, detail_words
 from deliverability.core.report.paper import Paper, pad, width_of
@@ -122,18 +122,13 @@ def placement_text(view: PlacementView, paper: Paper, say: Phrases) -> str:
 def placed_json(row: Placed) -> str:
     """A mailbox of a test as one line."""
     shape: dict[str, Any] = {
-        "test": row.test,
-        "receiver": row.receiver or None,
-        "mailbox": row.mailbox,
-        "domain": row.domain or None,
-        "sent": row.sent,
-        "found": row.found,
-        "folder": row.folder.value,
-        "tab": row.tab or None,
-        "delay_s": row.delay_s,
-        "auth": dict(row.auth),
-        "signs": dict(row.signs),
-        "verdict": row.verdict.value if row.verdict is not None else None,
+        "test": encode(row.test),
+        **encode_texts(row, "receiver"),
+        "mailbox": encode(row.mailbox),
+        **encode_texts(row, "domain"),
+        **encode_fields(row, "sent", "found", "folder"),
+        **encode_texts(row, "tab"),
+        **encode_fields(row, "delay_s", "auth", "signs", "verdict"),
         "deciding": list(row.rules),
         "explained": not is_unexplained(row),
         "remarks": [each.code for each in row.remarks],
@@ -163,12 +158,9 @@ def list_json(seeds: Sequence[Seed], token: str, left: int) -> str:
         "header": {"name": HEADER, "value": token},
         "tests_left_today": left,
         "mailboxes": [
-            {
-                "name": each.name,
-                "receiver": each.receiver or None,
-                "address": each.address,
-                "tagged": tagged(each.address, token),
-            }
+            encode_fields(each, "name")
+            | encode_texts(each, "receiver")
+            | {"address": each.address, "tagged": tagged(each.address, token)}
             for each in seeds
         ],
     }
@@ -272,18 +264,11 @@ def matrix_json(found: Sequence[Matrix], days: int) -> str:
 def _matrix_shape(matrix: Matrix) -> dict[str, Any]:
     return {
         "n": matrix.n,
-        "cells": {
-            kind.value: {folder.value: count for folder, count in row.items()} for kind, row in matrix.cells.items()
-        },
+        "cells": encode(matrix.cells),
         "refused_or_at_risk_yet_inbox": _share_shape(matrix.yet_inbox),
         "no_obstacle_yet_spam_or_missing": _share_shape(matrix.yet_spam),
     }
 
 
 def _share_shape(share: Share) -> dict[str, Any]:
-    bounds = {"low": share.low, "high": share.high}
-    return {
-        "k": share.k,
-        "n": share.n,
-        **{name: each if each is None else round(each, 4) for name, each in bounds.items()},
-    }
+    return {name: round(each, 4) if isinstance(each, float) else each for name, each in encode(share).items()}

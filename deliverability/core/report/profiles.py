@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from deliverability.core.codec import encode, json_text, printable
+from deliverability.core.codec import encode, encode_fields, encode_texts, json_text
 from deliverability.core.facts.base import Reason
 from deliverability.core.model.profiles import (
     Clause,
@@ -206,24 +206,18 @@ def profile_json(result: ProfileResult) -> Json:
     return {
         "profile": profile.id,
         "title": profile.title,
-        "version": profile.version or None,
-        "date": profile.date or None,
-        "force": profile.force.value,
-        "scope": profile.scope.value,
+        **encode_texts(profile, "version", "date"),
+        **encode_fields(profile, "force", "scope"),
         "clauses": [_clause_json(profile, clause, found) for clause, found in result.rows],
     }
 
 
 def _clause_json(profile: Profile, clause: Clause, found: ClauseResult) -> Json:
-    source = profile.sources[clause.source]
     return {
         "clause": clause.id,
         "level": clause.level.value,
-        "state": found.state.value,
-        "elsewhere": found.elsewhere,
-        "unknown": None if found.unknown is None else encode(found.unknown),
-        "items": [printable(each) for each in found.items],
+        **encode_fields(found, "state", "elsewhere", "unknown", "items"),
         "rules": list(found.broken),
-        "found": {path: encode(value) for path, value in found.found.items()},
-        "source": {"url": source.url, "checked": source.checked, "read_as": source.read_as},
+        "found": encode(found.found),
+        "source": encode_fields(profile.sources[clause.source], "url", "checked", "read_as"),
     }
