@@ -13,6 +13,7 @@ from deliverability.core.codec import decode, encode
 from deliverability.core.codes import ABOUT, ASKED, NEEDS, VERBATIM, Code, Detail, Input, needs
 from deliverability.core.facts.base import Reason, Unknown
 from deliverability.core.facts.spf import SPF_AT
+from deliverability.core.net.zones.other import kinds
 from deliverability.core.phrases import LANGUAGES, detail_words, phrases, placeholders
 from deliverability.core.protocols.spf.evaluate import FOUND_MORE, NO_SPF, SYNTAX, TOO_MANY_LOOKUPS
 from deliverability.core.protocols.spf.record import parse
@@ -29,6 +30,9 @@ def declared() -> dict[str, Code]:
         for value in vars(importlib.import_module(module.name)).values():
             if isinstance(value, Code):
                 assert found.setdefault(value.name, value) is value, f"{value.name} is declared twice"
+    for row in (*kinds().first, *kinds().then, *kinds().objects, *kinds().lists):
+        code = Code(row.code, row.args)
+        assert found.setdefault(row.code, code) == code, f"{row.code} has other arguments elsewhere"
     return found
 
 

@@ -5,15 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, NoReturn
+from typing import Any, Final, Literal, NoReturn, TypeVar
 
+import msgspec
+import yaml
 from msgspec import Struct
 
 from deliverability.core.codes import ABOUT, VERBATIM, Code, Detail
 from deliverability.core.errors import InputError
+from deliverability.core.files import PACKAGE
 from deliverability.core.net.names import ZoneRecords, canonical, is_plain, labels_of, value_text
 from deliverability.core.net.overlay import NO_NAME, parse_record
 
+T = TypeVar("T")
+
+YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The fast one, where libyaml is there."""
 MAX_OCTETS = 50_000_000
 """Octets of one file that is no master file."""
 MAX_DEPTH = 64
@@ -177,6 +184,12 @@ class Collected:
         """Note that records cannot be told: what stands in for an address is one of both types."""
         types = ("A", "AAAA") if is_alias(rdtype) else (rdtype,)
         self.unknown += [UnknownRecord(owner, each, why, place) for each in types]
+
+
+def shipped(name: str, kind: type[T]) -> T:
+    """A table of this program (deliverability/data)."""
+    text = (PACKAGE / "data" / name).read_text("utf-8")
+    return msgspec.convert(yaml.load(text, Loader=YAML_LOADER), kind)  # noqa: S506 - a SafeLoader
 
 
 def is_alias(rdtype: str) -> bool:

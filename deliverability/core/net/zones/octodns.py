@@ -21,6 +21,7 @@ from deliverability.core.net.zones.base import (
     NOT_A_TYPE,
     OCTODNS,
     OCTODNS_PLAN,
+    YAML_LOADER,
     Collected,
     Reading,
     Record,
@@ -294,9 +295,8 @@ class _Loader:
             yield key, at
 
     def _composed(self, label: str, data: bytes) -> Any:
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         try:
-            return yaml.compose(data, Loader=loader)
+            return yaml.compose(data, Loader=YAML_LOADER)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             why = NO_YAML(why=str(error.problem or error.context))

@@ -12,11 +12,9 @@ from functools import cache
 from typing import Any, Literal
 
 import msgspec
-import yaml
 from msgspec import Raw, Struct
 
 from deliverability.core.codes import ABOUT, Code, Detail
-from deliverability.core.files import PACKAGE
 from deliverability.core.net.names import canonical
 from deliverability.core.net.zones.base import (
     ANY,
@@ -31,6 +29,7 @@ from deliverability.core.net.zones.base import (
     absolute,
     is_dns_type,
     owner_name,
+    shipped,
     text_rdata,
 )
 from deliverability.core.net.zones.lists import (
@@ -41,8 +40,6 @@ from deliverability.core.net.zones.lists import (
     route53_rdata,
 )
 from deliverability.core.net.zones.master import master_input, parse, zone_file
-
-TABLE = PACKAGE / "data" / "terraform.yaml"
 
 VERSION = Code("terraform-version", ("version",))
 ERRORED = Code("terraform-errored")
@@ -101,7 +98,7 @@ class Table(Struct, frozen=True, forbid_unknown_fields=True):
 @cache
 def table() -> Table:
     """The shipped table."""
-    return msgspec.convert(yaml.safe_load(TABLE.read_text("utf-8")), Table)
+    return shipped("terraform.yaml", Table)
 
 
 class _Head(Struct):
