@@ -115,12 +115,9 @@ def await_command(token: str | None, style: str, lang: str, **params: Any) -> in
     until = datetime.now(UTC) + timedelta(minutes=minutes)
     auditing = partial(_audited, params=params, settings=settings, rules=rules, sent=sent)
     # Opened first: should that fail, it does before half an hour of waiting.
-    history = History.open(url, folder=folder)
-    try:
+    with History.open(url, folder=folder) as history:
         rows = asyncio.run(_work(seeds, mark, until, auditing))
         SeedHistory(history).keep(rows)
-    finally:
-        history.close()
     say = phrases(lang)
     if style == "json":
         for row in rows:
@@ -153,11 +150,8 @@ def matrix_command(
     where = url or settings.history
     rows: Sequence[Placed] = ()
     if missing_file(where, folder=folder) is None:
-        history = History.open(where, folder=folder)
-        try:
+        with History.open(where, folder=folder) as history:
             rows = SeedHistory(history).since(datetime.now(UTC), days)
-        finally:
-            history.close()
     found = matrices(rows)
     if style == "json":
         text = render.matrix_json(found, days)
@@ -255,11 +249,8 @@ def _of_today(url: str, folder: Path) -> frozenset[str]:
     """The tests of today. Raises HistoryError."""
     if missing_file(url, folder=folder) is not None:
         return frozenset()
-    history = History.open(url, folder=folder)
-    try:
+    with closing(History.open(url, folder=folder)) as history:
         return SeedHistory(history).of_day(datetime.now(UTC))
-    finally:
-        history.close()
 
 
 def _refuse_habit(mark: Mark, today: frozenset[str], most: int) -> None:

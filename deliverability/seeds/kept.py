@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -198,11 +198,8 @@ def kept_of_message(url: str, folder: Path, octets: bytes) -> tuple[Placed, ...]
     """
     if missing_file(url, folder=folder) is not None:
         return ()
-    history = History.open(url, folder=folder)
-    try:
+    with closing(History.open(url, folder=folder)) as history:
         return SeedHistory(history).of_message(octets)
-    finally:
-        history.close()
 
 
 def token_of(octets: bytes) -> str:
