@@ -22,7 +22,7 @@ from deliverability.core.report.findings import topic_name
 from deliverability.core.report.formats.json import SCHEMA
 from deliverability.core.report.templates import GlossaryTerm, environment
 from deliverability.core.words.steps import GAP, filled_texts, rule_noun
-from deliverability.site.rulebook import Rulebook, rule_href, slug
+from deliverability.site.rulebook import Rulebook, receiver_href, rule_href, slug
 
 if TYPE_CHECKING:
     import jinja2
@@ -289,12 +289,14 @@ class _Site:
             after = order[number + 1].id if number + 1 < len(order) else ""
             self._entries.append(self._rule_entry(rule))
             beside = {"before": slug(before), "after": slug(after)}
-            yield self._page(rule_href(rule), "site_rule.html", rule=self._book.rule(rule), **beside)
+            topic = {"topic": topic_name(rule.topic, self._say), "topic_key": slug(rule.topic)}
+            yield self._page(rule_href(rule), "site_rule.html", rule=rule, **topic, **beside)
 
     def _receiver_pages(self) -> Iterator[tuple[str, str]]:
-        receivers = [self._book.receiver(each) for each in self._rules.receivers.values()]
+        lang, receivers = self._say.lang, self._rules.receivers.values()
         yield self._page("receivers/index.html", "site_receivers.html", receivers=receivers)
-        for shown, receiver in zip(receivers, self._rules.receivers.values(), strict=True):
+        for receiver in receivers:
+            name, href, about = receiver.name[lang], receiver_href(receiver), receiver.about.get(lang, "")
             names = (
                 receiver.id,
                 *receiver.name.values(),
@@ -302,8 +304,8 @@ class _Site:
                 *receiver.domains,
                 *receiver.mx_suffixes,
             )
-            self._entries.append(SearchEntry(EntryKind.RECEIVER, shown.name, shown.href, names, (shown.about,)))
-            yield self._page(shown.href, "site_receiver.html", receiver=shown)
+            self._entries.append(SearchEntry(EntryKind.RECEIVER, name, href, names, (about,)))
+            yield self._page(href, "site_receiver.html", receiver=receiver)
 
     def _reply_pages(self) -> Iterator[tuple[str, str]]:
         by_host: dict[str, list[Meaning]] = {}
@@ -313,7 +315,7 @@ class _Site:
             {
                 "name": self._book.host(ident),
                 "href": f"replies/{slug(ident)}.html",
-                "replies": [*map(self._book.reply, meant)],
+                "replies": meant,
             }
             for ident, meant in by_host.items()
         ]
@@ -331,11 +333,16 @@ class _Site:
             SearchEntry(EntryKind.TERM, term.term[lang], f"glossary.html#{term.id}", (term.id,), (term.text[lang],))
             for term in terms
         ]
-        services = [self._book.service(each) for each in self._rules.knowledge.services.values()]
-        services.sort(key=lambda each: each.name.casefold())
+        services = sorted(self._rules.knowledge.services.values(), key=lambda each: each.name[lang].casefold())
         yield self._page("services.html", "site_services.html", services=services)
         self._entries += [
-            SearchEntry(EntryKind.SERVICE, each.name, f"services.html#{each.id}", (each.id,), each.facts)
+            SearchEntry(
+                EntryKind.SERVICE,
+                each.name[lang],
+                f"services.html#{each.id}",
+                (each.id,),
+                self._book.service_facts(each),
+            )
             for each in services
         ]
 
@@ -345,6 +352,8 @@ class _Site:
             say=self._say,
             other=phrases(next(lang for lang in LANGUAGES if lang != self._say.lang)),
             rules=self._rules,
+            book=self._book,
+            receiver_href=receiver_href,
             page=page,
             root="../" * (depth + 1),
             home="../" * depth,
@@ -369,14 +378,14 @@ class _Site:
         )
 
     def _reply_entry(self, meaning: Meaning) -> SearchEntry:
-        host, shown = self._book.host(meaning.receiver), self._book.reply(meaning)
+        host, lang = self._book.host(meaning.receiver), self._say.lang
         names = [_each_class(code) for code in meaning.codes]
         return SearchEntry(
             EntryKind.REPLY,
             " ".join([host, *meaning.codes, *(self._say("explain.quote", text=says) for says in meaning.says[:1])]),
             f"replies/{slug(meaning.receiver)}.html#{meaning.id}",
             (meaning.id, *(name for several in names for name in several), *meaning.says),
-            (meaning.example, shown.means, *shown.steps),
+            (meaning.example, meaning.meaning[lang], *meaning.steps[lang]),
         )
 
 
