@@ -249,8 +249,11 @@ def _of_today(url: str, folder: Path) -> frozenset[str]:
     """The tests of today. Raises HistoryError."""
     if missing_file(url, folder=folder) is not None:
         return frozenset()
-    with closing(History.open(url, folder=folder)) as history:
+    history = History.open(url, folder=folder)
+    try:
         return SeedHistory(history).of_day(datetime.now(UTC))
+    finally:
+        history.close()
 
 
 def _refuse_habit(mark: Mark, today: frozenset[str], most: int) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final, Literal, NoReturn, TypeVar
 
 import msgspec
-import yaml
 from msgspec import Struct
 
 from deliverability.core.codes import ABOUT, VERBATIM, Code, Detail
@@ -19,8 +18,6 @@ from deliverability.core.net.overlay import NO_NAME, parse_record
 
 T = TypeVar("T")
 
-YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The fast one, where libyaml is there."""
 MAX_OCTETS = 50_000_000
 """Octets of one file that is no master file."""
 MAX_DEPTH = 64
@@ -188,8 +185,10 @@ class Collected:
 
 def shipped(name: str, kind: type[T]) -> T:
     """A table of this program (deliverability/data)."""
+    import yaml  # most runs read no zone
+
     text = (PACKAGE / "data" / name).read_text("utf-8")
-    return msgspec.convert(yaml.load(text, Loader=YAML_LOADER), kind)  # noqa: S506 - a SafeLoader
+    return msgspec.convert(yaml.load(text, yaml.CSafeLoader), kind)  # noqa: S506 - a SafeLoader
 
 
 def is_alias(rdtype: str) -> bool:

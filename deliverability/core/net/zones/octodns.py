@@ -21,7 +21,6 @@ from deliverability.core.net.zones.base import (
     NOT_A_TYPE,
     OCTODNS,
     OCTODNS_PLAN,
-    YAML_LOADER,
     Collected,
     Reading,
     Record,
@@ -295,8 +294,9 @@ class _Loader:
             yield key, at
 
     def _composed(self, label: str, data: bytes) -> Any:
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         try:
-            return yaml.compose(data, Loader=YAML_LOADER)
+            return yaml.compose(data, Loader=loader)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             why = NO_YAML(why=str(error.problem or error.context))
