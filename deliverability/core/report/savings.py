@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
-from deliverability.core.facts.base import FactSet, Unknown, Value
+from deliverability.core.facts.base import FactSet
 from deliverability.core.facts.content import Attachments, Html, ImageFiles, PdfFiles
 from deliverability.core.facts.message import Format, MessagePart, Weight
 from deliverability.core.model.topic import if_known
@@ -183,7 +183,3 @@ def _words(change: WeightSaving, say: Phrases) -> str:
 def _amount(key: str, number: int, whole: int, say: Phrases) -> str:
     share = 100 * min(number, whole) / whole
     return say(key, size=octets(number, say), percent=f"{share:.1f}" if share < 10 else f"{share:.0f}")
-
-
-def _number(value: Value) -> int | None:
-    return None if isinstance(value, Unknown | bool) or not isinstance(value, int) else value
