@@ -7,8 +7,12 @@ saying that a name is wrong.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Set
+from functools import cache
+
 from msgspec import Struct
 
+from deliverability.core.files import shipped
 from deliverability.core.mail.files.archives import COMPRESSED, ending, is_tar
 from deliverability.core.mail.files.documents import OLE, Office, is_pdf, read_ole, read_ooxml
 from deliverability.core.mail.files.images import sniff
@@ -18,71 +22,26 @@ from deliverability.core.mail.files.zips import looks_like_zip, read_directory
 
 HEAD_OCTETS = 0x8800  # enough for every signature of the table; that of an ISO image comes last
 
-_OPEN_XML = "application/vnd.openxmlformats-officedocument"
 
-
-class _Kind(Struct, frozen=True):
+class _Kind(Struct, frozen=True, forbid_unknown_fields=True):
     """A kind of content: its types (the first is stated) and its endings."""
 
     types: tuple[str, ...]
     endings: tuple[str, ...]
 
 
-_KINDS = {
-    "jpeg": _Kind(("image/jpeg", "image/jpg", "image/pjpeg"), ("jpg", "jpeg", "jpe", "jfif")),
-    "png": _Kind(("image/png", "image/x-png", "image/apng"), ("png", "apng")),
-    "gif": _Kind(("image/gif",), ("gif",)),
-    "webp": _Kind(("image/webp",), ("webp",)),
-    "bmp": _Kind(("image/bmp", "image/x-ms-bmp", "image/x-bmp"), ("bmp", "dib")),
-    "tiff": _Kind(("image/tiff", "image/x-tiff"), ("tif", "tiff", "dng")),
-    "avif": _Kind(("image/avif",), ("avif",)),
-    "heic": _Kind(("image/heic", "image/heif"), ("heic", "heif")),
-    "ico": _Kind(("image/vnd.microsoft.icon", "image/x-icon", "image/ico"), ("ico",)),
-    "pdf": _Kind(("application/pdf", "application/x-pdf"), ("pdf", "ai")),
-    "postscript": _Kind(("application/postscript",), ("ps", "eps", "ai")),
-    "rtf": _Kind(("application/rtf", "text/rtf", "text/richtext"), ("rtf", "doc")),
-    "docx": _Kind((f"{_OPEN_XML}.wordprocessingml.document",), ("docx", "docm", "dotx", "dotm")),
-    "xlsx": _Kind((f"{_OPEN_XML}.spreadsheetml.sheet",), ("xlsx", "xlsm", "xltx", "xltm", "xlsb", "xlam")),
-    "pptx": _Kind(
-        (f"{_OPEN_XML}.presentationml.presentation",), ("pptx", "pptm", "ppsx", "ppsm", "potx", "potm", "ppam", "sldx")
-    ),
-    "ooxml-encrypted": _Kind(
-        ("application/encrypted",), ("docx", "docm", "dotx", "xlsx", "xlsm", "xltx", "xlsb", "pptx", "pptm", "ppsx")
-    ),
-    "doc": _Kind(("application/msword",), ("doc", "dot", "wbk")),
-    "xls": _Kind(("application/vnd.ms-excel", "application/msexcel"), ("xls", "xlt", "xla", "xlw")),
-    "ppt": _Kind(("application/vnd.ms-powerpoint", "application/mspowerpoint"), ("ppt", "pps", "pot", "ppa")),
-    "msg": _Kind(("application/vnd.ms-outlook",), ("msg", "oft")),
-    "ole": _Kind(("application/x-ole-storage",), ("doc", "xls", "ppt", "msg", "vsd", "mpp", "pub", "jtd", "db", "one")),
-    "odf": _Kind(
-        ("application/vnd.oasis.opendocument",), ("odt", "ods", "odp", "odg", "odf", "ott", "ots", "otp", "odc")
-    ),
-    "zip": _Kind(("application/zip", "application/x-zip-compressed", "application/x-zip"), ("zip",)),
-    "jar": _Kind(("application/java-archive", "application/x-java-archive"), ("jar", "war", "ear")),
-    "apk": _Kind(("application/vnd.android.package-archive",), ("apk",)),
-    "7z": _Kind(("application/x-7z-compressed",), ("7z",)),
-    "rar": _Kind(("application/vnd.rar", "application/x-rar-compressed", "application/x-rar"), ("rar", "cbr")),
-    "gzip": _Kind(("application/gzip", "application/x-gzip"), ("gz", "tgz", "svgz")),
-    "bzip2": _Kind(("application/x-bzip2", "application/x-bzip"), ("bz2", "tbz2")),
-    "xz": _Kind(("application/x-xz",), ("xz", "txz")),
-    "tar": _Kind(("application/x-tar", "application/tar"), ("tar",)),
-    "cab": _Kind(("application/vnd.ms-cab-compressed", "application/x-cab"), ("cab",)),
-    "iso": _Kind(("application/x-iso9660-image", "application/x-cd-image"), ("iso", "img")),
-    "exe": _Kind(
-        ("application/vnd.microsoft.portable-executable", "application/x-msdownload", "application/x-dosexec"),
-        ("exe", "dll", "scr", "sys", "cpl", "com", "ocx"),
-    ),
-    "elf": _Kind(("application/x-elf", "application/x-executable", "application/x-sharedlib"), ("so", "elf", "bin")),
-    "lnk": _Kind(("application/x-ms-shortcut",), ("lnk",)),
-    "chm": _Kind(("application/vnd.ms-htmlhelp",), ("chm",)),
-    "msi": _Kind(("application/x-msi",), ("msi", "msp", "mst")),
-    "tnef": _Kind(("application/ms-tnef", "application/vnd.ms-tnef"), ("dat",)),
-    "mp4": _Kind(
-        ("video/mp4", "audio/mp4", "video/quicktime", "video/x-m4v"), ("mp4", "m4a", "m4v", "mov", "qt", "3gp")
-    ),
-    "wav": _Kind(("audio/wav", "audio/x-wav", "audio/vnd.wave", "audio/wave"), ("wav",)),
-    "mp3": _Kind(("audio/mpeg", "audio/mp3"), ("mp3",)),
-}
+@cache
+def _kinds() -> Mapping[str, _Kind]:
+    return shipped("files.yaml", dict[str, _Kind])
+
+
+def _by_ending(ending: str) -> frozenset[str]:
+    return frozenset(name for name, kind in _kinds().items() if ending in kind.endings)
+
+
+def _by_type(media_type: str) -> frozenset[str]:
+    return frozenset(name for name, kind in _kinds().items() if media_type in kind.types)
+
 
 _STARTS = (
     (b"%!PS", "postscript"),
@@ -105,15 +64,6 @@ _GENERIC_TYPES = (
     "application/force-download", "application/download", "application/x-download", "application/save",
 )  # fmt: skip
 _OFFICE = {"docx", "xlsx", "pptx", "doc", "xls", "ppt", "rtf", "ooxml-encrypted"}
-_BY_ENDING: dict[str, set[str]] = {}
-_BY_TYPE: dict[str, set[str]] = {}
-for _name, _kind in _KINDS.items():
-    for _ending in _kind.endings:
-        _BY_ENDING.setdefault(_ending, set()).add(_name)
-    for _type in _kind.types:
-        _BY_TYPE.setdefault(_type, set()).add(_name)
-
-
 MACRO_ENDINGS = frozenset("docm dotm xlsm xltm xlam xla pptm potm ppsm ppam ppa sldm".split())  # noqa: SIM905
 
 
@@ -135,7 +85,7 @@ class FileType(Struct, frozen=True):
 def identify(octets: bytes) -> FileType:
     """What the octets are. Never raises."""
     kind, office = _identify(octets)
-    known = _KINDS.get(kind or "")
+    known = _kinds().get(kind or "")
     return FileType(kind, known.types[0] if known else None, office)
 
 
@@ -156,17 +106,17 @@ def contradicts(octets: bytes, kind: str | None, name: str, media_type: str) -> 
     """
     if not octets:
         return False
-    by_ending = _BY_ENDING.get(ending(name))
-    if by_ending is not None and kind not in by_ending and not _akin(kind, by_ending):
+    by_ending = _by_ending(ending(name))
+    if by_ending and kind not in by_ending and not _akin(kind, by_ending):
         return True
     # Programs declare any text as a spreadsheet and any Office file as the old formats; that harms nothing.
-    by_type = None if media_type in _GENERIC_TYPES else _BY_TYPE.get(media_type)
-    if kind is None or by_type is None or kind in by_type or _akin(kind, by_type):
+    by_type = frozenset() if media_type in _GENERIC_TYPES else _by_type(media_type)
+    if kind is None or not by_type or kind in by_type or _akin(kind, by_type):
         return False
     return not (kind in _OFFICE and by_type & _OFFICE)
 
 
-def _akin(kind: str | None, kinds: set[str]) -> bool:
+def _akin(kind: str | None, kinds: Set[str]) -> bool:
     """Kinds that programs take for each other without trouble, and wrappings of one another."""
     if kind in ("ooxml-encrypted", "ole"):
         # An encrypted or damaged compound file may be any Office format.

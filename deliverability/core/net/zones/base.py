@@ -5,18 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, NoReturn, TypeVar
+from typing import Any, Final, Literal, NoReturn
 
-import msgspec
 from msgspec import Struct
 
 from deliverability.core.codes import ABOUT, VERBATIM, Code, Detail
 from deliverability.core.errors import InputError
-from deliverability.core.files import PACKAGE
 from deliverability.core.net.names import ZoneRecords, canonical, is_plain, labels_of, value_text
 from deliverability.core.net.overlay import NO_NAME, parse_record
-
-T = TypeVar("T")
 
 MAX_OCTETS = 50_000_000
 """Octets of one file that is no master file."""
@@ -181,14 +177,6 @@ class Collected:
         """Note that records cannot be told: what stands in for an address is one of both types."""
         types = ("A", "AAAA") if is_alias(rdtype) else (rdtype,)
         self.unknown += [UnknownRecord(owner, each, why, place) for each in types]
-
-
-def shipped(name: str, kind: type[T]) -> T:
-    """A table of this program (deliverability/data)."""
-    import yaml  # most runs read no zone
-
-    text = (PACKAGE / "data" / name).read_text("utf-8")
-    return msgspec.convert(yaml.load(text, yaml.CSafeLoader), kind)
 
 
 def is_alias(rdtype: str) -> bool:

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from deliverability.core.codes import ABOUT, Code, Detail
+from deliverability.core.files import shipped
 from deliverability.core.net.names import canonical
 from deliverability.core.net.zones.base import (
     ANY,
@@ -29,7 +30,6 @@ from deliverability.core.net.zones.base import (
     absolute,
     is_dns_type,
     owner_name,
-    shipped,
     text_rdata,
 )
 from deliverability.core.net.zones.lists import (
