@@ -5,18 +5,28 @@ One page a receiver. The words are in reports/handout.LANG.yaml, the page in rep
 
 from __future__ import annotations
 
-from msgspec import Struct
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct, convert
 
 from deliverability.core import yaml as yamlstrict
 from deliverability.core.files import locate
 from deliverability.core.phrases import phrases
 
 
+class Answer(Struct, frozen=True, rename={"says": "if", "means": "then"}):
+    """An answer, and what it means."""
+
+    says: str
+    means: str
+
+
 class Question(Struct, frozen=True):
-    """A question to ask first, and what each answer means."""
+    """A question to ask first, with its answers."""
 
     ask: str
-    answers: tuple[tuple[str, str], ...]
+    answers: tuple[Answer, ...]
 
 
 class Symptom(Struct, frozen=True):
@@ -82,38 +92,25 @@ def load_handout(lang: str, receiver: str, name: str, domain: str = "") -> Hando
     """The hand-out in `lang` (en or ja) for a receiver, which people call `name`, about mail from `domain`."""
     data = yamlstrict.read((locate("reports") / f"handout.{lang}.yaml").read_text("utf-8")).data
     own = data["receivers"][receiver]
-    values = {"{web}": own["web"], "{name}": name, "{domain}": domain or data["our-domain"]}
-
-    def filled(text: str) -> str:
-        for mark, value in values.items():
-            text = text.replace(mark, value)
-        return text
-
-    def each(texts: list[str]) -> tuple[str, ...]:
-        return tuple(map(filled, texts))
-
-    apples = receiver == ICLOUD
-    return Handout(
-        title=filled(data["title"]),
-        lead=filled(data["lead"]),
-        questions=tuple(
-            Question(filled(one["ask"]), tuple((filled(case["if"]), filled(case["then"])) for case in one["answers"]))
-            for one in data["questions"]
-        ),
-        steps=each(own["steps"]),
-        symptoms=tuple(
-            Symptom(tuple(one["says"]), one["cause"], one["side"], tuple(one["steps"]))
-            for one in (data["symptoms"] if apples else ())
-        ),
-        device=each(data["device"]),
-        limits=(*each(own["limits"]), *each(data["limits"])),
-        servers=tuple(
-            MailboxServer(one["use"], one["host"], str(one["port"]), one["security"])
-            for one in (data["servers"] if apples else ())
-        ),
-        before=each(data["before"]),
-        links=tuple(Link(one["title"], one["url"]) for one in own["links"]),
+    whole = {**data, **own, "limits": [*own["limits"], *data["limits"]]}
+    if receiver != ICLOUD:  # they are of its own programs
+        whole |= {"symptoms": [], "servers": []}
+    return convert(
+        _filled(whole, {"{web}": own["web"], "{name}": name, "{domain}": domain or data["our-domain"]}), Handout
     )
+
+
+def _filled(part: Any, values: Mapping[str, str]) -> Any:
+    """A part of the file with what stands for these names."""
+    match part:
+        case dict():
+            return {key: _filled(each, values) for key, each in part.items()}
+        case list():
+            return [_filled(each, values) for each in part]
+        case str():
+            for mark, value in values.items():
+                part = part.replace(mark, value)
+    return part
 
 
 def handout_text(handout: Handout, lang: str) -> str:
@@ -122,7 +119,7 @@ def handout_text(handout: Handout, lang: str) -> str:
     lines = [handout.title, "", handout.lead, "", say("handout.questions")]
     for number, question in enumerate(handout.questions, 1):
         lines.append(f"{number}. {question.ask}")
-        lines.extend(f"   - {answer} -> {meaning}" for answer, meaning in question.answers)
+        lines.extend(f"   - {each.says} -> {each.means}" for each in question.answers)
     for heading, steps in (("settings", handout.steps), ("device", handout.device)):
         lines += ["", say(f"handout.{heading}")]
         lines.extend(f"{number}. {step}" for number, step in enumerate(steps, 1))
