@@ -11,13 +11,13 @@ from msgspec import Struct
 from deliverability.core.model.answer import Reach, ReceiverGroup, TileTopic
 from deliverability.core.model.report import FINE, Report, VerdictKind
 from deliverability.core.phrases import Phrases
-from deliverability.core.report.answer import TONES, WORST_FIRST, TileView
+from deliverability.core.report.answer import TONES, TileView
+from deliverability.core.report.answer import WORST_FIRST as _WORST_FIRST
 
 if TYPE_CHECKING:
     from deliverability.core.report.report import ReportView
 
 TOPICS = (TileTopic.SPF, TileTopic.DKIM, TileTopic.DMARC, TileTopic.MX)
-_KINDS = ("fix", "fine", "open", "closed", "lost")
 
 
 class CellView(Struct, frozen=True):
@@ -86,9 +86,11 @@ def domains_view(rows: Sequence[DomainRow], say: Phrases) -> DomainsView:
         heading=heading,
         columns=tuple(say(f"tile.{topic.value}") for topic in TOPICS),
         with_messages=bool(messages),
-        rows=tuple(sorted(rows, key=lambda row: WORST_FIRST.index(row.tone))),
+        rows=tuple(sorted(rows, key=lambda row: _WORST_FIRST.index(row.tone))),
         summary=say("value.separator").join(
-            say(f"domains.kind.{kind}", n=str(kinds[kind])) for kind in _KINDS if kinds[kind]
+            say(f"domains.kind.{kind}", n=str(kinds[kind]))
+            for kind in ("fix", "fine", "open", "closed", "lost")
+            if kinds[kind]
         ),
     )
 
@@ -102,7 +104,7 @@ def domain_row(view: ReportView) -> DomainRow:
         tones = ["unknown"]
     elif not report.message and not view.parked:
         tones += [tile.tone for tile in answer.tiles]
-    tone = min(tones, key=WORST_FIRST.index)
+    tone = min(tones, key=_WORST_FIRST.index)
     return DomainRow(
         key=view.key,
         tone=tone,
