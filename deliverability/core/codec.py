@@ -220,7 +220,7 @@ def _decode_hint(hint: Any, data: Any) -> Any:
     if origin is tuple:
         return tuple(_decode_hint(parts[0], each) for each in data)
     if origin is not None:
-        return {name: _decode_hint(parts[1], each) for name, each in data.items()}
+        return {name: _decode_hint(parts[1], each) for name, each in dict.items(data)}
     if issubclass(hint, Struct):
         return decode_as(hint, data)
     return hint(data) if issubclass(hint, Enum) else data
