@@ -105,7 +105,7 @@ EVERYTHING = ranges_of((ip_network("0.0.0.0/0"), ip_network("::/0")))
 
 # Of the special-purpose registries those that are not globally reachable (RFC 6890 and what it updates), and multicast
 # (RFC 5771, RFC 4291).
-_SPECIAL = (
+SPECIAL = (
     "0.0.0.0/8",  # this network
     "10.0.0.0/8",  # private use
     "100.64.0.0/10",  # shared by carriers (RFC 6598)
@@ -130,7 +130,7 @@ _SPECIAL = (
     "ff00::/8",  # multicast
 )
 _6TO4, _NAT64 = 0x2002 << 112, 0x64FF9B << 96
-_DOCUMENTATION = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32", "3fff::/20")
+DOCUMENTATION = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32", "3fff::/20")
 """RFC 5737, RFC 3849 and RFC 9637."""
 UNICAST_IP6 = ranges_of((ip_network("2000::/3"),))
 """The part of IPv6 that is handed out (RFC 4291 section 2.4)."""
@@ -151,7 +151,7 @@ def unreachable(*, example: bool) -> Ranges:
 
     The ranges for documentation are among them but in the audit of an `example`: there they stand for real ones.
     """
-    networks = [ip_network(each) for each in (*_SPECIAL, *(() if example else _DOCUMENTATION))]
+    networks = [ip_network(each) for each in (*SPECIAL, *(() if example else DOCUMENTATION))]
     return ranges_of((*networks, *(inner for each in networks if each.version == 4 for inner in _carried(each))))
 
 

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from deliverability.core.codes import Code, Detail
 from deliverability.core.facts.base import Reason
+from deliverability.core.names import DOCUMENTATION, SPECIAL
 from deliverability.core.net.base import Failed, Found, Resolver
 
 LISTED = "2025-10-09"
@@ -21,26 +22,9 @@ LISTED = "2025-10-09"
 # also the anycast blocks for relays and for DNS servers of private addresses, where no such server can be.
 _IPV4_SPECIAL = tuple(
     ipaddress.IPv4Network(text)
-    for text in (
-        "0.0.0.0/8",  # this network
-        "10.0.0.0/8",  # private use
-        "100.64.0.0/10",  # shared by carriers
-        "127.0.0.0/8",  # loopback
-        "169.254.0.0/16",  # link local
-        "172.16.0.0/12",  # private use
-        "192.0.0.0/24",  # protocol assignments
-        "192.0.2.0/24",  # documentation
-        "192.31.196.0/24",  # AS112
-        "192.52.193.0/24",  # automatic multicast tunnelling
-        "192.88.99.0/24",  # relays of 6to4, deprecated, and of 6a44
-        "192.168.0.0/16",  # private use
-        "192.175.48.0/24",  # AS112
-        "198.18.0.0/15",  # benchmarks
-        "198.51.100.0/24",  # documentation
-        "203.0.113.0/24",  # documentation
-        "224.0.0.0/4",  # multicast
-        "240.0.0.0/4",  # reserved, and limited broadcast
-    )
+    # The last three: AS112, automatic multicast tunnelling, and AS112 again.
+    for text in (*SPECIAL, *DOCUMENTATION, "192.31.196.0/24", "192.52.193.0/24", "192.175.48.0/24")
+    if ":" not in text
 )
 # All that IANA hands out to networks; whatever lies outside is local, special or not in use, such as ::1, compatible
 # IPv4, 100::/64, 5f00::/16, fc00::/7, fe80::/10, fec0::/10.
