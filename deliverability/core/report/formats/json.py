@@ -291,8 +291,9 @@ def _finding(finding: Finding) -> Json:
 
 def _in_short(finding: Finding) -> Json:
     """What nobody has to mend: the receivers that ask for it, and what it waits for."""
-    receivers = list(dict.fromkeys(each.receiver for each in finding.judgements))
-    shape = encode_fields(finding, "rule", "item", "outcome") | {"receivers": receivers}
+    # Most findings are told so: what is text already is taken as it is.
+    shape: dict[str, Json] = {"rule": finding.rule, "item": printable(finding.item), "outcome": finding.outcome}
+    shape["receivers"] = list(dict.fromkeys(each.receiver for each in finding.judgements))
     return _with_unknown(shape, finding.unknown)
 
 
