@@ -33,7 +33,7 @@ from deliverability.core.net.base import Failed, Found, NoMailHost, NoPage, Page
 from deliverability.core.net.browser import NAMES, browser_here, print_pdf
 from deliverability.core.net.ports import Permissions, Ports
 from deliverability.core.phrases import Phrases, detail_words, phrases
-from deliverability.core.report.paper import typewritten, wrap
+from deliverability.core.report.wrap import typewritten, wrap
 from deliverability.core.store.store import History, HistoryError, missing_file
 from deliverability.core.words.sentences import visible
 from deliverability.engine.rules import load_rules

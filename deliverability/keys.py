@@ -27,7 +27,7 @@ from deliverability.core.files import PRIVATE, PRIVATE_FOLDER, write_whole
 from deliverability.core.inputs import parse_domain
 from deliverability.core.phrases import Phrases, phrases
 from deliverability.core.report import records as forms
-from deliverability.core.report.paper import wrap
+from deliverability.core.report.wrap import wrap
 
 
 class KeyPair(Struct, frozen=True):

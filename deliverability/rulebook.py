@@ -26,7 +26,7 @@ from deliverability.core.model.rules import Rule, RuleSet, Source, Statement
 from deliverability.core.phrases import detail_words, phrases
 from deliverability.core.replies.match import load_replies
 from deliverability.core.report.findings import basis_words, effect_words
-from deliverability.core.report.paper import wrap
+from deliverability.core.report.wrap import wrap
 from deliverability.core.words.sentences import full_day_words
 from deliverability.core.words.speaker import cited, read_words
 from deliverability.core.words.steps import condition_words, filled, nearest, rule_title, search

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -20,7 +19,7 @@ from deliverability.core.codes import Code
 from deliverability.core.errors import InputError
 from deliverability.core.phrases import Phrases, fill, help_words
 from deliverability.core.report.formats.table import ENDINGS
-from deliverability.core.report.paper import pad, width_of, wrap
+from deliverability.core.report.wrap import pad, width_of, wrap
 from deliverability.features import load
 
 NO_COMMAND = Code("no-such-command", ("text",))
@@ -28,7 +27,7 @@ NO_COMMAND_NEAR = Code("no-such-command-near", ("text", "near"))
 NO_COMMAND_DOMAIN = Code("no-such-command-domain", ("text",))
 _LEFT = 30
 _FEW_OPTIONS = 12
-_BREAK_IN_JAPANESE = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef])\n|\n(?=[\u3000-\u9fff\uff00-\uffef])")
+_JAPANESE = "\u3000"  # its characters begin here
 
 
 class Rows(Struct, frozen=True):
@@ -160,7 +159,11 @@ def help_text(page: HelpPage) -> str:
 
 def flowed(paragraph: str) -> str:
     """A paragraph on one line: a line break is a blank, but none beside Japanese."""
-    return " ".join(_BREAK_IN_JAPANESE.sub("", paragraph).split())
+    text, *lines = paragraph.split("\n")
+    for line in lines:
+        blank = "" if any(each >= _JAPANESE for each in text[-1:] + line[:1]) else " "
+        text = f"{text}{blank}{line}"
+    return " ".join(text.split())
 
 
 def _row(term: str, meaning: str, left: int, width: int) -> list[str]:

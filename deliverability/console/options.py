@@ -15,7 +15,7 @@ from deliverability.console.ending import error_text, visible
 from deliverability.console.language import BOTH, language
 from deliverability.console.types import MessagesADay, NamesOf, NumberType, OneOf, PathOf, ReportPath
 from deliverability.core.errors import FilesError, InputError
-from deliverability.core.net.zones.base import FORMATS
+from deliverability.core.net.zones import FORMATS
 from deliverability.core.phrases import LANGUAGES, detail_words
 from deliverability.core.report.formats.table import PRINTED
 

@@ -35,7 +35,8 @@ from deliverability.core.errors import NO_SUCH_FILE, InputError
 from deliverability.core.inputs import Subject, parse_domain
 from deliverability.core.net.clock import SECONDS, Budget, SystemClock
 from deliverability.core.net.ports import Ports
-from deliverability.core.net.zones.base import FORMATS, Reading
+from deliverability.core.net.zones import FORMATS
+from deliverability.core.net.zones.base import Reading
 from deliverability.core.net.zones.over import reading_of
 from deliverability.core.report.paper import Paper
 from deliverability.differences.render import ENDINGS, renderers

@@ -19,7 +19,8 @@ from deliverability.core.phrases import Phrases, detail_words
 from deliverability.core.report.findings import FindingView, finding_views, receiver_short
 from deliverability.core.report.formats.markdown import block, code, plain
 from deliverability.core.report.formats.sarif import semantic_version
-from deliverability.core.report.paper import Paper, pad, width_of
+from deliverability.core.report.paper import Paper
+from deliverability.core.report.wrap import pad, width_of
 from deliverability.core.words.sentences import visible
 from deliverability.core.words.speaker import Speaker
 from deliverability.core.words.steps import rule_short

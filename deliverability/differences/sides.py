@@ -15,7 +15,8 @@ from deliverability.core.codes import ABOUT, VERBATIM, Code, Detail
 from deliverability.core.errors import FILE_TOO_LARGE, NO_SUCH_FILE, InputError, file_error
 from deliverability.core.net.base import Resolver
 from deliverability.core.net.zone import ZoneResolver
-from deliverability.core.net.zones.base import MASTER, OCTODNS, Reading, Record, Source, ZoneError, ZoneInput
+from deliverability.core.net.zones import MASTER, OCTODNS
+from deliverability.core.net.zones.base import Reading, Record, Source, ZoneError, ZoneInput
 from deliverability.core.net.zones.octodns import SUFFIXES
 from deliverability.core.net.zones.over import Changes, LaidOver, WholeZones
 from deliverability.core.net.zones.read import (

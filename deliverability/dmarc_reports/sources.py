@@ -31,8 +31,9 @@ from deliverability.core.phrases import Phrases
 from deliverability.core.report.formats.csv import csv_row
 from deliverability.core.report.formats.html import sources_page
 from deliverability.core.report.formats.json import Json
-from deliverability.core.report.paper import Paper, pad, width_of
+from deliverability.core.report.paper import Paper
 from deliverability.core.report.sources import GroupView, SourcesView, SourceView, sources_view
+from deliverability.core.report.wrap import pad, width_of
 from deliverability.core.rules.judge import Selection
 from deliverability.engine.audit import Audited, Extras
 

@@ -43,8 +43,8 @@ from deliverability.core.inputs import parse_domain
 from deliverability.core.phrases import detail_words
 from deliverability.core.report.formats.csv import csv_row
 from deliverability.core.report.formats.html import CONTENT_SECURITY_POLICY
-from deliverability.core.report.paper import width_of
 from deliverability.core.report.templates import environment
+from deliverability.core.report.wrap import width_of
 from deliverability.core.words.sentences import visible
 from deliverability.core.words.speaker import Speaker
 from deliverability.engine.audit import audited_of

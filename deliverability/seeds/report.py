@@ -10,7 +10,8 @@ from msgspec import Struct
 from deliverability.core.codec import encode, encode_fields, encode_texts, json_text
 from deliverability.core.model.rules import RuleSet
 from deliverability.core.phrases import Phrases, detail_words
-from deliverability.core.report.paper import Paper, pad, width_of
+from deliverability.core.report.paper import Paper
+from deliverability.core.report.wrap import pad, width_of
 from deliverability.core.words.sentences import capital, duration, visible
 from deliverability.seeds.kept import OTHERS, Matrix, Said, Share, is_unexplained
 from deliverability.seeds.values import HEADER, Folder, Placed, Seed, tagged

@@ -34,7 +34,8 @@ from deliverability.core.model.warm_up import WARM_UP_SCHEMA, WarmUpNumbers, War
 from deliverability.core.phrases import Phrases
 from deliverability.core.protocols.psl import registrable_domain
 from deliverability.core.report.findings import receiver_short
-from deliverability.core.report.paper import Paper, width_of
+from deliverability.core.report.paper import Paper
+from deliverability.core.report.wrap import width_of
 from deliverability.core.store.deliveries import deliveries_of
 from deliverability.core.store.store import History, kept
 from deliverability.core.store.window import window

@@ -10,7 +10,8 @@ from contextlib import closing
 import pytest
 
 from deliverability.core.phrases import phrases
-from deliverability.core.report.paper import Paper, TableView, history_text, width_of
+from deliverability.core.report.paper import Paper, TableView, history_text
+from deliverability.core.report.wrap import width_of
 from deliverability.core.store.store import History
 from deliverability.weekly.history import run_table, subject_table
 from deliverability.weekly.trend import run_rows, subject_rows

@@ -57,7 +57,7 @@ class PortSettings(Struct, frozen=True):
         list_server: the resolver that is asked about them; empty: the one that is asked about the rest.
         list_keys: keys of block lists.
         keep_zones: what zone files hold is kept in the user's cache folder, see zone.ZoneResolver.
-        zone_format: what the zone files are, one of zones.base.FORMATS; empty: as their content shows.
+        zone_format: what the zone files are, one of zones.FORMATS; empty: as their content shows.
         zone_origins: the zones of names that a file has without theirs.
         zone_tag: which of several views of one zone in a file.
         other_servers: resolvers below parts of zones, where `servers` names none.

@@ -13,15 +13,8 @@ from deliverability.core.codes import Code, Detail
 from deliverability.core.facts.base import Reason
 from deliverability.core.net.base import Absent, Answer, Failed, Found, Signed
 from deliverability.core.net.names import Alias, ZoneRecords, canonical, chase, impossible, labels_of
-from deliverability.core.net.zones.base import (
-    ANY,
-    MASTER,
-    Reading,
-    UnknownRecord,
-    ZoneError,
-    ZoneInput,
-    record_sets,
-)
+from deliverability.core.net.zones import MASTER
+from deliverability.core.net.zones.base import ANY, Reading, UnknownRecord, ZoneError, ZoneInput, record_sets
 from deliverability.core.net.zones.master import OUTSIDE_FILE, Nodes, ancestors, depth, parse, zone_file
 from deliverability.core.net.zones.read import Given, given
 

@@ -19,8 +19,8 @@ from deliverability.core.phrases import LANGUAGES, phrases
 from deliverability.core.report import paper
 from deliverability.core.report.findings import effect_words, read_words
 from deliverability.core.report.formats.text import LINES
-from deliverability.core.report.paper import width_of, wrap
 from deliverability.core.report.report import ReportView
+from deliverability.core.report.wrap import width_of, wrap
 from deliverability.core.rules.judge import Selection
 from deliverability.core.words.sentences import FindingWords
 from deliverability.engine.audit import gather_facts

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wcwidth import wcwidth
 
-from deliverability.core.report import paper as wrap
+from deliverability.core.report import wrap
 from deliverability.core.report.paper import _SYMBOLS
 
 

@@ -13,23 +13,13 @@ from deliverability.core.codes import ABOUT, VERBATIM, Code, Detail
 from deliverability.core.errors import InputError
 from deliverability.core.net.names import ZoneRecords, canonical, is_plain, labels_of, value_text
 from deliverability.core.net.overlay import NO_NAME, parse_record
+from deliverability.core.net.zones import OCTODNS_PLAN, TERRAFORM
 
 MAX_OCTETS = 50_000_000
 """Octets of one file that is no master file."""
 MAX_DEPTH = 64
 """Levels of one file that is no master file."""
 STRING = 255  # octets of one TXT character-string, RFC 1035 section 3.3
-
-MASTER, OCTODNS, OCTODNS_PLAN, DNSCONTROL, TERRAFORM, ROUTE53, CLOUDFLARE = FORMATS = (
-    "bind",
-    "octodns",
-    "octodns-plan",
-    "dnscontrol",
-    "terraform-plan",
-    "route53",
-    "cloudflare",
-)
-"""The formats by name, as somebody may say which one a file has."""
 
 ANY: Final = ""
 """In place of a type: every type at the name."""
@@ -90,7 +80,7 @@ class ZoneInput(Struct, frozen=True):
     """What a file says of zones.
 
     Attributes:
-        format: one of FORMATS.
+        format: one of zones.FORMATS.
         origins: the names at the top of its zones, sorted.
         complete: what it does not hold does not exist.
         after: the records that there are, or will be.
@@ -122,7 +112,7 @@ class Reading(Struct, frozen=True):
     """How a file is to be read, where its content does not say.
 
     Attributes:
-        format: one of FORMATS; empty: as its content shows.
+        format: one of zones.FORMATS; empty: as its content shows.
         origins: zones that relative names belong to.
         tag: which of several views of one zone: a tag of dnscontrol, a target of octoDNS.
 

@@ -11,12 +11,10 @@ from msgspec import Raw, Struct
 
 from deliverability.core.codes import ABOUT, Code, Detail
 from deliverability.core.net.names import canonical, labels_of
+from deliverability.core.net.zones import CLOUDFLARE, DNSCONTROL, ROUTE53
 from deliverability.core.net.zones.base import (
-    CLOUDFLARE,
-    DNSCONTROL,
     FIELD,
     NOT_A_TYPE,
-    ROUTE53,
     Collected,
     Reading,
     Source,

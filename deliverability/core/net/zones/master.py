@@ -13,8 +13,8 @@ from msgspec import Struct
 from deliverability.core.codes import ABOUT, Code, Detail
 from deliverability.core.errors import AT_LINE
 from deliverability.core.net.names import ZoneRecords, canonical, dns_name_text, labels_of, value_text
-from deliverability.core.net.zones import other
-from deliverability.core.net.zones.base import MASTER, Record, ZoneError, ZoneInput, text_rdata
+from deliverability.core.net.zones import MASTER, other
+from deliverability.core.net.zones.base import Record, ZoneError, ZoneInput, text_rdata
 
 if TYPE_CHECKING:
     import dns.name

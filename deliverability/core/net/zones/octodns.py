@@ -14,13 +14,12 @@ from msgspec import Struct
 
 from deliverability.core.codes import ABOUT, Code, Detail
 from deliverability.core.net.names import canonical, labels_of
+from deliverability.core.net.zones import OCTODNS, OCTODNS_PLAN
 from deliverability.core.net.zones.base import (
     ANY,
     FIELD,
     MAX_DEPTH,
     NOT_A_TYPE,
-    OCTODNS,
-    OCTODNS_PLAN,
     Collected,
     Reading,
     Record,

@@ -36,7 +36,8 @@ from deliverability.core.net.names import (
 from deliverability.core.net.overlay import NO_NAME, kind_of_text, of_one_protocol
 from deliverability.core.net.static import NOT_ASKED
 from deliverability.core.net.zone import ZONE_ABOVE, ZONE_DELEGATED, ZoneResolver, lost_at, unknown_by_place
-from deliverability.core.net.zones.base import FORMATS, MASTER, Reading, Source, ZoneError, ZoneInput, record_sets
+from deliverability.core.net.zones import FORMATS, MASTER
+from deliverability.core.net.zones.base import Reading, Source, ZoneError, ZoneInput, record_sets
 from deliverability.core.net.zones.master import ancestors
 from deliverability.core.net.zones.other import BINARY
 from deliverability.core.net.zones.read import Given, given, look

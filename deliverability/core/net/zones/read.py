@@ -14,22 +14,20 @@ from msgspec import Raw, Struct, structs
 from deliverability.core.codes import ABOUT, Code, Detail
 from deliverability.core.errors import FILE_TOO_LARGE, file_error
 from deliverability.core.files import octets_of
-from deliverability.core.net.zones import lists, master, octodns, other
-from deliverability.core.net.zones.base import (
+from deliverability.core.net.zones import (
     CLOUDFLARE,
     DNSCONTROL,
     MASTER,
-    MAX_DEPTH,
-    MAX_OCTETS,
     OCTODNS,
     OCTODNS_PLAN,
     ROUTE53,
     TERRAFORM,
-    Reading,
-    Source,
-    ZoneError,
-    ZoneInput,
+    lists,
+    master,
+    octodns,
+    other,
 )
+from deliverability.core.net.zones.base import MAX_DEPTH, MAX_OCTETS, Reading, Source, ZoneError, ZoneInput
 from deliverability.core.net.zones.configured import zones_of
 
 MAX_MASTER = 64 * 1024 * 1024

@@ -17,11 +17,11 @@ from msgspec import Raw, Struct
 from deliverability.core.codes import ABOUT, Code, Detail
 from deliverability.core.files import shipped
 from deliverability.core.net.names import canonical
+from deliverability.core.net.zones import TERRAFORM
 from deliverability.core.net.zones.base import (
     ANY,
     FIELD,
     NOT_A_TYPE,
-    TERRAFORM,
     Collected,
     Reading,
     Source,

@@ -11,7 +11,7 @@ from deliverability.core.report.checks import CheckView
 from deliverability.core.report.domains import DomainRow, DomainsView, domain_row, domains_view
 from deliverability.core.report.evidence import GuideRow, ReceiverListView, TopicView
 from deliverability.core.report.formats.table import WriterOptions
-from deliverability.core.report.paper import Paper, pad, width_of
+from deliverability.core.report.paper import Paper
 from deliverability.core.report.parts import OpinionView, segments
 from deliverability.core.report.plan import PlanStepView, PlanView, RecordView
 from deliverability.core.report.profiles import ProfileView
@@ -19,6 +19,7 @@ from deliverability.core.report.records import PieceKind
 from deliverability.core.report.report import ReportView
 from deliverability.core.report.savings import SavingsView
 from deliverability.core.report.trace import SignatureTrace, SpfTrace
+from deliverability.core.report.wrap import pad, width_of
 from deliverability.core.words.speaker import Speaker
 
 FULL, SHORTER, SHORT, BARE, NAMED = range(5)

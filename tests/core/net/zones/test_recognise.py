@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deliverability.core.errors import InputError
-from deliverability.core.net.zones.base import FORMATS, Reading, Source
+from deliverability.core.net.zones import FORMATS
+from deliverability.core.net.zones.base import Reading, Source
 from deliverability.core.net.zones.over import open_zones, read_zone
 from deliverability.core.net.zones.read import look
 from deliverability.core.phrases import detail_words, phrases
