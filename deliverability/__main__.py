@@ -11,7 +11,7 @@ def run() -> None:
     try:
         # What is loaded stays to the end: to look through it for garbage, all the while and once more at the end, would
         # take a third of a short run.
-        gc.set_threshold(100_000, 20, 20)
+        gc.set_threshold(200_000, 20, 20)
         from deliverability.cli import main
 
         main()

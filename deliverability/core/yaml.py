@@ -11,9 +11,9 @@ from __future__ import annotations
 import pathlib
 import re
 from collections.abc import Iterator, Mapping
+from types import ModuleType
 from typing import Any, NamedTuple, TypeVar, get_origin
 
-import yaml
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -106,6 +106,8 @@ class Document(Struct, frozen=True):
 
 def read(text: str) -> Document:
     """Read one document. Raises YamlError with the line of the trouble."""
+    import yaml  # which most runs are spared: they find their rules and words in the cache
+
     if len(text) > MAX_OCTETS:
         raise YamlError(1, TOO_LONG(n=MAX_OCTETS))
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -117,7 +119,7 @@ def read(text: str) -> Document:
                 break
         else:
             return Document(None, {}, text)
-        data = _build(next(events), events, (), lines)
+        data = _build(yaml, next(events), events, (), lines)
         next(events)
         trailing = next(events)
         if not isinstance(trailing, yaml.StreamEndEvent):
@@ -190,7 +192,7 @@ def _line(event: Any) -> int:
     return line + 1
 
 
-def _build(event: Any, events: Iterator[Any], path: Path, lines: dict[Path, int]) -> Any:
+def _build(yaml: ModuleType, event: Any, events: Iterator[Any], path: Path, lines: dict[Path, int]) -> Any:
     line = _line(event)
     lines[path] = line
     if len(path) > MAX_DEPTH:
@@ -204,7 +206,7 @@ def _build(event: Any, events: Iterator[Any], path: Path, lines: dict[Path, int]
     if isinstance(event, yaml.SequenceStartEvent):
         items: list[Any] = []
         while not isinstance(event := next(events), yaml.SequenceEndEvent):
-            items.append(_build(event, events, (*path, len(items)), lines))
+            items.append(_build(yaml, event, events, (*path, len(items)), lines))
         return items
     mapping: dict[str, Any] = {}
     while not isinstance(event := next(events), yaml.MappingEndEvent):
@@ -213,7 +215,7 @@ def _build(event: Any, events: Iterator[Any], path: Path, lines: dict[Path, int]
             raise YamlError(key_line, PLAIN_KEYS())
         if event.value in mapping:
             raise YamlError(key_line, KEY_TWICE(key=event.value))
-        mapping[event.value] = _build(next(events), events, (*path, event.value), lines)
+        mapping[event.value] = _build(yaml, next(events), events, (*path, event.value), lines)
         lines[(*path, event.value)] = key_line
     return mapping
 
