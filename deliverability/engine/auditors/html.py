@@ -13,7 +13,7 @@ from deliverability.core.facts.base import Reason, Unknown
 from deliverability.core.facts.content import Attachments, Html, LinkHost, LinkMismatch
 from deliverability.core.facts.message import Format, Weight
 from deliverability.core.mail.addresses import canonical_ip, to_a_label
-from deliverability.core.mail.html.accounting import MAX_CHARACTERS, Category, Link, link_host, shown_hosts
+from deliverability.core.mail.html.accounting import CJK, MAX_CHARACTERS, Category, Link, link_host, shown_hosts
 from deliverability.core.mail.html.markup import Token, minify
 from deliverability.core.mail.parts import NESTED, Leaf, body_texts, leaves, part_evidence
 from deliverability.core.mail.reader import Message, Part
@@ -90,12 +90,7 @@ _MAX_LISTED = 100
 _MAX_SHOWN = 2000
 _MAX_COMPARED = 200_000
 _ADDRESS = re.compile(r"(?:https?://|mailto:|www\.)\S+", re.IGNORECASE)
-_CJK_RANGES = r"\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-
-_CJK = re.compile(f"[{_CJK_RANGES}]")
-
-
-_WORD = re.compile(rf"[{_CJK_RANGES}]+|[^\W_{_CJK_RANGES}]+")
+_WORD = re.compile(r"[^\W_]+")
 
 
 @auditor("html", Html, of_message=True)
@@ -198,11 +193,11 @@ def similarity(first: str, second: str) -> int | None:
 
 def _words(text: str) -> Counter[str]:
     found: Counter[str] = Counter()
-    for word in _WORD.findall(_ADDRESS.sub(" ", text).casefold()):
-        if _CJK.match(word):
-            found.update(word[index : index + 2] for index in range(max(len(word) - 1, 1)))
+    for place, part in enumerate(CJK.split(_ADDRESS.sub(" ", text).casefold())):
+        if place % 2:  # the runs themselves
+            found.update(part[index : index + 2] for index in range(max(len(part) - 1, 1)))
         else:
-            found[word] += 1
+            found.update(_WORD.findall(part))
     return found
 
 

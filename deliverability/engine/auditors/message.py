@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -156,17 +157,15 @@ _SPACED = re.compile(rb"[^:\r\n]*[ \t]:")
 _MAX_DISPLAY = 2000
 _MIN_NAME = 3  # characters; shorter names are in other words by chance
 # Scripts that are written without spaces: a name in Latin letters begins and ends at them.
-_CJK = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uac00-\ud7a3"
+_CJK = (("\u3040", "\u30ff"), ("\u3400", "\u9fff"), ("\uac00", "\ud7a3"), ("\uf900", "\ufaff"))
 _NAME_ENDS = r"(?![a-z0-9@]|-[a-z0-9-]{0,63}\.)"
 _HOST_NAME = re.compile(
-    rf"(?:(?<![\w.@-])|(?<=[{_CJK}]))(?:[a-z0-9](?:[a-z0-9-]{{0,61}}[a-z0-9])?\.){{1,8}}"
-    rf"(?:xn--[a-z0-9-]{{2,59}}|[a-z]{{2,24}}){_NAME_ENDS}",
+    r"(?<![\w.@-])(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.){1,8}(?:xn--[a-z0-9-]{2,59}|[a-z]{2,24})" + _NAME_ENDS,
     re.IGNORECASE,
 )
 _IDN = re.compile(
     r"(?<![\w.@-])(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}[^\W\d_](?:[\w-]{0,61}[^\W_])?" + _NAME_ENDS, re.IGNORECASE
 )
-_MIXED = re.compile(rf"[{_CJK}][a-z0-9]|[a-z0-9][{_CJK}]", re.IGNORECASE)
 _DOT = re.compile(r"(?<=[a-z0-9])[\u3002\uff61\u2024](?=[a-z0-9])", re.IGNORECASE)
 _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 _FILE_ENDINGS = frozenset({"md", "mov", "pl", "ps", "py", "rs", "sh", "zip"})  # top-level domains that files end with
@@ -281,9 +280,21 @@ def _other_domain(display: str, first: Mailbox | None) -> str | None:
     shown = _DOT.sub(".", shown)
     if "xn--" in own:
         shown = shown.replace(".".join(unicode_labels(own)), " ")
-    names = [each[0] for each in _HOST_NAME.finditer(shown)]
-    names += [each[0] for each in _IDN.finditer(shown) if not each[0].isascii() and not _MIXED.search(each[0])]
+    names = [each[0] for each in _HOST_NAME.finditer("".join(" " if _is_cjk(each) else each for each in shown))]
+    names += [each[0] for each in _IDN.finditer(shown) if not each[0].isascii() and not _runs_on(each[0])]
     return next((each for each in names if _is_foreign(each, own)), None)
+
+
+def _is_cjk(char: str) -> bool:
+    return any(first <= char <= last for first, last in _CJK)
+
+
+def _runs_on(name: str) -> bool:
+    """Whether letters or digits of ASCII stand right beside such a script: text around a name, not a name."""
+    return any(
+        (_is_cjk(one) and other.isascii() and other.isalnum()) or (_is_cjk(other) and one.isascii() and one.isalnum())
+        for one, other in pairwise(name)
+    )
 
 
 def _is_foreign(name: str, own: str) -> bool:

@@ -6,7 +6,6 @@ themselves, and says nothing about AES (AE-x) and strong encryption.
 
 from __future__ import annotations
 
-import re
 import struct
 import zlib
 
@@ -21,7 +20,7 @@ _AES_METHOD, _AES_EXTRA, _STRONG_EXTRA = 99, 0x9901, 0x0017
 STORED, DEFLATED = 0, 8  # methods
 _MAX_ENDS = 16
 
-_JAPANESE = re.compile(r"[\u3000-\u30ff\u4e00-\u9fff\uff00-\uffef\x20-\x7e]*")
+_JAPANESE = ((" ", "~"), ("\u3000", "\u30ff"), ("\u4e00", "\u9fff"), ("\uff00", "\uffef"))
 
 
 class Member(Struct, frozen=True):
@@ -205,6 +204,6 @@ def _name(octets: bytes, flags: int) -> str:
             text = octets.decode(charset)
         except UnicodeDecodeError:
             continue
-        if charset == "utf-8" or _JAPANESE.fullmatch(text):
+        if charset == "utf-8" or all(any(first <= each <= last for first, last in _JAPANESE) for each in text):
             return text
     return octets.decode("cp437")
