@@ -60,12 +60,13 @@ def octets_of(path: Path | str, most: int) -> bytes:
     """
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(handle, "rb") as file:
-        mode = os.fstat(handle).st_mode
-        if stat.S_ISDIR(mode):
+        at = os.fstat(handle)
+        if stat.S_ISDIR(at.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        if not stat.S_ISREG(mode):
+        if not stat.S_ISREG(at.st_mode):
             raise OSError(errno.EINVAL, "no regular file", str(path))
-        return file.read(most + 1)
+        octets = file.read(min(at.st_size, most) + 1)  # Python makes room for all that it may read
+        return octets if len(octets) <= at.st_size else octets + file.read(most + 1 - len(octets))
 
 
 class WholeFile:
