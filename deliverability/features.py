@@ -61,6 +61,7 @@ READ_WARM_UP_PLAN = "warm_up.facts:read_plan"
 READ_LIST_SUMS = "lists.facts:read_sums"
 OBSERVING, WITH_OBSERVED = "observing:observing", "observing:with_observed"
 LIST_SETUP = "blocklists.setup:list_setup"
+AUDIENCE_GIVEN = "lists.audience:audience_given"
 """What turns an option or a setting into what an audit is given."""
 
 

@@ -1,48 +1,24 @@
-"""`deliv audit`, `facts`, `judge` and `handout`."""
+"""`deliv audit`."""
 
 from __future__ import annotations
 
-import json
-import sys
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from deliverability.console import ending
 from deliverability.console.command import Command
-from deliverability.console.inputs import read_inputs, read_settings
+from deliverability.console.inputs import read_inputs
 from deliverability.console.judging import Judging
-from deliverability.console.language import language
 from deliverability.console.options import (
     blocklists_option,
-    config_option,
-    file_option,
     input_options,
     judging_options,
-    lang_option,
     output_options,
     plain_errors,
     rule_problems,
-    speaking_option,
 )
-from deliverability.console.output import put, writing
-from deliverability.console.running import run, write_reports
-from deliverability.console.types import OneOf, PathOf
-from deliverability.core.codec import JsonPieces
-from deliverability.core.codes import Code
-from deliverability.core.errors import InputError, file_error, set_aside
-from deliverability.core.inputs import parse_domain
-from deliverability.core.report.formats.html import render_handout
-from deliverability.core.report.handout import ICLOUD, RECEIVERS, handout_text, load_handout
-from deliverability.core.rules.knowledge import load_knowledge
-from deliverability.engine.audit import audited_of, document_of, has_failures
-from deliverability.engine.rules import load_rules, rule_folders, worst_exit_code
-from deliverability.lists.audience import audience_given
-
-if TYPE_CHECKING:
-    from deliverability.engine.audit import Audited
+from deliverability.console.running import write_reports
+from deliverability.features import AUDIENCE_GIVEN, load
 
 
 @click.command("audit", cls=Command)
@@ -59,120 +35,8 @@ def command(no_remedies: bool, second_opinion: bool, **params: Any) -> int:
         with rule_problems():
             inputs = read_inputs(params)
             judging = Judging.of(params, inputs.settings)
-            audience = audience_given(params, inputs.settings, judging.rules, judging.folders)
-            if audience is not None:
+            if params["to"] is not None or inputs.settings.to:
+                audience = load(AUDIENCE_GIVEN)(params, inputs.settings, judging.rules, judging.folders)
                 judging = judging.of_audience(audience)
         outputs = judging.outputs(len(inputs.subjects))
         return write_reports(inputs, judging, outputs, remedies=not no_remedies, second_opinion=second_opinion)
-
-
-@click.command("facts", cls=Command)
-@input_options
-@blocklists_option
-@file_option
-@speaking_option
-def facts_command(output: Path | None, **params: Any) -> int:
-    """Collect the facts and their evidence as JSON, without judging."""
-    with plain_errors():
-        with rule_problems():
-            inputs = read_inputs(params)
-            knowledge = load_knowledge(rule_folders(inputs.settings.rules))
-        pieces = JsonPieces(len(inputs.subjects))
-        with writing(output) as write:
-
-            def each(audited: Audited) -> bool:
-                write(pieces.item(document_of(audited)))
-                return has_failures(audited.facts)
-
-            failed = run(inputs, knowledge, each)
-            write(pieces.end())
-        return 3 if any(failed) else inputs.code
-
-
-ODD_FACTS = Code("facts-odd", ("file", "n", "why"))
-NOT_JSON = Code("facts-not-json", ("file", "why"))
-NO_FACTS = Code("facts-none", ("file",))
-TOO_DEEP = Code("facts-too-deep", ("file",))
-
-
-@click.command("judge", cls=Command)
-@click.argument("file", metavar="FACTS.json")
-@judging_options
-@output_options
-@config_option
-def judge_command(file: str, config: Path | None, **params: Any) -> int:
-    """Judge facts that `deliv facts` saved, again and offline."""
-    with plain_errors():
-        with rule_problems():
-            judging = Judging.of(params, read_settings(config))
-        several = _read(file)
-        outputs = judging.outputs(len(several))
-        codes: list[int] = []
-        lost: list[Exception] = []
-
-        def set_apart(number: int, error: Exception) -> None:
-            """No auditor gives such facts: the file was made or changed by hand."""
-            odd = error
-            if not isinstance(error, InputError):
-                odd = InputError(ODD_FACTS(file=file, n=number, why=f"{type(error).__name__}: {error}"))
-            if len(several) == 1:
-                raise odd from error
-            say = language().say
-            click.echo(say("cli.left-out", text=ending.error_text(odd, say)[0]), err=True)
-            lost.append(error)
-
-        for number, document in enumerate(several, 1):
-            with set_aside(partial(set_apart, number), but=(OSError,)):
-                codes.append(judging.take(_audited(file, document), outputs))
-        outputs.end()
-        return 2 if lost else worst_exit_code(codes)
-
-
-def _read(file: str) -> list[Any]:
-    """The documents of a file. Raises InputError."""
-    try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
-        data = json.loads(text)
-    except OSError as error:
-        if file == "-":
-            raise
-        raise InputError(file_error(file, error)) from None
-    except UnicodeDecodeError as error:
-        raise InputError(file_error(file, error)) from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(NOT_JSON(file=file, why=str(error))) from None
-    several = data if isinstance(data, list) else [data]
-    if not several:
-        raise InputError(NO_FACTS(file=file))
-    return several
-
-
-def _audited(file: str, data: Any) -> Audited:
-    try:
-        return audited_of(data)
-    except ValueError as error:
-        raise InputError(file_error(file, error)) from None
-    except RecursionError:
-        raise InputError(TOO_DEEP(file=file)) from None
-
-
-NOT_HTML = Code("handout-not-html", ("file",))
-
-
-@click.command("handout", cls=Command)
-@click.argument("domain", required=False, metavar="[DOMAIN]")
-@click.option("--receiver", type=OneOf(RECEIVERS), default=ICLOUD)
-@lang_option
-@click.option("-o", "--output", type=PathOf("file"), metavar="FILE.html")
-def handout_command(domain: str | None, receiver: str, lang: str, output: Path | None) -> int:
-    """Is it us or them? A page for whoever hears that mail does not arrive."""
-    with plain_errors():
-        name = load_rules().receivers[receiver].name[lang]
-        handout = load_handout(lang, receiver, name, parse_domain(domain) if domain else "")
-        if output is None:
-            click.echo(handout_text(handout, lang), nl=False)
-            return 0
-        if output.suffix.lower() not in (".html", ".htm"):
-            raise InputError(NOT_HTML(file=str(output)))
-        put(render_handout(handout, lang), output)
-    return 0

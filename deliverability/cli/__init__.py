@@ -18,8 +18,8 @@ GROUPS: dict[str, dict[str, str]] = {
     "audit": {
         "demo": "demo.command:command",
         "audit": "audits.command:command",
-        "facts": "audits.command:facts_command",
-        "judge": "audits.command:judge_command",
+        "facts": "audits.saved:facts",
+        "judge": "audits.saved:judge",
         "diff": "differences.command:command",
     },
     "fix": {
@@ -42,7 +42,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "bounces": {
         "explain": "explanations.command:command",
         "contact": "contact.command:command",
-        "handout": "audits.command:handout_command",
+        "handout": "audits.handout:command",
         "list-check": "lists.command:command",
         "suppress": "suppress:command",
         "blocklists": "blocklists.command:command",

@@ -770,7 +770,7 @@ def test_a_bad_path_is_told_before_the_work_begins(deliv: Deliv, monkeypatch: py
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("the audit began")
 
-    monkeypatch.setattr("deliverability.audits.command.run", refuse, raising=False)
+    monkeypatch.setattr("deliverability.audits.command.write_reports", refuse)
     one_line_saying(deliv("audit", *GOOD, "-o", "no/folder/r.txt"), "-o no/folder/r.txt")
 
 

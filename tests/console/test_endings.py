@@ -312,7 +312,7 @@ def test_a_fault_of_ours_is_told_in_one_sentence_and_shown_on_demand(
         raise ZeroDivisionError("a\x1b[31m\u202e fault")
 
     monkeypatch.setattr(options, "plain_errors", burst)
-    monkeypatch.setattr("deliverability.audits.command.plain_errors", burst)
+    monkeypatch.setattr("deliverability.audits.saved.plain_errors", burst)
     for words in ([], ["--debug"]):
         with pytest.raises(SystemExit) as left:
             main(["judge", "x.json", *words])
