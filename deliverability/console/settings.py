@@ -8,7 +8,6 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import date
-from email.utils import parseaddr
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
@@ -21,6 +20,7 @@ from deliverability.core.codes import ABOUT, Code, Detail
 from deliverability.core.errors import AT_LINE, FILE_TOO_LARGE, InputError, file_error
 from deliverability.core.facts.base import Purpose, Waiver
 from deliverability.core.inputs import parse_domain
+from deliverability.core.mail.addresses import parse_addresses
 from deliverability.core.model.observed import SourceOwner, SourceWord
 from deliverability.core.model.schema import Field as Setting
 from deliverability.core.model.schema import Misfit, Misfits, What, fields_of, nearest, read_as
@@ -717,13 +717,18 @@ def _is_match(text: str) -> bool:
 
 def _is_address(text: str) -> bool:
     """Whether a header field and an envelope can carry it: ``a@b`` or ``Name <a@b>``."""
-    local, at, domain = parseaddr(text)[1].rpartition("@")
+    local, at, domain = _only_address(text).rpartition("@")
     return bool(local and at and domain) and text.isprintable()
 
 
 def _is_plain_address(text: str) -> bool:
     """Whether it is one exact address, without a name."""
-    return _is_address(text) and parseaddr(text)[1] == text.strip() == text
+    return _is_address(text) and _only_address(text) == text.strip() == text
+
+
+def _only_address(text: str) -> str:
+    found = parse_addresses(text)
+    return found[0].address if len(found) == 1 else ""
 
 
 def _url_problem(text: str) -> str:

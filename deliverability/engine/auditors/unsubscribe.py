@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Collection, Iterable, Iterator
-from functools import lru_cache
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import cached_property, lru_cache
 from unicodedata import normalize
 from urllib.parse import unquote
 
@@ -104,20 +103,39 @@ _MAX_URIS = 20
 _MAX_WORDS = 10
 
 
-class Patterns(NamedTuple):
-    """The words of `rules/unsubscribe-words.yaml`, for folded text; the first that fits counts."""
+class Patterns:
+    """The words of `rules/unsubscribe-words.yaml`, for folded text; the first that fits counts.
 
-    beside_link: re.Pattern[str]
-    in_address: re.Pattern[str]
-    in_link: re.Pattern[str]
+    They are looked for in lower case (`_folded`): without regard to case it would take three times as long.
+    """
+
+    def __init__(self, words: UnsubscribeWords) -> None:
+        self._words = words
+
+    @cached_property
+    def beside_link(self) -> re.Pattern[str]:
+        """In the text before and behind a link."""
+        return _any_of(self._words.beside_link)
+
+    @cached_property
+    def in_address(self) -> re.Pattern[str]:
+        """In the address that it leads to."""
+        return _any_of(self._words.in_address)
+
+    @cached_property
+    def in_link(self) -> re.Pattern[str]:
+        """In its own text."""
+        return _any_of(self._words.in_link)
+
+
+def _any_of(expressions: Sequence[str]) -> re.Pattern[str]:
+    return re.compile("|".join(expressions) or r"(?!)")
 
 
 @lru_cache(maxsize=8)
 def patterns(words: UnsubscribeWords) -> Patterns:
-    """They are looked for in lower case (`_folded`): without regard to case it would take three times as long."""
-    groups = (words.beside_link, words.in_address, words.in_link)
-    beside, address, link = (re.compile("|".join(each) or r"(?!)") for each in groups)
-    return Patterns(beside, address, link)
+    """Each compiled when the first link is met: a mail without links needs none."""
+    return Patterns(words)
 
 
 SAME_ADDRESS = "List-Unsubscribe"
@@ -286,7 +304,8 @@ def _words_in_text(pieces: Iterable[str], known: Patterns, addresses: Collection
         if any(each in addresses for line in links for each in line):
             found[SAME_ADDRESS] = None
         lines = [line[:LONGEST_LINE] for line in _folded(stretch).split("\n")]
-        if not any(words.search("\n".join(lines)) for words in known):
+        joined = "\n".join(lines)
+        if not any(words.search(joined) for words in (known.beside_link, known.in_address, known.in_link)):
             continue  # most links are no such links
         near = [bool(_TEXT_ADDRESS.search(line)) for line in lines]
         for index, line in enumerate(lines):
