@@ -63,6 +63,8 @@ OBSERVING, WITH_OBSERVED = "observing:observing", "observing:with_observed"
 LIST_SETUP = "blocklists.setup:list_setup"
 AUDIENCE_GIVEN = "lists.audience:audience_given"
 """What turns an option or a setting into what an audit is given."""
+NOTICE_KIND = "core.replies.notice:notice_kind"
+"""What is sure whether a message is a bounce, a complaint or a report."""
 
 
 def load(entry: str) -> Any:

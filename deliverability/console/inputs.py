@@ -30,6 +30,7 @@ from deliverability.core.mail.kinds import (
     NO_MESSAGES,
     envelope_beside,
     kind_of,
+    may_be_notice,
     message_files,
     spans_in,
     why_no_message,
@@ -41,10 +42,9 @@ from deliverability.core.net.open import PortSettings, SettingError, open_ports
 from deliverability.core.net.ports import Permissions, Ports
 from deliverability.core.net.servers import parse_server, system_servers
 from deliverability.core.phrases import detail_words
-from deliverability.core.replies.notice import notice_kind
 from deliverability.engine.rules import load_rules
 from deliverability.engine.samples import plan, with_samples
-from deliverability.features import LIST_SETUP, OBSERVING, READ_LIST_SUMS, READ_WARM_UP_PLAN, WITH_OBSERVED
+from deliverability.features import LIST_SETUP, NOTICE_KIND, OBSERVING, READ_LIST_SUMS, READ_WARM_UP_PLAN, WITH_OBSERVED
 from deliverability.features import load as load_entry
 
 if TYPE_CHECKING:
@@ -396,7 +396,11 @@ _OTHERS = {"bounce": BOUNCE_FOR_MAIL, "complaint": COMPLAINT_FOR_MAIL, "report":
 def _refuse_other(name: str, data: bytes) -> None:
     """Raises InputError where that is no message that somebody sent, with what it is and the way out."""
     wrong = why_no_message(name, data)
-    if wrong is None and (kind := notice_kind(read(data))) is not None:
+    if (
+        wrong is None
+        and may_be_notice(message := read(data))
+        and (kind := load_entry(NOTICE_KIND)(message)) is not None
+    ):
         wrong = _OTHERS[kind](name=name)
     if wrong is not None:
         raise InputError(wrong)

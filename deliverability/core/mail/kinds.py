@@ -12,8 +12,9 @@ from deliverability.core.codes import Code, Detail
 from deliverability.core.mail.addresses import parse_addresses
 from deliverability.core.mail.files.images import sniff
 from deliverability.core.mail.files.types import identify
-from deliverability.core.mail.reader import Message, read
+from deliverability.core.mail.reader import Message, Part, read
 from deliverability.core.mail.received import SmtpEnvelope
+from deliverability.core.mail.words import decode_words
 
 _BOM_AND_SPACE = b"\xef\xbb\xbf \r\n"
 _FIELD = re.compile(rb"[!-9;-~]{1,70}[ \t]*:")
@@ -165,6 +166,38 @@ def why_no_message(name: str, octets: bytes) -> Detail | None:
     if kind == IMAGE:
         what = KIND_IMAGE(format=(sniff(octets) or "").upper())
     return NO_MAIL_BUT(name=name, kind=what)
+
+
+STATUS_TYPES = ("message/delivery-status", "message/global-delivery-status")
+_NOTICE_TYPES = frozenset({*STATUS_TYPES, "message/feedback-report", "application/tlsrpt+gzip"})
+_NOTICE_FIELDS = ("x-failed-recipients", "x-amz-sns-message-id")
+_NOTICE_SENDER = re.compile(
+    r"mailer-?daemon|postmaster|mail delivery|mail ?system|<>|\bno-?reply|\bdo-?not-?reply", re.IGNORECASE
+)
+
+
+def outer_parts(part: Part) -> Iterator[Part]:
+    """A part and those in it, but not those of a message that stands in it."""
+    yield part
+    if not part.is_message:
+        for child in part.children:
+            yield from outer_parts(child)
+
+
+def may_be_notice(message: Message) -> bool:
+    """Whether it has any sign of a bounce, a complaint or a report; most mails have none (`replies.notice` is sure)."""
+    if message.root.parameters.get("report-type", "").lower() == "tlsrpt" or any(map(message.first, _NOTICE_FIELDS)):
+        return True
+    path, author, subject = map(message.first, ("return-path", "from", "subject"))
+    title = decode_words(subject.value[:2_000]).lower() if subject else ""
+    back = path.value.strip()[:1_000].lower() if path else ""
+    return (
+        (author is not None and _NOTICE_SENDER.search(author.value[:1_000]) is not None)
+        or back in ("<>", "< >")
+        or any(sign in back for sign in ("daemon", "mail delivery"))
+        or any(sign in title for sign in ("report domain:", "complaint"))
+        or any(part.media_type in _NOTICE_TYPES for part in outer_parts(message.root))
+    )
 
 
 OWNER_HEAD_OCTETS = 65_536

@@ -17,7 +17,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from deliverability.core.mail.html.markup import unescape
-from deliverability.core.mail.kinds import is_mailbox, looks_like_message, messages_of
+from deliverability.core.mail.kinds import (
+    STATUS_TYPES,
+    is_mailbox,
+    looks_like_message,
+    may_be_notice,
+    messages_of,
+    outer_parts,
+)
 from deliverability.core.mail.reader import Message, Part, read
 from deliverability.core.mail.words import decode_octets, decode_words
 from deliverability.core.model.replies import AFTER_DATA, Phase, Reply
@@ -30,7 +37,6 @@ MAX_LOG_REPLIES = 50_000
 _MAX_JSON_NODES = 100_000
 _MAX_NOTICES = 200
 
-_STATUS_TYPES = ("message/delivery-status", "message/global-delivery-status")
 _HEADER_TYPES = ("text/rfc822-headers", "message/global-headers")
 _DSN_LINE = re.compile(r"^[ \t]*(?:Diagnostic[- ]Code|Final-Recipient|Remote-MTA|Status)[ \t]*:", re.I | re.M)
 _CODE = re.compile(r"[245][0-5][0-9]")
@@ -186,7 +192,7 @@ def _mailbox(data: bytes) -> NoticeContent:
 
 def read_notice(message: Message) -> NoticeContent:
     """A delivery status notification, a report, a notice in plain words, or a message that is none of these."""
-    outer = list(_outer(message.root))
+    outer = list(outer_parts(message.root))
     sender = _sender_domain(outer)
     reports = [reply for part in outer if part.media_type == "message/feedback-report" for reply in _report(part)]
     reports += _complaint(message)
@@ -216,16 +222,8 @@ def read_notice(message: Message) -> NoticeContent:
     return NoticeContent("message", tuple(replies), notices, problem, sender)
 
 
-def _outer(part: Part) -> Iterator[Part]:
-    """The parts of the notice itself, not those of a message that came back in it."""
-    yield part
-    if not part.is_message:
-        for child in part.children:
-            yield from _outer(child)
-
-
 def _is_status(part: Part) -> bool:
-    return part.media_type in _STATUS_TYPES
+    return part.media_type in STATUS_TYPES
 
 
 def _readable(part: Part) -> str:
@@ -364,7 +362,7 @@ def _complaint(message: Message) -> list[Reply]:
 
 def status_parts(message: Message) -> list[Part]:
     """The delivery status parts (RFC 3464) of the notice itself."""
-    return [part for part in _outer(message.root) if _is_status(part)]
+    return [part for part in outer_parts(message.root) if _is_status(part)]
 
 
 def is_bounce(message: Message) -> bool:
@@ -386,7 +384,9 @@ def notice_kind(message: Message) -> NoticeKind | None:
 
     A sender's own mail may say "delivery report" in its subject or come from postmaster: one sign alone is none.
     """
-    outer = list(_outer(message.root))
+    if not may_be_notice(message):
+        return None
+    outer = list(outer_parts(message.root))
     types = {part.media_type for part in outer}
     subject = message.first("subject")
     title = decode_words(subject.value[:2_000]) if subject else ""
