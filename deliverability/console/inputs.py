@@ -396,12 +396,9 @@ _OTHERS = {"bounce": BOUNCE_FOR_MAIL, "complaint": COMPLAINT_FOR_MAIL, "report":
 def _refuse_other(name: str, data: bytes) -> None:
     """Raises InputError where that is no message that somebody sent, with what it is and the way out."""
     wrong = why_no_message(name, data)
-    if (
-        wrong is None
-        and may_be_notice(message := read(data))
-        and (kind := load_entry(NOTICE_KIND)(message)) is not None
-    ):
-        wrong = _OTHERS[kind](name=name)
+    if wrong is None and may_be_notice(message := read(data)):
+        kind = load_entry(NOTICE_KIND)(message)
+        wrong = _OTHERS[kind](name=name) if kind is not None else None
     if wrong is not None:
         raise InputError(wrong)
 
