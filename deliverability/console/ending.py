@@ -5,11 +5,9 @@ from __future__ import annotations
 import _thread
 import contextlib
 import errno
-import logging
 import os
 import signal
 import sys
-import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
@@ -69,7 +67,8 @@ def ended(command: Callable[[list[str]], Any], args: list[str]) -> NoReturn:
         if is_interrupt(error):
             sys.exit(128 + stopped[0] if stopped else _INTERRUPTED)
         if debug:
-            _tell(traceback.format_exc().rstrip())
+            with contextlib.suppress(OSError, ValueError):
+                sys.excepthook(type(error), error, error.__traceback__)
         say = _say(args)
         sentence, code = error_text(error, say)
         shown = _phrase(say, "cli.error", "Error: {text}", text=sentence)
@@ -169,7 +168,8 @@ def _stoppable(stopped: list[int]) -> Iterator[None]:
             signal.signal(signal.SIGALRM, stop)
             signal.setitimer(signal.ITIMER_REAL, _GRACE, _GRACE)
         # Where Ctrl-C is ignored (in the background), no loop handles it, and its tasks would end with complaints.
-        logging.getLogger("asyncio").setLevel(logging.CRITICAL + 1)
+        if (loops := sys.modules.get("asyncio.log")) is not None:  # no command that has none loads it for this
+            loops.logger.disabled = True
         # Python's, or that of a loop of asyncio, which cancels its tasks.
         on_interrupt = signal.getsignal(signal.SIGINT)
         if callable(on_interrupt):
