@@ -29,7 +29,7 @@ ODD = Code("dmarc-odd", ("text",))  # no tag at all
 _VERSION = re.compile(r"[vV][ \t]*=[ \t]*DMARC1[ \t]*(?:;|\Z)")
 # Possessive, so that a text of nothing but spaces is looked at once and not in every way to divide it.
 _MEANT = re.compile(r"""[\s"'“”(=@]*+v?\s*+[=:]*+\s*+dmarc""", re.IGNORECASE)
-_WITHIN = re.compile(r"(?<![a-z0-9])v=dmarc1 ?[;,]|; ?v=dmarc1(?![a-z0-9])", re.IGNORECASE)
+_WITHIN = re.compile(r"(?<![a-z0-9])v=dmarc1 ?[;,]|; ?v=dmarc1(?![a-z0-9])", re.IGNORECASE | re.ASCII)
 _TAG_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 _URI = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?P<rest>[^\s,!;]+)(?:!(?P<size>[0-9]+[kmgtKMGT]?))?\Z")
 _MAILBOX = re.compile(r"[^\s@<>]+@(?P<host>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?:\?.*)?\Z")

@@ -28,7 +28,7 @@ _MECHANISM = re.compile(r"([+\-?~]?)([a-z][a-z0-9\-_.]*+)(.*)", re.IGNORECASE | 
 _MODIFIER = re.compile(r"([a-z][a-z0-9\-_.]*)=(.*)", re.IGNORECASE | re.DOTALL | re.ASCII)
 _CIDR = re.compile(r"(?:/(\d+))?(?://(\d+))?\Z", re.ASCII)
 
-_TOPLABEL = re.compile(r"(?=[a-z0-9-]*[a-z-])[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.IGNORECASE)
+_TOPLABEL = re.compile(r"(?=[a-z0-9-]*[a-z-])[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.IGNORECASE | re.ASCII)
 _MACRO = re.compile(r"%\{([slodiphcrtv])(\d*)(r?)([.\-+,/_=]*)\}", re.IGNORECASE | re.ASCII)
 _VISIBLE = re.compile(r"[\x21-\x7e]*\Z")
 _VISIBLE_OR_SPACE = re.compile(r"[\x20-\x7e]*\Z")

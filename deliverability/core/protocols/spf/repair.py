@@ -39,7 +39,9 @@ _DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−"), "-") | {ord("∼"): "
 _NAMED = re.compile(r"([+\-?~]?)([a-z][a-z0-9]*)[:=;]++(.*)", re.IGNORECASE | re.DOTALL | re.ASCII)
 _BARE = re.compile(r"([+\-?~]?)(.*)", re.DOTALL)
 # Where a blank was forgotten: in front of a term that names itself, and of an all at the very end.
-_GLUED = re.compile(r"(?<=[a-z0-9])(?=[+~?\-]?(?:ip4|ip6|include):)|(?<=[a-z0-9])(?=[~?+]all\Z)", re.IGNORECASE)
+_GLUED = re.compile(
+    r"(?<=[a-z0-9])(?=[+~?\-]?(?:ip4|ip6|include):)|(?<=[a-z0-9])(?=[~?+]all\Z)", re.IGNORECASE | re.ASCII
+)
 _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*\.)[a-z][a-z0-9-]*[a-z0-9]\.?", re.IGNORECASE | re.ASCII)
 _ADDRESS_NAMES = frozenset({"ip", "ip4", "ip6", "ipv4", "ipv6", "ip4v", "ip6v"})
 _INCLUDE_NAMES = frozenset({"include", "inlcude", "includes", "incude", "inclue", "inculde", "included"})
