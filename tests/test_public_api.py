@@ -40,7 +40,11 @@ _KEPT = tempfile.TemporaryDirectory(prefix="deliv-tests-")  # where no other tes
 def loaded_by(code: str, *, whole: bool = False) -> set[str]:
     """The modules that are loaded after `code` ran in a fresh interpreter: the top-level ones, or all as a whole."""
     names = "set(sys.modules)" if whole else "{name.partition('.')[0] for name in sys.modules}"
-    program = f"{code}\nimport json, sys\nprint(json.dumps(sorted({names})))"
+    return set(json.loads(told_by(f"{code}\nimport json, sys\nprint(json.dumps(sorted({names})))")))
+
+
+def told_by(program: str) -> str:
+    """The last line that a program prints in a fresh interpreter."""
     root = str(Path(deliverability.__file__).parents[1])
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -50,7 +54,7 @@ def loaded_by(code: str, *, whole: bool = False) -> set[str]:
         env={**os.environ, "PYTHONPATH": root, "XDG_CACHE_HOME": _KEPT.name, "XDG_STATE_HOME": _KEPT.name},
         timeout=600,
     )
-    return set(json.loads(done.stdout.splitlines()[-1]))
+    return done.stdout.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
@@ -95,6 +99,56 @@ def test_help_that_was_read_before_loads_no_reader() -> None:
     help_ = "from deliverability.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
     loaded_by(help_)
     assert loaded_by(help_) & set(HEAVY) == set()
+
+
+SMALL = Path(__file__).parent / "mails" / "small.eml"
+STARTS = {
+    "--help": (25, 165, {"logging", "traceback", "email", "yaml", "idna", "asyncio"}),
+    f"audit --eml {SMALL} --offline": (205, 445, {"yaml", "sqlite3", "email.utils"}),
+}
+"""Commands: how many modules of ours and in all they load at most, and some that they have no need of."""
+ELSEWHERE = ("core.replies.notice", "core.report.formats.html", "core.report.handout", "lists.run", "core.store")
+
+
+@pytest.mark.parametrize("command", STARTS)
+def test_a_command_starts_with_few_modules(command: str) -> None:
+    """Each costs every run: what is loaded beside belongs to another command."""
+    ours, every, others = STARTS[command]
+    code = f"from deliverability.cli import main\ntry: main({command.split()!r})\nexcept SystemExit: pass"
+    loaded_by(code)
+    loaded = loaded_by(code, whole=True)
+    assert len([each for each in loaded if each.startswith("deliverability")]) <= ours
+    assert len(loaded) <= every
+    assert loaded & {*others, *(f"deliverability.{each}" for each in ELSEWHERE)} == set()
+
+
+COMPILED = """
+import json, re, re._compiler, re._parser
+given, compile = [], re._compiler.compile
+def told(pattern, flags=0):
+    if isinstance(pattern, (str, bytes)): given.append((pattern, int(flags)))
+    return compile(pattern, flags)
+re._compiler.compile = told
+from deliverability.cli import main
+try: main(%r)
+except SystemExit: pass
+def widest(tree):
+    sizes = [0]
+    for op, of in tree:
+        if str(op) == "IN":
+            sizes.append(sum(each[1] - each[0] + 1 for kind, each in of if str(kind) == "RANGE"))
+        for each in of if isinstance(of, (tuple, list)) else ():
+            for part in each if isinstance(each, list) else (each,):
+                if isinstance(part, re._parser.SubPattern): sizes.append(widest(part))
+    return max(sizes)
+print(json.dumps([repr(pattern) for pattern, flags in given if widest(re._parser.parse(pattern, flags)) > 10_000]))
+"""
+
+
+def test_no_command_compiles_sets_of_ten_thousands_of_characters() -> None:
+    """Python looks at each character of a set: two such patterns took as long as all others together."""
+    loaded_by(REPORT)
+    assert json.loads(told_by(COMPILED % ["audit", "--eml", str(SMALL), "--offline"])) == []
 
 
 def test_the_fact_catalogue_is_light() -> None:

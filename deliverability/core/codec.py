@@ -115,7 +115,7 @@ def printable(text: str) -> str:
 
 # All of Unicode's control and format characters, line and paragraph separators, and lone surrogates; JSON itself has
 # those below U+0020.
-_HIDDEN = re.compile(
+_HIDDEN = (
     "[\\x7f-\\x9f\\xad\\u0600-\\u0605\\u061c\\u06dd\\u070f\\u0890\\u0891\\u08e2\\u180e\\u200b-\\u200f\\u2028-\\u202e"
     "\\u2060-\\u206f\\ud800-\\udfff\\ufeff\\ufff9-\\ufffb\\U000110bd\\U000110cd\\U00013430-\\U0001343f"
     "\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0001-\\U000e007f]"
@@ -128,7 +128,7 @@ def json_text(value: Any, *, indent: int | None = None, compact: bool = False) -
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent, separators=separators)
     if text.isascii() and "\x7f" not in text:
         return text
-    return _HIDDEN.sub(lambda found: json.dumps(found[0])[1:-1], text)
+    return re.sub(_HIDDEN, lambda found: json.dumps(found[0])[1:-1], text)
 
 
 class JsonPieces:

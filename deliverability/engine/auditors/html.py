@@ -193,7 +193,7 @@ def similarity(first: str, second: str) -> int | None:
 
 def _words(text: str) -> Counter[str]:
     found: Counter[str] = Counter()
-    for place, part in enumerate(CJK.split(_ADDRESS.sub(" ", text).casefold())):
+    for place, part in enumerate(re.split(CJK, _ADDRESS.sub(" ", text).casefold())):
         if place % 2:  # the runs themselves
             found.update(part[index : index + 2] for index in range(max(len(part) - 1, 1)))
         else:

@@ -32,10 +32,8 @@ _CLOSES_ITSELF = frozenset({"p", "li", "td", "th", "tr", "option", "dt", "dd"})
 _UNSEEN = frozenset({"title", "textarea", "iframe", "noembed", "noframes"})
 _ACTIVE = ("script", "form", "iframe", "object", "embed")
 
-CJK = re.compile(
-    r"([\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]+)"
-)
-"""A run of letters that are written without spaces between words."""
+CJK = r"([\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]+)"
+"""The pattern of a run of letters that are written without spaces between words."""
 
 _WORD = re.compile(r"[^\W_]")
 _HIDING = re.compile(r"display:none|visibility:hidden")
@@ -165,8 +163,8 @@ class HtmlAccount(Struct):
         reader.read(tokens(text) if cut is None else cut)
         visible = reader.visible
         self.text.append(visible)
-        cjk = sum(map(len, CJK.findall(visible)))
-        rest = CJK.sub(" ", visible)
+        cjk = sum(map(len, re.findall(CJK, visible)))
+        rest = re.sub(CJK, " ", visible)
         self.visible_words += (cjk + 1) // 2 + sum(1 for word in rest.split() if _WORD.search(word))
         self.hidden_octets += reader.hidden_octets
 
