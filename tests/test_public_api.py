@@ -151,6 +151,11 @@ def test_no_command_compiles_sets_of_ten_thousands_of_characters() -> None:
     assert json.loads(told_by(COMPILED % ["audit", "--eml", str(SMALL), "--offline"])) == []
 
 
+def test_asking_the_dns_loads_no_http_client() -> None:
+    """It took a quarter of `deliv audit DOMAIN`, and only DNS over HTTPS needs it."""
+    assert loaded_by("import deliverability.core.net.dns") & set(HEAVY) == set()
+
+
 def test_the_fact_catalogue_is_light() -> None:
     loaded = loaded_by("from deliverability.engine.base import catalogue\ncatalogue()")
     assert loaded & set(HEAVY) == set()

@@ -17,15 +17,17 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from deliverability.core.codes import Code
 from deliverability.core.facts.base import Reason
 from deliverability.core.net import wire
-from deliverability.core.net.http import HttpClient, HttpError
 from deliverability.core.net.names import Labels
 from deliverability.core.net.public import LATE, UNREACHABLE, NoAnswerError
 from deliverability.core.net.servers import Server
+
+if TYPE_CHECKING:
+    from deliverability.core.net.http import HttpClient
 
 MAX_MESSAGE = 65535  # octets of one DNS message
 _LEAST_OPEN = 4
@@ -144,6 +146,8 @@ class Streams:
 
     async def _post(self, server: Server, message: bytes) -> bytes:
         """Ask over HTTPS (RFC 8484)."""
+        from deliverability.core.net.http import HttpClient, HttpError  # httpx2 takes a quarter of `deliv audit DOMAIN`
+
         if self._http is None:
             # Proxies of the environment are used, as by everything else of the user that asks over HTTPS.
             self._http = HttpClient(self._timeout, context=self._context(), environment=True, http2=True)
