@@ -78,16 +78,23 @@ _DOMAIN = "'d' || lpad(d::text, 5, '0') || '.example'"
 _DAY = "DATE '2026-12-21' - (:weeks - w) * 7"
 _KEY = "decode(md5(d || '-' || w || '-' || r), 'hex')"
 _OF = "generate_series(1, :weeks) w, generate_series(1, :domains) d"
+_CHANGES = "generate_series(1, :weeks, 10) w, generate_series(1, :domains) d"
+_UNTIL = "CASE WHEN w + 10 <= :weeks THEN w + 10 END"
 _MANY = (
-    f"""INSERT INTO seen_verdicts
-    SELECT w, {_DAY}, {_DOMAIN}, '', 'receiver' || r,
+    f"""INSERT INTO runs (id, started, finished, version)
+    SELECT w, {_DAY} || 'T06:00:00Z', {_DAY} || 'T07:00:00Z', '1.0' FROM generate_series(1, :weeks) w""",
+    f"""INSERT INTO snapshots (run, domain, source, started, rules_digest, manifest)
+    SELECT w, {_DOMAIN}, '', {_DAY} || 'T06:00:00Z', repeat('r', 64), md5(d || '-' || w) || md5(d::text) FROM {_OF}""",
+    f"""INSERT INTO verdict_spans (domain, source, receiver, since, until, day, verdict)
+    SELECT {_DOMAIN}, '', 'receiver' || r, w, {_UNTIL}, {_DAY},
       CASE WHEN (d + r) % 97 = 0 THEN 2 WHEN (d * r + w) % 5 = 0 THEN 1 ELSE 0 END
-    FROM {_OF}, generate_series(1, 8) r""",
-    f"""INSERT INTO seen_findings
-    SELECT w, {_DAY}, {_DOMAIN}, '', 'RULE-' || lpad(r::text, 3, '0'), '',
+    FROM {_CHANGES}, generate_series(1, 8) r""",
+    f"""INSERT INTO finding_spans (domain, source, rule, item, since, until, day, severity, outcome)
+    SELECT {_DOMAIN}, '', 'RULE-' || lpad(r::text, 3, '0'), '', w, {_UNTIL}, {_DAY},
       (ARRAY['error', 'warning', 'info'])[1 + r % 3], 'unmet'
-    FROM {_OF}, generate_series(1, 10) r""",
-    f"INSERT INTO seen_gates SELECT w, {_DAY}, {_DOMAIN}, '', 'reject', w % 3 - 1 FROM {_OF}",
+    FROM {_CHANGES}, generate_series(1, 10) r""",
+    f"""INSERT INTO gate_spans (domain, source, since, until, day, policy, answer)
+    SELECT {_DOMAIN}, '', w, {_UNTIL}, {_DAY}, 'reject', w % 3 - 1 FROM {_CHANGES}""",
     f"""INSERT INTO seen_traffic
     SELECT {_DOMAIN}, DATE '2026-12-21' - n, :weeks, 1000 + d % 100, 1000 - d % 7, 3, d % 11, 2, 1
     FROM generate_series(0, :weeks * 7 - 1) n, generate_series(1, :domains) d""",

@@ -179,7 +179,7 @@ def test_the_tables_for_sql_are_made_anew_and_what_is_damaged_is_told(machine: M
         ("en", "Tables rebuilt from 2 stored audits.\n"),
         ("ja", "保存された診断2件から表を作り直しました。\n"),
     ):
-        asked("DELETE FROM seen_verdicts")
+        asked("DELETE FROM verdict_spans")
         assert machine.run("history", "--rebuild-tables", "--lang", lang) == (0, told)
         assert asked("SELECT * FROM seen_verdicts ORDER BY run, receiver") == before
     with Path("h.db.lock").open("a") as lock:

@@ -3,9 +3,9 @@
 A snapshot is a manifest, the name and digest of each piece; the manifest is kept as a piece itself. A week in which
 nothing changed has the manifest of the week before, so that runs that found the same share what they keep.
 
-The rows (verdicts, findings, reported mail by day, the answer of the gate) are derived from the snapshots, written in
-the transaction that keeps them, and made anew from them. Names and columns are public; docs/dashboards.md describes
-them, with the views over them.
+The rows (verdicts, findings, the answer of the gate, reported mail by day) are derived from the snapshots, written in
+the transaction that keeps them, and made anew from them; only the days of runs that were pruned are then forgotten. The
+views over them are public; docs/dashboards.md describes them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, Table, delete, insert
+from sqlalchemy import Connection, Table, delete, exists, insert, select, update
 
 from deliverability.core.codec import decode, decode_facts, encode, encode_facts
 from deliverability.core.facts.traffic import DayVolume, Traffic
@@ -26,7 +26,7 @@ from deliverability.core.model.report import Assessment, Consequence, GateKind, 
 from deliverability.core.model.rules import Effect, Severity
 from deliverability.core.model.topic import if_known
 from deliverability.core.store.facets import in_portions
-from deliverability.core.store.tables import seen_findings, seen_gates, seen_traffic, seen_verdicts
+from deliverability.core.store.tables import finding_spans, gate_spans, seen_traffic, snapshots, verdict_spans
 from deliverability.core.store.texts import digest_of, without_texts
 
 _AGES = {"dkim.keys": ("age_days", "selector_age_days")}
@@ -213,7 +213,7 @@ def _read_consequence(data: list[Any], outcome: Outcome) -> Consequence:
 
 
 _LONGEST = 200  # characters of an item: an index of PostgreSQL takes no long values
-_OF_RUNS = (seen_verdicts, seen_findings, seen_gates, seen_traffic)
+_SPANS = (verdict_spans, finding_spans, gate_spans)
 
 
 class Seen(Struct, frozen=True):
@@ -223,10 +223,10 @@ class Seen(Struct, frozen=True):
     day: date
     domain: str
     source: str
-    assessment: Assessment
-    findings: Sequence[StoredFinding]
-    volume: Sequence[DayVolume]
-    gate: GateSeen | None
+    verdicts: Sequence[Verdict] = ()
+    findings: Sequence[StoredFinding] = ()
+    volume: Sequence[DayVolume] = ()
+    gate: GateSeen | None = None
 
     @classmethod
     def of(cls, run: int, started: str, snapshot: Snapshot) -> Seen:
@@ -236,7 +236,7 @@ class Seen(Struct, frozen=True):
             date.fromisoformat(started[:10]),
             snapshot.domain,
             snapshot.source,
-            snapshot.assessment,
+            snapshot.assessment.verdicts,
             snapshot.findings,
             if_known(snapshot.facts.of(Traffic).volume) or (),
             snapshot.gate,
@@ -245,12 +245,11 @@ class Seen(Struct, frozen=True):
 
 def keep_rows(connection: Connection, seen: Seen) -> None:
     """Write the rows of a subject. Of a day of mail the newest run tells: reports arrive for days."""
-    subject = {"run": seen.run, "day": seen.day, "domain": seen.domain, "source": seen.source}
-    verdicts = {each.receiver: each.verdict.number for each in seen.assessment.verdicts}
-    _add(connection, seen_verdicts, [{**subject, "receiver": who, "verdict": n} for who, n in verdicts.items()])
-    _add(connection, seen_findings, [{**subject, **each} for each in _findings(seen.findings)])
-    if seen.gate is not None:
-        _add(connection, seen_gates, [{**subject, "policy": seen.gate.to, "answer": seen.gate.answer.number}])
+    verdicts = {each.receiver: each.verdict.number for each in seen.verdicts}
+    _keep_spans(connection, verdict_spans, seen, verdicts.items())
+    _keep_spans(connection, finding_spans, seen, _findings(seen.findings))
+    gate = seen.gate
+    _keep_spans(connection, gate_spans, seen, [] if gate is None else [(gate.to, gate.answer.number)])
     days = {day: each for each in seen.volume if (day := date.fromisoformat(each.day))}
     if not days:
         return
@@ -260,21 +259,41 @@ def keep_rows(connection: Connection, seen: Seen) -> None:
     _add(connection, table, [_mail(day, each, seen) for day, each in days.items() if _is_some(each)])
 
 
-def forget_rows(connection: Connection, run: int) -> None:
-    """Delete the rows of a run."""
-    for table in _OF_RUNS:
-        connection.execute(delete(table).where(table.c.run == run))
+def _keep_spans(connection: Connection, table: Table, seen: Seen, found: Iterable[tuple[Any, ...]]) -> None:
+    """End what is no longer so and begin what is new. `found`: the columns beside those of every span, in order."""
+    told = [each for each in table.c if each.name not in ("domain", "source", "since", "until", "day")]
+    open_ = (table.c.domain == seen.domain) & (table.c.source == seen.source) & table.c.until.is_(None)
+    known = {tuple(row) for row in connection.execute(select(*told).where(open_))}
+    now = dict.fromkeys(found)
+    for values in known.difference(now):
+        this = (column == value for column, value in zip(told, values, strict=True))
+        connection.execute(update(table).where(open_, *this).values(until=seen.run))
+    begun = {"domain": seen.domain, "source": seen.source, "since": seen.run, "day": seen.day}
+    names = [each.name for each in told]
+    _add(connection, table, [{**begun, **dict(zip(names, each, strict=True))} for each in now if each not in known])
 
 
-def rebuild_rows(connection: Connection, found: Iterable[Seen]) -> int:
-    """Make all rows anew, from subjects in the order of their runs; gives how many subjects that were."""
-    for table in _OF_RUNS:
+def take_back_rows(connection: Connection, run: int) -> None:
+    """Undo what the newest run wrote: it begins anew."""
+    for table in _SPANS:
+        connection.execute(delete(table).where(table.c.since == run))
+        connection.execute(update(table).where(table.c.until == run).values(until=None))
+    connection.execute(delete(seen_traffic).where(seen_traffic.c.run == run))
+
+
+def prune_rows(connection: Connection, last: int) -> None:
+    """Once the snapshots of all runs up to `last` are deleted: what holds in a later one stays."""
+    for table in _SPANS:
+        later = (snapshots.c.domain == table.c.domain) & (snapshots.c.source == table.c.source)
+        holds = later & (table.c.until.is_(None) | (table.c.until > snapshots.c.run))
+        connection.execute(delete(table).where(table.c.since <= last, ~exists().where(holds)))
+    connection.execute(delete(seen_traffic).where(seen_traffic.c.run <= last))
+
+
+def clear_rows(connection: Connection) -> None:
+    """Delete all rows, to make them anew."""
+    for table in (*_SPANS, seen_traffic):
         connection.execute(delete(table))
-    number = 0
-    for each in found:
-        keep_rows(connection, each)
-        number += 1
-    return number
 
 
 def _add(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
@@ -282,7 +301,7 @@ def _add(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -
         connection.execute(insert(table), some)
 
 
-def _findings(findings: Sequence[StoredFinding]) -> Iterator[dict[str, Any]]:
+def _findings(findings: Sequence[StoredFinding]) -> Iterator[tuple[str, str, str, str]]:
     """Those that are unmet, or could not be checked as a look-up failed; of items that are alike the worst one."""
     worst: dict[tuple[str, str], StoredFinding] = {}
     for each in findings:
@@ -293,7 +312,7 @@ def _findings(findings: Sequence[StoredFinding]) -> Iterator[dict[str, Any]]:
             worst[key] = each
     for (rule, item), each in worst.items():
         outcome = "waived" if each.waived else each.outcome.value
-        yield {"rule": rule, "item": item, "severity": each.severity.value, "outcome": outcome}
+        yield rule, item, each.severity.value, outcome
 
 
 def _badness(finding: StoredFinding) -> tuple[bool, bool, int]:

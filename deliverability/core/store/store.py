@@ -39,14 +39,15 @@ from deliverability.core.store.pieces import (
     Packed,
     Seen,
     assessment_json,
+    clear_rows,
     finding_json,
-    forget_rows,
     gate_json,
     keep_rows,
+    prune_rows,
     read_assessment,
     read_findings,
     read_gate,
-    rebuild_rows,
+    take_back_rows,
     unpacked,
 )
 from deliverability.core.store.tables import blobs, runs, snapshots, states
@@ -326,7 +327,7 @@ class History:
         """Begin an unfinished run anew: what it kept is no longer what is so, and was told to nobody."""
         with self._writing() as connection:
             connection.execute(delete(snapshots).where(snapshots.c.run == run.id))
-            forget_rows(connection, run.id)
+            take_back_rows(connection, run.id)
             connection.execute(delete(states).where(states.c.since == run.started))
             connection.execute(update(runs).where(runs.c.id == run.id).values(started=started))
         return HistoryRun(run.id, started, "", run.version)
@@ -549,9 +550,9 @@ class History:
             going = [row.id for row in connection.execute(finished)][keep:]
             for number in going:
                 connection.execute(delete(snapshots).where(snapshots.c.run == number))
-                forget_rows(connection, number)
                 connection.execute(delete(runs).where(runs.c.id == number))
             if going:
+                prune_rows(connection, max(going))
                 needed = {row.manifest for row in connection.execute(select(snapshots.c.manifest).distinct())}
                 for some in in_portions(tuple(needed), 100):
                     for row in connection.execute(select(blobs.c.data).where(blobs.c.digest.in_(some))):
@@ -569,18 +570,19 @@ class History:
         """Make the tables for SQL anew from the snapshots, all or nothing; gives of how many. `damaged`: see above."""
         wanted = select(snapshots, runs.c.started.label("run_started")).join_from(snapshots, runs)
         wanted = wanted.order_by(snapshots.c.run, snapshots.c.id)
+        number = 0
         with self._writing() as connection:
-            rows = connection.execute(wanted.execution_options(yield_per=1_000))
-
-            def found() -> Iterator[Seen]:
-                for row in rows:
-                    try:
-                        with _readable(row.domain):
-                            yield _seen_again(connection, row)
-                    except DamagedError as error:
-                        damaged(error)
-
-            return rebuild_rows(connection, found())
+            clear_rows(connection)
+            for row in connection.execute(wanted.execution_options(yield_per=1_000)):
+                try:
+                    with _readable(row.domain):
+                        seen = _seen_again(connection, row)
+                    number += 1
+                except DamagedError as error:
+                    damaged(error)
+                    seen = Seen(row.run, _day_of(row), row.domain, row.source)  # nothing is known of it in that run
+                keep_rows(connection, seen)
+        return number
 
     def export(self, damaged: Callable[[DamagedError], None] | None = None) -> Iterator[dict[str, Any]]:
         """Everything as JSON values: a snapshot each, by run, domain and source; `damaged` as for `snapshots`."""
@@ -768,14 +770,18 @@ def _seen_again(connection: Connection, row: Any) -> Seen:
     facts = decode_facts({"facts": pieces.get(f"facts.{topic}", {}), "evidence": []})
     return Seen(
         row.run,
-        date.fromisoformat(row.run_started[:10]),
+        _day_of(row),
         row.domain,
         row.source,
-        read_assessment(pieces["verdicts"]),
+        read_assessment(pieces["verdicts"]).verdicts,
         read_findings(pieces["findings"]),
         if_known(facts.of(Traffic).volume) or (),
         read_gate(pieces),
     )
+
+
+def _day_of(row: Any) -> date:
+    return date.fromisoformat(row.run_started[:10])
 
 
 def _manifest(data: bytes) -> dict[str, str]:

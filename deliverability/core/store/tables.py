@@ -8,11 +8,14 @@ dkim_keys   when each DKIM key was first and last seen.
 hash_keys   on a server, the key of digests, in one row; see history.key.
 seeds       where test mails landed: a row a test and mailbox; `delay_s` in seconds, `auth`, `signs`, `rules` as JSON.
 
-To be read by SQL, all derived from the snapshots (docs/dashboards.md; views over them see the migrations):
+Derived from the snapshots, for the views that SQL reads (docs/dashboards.md; the views stand in the first migration).
+A span holds in the runs that kept a snapshot of its subject, from the run `since` up to, but not including, the run
+`until`, which found something else; `until` is empty while none did. `day` is that of its first run, and stays when
+that run is pruned. A week without changes writes none.
 
-seen_verdicts  a receiver's verdict on a subject of a run; the number of VerdictKind.
-seen_findings  rules that are not met, or could not be checked as a look-up failed.
-seen_gates     the answer of the gate; the number of GateKind.
+verdict_spans  a receiver's verdict on a subject; the number of VerdictKind.
+finding_spans  rules that are not met, or could not be checked as a look-up failed.
+gate_spans     the answer of the gate; the number of GateKind.
 seen_traffic   mail in a domain's name by day, as the newest run counts it.
 
 What receivers report (times are seconds since 1970, days are counted from 1970-01-01, both UTC):
@@ -82,9 +85,9 @@ snapshots = Table(
     Column("started", String(32), nullable=False),
     Column("rules_digest", String(64), nullable=False),
     Column("manifest", String, nullable=False),  # its digest
-    UniqueConstraint("run", "domain", "source", name="one_snapshot_a_run"),
+    UniqueConstraint("domain", "source", "run", name="one_snapshot_a_run"),
 )
-Index("snapshots_by_subject", snapshots.c.domain, snapshots.c.source, snapshots.c.id)
+Index("snapshots_by_run", snapshots.c.run)
 
 states = Table(
     "states",
@@ -107,44 +110,47 @@ dkim_keys = Table(
     Column("last_seen", String(32), nullable=False),
 )
 
-seen_verdicts = Table(
-    "seen_verdicts",
+verdict_spans = Table(
+    "verdict_spans",
     metadata,
-    Column("run", Integer, primary_key=True, autoincrement=False),
-    Column("day", Date, nullable=False),
     Column("domain", String(255), primary_key=True),
     Column("source", String(1024), primary_key=True),
     Column("receiver", String(100), primary_key=True),
-    Column("verdict", SmallInteger, nullable=False),
-)
-Index("seen_verdicts_by_day", seen_verdicts.c.day, seen_verdicts.c.verdict)
-Index("seen_verdicts_by_domain", seen_verdicts.c.domain, seen_verdicts.c.day)
-
-seen_findings = Table(
-    "seen_findings",
-    metadata,
-    Column("run", Integer, primary_key=True, autoincrement=False),
+    Column("since", Integer, primary_key=True, autoincrement=False),
+    Column("until", Integer, nullable=True),
     Column("day", Date, nullable=False),
+    Column("verdict", SmallInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("verdict_spans_by_verdict", verdict_spans.c.verdict)
+
+finding_spans = Table(
+    "finding_spans",
+    metadata,
     Column("domain", String(255), primary_key=True),
     Column("source", String(1024), primary_key=True),
     Column("rule", String(100), primary_key=True),
     Column("item", String(200), primary_key=True),
+    Column("since", Integer, primary_key=True, autoincrement=False),
+    Column("until", Integer, nullable=True),
+    Column("day", Date, nullable=False),
     Column("severity", String(16), nullable=False),
     Column("outcome", String(16), nullable=False),
+    sqlite_with_rowid=False,
 )
-Index("seen_findings_by_domain", seen_findings.c.domain, seen_findings.c.day)
 
-seen_gates = Table(
-    "seen_gates",
+gate_spans = Table(
+    "gate_spans",
     metadata,
-    Column("run", Integer, primary_key=True, autoincrement=False),
-    Column("day", Date, nullable=False),
     Column("domain", String(255), primary_key=True),
     Column("source", String(1024), primary_key=True),
+    Column("since", Integer, primary_key=True, autoincrement=False),
+    Column("until", Integer, nullable=True),
+    Column("day", Date, nullable=False),
     Column("policy", String(16), nullable=False),
     Column("answer", SmallInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
-Index("seen_gates_by_domain", seen_gates.c.domain, seen_gates.c.day)
 
 seen_traffic = Table(
     "seen_traffic",
