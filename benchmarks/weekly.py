@@ -6,8 +6,8 @@ The sound and the broken domains of benchmarks/lab.py, 300 unless said otherwise
 time, and are left out. Processor time of whole processes: a first run, a second (where the news of the first are no
 longer new, and pages are written once more), and later ones without any change. Beside that what a later run adds to
 the history for a domain, and how the memory of one grows from a quarter of the domains to all. Where unbound is
-installed, three weeks behind it: by default it rotates record sets and lowers their TTL, and the second week without
-any change has to write no page of a domain all the same. `--behind` measures these three weeks only.
+installed, weeks behind it: by default it rotates record sets and lowers their TTL, and the second week without
+any change has to write no page of a domain all the same. `--behind` measures these weeks only.
 """
 
 from __future__ import annotations
@@ -116,8 +116,8 @@ def figures(folder: Path, lab: Lab, count: int) -> list[dict[str, Any]]:
 
 
 def behind_unbound(folder: Path, lab: Lab, count: int) -> list[dict[str, Any]]:
-    """Three weeks behind an ordinary resolver; the third is the second without any change."""
-    written, memory = "behind unbound, the second unchanged week: reports written", "behind unbound: memory, MB"
+    """Weeks behind an ordinary resolver; the third is the second without any change."""
+    written, memory = "behind unbound, from the second unchanged week on: reports written", "behind unbound: memory, MB"
     kept = "behind unbound: history, octets a domain and unchanged week"
     if not unbound_program():
         return [row("S1", written, "unbound not there", "0")]
@@ -126,10 +126,13 @@ def behind_unbound(folder: Path, lab: Lab, count: int) -> list[dict[str, Any]]:
         place = Place(folder / "behind", domains, server, resolver)
         place.weekly()
         place.weekly()
-        size, later = place.history, place.weekly()
-    octets, megabytes = (place.history - size) / len(domains), later.memory / 1e6
+        size, pages = place.history, 0
+        for _ in range(LATER):  # the file grows by whole pages: one week of few domains says little
+            later = place.weekly()
+            pages = max(pages, place.written)
+    octets, megabytes = (place.history - size) / len(domains) / LATER, later.memory / 1e6
     return [
-        row("S1", written, place.written, "0", f"of {2 * len(domains):,}", place.written == 0),
+        row("S1", written, pages, "0", f"of {2 * len(domains):,}", pages == 0),
         row("S1", kept, octets, "≤ 300", "", octets <= 300),
         row("S1", "behind unbound: CPU a domain and unchanged week, ms", 1000 * later.cpu / len(domains)),
         row("S2", memory, megabytes, "≤ 200", f"{len(domains):,} domains", megabytes <= 200),
