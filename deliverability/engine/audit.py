@@ -143,6 +143,7 @@ class Extras(Struct, frozen=True):
 
 
 NOTHING_MORE = Extras()
+REMEDIES_UNFINISHED = "remedies-unfinished"  # of the note that time was too short to rehearse all
 NO_SUBJECT = Code("no-subject")
 NO_DNS_PROVIDER = Code("no-dns-provider", ("name", "known"))
 
@@ -299,7 +300,7 @@ async def _with_remedies(report: Report, basis: Basis, rules: RuleSet, selection
     rehearsal = Rehearsal(basis, rules, catalogue(), selection)
     found, complete = await remedies(rehearsal, report)
     if not complete:
-        report = replace(report, notes=(*report.notes, Note("remedies-unfinished")))
+        report = replace(report, notes=(*report.notes, Note(REMEDIES_UNFINISHED)))
     full, refused = replace(report, remedies=found), frozenset[FindingId]()
     steps, in_order = plan.steps(full, rules), False
     while True:

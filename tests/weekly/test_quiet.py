@@ -9,11 +9,13 @@ import pytest
 from msgspec.structs import replace
 
 from deliverability.core.model.history import ChangeKind
-from deliverability.core.model.report import Report
+from deliverability.core.model.report import Remedy, Report
 from deliverability.core.rules.problems import load_guide
 from deliverability.core.store.pieces import pack
 from deliverability.core.store.store import History
+from deliverability.engine import audit
 from deliverability.engine.base import catalogue
+from deliverability.engine.rehearse import Rehearsal
 from deliverability.engine.rules import rule_folders
 from deliverability.weekly import run as weekly_run
 from deliverability.weekly.pages import HtmlPages
@@ -164,6 +166,26 @@ async def test_pages_with_more_remedies_take_the_place_of_those_with_fewer(
     assert await written(life) == []
     monkeypatch.setattr(weekly_run, "_content", lambda report: "others")
     assert len(await written(life)) == 4
+
+
+async def test_a_busy_machine_takes_no_advice_from_a_page(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stood its rehearsal in an earlier week on the same facts is right; only time was too short for it."""
+    life.spf = "v=spf1 +all"
+    await weeks(life, 3)
+    in_time = audit.remedies
+
+    async def too_late(rehearsal: Rehearsal, report: Report) -> tuple[tuple[Remedy, ...], bool]:
+        return (), False
+
+    monkeypatch.setattr(audit, "remedies", too_late)
+    assert await written(life) == []
+    life.spf = "v=spf1 ?all"
+    assert sorted(await written(life)) == BOTH, "what changed is told with what advice there is"
+    assert sorted(await written(life)) == BOTH, "once"
+    assert await written(life) == []
+    monkeypatch.setattr(audit, "remedies", in_time)
+    assert BOTH[0] in await written(life), "and with all of it as soon as there is time"
+    assert await written(life) == []
 
 
 async def test_another_message_is_another_page(life: Life) -> None:
