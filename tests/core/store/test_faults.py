@@ -17,6 +17,7 @@ from deliverability.core.model.report import Outcome
 from deliverability.core.store import store
 from deliverability.core.store.pieces import pack
 from deliverability.core.store.store import History, HistoryError
+from tests.core.store.test_seen import everything
 from tests.core.store.test_store import WEEKS, snapshot
 from tests.databases import empty, postgresql_server
 from tests.killed import Step, in_child, killed_at_every, stepping, with_full_disk
@@ -85,6 +86,11 @@ def test_killed_at_any_statement_of_a_later_run_nothing_of_the_earlier_is_lost(u
 
     for _ in killed_at_every(work, apart):
         assert whole(url)[0] == (WEEKS[0], WEEKS[0], "unmet")
+        history = History.open(url)
+        told = everything(history)
+        history.rebuild(lambda error: pytest.fail(str(error)))
+        assert everything(history) == told, "the rows for SQL say what the snapshots do"
+        history.close()
     assert whole(url) == [(WEEKS[0], WEEKS[0], "unmet"), (WEEKS[1], WEEKS[1], "met")]
 
 
