@@ -131,8 +131,8 @@ NO_CLOCK = Code("doctor-no-clock", ("why",))
 NO_CLOCK_NAMED = Code("doctor-no-clock-named")
 NO_DATE = Code("doctor-no-date", ("url",))
 NO_MAIL = Code("doctor-no-mail")
-MAIL_ANSWERED = Code("doctor-mail", ("host", "n", "security"))
-MAIL_FAILED = Code("doctor-mail-failed", ("n", "security", "why"))
+MAIL_ANSWERED = Code("doctor-mail", ("host", "port", "security"))
+MAIL_FAILED = Code("doctor-mail-failed", ("port", "security", "why"))
 NO_BROWSER = Code("doctor-no-browser", ("names",))
 PRINTED = Code("doctor-printed", ("program",))
 NO_HISTORY = Code("doctor-no-history", ("file",))
@@ -255,9 +255,9 @@ def check_mail(email: EmailSettings | None, folder: Path) -> MachineCheck:
         return MachineCheck("mail", CheckState.LIMITED, error.detail)
     if problem := channel.problem():
         return MachineCheck(
-            "mail", CheckState.LIMITED, MAIL_FAILED(n=channel.port, security=email.security, why=problem)
+            "mail", CheckState.LIMITED, MAIL_FAILED(port=channel.port, security=email.security, why=problem)
         )
-    met = MAIL_ANSWERED(host=email.host, n=channel.port, security=email.security)
+    met = MAIL_ANSWERED(host=email.host, port=channel.port, security=email.security)
     return MachineCheck("mail", CheckState.GOOD, met)
 
 

@@ -230,7 +230,7 @@ def _check(loaded: RuleSet, folders: Sequence[Path]) -> int:
             click.echo(say("cli.not-re-read", name=name), err=True)
         age = today - date.fromisoformat(checked)
         if age > STALE_AFTER:
-            click.echo(say("cli.stale", name=name, date=checked, n=str(age.days)), err=True)
+            click.echo(say("cli.stale", name=name, date=full_day_words(checked, say), n=f"{age.days:,}"), err=True)
     numbers = {
         "rules": len(loaded.rules),
         "receivers": len(loaded.receivers),
@@ -239,7 +239,7 @@ def _check(loaded: RuleSet, folders: Sequence[Path]) -> int:
         "replies": len(replies.meanings),
         "warnings": len(loaded.warnings),
     }
-    click.echo(say("cli.rules-valid", **{name: str(number) for name, number in numbers.items()}))
+    click.echo(say("cli.rules-valid", **{name: f"{number:,}" for name, number in numbers.items()}))
     return 0
 
 
@@ -253,15 +253,15 @@ def _stale(loaded: RuleSet, days: int, lang: str, style: str) -> int:
         words = {
             "of": say(f"cli.aged-{each.of}"),
             "name": each.name,
-            "sources": ", ".join(each.sources) or say("value.none"),
+            "sources": say("punctuation.list").join(each.sources) or say("value.none"),
         }
-        items = say("punctuation.aside", text=", ".join(each.items)) if each.items else ""
+        items = say("punctuation.aside", text=say("punctuation.list").join(each.items)) if each.items else ""
         if each.read is None:
             click.echo(say("cli.aged-unread", items=items, **words))
         else:
-            click.echo(say("cli.aged", items=items, **words, date=each.read, n=str(each.days)))
+            click.echo(say("cli.aged", items=items, **words, date=full_day_words(each.read, say), n=f"{each.days:,}"))
     if not found:
-        click.echo(say("cli.aged-none", n=str(days)))
+        click.echo(say("cli.aged-none", n=f"{days:,}"))
     return 0
 
 

@@ -369,7 +369,7 @@ class _Printer:
         if self._there == all_of_them:
             _line(self._say.count("watch.done", all_of_them))
             return 0
-        _line(self._say("watch.time-up", n=str(self._there), all=str(all_of_them)))
+        _line(self._say("watch.time-up", n=f"{self._there:,}", all=f"{all_of_them:,}"))
         return 3
 
 

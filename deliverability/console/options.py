@@ -147,5 +147,5 @@ def rule_problems() -> Iterator[None]:
         say = language().say
         lines = [say("cli.rule-files"), *(visible(detail_words(each, say)) for each in error.details[:_SHOWN])]
         if len(error.details) > _SHOWN:
-            lines.append(say("cli.more-problems", n=str(len(error.details) - _SHOWN)))
+            lines.append(say("cli.more-problems", n=f"{len(error.details) - _SHOWN:,}"))
         raise RefusedError("\n  ".join(lines)) from None

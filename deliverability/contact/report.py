@@ -140,7 +140,7 @@ def _before(pack: ContactPack, findings: Iterable[FindingView], say: Phrases) ->
     for message, rules in list(open_.items())[:_REASONS]:
         yield gap.join((message, f"[{comma.join(dict.fromkeys(rules))}]"))
     if len(open_) > _REASONS:
-        yield say("value.more", n=str(len(open_) - _REASONS)).strip()
+        yield say("value.more", n=f"{len(open_) - _REASONS:,}").strip()
 
 
 def _sources(pack: ContactPack, speaker: Speaker) -> Iterator[str]:

@@ -1,9 +1,10 @@
-"""The words of a language by key, texts with placeholders, and codes with arguments in words."""
+"""The words of a language by key, texts with placeholders, codes with arguments in words, and days."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -99,7 +100,7 @@ def line_words(line: EvidenceLine, say: Phrases) -> str:
 
 
 def _words(detail: Detail, say: Phrases, depth: int) -> str:
-    args = {name: _arg(value, say, depth - 1) for name, value in detail.args} if depth else {}
+    args = {name: _arg(name, value, say, depth - 1) for name, value in detail.args} if depth else {}
     if detail.code == VERBATIM.name:
         return args.get("text", "")
     if detail.code == NEEDS.name and (key := f"input.{args.get('input')}") in say:
@@ -110,11 +111,80 @@ def _words(detail: Detail, say: Phrases, depth: int) -> str:
     return f"{detail.code} ({say('value.separator').join(args.values())})" if args else detail.code
 
 
-def _arg(value: Arg, say: Phrases, depth: int) -> str:
+_AS_TYPED = ("bits", "column", "length", "line", "port", "version")
+"""Arguments that are numbers and count nothing, or are written without separators in the field (2048 bits)."""
+_DAYS = ("begin", "date", "day", "end")
+
+
+def _arg(name: str, value: Arg, say: Phrases, depth: int) -> str:
     match value:
         case Detail():
             return _words(value, say, depth)
         case tuple():
-            return say("value.separator").join(_arg(each, say, depth) for each in value)
+            return say("value.separator").join(_arg(name, each, say, depth) for each in value)
+        case int() if name not in _AS_TYPED:
+            return f"{value:,}"
+        case str() if name in _DAYS:
+            return full_day_words(value, say)
         case _:
             return str(value)
+
+
+_LESS_EXACT = re.compile(r"([0-9]{4})(?:-(0[1-9]|1[0-2]))?")
+
+
+def moment_words(at: str, say: Phrases) -> str:
+    """An ISO 8601 moment: ``25 Nov 2026, 9:00 JST``. Anything else stands as it is."""
+    local = _local(at)
+    if local is None:
+        return at
+    return say("date.moment", **_parts(local, say), time=f"{local.hour}:{local:%M}", zone=zone_words(at))
+
+
+def row_words(at: str, say: Phrases) -> str:
+    """The same for a column of a table, whose head names the zone: ``25 Nov 2026 09:00``."""
+    local = _local(at)
+    return say("date.row", **_parts(local, say), time=f"{local:%H:%M}") if local else at
+
+
+def day_words(at: str, say: Phrases) -> str:
+    """The day of a moment, or a day: ``25 Nov``."""
+    local = _local(at)
+    return say("date.day", **_parts(local, say)) if local else at
+
+
+def full_day_words(at: str, say: Phrases) -> str:
+    """The day with its year: ``25 Nov 2026``; of what is dated less exactly, the month or the year."""
+    local = _local(at)
+    if local:
+        return say("date.full-day", **_parts(local, say))
+    if read := _LESS_EXACT.fullmatch(at):
+        year, month = read[1], read[2]
+        if not month:
+            return say("date.year", year=year)
+        return say("date.year-month", year=year, month=say(f"date.month.{int(month)}"))
+    return at
+
+
+def zone_words(at: str) -> str:
+    """The reader's time zone at that moment: its short name, or ``UTC+9``."""
+    local = _local(at)
+    name = (local.tzname() or "") if local else ""
+    if local is None or name.isalpha():
+        return name
+    minutes = int((local.utcoffset() or local - local).total_seconds() // 60)
+    hours, rest = divmod(abs(minutes), 60)
+    return f"UTC{'-' if minutes < 0 else '+'}{hours}" + (f":{rest:02}" if rest else "")
+
+
+def _parts(local: datetime, say: Phrases) -> dict[str, str]:
+    return {"year": str(local.year), "month": say(f"date.month.{local.month}"), "day": str(local.day)}
+
+
+def _local(at: str) -> datetime | None:
+    """In the reader's zone; a day without a time is that day everywhere."""
+    try:
+        read = datetime.fromisoformat(at)
+    except ValueError:
+        return None
+    return read.astimezone() if read.tzinfo else read

@@ -29,7 +29,7 @@ from deliverability.core.facts.traffic import (
     WhoReported,
 )
 from deliverability.core.facts.transport import TlsFailure, TlsReports
-from deliverability.core.model.observed import FeedbackKind, Observed, ObservedReport, Rows, address_of
+from deliverability.core.model.observed import FeedbackKind, Observed, ObservedReport, Rows, Trust, address_of
 from deliverability.core.model.topic import Maybe, Topic, cite, if_known
 from deliverability.core.net.base import Answer, Failed, Found, unknown_from
 from deliverability.core.protocols.dmarc.record import name_exists
@@ -48,6 +48,18 @@ MAX_NAMES = 3
 MAX_SUBDOMAINS = 20
 
 REPORTED = Code("evidence-reported", ("reports", "messages", "trust"))
+VERIFIED = Code("trust-verified")
+AUTHENTICATED = Code("trust-authenticated")
+FILE_ONLY = Code("trust-file")
+CLAIMED = Code("trust-claimed")
+PARTIAL = Code("trust-partial")
+_TRUST = {
+    Trust.VERIFIED: VERIFIED,
+    Trust.AUTHENTICATED: AUTHENTICATED,
+    Trust.FILE: FILE_ONLY,
+    Trust.CLAIMED: CLAIMED,
+    Trust.PARTIAL: PARTIAL,
+}
 
 _NO_REPORTS = Unknown(Reason.NOT_CONFIGURED, needs(Input.REPORTS))
 _NO_HISTORY = Unknown(Reason.NOT_CONFIGURED, needs(Input.HISTORY))
@@ -292,7 +304,7 @@ def _evidence(reports: Sequence[ObservedReport]) -> Evidence:
     got = REPORTED(
         reports=len(reports),
         messages=sum(each.messages for each in reports),
-        trust=tuple(sorted({each.trust.value for each in reports})),
+        trust=tuple(code() for trust, code in _TRUST.items() if any(each.trust is trust for each in reports)),
     )
     asked = f"{FeedbackKind.AGGREGATE.value} {reporter} {period}"
     return Evidence(f"report:rua:{reporter}:{period}", EvidenceKind.REPORT, asked, (got,), f"{last:%Y-%m-%dT%H:%M:%SZ}")

@@ -121,7 +121,7 @@ def _foreign(group: GroupView | None, say: Phrases) -> Iterator[str]:
 def _source(row: SourceView, paper: Paper, say: Phrases) -> Iterator[str]:
     yield from paper.hang(_head(row, say), f"{paper.symbol(row.tone)} ")
     reasons = say("punctuation.clauses").join(row.reasons[:REASONS])
-    more = say("value.more", n=str(len(row.reasons) - REASONS)) if len(row.reasons) > REASONS else ""
+    more = say("value.more", n=f"{len(row.reasons) - REASONS:,}") if len(row.reasons) > REASONS else ""
     seen = say("sources.since", since=row.since)
     if row.addresses != row.name:
         seen = say("sources.where", addresses=row.addresses, since=row.since)

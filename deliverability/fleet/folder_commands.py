@@ -322,7 +322,7 @@ def _text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str
     yield "  ".join("-" * width for width in widths) + "\n"
     yield from map(line, shown)
     if next(every, None) is not None:
-        yield language().say("fleet-report.cut", n=str(SHOWN)) + "\n"
+        yield language().say("fleet-report.cut", n=f"{SHOWN:,}") + "\n"
 
 
 @click.command("fleet-open", cls=Command)

@@ -125,7 +125,7 @@ class _Writer:
         whole = round(100 * part / of)
         if part and not whole:
             return self.words("percent-least")
-        return self.words("percent", n=str(min(whole, 99) if part < of else 100))
+        return self.words("percent", n=f"{min(whole, 99) if part < of else 100:,}")
 
     def domains(self, count: int) -> str:
         return self.say.count("domains.count", count)

@@ -20,7 +20,7 @@ from deliverability.core.model.observed import (
 )
 from deliverability.core.phrases import Phrases, detail_words
 from deliverability.core.report.paper import HistoryCellView, Paper, TableView, history_text
-from deliverability.core.words.sentences import visible
+from deliverability.core.words.sentences import full_day_words, visible
 from deliverability.intake.run import IntakeResult
 
 _NAMES = 3
@@ -101,7 +101,9 @@ def aggregate_table(report: AggregateReport, rows: Sequence[AggregateRow], most:
             _checked(row.facet.aligned_spf, f"{row.facet.spf_domain} {row.facet.spf_result}".strip(), say),
             _checked(
                 row.facet.aligned_dkim,
-                ", ".join(f"{each.domain}/{each.selector or '-'} {each.result}" for each in row.facet.dkim),
+                say("punctuation.list").join(
+                    f"{each.domain}/{each.selector or '-'} {each.result}" for each in row.facet.dkim
+                ),
                 say,
             ),
             " ".join(each for each in (row.facet.disposition, row.facet.reason) if each),
@@ -121,7 +123,7 @@ def aggregate_table(report: AggregateReport, rows: Sequence[AggregateRow], most:
         messages=say.count("intake.messages", report.messages),
         aligned=f"{aligned:,}",
     )
-    return _table(title, _period(report.begin, report.end), heads, made, say)
+    return _table(title, _period(report.begin, report.end, say), heads, made, say)
 
 
 def tls_table(report: TlsReport, say: Phrases) -> TableView:
@@ -132,7 +134,7 @@ def tls_table(report: TlsReport, say: Phrases) -> TableView:
         made += [("", "", "", f"{each.count:,}", f"{each.type} {visible(each.mx)}") for each in policy.failures]
     title = say("intake.tls-title", reporter=visible(report.reporter) or say("intake.nobody"))
     heads = ("domain", "tls", "succeeded", "failed", "failure")
-    return _table(title, _period(report.begin, report.end), heads, made, say)
+    return _table(title, _period(report.begin, report.end, say), heads, made, say)
 
 
 def failure_table(report: FailureReport, say: Phrases) -> TableView:
@@ -140,7 +142,7 @@ def failure_table(report: FailureReport, say: Phrases) -> TableView:
     signature = f"{report.signature.domain}/{report.signature.selector or '-'}" if report.signature else ""
     row = (address_of(report.ip) if report.ip else "", visible(report.domain), report.failed, visible(signature))
     title = say("intake.failure-title", reporter=visible(report.reporter) or say("intake.nobody"))
-    day = "" if report.arrived is None else _date(report.arrived)
+    day = "" if report.arrived is None else _date(report.arrived, say)
     return _table(title, day, ("address", "domain", "failed-checks", "signature"), [row], say)
 
 
@@ -158,13 +160,13 @@ def _checked(aligned: bool, result: str, say: Phrases) -> str:
     return visible(result) if aligned else say("intake.not-aligned", what=visible(result)) if result else ""
 
 
-def _period(begin: int, end: int) -> str:
-    first, last = _date(begin), _date(max(begin, end - 1))
-    return first if first == last else f"{first} – {last}"
+def _period(begin: int, end: int, say: Phrases) -> str:
+    first, last = _date(begin, say), _date(max(begin, end - 1), say)
+    return first if first == last else say("date.period", begin=first, end=last)
 
 
-def _date(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).date().isoformat()
+def _date(second: int, say: Phrases) -> str:
+    return full_day_words(datetime.fromtimestamp(second, UTC).date().isoformat(), say)
 
 
 _KINDS = {

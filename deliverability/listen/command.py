@@ -263,7 +263,7 @@ def _once(domain: str | None, settings: Settings, where: ListenSettings, params:
     mails = asyncio.run(caught(service, where, number, seconds, begun))
     if len(mails) < number:
         click.echo(
-            language().say("cli.listen-fewer", n=str(len(mails)), of=str(number), seconds=f"{seconds:g}"), err=True
+            language().say("cli.listen-fewer", n=f"{len(mails):,}", of=f"{number:,}", seconds=f"{seconds:g}"), err=True
         )
     if not mails:
         return 3

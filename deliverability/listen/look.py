@@ -361,7 +361,7 @@ def _lighter(copy: LighterCopy | None, say: Phrases) -> str:
     if saved <= 0:
         return say("slim.nothing", size=before)
     # Rounded down, as `deliv slim` does it.
-    return say("look.measured", before=before, after=octets(copy.after, say), percent=str(100 * saved // copy.before))
+    return say("look.measured", before=before, after=octets(copy.after, say), percent=f"{100 * saved // copy.before:,}")
 
 
 def _features(report: Report, say: Phrases) -> Iterator[FeatureView]:
@@ -380,14 +380,14 @@ def _features(report: Report, say: Phrases) -> Iterator[FeatureView]:
 def _programs(value: Value, say: Phrases) -> str:
     names = [visible(shortened(each)) for each in texts_of(value)]
     text = say("value.separator").join(names[:_PROGRAMS_SHOWN])
-    return text + (say("value.more", n=str(len(names) - _PROGRAMS_SHOWN)) if len(names) > _PROGRAMS_SHOWN else "")
+    return text + (say("value.more", n=f"{len(names) - _PROGRAMS_SHOWN:,}") if len(names) > _PROGRAMS_SHOWN else "")
 
 
 def _compared(report: Report, say: Phrases) -> str:
     programs, date = report.facts.of(Clients).programs, report.facts.of(Clients).data_date
     if not isinstance(programs, int) or not isinstance(date, str):
         return ""
-    return say("look.compared", n=str(programs), date=full_day_words(date, say))
+    return say("look.compared", n=f"{programs:,}", date=full_day_words(date, say))
 
 
 def _lines(text: str) -> str:

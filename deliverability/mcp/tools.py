@@ -538,7 +538,7 @@ class Toolbox:
         runs = await asyncio.to_thread(self._runs, domain, asked.since)
         kept, truncated = self._fitting(runs[:_MOST_CHANGES], "runs", self._say("mcp.how-changed"), total=len(runs))
         lines = [
-            self._say("mcp.changed", n=str(len(each.records)), domain=each.domain, day=each.day)
+            self._say("mcp.changed", n=f"{len(each.records):,}", domain=each.domain, day=each.day)
             + ("" if not each.first else " " + self._say("history.first"))
             for each in kept
         ]

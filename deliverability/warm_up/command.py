@@ -228,7 +228,7 @@ def warm_up_json(plan: WarmUpPlan) -> str:
 
 
 NOT_THIS_FORM = Code("warm-up-form", ("file", "forms"))
-PAST = Code("warm-up-past", ("day",))
+PAST = Code("warm-up-past", ("text",))
 _FORMS = (".txt", ".csv", ".ics", ".json")
 
 _Volumes = Mapping[date, Mapping[str, int]]
@@ -264,7 +264,7 @@ def command(
     if output is not None and output.suffix.lower() not in _FORMS:
         raise InputError(NOT_THIS_FORM(file=str(output), forms=_FORMS))
     if start is not None and start < now.date():
-        raise InputError(PAST(day=start.isoformat()))
+        raise InputError(PAST(text=start.isoformat()))
     settings = read_settings(config)
     speaker = speaker_of(rules or settings.rules, lang)
     numbers = speaker.rules.knowledge.warm_up

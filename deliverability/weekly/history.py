@@ -89,7 +89,7 @@ def run_table(rows: Sequence[RunRow], say: Phrases) -> TableView:
 
 
 def _some(news: Sequence[str], say: Phrases) -> HistoryCellView:
-    more = [say("history.more", n=str(len(news) - _NEWS))] if len(news) > _NEWS else []
+    more = [say("history.more", n=f"{len(news) - _NEWS:,}")] if len(news) > _NEWS else []
     return HistoryCellView(say("history.separator").join([*news[:_NEWS], *more]))
 
 

@@ -332,7 +332,7 @@ class _Writer:
         lines = [record_news(each, comparison.domain, say) for each in gone or records]
         lookups = next((f for c in comparison.changes for f in c.facts if f.path == "spf.lookups"), None)
         if lookups is not None and not gone:
-            lines.insert(1, say("news.lookups", before=str(lookups.before), after=str(lookups.after)))
+            lines.insert(1, say("news.lookups", before=f"{lookups.before:,}", after=f"{lookups.after:,}"))
         causes = [cause for one in comparison.verdicts for cause in one.causes]
         causes += [cause for change in comparison.changes for cause in change.causes]
         if not lines and causes and causes[0] in _PLAIN:
@@ -376,7 +376,7 @@ class _Writer:
             for each in concerned[:_LISTED]
         )
         if len(concerned) > _LISTED:
-            listed += say("value.more", n=str(len(concerned) - _LISTED))
+            listed += say("value.more", n=f"{len(concerned) - _LISTED:,}")
         values = {"domains": say.count("news.domains", number), "all": say.count("news.all", number), "list": listed}
         subjects = []
         if concerned and form == "quiet":

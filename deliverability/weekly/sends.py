@@ -308,7 +308,7 @@ def _open(week: TrafficWeek, say: Phrases) -> Iterator[SendsLine]:
         left = [each for each in notes if each.name not in named]
         if left:
             names = say("value.separator").join(_name(each) for each in left[:_NAMED])
-            more = say("value.more", n=str(len(left) - _NAMED)) if len(left) > _NAMED else ""
+            more = say("value.more", n=f"{len(left) - _NAMED:,}") if len(left) > _NAMED else ""
             yield SendsLine(tone, _count(f"sends.{key}", len(left), say, names=names + more))
 
 

@@ -143,7 +143,7 @@ def _unread(summary: Summary, say: Phrases) -> str:
     if not shown:
         return ""
     more = len(summary.unread) - len(shown)
-    what = say("value.separator").join(shown) + (say("value.more", n=str(more)) if more else "")
+    what = say("value.separator").join(shown) + (say("value.more", n=f"{more:,}") if more else "")
     return say("sends.unread", what=what)
 
 
@@ -236,7 +236,7 @@ class _EntryWords:
             unmet = [change for group in groups[1:] for change in group.unmet]
         if unmet:
             form = "one" if len(unmet) == 1 else "other"
-            findings.append(say(f"weekly.findings.{form}", first=unmet[0].title, n=str(len(unmet) - 1)))
+            findings.append(say(f"weekly.findings.{form}", first=unmet[0].title, n=f"{len(unmet) - 1:,}"))
         step = next((change.step for change in unmet if change.step), "")
         return BlockView(
             chips=tuple(each for group in groups for each in group.verdicts),

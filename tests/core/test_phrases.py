@@ -14,8 +14,12 @@ from pathlib import Path
 import pytest
 
 import deliverability
+from deliverability.core.codes import Detail
+from deliverability.core.errors import AT_LINE
 from deliverability.core.facts.base import FactType
-from deliverability.core.phrases import LANGUAGES, phrases
+from deliverability.core.phrases import LANGUAGES, detail_words, phrases
+from deliverability.core.protocols.dkim.verify import SMALL_KEY
+from deliverability.core.replies.limits import BAD_PERIOD, TOO_MANY_RECORDS
 from deliverability.core.words.sentences import state_words
 from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules
@@ -177,3 +181,38 @@ def test_japanese_steps_of_the_plan_are_named_in_one_form() -> None:
     assert len(remedies) > 50
     polite = {key: text for key, text in (remedies | tasks).items() if re.search(r"(です|ます)(：|（|$)|。", text)}
     assert polite == {}
+
+
+@pytest.mark.parametrize(
+    ("detail", "en", "ja"),
+    [
+        (
+            BAD_PERIOD(begin="2017-10-24", end="2020-10-24"),
+            "its period, 24 Oct 2017 to 24 Oct 2020, is not plausible",
+            "期間（2017年10月24日〜2020年10月24日）が正しくありません",
+        ),
+        (TOO_MANY_RECORDS(limit=12_345), "it has more than 12,345 records", "レコードが12,345件を超えています"),
+        (AT_LINE(file="a.csv", line=12_345, detail="x"), "a.csv:12345: x", "a.csv:12345：x"),
+        (SMALL_KEY(bits=1024), "RSA key of 1024 bits", "1024ビットのRSA鍵です"),
+    ],
+)
+def test_a_detail_writes_numbers_and_days_as_people_do(detail: Detail, en: str, ja: str) -> None:
+    """But not the numbers of lines, ports and versions, nor the bits of a key."""
+    assert (detail_words(detail, phrases("en")), detail_words(detail, phrases("ja"))) == (en, ja)
+
+
+# Values of phrases that may be written as they are: paths, addresses, and numbers that are names.
+AS_THEY_ARE = {"file", "folder", "address", "path", "line", "shard", "bits", "value"}
+
+
+def test_a_number_is_put_into_a_phrase_with_its_separators() -> None:
+    """A phrase takes texts, and `str` of a number has no separators."""
+    plain = [
+        f"{ast.unparse(node.func)}: {word.arg}={ast.unparse(word.value)}"
+        for tree in trees()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("say")
+        for word in node.keywords
+        if isinstance(word.value, ast.Call) and ast.unparse(word.value.func) == "str" and word.arg not in AS_THEY_ARE
+    ]
+    assert plain == []

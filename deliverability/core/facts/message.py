@@ -17,6 +17,7 @@ from deliverability.core.model.topic import (
     OneOf,
     Seconds,
     Sets,
+    Time,
     Topic,
 )
 
@@ -61,7 +62,7 @@ class Message(Topic, frozen=True, kw_only=True):
     message_id: Annotated[Maybe[str | None], Fact("Message-ID as written.")]
     message_id_valid: Annotated[Maybe[bool], Fact("Message-ID has the form <left@right>; false where it is missing.")]
     message_id_octets: Annotated[Maybe[Octets | None], Fact("Length of the Message-ID.")]
-    date: Annotated[Maybe[str | None], Fact("Date as ISO 8601, where it can be read.")]
+    date: Annotated[Maybe[Time | None], Fact("Date as ISO 8601, where it can be read.")]
     date_count: Annotated[Maybe[Fields], Fact("Number of Date fields.")]
     date_valid: Annotated[Maybe[bool], Fact("Exactly one Date field that can be read.")]
     date_skew_seconds: Annotated[

@@ -101,8 +101,8 @@ class Source(Record, frozen=True, kw_only=True):
     receivers: Annotated[tuple[str, ...], Fact("Who reported it.")]
     failing_receivers: Annotated[tuple[str, ...], Fact("Who reported mail of it that does not pass.")]
     first_seen: Annotated[Day, Fact("Day on which it was first reported.")]
-    last_seen: Annotated[str, Fact("And last.")]
-    last_unaligned: Annotated[str | None, Fact("Last day with mail that did not pass.")]
+    last_seen: Annotated[Day, Fact("And last.")]
+    last_unaligned: Annotated[Day | None, Fact("Last day with mail that did not pass.")]
     days: Annotated[Days, Fact("Days on which it sent.")]
     age_days: Annotated[Days, Fact("Days since it was first reported.")]
     new: Annotated[bool, Fact("It was first reported in this window, and others were before.")]
@@ -133,7 +133,7 @@ class SeenSelector(Record, frozen=True, kw_only=True, rename={"pass_": "pass"}):
     fail: Annotated[Messages, Fact("Own messages whose signature fails.")]
     messages: Annotated[Messages, Fact("Both.")]
     fail_percent: Annotated[Percent, Fact("Share that fails.")]
-    last_seen: Annotated[str | None, Fact("Last day on which it signed.")]
+    last_seen: Annotated[Day | None, Fact("Last day on which it signed.")]
     last_days: Annotated[Days | None, Fact("Days since then.")]
     published: Annotated[Maybe[bool | None], Fact("Its key is published; none where nobody asked.")]
 
@@ -211,7 +211,7 @@ class StageSince(Topic, frozen=True, kw_only=True):
     """Since when the stage and the address for reports have been there."""
 
     topic = "traffic"
-    stage_since: Annotated[Maybe[str], Fact("Day since when earlier runs have seen the present DMARC stage.")]
+    stage_since: Annotated[Maybe[Day], Fact("Day since when earlier runs have seen the present DMARC stage.")]
     stage_days: Annotated[Maybe[Days], Fact("Days since then.")]
     rua_days: Annotated[Maybe[Days], Fact("Days since earlier runs first saw an address for reports.")]
 
@@ -255,7 +255,7 @@ class PolicyHits(Topic, frozen=True, kw_only=True):
     hit_own: Annotated[Maybe[Messages], Fact("Those of them of own sources.")]
     hit_of: Annotated[Maybe[Messages], Fact("Own and unclaimed messages since the policy is in force.")]
     hit_percent: Annotated[Maybe[Percent], Fact("Share of these that it hits.")]
-    hit_since: Annotated[Maybe[str], Fact("First day of the window on which it did.")]
+    hit_since: Annotated[Maybe[Day], Fact("First day of the window on which it did.")]
 
 
 class OwnMessages(Topic, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from deliverability.core.codes import Code
-from deliverability.core.facts.base import Evidence, EvidenceKind
+from deliverability.core.facts.base import Evidence, EvidenceKind, EvidenceLine
 from deliverability.core.mail.reader import Message, Part
 from deliverability.core.mail.words import printable
 
@@ -21,9 +21,9 @@ _MAX_SHOWN = 10_000
 def header_evidence(field: HeaderField) -> Evidence:
     """The very lines of a header field; the id is ``header:NAME:NUMBER``, numbered from the top."""
     text = field.raw[:_MAX_SHOWN].decode("utf-8", "backslashreplace")
-    lines = tuple(line.rstrip("\r") for line in text.rstrip("\r\n").split("\n"))
+    lines: tuple[EvidenceLine, ...] = tuple(line.rstrip("\r") for line in text.rstrip("\r\n").split("\n"))
     if len(field.raw) > _MAX_SHOWN:
-        lines += (f"... ({len(field.raw)} octets)",)
+        lines += (CUT(octets=len(field.raw)),)
     return Evidence(f"header:{field.lower}:{field.number}", EvidenceKind.HEADER, f"{field.name} #{field.number}", lines)
 
 
@@ -32,10 +32,12 @@ def part_evidence(part: Part) -> Evidence:
     shown = [
         printable(f"{each.name}: {each.value}")[:1000] for each in part.headers if each.lower.startswith("content-")
     ]
-    got = (*shown[:10], f"{part.encoded_octets} bytes as sent")
+    got: tuple[EvidenceLine, ...] = (*shown[:10], AS_SENT(octets=part.encoded_octets))
     return Evidence(f"mime:{part.path}", EvidenceKind.MIME, f"part {part.path}", got)
 
 
+CUT = Code("evidence-cut", ("octets",))
+AS_SENT = Code("evidence-as-sent", ("octets",))
 NESTED = Code("nested")  # parts nested too deeply were not read
 
 

@@ -53,6 +53,7 @@ class OneOf(Struct, frozen=True):
 
 Seconds = Annotated[int, Unit("seconds")]  # a span
 Day = Annotated[str, Unit("date")]  # ISO 8601: a day, or the month or year where no more is known
+Time = Annotated[str, Unit("time")]  # ISO 8601: a day and a time with its zone
 Moment = Annotated[int, Unit("moment")]  # seconds since 1970
 Percent = Annotated[float, Unit("percent")]
 Addresses = Annotated[int, Unit("addresses")]

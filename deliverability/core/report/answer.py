@@ -598,7 +598,7 @@ def _tile_value(tile: Tile, report: Report, say: Phrases) -> str:
             if isinstance(used, int):
                 limits = (finding.limits.get("max_lookups") for finding in report.findings)
                 limit = next((each for each in limits if isinstance(each, int)), None)
-                parts.append(say("tile.lookups", used=str(used), limit=str(limit)) if limit else str(used))
+                parts.append(say("tile.lookups", used=f"{used:,}", limit=f"{limit:,}") if limit else str(used))
             if qualifier := text_of(facts.get("spf.all")):
                 parts.append(f"{visible(qualifier)}all" if len(qualifier) == 1 else visible(qualifier))
         case TileTopic.DKIM:
@@ -614,7 +614,7 @@ def _tile_value(tile: Tile, report: Report, say: Phrases) -> str:
             elif not tile.services:
                 hosts = [visible(text_of(each.get("host"))) for each in records_of(facts.get("mx.hosts"))]
                 parts += hosts[:1]
-                parts += [say("value.more", n=str(len(hosts) - 1)).strip()] if len(hosts) > 1 else []
+                parts += [say("value.more", n=f"{len(hosts) - 1:,}").strip()] if len(hosts) > 1 else []
         case _:
             if tile.inbound:
                 parts.append(say("tile.inbound"))
@@ -631,7 +631,7 @@ def _dkim_parts(facts: Mapping[str, Value], say: Phrases) -> list[str]:
     parts = [visible(name) for name in dict.fromkeys(filter(None, names))]
     shown = parts[:_MECHANISMS_SHOWN]
     if len(parts) > len(shown):
-        shown[-1] += say("value.more", n=str(len(parts) - len(shown)))
+        shown[-1] += say("value.more", n=f"{len(parts) - len(shown):,}")
     number = facts.get("dkim.published")
     if not shown and isinstance(number, int) and not isinstance(number, bool) and number:
         shown = [say.count("tile.keys", number)]

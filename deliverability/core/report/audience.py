@@ -125,4 +125,4 @@ def share_words(part: Part, whole: Part, say: Phrases) -> str:
         return say("audience.below", n="1")
     if percent == 100 and part.recipients < whole.recipients:
         return say("audience.above", n="99")
-    return say("audience.percent", n=str(percent))
+    return say("audience.percent", n=f"{percent:,}")

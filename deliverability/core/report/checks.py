@@ -21,7 +21,7 @@ from deliverability.core.report.findings import (
     topic_name,
 )
 from deliverability.core.report.parts import EffectView, EvidenceView, InstanceView, SourceView
-from deliverability.core.words.sentences import format_value, shortened, visible
+from deliverability.core.words.sentences import format_value, full_day_words, shortened, visible
 from deliverability.core.words.services import services_of
 from deliverability.core.words.speaker import Speaker, cited, read_words
 
@@ -313,7 +313,8 @@ def _names(sentence: str, item: str) -> bool:
 def _waiver(waiver: Waiver, say: Phrases) -> str:
     """Why the user accepts a finding, until when, and their remark."""
     reason = say(f"waiver.reason.{waiver.reason}")
-    until = say("waiver.until", reason=reason, date=waiver.until) if waiver.until else say("waiver.open", reason=reason)
+    day = full_day_words(waiver.until, say) if waiver.until else ""
+    until = say("waiver.until", reason=reason, date=day) if day else say("waiver.open", reason=reason)
     return f"{until} {visible(shortened(waiver.note))}".rstrip()
 
 

@@ -299,7 +299,9 @@ def _spf_view(
 ) -> SpfView:
     """One tree with its gauge. `costs`: look-ups (None: as the tree counts them), and those that find nothing."""
     used, void = tree.lookups if costs[0] is None else costs[0], costs[1]
-    gauge = say("spf.gauge", used=str(used), limit=str(limit)) if limit else say("spf.gauge-plain", used=str(used))
+    gauge = (
+        say("spf.gauge", used=f"{used:,}", limit=f"{limit:,}") if limit else say("spf.gauge-plain", used=f"{used:,}")
+    )
     return SpfView(
         domain=domain,
         about=about,
@@ -343,12 +345,12 @@ def _branch(tree: SpfTree, say: Phrases, drawing: _Drawing, depth: int) -> Branc
         if below and below.terms:
             branch = _branch(below, say, drawing, depth - 1) if depth > 1 else None
             cut = cut or depth <= 1
-        cost = say("spf.free") if not total else say("spf.here") if total == own else say("spf.below", n=str(total))
+        cost = say("spf.free") if not total else say("spf.here") if total == own else say("spf.below", n=f"{total:,}")
         share = min(100.0, round(100 * total / drawing.scale, 1))
         terms.append(TermView(text, cost, problem, branch, share, matched))
     shown = " ".join(free[:_FREE_SHOWN])
     if len(free) > _FREE_SHOWN:
-        shown += say("value.more", n=str(len(free) - _FREE_SHOWN))
+        shown += say("value.more", n=f"{len(free) - _FREE_SHOWN:,}")
     return BranchView(
         domain=word_of(tree.domain),
         record=word_of(tree.record),

@@ -88,7 +88,7 @@ def domains_view(rows: Sequence[DomainRow], say: Phrases) -> DomainsView:
         with_messages=bool(messages),
         rows=tuple(sorted(rows, key=lambda row: _WORST_FIRST.index(row.tone))),
         summary=say("value.separator").join(
-            say(f"domains.kind.{kind}", n=str(kinds[kind]))
+            say(f"domains.kind.{kind}", n=f"{kinds[kind]:,}")
             for kind in ("fix", "fine", "open", "closed", "lost")
             if kinds[kind]
         ),

@@ -96,7 +96,7 @@ def _summary(states: Mapping[GuideState, int], report: Report, say: Phrases) -> 
     if whole and not report.message and not states[GuideState.DONE] and not states[GuideState.TO_DO]:
         return say("guide-table.message", all=total)
     counted = [
-        say(f"guide-table.{state.value}", n=str(states[state]), all=total) for state in GuideState if states[state]
+        say(f"guide-table.{state.value}", n=f"{states[state]:,}", all=total) for state in GuideState if states[state]
     ]
     return say("value.separator").join(counted)
 
@@ -342,7 +342,7 @@ class TopicView:
         """What was looked up for what is met; may be empty."""
         say = self._say
         every = list(dict.fromkeys(ident for each in self.met for ident in each.rests_on))
-        more = say("value.more", n=str(len(every) - _LOOKED_UP)) if len(every) > _LOOKED_UP else ""
+        more = say("value.more", n=f"{len(every) - _LOOKED_UP:,}") if len(every) > _LOOKED_UP else ""
         names = say("site_separator").join(self.met[0].asked(every[:_LOOKED_UP])) + more if every else ""
         return f"{say('label.evidence')}{say('punctuation.colon')}{names}" if names else ""
 
@@ -440,9 +440,9 @@ def summary_words(report: Report, counts: Mapping[str, int], speaker: Speaker) -
     first = answer.shown[0].number if answer.shown else None
     if refused and report.message:
         everybody = sum(len(each.receivers) for each in answer.groups)
-        parts.append(say("summary.refused", n=str(refused), all=str(everybody)))
+        parts.append(say("summary.refused", n=f"{refused:,}", all=f"{everybody:,}"))
     if first is not None and answer.numbered:
-        parts.append(say("summary.first", step=say("plan.step.one", steps=str(first))))
+        parts.append(say("summary.first", step=say("plan.step.one", steps=f"{first:,}")))
     return say("summary.separator").join(parts)
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from msgspec import Struct
 
-from deliverability.core.facts.base import Evidence, Reason, Unknown
+from deliverability.core.facts.base import Evidence, EvidenceKind, Reason, Unknown
 from deliverability.core.model.answer import FindingId, ReportAnswer
 from deliverability.core.model.report import Finding, Judgement, Outcome, Remedy, Report
 from deliverability.core.model.rules import Effect, Rule, RuleSet, Severity, Statement
@@ -231,7 +231,7 @@ class Exhibits:
 
     def names(self, idents: Iterable[str]) -> tuple[str, ...]:
         """What was asked in those of these ids that there are."""
-        return tuple(_asked(self._evidence[ident]) for ident in idents if ident in self._evidence)
+        return tuple(_asked(self._evidence[ident], self._say) for ident in idents if ident in self._evidence)
 
     def _one(self, ident: str) -> EvidenceView:
         if ident not in self._made:
@@ -239,8 +239,23 @@ class Exhibits:
         return self._made[ident]
 
 
-def _asked(evidence: Evidence) -> str:
-    return visible(shortened(evidence.asked))
+def _asked(evidence: Evidence, say: Phrases) -> str:
+    """What was asked, as it was; of reports and parts of the message, where it is ours to name, in words."""
+    what, _, which = evidence.asked.rpartition(" ")
+    match evidence.kind:
+        case EvidenceKind.MIME:
+            words = say("evidence.part", path=which)
+        case EvidenceKind.REPORT:
+            begin, _, end = which.partition("/")
+            period = say("date.period", begin=full_day_words(begin, say), end=full_day_words(end, say))
+            kind, _, name = what.partition(" ")
+            key = f"evidence.of-{kind}"
+            words = (
+                say(key, name=name, period=period) if key in say else say("evidence.of-other", name=what, period=period)
+            )
+        case _:
+            words = evidence.asked
+    return visible(shortened(words))
 
 
 def _shown(evidence: Evidence, anchor: str, say: Phrases) -> EvidenceView:
@@ -249,7 +264,7 @@ def _shown(evidence: Evidence, anchor: str, say: Phrases) -> EvidenceView:
     return EvidenceView(
         anchor=anchor,
         kind=say(f"evidence.{evidence.kind.value}"),
-        asked=_asked(evidence),
+        asked=_asked(evidence, say),
         lines=tuple(visible(shortened(line.replace("\t", " "), _LINE_LENGTH)) for line in lines[:_LINES_SHOWN]),
         more=max(0, len(lines) - _LINES_SHOWN),
         at=say("label.seen", at=visible(moment_words(evidence.at, say))) if evidence.at else "",
@@ -273,7 +288,7 @@ def unanswered(answer: ReportAnswer, say: Phrases) -> str:
         return ""
     names = say("value.separator").join(shown)
     if len(answer.unanswered) > len(shown):
-        names += say("value.more", n=str(len(answer.unanswered) - len(shown)))
+        names += say("value.more", n=f"{len(answer.unanswered) - len(shown):,}")
     lead = say.count("unanswered.lead", len(answer.unanswered))
     why = say("unanswered.why", reason=say(f"reason.{shared}")) if shared else ""
     again = shared if shared in (*_UNASKED, Reason.UNTOLD) else "again"

@@ -183,7 +183,9 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 def _stacked(table: TableView, rows: Sequence[Sequence[str]], paper: Paper) -> Iterator[str]:
     for row in rows:
         yield row[0]
-        cells = [f"{head} {text}" for head, text in zip(table.heads[1:-1], row[1:-1], strict=True) if text]
+        # A full-width bracket brings its own space.
+        named = zip(table.heads[1:-1], row[1:-1], strict=True)
+        cells = [f"{head}{'' if text[0] == '（' else ' '}{text}" for head, text in named if text]
         yield from paper.paragraph("  ".join(cells), 2)
         if row[-1]:
             yield from paper.paragraph(row[-1], 2)

@@ -173,7 +173,7 @@ def _names(steps: Sequence[PlanStepView], say: Phrases, *, numbered: bool) -> st
     ]
     listed = say("value.separator").join(names[:_NAMES_SHOWN])
     rest = sum(map(len, list(numbers.values())[_NAMES_SHOWN:]))
-    return listed + (say("value.more", n=str(rest)) if rest else "")
+    return listed + (say("value.more", n=f"{rest:,}") if rest else "")
 
 
 _NO_STEPS = {
@@ -264,12 +264,12 @@ class _Writer:
     def _hint(self, step: PlanStep) -> str:
         report, say = self._report, self._say
         if not set(report.run.sources) <= {"dns", "live"}:
-            return say("plan.hand-over-alike", n=str(step.number))
+            return say("plan.hand-over-alike", n=f"{step.number:,}")
         own = bool(report.message) and report.facts.of(Message).from_domain == report.domain
         subject = [visible(report.domain)] if report.domain and not own else []
         if report.message:
             subject.append(say("plan.hand-over-mail", file=visible(shlex.quote(report.message))))
-        return say("plan.hand-over", subject=" ".join(subject), n=str(step.number))
+        return say("plan.hand-over", subject=" ".join(subject), n=f"{step.number:,}")
 
     def _reason(self, step: PlanStep) -> str:
         if not step.beside:

@@ -80,7 +80,7 @@ def profile_view(result: ProfileResult, speaker: Speaker) -> ProfileView:
 
 def _about(profile: Profile, speaker: Speaker) -> Iterator[str]:
     say, lang = speaker.say, speaker.lang
-    edition = say("profiles.joined").join(filter(None, (profile.version, profile.date)))
+    edition = say("profiles.joined").join(filter(None, (profile.version, full_day_words(profile.date, say))))
     title = say("profiles.edition", title=profile.title, edition=edition) if edition else profile.title
     yield say("profiles.about", title=title, issuer=profile.issuer[lang])
     yield say("profiles.bound", force=say(f"profiles.force.{profile.force}"), bound=profile.bound[lang])
@@ -102,13 +102,13 @@ def _counts(result: ProfileResult, say: Phrases) -> str:
     parts = [
         say(
             "profiles.count.found" if law else "profiles.count.met",
-            n=str(result.count(ClauseState.MET)),
-            of=str(checked),
+            n=f"{result.count(ClauseState.MET):,}",
+            of=f"{checked:,}",
         )
     ]
     for state in (ClauseState.CANNOT_TELL, ClauseState.NOT_APPLICABLE, ClauseState.NOT_CONFIRMED):
         if n := result.count(state):
-            parts.append(say(f"profiles.count.{state}", n=str(n)))
+            parts.append(say(f"profiles.count.{state}", n=f"{n:,}"))
     return say("profiles.joined").join(parts)
 
 
@@ -176,7 +176,7 @@ def _found(found: ClauseResult, speaker: Speaker) -> Iterator[str]:
     if found.items:
         listed = say("value.separator").join(map(visible, found.items[:_ITEMS]))
         more = len(found.items) - _ITEMS
-        shown.append(say("profiles.items", items=listed + (say("value.more", n=str(more)) if more > 0 else "")))
+        shown.append(say("profiles.items", items=listed + (say("value.more", n=f"{more:,}") if more > 0 else "")))
     if found.broken:
         shown.append(say("profiles.rules", rules=say("value.separator").join(found.broken)))
     if shown:

@@ -145,7 +145,7 @@ def _name(step: TraceStep) -> str:
 
 
 def _lacks(ranges: int, ip: str, say: Phrases) -> str:
-    return say("trace.lacks", ip=ip) if ranges == 1 else say("trace.lack", n=str(ranges), ip=ip)
+    return say("trace.lacks", ip=ip) if ranges == 1 else say("trace.lack", n=f"{ranges:,}", ip=ip)
 
 
 def _outcome(step: TraceStep, ip: str, result: str, say: Phrases) -> str:

@@ -142,4 +142,4 @@ def _losing(facts: FactSet, say: Phrases) -> str:
     losing.sort(key=lambda each: -each.unaligned)
     named = [say("gate.of", n=f"{each.unaligned:,}", source=visible(each.name)) for each in losing[:NAMED]]
     more = len(losing) - len(named)
-    return say("value.separator").join(named) + (say("value.more", n=str(more)) if more > 0 else "")
+    return say("value.separator").join(named) + (say("value.more", n=f"{more:,}") if more > 0 else "")

@@ -27,7 +27,19 @@ from deliverability.core.facts.domain import Declared, Ownership
 from deliverability.core.model.report import Finding, Outcome
 from deliverability.core.model.rules import Rule, RuleSet, Sentence
 from deliverability.core.model.topic import if_known
-from deliverability.core.phrases import LANGUAGES, Phrases, detail_words, fill, phrases, placeholders
+from deliverability.core.phrases import (
+    LANGUAGES,
+    Phrases,
+    day_words,
+    detail_words,
+    fill,
+    full_day_words,
+    moment_words,
+    phrases,
+    placeholders,
+    row_words,
+    zone_words,
+)
 from deliverability.core.rules.conditions import evaluate
 from deliverability.core.rules.tasks import task_of
 from deliverability.core.words.services import removal_steps, steps_for
@@ -58,6 +70,7 @@ __all__ = [
 ]
 
 _LIST_SHOWN = 6
+_UNCOUNTED = ("", "bits")
 _LENGTH_SHOWN = 300
 _DURATIONS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
@@ -196,8 +209,7 @@ def format_value(value: Value, spec: FactSpec | None, say: Phrases, *, exact: bo
         case int() | float():
             return _number(value, spec, say, exact=exact)
         case str():
-            is_day = spec is not None and spec.unit == "date"
-            return visible(full_day_words(value, say) if is_day else shortened(value))
+            return visible(_text(value, spec.unit if spec else "", say))
         case Record():
             return _record(plain(value), spec, say)
         case Mapping():
@@ -206,6 +218,16 @@ def format_value(value: Value, spec: FactSpec | None, say: Phrases, *, exact: bo
             shown = [format_value(item, spec, say) for item in value[:_LIST_SHOWN]]
             rest = len(value) - len(shown)
             return say("value.separator").join(shown) + (say("value.more", n=f"{rest:,}") if rest else "")
+
+
+def _text(value: str, unit: str, say: Phrases) -> str:
+    match unit:
+        case "date":
+            return full_day_words(value, say)
+        case "time":
+            return moment_words(value, say)
+        case _:
+            return shortened(value)
 
 
 def octets(number: int, say: Phrases, *, exact: bool = False) -> str:
@@ -326,12 +348,9 @@ def item_name(item: Mapping[str, Value], spec: FactSpec | None) -> str:
     return "/".join(str(item[key]) for key in keys if item.get(key) not in (None, ""))
 
 
-def limit_spec(name: str) -> FactSpec | None:
+def limit_spec(name: str) -> FactSpec:
     """The unit of a limit in the form of a catalogue entry; limits have none, so the end of their name tells it."""
-    for unit in ("octets", "seconds"):
-        if name.endswith(f"_{unit}"):
-            return FactSpec(name, FactType.INT, "", unit)
-    return None
+    return FactSpec(name, FactType.INT, "", name.rpartition("_")[2])
 
 
 def _fill_values(text: str, values: _Values, say: Phrases) -> str:
@@ -383,7 +402,8 @@ def _number(value: int | float, spec: FactSpec | None, say: Phrases, *, exact: b
         return _moment(value, say)
     if isinstance(value, float):
         return f"{value:,.6g}"
-    return f"{value:,}" if abs(value) >= 10_000 else str(value)
+    # What counts something has separators; a port or the bits of a key have none below five digits.
+    return f"{value:,}" if unit not in _UNCOUNTED or abs(value) >= 10_000 else str(value)
 
 
 def _moment(seconds: int | float, say: Phrases) -> str:
@@ -399,63 +419,3 @@ def _record(record: Mapping[str, Value], spec: FactSpec | None, say: Phrases) ->
         return visible(shortened(name))
     pairs = [f"{key}={format_value(value, None, say)}" for key, value in list(record.items())[:_LIST_SHOWN]]
     return visible(shortened(" ".join(pairs)))
-
-
-_LESS_EXACT = re.compile(r"([0-9]{4})(?:-(0[1-9]|1[0-2]))?")
-
-
-def moment_words(at: str, say: Phrases) -> str:
-    """An ISO 8601 moment: ``25 Nov 2026, 9:00 JST``. Anything else stands as it is."""
-    local = _local(at)
-    if local is None:
-        return at
-    return say("date.moment", **_parts(local, say), time=f"{local.hour}:{local:%M}", zone=zone_words(at))
-
-
-def row_words(at: str, say: Phrases) -> str:
-    """The same for a column of a table, whose head names the zone: ``25 Nov 2026 09:00``."""
-    local = _local(at)
-    return say("date.row", **_parts(local, say), time=f"{local:%H:%M}") if local else at
-
-
-def day_words(at: str, say: Phrases) -> str:
-    """The day of a moment, or a day: ``25 Nov``."""
-    local = _local(at)
-    return say("date.day", **_parts(local, say)) if local else at
-
-
-def full_day_words(at: str, say: Phrases) -> str:
-    """The day with its year: ``25 Nov 2026``; of what is dated less exactly, the month or the year."""
-    local = _local(at)
-    if local:
-        return say("date.full-day", **_parts(local, say))
-    if read := _LESS_EXACT.fullmatch(at):
-        year, month = read[1], read[2]
-        if not month:
-            return say("date.year", year=year)
-        return say("date.year-month", year=year, month=say(f"date.month.{int(month)}"))
-    return at
-
-
-def zone_words(at: str) -> str:
-    """The reader's time zone at that moment: its short name, or ``UTC+9``."""
-    local = _local(at)
-    name = (local.tzname() or "") if local else ""
-    if local is None or name.isalpha():
-        return name
-    minutes = int((local.utcoffset() or local - local).total_seconds() // 60)
-    hours, rest = divmod(abs(minutes), 60)
-    return f"UTC{'-' if minutes < 0 else '+'}{hours}" + (f":{rest:02}" if rest else "")
-
-
-def _parts(local: datetime, say: Phrases) -> dict[str, str]:
-    return {"year": str(local.year), "month": say(f"date.month.{local.month}"), "day": str(local.day)}
-
-
-def _local(at: str) -> datetime | None:
-    """In the reader's zone; a day without a time is that day everywhere."""
-    try:
-        read = datetime.fromisoformat(at)
-    except ValueError:
-        return None
-    return read.astimezone() if read.tzinfo else read

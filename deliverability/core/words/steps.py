@@ -88,7 +88,7 @@ def _there(step: PlanStep, provider: DnsProvider, zone: str, speaker: Speaker, *
     if longest > _ONE_STRING and provider.long is not None:
         yield say(f"entry.long-{provider.long.value}")
     if provider.longest is not None and longest > provider.longest:
-        yield say("entry.too-long", n=str(longest), most=str(provider.longest))
+        yield say("entry.too-long", n=f"{longest:,}", most=f"{provider.longest:,}")
     if whole and provider.ttl:
         yield say("entry.ttl", ttl=provider.ttl[lang])
     if whole and provider.note:

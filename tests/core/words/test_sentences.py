@@ -18,11 +18,13 @@ from deliverability.core.words.sentences import (
     capital,
     duration,
     format_value,
+    limit_spec,
     moment_words,
     octets,
     sentences,
     visible,
 )
+from deliverability.engine.base import catalogue
 from tests.fixtures_report import CATALOGUE, DKIM_BITS, SIZE, SPF_LIMIT, facts, finding
 
 EN, JA = phrases("en"), phrases("ja")
@@ -44,6 +46,43 @@ def test_a_field_of_the_item_is_read_from_the_finding():
     found = finding("DKIM-002", Outcome.UNMET, item="example.com/s1", observed={"item.bits": 1024})
 
     assert words(found, DKIM_BITS).message == "The key has 1024 bits."
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "shown"),
+    [
+        (1_234, "messages", "1,234"),
+        (12_345, "addresses", "12,345"),
+        (999, "messages", "999"),
+        (2_048, "bits", "2048"),
+        (2_525, "", "2525"),
+        (16_777_216, "", "16,777,216"),
+        ("2026-11-25", "date", "25 Nov 2026"),
+        ("2026-11", "date", "Nov 2026"),
+    ],
+)
+def test_what_is_counted_has_separators_and_a_day_its_name(value, unit, shown):
+    kind = FactType.STR if isinstance(value, str) else FactType.INT
+    assert format_value(value, FactSpec("x", kind, "", unit), phrases("en")) == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("least_messages", "5,000"), ("max_headers", "5,000"), ("min_bits", "5000")]
+)
+def test_a_limit_is_written_like_what_it_limits(name, shown):
+    assert format_value(5_000, limit_spec(name), phrases("en")) == shown
+
+
+def test_every_fact_that_is_a_day_or_a_time_says_so():
+    """By its name; else it would be shown as programs write it."""
+    ends = re.compile(r"(?:^|_)(day|date|since|until|begin|end|last|seen|unaligned)$")
+    days = [each for each in catalogue().values() if each.type is FactType.STR and ends.search(_name_of(each.path))]
+    assert len(days) > 20
+    assert [each.path for each in days if each.unit not in ("date", "time")] == []
+
+
+def _name_of(path):
+    return path.rpartition(".")[2]
 
 
 def test_a_finding_goes_by_what_is_wrong_and_by_a_name_where_nothing_is_known_to_be():

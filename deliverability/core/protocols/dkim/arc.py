@@ -48,7 +48,7 @@ KEY_MISSING = Code("arc-key-missing", ("name",))
 KEY_UNNAMED = Code("arc-key-unnamed")
 KEY_UNUSABLE = Code("arc-key-unusable", ("name",))
 KEY_OTHER = Code("arc-key-other", ("name", "algorithm"))
-KEY_WEAK = Code("arc-key-weak", ("algorithm", "n"))
+KEY_WEAK = Code("arc-key-weak", ("algorithm", "bits"))
 BODIES = Code("bodies", ("n",))
 STRAY_TAG = Code("arc-stray-tag", ("tag", "field"))
 SEAL_SIGNED = Code("arc-seal-signed")
@@ -300,7 +300,7 @@ def _key(seal: Signature, answer: Answer | None) -> KeyRecord | Detail:
     if key.type != seal.key_type or (key.hashes is not None and seal.hash_name not in key.hashes):
         return KEY_OTHER(name=answer.name, algorithm=algorithm)
     if seal.hash_name == "sha1" or (key.type == "rsa" and (key.bits or 0) < MINIMUM_RSA_BITS):
-        return KEY_WEAK(algorithm=algorithm, n=key.bits or 0)
+        return KEY_WEAK(algorithm=algorithm, bits=key.bits or 0)
     return key
 
 

@@ -40,13 +40,13 @@ MAX_SIGNATURES = 20
 _LONGEST_SHOWN = 8192
 
 NO_FROM = Code("dkim-from")
-LENGTH = Code("dkim-length", ("n", "size"))
+LENGTH = Code("dkim-length", ("length", "size"))
 BODY = Code("dkim-body")
 HEADER = Code("dkim-header")
 OTHER_B = Code("dkim-b")
 FROMS = Code("dkim-froms", ("n", "m"))
 HEADER_ONLY = Code("header-only")  # so that nobody can say whether the body was changed
-SMALL_KEY = Code("dkim-bits", ("n",))
+SMALL_KEY = Code("dkim-bits", ("bits",))
 NO_KEY = Code("dkim-no-key", ("name",))
 KEYS = Code("dkim-keys", ("n", "name"))
 REVOKED = Code("dkim-revoked", ("name",))
@@ -184,7 +184,7 @@ def judge_signature(
     body_matches = None if body is None else body.digest == signature.body_hash
     if body is not None and body_matches and (signature.body_length or 0) > body.octets:
         # Section 3.5: l= must not exceed the body; what bh= covers is then not what l= says.
-        found[DkimReason.MALFORMED] = (LENGTH(n=signature.body_length or 0, size=body.octets),)
+        found[DkimReason.MALFORMED] = (LENGTH(length=signature.body_length or 0, size=body.octets),)
     elif body_matches is False:
         found[DkimReason.BODY_CHANGED] = (BODY(),)
 
@@ -206,7 +206,7 @@ def judge_signature(
             found[DkimReason.HEADER_CHANGED] = (FROMS(n=occurs["from"], m=listed["from"]),)
             changed = ("from",)
     if key and key.usable and key.type == "rsa" and key.bits is not None and key.bits < MINIMUM_RSA_BITS:
-        found[DkimReason.KEY_TOO_SMALL] = (SMALL_KEY(n=key.bits),)
+        found[DkimReason.KEY_TOO_SMALL] = (SMALL_KEY(bits=key.bits),)
     if signature.hash_name == "sha1":
         found[DkimReason.SHA1] = (_tag("a", signature.algorithm),)
     expired = signature.expires is not None and when.timestamp() > signature.expires

@@ -25,7 +25,7 @@ KEY_ROCA = Code("key-roca")
 KEY_EXPONENT_ONE = Code("key-exponent-one")
 KEY_EXPONENT_SMALL = Code("key-exponent-small", ("n",))
 KEY_EXPONENT_EVEN = Code("key-exponent-even")
-KEY_EXPONENT_LONG = Code("key-exponent-long", ("n",))
+KEY_EXPONENT_LONG = Code("key-exponent-long", ("bits",))
 KEY_SHORT_PRIVATE = Code("key-short-private")
 KEY_KNOWN = Code("key-known", ("where",))
 KEY_SMALL_ORDER = Code("key-small-order")
@@ -91,7 +91,7 @@ def weakness(key_type: str, material: bytes, known: Mapping[str, str] | None = N
     elif exponent <= _SMALL_EXPONENT:
         others.append(KEY_EXPONENT_SMALL(n=exponent))
     elif exponent.bit_length() > _LONG_EXPONENT_BITS:
-        others.append(KEY_EXPONENT_LONG(n=exponent.bit_length()))
+        others.append(KEY_EXPONENT_LONG(bits=exponent.bit_length()))
     if 16 <= modulus.bit_length() <= _MAX_BITS and exponent.bit_length() <= _MAX_BITS:
         factored = _factored(modulus)
         (others if factored and KEY_DAMAGED.matches(factored) else breakable).extend([factored] if factored else [])
