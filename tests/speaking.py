@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html as markup
+import re
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -19,6 +21,43 @@ from deliverability.engine.rules import load_rules, rule_folders
 
 BRACKETS = r"（[^（）]*（|）\s*（"
 """What a Japanese sentence never has: brackets within brackets, or a second pair right behind the first."""
+
+
+_MARKED = r"(?is)<(style|script|svg|code|pre|textarea)\b.*?</\1>"
+_INLINE = r"(?i)</?(?:a|b|i|em|strong|span|abbr|dfn|wbr|small|time|button)\b[^>]*>"
+_NAMED = r"RFC\s\d+|\d+(?:[ -]bits?\b|ビット)|\b1024 is the\b|\b2048 is\b"
+RAW = {
+    "a number without separators": r"(?<![\w.,:/#=+-])(?!(?:19|20)\d\d\b)\d{4,}(?![\w.:/-])",
+    "a day as programs write it": r"\b20\d\d-\d\d-\d\d\b",
+    "a value of the program": r"\b(?:None|True|False|nan)\b(?! of)",
+    "one of several": r"(?<![\d,.])\b1 (?:domains|messages|sources|reports|days|entries|lookups|records|services)\b",
+    "nothing in brackets": r"\(\s*\)|（\s*）|「」|“”",
+    "a stop at the beginning of a line": r"(?m)^\s*[.。、,](?!\w)",
+}
+"""What no sentence for people holds, by what it is."""
+
+
+def prose(page: str) -> str:
+    """What a page or a terminal says in sentences: without markup, and without what is to be copied."""
+    if "<html" in page:
+        page = markup.unescape(re.sub(r"<[^>]+>", "\n", re.sub(_INLINE, "", re.sub(_MARKED, "", page))))
+    lines = (
+        line
+        for line in page.splitlines()
+        if not re.search(r"https?://|\bv=\w+1\b|^Sisimai: |^\s*[-+] |^\s*max_age: |\.html$", line)
+    )
+    return re.sub(_NAMED, "", "\n".join(lines))
+
+
+def raw(page: str) -> list[str]:
+    """What in it was not put into words, each with the line that it is in."""
+    found = []
+    text = prose(page)
+    for what, pattern in RAW.items():
+        for match in re.finditer(pattern, text):
+            line = text[text.rfind("\n", 0, match.start()) + 1 :].partition("\n")[0]
+            found.append(f"{what}: {match[0].strip()!r} in {line.strip()[:160]!r}")
+    return found
 
 
 @cache

@@ -61,13 +61,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def read_in(folder: Path, *more: str, vouched: bool = True) -> None:
+def read_in(folder: Path, *more: str, vouched: bool = True, own: int = 50) -> None:
     """Sixty days of reports of two receivers; `more` records are in those of the last five days."""
     for back in range(1, DAYS + 1):
         begin = int((TODAY - timedelta(days=back)).timestamp())
         for name in ("google.com", "Outlook.com"):
             head = metadata(f"{name}-{back}", reporter=name, begin=begin, end=begin + 86_399)
-            rows = [signed("198.51.100.10", 50), *(more if back <= 5 else ())]
+            rows = [signed("198.51.100.10", own), *(more if back <= 5 else ())]
             (folder / f"{name}-{back}.xml").write_bytes(report(*rows, head=head))
     history = History.open("sqlite:///h.db", folder=folder)
     plan = IntakePlan(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from msgspec import Struct
 
 from deliverability.core.phrases import Phrases
-from deliverability.core.report.parts import segments
+from deliverability.core.report.parts import laid_out
 from deliverability.core.report.wrap import pad, typewritten, width_of, wrap
 
 MIN_WIDTH, MAX_WIDTH = 40, 100
@@ -98,8 +98,8 @@ class Paper(Struct, frozen=True):
         """A step; a record in it has a line of its own and is never broken, so that it can be copied as it is."""
         indent = width_of(lead)
         text = ""
-        for code, piece in segments(step):
-            if not code or len(piece) <= _SHORT or " " not in piece:
+        for kind, piece in laid_out(step, _SHORT):
+            if kind != "block":
                 text += piece
                 continue
             if text.strip():

@@ -81,7 +81,7 @@ _RECORD = re.compile(
     rf"|(?P<line>(?<![A-Za-z0-9_*.\\-])[A-Za-z0-9_*.\\-]++ {_TYPE} {_QUOTED})"  # a line of a zone file
     rf"|(?P<strings>\"v={_QUOTED[1:]})"  # a record in several strings
     rf"|(?P<spf>v=spf1(?: {_TERM})* (?:[+?~-]?all|redirect=[\w.-]+))"
-    r"|(?P<tags>v=(?:DMARC1|DKIM1|STSv1|TLSRPTv1|BIMI1)(?:; ?[a-z]+=[^;\s\"]*[^;\s\".,)])+;?)"
+    r"|(?P<tags>v=(?:DMARC1|DKIM1|STSv1|TLSRPTv1|BIMI1)(?:; ?[a-z]+=[^;\s\"。、）]*[^;\s\".,)。、）])+;?)"
 )
 
 
@@ -99,3 +99,19 @@ def segments(text: str) -> tuple[tuple[bool, str], ...]:
     if rest.strip() and not (pieces and rest.strip() in (".", "。")):
         pieces.append((False, rest))
     return tuple(pieces)
+
+
+def laid_out(text: str, short: int) -> tuple[tuple[str, str], ...]:
+    """The pieces where a record of more than `short` characters has lines of its own.
+
+    Each is ``text``, ``code`` within the sentence, or ``block``. Behind a block, the full stop of the sentence would
+    begin a line.
+    """
+    found: list[tuple[str, str]] = []
+    for is_code, piece in segments(text):
+        if is_code:
+            found.append(("block" if len(piece) > short and " " in piece else "code", piece))
+        else:
+            behind = bool(found) and found[-1][0] == "block"
+            found.append(("text", re.sub(r"\A *(?:。|\.(?=\s|\Z)) *", "", piece) if behind else piece))
+    return tuple(found)

@@ -20,7 +20,7 @@ from deliverability.core.codes import Code, Detail
 from deliverability.core.files import locate
 from deliverability.core.model.schema import Field, Text, Words
 from deliverability.core.phrases import LANGUAGES
-from deliverability.core.report.parts import segments
+from deliverability.core.report.parts import laid_out
 from deliverability.core.rules.problems import RuleError
 from deliverability.core.yaml import TWICE, read_shape
 
@@ -147,7 +147,7 @@ def environment() -> jinja2.Environment:
     )
     made.filters["css_text"] = _css_text
     made.filters["named"] = _named
-    made.filters["segments"] = segments
+    made.filters["laid_out"] = laid_out
     made.filters["unbroken"] = _unbroken
     return made
 

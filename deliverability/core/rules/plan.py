@@ -556,7 +556,8 @@ def _step(
 ) -> PlanStep:
     reported = not isinstance(facts.of(ReportPeriod).begin, Unknown)
     own = [unmet[one] for one in left]
-    beside = all(one.used is False for one in own)
+    # Some findings are of the domain whatever the mail is; without a message there is none that they spare.
+    beside = facts.of(Message).present is True and all(one.used is False for one in own)
     checked = facts.of(Envelope).mail_from_domain if beside and own[0].topic == "spf" else None
     items = tuple(dict.fromkeys(one.item for one in own if one.item))
     remedy = each.remedy

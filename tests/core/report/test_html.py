@@ -17,7 +17,7 @@ from deliverability.core.facts.spf import SpfTerm, SpfTree
 from deliverability.core.model.report import Note, Outcome, RecordEdit
 from deliverability.core.phrases import LANGUAGES
 from deliverability.core.report.diagrams import diagrams
-from deliverability.core.report.parts import segments
+from deliverability.core.report.parts import laid_out, segments
 from deliverability.core.report.report import ReportView
 from tests.fixtures_answer import example_answer, example_parked, example_posture, example_unreached
 from tests.fixtures_report import FACTS, GUIDE, assessed, facts, finding, make_report, speaker
@@ -143,6 +143,8 @@ def test_another_organization_in_helo_is_no_fault():
         ('In strings: "v=spf1 a " "mx ~all"', ['"v=spf1 a " "mx ~all"']),
         ("Then `v=DMARC1; p=reject`.", ["v=DMARC1; p=reject"]),
         ("Then v=DMARC1; p=none; rua=mailto:a@b.example.", ["v=DMARC1; p=none; rua=mailto:a@b.example"]),
+        ("現在のレコード：v=DMARC1; p=none; rua=mailto:a@b.example。", ["v=DMARC1; p=none; rua=mailto:a@b.example"]),
+        ("公開します（v=STSv1; id=1）。", ["v=STSv1; id=1"]),
         ("It begins exactly with v=spf1, without a blank.", []),
     ],
 )
@@ -151,9 +153,42 @@ def test_records_inside_a_step_are_found(text, codes):
     assert "".join(piece for _, piece in segments(text)) in (
         text,
         text.replace("`", ""),
-        text.rstrip("."),
+        text.rstrip(".。"),
         "Then v=DMARC1; p=reject",
     )
+
+
+LONG = 'example.com TXT "v=spf1 include:_spf.example.net ip4:203.0.113.5 ~all"'
+
+
+@pytest.mark.parametrize(
+    ("text", "behind"),
+    [
+        (f"{LONG}。現在のレコード：-", "現在のレコード：-"),
+        (f"Publish {LONG}. Your record now: -", "Your record now: -"),
+        (f"Publish {LONG}.example or", ".example or"),
+        ("Run `deliv sources`. Then wait", ". Then wait"),
+    ],
+)
+def test_no_line_begins_with_the_stop_of_a_sentence_whose_record_stands_apart(text, behind):
+    assert laid_out(text, 24)[-1] == ("text", behind)
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_no_step_of_a_rule_begins_a_line_with_a_stop(lang):
+    """On pages and in the terminal, with the values that real domains have."""
+    shown = [
+        (rule.id, shape, piece)
+        for rule in shipped().rules.rules.values()
+        for step in rule.text[lang].fix
+        for shape, piece in laid_out(step.replace("{item.record}", LONG).replace("{dmarc.record}", LONG), 24)
+    ]
+    found = [
+        f"{rule}: {piece}"
+        for (same, shape, _), (rule, _, piece) in itertools.pairwise(shown)
+        if same == rule and shape == "block" and piece.lstrip()[:1] in (".", "。") and not piece.startswith("...")
+    ]
+    assert found == []
 
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>\x1b[31m\u202e&amp;{{7*7}}"
