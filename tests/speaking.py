@@ -25,7 +25,7 @@ BRACKETS = r"（[^（）]*（|）\s*（"
 
 _MARKED = r"(?is)<(style|script|svg|code|pre|textarea)\b.*?</\1>"
 _INLINE = r"(?i)</?(?:a|b|i|em|strong|span|abbr|dfn|wbr|small|time|button)\b[^>]*>"
-_NAMED = r"RFC\s\d+|\d+(?:[ -]bits?\b|ビット)|\b1024 is the\b|\b2048 is\b"
+_NAMED = r"RFC\s+\d+|pull request \d+|\b[0-9a-f]{12}\b|\d+(?:[ -]bits?\b|ビット)|\b1024 is the\b|\b2048 is\b"
 RAW = {
     "a number without separators": r"(?<![\w.,:/#=+-])(?!(?:19|20)\d\d\b)\d{4,}(?![\w.:/-])",
     "a day as programs write it": r"\b20\d\d-\d\d-\d\d\b",
@@ -46,7 +46,7 @@ def prose(page: str) -> str:
         for line in page.splitlines()
         if not re.search(r"https?://|\bv=\w+1\b|^Sisimai: |^\s*[-+] |^\s*max_age: |\.html$", line)
     )
-    return re.sub(_NAMED, "", "\n".join(lines))
+    return re.sub(_NAMED, "-", "\n".join(lines))
 
 
 def raw(page: str) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import pickle
+import re
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -29,7 +30,7 @@ from deliverability.core.rules.judge import Selection
 from deliverability.engine.audit import Extras, report_on
 from deliverability.engine.rules import load_rules
 from tests import TESTS
-from tests.speaking import shipped, written
+from tests.speaking import prose, raw, shipped, written
 
 GOLDEN = TESTS / "golden"
 DEMO = Path(deliverability.demo.__file__).parent
@@ -107,3 +108,19 @@ def test_a_report_is_small_enough_to_be_handed_between_processes() -> None:
     pickled = pickle.dumps(audited("demo"))
     assert len(pickled) < 120 * 1024
     assert pickle.loads(pickled) == audited("demo")
+
+
+PROSE = ("text", "markdown", "html")
+THIS_MESSAGE = re.compile(r"[^\n]*(?:[Tt]his (?:message|mail)\b|このメール(?!ボックス))[^\n]*")
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("form", PROSE)
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_a_report_is_words_throughout(subject: str, form: str, lang: str) -> None:
+    """Numbers, days, brackets and stops are as people write them; and no mail at hand, no word about "this mail"."""
+    report = audited(subject)
+    page = written(form, report, shipped(lang, guided=True), whole=True, trace=True)
+    assert raw(page) == []
+    if not report.message:
+        assert THIS_MESSAGE.findall(prose(page)) == []
