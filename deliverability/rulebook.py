@@ -79,7 +79,7 @@ def _lines(rule: Rule, rules: RuleSet, lang: str, width: int) -> Iterator[str]:
         parts += [effect_words([(statement.effect, statement.contested)], say)]
         parts += [say(f"page.{statement.volume.value}")] if statement.volume.value != "any" else []
         parts += [say("page.from", date=full_day_words(statement.since, say))] if statement.since else []
-        parts += [", ".join(statement.codes)] if statement.codes else []
+        parts += [say("punctuation.list").join(statement.codes)] if statement.codes else []
         parts += [say("page.contested")] if statement.contested else []
         if statement.when is not None:
             parts += [f"{say('page.when')}{gap}{condition_words(statement.when, rule)}"]

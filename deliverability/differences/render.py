@@ -119,7 +119,7 @@ def _domain(domain: DomainDiff, speaker: Speaker) -> DomainView:
     worse = sum(each.worse for each in pairs)
     sides = [_by_rule(report, speaker) for report in domain.reports]
     grades = [each or say("diff.no-grade") for each in domain.grade]
-    name = visible(f"{domain.name} ({domain.message})" if domain.message else domain.name)
+    name = visible(domain.name + (say("punctuation.aside", text=domain.message) if domain.message else ""))
     outcome = (
         say.count("diff.worse-at", worse)
         if worse

@@ -135,7 +135,7 @@ def feedback_in(
         found = True
         yield UnusedPart(name, reason_of(error))
     if not found:
-        known = limits.EVENTS_UNKNOWN(services=", ".join(SERVICE_NAMES))
+        known = limits.EVENTS_UNKNOWN(services=tuple(SERVICE_NAMES))
         yield UnusedPart(name, known if unknown else limits.NOT_FEEDBACK(), is_report=False)
 
 

@@ -273,12 +273,8 @@ def gate_words(gate: GateWeek, say: Phrases) -> str:
 
 
 def _sum(week: TrafficWeek, say: Phrases) -> str:
-    period = {
-        "reports": f"{week.reports:,}",
-        "begin": day_words(week.begin, say),
-        "end": day_words(week.end, say),
-    }
-    return say("sends.sum", text=sums_words(week.sums, say), **period)
+    period = {"begin": day_words(week.begin, say), "end": day_words(week.end, say)}
+    return _count("sends.sum", week.reports, say, text=sums_words(week.sums, say), **period)
 
 
 def _changes(week: TrafficWeek, say: Phrases) -> Iterator[SendsLine]:

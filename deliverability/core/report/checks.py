@@ -397,7 +397,8 @@ def source_views(refs: Iterable[SourceRef], rules: RuleSet, say: Phrases) -> tup
     sections: dict[str, dict[str, None]] = {}
     for ref in refs:
         sections.setdefault(ref.ref, {}).update({ref.section: None} if ref.section else {})
-    return tuple(_source(SourceRef(key, ", ".join(named)), rules, say) for key, named in sections.items())
+    listed = {key: say("punctuation.list").join(named) for key, named in sections.items()}
+    return tuple(_source(SourceRef(key, named), rules, say) for key, named in listed.items())
 
 
 def _service_sources(findings: Iterable[Finding], report: Report, speaker: Speaker) -> tuple[SourceView, ...]:

@@ -13,7 +13,7 @@ from deliverability.core.facts.base import FactSet
 from deliverability.core.facts.traffic import MessageSums, OwnMessages, PolicyHits, ReportPeriod, Traffic
 from deliverability.core.model.topic import if_known
 from deliverability.core.phrases import Phrases
-from deliverability.core.words.sentences import full_day_words, visible
+from deliverability.core.words.sentences import full_day_words, share_words, visible
 
 FOREIGN = ("forged", "forwarded", "altered")
 """The classes of mail that is known to be foreign."""
@@ -107,7 +107,7 @@ def would_words(facts: FactSet, policy: str, say: Phrases) -> str:
     lost, yours, forged = if_known(sums.would_fail), if_known(sums.yours), if_known(sums.forged)
     if lost is None or yours is None or forged is None or not days:
         return ""
-    share = f"{100 * lost / yours:.2f}" if yours else "0"
+    share = share_words(if_known(sums.would_fail_percent) or 0)
     values = {
         "days": str(days),
         "policy": policy,

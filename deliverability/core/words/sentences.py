@@ -63,6 +63,7 @@ __all__ = [
     "placeholders",
     "row_words",
     "sentences",
+    "share_words",
     "shortened",
     "unknown_sentence",
     "visible",
@@ -255,6 +256,11 @@ def duration(seconds: int | float, say: Phrases) -> str:
     return say.count("unit.second", left)
 
 
+def share_words(percent: int | float) -> str:
+    """A share without its sign: two decimals; below one percent, where limits are, as many as there are."""
+    return f"{percent:,.2f}".rstrip("0").rstrip(".") if percent >= 1 else f"{percent:.6g}"
+
+
 def shortened(text: str, limit: int = _LENGTH_SHOWN) -> str:
     """`text`, cut to `limit` characters with an ellipsis."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
@@ -400,6 +406,8 @@ def _number(value: int | float, spec: FactSpec | None, say: Phrases, *, exact: b
         return duration(value, say)
     if unit == "moment":
         return _moment(value, say)
+    if unit == "percent":
+        return share_words(value)
     if isinstance(value, float):
         return f"{value:,.6g}"
     # What counts something has separators; a port or the bits of a key have none below five digits.

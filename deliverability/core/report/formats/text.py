@@ -309,7 +309,7 @@ def _report(view: ReportView, options: WriterOptions, paper: Paper) -> Iterator[
     def head(paper: Paper) -> Iterator[str]:
         yield from _head(answer, paper)
         yield from _answer(answer, paper, say)
-        yield from _audience(view.audience, paper)
+        yield from _audience(view.audience, paper, say)
 
     yield from head(paper)
     if not answer.reached and not view.message:
@@ -403,7 +403,7 @@ def _chain(chain: ChainView, paper: Paper, say: Phrases) -> Iterator[str]:
     links = [
         f"{line}{paper.ink(paper.symbol(each.tone), each.tone)}{line} "
         + (f"{pad(each.name, names)}  {each.domain}" if each.domain else each.label)
-        + (f" ({each.result})" if each.result else "")
+        + (say("punctuation.aside", text=each.result) if each.result else "")
         for each in chain.links
     ]
     end = f"{paper.symbol('so')} {paper.ink(chain.conclusion, chain.tone)}"
@@ -448,7 +448,7 @@ def _tiles(tiles: Sequence[TileView], paper: Paper) -> Iterator[str]:
         yield from paper.paragraph("   ".join(small), 0, style="dim")
 
 
-def _audience(audience: AudienceView | None, paper: Paper) -> Iterator[str]:
+def _audience(audience: AudienceView | None, paper: Paper, say: Phrases) -> Iterator[str]:
     """Whom the mail goes to: the sentence, and a line for each part."""
     if audience is None:
         return
@@ -458,7 +458,7 @@ def _audience(audience: AudienceView | None, paper: Paper) -> Iterator[str]:
     for row in audience.rows:
         mark = paper.ink(paper.symbol(row.tone), row.tone)
         share = " " * (shares - width_of(row.share)) + row.share
-        yield from paper.hang(f"{row.line} ({row.number})", f"{mark} {share}  ")
+        yield from paper.hang(row.line + say("punctuation.aside", text=row.number), f"{mark} {share}  ")
     if audience.note:
         yield from paper.paragraph(audience.note, 2, style="dim")
 
