@@ -114,7 +114,9 @@ def checks_json(checks: Sequence[MachineCheck], say: Phrases) -> str:
 
 def _advice(check: MachineCheck, say: Phrases) -> str:
     """What to do; the marks around what may be copied are for pages only."""
-    return say(f"doctor.do.{check.name}").replace("`", "")
+    # A resolver that does not answer invents nothing: what helps is what helps DNS.
+    name = "dns" if (check.name, check.state) == ("resolver", CheckState.UNKNOWN) else check.name
+    return say(f"doctor.do.{name}").replace("`", "")
 
 
 DNS_ANSWERED = Code("doctor-dns", ("name", "server"))

@@ -230,7 +230,8 @@ def _check(loaded: RuleSet, folders: Sequence[Path]) -> int:
             click.echo(say("cli.not-re-read", name=name), err=True)
         age = today - date.fromisoformat(checked)
         if age > STALE_AFTER:
-            click.echo(say("cli.stale", name=name, date=full_day_words(checked, say), n=f"{age.days:,}"), err=True)
+            ago = say.count("unit.day", age.days)
+            click.echo(say("cli.stale", name=name, date=full_day_words(checked, say), age=ago), err=True)
     numbers = {
         "rules": len(loaded.rules),
         "receivers": len(loaded.receivers),
@@ -253,13 +254,14 @@ def _stale(loaded: RuleSet, days: int, lang: str, style: str) -> int:
         words = {
             "of": say(f"cli.aged-{each.of}"),
             "name": each.name,
-            "sources": say("punctuation.list").join(each.sources) or say("value.none"),
+            "sources": say("punctuation.colon") + say("punctuation.list").join(each.sources) if each.sources else "",
         }
         items = say("punctuation.aside", text=say("punctuation.list").join(each.items)) if each.items else ""
-        if each.read is None:
+        if each.read is None or each.days is None:
             click.echo(say("cli.aged-unread", items=items, **words))
         else:
-            click.echo(say("cli.aged", items=items, **words, date=full_day_words(each.read, say), n=f"{each.days:,}"))
+            read, ago = full_day_words(each.read, say), say.count("unit.day", each.days)
+            click.echo(say("cli.aged", items=items, **words, date=read, age=ago))
     if not found:
         click.echo(say("cli.aged-none", n=f"{days:,}"))
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from deliverability.console.settings import (
     schema,
 )
 from deliverability.core.model.observed import SourceOwner, SourceWord
+from deliverability.core.phrases import detail_words, phrases
 
 
 @pytest.fixture
@@ -259,6 +261,15 @@ def test_the_schema_for_editors_knows_every_key_and_what_it_means() -> None:
 def test_what_is_no_toml_is_told_with_its_place(toml: Path) -> None:
     with pytest.raises(ConfigError, match=r"deliv\.toml:2: "):
         settings(toml, 'lang = "en"\nselectors = [,]\n')
+
+
+@pytest.mark.parametrize(("text", "line"), [('lang = "en"\nselectors = [\n', 2), ("lang =", 1), ('lang = "en', 1)])
+def test_a_file_that_breaks_off_is_told_in_the_language_of_the_reader(toml: Path, text: str, line: int) -> None:
+    with pytest.raises(ConfigError) as told:
+        settings(toml, text)
+    words = detail_words(told.value.details[0], phrases("ja"))
+    assert words.startswith(f"{toml}:{line}：")
+    assert re.findall(r"[A-Za-z]{4,}", words.partition("：")[2]) == []
 
 
 @pytest.mark.parametrize("key", ["none", "str", "Domains", '"a[b"', "int"])

@@ -102,7 +102,11 @@ async def test_a_resolver_that_denies_is_truthful_and_one_that_fails_says_nothin
     good = await doctor.check_resolver(world(), OUTSIDE, "x1")
     assert (good.state, good.met.arg("names")) == (CheckState.GOOD, ("deliv-x1.invalid", "deliv-x1.example.com"))
     silent = world({("deliv-x1.invalid", "A"): "timeout", ("deliv-x1.example.com", "A"): "timeout"})
-    assert (await doctor.check_resolver(silent, OUTSIDE, "x1")).state is CheckState.UNKNOWN
+    unknown = await doctor.check_resolver(silent, OUTSIDE, "x1")
+    assert unknown.state is CheckState.UNKNOWN
+    told = doctor.check_text(unknown, phrases("en"), width=200, unicode=True)
+    assert "Check the network and the firewall" in told
+    assert "invents" not in told, "nobody has seen it do so"
 
 
 async def test_port_25_is_tried_at_the_first_host_and_then_at_the_next_domain() -> None:
@@ -134,7 +138,7 @@ async def test_without_dns_port_25_is_not_tried() -> None:
     [
         ({"https://a/": NOW - timedelta(seconds=300)}, CheckState.GOOD, "differs from that of https://a/ by 300 s"),
         ({"https://a/": NOW - timedelta(seconds=301)}, CheckState.BAD, "301 s ahead of that of https://a/"),
-        ({"https://b/": NOW + timedelta(days=1)}, CheckState.BAD, "86400 s behind that of https://b/"),
+        ({"https://b/": NOW + timedelta(days=1)}, CheckState.BAD, "86,400 s behind that of https://b/"),
         # One of them is wrong, and it is not ours.
         (
             {"https://a/": NOW + timedelta(days=1), "https://b/": NOW},

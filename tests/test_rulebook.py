@@ -11,6 +11,7 @@ from deliverability.core.model.knowledge import Knowledge
 from deliverability.engine.rules import load_rules
 from deliverability.rulebook import aged
 from tests.console.test_cli import Deliv, deliv  # noqa: F401
+from tests.speaking import raw
 
 TODAY = date(2026, 11, 28)
 
@@ -67,6 +68,8 @@ def test_the_command_lists_them(deliv: Deliv, lang: str, words: list[str]) -> No
     done = deliv("rules", "--stale", "0", "--lang", lang)
     assert done.code == 0
     assert [each for each in words if each not in done.out] == []
+    assert raw(done.out) == []
+    assert "—" not in done.out
     found = deliv("rules", "--stale", "0", "--format", "json").json
     assert {each["of"] for each in found} == {"receiver", "profile", "service", "dns-provider"}
     assert "gmail" in {each["name"] for each in found}

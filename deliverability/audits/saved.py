@@ -64,6 +64,7 @@ def facts(output: Path | None, **params: Any) -> int:
 
 ODD_FACTS = Code("facts-odd", ("file", "n", "why"))
 NOT_JSON = Code("facts-not-json", ("file", "why"))
+JSON_AT = Code("json-at", ("line", "column"))
 NO_FACTS = Code("facts-none", ("file",))
 TOO_DEEP = Code("facts-too-deep", ("file",))
 
@@ -112,6 +113,8 @@ def _read(file: str) -> list[Any]:
         raise InputError(file_error(file, error)) from None
     except UnicodeDecodeError as error:
         raise InputError(file_error(file, error)) from None
+    except json.JSONDecodeError as error:
+        raise InputError(NOT_JSON(file=file, why=JSON_AT(line=error.lineno, column=error.colno))) from None
     except (ValueError, RecursionError) as error:
         raise InputError(NOT_JSON(file=file, why=str(error))) from None
     several = data if isinstance(data, list) else [data]

@@ -461,10 +461,11 @@ def load(path: Path) -> Settings:
         text = path.read_text("utf-8")
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        place = re.search(r" \(at line (\d+), column \d+\)$", str(error))
+        place = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", str(error))
         if place is None:
             raise ConfigError(file_error(path, error)) from None
-        raise ConfigError(AT_LINE(file=str(path), line=int(place[1]), detail=_toml_problem(str(error)))) from None
+        line = int(place[1] or len(text.splitlines()))
+        raise ConfigError(AT_LINE(file=str(path), line=line, detail=_toml_problem(str(error)))) from None
     except FileNotFoundError:
         raise ConfigError(NO_SETTINGS(file=str(path))) from None
     except (OSError, UnicodeDecodeError) as error:

@@ -48,9 +48,9 @@ class Phrases(Struct, frozen=True):
     def __contains__(self, key: str) -> bool:
         return key in self.texts
 
-    def count(self, key: str, number: int) -> str:
-        """The phrase for that many: ``key.one`` or ``key.other``, with ``{n}`` filled."""
-        return self(f"{key}.one" if number == 1 else f"{key}.other", n=f"{number:,}")
+    def count(self, key: str, number: int, **values: str) -> str:
+        """The phrase for that many: ``key.one`` or ``key.other``, with ``{n}`` and its other placeholders filled."""
+        return self(f"{key}.one" if number == 1 else f"{key}.other", n=f"{number:,}", **values)
 
 
 @cache

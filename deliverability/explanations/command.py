@@ -121,6 +121,8 @@ def _explained(
 
 def _is_pile(what: str) -> bool:
     """Whether it is a folder, or a mailbox file with more than one message. Raises InputError."""
+    if not what.strip():  # the path of nothing is this folder
+        return False
     path = Path(what)
     try:
         if path.is_dir():

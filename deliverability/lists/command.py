@@ -89,7 +89,7 @@ def _show(sums: ListSums, folder: Path | None, style: str, lang: str) -> None:
 
 def list_text(sums: ListSums, paper: Paper, say: Phrases) -> str:
     """For a terminal."""
-    lines = paper.paragraph(say("list-check.title", name=visible(sums.name), entries=f"{sums.lines:,}"))
+    lines = paper.paragraph(say.count("list-check.title", sums.lines, name=visible(sums.name)))
     width = max(len(f"{n:,}") for n in sums.segments.values())
     for segment in Segment:
         if segment is Segment.GOOD or sums.segments[segment]:

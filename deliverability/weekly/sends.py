@@ -256,7 +256,7 @@ def sends_of_all(entries: Sequence[WeeklyEntry], say: Phrases) -> str:
         return ""
     classes = {name: sum(each.sums.classes[name] for each in weeks.values()) for name in CLASSES}
     sums = Sums(classes, sum(each.sums.aligned for each in weeks.values()))
-    return _count("sends.all", len(weeks), say, text=sums_words(sums, say))
+    return say.count("sends.all", len(weeks), text=sums_words(sums, say))
 
 
 def gate_words(gate: GateWeek, say: Phrases) -> str:
@@ -274,7 +274,7 @@ def gate_words(gate: GateWeek, say: Phrases) -> str:
 
 def _sum(week: TrafficWeek, say: Phrases) -> str:
     period = {"begin": day_words(week.begin, say), "end": day_words(week.end, say)}
-    return _count("sends.sum", week.reports, say, text=sums_words(week.sums, say), **period)
+    return say.count("sends.sum", week.reports, text=sums_words(week.sums, say), **period)
 
 
 def _changes(week: TrafficWeek, say: Phrases) -> Iterator[SendsLine]:
@@ -305,11 +305,7 @@ def _open(week: TrafficWeek, say: Phrases) -> Iterator[SendsLine]:
         if left:
             names = say("value.separator").join(_name(each) for each in left[:_NAMED])
             more = say("value.more", n=f"{len(left) - _NAMED:,}") if len(left) > _NAMED else ""
-            yield SendsLine(tone, _count(f"sends.{key}", len(left), say, names=names + more))
-
-
-def _count(key: str, number: int, say: Phrases, **values: str) -> str:
-    return say(f"{key}.{'one' if number == 1 else 'other'}", n=f"{number:,}", **values)
+            yield SendsLine(tone, say.count(f"sends.{key}", len(left), names=names + more))
 
 
 def _name(note: SourceNote) -> str:

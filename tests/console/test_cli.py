@@ -586,6 +586,14 @@ def test_what_was_not_recorded_is_unknown(deliv: Deliv) -> None:
     assert "unmet" not in outcomes(done.json).values()
 
 
+@pytest.mark.parametrize(
+    ("lang", "says"), [("en", "not JSON (line 2, column 1)"), ("ja", "JSONではありません（2行1文字目）")]
+)
+def test_what_is_no_json_is_told_with_its_place(deliv: Deliv, lang: str, says: str) -> None:
+    Path("facts.json").write_text('{"a":\n', "utf-8")
+    assert says in deliv("judge", "facts.json", "--lang", lang).err
+
+
 def test_saved_facts_are_judged_as_the_audit_did(deliv: Deliv) -> None:
     audited = deliv("audit", "good.example", "broken.example", *BOTH, *BROKEN_MAIL, "--format", "json")
     deliv("facts", "good.example", "broken.example", *BOTH, *BROKEN_MAIL, "-o", "facts.json")

@@ -105,6 +105,13 @@ def test_what_cannot_be_read_is_told(deliv: Deliv, pile: Path) -> None:
     assert ("could not be read" in done.out) is unread
 
 
+@pytest.mark.parametrize("nothing", ["", " "])
+def test_an_empty_text_is_no_name_of_this_folder(deliv: Deliv, nothing: str) -> None:
+    done = deliv("explain", nothing)
+    assert (done.code, done.out) == (3, "")
+    assert "The input is empty" in done.err
+
+
 def test_an_empty_folder_holds_no_reply(deliv: Deliv) -> None:
     Path("empty").mkdir()
     done = deliv("explain", "empty")

@@ -53,6 +53,12 @@ def files(tmp_path: Path) -> None:
         (tmp_path / "zone" / f"{name}.zone").write_text(text, "utf-8")
 
 
+@pytest.mark.parametrize(("lang", "says"), [("en", "one.csv: 1 entry\n"), ("ja", "one.csv：1件\n")])
+def test_one_entry_is_one(deliv: Deliv, lang: str, says: str) -> None:
+    Path("one.csv").write_text("email\na@mails.example\n", "utf-8")
+    assert deliv("list-check", "one.csv", "--zone", "zone", "--lang", lang).out.startswith(says)
+
+
 def test_each_entry_is_in_the_segment_that_fits_and_the_list_stays(deliv: Deliv) -> None:
     before = Path("list.csv").read_bytes()
     done = deliv("list-check", "list.csv", *WITH, "-o", "segments")

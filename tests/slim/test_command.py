@@ -42,7 +42,7 @@ def test_without_output_nothing_is_written_and_the_saving_is_told(deliv, mail: P
     assert code == 0
     assert [path.name for path in mail.parent.iterdir()] == [mail.name]
     headline, *lines = out.splitlines()
-    assert " MB -> " in headline
+    assert " MB → " in headline
     assert "; two changes save most: photo.jpg (" in headline
     assert "    image recompressed, 1280 x 960 -> 640 x 480 pixels" in lines
     assert any("unchanged: it is an attachment (" in line for line in lines)
