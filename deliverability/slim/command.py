@@ -12,7 +12,7 @@ import click
 from deliverability.console.command import Command
 from deliverability.console.inputs import sample_of
 from deliverability.console.options import lang_option, plain_errors, text_or_json_option
-from deliverability.console.output import wrote
+from deliverability.console.output import terminal, wrote
 from deliverability.console.types import NumberType, OneOf, PathOf
 from deliverability.core.codec import json_text, printable
 from deliverability.core.codes import Code
@@ -21,6 +21,7 @@ from deliverability.core.files import write_whole
 from deliverability.core.mail.files.images import JPEG_QUALITY
 from deliverability.core.net.open import CONTRADICTION
 from deliverability.core.phrases import phrases
+from deliverability.core.report.paper import typewritten
 from deliverability.core.words.sentences import octets, shortened, visible
 from deliverability.slim.message import Wish, slim
 
@@ -73,7 +74,8 @@ def command(
         if style == "json":
             text = json_text(_record(message, slimmed, output), indent=2) + "\n"
         else:
-            text = "\n".join(_lines(slimmed, message, output, phrases(lang))) + "\n"
+            words = "\n".join(_lines(slimmed, message, output, phrases(lang))) + "\n"
+            text = words if terminal()["unicode"] else typewritten(words)
         click.echo(text.encode(sys.stdout.encoding or "utf-8", "backslashreplace"), nl=False)
     return 0
 
