@@ -242,7 +242,7 @@ def test_an_even_exponent(exponent: int) -> None:
 def test_an_exponent_that_is_longer_than_receivers_take(bits: int) -> None:
     exponent = CHANCE.getrandbits(bits) | 1 << (bits - 1) | 1
     found = weakness("rsa", key(healthy(1024), exponent))
-    assert (found.breakable, found.others) == ((), (KEY_EXPONENT_LONG(n=bits),))
+    assert (found.breakable, found.others) == ((), (KEY_EXPONENT_LONG(bits=bits),))
 
 
 # --- keys that everybody has ---------------------------------------------------------------------------------------
