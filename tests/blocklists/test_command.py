@@ -101,7 +101,7 @@ def test_a_list_of_ones_own_is_named_by_its_file(deliv: Deliv, zones: Path) -> N
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        ("spamhous", "No blocklist is called 'spamhous'"),
+        ("spamhous", "no blocklist is called 'spamhous'"),
         ("file:none.cidr", "none.cidr"),
         ("file:bad.cidr", "bad.cidr:2: '?' is neither"),
         (",", "--blocklists takes one or more names"),
@@ -127,7 +127,7 @@ def test_the_settings_name_lists_and_where_the_key_is(
     Path("deliv.toml").write_text(SETTINGS)
     Path("own.cidr").write_text("198.51.100.0/24\n")
     lost = run(deliv, "audit", "example.com", "--zone", str(zones), "--blocklists", "settings", "--lang", "en", code=2)
-    assert "The environment variable DQS_KEY with the key spamhaus is not set" in lost.err
+    assert "the environment variable DQS_KEY with the key spamhaus is not set" in lost.err
     monkeypatch.setenv("DQS_KEY", "short")
     bad = run(deliv, "audit", "example.com", "--zone", str(zones), "--blocklists", "settings", "--lang", "en", code=2)
     assert "DQS_KEY does not contain a valid key for spamhaus" in bad.err
@@ -158,7 +158,7 @@ def test_everything_wrong_in_the_settings_is_told_with_its_line(deliv: Deliv) ->
     text = 'domains = ["example.com"]\n[reputation]\nlists = ["x", "file:none"]\nresolver = "nonsense"\n'
     Path("deliv.toml").write_text(f'{text}keys = {{acme = {{env = "A"}}}}\n')
     told = run(deliv, "config", "--check", "--lang", "en", code=2).err
-    for line in ("3: No blocklist is called 'x'", "3: ", "4: ", "5: No blocklist has a key called 'acme'"):
+    for line in ("3: no blocklist is called 'x'", "3: ", "4: ", "5: no blocklist has a key called 'acme'"):
         assert f"deliv.toml:{line}" in told
     Path("deliv.toml").write_text('[reputation]\nkeys = {spamhaus = {env = ""}}\nlist = []\n')
     with pytest.raises(ConfigError) as wrong:
