@@ -28,6 +28,8 @@ AUDITORS = (
     "engine.auditors.domain:audit",
     "engine.auditors.mx:audit",
     "engine.auditors.transport:audit",
+    "engine.auditors.transport:mta_sts_audit",
+    "engine.auditors.transport:tls_rpt_audit",
     "engine.auditors.mx:smtp_audit",
     "engine.auditors.spf:audit",
     "engine.auditors.dkim:audit",

@@ -426,14 +426,17 @@ async def gather(
     message: Message | None,
     *,
     before: Mapping[str, Execution] | None = None,
+    earlier: Mapping[str, Sequence[Execution]] | None = None,
     knowledge: Knowledge | None = None,
 ) -> Gathered:
     """Run all auditors side by side, each as soon as the facts it needs are stated.
 
     An auditor that raises leaves every fact it promised Unknown(bug); the others go on. With `before`, the executions
     of an earlier run for the same subject, message and time, an auditor is run only where a fact that it needs or an
-    answer that it got is another now. Without `knowledge` auditors look things up in what is shipped. Raises ValueError
-    where the auditors do not fit together (a circle, or a need that nobody provides).
+    answer that it got is another now, and not one of its `earlier` executions had the same; then few are left, nearly
+    all of whose questions were answered before, and they take turns. Without `knowledge` auditors look things up in
+    what is shipped. Raises ValueError where the auditors do not fit together (a circle, or a need that nobody
+    provides).
     """
     ordered, needed, paths = _together(Same(auditors))
     known: dict[str, Fact] = {}
@@ -445,21 +448,27 @@ async def gather(
     executions: dict[str, Execution] = {}
     changed = await _changed(before, ports.dns) if before else frozenset()
     pages = _pages(message) if message else None
-    same: set[str] = set()
+    differing: set[str] = set()  # paths of facts that are others than before
 
-    def take_over(each: Auditor, done: Execution) -> None:
-        known.update(done.stated)
-        evidence[each.name] = done.evidence
-        executions[each.name] = done
+    def take(each: Auditor, stated: Mapping[str, Fact], found: Mapping[str, Evidence]) -> None:
+        known.update(stated)
+        evidence[each.name] = found
+        was = before.get(each.name) if before else None
+        if before and (was is None or was.stated is not stated):
+            old = was.stated if was else {}
+            differing.update(path for path, fact in stated.items() if old.get(path) != fact)
 
     async def run(each: Auditor) -> None:
-        for dependency in needed[each.name] - same:
-            await tasks[dependency]
+        for dependency in needed[each.name]:
+            if dependency in tasks:
+                await tasks[dependency]
         facts = {path: known[path] for path in each.needs}
+        for other in earlier.get(each.name, ()) if earlier else ():
+            if other.needed == facts and await _answered_so(other, ports.dns):
+                executions[each.name] = other
+                take(each, other.stated, other.evidence)
+                return
         done = before.get(each.name) if before else None
-        if done is not None and _same_answers(done, changed) and done.needed == facts:
-            take_over(each, done)
-            return
         listening = _Listening()
         context = Context(
             subject,
@@ -486,25 +495,26 @@ async def gather(
             lost = Unknown(Reason.BUG, ABOUT(what=each.name, detail=VERBATIM(text=type(error).__name__)))
             context.stated.clear()
         stated = {path: context.stated.get(path) or Fact(sys.intern(path), lost) for path in each.promised}
-        known.update(stated)
-        evidence[each.name] = context.evidence
+        if done:  # what is as it was, is the same object
+            stated = {path: was if (was := done.stated.get(path)) == fact else fact for path, fact in stated.items()}
+        take(each, stated, context.evidence)
         if each.name not in crashes:
             executions[each.name] = Execution(facts, listening.answers, stated, context.evidence)
 
     try:
         async with asyncio.TaskGroup() as group:
             for each in ordered:
+                done = before.get(each.name) if before else None
                 if message is None and each.of_message:
                     known.update(each.without_message)
                     evidence[each.name] = {}
-                    same.add(each.name)
-                    continue
-                done = before.get(each.name) if before else None
-                if done and _same_answers(done, changed) and same.issuperset(needed[each.name]):
-                    take_over(each, done)
-                    same.add(each.name)
-                    continue
-                tasks[each.name] = group.create_task(run(each), name=each.name)
+                elif done and _same_answers(done, changed) and differing.isdisjoint(each.needs):
+                    executions[each.name] = done
+                    take(each, done.stated, done.evidence)
+                elif before:
+                    await run(each)
+                else:
+                    tasks[each.name] = group.create_task(run(each), name=each.name)
     finally:
         tasks.clear()
     merged = {item.id: item for each in auditors for item in evidence[each.name].values()}
@@ -525,6 +535,14 @@ async def _changed(before: Mapping[str, Execution], resolver: Resolver) -> froze
     failed = [key for key in answers if key not in now]
     now.update(zip(failed, await asyncio.gather(*(resolver.query(*key) for key in failed)), strict=True))
     return frozenset([key for key, answer in answers.items() if now[key] != answer])
+
+
+async def _answered_so(done: Execution, resolver: Resolver) -> bool:
+    """Whether its questions are answered now as they were."""
+    for question, answer in done.answers.items():
+        if await resolver.query(*question) != answer:
+            return False
+    return True
 
 
 def _same_answers(done: Execution, changed: Iterable[tuple[str, str]]) -> bool:

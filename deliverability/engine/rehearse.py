@@ -101,7 +101,7 @@ async def remedies(rehearsal: Rehearsal, report: Report) -> tuple[tuple[Remedy, 
     basis = rehearsal.basis
     if basis.ports.journal is not None:
         basis.ports.journal.close_to_servers()
-    base = _State({}, report.facts, basis.executions, report.findings, answer_of(report.assessment))
+    base = _as_published(rehearsal, report)
     accepted, complete = await _accepted(rehearsal, base)
     return _ordered(accepted, {(each.rule, each.item): each.severity for each in base.findings}), complete
 
@@ -188,7 +188,7 @@ async def walked(plan: Sequence[PlanStep], rehearsal: Rehearsal, report: Report)
     as its own rehearsal showed.
     """
     basis, rules = rehearsal.basis, rehearsal.rules
-    base = state = counted = _State({}, report.facts, basis.executions, report.findings, answer_of(report.assessment))
+    base = state = counted = _as_published(rehearsal, report)
     receivers = tuple(each.receiver for each in report.verdicts)
     now = receiver_states(report.verdicts)
     done: set[FindingId] = set()
@@ -308,9 +308,14 @@ class Answer(Struct, frozen=True):
 
 
 class _State(Struct, frozen=True, dict=True):
-    """An audit with `edits` laid over what is published. `answer`: what it comes to.
+    """An audit with `edits` laid over what is published.
 
     What one audit has as the other had it, is the same object in both: such findings and facts are not compared.
+
+    Attributes:
+        answer: what it comes to.
+        held: the findings that it hangs on, in any order.
+
     """
 
     edits: Mapping[_Place, tuple[Proposal, ...]]
@@ -318,6 +323,7 @@ class _State(Struct, frozen=True, dict=True):
     executions: Mapping[str, Execution]
     findings: tuple[Finding, ...]
     answer: Answer
+    held: Sequence[Finding]
 
     @property
     def all_unmet(self) -> list[Finding]:
@@ -332,6 +338,13 @@ class _State(Struct, frozen=True, dict=True):
         return found is not None and found.outcome is Outcome.UNMET
 
 
+def _as_published(rehearsal: Rehearsal, report: Report) -> _State:
+    """The audit itself."""
+    held = holding(report.findings, report.facts, rehearsal.rules)
+    executions = rehearsal.basis.executions
+    return _State({}, report.facts, executions, report.findings, answer_of(report.assessment), held)
+
+
 class Rehearsal(Struct, frozen=True):
     """Audits again, as far as the edits reach: other auditors and rules would give what they gave.
 
@@ -343,6 +356,7 @@ class Rehearsal(Struct, frozen=True):
     catalogue: Catalogue
     selection: Selection
     known: dict[frozenset[tuple[_Place, tuple[Proposal, ...]]], _State] = field(default_factory=dict)
+    executions: dict[str, list[Execution]] = field(default_factory=dict)
 
     async def publish(self, state: _State, edits: Mapping[_Place, tuple[Proposal, ...]]) -> _State:
         """The audit of `state` with further record sets replaced."""
@@ -361,14 +375,20 @@ class Rehearsal(Struct, frozen=True):
             ports,
             basis.message,
             before=state.executions,
+            earlier=self.executions,
             knowledge=self.rules.knowledge,
         )
+        for name, work in gathered.executions.items():
+            if work is not state.executions.get(name):
+                self.executions.setdefault(name, []).append(work)
         judge = judge_of(self.rules, self.catalogue, self.selection)
         findings = judge.again(gathered.facts, state.facts, state.findings)
         receivers = self.selection.receivers or self.rules.providers
-        held_by = holding(findings, gathered.facts, self.rules)
-        answer = answer_of(assess(held_by, receivers, gathered.facts, self.rules, self.selection))
-        self.known[key] = _State(laid, gathered.facts, gathered.executions, findings, answer)
+        was, now = ({id(each) for each in every} for every in (state.findings, findings))
+        fresh = [each for each in findings if id(each) not in was]
+        held = (*(each for each in state.held if id(each) in now), *holding(fresh, gathered.facts, self.rules))
+        answer = answer_of(assess(held, receivers, gathered.facts, self.rules, self.selection))
+        self.known[key] = _State(laid, gathered.facts, gathered.executions, findings, answer, held)
         return self.known[key]
 
 

@@ -184,7 +184,7 @@ async def test_auditing_again_only_what_changed_finds_what_auditing_all_finds(jo
     basis = got.basis
     assert basis is not None
     rehearsal = rehearse.Rehearsal(basis, RULES, catalogue(), Selection())
-    base = rehearse._State({}, report.facts, basis.executions, report.findings, rehearse.answer_of(report.assessment))
+    base = rehearse._as_published(rehearsal, report)
     for draft in drafts(Situation(report.facts, report.findings, RULES.knowledge.services)):
         edits = rehearse.proposals_for(draft.edits)
         short = await rehearsal.publish(base, edits)
@@ -206,9 +206,27 @@ async def test_auditors_that_the_answers_do_not_touch_are_not_run_again() -> Non
         auditors(), basis.subject, replace(basis.ports, dns=edit), basis.message, before=basis.executions
     )
     run = {name for name, work in again.executions.items() if work is not basis.executions[name]}
-    assert "transport" in run
-    assert run.isdisjoint({"images", "html", "attachments", "message", "spf", "dkim"})
+    assert "mta_sts" in run
+    assert run.isdisjoint({"images", "html", "attachments", "message", "spf", "dkim", "transport", "tls_rpt"})
     assert again.facts.value("mta_sts.present") is True
+
+
+async def test_what_an_auditor_found_for_one_draft_holds_for_it_beside_another() -> None:
+    got, report = await audited(demo_job(), demo_ports())
+    assert got.basis is not None
+    rehearsal = rehearse.Rehearsal(got.basis, RULES, catalogue(), Selection())
+    base = rehearse._as_published(rehearsal, report)
+    first, second = (
+        {(each.name, each.rdtype): (each,)}
+        for each in (
+            parse_proposal("_mta-sts.sakura-shop.example TXT v=STSv1; id=1"),
+            parse_proposal("_smtp._tls.sakura-shop.example TXT v=TLSRPTv1; rua=mailto:t@sakura-shop.example"),
+        )
+    )
+    alone, beside = await rehearsal.publish(base, first), await rehearsal.publish(base, second)
+    both = await rehearsal.publish(alone, second)
+    assert both.executions["mta_sts"] is alone.executions["mta_sts"] is not base.executions["mta_sts"]
+    assert both.executions["tls_rpt"] is beside.executions["tls_rpt"] is not base.executions["tls_rpt"]
 
 
 # --- nothing out of nothing ------------------------------------------------------------------------------------------

@@ -167,13 +167,13 @@ class Judge:
 
     def findings(self, facts: FactSet) -> tuple[Finding, ...]:
         """Every rule against the facts, in rule order."""
-        subject = self._subject(facts)
+        subject = self._subject(facts, self._volume_classes(facts))
         found = waived(self._of_absent(_findings(self._ready, subject), facts), facts)
         return (*found, *self._of_others(subject, found))
 
     def bare_findings(self, facts: FactSet) -> tuple[Finding, ...]:
         """The same without what was observed, evidence and fingerprints, for who looks at thousands of subjects."""
-        subject = self._subject(facts)
+        subject = self._subject(facts, self._volume_classes(facts))
         bare = [each.bare_finding(case, subject) for each in self._ready for case in each.cases(facts)]
         found = waived(self._of_absent(bare, facts), facts)
         return (*found, *self._of_others(subject, found))
@@ -187,21 +187,22 @@ class Judge:
         changed = {path for path, fact in facts.facts.items() if (was := old.get(path)) is not fact and was != fact}
         if not changed:
             return tuple(findings)
-        subject = self._subject(facts)
-        if self._volume_classes(before) != tuple(subject.volumes.values()):
+        volumes = self._volume_classes(facts)
+        if self._volume_classes(before) != volumes:
             return self.findings(facts)
         stale = [each for each in self._ready if not changed.isdisjoint(each.reads)]
-        anew: dict[str, list[Finding]] = {each.rule.id: [] for each in stale}
+        subject = self._subject(facts, volumes, {path for each in (*stale, *self._last) for path in each.reads})
+        anew: dict[str, list[Finding]] = {each.rule.id: [] for each in (*stale, *self._last)}
         for finding in waived(self._of_absent(_findings(stale, subject), facts), facts):
             anew[finding.rule].append(finding)
-        by_rule: dict[str, list[Finding]] = {}
+        # Every rule has a finding, and they stand in the same order: those of a rule take the place of its first.
+        found: list[Finding] = []
         for finding in findings:
-            by_rule.setdefault(finding.rule, []).append(finding)
-        found = [
-            finding
-            for each in self._ready
-            for finding in (anew[each.rule.id] if each.rule.id in anew else by_rule.get(each.rule.id, ()))
-        ]
+            if finding.rule not in anew:
+                found.append(finding)
+            else:
+                found += anew[finding.rule]
+                anew[finding.rule] = []
         return (*found, *self._of_others(subject, found))
 
     def _of_absent(self, found: Sequence[Finding], facts: FactSet) -> list[Finding]:
@@ -210,18 +211,23 @@ class Judge:
     def _of_others(self, subject: SubjectFacts, found: Sequence[Finding]) -> list[Finding]:
         """The rules on waivers and on bounces: what these are about is known once everything else is judged."""
         facts = with_unmet(with_use(subject.facts, found), found)
-        return _findings(self._last, subject if facts is subject.facts else self._subject(facts))
+        if facts is not subject.facts:
+            subject = self._subject(facts, tuple(subject.volumes.values()))
+        return _findings(self._last, subject)
 
     def _volume_classes(self, facts: FactSet) -> tuple[tuple[VolumeClass, ...], ...]:
         return tuple(volume_classes(each, self._rules, facts) for each in self._receivers)
 
-    def _subject(self, facts: FactSet) -> SubjectFacts:
-        volumes = self._volume_classes(facts)
+    def _subject(
+        self, facts: FactSet, volumes: tuple[tuple[VolumeClass, ...], ...], read: Iterable[str] | None = None
+    ) -> SubjectFacts:
+        """`read`: the facts that are looked at, where they are few."""
         return SubjectFacts(
             facts,
             {each.id: classes for each, classes in zip(self._receivers, volumes, strict=True)},
             self._volumes.setdefault(volumes, len(self._volumes)),
             self._tokens,
+            read,
         )
 
 

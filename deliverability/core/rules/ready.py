@@ -80,12 +80,20 @@ class SubjectFacts:
     """
 
     def __init__(
-        self, facts: FactSet, volumes: Mapping[str, tuple[VolumeClass, ...]], volumes_number: int, tokens: Tokens
+        self,
+        facts: FactSet,
+        volumes: Mapping[str, tuple[VolumeClass, ...]],
+        volumes_number: int,
+        tokens: Tokens,
+        read: Iterable[str] | None = None,
     ) -> None:
+        """`read`: the facts that will be looked at, where they are few."""
         self.facts, self.volumes, self.volumes_number, self.tokens = facts, volumes, volumes_number, tokens
         self.domain = str(facts.of(Declared).domain)
-        self.values = _Filled(facts.value, {path: fact.value for path, fact in facts.facts.items()})
-        self.cited = {path: fact.evidence for path, fact in facts.facts.items() if fact.evidence}
+        every = facts.facts
+        known = every if read is None else {path: every[path] for path in read if path in every}
+        self.values = _Filled(facts.value, {path: fact.value for path, fact in known.items()})
+        self.cited = {path: fact.evidence for path, fact in known.items() if fact.evidence}
         self.seen = _Filled(self._token, {})
         self._same: dict[int, object] = {}
 

@@ -50,12 +50,10 @@ _TLS_VERSION = re.compile(r"\b(?:SSL[ _]?v?([23])|TLS[ _]?v?1(?:[._]([0-3]))?)(?
 _CIPHER_FAMILY = re.compile(r"TLSv1/SSLv3", re.IGNORECASE)
 
 
-@auditor("transport", Hops, Dnssec, MtaSts, MtaStsRules, TlsRpt, Dane, needs=(Envelope,))
+@auditor("transport", Hops, Dnssec, Dane, needs=(Envelope,))
 async def audit(ctx: Context) -> tuple[Topic, ...]:
     """State the hops of the message; ask for the records of the domain at once, then for those of its MX hosts."""
-    (sts, rules), tls_rpt, (dane, found), (dnssec, zone, domain) = await asyncio.gather(
-        _mta_sts(ctx), _tls_rpt(ctx), _dane(ctx), _dnssec(ctx)
-    )
+    (dane, found), (dnssec, zone, domain) = await asyncio.gather(_dane(ctx), _dnssec(ctx))
     hosts = () if isinstance(found.hosts, Unknown) else found.hosts
     others = await reached(found, zone, ctx.ports.dns, ctx.now)
     for other in others:
@@ -70,7 +68,7 @@ async def audit(ctx: Context) -> tuple[Topic, ...]:
         for (rdtype, name), verdict in checked.items()
         if verdict is not None
     )
-    return _hops(ctx), replace(dnssec, validated=listed), sts, rules, tls_rpt, dane
+    return _hops(ctx), replace(dnssec, validated=listed), dane
 
 
 # --- the message ---------------------------------------------------------------------------------------------------
@@ -125,7 +123,9 @@ def tls_version(received: str) -> str | None:
 # --- the domain ----------------------------------------------------------------------------------------------------
 
 
-async def _mta_sts(ctx: Context) -> tuple[MtaSts, MtaStsRules]:
+@auditor("mta_sts", MtaSts, MtaStsRules)
+async def mta_sts_audit(ctx: Context) -> tuple[MtaSts, MtaStsRules]:
+    """Look up the record, and the policy where fetching is allowed."""
     found = await discover_mta_sts(ctx.subject.domain, ctx.ports.dns, ctx.ports.http)
     of_record, of_hosts = map(ctx.cite_answer, found.answers)
     of_host = tuple(_cited(ctx, found.of_host))
@@ -171,7 +171,9 @@ def _id_kept(ctx: Context, record: MtaSts, policy: MtaStsPolicy) -> bool | None:
     )
 
 
-async def _tls_rpt(ctx: Context) -> TlsRpt:
+@auditor("tls_rpt", TlsRpt)
+async def tls_rpt_audit(ctx: Context) -> TlsRpt:
+    """Look up the record."""
     found = await discover_tls_rpt(ctx.subject.domain, ctx.ports.dns)
     own, record = ctx.cite_answer(found.answer), found.record
     if isinstance(record, Unknown):

@@ -64,7 +64,7 @@ async def of(
     resolver = StaticResolver(records) if isinstance(records, dict) else records
     parsed = read(message) if message is not None else None
     gathered = await gather(
-        [envelope.audit, transport.audit],
+        [envelope.audit, transport.audit, transport.mta_sts_audit, transport.tls_rpt_audit],
         Subject("example.com"),
         Ports(resolver, FixedClock(now), http=web or OFFLINE, permissions=Permissions(fetch=web is not None)),
         parsed,
