@@ -22,17 +22,27 @@ _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([A-Za-z_][\w.\-\[\]]*)\}")
 
 def fill(text: str, values: Mapping[str, str]) -> str:
     """`text` with ``{name}`` replaced; doubled braces become single ones. KeyError for a name without a value."""
+    pieces = list(_pieces(text))
+    pieces[1::2] = [values[name] for name in pieces[1::2]]
+    return "".join(pieces)
 
-    def replace(match: re.Match[str]) -> str:
-        return values[match[1]] if match[1] else match[0][0]
 
-    return _PLACEHOLDER.sub(replace, text)
+@lru_cache(maxsize=8192)
+def _pieces(text: str) -> tuple[str, ...]:
+    """What stands between the names in single braces, and every second one is a name."""
+    pieces, end = [""], 0
+    for match in _PLACEHOLDER.finditer(text):
+        pieces[-1] += text[end : match.start()] + ("" if match[1] else match[0][0])
+        pieces += [match[1], ""] if match[1] else []
+        end = match.end()
+    pieces[-1] += text[end:]
+    return tuple(pieces)
 
 
 @lru_cache(maxsize=8192)
 def placeholders(text: str) -> frozenset[str]:
     """The names between single braces in `text`."""
-    return frozenset(match[1] for match in _PLACEHOLDER.finditer(text) if match[1])
+    return frozenset(_pieces(text)[1::2])
 
 
 class Phrases(Struct, frozen=True):

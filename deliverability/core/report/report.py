@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from deliverability.core.facts.base import Value
 from deliverability.core.facts.traffic import OwnMessages
 from deliverability.core.model.answer import Reach
-from deliverability.core.model.report import SECTIONS, Difference, Note, Report, SecondOpinion, Unheard
+from deliverability.core.model.report import SECTIONS, Difference, Note, Outcome, Report, SecondOpinion, Unheard
 from deliverability.core.phrases import Phrases, placeholders
 from deliverability.core.report.answer import AnswerView, answer_view
 from deliverability.core.report.audience import AudienceView, audience_view
@@ -441,7 +441,11 @@ class ReportView:
     @property
     def open_evidence(self) -> tuple[EvidenceView, ...]:
         """Those of what is not met, was not answered or is waived."""
-        shown = (each.finding for each in self.findings if each.state in ("unmet", "unknown"))
+        unmet, unknown = Outcome.UNMET, Outcome.UNKNOWN
+        every = [each.finding for each in self.findings if each.finding.evidence]
+        shown = (
+            each for each in every if each.outcome is unmet or (each.outcome is unknown and not each.waits_for_input)
+        )
         return self._exhibits.of(dict.fromkeys(ident for each in shown for ident in each.evidence))
 
     @cached_property

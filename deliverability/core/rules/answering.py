@@ -33,7 +33,7 @@ from deliverability.core.model.report import FINE, Consequence, Finding, GateKin
 from deliverability.core.model.rules import Gate, GuideEntry, RuleSet, Severity, VolumeClass
 from deliverability.core.model.topic import if_known
 from deliverability.core.rules import tiles
-from deliverability.core.rules.claims import claims_of, left_out, receivers_left_out
+from deliverability.core.rules.claims import Outcomes, claims_of, left_out, receivers_left_out
 from deliverability.core.rules.gate import gate_of
 from deliverability.core.rules.judge import volume_classes
 from deliverability.core.rules.plan import effects_of, holders
@@ -144,13 +144,20 @@ def guide(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> tuple[Gui
         or not rules.rules[each.rule].information
         or FindingId(each.rule, each.item) in settled
     ]
+    outcomes = claims_of(rules).outcomes(report.findings)
     return tuple(
-        _step(each, [one for one in counting if each.key in one.guide], settled, report, rules) for each in rules.guide
+        _step(each, [one for one in counting if each.key in one.guide], settled, report, rules, outcomes)
+        for each in rules.guide
     )
 
 
 def _step(
-    entry: GuideEntry, members: Sequence[Finding], settled: Mapping[FindingId, int], report: Report, rules: RuleSet
+    entry: GuideEntry,
+    members: Sequence[Finding],
+    settled: Mapping[FindingId, int],
+    report: Report,
+    rules: RuleSet,
+    outcomes: Outcomes,
 ) -> GuideStep:
     counted = [each for each in members if each.outcome is Outcome.UNMET and each.severity is not Severity.NONE]
     unmet = [each for each in counted if each.waiver is None]
@@ -170,7 +177,6 @@ def _step(
         "judged.met": len(shown),
     }
     claims = claims_of(rules)
-    outcomes = claims.outcomes(report.findings)
     asked = ["guide-done", *(each for each in (f"guide-done-{entry.key.lower()}",) if each in rules.claims)]
     if all(claims.lack(each, grounds, report.facts, outcomes) is None for each in asked):
         return GuideStep(entry.key, GuideState.DONE, Because.SEEN, (), findings)
