@@ -76,6 +76,7 @@ async def audit(domain: str, ports: Ports, rules: RuleSet, speaker: Speaker, tim
 
 
 async def measure(domains: list[str], zones: Path, rounds: int) -> tuple[Times, Sizes]:
+    gc.set_threshold(100_000, 20, 20)  # as `deliv` does for an audit
     rules = load_rules()
     speaker = Speaker(rules, catalogue(), "en")
     resolver = ZoneResolver.load([zones])

@@ -5,12 +5,22 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from deliverability.core.facts.base import Unknown, Waiver
 from deliverability.core.model.report import Finding, Outcome, Report
-from deliverability.core.model.rules import Effect, Receiver, Rule, RuleSet, Severity, SourceRef, Statement, VolumeClass
-from deliverability.core.phrases import Phrases
+from deliverability.core.model.rules import (
+    Effect,
+    Receiver,
+    Rule,
+    RuleSet,
+    Severity,
+    Source,
+    SourceRef,
+    Statement,
+    VolumeClass,
+)
+from deliverability.core.phrases import Phrases, phrases
 from deliverability.core.report.findings import (
     Exhibits,
     FindingView,
@@ -270,10 +280,7 @@ def by_topic(checks: Iterable[CheckView], say: Phrases) -> tuple[tuple[str, tupl
     topics: dict[str, list[CheckView]] = {}
     for check in checks:
         topics.setdefault(check.topic, []).append(check)
-    return tuple(
-        (topic_name(topic, say), tuple(sorted(members, key=lambda c: (_STATES.index(c.outcome), _minus_rank(c)))))
-        for topic, members in topics.items()
-    )
+    return tuple((topic_name(topic, say), tuple(sorted(members, key=_urgency))) for topic, members in topics.items())
 
 
 def requirement_sources(receiver: Receiver, rules: Iterable[str], known: RuleSet) -> list[SourceRef]:
@@ -418,10 +425,18 @@ def _source(ref: SourceRef, rules: RuleSet, say: Phrases) -> SourceView:
     source = rules.sources.get(ref.ref)
     if source is None:
         return SourceView(visible(ref.ref), visible(ref.section), "", "", "")
+    return _known_source(source, ref.section, say.lang)
+
+
+@lru_cache(maxsize=4096)
+def _known_source(source: Source, section: str, lang: str) -> SourceView:
+    """A page names the same few sources again and again."""
+    say = phrases(lang)
     shown = cited(source, say)
     url = shown.url if shown.url.startswith(("https://", "http://")) else ""
-    return SourceView(shown.title, visible(ref.section), url, visible(source.publisher), read_words(source, say))
+    return SourceView(shown.title, visible(section), url, visible(source.publisher), read_words(source, say))
 
 
-def _minus_rank(check: CheckView) -> int:
-    return -Severity(check.severity).rank if check.outcome == "unmet" else 0
+def _urgency(check: CheckView) -> tuple[int, int]:
+    unmet = check.outcome == "unmet"
+    return _STATES.index(check.outcome), -Severity(check.severity).rank if unmet else 0

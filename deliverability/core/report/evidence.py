@@ -405,8 +405,12 @@ def topic_views(
 def open_views(checks: Iterable[CheckView], say: Phrases) -> tuple[OpenView, ...]:
     """What could not be checked, that with the same reason together."""
     reasons: dict[Unknown | None, list[CheckView]] = {}
+    same: dict[int, list[CheckView]] = {}  # most are the very same object, which need not be hashed again
     for check in checks:
-        reasons.setdefault(check.unknown, []).append(check)
+        unknown = check.unknown
+        if id(unknown) not in same:
+            same[id(unknown)] = reasons.setdefault(unknown, [])
+        same[id(unknown)].append(check)
     alike: dict[str, list[CheckView]] = {}
     for of in reasons.values():
         alike.setdefault(of[0].message, []).extend(of)
