@@ -76,7 +76,7 @@ async def audit(domain: str, ports: Ports, rules: RuleSet, speaker: Speaker, tim
 
 
 async def measure(domains: list[str], zones: Path, rounds: int) -> tuple[Times, Sizes]:
-    gc.set_threshold(100_000, 20, 20)  # as `deliv` does for an audit
+    gc.set_threshold(100_000, 20, 20)  # as `deliv` does for an audit, which is over before much is to be collected
     rules = load_rules()
     speaker = Speaker(rules, catalogue(), "en")
     resolver = ZoneResolver.load([zones])
@@ -89,6 +89,7 @@ async def measure(domains: list[str], zones: Path, rounds: int) -> tuple[Times, 
             gc.collect()
             gc.freeze()
         for domain in domains:
+            gc.collect()
             ports = Ports(resolver, sources=("zone-file",))
             for name, size in (await audit(domain, ports, rules, speaker, times)).items():
                 sizes[name].append(size)
