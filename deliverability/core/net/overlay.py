@@ -192,13 +192,14 @@ class OverlayResolver:
         return SignedQuestion(canonical(name), rdtype.upper()).lost(Reason.OFFLINE, NOT_ASKED())
 
     def reaches(self, name: str, answer: Answer) -> bool:
-        """Whether a question for `name`, canonical, may be answered otherwise than the base, or another overlay, does.
+        """Whether a question for `name` may be answered otherwise than the base, or another overlay of it, does.
 
         Only what leads through a proposed name may, or a name above one, and what failed on its way to one.
         """
+        asked = canonical(name)
         if isinstance(answer, Failed):
-            return name in self._names or self._may_lead_here(name)
-        return name in self._names or not self._names.isdisjoint(answer.chain)
+            return asked in self._names or self._may_lead_here(asked)
+        return not self._names.isdisjoint((asked, *answer.chain))
 
     async def close(self) -> None:
         """Close the base."""
