@@ -35,8 +35,8 @@ from deliverability.lists.catalogue import load_list_data
 
 if TYPE_CHECKING:
     from deliverability.core.model.blocklists import BlockList
-    from deliverability.core.model.cited import ServiceSource
     from deliverability.core.model.profiles import ProfileSource
+    from deliverability.core.model.rules import ServiceSource
 
 WIDTH = 100
 

@@ -14,8 +14,6 @@ from deliverability.console.options import (
     input_options,
     judging_options,
     output_options,
-    plain_errors,
-    rule_problems,
 )
 from deliverability.console.running import write_reports
 from deliverability.features import AUDIENCE_GIVEN, load
@@ -31,12 +29,10 @@ from deliverability.features import AUDIENCE_GIVEN, load
 @click.option("--second-opinion", is_flag=True)
 def command(no_remedies: bool, second_opinion: bool, **params: Any) -> int:
     """Audit domains, messages, or both together."""
-    with plain_errors():
-        with rule_problems():
-            inputs = read_inputs(params)
-            judging = Judging.of(params, inputs.settings)
-            if params["to"] is not None or inputs.settings.to:
-                audience = load(AUDIENCE_GIVEN)(params, inputs.settings, judging.rules, judging.folders)
-                judging = judging.of_audience(audience)
-        outputs = judging.outputs(len(inputs.subjects))
-        return write_reports(inputs, judging, outputs, remedies=not no_remedies, second_opinion=second_opinion)
+    inputs = read_inputs(params)
+    judging = Judging.of(params, inputs.settings)
+    if params["to"] is not None or inputs.settings.to:
+        audience = load(AUDIENCE_GIVEN)(params, inputs.settings, judging.rules, judging.folders)
+        judging = judging.of_audience(audience)
+    outputs = judging.outputs(len(inputs.subjects))
+    return write_reports(inputs, judging, outputs, remedies=not no_remedies, second_opinion=second_opinion)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from deliverability.console.command import Command
-from deliverability.console.options import lang_option, plain_errors
+from deliverability.console.options import lang_option
 from deliverability.console.output import put
 from deliverability.console.types import OneOf, PathOf
 from deliverability.core.codes import Code
@@ -27,13 +27,12 @@ NOT_HTML = Code("handout-not-html", ("file",))
 @click.option("-o", "--output", type=PathOf("file"), metavar="FILE.html")
 def command(domain: str | None, receiver: str, lang: str, output: Path | None) -> int:
     """Is it us or them? A page for whoever hears that mail does not arrive."""
-    with plain_errors():
-        name = load_rules().receivers[receiver].name[lang]
-        handout = load_handout(lang, receiver, name, parse_domain(domain) if domain else "")
-        if output is None:
-            click.echo(handout_text(handout, lang), nl=False)
-            return 0
-        if output.suffix.lower() not in (".html", ".htm"):
-            raise InputError(NOT_HTML(file=str(output)))
-        put(render_handout(handout, lang), output)
+    name = load_rules().receivers[receiver].name[lang]
+    handout = load_handout(lang, receiver, name, parse_domain(domain) if domain else "")
+    if output is None:
+        click.echo(handout_text(handout, lang), nl=False)
+        return 0
+    if output.suffix.lower() not in (".html", ".htm"):
+        raise InputError(NOT_HTML(file=str(output)))
+    put(render_handout(handout, lang), output)
     return 0

@@ -22,8 +22,6 @@ from deliverability.console.options import (
     input_options,
     judging_options,
     output_options,
-    plain_errors,
-    rule_problems,
     speaking_option,
 )
 from deliverability.console.output import writing
@@ -46,20 +44,18 @@ if TYPE_CHECKING:
 @speaking_option
 def facts(output: Path | None, **params: Any) -> int:
     """Collect the facts and their evidence as JSON, without judging."""
-    with plain_errors():
-        with rule_problems():
-            inputs = read_inputs(params)
-            knowledge = load_knowledge(rule_folders(inputs.settings.rules))
-        pieces = JsonPieces(len(inputs.subjects))
-        with writing(output) as write:
+    inputs = read_inputs(params)
+    knowledge = load_knowledge(rule_folders(inputs.settings.rules))
+    pieces = JsonPieces(len(inputs.subjects))
+    with writing(output) as write:
 
-            def each(audited: Audited) -> bool:
-                write(pieces.item(document_of(audited)))
-                return has_failures(audited.facts)
+        def each(audited: Audited) -> bool:
+            write(pieces.item(document_of(audited)))
+            return has_failures(audited.facts)
 
-            failed = run(inputs, knowledge, each)
-            write(pieces.end())
-        return 3 if any(failed) else inputs.code
+        failed = run(inputs, knowledge, each)
+        write(pieces.end())
+    return 3 if any(failed) else inputs.code
 
 
 ODD_FACTS = Code("facts-odd", ("file", "n", "why"))
@@ -76,30 +72,28 @@ TOO_DEEP = Code("facts-too-deep", ("file",))
 @config_option
 def judge(file: str, config: Path | None, **params: Any) -> int:
     """Judge facts that `deliv facts` saved, again and offline."""
-    with plain_errors():
-        with rule_problems():
-            judging = Judging.of(params, read_settings(config))
-        several = _read(file)
-        outputs = judging.outputs(len(several))
-        codes: list[int] = []
-        lost: list[Exception] = []
+    judging = Judging.of(params, read_settings(config))
+    several = _read(file)
+    outputs = judging.outputs(len(several))
+    codes: list[int] = []
+    lost: list[Exception] = []
 
-        def set_apart(number: int, error: Exception) -> None:
-            """No auditor gives such facts: the file was made or changed by hand."""
-            odd = error
-            if not isinstance(error, InputError):
-                odd = InputError(ODD_FACTS(file=file, n=number, why=f"{type(error).__name__}: {error}"))
-            if len(several) == 1:
-                raise odd from error
-            say = language().say
-            click.echo(say("cli.left-out", text=ending.error_text(odd, say)[0]), err=True)
-            lost.append(error)
+    def set_apart(number: int, error: Exception) -> None:
+        """No auditor gives such facts: the file was made or changed by hand."""
+        odd = error
+        if not isinstance(error, InputError):
+            odd = InputError(ODD_FACTS(file=file, n=number, why=f"{type(error).__name__}: {error}"))
+        if len(several) == 1:
+            raise odd from error
+        say = language().say
+        click.echo(say("cli.left-out", text=ending.error_text(odd, say)[0]), err=True)
+        lost.append(error)
 
-        for number, document in enumerate(several, 1):
-            with set_aside(partial(set_apart, number), but=(OSError,)):
-                codes.append(judging.take(_audited(file, document), outputs))
-        outputs.end()
-        return 2 if lost else worst_exit_code(codes)
+    for number, document in enumerate(several, 1):
+        with set_aside(partial(set_apart, number), but=(OSError,)):
+            codes.append(judging.take(_audited(file, document), outputs))
+    outputs.end()
+    return 2 if lost else worst_exit_code(codes)
 
 
 def _read(file: str) -> list[Any]:

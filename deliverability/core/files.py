@@ -11,11 +11,7 @@ import errno
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO, TypeVar
-
-import msgspec
-
-T = TypeVar("T")
+from typing import BinaryIO
 
 HALF_WRITTEN = ".*.part"
 """Names of what a killed process may leave beside a place, where the system has no nameless files: a pattern."""
@@ -174,14 +170,6 @@ def _sync_folder(folder: Path) -> None:
 
 PACKAGE = Path(__file__).resolve().parents[1]
 """The folder of this program's modules; `data` and `demo` in it are read as files."""
-
-
-def shipped(name: str, kind: type[T]) -> T:
-    """A table of this program, of the folder `data`."""
-    import yaml  # most runs read no such table
-
-    text = (PACKAGE / "data" / name).read_text("utf-8")
-    return msgspec.convert(yaml.load(text, yaml.CSafeLoader), kind)
 
 
 def locate(name: str) -> Path:

@@ -14,12 +14,12 @@ from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar, get_origin
 
-from msgspec import Struct
+from msgspec import Struct, convert
 from msgspec.structs import replace
 
 from deliverability.core.codes import ABOUT, Code, Detail
 from deliverability.core.errors import AT_LINE, NO_UTF8, InputError, file_error
-from deliverability.core.files import octets_of
+from deliverability.core.files import PACKAGE, octets_of
 from deliverability.core.model.schema import Misfit, Misfits, What, nearest, read_as
 
 MAX_OCTETS = 1_000_000
@@ -102,6 +102,11 @@ class Document(Struct, frozen=True):
     def at(self, *path: str | int) -> FileLine:
         """The same, with the file."""
         return FileLine(self.file, self.line(path))
+
+
+def shipped(name: str, kind: type[_Shape]) -> _Shape:
+    """A table of this program, of the folder `data`."""
+    return convert(read((PACKAGE / "data" / name).read_text("utf-8")).data, kind)
 
 
 def read(text: str) -> Document:

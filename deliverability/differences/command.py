@@ -20,10 +20,8 @@ from deliverability.console.options import (
     lang_option,
     mail_options,
     offline_option,
-    plain_errors,
     resolver_option,
     rule_folders_option,
-    rule_problems,
     timeout_option,
 )
 from deliverability.console.output import UNKNOWN_ENDING, put, show, terminal
@@ -76,38 +74,37 @@ def command(
     paths: tuple[str, ...], style: str | None, output: tuple[Path, ...], fail_on: str, lang: str, **params: Any
 ) -> int:
     """Say what a change of zones does to mail, receiver by receiver, before it is published."""
-    with plain_errors(), rule_problems():
-        where = _where(style, output)
-        settings = read_settings(params["config"])
-        sides = _sides(paths, params)
-        rules = load_rules(tuple(params["rules"]) or settings.rules)
-        selection = selection_of(settings, rules, params)
-        samples = [sample_of(each) for each in params["eml"]]
-        domains = [parse_domain(each) for each in params["domains"]] or None
-        ports = _ports(params, settings)
+    where = _where(style, output)
+    settings = read_settings(params["config"])
+    sides = _sides(paths, params)
+    rules = load_rules(tuple(params["rules"]) or settings.rules)
+    selection = selection_of(settings, rules, params)
+    samples = [sample_of(each) for each in params["eml"]]
+    domains = [parse_domain(each) for each in params["domains"]] or None
+    ports = _ports(params, settings)
 
-        def subject_of(name: str) -> Subject:
-            return subject_given(params, settings, name)
+    def subject_of(name: str) -> Subject:
+        return subject_given(params, settings, name)
 
-        async def work(ready: Callable[[int], Callable[[], None]]) -> Diff:
-            try:
-                return await differences(
-                    sides, ports, rules, selection, subject_of, samples=samples, domains=domains, ready=ready
-                )
-            finally:
-                await ports.close()
+    async def work(ready: Callable[[int], Callable[[], None]]) -> Diff:
+        try:
+            return await differences(
+                sides, ports, rules, selection, subject_of, samples=samples, domains=domains, ready=ready
+            )
+        finally:
+            await ports.close()
 
-        with _shown() as ready:
-            diff = asyncio.run(work(ready))
-        speaker = speaker_of(tuple(params["rules"]) or settings.rules, lang)
-        written = renderers(speaker, Paper.of_terminal(**terminal()), fail_on)
-        in_file = renderers(speaker, Paper(100), fail_on)
-        for name, path in where:
-            if path is None:
-                show(written[name](diff))
-            else:
-                put(in_file[name](diff), path)
-        return diff.exit_code(fail_on)
+    with _shown() as ready:
+        diff = asyncio.run(work(ready))
+    speaker = speaker_of(tuple(params["rules"]) or settings.rules, lang)
+    written = renderers(speaker, Paper.of_terminal(**terminal()), fail_on)
+    in_file = renderers(speaker, Paper(100), fail_on)
+    for name, path in where:
+        if path is None:
+            show(written[name](diff))
+        else:
+            put(in_file[name](diff), path)
+    return diff.exit_code(fail_on)
 
 
 def _where(style: str | None, output: Sequence[Path]) -> list[tuple[str, Path | None]]:

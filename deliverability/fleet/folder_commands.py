@@ -27,9 +27,7 @@ from deliverability.console.options import (
     judging_options,
     lang_option,
     output_options,
-    plain_errors,
     rule_folders_option,
-    rule_problems,
     speaking_option,
     text_or_json_option,
 )
@@ -169,8 +167,7 @@ _SHOWN = 20
 @speaking_option
 def status_command(folder: Path, style: str) -> int:
     """Say how far the run of a folder is."""
-    with plain_errors():
-        status = fleet_status(folder)
+    status = fleet_status(folder)
     if style == "json":
         click.echo(json_text(_as_json(status), indent=2))
     else:
@@ -222,33 +219,31 @@ def status_lines(status: FleetStatus) -> Iterator[str]:
 @lang_option
 def report_command(folder: Path, output: tuple[Path, ...], compare: Path | None, parquet: bool, **params: Any) -> int:
     """Say what the findings of a fleet have in common."""
-    with plain_errors():
-        for path in output:
-            if path.suffix.lower() not in FORMATS:
-                raise InputError(UNKNOWN_ENDING(file=str(path), endings=tuple(FORMATS)))
-        with rule_problems():
-            rules = load_rules(params["rules"])
-        with ExitStack() as stack:
-            fleet = stack.enter_context(opened(folder))
-            damaged = fleet.check()
-            older = None
-            if compare:
-                before = stack.enter_context(opened(compare))
-                damaged += before.check()
-                older = before.rows()
-            found = causes(fleet.rows(), rules, fleet.day, older, fleet.audience)
-            if parquet:
-                try:
-                    tables = write_parquet(fleet)
-                except OSError as error:
-                    raise InputError(not_written(str(folder / "tables"), error)) from None
-                click.echo(language().say("cli.written", file=str(tables)), err=True)
-            left = fleet.status(running=False).left
-        speaker = Speaker(rules, catalogue(), language().people)
-        for path in output:
-            put(FORMATS[path.suffix.lower()](found, speaker), path)
-        if not output:
-            show("\n".join(_lines(fleet_view(found, speaker))) + "\n")
+    for path in output:
+        if path.suffix.lower() not in FORMATS:
+            raise InputError(UNKNOWN_ENDING(file=str(path), endings=tuple(FORMATS)))
+    rules = load_rules(params["rules"])
+    with ExitStack() as stack:
+        fleet = stack.enter_context(opened(folder))
+        damaged = fleet.check()
+        older = None
+        if compare:
+            before = stack.enter_context(opened(compare))
+            damaged += before.check()
+            older = before.rows()
+        found = causes(fleet.rows(), rules, fleet.day, older, fleet.audience)
+        if parquet:
+            try:
+                tables = write_parquet(fleet)
+            except OSError as error:
+                raise InputError(not_written(str(folder / "tables"), error)) from None
+            click.echo(language().say("cli.written", file=str(tables)), err=True)
+        left = fleet.status(running=False).left
+    speaker = Speaker(rules, catalogue(), language().people)
+    for path in output:
+        put(FORMATS[path.suffix.lower()](found, speaker), path)
+    if not output:
+        show("\n".join(_lines(fleet_view(found, speaker))) + "\n")
     tell_damaged(damaged)
     if left:
         click.echo(language().say("cli.fleet-idle", left=f"{left:,}"), err=True)
@@ -277,15 +272,14 @@ SHOWN = 1000
 @speaking_option
 def query_command(folder: Path, sql: str, style: str) -> int:
     """Answer an SQL query over the findings of a fleet."""
-    with plain_errors():
-        try:
-            with opened(folder) as fleet:
-                damaged = fleet.check()
-                with query(fleet, sql) as (columns, rows):
-                    for piece in {"text": _text, "csv": _csv, "json": _json}[style](columns, rows):
-                        show(piece)
-        except OSError as error:
-            raise InputError(not_written(str(folder), error)) from None
+    try:
+        with opened(folder) as fleet:
+            damaged = fleet.check()
+            with query(fleet, sql) as (columns, rows):
+                for piece in {"text": _text, "csv": _csv, "json": _json}[style](columns, rows):
+                    show(piece)
+    except OSError as error:
+        raise InputError(not_written(str(folder), error)) from None
     tell_damaged(damaged)
     return 3 if damaged else 0
 
@@ -333,16 +327,14 @@ def _text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str
 @output_options
 def open_command(folder: Path, domain: str, **params: Any) -> int:
     """Write the full report of one domain of a fleet."""
-    with plain_errors():
-        settings = read_settings(params["config"])
-        with rule_problems():
-            judging = Judging.of(params, settings)
-        with opened(folder) as fleet:
-            audited = audited_of(fleet.facts_of(parse_domain(domain)))
-            outputs = judging.outputs(1)
-            found = _reopened(fleet, audited, settings, judging, params)
-        code = judging.write(audited, found.report, outputs)
-        outputs.end()
+    settings = read_settings(params["config"])
+    judging = Judging.of(params, settings)
+    with opened(folder) as fleet:
+        audited = audited_of(fleet.facts_of(parse_domain(domain)))
+        outputs = judging.outputs(1)
+        found = _reopened(fleet, audited, settings, judging, params)
+    code = judging.write(audited, found.report, outputs)
+    outputs.end()
     if found.changed:
         click.echo(language().say.count("cli.fleet-changed", found.changed), err=True)
     return code

@@ -12,7 +12,7 @@ from deliverability.core import yaml as yamlstrict
 from deliverability.core.cache import cached
 from deliverability.core.codes import Detail
 from deliverability.core.errors import FilesError
-from deliverability.core.model.cited import PlainSource
+from deliverability.core.model.rules import PlainSource
 from deliverability.core.yaml import read_shape
 
 FOLDER = "lists"

@@ -9,7 +9,6 @@ from datetime import date
 from msgspec import Struct
 
 from deliverability.core.facts.base import Value
-from deliverability.core.model.cited import ServiceSource
 from deliverability.core.model.replies import ANY, Meaning, ReplyCatalogue
 from deliverability.core.model.rules import (
     Condition,
@@ -17,6 +16,7 @@ from deliverability.core.model.rules import (
     Receiver,
     Rule,
     RuleSet,
+    ServiceSource,
     SourceRef,
     Statement,
     Texts,

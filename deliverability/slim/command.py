@@ -11,7 +11,7 @@ import click
 
 from deliverability.console.command import Command
 from deliverability.console.inputs import sample_of
-from deliverability.console.options import lang_option, plain_errors, text_or_json_option
+from deliverability.console.options import lang_option, text_or_json_option
 from deliverability.console.output import terminal, wrote
 from deliverability.console.types import NumberType, OneOf, PathOf
 from deliverability.core.codec import json_text, printable
@@ -21,13 +21,13 @@ from deliverability.core.files import write_whole
 from deliverability.core.mail.files.images import JPEG_QUALITY
 from deliverability.core.net.open import CONTRADICTION
 from deliverability.core.phrases import phrases
-from deliverability.core.report.paper import typewritten
+from deliverability.core.report.wrap import typewritten
 from deliverability.core.words.sentences import octets, shortened, visible
 from deliverability.slim.message import Wish, slim
 
 if TYPE_CHECKING:
     from deliverability.core.phrases import Phrases
-    from deliverability.slim.savings import PartSaving, Slimmed
+    from deliverability.slim.message import PartSaving, Slimmed
 
 MESSAGE_ITSELF = Code("message-itself", ("file",))
 _MOST = 3
@@ -57,26 +57,25 @@ def command(
         raise InputError(CONTRADICTION(names=("--attachments", "--only html")))
     if jpeg_quality is not None and only == "html":
         raise InputError(CONTRADICTION(names=("--jpeg-quality", "--only html")))
-    with plain_errors():
-        raw = sample_of(message).read()
-        if output is not None:
-            _check(output, None if message == "-" else Path(message), force)
-        wish = Wish(
-            images=only != "html",
-            attached_images=attachments,
-            html=only != "images",
-            jpeg_quality=JPEG_QUALITY if jpeg_quality is None else jpeg_quality,
-        )
-        slimmed = slim(raw, wish)
-        if output is not None:
-            _write(output, slimmed.data, force)
-            wrote(output)
-        if style == "json":
-            text = json_text(_record(message, slimmed, output), indent=2) + "\n"
-        else:
-            words = "\n".join(_lines(slimmed, message, output, phrases(lang))) + "\n"
-            text = words if terminal()["unicode"] else typewritten(words)
-        click.echo(text.encode(sys.stdout.encoding or "utf-8", "backslashreplace"), nl=False)
+    raw = sample_of(message).read()
+    if output is not None:
+        _check(output, None if message == "-" else Path(message), force)
+    wish = Wish(
+        images=only != "html",
+        attached_images=attachments,
+        html=only != "images",
+        jpeg_quality=JPEG_QUALITY if jpeg_quality is None else jpeg_quality,
+    )
+    slimmed = slim(raw, wish)
+    if output is not None:
+        _write(output, slimmed.data, force)
+        wrote(output)
+    if style == "json":
+        text = json_text(_record(message, slimmed, output), indent=2) + "\n"
+    else:
+        words = "\n".join(_lines(slimmed, message, output, phrases(lang))) + "\n"
+        text = words if terminal()["unicode"] else typewritten(words)
+    click.echo(text.encode(sys.stdout.encoding or "utf-8", "backslashreplace"), nl=False)
     return 0
 
 

@@ -31,9 +31,9 @@ from deliverability.engine.stream import only_one
 from deliverability.intake.command import intake_of, keeping_addresses
 from deliverability.lists.audience import audience_given
 from deliverability.observing import observing
+from deliverability.weekly.messages import DEFAULT_OUTPUT, subjects
 from deliverability.weekly.notify.notifier import Notifier
 from deliverability.weekly.pages import HtmlPages
-from deliverability.weekly.plan import DEFAULT_OUTPUT, subjects
 from deliverability.weekly.run import LATEST, Plan, weekly
 from deliverability.weekly.view import run_view
 

@@ -56,7 +56,7 @@ from deliverability.engine.rules import load_rules, rule_folders
 from deliverability.engine.stream import stream
 from deliverability.lists.audience import recipients_of
 from deliverability.lists.catalogue import load_list_data
-from deliverability.weekly.plan import subjects
+from deliverability.weekly.messages import subjects
 
 if TYPE_CHECKING:
     from deliverability.core.model.rules import RuleSet

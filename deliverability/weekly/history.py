@@ -13,7 +13,7 @@ from deliverability.console.command import Command
 from deliverability.console.ending import error_text
 from deliverability.console.inputs import read_settings
 from deliverability.console.language import language
-from deliverability.console.options import config_option, lang_option, plain_errors
+from deliverability.console.options import config_option, lang_option
 from deliverability.console.output import terminal
 from deliverability.console.types import DayType, NumberType, settings_path
 from deliverability.core.codec import json_text
@@ -176,38 +176,37 @@ def command(
     lang: str,
 ) -> int:
     """Show what earlier weekly runs saw, newest first."""
-    with plain_errors():
-        settings = read_settings(config)
-        name = parse_domain(domain) if domain else None
-        folder = settings_path(config).absolute().parent
-        history = History.open(url or settings.history, folder=folder)
-        say = language().say
-        lost: list[str] = []
+    settings = read_settings(config)
+    name = parse_domain(domain) if domain else None
+    folder = settings_path(config).absolute().parent
+    history = History.open(url or settings.history, folder=folder)
+    say = language().say
+    lost: list[str] = []
 
-        def damaged(error: DamagedError) -> None:
-            sentence, _ = error_text(error, say)
-            lost.append(sentence)
-            click.echo(say("cli.left-out", text=sentence), err=True)
+    def damaged(error: DamagedError) -> None:
+        sentence, _ = error_text(error, say)
+        lost.append(sentence)
+        click.echo(say("cli.left-out", text=sentence), err=True)
 
-        try:
-            if prune:
-                with history.held():
-                    gone = history.prune(prune)
-                click.echo(say.count("cli.forgotten", gone) + say.count("cli.kept", len(history.runs())))
-            elif rebuild:
-                with history.held():
-                    made = history.rebuild(damaged)
-                click.echo(say.count("cli.tables-rebuilt", made))
-            elif before:
-                _forget(history, before)
-            elif export:
-                for snapshot in history.export(damaged):
-                    if name is None or snapshot["domain"] == name:
-                        click.echo(json_text(snapshot))
-            else:
-                _show(history, name, lang, damaged)
-        finally:
-            history.close()
+    try:
+        if prune:
+            with history.held():
+                gone = history.prune(prune)
+            click.echo(say.count("cli.forgotten", gone) + say.count("cli.kept", len(history.runs())))
+        elif rebuild:
+            with history.held():
+                made = history.rebuild(damaged)
+            click.echo(say.count("cli.tables-rebuilt", made))
+        elif before:
+            _forget(history, before)
+        elif export:
+            for snapshot in history.export(damaged):
+                if name is None or snapshot["domain"] == name:
+                    click.echo(json_text(snapshot))
+        else:
+            _show(history, name, lang, damaged)
+    finally:
+        history.close()
     return 3 if lost else 0
 
 

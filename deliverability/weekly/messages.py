@@ -1,4 +1,7 @@
-"""Sample messages of the settings: files as they are; of globs, folders and mailboxes the newest of each domain."""
+"""What the settings ask a weekly run to do: domains with their sample messages.
+
+Files are taken as they are; of globs, folders and mailboxes the newest message of each domain.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +12,26 @@ from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from deliverability.console.settings import kind_and_place
-from deliverability.core.codes import Code
-from deliverability.core.errors import InputError, set_aside
-from deliverability.core.facts.base import Purpose
-from deliverability.core.inputs import Sample
+from deliverability.console.settings import Settings, kind_and_place
+from deliverability.core.codes import ABOUT, Code, Detail
+from deliverability.core.errors import InputError, reason_of, set_aside
+from deliverability.core.facts.base import Purpose, SampleSeen
+from deliverability.core.inputs import Sample, Subject
 from deliverability.core.mail import kinds
 from deliverability.core.mail.kinds import OWNER_HEAD_OCTETS, envelope_beside, message_files, own_domain, spans_in
 from deliverability.core.mail.reader import read
 from deliverability.core.mail.words import parse_date
 from deliverability.core.names import is_within
+from deliverability.engine.samples import MAX_SAMPLES, sample_seen, several
 
 MAX_LOOKED_AT = 20_000
 _OLDEST = datetime.min.replace(tzinfo=UTC)
+
+DEFAULT_OUTPUT = "deliv-reports"
+_MOST_PROBLEMS = 20  # of one place that are told
+NO_DOMAINS = Code("no-domains")
 
 
 class Picked(Struct, frozen=True):
@@ -197,3 +206,86 @@ def _newest(heads: Iterable[_Head], domains: Sequence[str]) -> dict[str, _Head]:
 def _fitting(author: str, domains: Sequence[str]) -> str | None:
     fitting = [domain for domain in domains if is_within(author, domain)]
     return max(fitting, key=len) if fitting else None
+
+
+class WeeklySubject(Struct, frozen=True):
+    """A domain of the settings with one of its messages, or without any; `asked` has no message yet."""
+
+    asked: Subject
+    picked: Picked | None = None
+    problems: tuple[Detail, ...] = ()
+
+    @property
+    def domain(self) -> str:
+        """The domain that is audited."""
+        return self.asked.domain
+
+    @property
+    def source(self) -> str:
+        """Where the message comes from, as the settings name it; empty: none."""
+        return self.picked.source if self.picked else ""
+
+
+def subjects(
+    settings: Settings, folder: Path, domain_of: Callable[[str], str], subject_of: Callable[[str], Subject]
+) -> tuple[WeeklySubject, ...]:
+    """Every domain of the settings with each of its messages, or alone where it has none.
+
+    A place of messages that cannot be read is told in the report of its domain; the domain is audited without it.
+
+    Args:
+        settings: the file.
+        folder: what places of messages are named from in the history.
+        domain_of: a name as written -> A-label; may raise InputError.
+        subject_of: A-label -> what is to be audited; may raise InputError.
+
+    Raises:
+        InputError: where there is no domain, or one is wrong.
+
+    """
+    domains = list(dict.fromkeys(domain_of(name) for name in settings.names))
+    if not domains:
+        raise InputError(NO_DOMAINS())
+    own = {domain_of(table.name): table.messages for table in settings.domain if table.messages}
+    common, problems = _pick(settings.messages, [each for each in domains if each not in own], folder)
+    planned: list[WeeklySubject] = []
+    for domain in domains:
+        picked, wrong = common.get(domain, []), problems
+        if domain in own:
+            found, wrong = _pick(own[domain], [domain], folder)
+            picked = found.get(domain, [])
+        subject = subject_of(domain)
+        subject = replace(subject, samples=_samples(picked, subject.purpose))
+        if not picked:
+            planned.append(WeeklySubject(subject, problems=wrong))
+        planned += [WeeklySubject(subject, each, wrong) for each in picked]
+    return tuple(planned)
+
+
+def _samples(picked: Sequence[Picked], purpose: Purpose | None) -> tuple[SampleSeen, ...]:
+    """What the messages of a domain tell of each other, by their places; one that cannot be read tells nothing, and is
+    told where it is audited.
+    """
+    seen: list[SampleSeen] = []
+    for each in picked[:MAX_SAMPLES]:
+        with set_aside(lambda error: None):
+            seen.append(sample_seen(each.source, each.sample(), purpose))
+    return several(seen)
+
+
+def _pick(
+    places: Sequence[str], domains: Sequence[str], folder: Path
+) -> tuple[dict[str, list[Picked]], tuple[Detail, ...]]:
+    """The messages of each domain from all places that can be read, and what is the matter with the others."""
+    found: dict[str, list[Picked]] = {}
+    problems: list[Detail] = []
+    for place in places:
+        lost: list[Exception] = []
+        with set_aside(lost.append):
+            for domain, messages in pick([place], domains, folder, lost.append).items():
+                found.setdefault(domain, []).extend(messages)
+        problems += (
+            reason_of(each) if isinstance(each, NoMessages) else ABOUT(what=place, detail=reason_of(each))
+            for each in lost[:_MOST_PROBLEMS]
+        )
+    return found, tuple(problems)

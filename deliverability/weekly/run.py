@@ -62,7 +62,7 @@ from deliverability.engine.rules import exit_code, worst_exit_code
 from deliverability.engine.stream import collecting_seldom, stream
 from deliverability.intake.run import IntakePlan, take_in
 from deliverability.observing import Observer, Observing, one_subject, with_lists_seen, with_policies_seen
-from deliverability.weekly.messages import Picked
+from deliverability.weekly.messages import WeeklySubject
 from deliverability.weekly.traffic import (
     DETAILS,
     SOURCES,
@@ -90,24 +90,6 @@ class Pages(Protocol):
     def start(self, summary: Summary, history: History, lang: str) -> str:
         """The start page: what changed first, then every domain."""
         ...
-
-
-class WeeklySubject(Struct, frozen=True):
-    """A domain of the settings with one of its messages, or without any; `asked` has no message yet."""
-
-    asked: Subject
-    picked: Picked | None = None
-    problems: tuple[Detail, ...] = ()
-
-    @property
-    def domain(self) -> str:
-        """The domain that is audited."""
-        return self.asked.domain
-
-    @property
-    def source(self) -> str:
-        """Where the message comes from, as the settings name it; empty: none."""
-        return self.picked.source if self.picked else ""
 
 
 class Plan(Struct, frozen=True):

@@ -26,7 +26,7 @@ import pytest
 
 import deliverability.demo
 from deliverability.cli import main
-from deliverability.console import judging, options
+from deliverability.console import judging
 from deliverability.engine.audit import Audited
 from deliverability.engine.base import catalogue
 from tests.console.test_cli import Deliv, Done
@@ -308,11 +308,10 @@ def test_a_message_that_cannot_be_read_does_not_stop_the_others(folder: Path, he
 def test_a_fault_of_ours_is_told_in_one_sentence_and_shown_on_demand(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def burst() -> None:
+    def burst(*_: object) -> None:
         raise ZeroDivisionError("a\x1b[31m\u202e fault")
 
-    monkeypatch.setattr(options, "plain_errors", burst)
-    monkeypatch.setattr("deliverability.audits.saved.plain_errors", burst)
+    monkeypatch.setattr("deliverability.audits.saved.read_settings", burst)
     for words in ([], ["--debug"]):
         with pytest.raises(SystemExit) as left:
             main(["judge", "x.json", *words])

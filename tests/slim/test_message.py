@@ -15,8 +15,7 @@ from selectolax.lexbor import LexborHTMLParser
 
 from deliverability.core.mail.reader import Message, Part, read
 from deliverability.core.mail.transfer import Body
-from deliverability.slim.message import References, Wish, base64_body, slim, text_body
-from deliverability.slim.savings import PartChange, Slimmed, Unchanged
+from deliverability.slim.message import PartChange, References, Slimmed, Unchanged, Wish, base64_body, slim, text_body
 from tests.corpus import corpus_root
 from tests.sampled import examples, sampled
 from tests.slim_mails import HTML, TOP, image_part, multipart, newsletter, photo, photo_jpeg, saved, text_part

@@ -18,8 +18,7 @@ from deliverability.core.inputs import Subject
 from deliverability.core.mail.kinds import envelope_beside
 from deliverability.core.mail.received import SmtpEnvelope
 from deliverability.listen.store import CaptureStore
-from deliverability.weekly.messages import MESSAGES_ABSENT, MESSAGES_NO_MAIL, NoMessages, Picked, pick
-from deliverability.weekly.plan import subjects
+from deliverability.weekly.messages import MESSAGES_ABSENT, MESSAGES_NO_MAIL, NoMessages, Picked, pick, subjects
 
 pytestmark = pytest.mark.long
 

@@ -31,9 +31,9 @@ from deliverability.core.store.store import History
 from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules, rule_folders
 from deliverability.engine.stream import only_one
-from deliverability.weekly.messages import Picked
+from deliverability.weekly.messages import Picked, WeeklySubject
 from deliverability.weekly.pages import HtmlPages
-from deliverability.weekly.run import Plan, WeeklySubject, weekly
+from deliverability.weekly.run import Plan, weekly
 from deliverability.weekly.values import Summary
 from tests.weekly.test_stories import NoPages
 

@@ -38,8 +38,8 @@ from deliverability.engine.stream import only_one
 from deliverability.intake.run import IntakePlan
 from deliverability.observing import Observing
 from deliverability.weekly import run as weekly_run
-from deliverability.weekly.messages import Picked
-from deliverability.weekly.run import Plan, WeeklySubject, weekly
+from deliverability.weekly.messages import Picked, WeeklySubject
+from deliverability.weekly.run import Plan, weekly
 from deliverability.weekly.values import Summary, WeeklyEntry
 from deliverability.weekly.view import entry_view
 from tests.sampled import sampled

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, NamedTuple
 from msgspec import Struct, field
 
 from deliverability.core.codes import Code, Detail
-from deliverability.core.model.cited import PlainSource
+from deliverability.core.model.rules import PlainSource
 from deliverability.core.model.schema import Either, Field, Text
 
 NO_ANSWERS = Code("blocklist-no-answers")

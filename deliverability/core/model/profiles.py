@@ -9,8 +9,7 @@ from typing import Annotated
 from msgspec import Struct, field
 
 from deliverability.core.facts.base import Unknown, Value
-from deliverability.core.model.cited import DAY, LANGUAGE, READ_AS, Edition
-from deliverability.core.model.rules import Perhaps, Required
+from deliverability.core.model.rules import DAY, LANGUAGE, READ_AS, Edition, Perhaps, Required
 from deliverability.core.model.schema import Field, Text
 
 

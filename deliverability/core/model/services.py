@@ -10,8 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Struct
 
-from deliverability.core.model.cited import ServiceSource, Sources
-from deliverability.core.model.rules import Confidence
+from deliverability.core.model.rules import Confidence, ServiceSource, Sources
 from deliverability.core.model.schema import OUTSIDE, Either, Field, Text, Words, lower
 from deliverability.core.names import is_within
 

@@ -11,10 +11,9 @@ from typing import Any
 from msgspec import Struct
 
 from deliverability.core.facts.base import Catalogue
-from deliverability.core.model.cited import Edition, ServiceSource
 from deliverability.core.model.claims import Lack
 from deliverability.core.model.profiles import ProfileSource
-from deliverability.core.model.rules import RuleSet, Selection, Source
+from deliverability.core.model.rules import Edition, RuleSet, Selection, ServiceSource, Source
 from deliverability.core.phrases import Phrases, phrases
 from deliverability.core.words.sentences import full_day_words, visible
 

@@ -6,8 +6,7 @@ import re
 
 from msgspec.structs import replace
 
-from deliverability.core.model.cited import LANGUAGE, Edition
-from deliverability.core.model.rules import Source
+from deliverability.core.model.rules import LANGUAGE, Edition, Source
 from deliverability.core.phrases import phrases
 from deliverability.core.words.speaker import cited, read_day_words, read_words
 from deliverability.engine.rules import load_rules

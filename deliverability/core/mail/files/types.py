@@ -12,13 +12,13 @@ from functools import cache
 
 from msgspec import Struct
 
-from deliverability.core.files import shipped
 from deliverability.core.mail.files.archives import COMPRESSED, ending, is_tar
 from deliverability.core.mail.files.documents import OLE, Office, is_pdf, read_ole, read_ooxml
 from deliverability.core.mail.files.images import sniff
 from deliverability.core.mail.files.listing import SIGNATURE as SIGNATURE_7Z
 from deliverability.core.mail.files.listing import SIGNATURE_4, SIGNATURE_5, TooManyEntriesError
 from deliverability.core.mail.files.zips import looks_like_zip, read_directory
+from deliverability.core.yaml import shipped
 
 HEAD_OCTETS = 0x8800  # enough for every signature of the table; that of an ISO image comes last
 

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from deliverability.core.codes import Code, Detail
-from deliverability.core.files import shipped
+from deliverability.core.yaml import shipped
 
 LOOKED = 65_536
 """Octets in which a file shows what it is."""

@@ -15,7 +15,6 @@ import msgspec
 from msgspec import Raw, Struct
 
 from deliverability.core.codes import ABOUT, Code, Detail
-from deliverability.core.files import shipped
 from deliverability.core.net.names import canonical
 from deliverability.core.net.zones import TERRAFORM
 from deliverability.core.net.zones.base import (
@@ -40,6 +39,7 @@ from deliverability.core.net.zones.lists import (
     route53_rdata,
 )
 from deliverability.core.net.zones.master import master_input, parse, zone_file
+from deliverability.core.yaml import shipped
 
 VERSION = Code("terraform-version", ("version",))
 ERRORED = Code("terraform-errored")
