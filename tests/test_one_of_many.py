@@ -181,7 +181,7 @@ class TestDomains:
 class TestMessages:
     @some_ways
     def test_of_an_audit(self, deliv: Deliv, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-        poisoned(monkeypatch, engine, "_read", lambda octets: b"broken.example" in octets, error)
+        poisoned(monkeypatch, engine, "read", lambda octets: b"broken.example" in octets, error)
         done = deliv("audit", *BROKEN_MAIL, *GOOD_MAIL, *BOTH, "--format", "json")
         assert done.code == 3, done.err
         assert [each["subject"]["domain"] for each in done.json] == ["good.example"]

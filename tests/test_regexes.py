@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import deliverability
+from deliverability.core.net.zones.other import kinds
 from deliverability.core.rules.knowledge import shipped
 from tests.backtracking import GROWTH, slowest
 from tests.regexes import Expression, divided, expressions
@@ -22,7 +23,8 @@ MADE_AT_RUN_TIME = {
     "core/report/templates.py: '|'.join((_bounded(",  # words, without any repeat
     "core/model/services.py: expression",  # over names of 253 octets at most
     "core/senders/recognise.py: '|'.join((f'(?:{pa",  # the same, all in one
-    "engine/auditors/unsubscribe.py: '|'.join(each",  # of a rule file, looked at below
+    "engine/auditors/unsubscribe.py: '|'.join(expr",  # of a rule file, looked at below
+    "core/net/zones/other.py: each.pattern.encode(",  # of a table of ours, looked at below
     "core/net/zones/configured.py: str(settings['r",  # of the user's configuration, over names of 253 octets at most
     "core/model/schema.py: field.pattern",  # of a Struct of ours
     "engine/auditors/imprint.py: '|'.join(scoped) ",  # of a rule file
@@ -50,6 +52,12 @@ def test_nor_do_those_of_the_words_for_unsubscribing() -> None:
     words = shipped().unsubscribe
     for text in (*words.in_link, *words.beside_link, *words.in_address):
         assert divided(Expression("", text, 0)) == [], text
+
+
+def test_nor_do_those_that_tell_what_a_file_is() -> None:
+    table = kinds()
+    for each in (*table.first, *table.then, *table.objects, *table.lists):
+        assert divided(Expression("", each.pattern, re.MULTILINE)) == [], each.pattern
 
 
 @pytest.mark.long

@@ -44,7 +44,7 @@ from tests.sampled import sampled
 
 pytestmark = pytest.mark.long
 
-DOMAINS = 24
+DOMAINS = 40
 
 
 @pytest.fixture(scope="module")

@@ -77,8 +77,8 @@ def test_results_for_programs(deliv: Deliv) -> None:  # noqa: F811
 @pytest.mark.parametrize(
     ("lang", "dead", "complaints"),
     [
-        ("en", "Of 1060 messages, 60 (5.6604%) went to addresses that do not exist.", "4 led to a complaint (0.4%)"),
-        ("ja", "1060通のうち60通（5.6604%）が、存在しないアドレス宛てです。", "迷惑メール報告は4件（0.4%）です。"),
+        ("en", "Of 1,060 messages, 60 (5.66%) went to addresses that do not exist.", "4 led to a complaint (0.4%)"),
+        ("ja", "1,060通のうち60通（5.66%）が、存在しないアドレス宛てです。", "迷惑メール報告は4件（0.4%）です。"),
     ],
 )
 def test_an_audit_says_the_numbers_and_what_to_do(deliv: Deliv, lang: str, dead: str, complaints: str) -> None:  # noqa: F811
@@ -135,13 +135,13 @@ def test_without_a_file_of_addresses_nobody_knows_how_many_are_due(deliv: Deliv)
     [
         (
             "en",
-            f"According to the events of sendgrid, 5000 messages were sent on {DAY.day} {DAY:%b %Y}: "
-            "4.17 times the maximum of the 9 days before (1200).",
+            f"According to the events of sendgrid, 5,000 messages were sent on {DAY.day} {DAY:%b %Y}: "
+            "4.17 times the maximum of the 9 days before (1,200).",
         ),
         (
             "ja",
-            f"配信サービス（sendgrid）のイベントでは、{DAY.year}年{DAY.month}月{DAY.day}日は5000通で、"
-            "その前の9日間の最大（1200通）の4.17倍です。",
+            f"配信サービス（sendgrid）のイベントでは、{DAY.year}年{DAY.month}月{DAY.day}日は5,000通で、"
+            "その前の9日間の最大（1,200通）の4.17倍です。",
         ),
     ],
 )

@@ -21,7 +21,7 @@ from deliverability.core.report.paper import Paper
 from deliverability.core.store.deliveries import deliveries_of
 from deliverability.core.store.observations import Observations
 from deliverability.core.store.store import History
-from deliverability.intake.report import intake_text, intake_view
+from deliverability.intake.report import intake_text
 from deliverability.intake.run import NO_DOMAIN, IntakePlan, IntakeResult, take_in
 from tests import ROOT, TESTS
 from tests.intake.readers import NOW, outcomes
@@ -222,4 +222,4 @@ def test_the_page_shows_what_it_prints(page: str, lang: str) -> None:
     result = IntakeResult(items=27)
     result.results.update(delivered=3_937, deferred=27, hard=263, policy=29, complaint=11)
     say = phrases(lang)
-    assert intake_text(intake_view(result, say), Paper(130), say) in (ROOT / page).read_text("utf-8")
+    assert intake_text(result, Paper(130), say) in (ROOT / page).read_text("utf-8")

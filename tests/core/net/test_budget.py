@@ -259,7 +259,7 @@ class Silent(Struct):
 
 @pytest.mark.parametrize(
     ("allowed", "path"),
-    [(Permissions(fetch=True, probe_smtp=True), "mta_sts.mode"), (Permissions(probe_smtp=True), "transport.mx_tls")],
+    [(Permissions(fetch=True), "mta_sts.mode"), (Permissions(probe_smtp=True), "transport.mx_tls")],
     ids=["web", "mail servers"],
 )
 def test_the_time_is_one_for_dns_the_web_and_mail_servers(allowed: Permissions, path: str, rules: Any) -> None:
