@@ -91,7 +91,7 @@ def test_a_safe_step_ends_with_the_record(folder: Path) -> None:
     text = " ".join(done.output.split())
     assert "Safe: example.com can move to p=quarantine." in text
     assert "6,000 of 6,000 messages pass." in text
-    assert "p=quarantine would have affected none of 6,000 messages that are or may be yours" in text
+    assert "p=quarantine would have affected none of the 6,000 messages that are or may be yours" in text
     assert "+ v=DMARC1; p=quarantine; rua=mailto:dmarc@example.com" in text
     assert run("gate", "--all", "--days", "60").output == "✓ Safe: example.com can move to p=quarantine.\n"
     japanese = run("gate", "example.com", "--days", "60", "--lang", "ja").output
@@ -115,7 +115,7 @@ def test_what_is_missing_is_told_with_its_amount_and_day(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("lang", "says"),
     [
-        ("en", "quarantine must be in force for 28 days before reject"),
+        ("en", "p=quarantine must be in force for 28 days before p=reject"),
         ("ja", "rejectの前に、quarantineを28日続ける必要があります。"),
     ],
 )

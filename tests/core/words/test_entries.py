@@ -94,7 +94,7 @@ def test_where_nobody_knows_the_provider_one_hint_is_given_once() -> None:
     assert first.where == "At your DNS provider"
     assert " ".join(first.entry) == (
         "Most DNS consoles add example.com to the name automatically: enter `_dmarc`, and `@` or nothing for the "
-        "domain itself. Enter text without quotation marks."
+        "domain itself. Enter the value without quotation marks."
     )
     assert second.entry == ()
     (apex,) = words(edit("example.com", "v=spf1 -all"))
