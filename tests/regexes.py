@@ -19,6 +19,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from tests.parsed import PACKAGE, trees
+
 Characters = frozenset[int]
 
 # What patterns can tell apart: all of Latin-1, and a few that are blanks, digits or letters beyond it.
@@ -47,14 +49,13 @@ class Expression(Struct, frozen=True):
     methods: tuple[str, ...] = ()
 
 
-def expressions(package: Path) -> tuple[list[Expression], list[str]]:
+def expressions() -> tuple[list[Expression], list[str]]:
     """Those that are handed to `re` in the package, and the lines where one is made at run time."""
     found: list[Expression] = []
     unread: list[str] = []
-    trees = {path: ast.parse(path.read_text("utf-8")) for path in sorted(package.rglob("*.py"))}
-    used = uses({_module(path, package): tree for path, tree in trees.items()})
-    for path, tree in trees.items():
-        name = _module(path, package)
+    used = uses({_module(path): tree for path, tree in trees().items()})
+    for path, tree in trees().items():
+        name = _module(path)
         named = {
             id(node.value): node.targets[0].id
             for node in tree.body
@@ -72,15 +73,15 @@ def expressions(package: Path) -> tuple[list[Expression], list[str]]:
                 methods = {method}
                 if method in ("compile", "regex"):
                     methods = used.get((name, named.get(id(call), "")), {ANYHOW})
-                place = f"{path.relative_to(package)}:{call.lineno}"
+                place = f"{path.relative_to(PACKAGE)}:{call.lineno}"
                 found.append(Expression(place, text, flags, tuple(sorted(methods))))
             else:
-                unread.append(f"{path.relative_to(package)}: {ast.unparse(call.args[0])}"[:45])
+                unread.append(f"{path.relative_to(PACKAGE)}: {ast.unparse(call.args[0])}"[:45])
     return found, unread
 
 
-def _module(path: Path, package: Path) -> str:
-    return ".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__")
+def _module(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
 def uses(trees: Mapping[str, ast.Module]) -> dict[tuple[str, str], set[str]]:

@@ -29,7 +29,7 @@ NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 RULES = load_rules()
 _OTHER_FILES = {".md", ".key", ".pem", ".dns"}
 # One in so many is rendered in every format and language, and is part of `make test`; all are rendered as JSON.
-SAMPLE = 24
+SAMPLE = 40
 
 
 @cache

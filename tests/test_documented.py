@@ -37,6 +37,7 @@ from deliverability.engine.base import Auditor, gather
 from deliverability.features import AUDITORS
 from tests import ROOT
 from tests.fixtures_report import make_report, speaker
+from tests.parsed import trees
 from tests.speaking import BRACKETS
 
 DOCS = ROOT / "docs"
@@ -339,7 +340,7 @@ def rows() -> dict[str, dict[str, list[str]]]:
 @cache
 def imports(path: Path) -> set[str]:
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(trees().get(path) or ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             found |= {each.name.partition(".")[0] for each in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

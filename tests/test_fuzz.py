@@ -18,7 +18,7 @@ TARGETS = targets()
 
 
 @pytest.mark.parametrize("name", TARGETS)
-@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@settings(max_examples=10, deadline=None, derandomize=True, database=None)
 @given(random=st.integers(min_value=0, max_value=2**32).map(Random))
 def test_mutated_inputs_are_read_or_refused(name: str, random: Random) -> None:
     target = TARGETS[name]
@@ -27,7 +27,7 @@ def test_mutated_inputs_are_read_or_refused(name: str, random: Random) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, target in TARGETS.items() if target.made is not None])
-@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@settings(max_examples=10, deadline=None, derandomize=True, database=None)
 @given(random=st.integers(min_value=0, max_value=2**32).map(Random))
 def test_texts_of_a_grammar_are_read_or_refused(name: str, random: Random) -> None:
     target = TARGETS[name]
@@ -37,7 +37,7 @@ def test_texts_of_a_grammar_are_read_or_refused(name: str, random: Random) -> No
 
 
 @pytest.mark.parametrize("name", ["DKIM key", "Received", "reply", "DNS reply", "zone file", "file"])
-@settings(max_examples=50, deadline=None, derandomize=True, database=None)
+@settings(max_examples=20, deadline=None, derandomize=True, database=None)
 @given(octets=st.binary(max_size=300))
 def test_any_octets_are_read_or_refused(name: str, octets: bytes) -> None:
     target = TARGETS[name]

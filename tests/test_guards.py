@@ -7,8 +7,8 @@ import io
 import re
 import socket
 import tokenize
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache, lru_cache
 from pathlib import Path
 
 import pytest
@@ -23,16 +23,16 @@ PACKAGE = Path(deliverability.__file__).parent
 Guard = Callable[[str], Iterator[str]]
 
 
-@cache
-def _tree(source: str) -> ast.Module:
-    return ast.parse(source)
+@lru_cache(maxsize=1)  # the guards look at one module after the other
+def _nodes(source: str) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse(source)))
 
 
-def docstrings(tree: ast.AST) -> set[int]:
+def docstrings(nodes: Iterable[ast.AST]) -> set[int]:
     """The nodes that are docstrings, by identity."""
     return {
         id(node.body[0].value)
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
         and node.body
         and isinstance(node.body[0], ast.Expr)
@@ -43,9 +43,8 @@ def option_literals(source: str) -> Iterator[str]:
     """Options of commands in strings: below the command line nobody knows how an input is spelt there."""
     if "--" not in source:
         return
-    tree = _tree(source)
-    ours = docstrings(tree)
-    for node in ast.walk(tree):
+    ours = docstrings(_nodes(source))
+    for node in _nodes(source):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in ours:
             yield from re.findall(r"(?<![\w-])--[a-zA-Z][\w-]*", node.value)
 
@@ -71,7 +70,7 @@ def prose_in_unknown(source: str) -> Iterator[str]:
     """Sentences as the detail of an Unknown: what was not known is a code, and the words are one room's."""
     if "Unknown" not in source:
         return
-    for node in ast.walk(_tree(source)):
+    for node in _nodes(source):
         if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "Unknown":
             for detail in (*node.args[1:2], *(each.value for each in node.keywords if each.arg == "detail")):
                 parts = detail.values if isinstance(detail, ast.JoinedStr) else [detail]
@@ -86,7 +85,7 @@ OUTSIDE = re.compile(
 
 def ways_out(source: str) -> Iterator[str]:
     """Imports of what reaches outside: a protocol is pure over the resolver that it is handed (ports.base)."""
-    for node in ast.walk(_tree(source)):
+    for node in _nodes(source):
         names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [f"{node.module}.{each.name}" for each in node.names]
@@ -109,7 +108,7 @@ def spoken() -> str:
 
 def parsed_sentences(source: str) -> Iterator[str]:
     """Pieces of our own sentences that a text is compared with or searched for: codes are read, never their words."""
-    for node in ast.walk(_tree(source)):
+    for node in _nodes(source):
         operands: list[ast.expr] = []
         if isinstance(node, ast.Compare):
             operands = [node.left, *node.comparators]

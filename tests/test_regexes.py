@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from pathlib import Path
 
 import pytest
 
-import deliverability
 from deliverability.core.net.zones.other import kinds
 from deliverability.core.rules.knowledge import shipped
 from tests.backtracking import GROWTH, slowest
 from tests.regexes import Expression, divided, expressions
 from tests.sampled import some, some_or_every
-
-PACKAGE = Path(deliverability.__file__).parent
 
 MADE_AT_RUN_TIME = {
     "core/rules/conditions.py: operand",  # of rule files, which their user trusts
@@ -36,7 +32,7 @@ MADE_AT_RUN_TIME = {
 
 @cache
 def ours() -> tuple[list[Expression], list[str]]:
-    return expressions(PACKAGE)
+    return expressions()
 
 
 @pytest.mark.long

@@ -348,7 +348,7 @@ def test_a_signal_ends_the_wait_for_a_mailbox(folder: Path, command: str, drop: 
 
 
 @some_or_every(150)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", sampled([signal.SIGINT, signal.SIGTERM, signal.SIGHUP], 3))
 def test_a_signal_at_any_moment_is_no_traceback_and_leaves_nothing(
     folder: Path, number: signal.Signals, apart: int
 ) -> None:

@@ -410,7 +410,7 @@ PAYLOADS: dict[str, tuple[str, dict[str, Any], dict[str, str], str, int]] = {
 }
 
 
-@pytest.mark.parametrize("name", sampled([*PAYLOADS], 5))
+@pytest.mark.parametrize("name", sampled([*PAYLOADS], 8))
 def test_every_other_event_runs_what_it_can_and_writes_nothing(lab: Lab, name: str) -> None:
     event, payload, inputs, runs, code = PAYLOADS[name]
     filled = json.loads(json.dumps([payload, inputs]).replace("BASE", lab.base))

@@ -9,11 +9,9 @@ from __future__ import annotations
 import ast
 import re
 from functools import cache
-from pathlib import Path
 
 import pytest
 
-import deliverability
 from deliverability.core.codes import Detail
 from deliverability.core.errors import AT_LINE
 from deliverability.core.facts.base import FactType
@@ -23,10 +21,10 @@ from deliverability.core.replies.limits import BAD_PERIOD, TOO_MANY_RECORDS
 from deliverability.core.words.sentences import state_words
 from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules
+from tests.parsed import PACKAGE, trees
 
 pytestmark = pytest.mark.long
 
-PACKAGE = Path(deliverability.__file__).parent
 REPORTS = PACKAGE.parent / "reports"
 SENTENCE = re.compile(r"[^\w.\-]")
 GAP = "\0"
@@ -38,15 +36,10 @@ CHARTS = re.compile(r"serie-\d+")
 
 
 @cache
-def trees() -> tuple[ast.AST, ...]:
-    return tuple(ast.parse(path.read_text("utf-8")) for path in PACKAGE.rglob("*.py"))
-
-
-@cache
 def written() -> frozenset[str]:
     """Every string of the program and its templates that could be a key or a part of one, with its gaps."""
     found: set[str] = set()
-    for tree in trees():
+    for tree in trees().values():
         for node in ast.walk(tree):
             if isinstance(node, ast.JoinedStr):
                 found.add("".join(str(each.value) if isinstance(each, ast.Constant) else GAP for each in node.values))
@@ -109,7 +102,7 @@ def test_every_phrase_is_used() -> None:
 def asked() -> list[str]:
     """Keys that are written out where a phrase is asked for: say("verdict.grade"), say.count("met.lead", n)."""
     found: set[str] = set()
-    for tree in trees():
+    for tree in trees().values():
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
                 called = ast.unparse(node.func)
@@ -209,7 +202,7 @@ def test_a_number_is_put_into_a_phrase_with_its_separators() -> None:
     """A phrase takes texts, and `str` of a number has no separators."""
     plain = [
         f"{ast.unparse(node.func)}: {word.arg}={ast.unparse(word.value)}"
-        for tree in trees()
+        for tree in trees().values()
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("say")
         for word in node.keywords

@@ -181,7 +181,9 @@ def live(history: History, weeks: str, *, at_once: bool = False) -> None:
         history.finish(run, at)
 
 
-@pytest.mark.parametrize("at_once", [False, True], ids=["weekly", "all in one second"])
+@pytest.mark.parametrize(
+    "at_once", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["weekly", "all in one second"]
+)
 @pytest.mark.parametrize(
     ("weeks", "spans"),
     [
