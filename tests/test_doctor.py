@@ -77,7 +77,7 @@ def world(records: Mapping[tuple[str, str], Records] = DNS, web: Web | None = No
 async def test_dns_is_good_where_one_of_the_domains_is_answered() -> None:
     assert (await doctor.check_dns(world(), OUTSIDE)).state is CheckState.GOOD
     partly = await doctor.check_dns(world({**DNS, ("one.example", "MX"): "servfail"}), OUTSIDE)
-    assert (partly.state, english(partly.met)) == (CheckState.GOOD, "static named the mail servers of two.example")
+    assert (partly.state, english(partly.met)) == (CheckState.GOOD, "static returned the mail servers of two.example")
 
 
 async def test_dns_that_fails_or_denies_what_exists_makes_audits_suffer() -> None:

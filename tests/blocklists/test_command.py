@@ -105,7 +105,7 @@ def test_a_list_of_ones_own_is_named_by_its_file(deliv: Deliv, zones: Path) -> N
         ("file:none.cidr", "none.cidr"),
         ("file:bad.cidr", "bad.cidr:2: '?' is neither"),
         (",", "--blocklists takes one or more names"),
-        ("settings", "deliv.toml names no blocklists"),
+        ("settings", "deliv.toml lists no blocklists"),
     ],
 )
 def test_what_cannot_be_asked_is_told(deliv: Deliv, zones: Path, value: str, told: str) -> None:

@@ -160,7 +160,7 @@ def test_the_sample_service_is_accepted(tmp_path: Path) -> None:
         ("spf: [acme.example]", "spf: acme.example", 5, "a list"),
         ("spf: [acme.example]", "spf: [acme]", 5, "'acme' is not allowed here"),
         ("spf: [acme.example]", 'spf: ["acme.example/24"]', 5, "is not allowed here"),
-        ("spf: [acme.example]", "spf: [7]", 5, "0.spf.0: a text is needed"),
+        ("spf: [acme.example]", "spf: [7]", 5, "0.spf.0: a string is needed"),
         ("spf: [acme.example]", "sfp: [acme.example]", 5, "unknown field"),
         ("own: [a1]", "own: [a3]", 6, "a3 is not among selectors and older"),
         ("fixed: true", "fixed: yes", 6, "true or false"),
