@@ -272,7 +272,7 @@ def gate_text(view: GateView, paper: Paper, say: Phrases) -> str:
     for each in view.conditions:
         lines += [*paper.hang(f"{each.text} [{each.rule}]", f"{paper.symbol(each.tone)} ")]
         for step in each.do:
-            lines += [*paper.step(step.replace("`", ""), f"  {paper.symbol('to')} ")]
+            lines += [*paper.step(step, f"  {paper.symbol('to')} ")]
     if view.earliest:
         lines += ["", *paper.paragraph(view.earliest, 2)]
     if view.back is not None:

@@ -126,7 +126,7 @@ def _source(row: SourceView, paper: Paper, say: Phrases) -> Iterator[str]:
     if row.addresses != row.name:
         seen = say("sources.where", addresses=row.addresses, since=row.since)
     yield from paper.paragraph(say("punctuation.clauses").join((reasons + more, seen)), 4, style="dim")
-    yield from paper.paragraph(row.advice.replace("`", ""), 4)
+    yield from paper.paragraph(row.advice, 4)
 
 
 def _head(row: SourceView, say: Phrases) -> str:

@@ -290,10 +290,15 @@ class _Writer:
         return NewsView(kind, name, whole, (whole, bare))
 
     def _worst(self, entry: WeeklyEntry, new: Sequence[FindingChange]) -> str:
-        """The worst of what is new, by its title."""
+        """The worst of what is new, as a clause."""
         worst = max(new, key=lambda each: each.severity.rank)
         text = entry.texts.get(self._say.lang, {}).get(worst.fingerprint)
-        return visible(shortened(text.title if text else worst.rule))
+        if text is None:
+            return worst.rule
+        # Within a sentence, as the rule has it: a name in front keeps its capital.
+        rule, first = self._rules.rules.get(worst.rule), text.title[:1].lower()
+        clause = rule is not None and rule.text[self._say.lang].short[:1] == first
+        return visible(shortened(first + text.title[1:] if clause else text.title))
 
     def _unchecked(self, entry: WeeklyEntry, name: str) -> NewsView:
         say = self._say

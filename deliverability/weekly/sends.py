@@ -255,7 +255,8 @@ def sends_of_all(entries: Sequence[WeeklyEntry], say: Phrases) -> str:
     if not weeks:
         return ""
     classes = {name: sum(each.sums.classes[name] for each in weeks.values()) for name in CLASSES}
-    sums = Sums(classes, sum(each.sums.aligned for each in weeks.values()))
+    aligned, uncounted = (sum(getattr(each.sums, name) for each in weeks.values()) for name in ("aligned", "uncounted"))
+    sums = Sums(classes, aligned, uncounted)
     return say.count("sends.all", len(weeks), text=sums_words(sums, say))
 
 

@@ -62,6 +62,7 @@ def traffic_of(
         reports=reports,
         classes=sums.classes,
         aligned=sums.aligned,
+        uncounted=sums.uncounted,
         days=tuple(_days(facts)),
         gaps=tuple(known.note(each.item) for each in unmet if known.is_gap(each.rule)),
         asked=tuple(known.note(each.item) for each in unmet if known.is_asked(each.rule)),

@@ -65,6 +65,7 @@ class TrafficWeek(Struct, frozen=True):
         reports: aggregate reports in it.
         classes: its messages by class.
         aligned: own messages that pass DMARC.
+        uncounted: messages of reports that do not count.
         days: oldest first.
         gaps: own sources that do not pass.
         asked: sources of which only the user can say whose they are, and has not.
@@ -89,11 +90,12 @@ class TrafficWeek(Struct, frozen=True):
     silent_since: str | None = None
     silent: Mapping[str, str] = field(default_factory=dict)
     last_reports: Mapping[str, str] = field(default_factory=dict)
+    uncounted: int = 0
 
     @property
     def sums(self) -> Sums:
         """Its messages by class."""
-        return Sums(self.classes, self.aligned)
+        return Sums(self.classes, self.aligned, self.uncounted)
 
     @property
     def has_news(self) -> bool:

@@ -128,12 +128,43 @@ def test_a_stage_of_unknown_length_is_not_told_in_days(folder: Path, lang: str, 
     assert "確認できませんでした日" not in text
 
 
-@pytest.mark.parametrize(("lang", "words"), [("en", "None of your mail was reported"), ("ja", "報告がまだない")])
-def test_a_share_of_nothing_is_no_share(folder: Path, lang: str, words: str) -> None:
+@pytest.mark.parametrize(
+    ("lang", "reason", "sums", "others"),
+    [
+        (
+            "en",
+            "none of them counts, because deliv could not verify who sent the reports",
+            "No report that counts shows mail from you.",
+            ("No mail from you was reported", "Correct the sources", "0 of your messages", "is not safe"),
+        ),
+        (
+            "ja",
+            "レポートの真正性を確認できないため、判断に使えません。",
+            "判断に使えるレポートに、自社のメールはありません。",
+            ("自社のメールは報告されていません", "送信元を直します", "自社のメールは0通"),
+        ),
+    ],
+)
+def test_reports_that_nobody_vouches_for_are_named_as_the_reason(
+    folder: Path, lang: str, reason: str, sums: str, others: tuple[str, ...]
+) -> None:
+    """Mail was reported, but nothing shows by whom: neither "none was reported" nor "correct the sources" is true."""
     read_in(folder, vouched=False)
-    text = run("gate", "example.com", "--to", "reject", "--lang", lang).output
-    assert text.count(words) == 2, text
+    done = run("gate", "example.com", "--to", "reject", "--lang", lang)
+    text = (" " if lang == "en" else "").join(done.output.split())
+    assert reason in text, done.output
+    assert sums in text, done.output
+    assert not [each for each in others if each in text], done.output
     assert "—%" not in text
+    assert done.return_value == 3
+
+
+def test_without_own_mail_no_source_is_to_be_corrected(folder: Path) -> None:
+    read_in(folder, own=0)
+    (gate,) = json.loads(run("gate", "example.com", "--format", "json").output)["gates"]
+    missing = {each["rule"] for each in gate["missing"]}
+    assert "GATE-003" in missing
+    assert "GATE-004" not in missing
 
 
 def test_the_plan_and_the_report_go_by_the_same_answer(folder: Path) -> None:

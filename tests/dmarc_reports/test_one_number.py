@@ -105,3 +105,16 @@ CLASS_OF = {
 def test_the_headline_names_what_waits(folder: Path) -> None:
     text = " ".join(run("gate", "example.com").output.split())
     assert "2,800 of 3,270 messages pass; 70 of yours do not; 400 wait for your answer." in text
+
+
+@pytest.mark.parametrize(
+    ("lang", "words"),
+    [
+        ("en", "Needs your answer: 2 sources, 490 messages (90 of them count as forged until you answer)"),
+        ("ja", "回答が必要：2件、490通（うち90通は回答があるまでなりすましとして計上）"),
+    ],
+)
+def test_what_is_asked_about_and_counts_as_forged_is_told_beside_the_sum(folder: Path, lang: str, words: str) -> None:
+    """A forger that sends like a forgotten host is asked about, too: so more is asked about than the 400 that wait."""
+    shown = run("sources", "example.com", "--lang", lang).output
+    assert words in (" " if lang == "en" else "").join(shown.split()), shown

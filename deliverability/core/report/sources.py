@@ -154,6 +154,7 @@ class SourcesView(Struct, frozen=True, dict=True):
         period: the window and its reports.
         sources: what needs an answer or a correction first.
         beside: by group how many sources there are that are not listed, and their messages.
+        guessed: messages of sources that the user is asked about, and that count as forged until there is an answer.
         sums: the messages by class; None where nothing is known.
         gate: the answer on the policy, in words; empty: none.
         gate_tone: good, bad, risk, unknown or none.
@@ -172,6 +173,7 @@ class SourcesView(Struct, frozen=True, dict=True):
     gate: str
     gate_tone: str
     change: str
+    guessed: int
     rank: tuple[int, int]
     say: Phrases
 
@@ -187,6 +189,8 @@ class SourcesView(Struct, frozen=True, dict=True):
         say, (number, messages) = self.say, self.beside.get(key, (0, 0))
         number, messages = number + len(sources), messages + sum(each.messages for each in sources)
         count = say(f"sources.count.{'one' if number == 1 else 'other'}", n=f"{number:,}", messages=f"{messages:,}")
+        if key == "answer" and self.guessed:
+            count += say("punctuation.aside", text=say.count("sources.guessed", self.guessed))
         return GroupView(key, say(f"sources.group.{key}"), count, number - len(sources), sources)
 
     @cached_property
@@ -213,6 +217,7 @@ def sources_view(report: Report, speaker: Speaker, most: int | None = None) -> S
     days = tuple(each.day for each in if_known(facts.of(Traffic).volume) or ())
     sources = [_source(each, details.get(each.key, ()), days, speaker) for each in listed]
     order = {key: place for place, key in enumerate(GROUPS)}
+    guessed = sum(each.messages for each in sources if each.asks and each.standing == "forged")
     sources.sort(key=lambda each: (order[each.group], each.standing == "forged", -each.messages))
     beside = dict(_beside(facts, sums, listed))
     if most is not None:
@@ -230,6 +235,7 @@ def sources_view(report: Report, speaker: Speaker, most: int | None = None) -> S
         period=_period(facts, say),
         sources=tuple(sources),
         beside=beside,
+        guessed=guessed,
         sums=sums,
         gate=gate,
         gate_tone=tone,

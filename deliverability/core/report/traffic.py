@@ -37,11 +37,13 @@ class Sums(Struct, frozen=True):
     Attributes:
         classes: class -> messages; every message is in one.
         aligned: own messages that pass DMARC; what is unclaimed never does.
+        uncounted: messages of reports that do not count, as nobody vouches for them or their reporter is not listed.
 
     """
 
     classes: Mapping[str, int]
     aligned: int
+    uncounted: int = 0
 
     @property
     def messages(self) -> int:
@@ -66,16 +68,20 @@ def sums_of(facts: FactSet) -> Sums | None:
     numbers = (own, *map(if_known, (every.unclaimed, every.forged, every.forwarded, every.altered, every.apart)))
     known = [each for each in numbers if each is not None]
     return (
-        Sums(dict(zip(CLASSES, known, strict=True)), aligned)
+        Sums(dict(zip(CLASSES, known, strict=True)), aligned, if_known(facts.of(ReportPeriod).untrusted_messages) or 0)
         if len(known) == len(CLASSES) and aligned is not None
         else None
     )
 
 
 def sums_words(sums: Sums, say: Phrases) -> str:
-    """How much of what is or may be yours passes, what waits for an answer, and what is foreign."""
+    """How much of what is or may be yours passes, what waits for an answer, and what is foreign.
+
+    Reports that do not count are told of where the others show none of it: then nothing is known of it.
+    """
     if not sums.yours:
-        return say("traffic.nothing") + _foreign_words(sums, say)
+        nothing = say.count("traffic.uncounted", sums.uncounted) if sums.uncounted else say("traffic.nothing")
+        return nothing + _foreign_words(sums, say)
     failing, waiting = sums.classes["own"] - sums.aligned, sums.classes["unclaimed"]
     parts = [say("traffic.share", aligned=f"{sums.aligned:,}", yours=f"{sums.yours:,}")]
     parts += [say.count("traffic.failing", failing)] if failing else []

@@ -8,7 +8,7 @@ from math import ceil
 
 from deliverability.core.facts.base import FactSet, Unknown, Value, text_of
 from deliverability.core.facts.dmarc import Dmarc
-from deliverability.core.facts.traffic import Gate, LeftOut, ReportPeriod, Traffic
+from deliverability.core.facts.traffic import Gate, LeftOut, MessageSums, ReportPeriod, Traffic
 from deliverability.core.model.observed import at_least_percent
 from deliverability.core.model.report import TOPIC, Finding, GateAnswer, GateKind, Outcome
 from deliverability.core.model.rules import All, Any, Compare, Condition, LimitRef, Op, RuleSet, Selection
@@ -47,7 +47,8 @@ def gate_of(
     }
     lack = claims_of(rules).lack("gate-safe", grounds, facts, {})
     wrong = [each for each in missing if not rules.rules[each.rule].amount]
-    kind = GateKind.SAFE if lack is None else GateKind.NOT_YET if wrong else GateKind.CANNOT_TELL
+    read = if_known(facts.of(MessageSums).messages) != 0  # else no report counts, and nothing is known to be unsafe
+    kind = GateKind.SAFE if lack is None else GateKind.NOT_YET if wrong and read else GateKind.CANNOT_TELL
     hinge = _hinge(wrong, facts, rules) if kind is GateKind.NOT_YET else ""
     return GateAnswer(to, GateKind.CANNOT_TELL if hinge else kind, missing, unknown, met, hinge)
 
