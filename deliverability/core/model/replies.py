@@ -138,9 +138,9 @@ class Meaning(Struct, frozen=True):
         id: unique over the catalogue.
         receiver: receiver or host id that it is about, or ``any``.
         codes: ``550 5.7.26``, ``550``, ``5.7.26``, ``X.1.1`` (temporary or permanent), ``5.7.606-649``; empty: any.
-        says: alternatives of wording, lower case, white space folded; ``…`` in one stands for anything, ``$`` behind
-            one for the end of the reply, ``{a|b}`` for either. Empty: any.
-        gapped: those of them that are more than a piece of text: with ``…`` or ``$``.
+        says: alternatives of wording, lower case, white space folded; ``…`` in one is anything, ``^`` before one
+            for the beginning of the reply, ``$`` behind one for its end, ``{a|b}`` for either. Empty: any.
+        gapped: those of them that are more than a piece of text: with ``…``, ``^`` or ``$``.
         not_with: codes with which the wording is no evidence; they say something else.
         not_says: wording with which the codes are no evidence.
         sure_with: codes that bear the wording out: with one of them the confidence is high.

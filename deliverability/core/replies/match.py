@@ -98,7 +98,7 @@ def load_replies(folders: Iterable[Path], rules: RuleSet) -> ReplyCatalogue:
                     each,
                     receiver=file.id,
                     says=wordings,
-                    gapped=tuple(one for one in wordings if "…" in one or one.endswith("$")),
+                    gapped=tuple(one for one in wordings if "…" in one or one.startswith("^") or one.endswith("$")),
                     not_says=_written_out(each.not_says),
                 )
     problems.extend(
@@ -255,11 +255,14 @@ def fold(text: str) -> str:
 def says(folded: str, wording: str) -> int:
     """How many characters of `wording` stand in `folded`, its pieces (at ``…``) in order; 0 where not all do.
 
-    With ``$`` behind it, it must end the reply.
+    With ``^`` before it, it must begin the reply, with ``$`` behind it, end it.
     """
     wanted = wording.removesuffix("$")
     if wanted != wording and not folded.rstrip(" .").endswith(wanted.rpartition("…")[2].strip()):
         return 0
+    if wanted.startswith("^") and not folded.startswith(wanted[1:].partition("…")[0].strip()):
+        return 0
+    wanted = wanted.removeprefix("^")
     position = length = 0
     for piece in wanted.split("…"):
         piece = piece.strip()

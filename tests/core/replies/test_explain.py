@@ -614,7 +614,7 @@ GMAIL_ALIGNMENT = "421-4.7.32 Your email has been rate limited because the From:
 
 def said(key: str, lang: str = "en") -> str:
     """A sentence of the command, up to the first value in it, as the terminal shows it."""
-    return phrases(lang)(f"explain.{key}").replace("`", "").partition("{")[0]
+    return phrases(lang)(f"explain.{key}").partition("{")[0]
 
 
 def test_a_reply_alone_is_explained_in_both_languages(deliv) -> None:

@@ -211,6 +211,9 @@ CONTESTED = (
     Row(AU, "550 <a@ezweb.ne.jp>: User unknown", "au-unknown-user", FIX, MEDIUM),
     Row(AU, "550 a@ezweb.ne.jp: User unknown", "au-unknown-user", FIX, MEDIUM),
     Row(AU, "550 : User unknown", "au-filtered", FIX, MEDIUM),
+    # Whatever stands between, a reply that names the address is none of those that name none.
+    Row(AU, "550 5.1.1 <a@ezweb.ne.jp>: Recipient address rejected: User unknown", "au-unknown-user", FIX, MEDIUM),
+    Row(AU, "550 5.1.1 : User unknown", "au-filtered", FIX, MEDIUM),
     Row(DOCOMO, "550 Unknown user a@docomo.ne.jp", "docomo-unknown-user", FIX, LOW),
     # The phase of the dialogue tells the address from the filter.
     Row(DOCOMO, "550 Unknown user a@docomo.ne.jp (in reply to RCPT TO command)", "docomo-unknown-at-rcpt", NO, MEDIUM),
