@@ -116,7 +116,7 @@ def _advice(check: MachineCheck, say: Phrases) -> str:
     """What to do; the marks around what may be copied are for pages only."""
     # A resolver that does not answer invents nothing: what helps is what helps DNS.
     name = "dns" if (check.name, check.state) == ("resolver", CheckState.UNKNOWN) else check.name
-    return say(f"doctor.do.{name}").replace("`", "")
+    return say(f"doctor.do.{name}")
 
 
 DNS_ANSWERED = Code("doctor-dns", ("name", "server"))

@@ -119,11 +119,11 @@ def _sections(
 def _host(host: SendingHost, say: Phrases, receiver: str) -> str:
     """An address, and how it is known to send."""
     known = (say(f"contact.known-by.{each.value}", receiver=receiver) for each in host.known_by)
-    return say("punctuation.colon").join((_named(host), say("punctuation.list").join(known)))
+    return say("punctuation.colon").join((_named(host, say), say("punctuation.list").join(known)))
 
 
-def _named(host: SendingHost) -> str:
-    return f"{host.ip} ({visible(host.name)})" if host.name else host.ip
+def _named(host: SendingHost, say: Phrases) -> str:
+    return host.ip + say("punctuation.aside", text=visible(host.name)) if host.name else host.ip
 
 
 def _before(pack: ContactPack, findings: Iterable[FindingView], say: Phrases) -> Iterator[str]:
@@ -210,7 +210,7 @@ def _asked(ask: AskedFor, pack: ContactPack, speaker: Speaker, say: Phrases) -> 
     elif ask is AskedFor.DOMAIN:
         yield pack.domain
     elif ask is AskedFor.ADDRESSES:
-        yield from map(_named, pack.hosts)
+        yield from (_named(each, say) for each in pack.hosts)
     elif ask is AskedFor.REPLIES:
         yield from (_quoted(each, say) for each in pack.replies)
     elif ask is AskedFor.STARTED and pack.started is not None:
@@ -247,9 +247,9 @@ def contact_text(view: ContactView, paper: Paper) -> str:
     for section in view.sections:
         lines += paper.heading(section.title)
         for text in section.paragraphs:
-            lines += paper.step(text.replace("`", ""), "")
+            lines += paper.step(text, "")
         for item in section.items:
-            lines += paper.step(item.replace("`", ""), f"{paper.symbol('bullet')} ")
+            lines += paper.step(item, f"{paper.symbol('bullet')} ")
         if section.copy:
             lines += ["", *section.copy]
     return paper.text(lines)

@@ -225,7 +225,7 @@ def _show(explanation: Explanation, reports: list[Report], speaker: Speaker, sty
 
 def _tell(key: str, lang: str) -> None:
     """A remark on standard error; the marks around what may be copied are for renderers only."""
-    click.echo(phrases(lang)(f"explain.{key}").replace("`", ""), err=True)
+    click.echo(phrases(lang)(f"explain.{key}"), err=True)
 
 
 def _exit_code(explanation: Explanation, reports: list[Report]) -> int:

@@ -129,7 +129,7 @@ def warm_up_text(view: WarmUpView, paper: Paper) -> str:
     """The table with what stands around it."""
     lines = [paper.ink(view.title, "bold"), ""]
     for text in view.basis:
-        lines += paper.paragraph(text.replace("`", ""))
+        lines += paper.paragraph(text)
     table = [view.head, *view.rows]
     widths = [max(width_of(row[column]) for row in table) for column in range(len(view.head))]
     lines.append("")

@@ -11,7 +11,7 @@ import pytest
 
 from deliverability.cli import COMMANDS, GROUPS
 from deliverability.cli import deliv as program
-from deliverability.console.command import flowed
+from deliverability.console.command import _option_groups, flowed
 from deliverability.console.language import Language
 from deliverability.console.options import OPTION_GROUPS
 from deliverability.console.types import called
@@ -259,6 +259,24 @@ def test_the_help_of_a_command_names_the_endings_that_it_writes(deliv: Deliv) ->
         shown = " ".join(deliv(*name.split(), "--help").out.split())
         assert endings in shown
         assert ".sarif" not in shown
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_no_option_names_its_default_twice(lang: str) -> None:
+    words, twice = help_words(lang), []
+    mark = words("page.default", value="").strip("]］ ")
+    for name, command in commands().items():
+        groups = _option_groups(click.Context(command), words)
+        twice += [(name, term) for group in groups for term, text in group.rows if text.count(mark) > 1]
+    assert twice == []
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_a_command_of_one_file_promises_no_other_formats(deliv: Deliv, lang: str) -> None:  # noqa: F811
+    """What `-o` takes is told for each command; the endings of reports only where reports are written."""
+    shown = deliv("seeds", "matrix", "--help", "--lang", lang).out
+    assert ".pdf" not in shown
+    assert "DIR/" not in shown
 
 
 def test_a_paragraph_in_japanese_has_no_blank_where_its_line_breaks() -> None:

@@ -212,6 +212,11 @@ class CheckView:
         return _contested(self._findings, self._rule)
 
     @property
+    def contested_label(self) -> str:
+        """The same in words, which lead to the readings where there are some."""
+        return self._say("label.contested" if self.readings else "label.contested-alone")
+
+    @property
     def sources(self) -> tuple[SourceView, ...]:
         """Where it comes from."""
         of_services = _service_sources(self._findings, self._report, self._speaker)

@@ -283,7 +283,9 @@ def unanswered(answer: ReportAnswer, say: Phrases) -> str:
     shown = []
     for each in answer.unanswered[:_SHOWN]:
         reason = "" if shared else say("unanswered.why", reason=say(f"reason.{_reason_of(each.unknown)}"))
-        shown.append(say("unanswered.one", type=each.type, name=visible(each.name)) + reason)
+        # A name of one label, such as unknown, could be read as a word of ours.
+        which = "one" if "." in each.name else "label"
+        shown.append(say(f"unanswered.{which}", type=each.type, name=visible(each.name)) + reason)
     if not shown:
         return ""
     names = say("value.separator").join(shown)

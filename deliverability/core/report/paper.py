@@ -100,13 +100,16 @@ class Paper(Struct, frozen=True):
         text = ""
         for kind, piece in laid_out(step, _SHORT):
             if kind != "block":
-                text += piece
+                marked = f"`{piece}`"  # a command stands out from its sentence
+                text += marked if kind == "code" and marked in step else piece
                 continue
             if text.strip():
                 yield from self.paragraph(" ".join(text.split()), indent, lead)
                 lead = " " * indent
             yield lead + self.ink(piece, "code")
             lead, text = " " * indent, ""
+        if text.endswith("`") and step.endswith((".", "。")):  # marked as it is, nobody copies it along
+            text += step[-1]
         if text.strip():
             yield from self.paragraph(" ".join(text.split()), indent, lead)
 

@@ -59,6 +59,7 @@ class PlanStepView(Struct, frozen=True):
         mark: the number as it is shown; empty where the report numbers the steps in its own way.
         what: imperative, no full stop.
         where: "At your DNS provider".
+        where_sentence: the same as a sentence; empty where `what` names the place.
         how: how to do it, a sentence each; may be empty.
         entry: how the records are entered at the DNS provider, in one paragraph; may be empty.
         records: see RecordView.
@@ -87,6 +88,7 @@ class PlanStepView(Struct, frozen=True):
     mark: str
     what: str
     where: str
+    where_sentence: str
     how: tuple[str, ...]
     entry: str
     records: tuple[RecordView, ...]
@@ -229,6 +231,7 @@ class _Writer:
             mark=str(step.number) if self._report.answer.numbered else "",
             what=words.what,
             where=words.where,
+            where_sentence="" if words.placed else words.where + say("punctuation.stop"),
             how=words.how,
             entry=say("punctuation.gap").join(words.entry),
             records=tuple(_record(each, whole=self._whole) for each in step.edits),

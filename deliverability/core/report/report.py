@@ -152,7 +152,9 @@ class ReportView:
     @property
     def subject(self) -> str:
         """Domain and message, as a heading of what was audited."""
-        return f"{self.domain} ({visible(self.report.message)})" if self.report.message else self.domain
+        if not self.report.message:
+            return self.domain
+        return self.domain + self.speaker.say("punctuation.aside", text=visible(self.report.message))
 
     @cached_property
     def senders(self) -> SourcesView | None:

@@ -58,8 +58,8 @@ def pad(text: str, columns: int) -> str:
 def wrap(text: str, columns: int) -> list[str]:
     """`text` in lines of at most `columns` (at least 8), broken at blanks and, in Japanese, between phrases by kinsoku.
 
-    A phrase that takes much of a line is broken between words, and a word that fits no line where it must be. A number
-    stays with its unit, and a date with its time.
+    A phrase that takes much of a line is broken between words, and a word that fits no line where it must be; a URL
+    never. A number stays with its unit, and a date with its time.
     """
     columns = max(8, columns)
     lines: list[str] = []
@@ -70,7 +70,7 @@ def wrap(text: str, columns: int) -> list[str]:
         if used + width_of(bare) > columns and line.strip():
             lines.append(line.rstrip(" "))
             line, used = "", 0
-        while width_of(bare) > columns:
+        while width_of(bare) > columns and "://" not in bare:  # a link that is cut leads nowhere
             head, unit = _cut(unit, columns)
             lines.append(head)
             bare, size = unit.rstrip(" "), width_of(unit)

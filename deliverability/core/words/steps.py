@@ -128,6 +128,7 @@ class StepWords(Struct, frozen=True):
     Attributes:
         what: imperative, one line, without a final stop.
         where: the place, as it can stand alone: "At your DNS provider".
+        placed: `what` names that place already.
         how: sentences on how it is done; of a remedy its note.
         entry: how its records are entered at the DNS provider, as sentences.
         fields: header fields as they are to stand.
@@ -138,6 +139,7 @@ class StepWords(Struct, frozen=True):
 
     what: str
     where: str
+    placed: bool = False
     how: tuple[str, ...] = ()
     entry: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
@@ -171,6 +173,7 @@ def step_words(step: PlanStep, report: Report, speaker: Speaker) -> StepWords:
         if provider
         else say(f"place.{step.place.value}", service=_service(step, speaker), at=visible(step.at))
     )
+    placed = step.place in (Place.SERVICE, Place.SERVER) and _service(step, speaker) in what
     files = tuple(
         tuple(visible(line) for line in value.splitlines())
         for value in step.values.values()
@@ -180,7 +183,7 @@ def step_words(step: PlanStep, report: Report, speaker: Speaker) -> StepWords:
     if not request and step.place in (Place.DNS, Place.ADDRESS, Place.ELSEWHERE):
         request = say("hand-over.request", domain=visible(report.domain), what=what)
     hand_over = _hand_over(request, step, report, first, speaker) if request else ()
-    return StepWords(what, where, how, entry_words(step, report, speaker), fields, files, hand_over)
+    return StepWords(what, where, placed, how, entry_words(step, report, speaker), fields, files, hand_over)
 
 
 def _ended(sentence: str, say: Phrases) -> str:

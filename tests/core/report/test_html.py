@@ -418,7 +418,7 @@ def test_a_step_has_its_number_place_gain_and_a_text_to_send():
     first = source[source.index('id="step-1"') : source.index('id="step-2"')]
 
     assert 'value="1"' in source[source.index('<li class="card') : source.index('id="step-1"') + 30]
-    assert "At Mailchimp." in first
+    assert "at Mailchimp" in first
     assert "Gmail, Outlook.com: rejected → no known obstacle, with step 2" in first
     assert "docomo: no longer “shown with a warning” for this reason, but some checks could not be completed" in first
     assert "To verify: deliv audit example.com" in first
@@ -530,3 +530,13 @@ def test_a_page_is_the_same_whatever_pages_were_made_before() -> None:
     first = [written("html", report_of("demo"), shipped(lang)) for lang in LANGUAGES]
     written("html", report_of("broken"), shipped("en"))
     assert [written("html", report_of("demo"), shipped(lang)) for lang in LANGUAGES] == first
+
+
+def test_what_sources_disagree_about_follows_the_words_that_announce_it():
+    """With no note of a receiver nothing is announced."""
+    say = shipped("en").say
+    for each in ("demo", "broken"):
+        page = written("html", report_of(each), shipped("en"), whole=True)
+        announced = unescape(page).count(say("label.contested"))
+        assert announced == len(re.findall(r'<p class="contested">[^<]*:</p>\n<ul class="quiet"><li>', page)), each
+        assert announced or each != "demo"

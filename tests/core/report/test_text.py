@@ -410,3 +410,17 @@ def test_only_what_is_shown_is_put_into_words(monkeypatch: pytest.MonkeyPatch) -
     report = report_of("domain")
     written("text", report, shipped("en"))
     assert len(filled) < len(report.findings)
+
+
+@pytest.mark.parametrize(
+    ("lang", "place"), [("en", "mail server or sending service"), ("ja", "メールサーバーまたは配信サービス")]
+)
+def test_a_place_that_the_title_names_is_not_told_again(lang, place):
+    told = written("text", report_of("demo"), shipped(lang), width=100, whole=True)
+    steps = told.partition("\n1  ")[2].partition("\n2  ")[0]
+    assert steps.replace("\n", "").count(place) == 1, steps
+
+
+@pytest.mark.parametrize("width", [40, 100])
+def test_a_command_in_a_step_stands_out(width):
+    assert list(paper.Paper(width).step("To list them, run `deliv sources`.", "- "))[-1].endswith("`deliv sources`.")

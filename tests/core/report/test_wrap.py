@@ -35,3 +35,12 @@ def test_a_list_of_endings_is_parted_between_them() -> None:
         ".html、.pdf、.md、.csv、.clauses.csv、",
         ".sarif、.xml、.prom。",
     ]
+
+
+@pytest.mark.parametrize("text", ["See {}, which names the form.", "フォームは{}を参照してください。", "{}"])
+def test_a_link_is_never_cut(text: str) -> None:
+    """One that is longer than the line has a line of its own: in two pieces it leads nowhere."""
+    link = "https://support.example.com/articles/Troubleshooting-of-mail-that-does-not-arrive"
+    lines = wrap.wrap(text.format(link), 40)
+    assert sum(link in line for line in lines) == 1, lines
+    assert all(wrap.width_of(line) <= 40 for line in lines if link not in line)

@@ -60,8 +60,7 @@ def step_lines(step: PlanStepView, level: int, paper: Paper, say: Phrases) -> It
 def _explained(step: PlanStepView, level: int, indent: int, paper: Paper, say: Phrases) -> Iterator[str]:
     """Where it is done and how; a record within it has a line of its own."""
     how = step.how if level == FULL else step.how[:1] if level == SHORTER else ()
-    stop = say("punctuation.stop")
-    parts = [step.where + stop, *how, step.reason, step.condition]
+    parts = [step.where_sentence, *how, step.reason, step.condition]
     yield from paper.step(say("punctuation.gap").join(filter(None, parts)), " " * indent)
     if step.hand_over_hint and not step.records and level <= SHORT:
         yield from paper.paragraph(step.hand_over_hint, indent)
@@ -197,7 +196,7 @@ def _check(check: CheckView, paper: Paper, say: Phrases) -> Iterator[str]:
     for effect in check.effect_lines:
         yield from paper.paragraph(effect, 4)
     if check.contested:
-        yield from paper.paragraph(say("label.contested"), 4, style="warning")
+        yield from paper.paragraph(check.contested_label, 4, style="warning")
         for reading in check.readings:
             yield from paper.paragraph(reading, 4)
 
