@@ -252,7 +252,7 @@ def test_a_good_machine_leaves_with_0_whatever_it_does_without(outside_world: di
     code, output = run()
     marks = [line[0] for line in output.splitlines() if not line.startswith(" ")]
     assert (code, marks) == (0, ["✓", "✓", "✓", "✓", "▲", "–", "–"])
-    assert "→ Only -o report.pdf needs this." in output
+    assert "→ Only `-o report.pdf` needs this." in output
 
 
 def test_where_an_audit_would_suffer_it_leaves_with_3(outside_world: dict[str, Ports]) -> None:

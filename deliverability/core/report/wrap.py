@@ -21,7 +21,7 @@ _NARROW = frozenset(char for char in map(chr, range(0x20, 0x180)) if char.isprin
     f"{_FIXED}–—‘’“”…→⇒•─✓✗▲▼"
 )
 _NO_END = frozenset("([{（［｛〈《「『【〔“‘")
-_BEHIND_BLANKS = re.compile(rf"(?<= )(?![ {re.escape(''.join(sorted(_NO_BEGIN)))}]|\Z)")
+_BEHIND_BLANKS = re.compile(rf"(?<= )(?![ {re.escape(''.join(sorted(_NO_BEGIN - {'.'})))}]|\Z)")
 # A number and its unit, a date and its time.
 _TOGETHER = re.compile(
     r"(?<=\d) (?=(?:[KMG]B|bytes?|bits?|m?s|h|days?|JST|UTC)(?![A-Za-z]))"
@@ -137,7 +137,7 @@ def _split(text: str, may_break: Callable[[str, str], bool]) -> Iterator[str]:
 def _by_kinsoku(before: str, after: str) -> bool:
     if _FIXED in (before, after) or (before in "年月" and after.isdigit()):
         return False
-    if after == "." and before in "、：":  # the dot that begins an ending, as .txt
+    if after == "." and before in "、： ":  # the dot that begins an ending, as .txt
         return True
     return not (after == " " or after in _NO_BEGIN or before in _NO_END)
 

@@ -35,6 +35,13 @@ def test_a_list_of_endings_is_parted_between_them() -> None:
         ".html、.pdf、.md、.csv、.clauses.csv、",
         ".sarif、.xml、.prom。",
     ]
+    english = "Its extension sets the format: .txt, .json, .html, .pdf, .md, .csv, .clauses.csv, .sarif, .xml, .prom."
+    assert wrap.wrap(english, 30) == [
+        "Its extension sets the format:",
+        ".txt, .json, .html, .pdf, .md,",
+        ".csv, .clauses.csv, .sarif,",
+        ".xml, .prom.",
+    ]
 
 
 @pytest.mark.parametrize("text", ["See {}, which names the form.", "フォームは{}を参照してください。", "{}"])
