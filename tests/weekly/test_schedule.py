@@ -236,8 +236,8 @@ def test_a_wheel_is_compared_with_its_digest_before_anything_of_it_is_used(tmp_p
         ("deliv==0.1.0", "is neither"),
         ("missing.whl", "no such file"),
         ("../outside.whl", "must be in your repository"),
-        ("text.whl", "is not a wheel of deliv"),
-        ("other.whl", "is not a wheel of deliv"),
+        ("text.whl", "is not a deliv wheel"),
+        ("other.whl", "is not a deliv wheel"),
     ],
 )
 def test_what_is_not_pinned_is_refused(tmp_path: Path, text: str, words: str) -> None:

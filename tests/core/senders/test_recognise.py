@@ -165,7 +165,7 @@ def test_the_sample_service_is_accepted(tmp_path: Path) -> None:
         ("own: [a1]", "own: [a3]", 6, "a3 is not among selectors and older"),
         ("fixed: true", "fixed: yes", 6, "true or false"),
         ("record: cname", "record: mx", 6, "dkim.record: 'mx' is not one of cname, txt"),
-        ("selectors: [a1, a2], own: [a1]", 'selectors: ["a*"]', 6, "nothing is fixed"),
+        ("selectors: [a1, a2], own: [a1]", 'selectors: ["a*"]', 6, "fixed needs selectors"),
         ("{selectors: [a1", "{selektors: [a1", 6, "unknown field"),
         ("https://acme", "http://acme", 8, "https://"),
         ('"2026-11-24"', "today", 8, "'today' is not allowed here"),
