@@ -34,7 +34,7 @@ test: $(STAMP)
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m "slow or hypothesis" --hypothesis-profile=whole $(or $(TESTS),$(PARALLEL))
 
-# A process for each core and one more; one that is done takes over tests of the others.
+# A process for each core and two more; one that is done takes over tests of the others.
 PARALLEL := -n auto --dist worksteal
 
 lint: code

@@ -62,9 +62,9 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One for each core that may be used, and one that works while others wait; each takes up to a gigabyte."""
+    """One for each core that may be used, and two that work while others wait; each takes up to a gigabyte."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores + 1, 8)
+    return min(cores + 2, 8)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -162,5 +162,5 @@ def test_all_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
         },
     )
     assert [line.partition(": ")[0] for line in found.splitlines()].count("mailboxes.yaml:2") == 1
-    for place in ("0.id", "0.form", "0: from", "wide_ip4", "mailboxes.yaml:1: 0: a text"):
+    for place in ("0.id", "0.form", "0: from", "wide_ip4", "mailboxes.yaml:1: 0: a string"):
         assert place in found
