@@ -24,7 +24,7 @@ code: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Before a commit, in eight minutes: of what takes long a sample, the same each time. TESTS is handed to pytest:
+# Before a commit, in six minutes: of what takes long a sample, the same each time. TESTS is handed to pytest:
 # make test TESTS=tests/test_fuzz.py
 test: $(STAMP)
 	$(BIN)/python -m pytest -m "not slow" $(or $(TESTS),$(PARALLEL))

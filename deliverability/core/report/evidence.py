@@ -233,7 +233,7 @@ class ReceiverListView:
     def open(self) -> str:
         """How many wait for an input, in words; empty: none."""
         waiting = len(self._those("waiting"))
-        return self._speaker.say.count("checks.open", waiting) if waiting else ""
+        return self._speaker.say.count("checks.waiting", waiting) if waiting else ""
 
     @property
     def sources(self) -> tuple[SourceView, ...]:
@@ -319,7 +319,8 @@ class TopicView:
         """How many are what, as "2 to do, 5 met"."""
         say = self._say
         todo = sum(each.to_do for each in self.todo)
-        numbers = {"todo": todo, "met": len(self.met), "open": len(self._unchecked)}
+        open_now = Counter(each.outcome for each in self._unchecked)
+        numbers = {"todo": todo, "met": len(self.met), "left": open_now["unknown"], "waiting": open_now["waiting"]}
         return say("value.separator").join(say.count(f"checks.{key}", n) for key, n in numbers.items() if n)
 
     @cached_property

@@ -291,7 +291,8 @@ class ReportView:
         numbers = {
             "todo": counts["error"] + counts["warning"] + counts["info"],
             "met": counts["met"],
-            "open": counts["unknown"] + (0 if self.parked else counts["waiting"]),
+            "left": counts["unknown"],
+            "waiting": 0 if self.parked else counts["waiting"],
         }
         parts = [grade_words(self.report, self.speaker)]
         return " · ".join([*parts, *(say.count(f"checks.{key}", n) for key, n in numbers.items() if n)])
