@@ -500,6 +500,7 @@ def test_a_domain_is_audited_for_real(lab: Lab) -> None:
     assert json.loads(Path(done.outputs["report-json"]).read_text())["subject"]["domain"] == "one.example"
 
 
+@pytest.mark.slow
 def test_a_change_is_compared_for_real(lab: Lab) -> None:
     zone = lab.checkout / "one.example.zone"
     zone.write_text(ZONE.replace("p=none", "p=rejct").replace("@ 60 IN MX 10 mx\n", ""))

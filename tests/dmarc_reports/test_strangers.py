@@ -162,6 +162,7 @@ def test_what_is_not_counted_is_shown(folder: Path) -> None:
     assert "一覧にない報告元1件（31通）は、判定に使っていません。" in run(*options, "--lang", "ja").output
 
 
+@pytest.mark.slow
 def test_a_reporter_that_the_user_names_counts(folder: Path) -> None:
     """By its exact address: another mailbox of the same domain stays a stranger."""
     month(folder)

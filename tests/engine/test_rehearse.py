@@ -456,6 +456,7 @@ async def test_a_crash_while_drafting_leaves_the_findings(monkeypatch: pytest.Mo
     assert got.audited.basis is None
 
 
+@pytest.mark.slow
 async def test_no_zone_keeps_the_audit_busy() -> None:
     """However many records want mending, the number of rehearsals is bounded."""
     selectors = tuple(f"s{number}" for number in range(60))

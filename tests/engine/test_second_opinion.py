@@ -475,6 +475,7 @@ async def test_real_spf_records() -> None:
     assert set(found) <= {"spf-void-ptr"}
 
 
+@pytest.mark.slow
 async def test_sender_zones() -> None:
     corpus("zones")
     found: list[tuple[str, ...]] = []

@@ -118,6 +118,7 @@ async def test_jobs_that_only_wait_leave_room_for_others(ordered: bool, monkeypa
 
 @pytest.mark.parametrize("frozen", [True, False])
 @pytest.mark.long
+@pytest.mark.slow
 def test_the_collector_works_as_before_when_all_is_done(
     monkeypatch: pytest.MonkeyPatch, counted_frozen: Callable[[], int], *, frozen: bool
 ) -> None:

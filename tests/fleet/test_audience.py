@@ -67,6 +67,7 @@ def test_what_is_kept_of_recipients_and_damaged_is_told(deliv: Deliv, folder: Pa
     assert AUDIENCE in done.err
 
 
+@pytest.mark.slow
 def test_a_run_is_judged_for_the_receivers_of_the_recipients_and_keeps_numbers_alone(
     deliv: Deliv,  # noqa: F811
     tmp_path: Path,

@@ -154,6 +154,7 @@ def test_killed_at_any_moment_it_ends_the_same(fleet: Fleet, whole: Path, out: P
     assert not [path for path in out.rglob(".*") if path.suffix == ".part"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_finishes_what_is_under_way_and_the_same_command_goes_on(fleet: Fleet, whole: Path, out: Path) -> None:
     go_on = out.parent / domain(DOMAINS - 1)
     process = Fleet(fleet.folder, DOMAINS, fleet.options, {"HOLD": str(go_on)}).start(out)
@@ -184,6 +185,7 @@ def test_a_second_ctrl_c_breaks_off(fleet: Fleet, whole: Path, out: Path) -> Non
     assert digest_of(out) == digest_of(whole)
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_told_and_its_domains_are_done_by_another(fleet: Fleet, whole: Path, out: Path) -> None:
     marker = out.parent / domain(5)
     poisoned = Fleet(fleet.folder, DOMAINS, fleet.options, {"POISON_ONCE": str(marker)})

@@ -142,6 +142,7 @@ def test_order(deliv_audit):
     assert re.fullmatch(r"test_order-[0-9a-f]{6}\.html", page.name)
 
 
+@pytest.mark.slow
 def test_the_listener_receives_and_its_mails_are_judged(shop: pytest.Pytester) -> None:
     done = run(
         shop,

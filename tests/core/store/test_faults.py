@@ -94,6 +94,7 @@ def test_killed_at_any_statement_of_a_later_run_nothing_of_the_earlier_is_lost(u
     assert whole(url) == [(WEEKS[0], WEEKS[0], "unmet"), (WEEKS[1], WEEKS[1], "met")]
 
 
+@pytest.mark.slow
 def test_two_processes_that_open_a_new_history_at_once_both_can(url: str) -> None:
     code = "import sys; from deliverability.core.store.store import History; History.open(sys.argv[1]).close()"
     both = [subprocess.Popen([sys.executable, "-c", code, url]) for _ in range(3)]
