@@ -1,8 +1,7 @@
 """The one HTTP client, and who gets small files from the web and posts forms with it, guarded.
 
 The client is for webhooks and DNS over HTTPS as well; who asks keeps the limits of its own. The audited DNS chooses the
-address of a file, perhaps to attack us. httpx2 takes 0.1 s: this module is imported
-with the first request.
+address of a file, perhaps to attack us. httpx2 takes 0.1 s: this module is imported with the first request.
 """
 
 from __future__ import annotations
