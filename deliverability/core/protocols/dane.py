@@ -137,7 +137,12 @@ async def discover_dane(domain: str, resolver: Resolver, now: datetime | None = 
         lost = unknown_from(mx)
         return DaneDiscovery(domain, lost, lost, lost, (mx,))
     names = [host for host in mx_names(mx) if not is_literal(host)][:MAX_HOSTS]
-    answers = await asyncio.gather(*(resolver.query(f"_25._tcp.{host}", "TLSA") for host in names))
+    # Where there is no TLSA record, `reached` asks for the delegation next: at once, it takes no round trip of its own.
+    apexes = dict.fromkeys(known_registered_domain(host) for host in names[:MAX_REACHED] if not is_within(host, domain))
+    answers, _ = await asyncio.gather(
+        asyncio.gather(*(resolver.query(f"_25._tcp.{host}", "TLSA") for host in names)),
+        asyncio.gather(*(resolver.query(apex, "DS") for apex in apexes if apex)),
+    )
     asked = list(zip(names, answers, strict=True))
     hosts = await asyncio.gather(
         *(_host(host, answer, resolver, now) for host, answer in asked if isinstance(answer, Found))

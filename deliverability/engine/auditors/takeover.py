@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -91,10 +91,10 @@ async def audit(ctx: Context) -> Takeover:
     answers = await asyncio.gather(*(ctx.ports.dns.query(each.name, each.rdtype) for each in asked_anyway))
     # Where a name answers, its domain is there.
     there = {known_registered_domain(each.name) for each in answers if _there(each)}
-    servers, unanswered = await _delegated(ctx)
-    leading += (*_behind(ctx, asked_anyway, answers), *servers)
-    left = [each for each in leading if not each.rdtype and _to_ask(ctx, each.name)[0] not in ("", *there)]
-    more = await asyncio.gather(*(ctx.ports.dns.query(*_to_ask(ctx, each.name)) for each in left))
+    named = [each for each in (*leading, *_behind(ctx, asked_anyway, answers)) if _is_left(ctx, each, there)]
+    (servers, unanswered), more = await asyncio.gather(_delegated(ctx), _looked_up(ctx, named))
+    hosts = [each for each in servers if _is_left(ctx, each, there)]
+    left, more = [*named, *hosts], [*more, *await _looked_up(ctx, hosts)]
     seen = [_lost(ctx, *each) for each in zip((*asked_anyway, *left), (*answers, *more), strict=True)]
     groups: dict[tuple[str, str], list[_Lost]] = {}
     for each in seen:
@@ -241,7 +241,7 @@ async def _delegated(ctx: Context) -> tuple[Sequence[_Leading], Sequence[Failed]
         ("dmarc-policy", f"_dmarc.{domain}", ctx.of(Dmarc).present is True),
     )
     missing = [(use, zone) for use, zone, there in wanted if not there]
-    answers = await asyncio.gather(*(ctx.ports.dns.query(zone, "NS") for _, zone in missing))
+    answers = await asyncio.gather(*(_name_servers(ctx, zone) for _, zone in missing))
     servers = [
         _Leading(use, host.rstrip(".").lower(), "", f"NS {host}", zone)
         for (use, zone), answer in zip(missing, answers, strict=True)
@@ -249,6 +249,12 @@ async def _delegated(ctx: Context) -> tuple[Sequence[_Leading], Sequence[Failed]
         for host in answer.values
     ]
     return servers, [each for each in answers if isinstance(each, Failed)]
+
+
+async def _name_servers(ctx: Context, zone: str) -> Answer:
+    """The name servers of a zone. A name that does not exist has none: its TXT records were looked up before."""
+    known = await ctx.ports.dns.query(zone, "TXT")
+    return known if isinstance(known, Absent) and known.nxdomain else await ctx.ports.dns.query(zone, "NS")
 
 
 def _hosts(uris: Iterable[str]) -> Iterator[str]:
@@ -281,6 +287,15 @@ def _to_ask(ctx: Context, name: str) -> tuple[str, str]:
     """The question that tells whether somebody has a name for which nobody asks; empty where none does."""
     claimed, _ = _claimed(ctx, name)
     return (name, "A") if claimed else (_others_domain(ctx, name) or "", "NS")
+
+
+def _is_left(ctx: Context, leading: _Leading, there: Collection[str | None]) -> bool:
+    """Whether nobody has asked for the name yet, and its domain may be free."""
+    return not leading.rdtype and _to_ask(ctx, leading.name)[0] not in ("", *there)
+
+
+async def _looked_up(ctx: Context, left: Sequence[_Leading]) -> Sequence[Answer]:
+    return await asyncio.gather(*(ctx.ports.dns.query(*_to_ask(ctx, each.name)) for each in left))
 
 
 def _lost(ctx: Context, leading: _Leading, answer: Answer) -> _Lost | None:
