@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Annotated
 
@@ -116,6 +117,42 @@ def _expression_problem(text: str) -> Detail | None:
 
 
 _Expression = Annotated[str, Field(filled=True, check=_expression_problem)]
+_EAST_ASIAN = re.compile("[\u2e80-\uffff]")
+
+
+class Expressions:
+    """Regular expressions that are looked for together; `(?i)` at the beginning of one is for itself alone.
+
+    Those with Japanese, Chinese or Korean characters are looked for only in text that has such: in other text, most of
+    the time would go into them.
+    """
+
+    def __init__(self, expressions: Iterable[str]) -> None:
+        self._expressions = tuple(expressions)
+
+    @cached_property
+    def _every(self) -> re.Pattern[str]:
+        return _any_of(self._expressions)
+
+    @cached_property
+    def _others(self) -> re.Pattern[str]:
+        return _any_of(each for each in self._expressions if not _EAST_ASIAN.search(each))
+
+    def _of(self, text: str) -> re.Pattern[str]:
+        return self._every if not text.isascii() and _EAST_ASIAN.search(text) else self._others
+
+    def search(self, text: str) -> re.Match[str] | None:
+        """The first place where one of them fits; of several there, the first expression counts."""
+        return self._of(text).search(text)
+
+    def finditer(self, text: str) -> Iterator[re.Match[str]]:
+        """All places, as `re` finds them."""
+        return self._of(text).finditer(text)
+
+
+def _any_of(expressions: Iterable[str]) -> re.Pattern[str]:
+    scoped = (f"(?i:{each[4:]})" if each.startswith("(?i)") else f"(?:{each})" for each in expressions)
+    return re.compile("|".join(scoped) or r"(?!)")
 
 
 class UnsubscribeWords(Struct, frozen=True):

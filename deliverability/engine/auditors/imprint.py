@@ -7,7 +7,7 @@ them is there. Images and linked pages are not looked at.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 from unicodedata import normalize
@@ -19,7 +19,7 @@ from deliverability.core.mail.html.accounting import ShownHtml
 from deliverability.core.mail.parts import body_texts, part_evidence
 from deliverability.core.mail.reader import Message
 from deliverability.core.mail.words import printable
-from deliverability.core.model.knowledge import ImprintSigns
+from deliverability.core.model.knowledge import Expressions, ImprintSigns
 from deliverability.core.model.topic import cite
 from deliverability.engine.base import Context, auditor
 
@@ -35,24 +35,18 @@ _QUOTED = re.compile(r"^\s*(?:>|[-_]{3,} ?(?:Original|Forwarded|転送|元の))"
 
 
 class _Patterns(NamedTuple):
-    names: re.Pattern[str]
-    postal: re.Pattern[str]
-    not_postal: re.Pattern[str]
-    phone: re.Pattern[str]
-    contact: re.Pattern[str]
-    opt_out: re.Pattern[str]
-    pages: re.Pattern[str]
+    names: Expressions
+    postal: Expressions
+    not_postal: Expressions
+    phone: Expressions
+    contact: Expressions
+    opt_out: Expressions
+    pages: Expressions
 
 
 @lru_cache(maxsize=8)
 def _patterns(signs: ImprintSigns) -> _Patterns:
-    return _Patterns(*(_any_of(getattr(signs, name)) for name in _Patterns._fields))
-
-
-def _any_of(expressions: Sequence[str]) -> re.Pattern[str]:
-    """One of them; `(?i)` of one is for itself alone."""
-    scoped = (f"(?i:{each[4:]})" if each.startswith("(?i)") else f"(?:{each})" for each in expressions)
-    return re.compile("|".join(scoped) or r"(?!)")
+    return _Patterns(*(Expressions(getattr(signs, name)) for name in _Patterns._fields))
 
 
 @auditor("imprint", Imprint, of_message=True)
@@ -82,19 +76,30 @@ async def audit(ctx: Context) -> Imprint:
 def _texts(message: Message, pages: ShownHtml) -> Iterator[str]:
     """What a reader sees of each part: its head and its foot, in one width and with single spaces."""
     for text in pages.account.text:
-        yield _folded(text)
+        yield _folded(_ends([text]))
     for leaf in body_texts(message, "text/plain"):
-        lines = leaf.part.text().splitlines()
+        lines = _ends(leaf.part.text_pieces()).splitlines()
         yield _folded(" ".join(line for line in lines if not _QUOTED.match(line)))
 
 
+def _ends(pieces: Iterable[str]) -> str:
+    """The text of these pieces; of a long one its head and its foot, without the whole ever in memory."""
+    head, foot = "", ""
+    for piece in pieces:
+        if len(head) <= _BEGIN + _END:
+            head += piece
+        else:
+            foot = (foot + piece)[-_END:]
+    if len(head) <= _BEGIN + _END:
+        return head
+    return f"{head[:_BEGIN]}\n|\n{(head[_BEGIN:] + foot)[-_END:]}"
+
+
 def _folded(text: str) -> str:
-    if len(text) > _BEGIN + _END:
-        text = f"{text[:_BEGIN]} | {text[-_END:]}"
     return " ".join((text if text.isascii() else normalize("NFKC", text)).split())
 
 
-def _all(pattern: re.Pattern[str], texts: Iterable[str]) -> Iterator[str]:
+def _all(pattern: Expressions, texts: Iterable[str]) -> Iterator[str]:
     return (match[0] for text in texts for match in pattern.finditer(text))
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from functools import cached_property, lru_cache
+from collections.abc import Collection, Iterable, Iterator
+from functools import lru_cache
+from typing import NamedTuple
 from unicodedata import normalize
 from urllib.parse import unquote
 
@@ -19,7 +20,7 @@ from deliverability.core.mail.html.accounting import MAX_CHARACTERS, Link, Shown
 from deliverability.core.mail.parts import body_texts, part_evidence
 from deliverability.core.mail.reader import Message
 from deliverability.core.mail.words import printable
-from deliverability.core.model.knowledge import UnsubscribeWords
+from deliverability.core.model.knowledge import Expressions, UnsubscribeWords
 from deliverability.core.model.topic import Maybe, cite
 from deliverability.core.net.base import NoPage
 from deliverability.engine.auditors.message import cite_fields
@@ -103,39 +104,27 @@ _MAX_URIS = 20
 _MAX_WORDS = 10
 
 
-class Patterns:
+class Patterns(NamedTuple):
     """The words of `rules/unsubscribe-words.yaml`, for folded text; the first that fits counts.
 
     They are looked for in lower case (`_folded`): without regard to case it would take three times as long.
+
+    Attributes:
+        in_link: in the text of a link.
+        beside_link: in the text before and behind it.
+        in_address: in the address that it leads to.
+
     """
 
-    def __init__(self, words: UnsubscribeWords) -> None:
-        self._words = words
-
-    @cached_property
-    def beside_link(self) -> re.Pattern[str]:
-        """In the text before and behind a link."""
-        return _any_of(self._words.beside_link)
-
-    @cached_property
-    def in_address(self) -> re.Pattern[str]:
-        """In the address that it leads to."""
-        return _any_of(self._words.in_address)
-
-    @cached_property
-    def in_link(self) -> re.Pattern[str]:
-        """In its own text."""
-        return _any_of(self._words.in_link)
-
-
-def _any_of(expressions: Sequence[str]) -> re.Pattern[str]:
-    return re.compile("|".join(expressions) or r"(?!)")
+    in_link: Expressions
+    beside_link: Expressions
+    in_address: Expressions
 
 
 @lru_cache(maxsize=8)
 def patterns(words: UnsubscribeWords) -> Patterns:
     """Each compiled when the first link is met: a mail without links needs none."""
-    return Patterns(words)
+    return Patterns(*(Expressions(getattr(words, name)) for name in Patterns._fields))
 
 
 SAME_ADDRESS = "List-Unsubscribe"
