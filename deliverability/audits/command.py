@@ -8,14 +8,13 @@ import click
 
 from deliverability.console.command import Command
 from deliverability.console.inputs import read_inputs
-from deliverability.console.judging import Judging
+from deliverability.console.judging import Judging, write_reports
 from deliverability.console.options import (
     blocklists_option,
     input_options,
     judging_options,
     output_options,
 )
-from deliverability.console.running import write_reports
 from deliverability.features import AUDIENCE_GIVEN, load
 
 

@@ -11,7 +11,7 @@ import click
 
 from deliverability.console.command import Command
 from deliverability.console.inputs import read_inputs
-from deliverability.console.judging import Judging
+from deliverability.console.judging import Judging, run_reports
 from deliverability.console.language import columns
 from deliverability.console.options import (
     file_option,
@@ -20,7 +20,6 @@ from deliverability.console.options import (
     lang_option,
 )
 from deliverability.console.output import put
-from deliverability.console.running import run_reports
 from deliverability.console.types import NumberType, OneOf
 from deliverability.core.codec import json_text
 from deliverability.core.codes import Code

@@ -13,7 +13,7 @@ import click
 from deliverability.console import ending
 from deliverability.console.command import Command
 from deliverability.console.inputs import read_inputs, read_settings
-from deliverability.console.judging import Judging
+from deliverability.console.judging import Judging, run
 from deliverability.console.language import language
 from deliverability.console.options import (
     blocklists_option,
@@ -25,7 +25,6 @@ from deliverability.console.options import (
     speaking_option,
 )
 from deliverability.console.output import writing
-from deliverability.console.running import run
 from deliverability.core.codec import JsonPieces
 from deliverability.core.codes import Code
 from deliverability.core.errors import InputError, file_error, set_aside

@@ -22,7 +22,7 @@ from deliverability.core.codes import Code
 from deliverability.core.errors import IS_FOLDER, NO_SUCH_FILE, InputError, file_error, reason_of, set_aside
 from deliverability.core.facts.base import Purpose
 from deliverability.core.files import default_history
-from deliverability.core.inputs import Sample, Subject, is_plain, parse_domain
+from deliverability.core.inputs import Sample, Subject, is_plain, paired, parse_domain
 from deliverability.core.mail.kinds import (
     HEAD_OCTETS,
     MBOX,
@@ -43,7 +43,7 @@ from deliverability.core.net.ports import Permissions, Ports
 from deliverability.core.net.servers import parse_server, system_servers
 from deliverability.core.phrases import detail_words
 from deliverability.engine.rules import load_rules
-from deliverability.engine.samples import plan, with_samples
+from deliverability.engine.samples import with_samples
 from deliverability.features import LIST_SETUP, NOTICE_KIND, OBSERVING, READ_LIST_SUMS, READ_WARM_UP_PLAN, WITH_OBSERVED
 from deliverability.features import load as load_entry
 
@@ -150,7 +150,7 @@ def _read_inputs(params: dict[str, Any]) -> Inputs:
         domains.append(own if is_plain(name, domain) else replace(own, taken_from=_shown(name)))
     lists = lists_of(params, settings, params.get("blocklists") or ())
     ports = ports_of(params, settings, lists)
-    subjects = with_samples(plan(domains, _samples_of(messages, lost), subject_given(params, settings)))
+    subjects = with_samples(paired(domains, _samples_of(messages, lost), subject_given(params, settings)))
     if lists is not None:
         subjects = [replace(each, lists_wanted=lists.wanted) for each in subjects]
     return Inputs(subjects, ports, settings, params["record"], lost)

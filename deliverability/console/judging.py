@@ -1,32 +1,44 @@
-"""What `audit`, `judge` and `demo` share: rules, selection, output and exit code."""
+"""What commands that audit share: rules, selection, the run itself, output and exit code."""
 
 from __future__ import annotations
 
+import asyncio
 import difflib
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
+import click
 from msgspec import Struct
 from msgspec.structs import replace
 
+from deliverability import __version__
+from deliverability.console import ending
+from deliverability.console.inputs import Inputs
 from deliverability.console.language import BOTH, language
 from deliverability.console.output import Outputs, Target, targets
+from deliverability.console.progress import CLEAR, on_terminal, progress
 from deliverability.console.settings import KeyPath, Settings, domain_places
 from deliverability.console.types import settings_path
 from deliverability.core.codes import Code, Detail
-from deliverability.core.errors import InputError
+from deliverability.core.errors import InputError, set_aside
+from deliverability.core.inputs import Subject
 from deliverability.core.model.deliveries import Audience
+from deliverability.core.model.knowledge import Knowledge
 from deliverability.core.model.report import Report
 from deliverability.core.model.rules import RuleSet, Severity
 from deliverability.core.model.schema import nearest
-from deliverability.core.rules.judge import Selection
+from deliverability.core.rules.judge import Selection, judge_of
 from deliverability.core.rules.problems import load_guide
 from deliverability.core.words.speaker import Speaker
-from deliverability.engine.audit import Audited, make_report
+from deliverability.engine.audit import Audited, Extras, Reported, gather_facts, make_report, report_on
 from deliverability.engine.base import catalogue
 from deliverability.engine.rules import exit_code, load_rules, rule_folders, worst_exit_code
+from deliverability.engine.stream import collecting_seldom, stream
 
 _CHOSEN = {
     "receivers": "receiver",
@@ -43,6 +55,11 @@ UNKNOWN_PROFILE = Code("unknown-profile", ("where", "name", "known"))
 NO_RULE_BEGINS = Code("no-rule-begins", ("where", "text"))
 UNKNOWN_RULE = Code("waiver-unknown-rule", ("name",))
 UNKNOWN_RULE_NEAR = Code("waiver-unknown-rule-near", ("name", "near"))
+NONE_READ = Code("none-read")
+_PAUSE = 0.002  # seconds in which questions go out and answers are taken
+
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 class Judging(Struct, frozen=True):
@@ -186,3 +203,120 @@ def selection_problems(
             problem = UNKNOWN_RULE_NEAR(name=waiver.rule, near=near[0]) if near else UNKNOWN_RULE(name=waiver.rule)
             found.append((("waiver", number, "rule"), problem))
     return found
+
+
+def run(inputs: Inputs, knowledge: Knowledge, each: Callable[[Audited], T]) -> list[T]:
+    """Gather for every job in order and hand each result to `each`; what that gives is kept, the facts are not.
+
+    A subject that cannot be read is told and left out: see Inputs.lost. Raises InputError where that leaves none, and
+    where a recording cannot be written.
+    """
+
+    def handed(audited: Audited) -> T:
+        _tell_crashes(audited)
+        return each(audited)
+
+    return _run(inputs, lambda job: gather_facts(job, inputs.ports, knowledge=knowledge), handed)
+
+
+def run_reports(
+    inputs: Inputs,
+    rules: RuleSet,
+    selection: Selection,
+    each: Callable[[Audited, Report], T],
+    extras: Extras,
+    prepare: Callable[[], None] = lambda: None,
+) -> list[T]:
+    """As `run`, judged, and with what else is wanted; `prepare` loads what `each` needs while answers are awaited."""
+
+    def handed(got: Reported) -> T:
+        _tell_crashes(got.audited)
+        return each(got.audited, got.report)
+
+    def ready() -> None:
+        judge_of(rules, catalogue(), selection)
+
+    meanwhile = [ready, prepare] if "live" in inputs.ports.sources else []
+    return _run(inputs, lambda job: report_on(job, inputs.ports, rules, selection, extras), handed, meanwhile)
+
+
+def write_reports(
+    inputs: Inputs, judging: Judging, outputs: Outputs, *, remedies: bool = True, second_opinion: bool = False
+) -> int:
+    """As `run_reports`: write the reports, and give the worst exit code."""
+    extras = Extras(remedies, second_opinion, outputs.previews)
+    write = partial(judging.write, outputs=outputs)
+    codes = run_reports(inputs, judging.rules, judging.selection, write, extras, outputs.prepare)
+    outputs.end()
+    return worst_exit_code((*codes, inputs.code))
+
+
+async def _done_meanwhile(steps: Sequence[Callable[[], None]]) -> None:
+    """Take these steps while answers are on their way; one that fails is told where its result is needed."""
+    for step in steps:
+        await asyncio.sleep(_PAUSE)
+        with suppress(Exception):
+            step()
+
+
+def _lost(inputs: Inputs) -> Callable[[Subject, Exception], None]:
+    def lost(subject: Subject, error: Exception) -> None:
+        if len(inputs.subjects) == 1:
+            raise error
+        inputs.set_apart(subject.name, error)
+
+    return lost
+
+
+def _tell_crashes(audited: Audited) -> None:
+    say = language().say
+    for crash in audited.crashes:
+        if "\n" in crash:
+            click.echo(f"{say('cli.internal', what=audited.subject.domain)}\n{crash}", err=True)
+        else:  # no fault of ours: what the machine lacks
+            click.echo(say("cli.warning", text=f"{audited.subject.domain}: {ending.visible(crash)}"), err=True)
+
+
+def _run(
+    inputs: Inputs,
+    work: Callable[[Subject], Coroutine[Any, Any, S]],
+    each: Callable[[S], T],
+    meanwhile: Sequence[Callable[[], None]] = (),
+) -> list[T]:
+    results: list[T] = []
+
+    async def go(tick: Callable[[], None]) -> None:
+        many = len(inputs.subjects) > 1
+        done = asyncio.create_task(_done_meanwhile(meanwhile))
+        try:
+            with collecting_seldom() if many else nullcontext():
+                lost = _lost(inputs)
+                async for subject, got in stream(inputs.subjects, work, lost=lost):
+                    # Where its report cannot be written at all, nothing of the others can be either.
+                    with set_aside(partial(lost, subject), but=(InputError, OSError)):
+                        results.append(each(got))
+                    tick()
+        finally:
+            done.cancel()
+            await inputs.ports.close()
+
+    if not on_terminal():
+        asyncio.run(go(lambda: None))
+    elif len(inputs.subjects) == 1:
+        name = ending.visible(inputs.subjects[0].name)
+        label = language().say("cli.auditing-one", name=name)
+        click.echo(label, err=True, nl=False)
+        try:
+            asyncio.run(go(lambda: None))
+        finally:
+            click.echo(CLEAR, err=True, nl=False)
+    else:
+        with progress(len(inputs.subjects)) as shown:
+            asyncio.run(go(lambda: shown.tick(time.monotonic())))
+    if inputs.record is not None:
+        from deliverability.core.net.recording import write_recording
+
+        write_recording(inputs.record, inputs.ports, __version__)
+    if inputs.lost and not results:
+        raise InputError(NONE_READ())
+    return results

@@ -11,7 +11,7 @@ import click
 
 from deliverability.console.command import Command
 from deliverability.console.inputs import read_inputs, tell_left_out
-from deliverability.console.judging import speaker_of
+from deliverability.console.judging import run_reports, speaker_of
 from deliverability.console.language import language
 from deliverability.console.options import (
     file_option,
@@ -20,7 +20,6 @@ from deliverability.console.options import (
     rule_folders_option,
 )
 from deliverability.console.output import paper_for, put
-from deliverability.console.running import run_reports
 from deliverability.console.types import DayType, settings_folder
 from deliverability.contact import report as render
 from deliverability.contact.gather import RepliesQuoted, contact_pack, load_contacts, reported_by

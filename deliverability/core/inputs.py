@@ -9,16 +9,18 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
 from msgspec import Struct
-from msgspec.structs import force_setattr
+from msgspec.structs import force_setattr, replace
 
 from deliverability.core.codes import ABOUT, VERBATIM, Code
 from deliverability.core.errors import DetailError, InputError, file_error
 from deliverability.core.facts.base import KeySeen, PolicySeen, Purpose, SampleSeen, StageSeen, Waiver
 from deliverability.core.mail.addresses import to_a_label
+from deliverability.core.mail.kinds import domain_of_head
 from deliverability.core.mail.received import SmtpEnvelope
 from deliverability.core.model.blocklists import ListsWanted
 from deliverability.core.model.deliveries import Deliveries
@@ -245,3 +247,23 @@ def secret(variable: str, file: str, folder: Path) -> str:
             why = getattr(error, "strerror", None) or str(error)
             raise SecretError(ABOUT(what=VERBATIM(text=file), detail=VERBATIM(text=why))) from None
     return ""
+
+
+def paired(domains: Sequence[Subject], samples: Sequence[Sample], other: Subject) -> list[Subject]:
+    """Pair domains and messages: one report each.
+
+    A single domain takes every message. Among several, a message goes to the domain that its author domain is or
+    lies below; one that fits none is audited for its own author domain, as `other` says.
+    """
+    if not domains:
+        return [replace(other, sample=sample) for sample in samples]
+    if len(domains) == 1:
+        return [replace(domains[0], sample=sample) for sample in samples] or [domains[0]]
+    taken: dict[str, list[Sample]] = {each.domain: [] for each in domains}
+    strays: list[Sample] = []
+    for sample in samples:
+        author = domain_of_head(sample.read()) or ""
+        fitting = [domain for domain in taken if author == domain or author.endswith(f".{domain}")]
+        taken[max(fitting, key=len)].append(sample) if fitting else strays.append(sample)
+    paired = [replace(each, sample=sample) for each in domains for sample in (taken[each.domain] or (None,))]
+    return paired + [replace(other, sample=sample) for sample in strays]

@@ -11,11 +11,10 @@ from msgspec.structs import replace
 
 from deliverability.console.command import Command
 from deliverability.console.inputs import Inputs
-from deliverability.console.judging import Judging
+from deliverability.console.judging import Judging, write_reports
 from deliverability.console.language import language
 from deliverability.console.options import judging_options, output_options
 from deliverability.console.output import wrote
-from deliverability.console.running import write_reports
 from deliverability.console.settings import Settings
 from deliverability.console.types import PathOf
 from deliverability.core.errors import InputError, file_error

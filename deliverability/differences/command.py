@@ -25,7 +25,7 @@ from deliverability.console.options import (
     timeout_option,
 )
 from deliverability.console.output import UNKNOWN_ENDING, put, show, terminal
-from deliverability.console.running import on_terminal, progress
+from deliverability.console.progress import on_terminal, progress
 from deliverability.console.settings import Settings
 from deliverability.console.types import NamesOf, OneOf, PathOf
 from deliverability.core.codes import Code

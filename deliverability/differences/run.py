@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from deliverability.core.codec import encode, json_text
 from deliverability.core.codes import Detail
 from deliverability.core.facts.base import Reason
-from deliverability.core.inputs import Sample, Subject
+from deliverability.core.inputs import Sample, Subject, paired
 from deliverability.core.model.history import ChangeKind, Comparison, FindingChange, Snapshot, VerdictChange
 from deliverability.core.model.report import Outcome, Report, Verdict, VerdictKind
 from deliverability.core.model.rules import RuleSet, Severity
@@ -33,7 +33,7 @@ from deliverability.engine.base import catalogue
 from deliverability.engine.proof import RecordTrials, stored, wait_in
 from deliverability.engine.rehearse import Answer as Stand
 from deliverability.engine.rehearse import answer_of, worse_answer
-from deliverability.engine.samples import plan, with_samples
+from deliverability.engine.samples import with_samples
 from deliverability.engine.stream import stream
 
 SCHEMA_VERSION = "1.0"
@@ -241,7 +241,7 @@ async def differences(
         given = {each.name: each for each in found}
         found = tuple(given.get(name) or Touched(name, ()) for name in dict.fromkeys(domains))
     by_name = {each.name: each for each in found}
-    planned = plan([subject_of(name) for name in by_name], samples if by_name else (), subject_of(""))
+    planned = paired([subject_of(name) for name in by_name], samples if by_name else (), subject_of(""))
     subjects = with_samples([each for each in planned if each.domain])
     clock = FixedClock(ports.clock.now())
     both = [replace(ports, dns=side, clock=clock, zones=None) for side in (before, after)]

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from deliverability.console.command import Command
 from deliverability.console.inputs import observed_inputs
-from deliverability.console.judging import speaker_of
+from deliverability.console.judging import run_reports, speaker_of
 from deliverability.console.language import columns
 from deliverability.console.options import (
     input_options,
@@ -23,7 +23,6 @@ from deliverability.console.options import (
     text_or_json_option,
 )
 from deliverability.console.output import show
-from deliverability.console.running import run_reports
 from deliverability.console.types import NumberType, OneOf
 from deliverability.core.codec import encode, json_text
 from deliverability.core.facts.base import FactSet, Reason, Unknown

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from deliverability.console.command import Command
 from deliverability.console.inputs import observed_inputs
-from deliverability.console.judging import speaker_of
+from deliverability.console.judging import run_reports, speaker_of
 from deliverability.console.language import columns
 from deliverability.console.options import (
     input_options,
@@ -20,7 +20,6 @@ from deliverability.console.options import (
     text_or_json_option,
 )
 from deliverability.console.output import UNKNOWN_ENDING, put, show
-from deliverability.console.running import run_reports
 from deliverability.console.types import NumberType, PathOf
 from deliverability.core.codec import encode, json_text
 from deliverability.core.errors import InputError

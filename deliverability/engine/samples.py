@@ -1,6 +1,4 @@
-"""Pairs domains with messages, and reads what several messages of one domain tell of each other: which kinds of mail
-there are, and what sends each.
-"""
+"""What several messages of one domain tell of each other: which kinds of mail there are, and what sends each."""
 
 from __future__ import annotations
 
@@ -31,26 +29,6 @@ MAX_SAMPLES = 50
 """Of one domain that are held against each other."""
 _MAX_SIGNERS = 10
 AUTO_GENERATED = "auto-generated"
-
-
-def plan(domains: Sequence[Subject], samples: Sequence[Sample], other: Subject) -> list[Subject]:
-    """Pair domains and messages: one report each.
-
-    A single domain takes every message. Among several, a message goes to the domain that its author domain is or
-    lies below; one that fits none is audited for its own author domain, as `other` says.
-    """
-    if not domains:
-        return [replace(other, sample=sample) for sample in samples]
-    if len(domains) == 1:
-        return [replace(domains[0], sample=sample) for sample in samples] or [domains[0]]
-    taken: dict[str, list[Sample]] = {each.domain: [] for each in domains}
-    strays: list[Sample] = []
-    for sample in samples:
-        author = domain_of_head(sample.read()) or ""
-        fitting = [domain for domain in taken if author == domain or author.endswith(f".{domain}")]
-        taken[max(fitting, key=len)].append(sample) if fitting else strays.append(sample)
-    paired = [replace(each, sample=sample) for each in domains for sample in (taken[each.domain] or (None,))]
-    return paired + [replace(other, sample=sample) for sample in strays]
 
 
 def with_samples(subjects: Sequence[Subject]) -> list[Subject]:

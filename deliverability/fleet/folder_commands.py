@@ -32,7 +32,7 @@ from deliverability.console.options import (
     text_or_json_option,
 )
 from deliverability.console.output import UNKNOWN_ENDING, put, show
-from deliverability.console.running import clock
+from deliverability.console.progress import clock
 from deliverability.console.types import OneOf, PathOf
 from deliverability.core.codec import encode_fields, json_text
 from deliverability.core.errors import InputError, not_written

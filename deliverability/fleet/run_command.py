@@ -38,7 +38,7 @@ from deliverability.console.options import (
     timeout_option,
     zone_option,
 )
-from deliverability.console.running import CLEAR, Progress, on_terminal
+from deliverability.console.progress import CLEAR, Progress, on_terminal
 from deliverability.console.types import EngineAddress, NumberType, PathOf, called
 from deliverability.core.codec import digest
 from deliverability.core.codes import Code, Detail

@@ -19,7 +19,7 @@ from deliverability.console.inputs import ports_of, read_settings, run_over
 from deliverability.console.language import language
 from deliverability.console.options import dns_options, lang_option, text_or_json_option
 from deliverability.console.output import paper_for
-from deliverability.console.running import counted
+from deliverability.console.progress import counted
 from deliverability.console.types import DayType, NumberType, PathOf, settings_folder
 from deliverability.core.codec import json_text
 from deliverability.core.codes import ABOUT, VERBATIM, Code

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from deliverability.console.command import Command
 from deliverability.console.inputs import Inputs, in_our_words, port_settings, ports_of, read_settings, subject_given
-from deliverability.console.judging import Judging, selection_of, threshold
+from deliverability.console.judging import Judging, selection_of, threshold, write_reports
 from deliverability.console.language import language
 from deliverability.console.options import (
     config_option,
@@ -26,7 +26,6 @@ from deliverability.console.options import (
     zone_option,
 )
 from deliverability.console.output import show
-from deliverability.console.running import write_reports
 from deliverability.console.types import HostPort, NumberType, PathOf, Size, settings_folder
 from deliverability.core.codes import ABOUT, Code
 from deliverability.core.errors import InputError, file_error

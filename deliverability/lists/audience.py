@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deliverability.console.inputs import ports_of, run_over
-from deliverability.console.running import counted
+from deliverability.console.progress import counted
 from deliverability.console.settings import Settings
 from deliverability.core.codes import Code
 from deliverability.core.errors import NO_SUCH_FILE, InputError, set_aside

@@ -16,7 +16,7 @@ from deliverability.console.options import (
     text_or_json_option,
 )
 from deliverability.console.output import paper_for, show, wrote
-from deliverability.console.running import counted
+from deliverability.console.progress import counted
 from deliverability.console.types import NumberType, PathOf
 from deliverability.core.codec import json_text, printable
 from deliverability.core.errors import InputError, file_error

@@ -16,7 +16,7 @@ from deliverability.console.inputs import lists_of, ports_of, read_settings, sub
 from deliverability.console.judging import selection_of, threshold, with_audience
 from deliverability.console.language import language
 from deliverability.console.options import lang_option, port_options
-from deliverability.console.running import on_terminal, progress
+from deliverability.console.progress import on_terminal, progress
 from deliverability.console.settings import NO_SETTINGS
 from deliverability.console.types import NamesOf, NumberType, OneOf, PathOf, settings_path
 from deliverability.core.errors import InputError, file_error

@@ -50,7 +50,7 @@ def test_without_a_browser_nothing_is_audited_and_the_way_out_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
-    monkeypatch.setattr("deliverability.console.running.run", lambda *_: pytest.fail("the audit began"))
+    monkeypatch.setattr("deliverability.console.judging.run", lambda *_: pytest.fail("the audit began"))
     assert run("-o", "report.pdf") == 2
     error = capsys.readouterr().err
     assert error.startswith("Error: -o report.pdf: a PDF needs Chromium or Chrome")

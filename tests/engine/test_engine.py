@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from deliverability.core.errors import InputError
 from deliverability.core.facts.base import Purpose, Reason, Unknown
-from deliverability.core.inputs import Sample, Subject
+from deliverability.core.inputs import Sample, Subject, paired
 from deliverability.core.model.report import Finding, Outcome, Report
 from deliverability.core.model.rules import Severity
 from deliverability.core.net.base import Answer
@@ -24,7 +24,7 @@ from deliverability.core.phrases import LANGUAGES, phrases
 from deliverability.core.rules.judge import Selection
 from deliverability.engine.audit import gather_facts, judge_facts, make_report
 from deliverability.engine.rules import exit_code, load_rules, worst_exit_code
-from deliverability.engine.samples import plan, with_samples
+from deliverability.engine.samples import with_samples
 from tests import TESTS
 
 GOLDEN = TESTS / "golden"
@@ -70,7 +70,7 @@ async def test_what_is_known_of_a_subject_reaches_the_auditors_as_it_was_given()
         rua_since="2026-10-01",
         gate_to="reject",
     )
-    (same,) = with_samples(plan([replace(given, sample=None)], [mail("example.com")], Subject()))
+    (same,) = with_samples(paired([replace(given, sample=None)], [mail("example.com")], Subject()))
     audited = await gather_facts(same, static())
     assert audited.subject == given
     assert audited.facts.value("subject.daily_volume") == 10
@@ -80,19 +80,19 @@ async def test_what_is_known_of_a_subject_reaches_the_auditors_as_it_was_given()
 
 
 def test_a_single_domain_takes_every_message() -> None:
-    jobs = plan([Subject("a.example")], [mail("b.example"), mail("c.example")], Subject())
+    jobs = paired([Subject("a.example")], [mail("b.example"), mail("c.example")], Subject())
     assert pairs(jobs) == [("a.example", "b.example.eml"), ("a.example", "c.example.eml")]
 
 
 def test_among_several_domains_the_author_decides() -> None:
     domains = [Subject("a.example"), Subject("b.example")]
-    jobs = plan(domains, [mail("news.b.example"), mail("other.example")], Subject())
+    jobs = paired(domains, [mail("news.b.example"), mail("other.example")], Subject())
     assert pairs(jobs) == [("a.example", ""), ("b.example", "news.b.example.eml"), ("", "other.example.eml")]
 
 
 def test_the_closest_of_nested_domains_takes_the_message() -> None:
     domains = [Subject("example.com"), Subject("news.example.com")]
-    jobs = plan(domains, [mail("x.news.example.com"), mail("news.example.com.evil.example")], Subject())
+    jobs = paired(domains, [mail("x.news.example.com"), mail("news.example.com.evil.example")], Subject())
     assert pairs(jobs) == [
         ("example.com", ""),
         ("news.example.com", "x.news.example.com.eml"),
@@ -101,12 +101,12 @@ def test_the_closest_of_nested_domains_takes_the_message() -> None:
 
 
 def test_messages_alone_are_audited_for_themselves() -> None:
-    assert pairs(plan([], [mail("a.example")], Subject())) == [("", "a.example.eml")]
+    assert pairs(paired([], [mail("a.example")], Subject())) == [("", "a.example.eml")]
 
 
 def test_each_domain_keeps_what_is_said_of_it() -> None:
     bulk = Subject("a.example", purpose=Purpose.BULK)
-    assert plan([bulk, Subject("b.example")], [], Subject()) == [bulk, Subject("b.example")]
+    assert paired([bulk, Subject("b.example")], [], Subject()) == [bulk, Subject("b.example")]
 
 
 # --- Where answers come from -------------------------------------------------------------------------------------
