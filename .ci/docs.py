@@ -60,14 +60,14 @@ def _settings(table: type[Struct], before: str) -> Iterator[tuple[str, str, str]
             yield from _settings(inner, f"{place}.")
 
 
-_KINDS = {str: "text", Path: "path", bool: "true or false", int: "number", float: "number"}
+_KINDS = {str: "string", Path: "path", bool: "true or false", int: "number", float: "number"}
 
 
 def _kind(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return ", ".join(f"`{value}`" for value in get_args(hint))
     if get_origin(hint) is tuple:
-        return "list of " + {str: "texts", Path: "paths"}[get_args(hint)[0]]
+        return "list of " + {str: "strings", Path: "paths"}[get_args(hint)[0]]
     if isinstance(hint, types.UnionType) or get_args(hint):
         return _kind(next(kind for kind in get_args(hint) if kind is not type(None)))
     return _KINDS.get(hint, hint.__name__)

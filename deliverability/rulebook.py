@@ -28,7 +28,7 @@ from deliverability.core.replies.match import load_replies
 from deliverability.core.report.findings import basis_words, effect_words
 from deliverability.core.report.wrap import wrap
 from deliverability.core.words.sentences import full_day_words
-from deliverability.core.words.speaker import cited, read_words
+from deliverability.core.words.speaker import cited, read_words, titled
 from deliverability.core.words.steps import condition_words, filled, nearest, rule_title, search
 from deliverability.engine.rules import load_rules, read_rules, rule_folders
 from deliverability.lists.catalogue import load_list_data
@@ -90,9 +90,9 @@ def _lines(rule: Rule, rules: RuleSet, lang: str, width: int) -> Iterator[str]:
     yield from ("", say("page.sources"))
     for ref in rule.sources:
         source = rules.sources[ref.ref]
-        section = say("page.section", section=ref.section) if ref.section else ""
         shown = cited(source, say)
-        yield from _indented(shown.title + section + say("punctuation.aside", text=read_words(source, say)), width)
+        read = say("punctuation.aside", text=read_words(source, say))
+        yield from _indented(titled(shown.title, ref.section, say) + read, width)
         if shown.url:
             yield f"    {shown.url}"
 
@@ -220,18 +220,15 @@ def _check(loaded: RuleSet, folders: Sequence[Path]) -> int:
     for warning in loaded.warnings:
         click.echo(say("cli.warning", text=detail_words(warning, say)), err=True)
     today = datetime.now(UTC).date()
-    read = [(source.key, source.read_as, source.checked) for source in loaded.sources.values()]
-    read += [(f"{each.id} ({at.url})", at.read_as, at.checked) for each in senders.values() for at in each.sources]
+    read = [(source.read_as, source.checked) for source in loaded.sources.values()]
+    read += [(at.read_as, at.checked) for each in senders.values() for at in each.sources]
     blocklists = loaded.knowledge.blocklists.values()
-    read += [(f"{each.id} ({at.url})", at.read_as, at.checked) for each in blocklists for at in _all_sources(each)]
-    read += [(each.url, each.read_as, each.checked) for each in lists.sources]
-    for name, read_as, checked in read:
-        if read_as == "not re-read":
-            click.echo(say("cli.not-re-read", name=name), err=True)
-        age = today - date.fromisoformat(checked)
-        if age > STALE_AFTER:
-            ago = say.count("unit.day", age.days)
-            click.echo(say("cli.stale", name=name, date=full_day_words(checked, say), age=ago), err=True)
+    read += [(at.read_as, at.checked) for each in blocklists for at in _all_sources(each)]
+    read += [(each.read_as, each.checked) for each in lists.sources]
+    if unread := sum(read_as == _UNREAD for read_as, _ in read):
+        click.echo(say.count("cli.not-re-read", unread), err=True)
+    if stale := sum(today - date.fromisoformat(checked) > STALE_AFTER for _, checked in read):
+        click.echo(say.count("cli.stale", stale, days=str(STALE_AFTER.days)), err=True)
     numbers = {
         "rules": len(loaded.rules),
         "receivers": len(loaded.receivers),

@@ -12,7 +12,7 @@ import click
 
 from deliverability.console.command import Command
 from deliverability.console.inputs import STDIN_ONCE, read_inputs, read_settings
-from deliverability.console.judging import UNKNOWN_RECEIVER
+from deliverability.console.judging import UNKNOWN_RECEIVER, run
 from deliverability.console.options import (
     input_options,
     lang_option,
@@ -20,7 +20,6 @@ from deliverability.console.options import (
     text_or_json_option,
 )
 from deliverability.console.output import paper_for, show
-from deliverability.console.running import run
 from deliverability.console.types import settings_folder
 from deliverability.core.codes import ABOUT, Code
 from deliverability.core.errors import NO_SUCH_FILE, InputError, file_error, set_aside, until_lost

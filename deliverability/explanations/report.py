@@ -26,7 +26,7 @@ from deliverability.core.phrases import Phrases
 from deliverability.core.report.formats.json import Json
 from deliverability.core.report.paper import Paper
 from deliverability.core.words.sentences import sentences, shortened, visible
-from deliverability.core.words.speaker import Speaker, cited, read_day_words
+from deliverability.core.words.speaker import Speaker, cited, read_day_words, titled
 from deliverability.core.words.steps import rule_title
 
 
@@ -311,10 +311,9 @@ class _Page:
         yield from ("", say("explain.sources"))
         for ref in meaning.sources:
             source = self._speaker.rules.sources[ref.ref]
-            section = say("page.section", section=ref.section) if ref.section else ""
             shown = cited(source, say)
             read = say("punctuation.aside", text=read_day_words(source, say))
-            yield from self._paragraph(f"{shown.title}{section}{read}", 2)
+            yield from self._paragraph(titled(shown.title, ref.section, say) + read, 2)
             if shown.url:
                 yield f"  {shown.url}"
 

@@ -32,7 +32,7 @@ def manual(program: click.Command, lang: str) -> str:
     context = click.Context(program, info_name=program.name, **program.context_settings)
     first = page_of(context, lang)
     lines = [
-        '.\\" Made by `deliv docs --man`; changes belong into the help texts.',
+        '.\\" Made by `deliv docs --man`; edit reports/help.*.yaml instead.',
         f'.TH DELIV 1 "" "deliv {__version__}" "{words("page.manual")}"',
         ".ad l",
         f".SH {words('page.name')}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deliverability.console.running import Progress
+from deliverability.console.progress import Progress
 
 
 def lines(total: int, done: int, seconds: float) -> str:

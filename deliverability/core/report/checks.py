@@ -33,7 +33,7 @@ from deliverability.core.report.findings import (
 from deliverability.core.report.parts import EffectView, EvidenceView, InstanceView, SourceView
 from deliverability.core.words.sentences import format_value, full_day_words, shortened, visible
 from deliverability.core.words.services import services_of
-from deliverability.core.words.speaker import Speaker, cited, read_words
+from deliverability.core.words.speaker import Speaker, cited, read_words, section_words
 
 _STATES = ("unmet", "unknown", "waiting", "waived", "met", "not-applicable")
 
@@ -429,7 +429,7 @@ def _service_sources(findings: Iterable[Finding], report: Report, speaker: Speak
 def _source(ref: SourceRef, rules: RuleSet, say: Phrases) -> SourceView:
     source = rules.sources.get(ref.ref)
     if source is None:
-        return SourceView(visible(ref.ref), visible(ref.section), "", "", "")
+        return SourceView(visible(ref.ref), section_words(ref.section, say), "", "", "")
     return _known_source(source, ref.section, say.lang)
 
 
@@ -439,7 +439,7 @@ def _known_source(source: Source, section: str, lang: str) -> SourceView:
     say = phrases(lang)
     shown = cited(source, say)
     url = shown.url if shown.url.startswith(("https://", "http://")) else ""
-    return SourceView(shown.title, visible(section), url, visible(source.publisher), read_words(source, say))
+    return SourceView(shown.title, section_words(section, say), url, visible(source.publisher), read_words(source, say))
 
 
 def _urgency(check: CheckView) -> tuple[int, int]:

@@ -440,7 +440,7 @@ def summary_words(report: Report, counts: Mapping[str, int], speaker: Speaker) -
     todo = counts["error"] + counts["warning"] + counts["info"]
     parts = [grade_words(report, speaker)]
     parts += [say.count(f"checks.{key}", n) for key, n in (("todo", todo), ("met", counts["met"])) if n]
-    parts += [say.count("checks.left", found.open)] if found.open else []
+    parts += [say.count("summary.open", found.open)] if found.open else []
     refused = sum(len(each.receivers) for each in answer.groups if TONES[each.kind] == "bad")
     first = answer.shown[0].number if answer.shown else None
     if refused and report.message:

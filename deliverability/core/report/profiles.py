@@ -170,7 +170,7 @@ def _found(found: ClauseResult, speaker: Speaker) -> Iterator[str]:
     """What the judgement rests on."""
     say = speaker.say
     shown = [
-        say("profiles.fact", path=path, value=format_value(value, speaker.catalogue.get(path), say))
+        say("profiles.fact", name=_fact_name(path, say), value=format_value(value, speaker.catalogue.get(path), say))
         for path, value in found.found.items()
     ]
     if found.items:
@@ -181,6 +181,11 @@ def _found(found: ClauseResult, speaker: Speaker) -> Iterator[str]:
         shown.append(say("profiles.rules", rules=say("value.separator").join(found.broken)))
     if shown:
         yield say("profiles.joined").join(shown)
+
+
+def _fact_name(path: str, say: Phrases) -> str:
+    """What a fact is about; one of the user's own profile that has no words here keeps its path."""
+    return next((say(key) for key in (f"fact.{path}", f"profiles.fact-name.{path}") if key in say), visible(path))
 
 
 def clause_rows(

@@ -33,7 +33,7 @@ from deliverability.core.report.parts import DifferenceView, EvidenceView, Opini
 from deliverability.core.report.plan import PlanView, plan_view
 from deliverability.core.report.profiles import ProfileView, profile_view
 from deliverability.core.words.sentences import format_value, moment_words, octets, shortened, visible
-from deliverability.core.words.speaker import Speaker, judged
+from deliverability.core.words.speaker import Speaker, judged, section_words
 
 if TYPE_CHECKING:
     from deliverability.core.report.diagrams import Diagrams
@@ -81,7 +81,7 @@ def _difference(each: Difference, say: Phrases) -> DifferenceView:
         reason = say("opinion.unexplained")
     else:
         standard, sections = SECTIONS[each.reason]
-        where = f"{standard} {say('label.section', section=sections)}"
+        where = f"{standard} {section_words(sections, say)}"
         reason = say("opinion.because", reason=say(f"opinion.reason.{each.reason}"), where=where)
     words = say("opinion.said", tool=tool, words=visible(each.said)) if each.said else ""
     return DifferenceView(text, reason, words)

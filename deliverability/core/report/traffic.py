@@ -120,7 +120,7 @@ def would_words(facts: FactSet, policy: str, say: Phrases) -> str:
         "lost": f"{lost:,}",
         "yours": f"{yours:,}",
         "share": share,
-        "forged": f"{forged:,}",
+        "forged": say.count("gate.forged", forged),
     }
     altered = if_known(sums.altered)
     more = say("gate.altered", n=f"{altered:,}") if altered else ""

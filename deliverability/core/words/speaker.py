@@ -28,6 +28,20 @@ def cited(source: Titled, say: Phrases) -> Edition:
     return Edition(visible(edition.title), edition.url or source.url)
 
 
+def section_words(section: str, say: Phrases) -> str:
+    """Which sections of a source are meant (``4.7, 5.1`` by number, or a part with a name); empty for all of it."""
+    if not section[:1].isdigit():
+        return visible(section)
+    numbers = section.split(", ")
+    named = say("punctuation.and-last").join(filter(None, (say("punctuation.list").join(numbers[:-1]), numbers[-1])))
+    return say("label.section.one" if len(numbers) == 1 else "label.section.other", section=visible(named))
+
+
+def titled(title: str, section: str, say: Phrases) -> str:
+    """The title of a source, with the section that is meant."""
+    return say("punctuation.list").join(filter(None, (title, section_words(section, say))))
+
+
 def read_words(source: Titled | ServiceSource, say: Phrases) -> str:
     """When and in which form a source was read, as honestly as it is recorded, and in which language it is."""
     form, _, which = source.read_as.partition(" ")
