@@ -221,7 +221,7 @@ def test_what_the_user_names_comes_first_and_each_address_once(store: Path) -> N
 @pytest.mark.parametrize(
     ("lang", "said"),
     [
-        ("en", "192.0.2.1: Gmail reported your mail from it (DMARC)"),
+        ("en", "192.0.2.1: Gmail reported your mail from this address (DMARC)"),
         ("ja", "192.0.2.1：GmailのDMARCレポート"),
     ],
 )

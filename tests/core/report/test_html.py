@@ -434,7 +434,7 @@ def test_old_and_new_record_stand_whole_and_tell_what_changes():
     assert old.endswith(edit.old[0])
     assert new.endswith(edit.new[0])
     assert "<del> include:_spf.oldvendor.example</del>" in third
-    assert "This didn&#39;t affect this message, which was checked at bounce.mailer.example, but" in third
+    assert "This didn&#39;t affect this message, whose SPF was checked at bounce.mailer.example, but" in third
 
 
 def test_the_rest_is_folded_and_what_is_for_mail_received_comes_last():
