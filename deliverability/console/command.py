@@ -132,7 +132,8 @@ def _meaning(option: click.Option, command: str, words: Phrases) -> str:
     if isinstance(option.type, OneOf) and BOTH in option.type.choices:
         text += words("page.both")
     if option.show_default:
-        text += words("page.default", value=str(option.default))
+        stop = "." if text.endswith(".") else ""
+        text = text.removesuffix(".") + words("page.default", value=str(option.default)) + stop
     return text
 
 

@@ -148,7 +148,7 @@ def failure_table(report: FailureReport, say: Phrases) -> TableView:
 
 def _table(title: str, period: str, heads: Iterable[str], rows: Iterable[tuple[str, ...]], say: Phrases) -> TableView:
     cells = tuple(tuple(HistoryCellView(text) for text in row) for row in rows)
-    return TableView(title, period, tuple(say(f"intake.head.{each}") for each in heads), cells)
+    return TableView(title, period, tuple(say(f"intake.head.{each}") for each in heads), cells, moments=False)
 
 
 def _result(passed: bool, say: Phrases) -> str:

@@ -132,13 +132,17 @@ class HistoryCellView(Struct, frozen=True):
 
 
 class TableView(Struct, frozen=True):
-    """A table: what it is of, the zone of its moments, the heads, the rows; newest first."""
+    """A table: what it is of, the zone of its moments, the heads, the rows; newest first.
+
+    `moments`: the first column has times, which stand below each other.
+    """
 
     title: str
     zone: str
     heads: tuple[str, ...]
     rows: tuple[tuple[HistoryCellView, ...], ...]
     keys: tuple[tuple[str, str], ...] = ()
+    moments: bool = True
 
 
 _GAP = 2
@@ -171,8 +175,8 @@ def _table(table: TableView, paper: Paper) -> Iterator[str]:
     if before + _LAST > paper.width:
         yield from _stacked(table, rows, paper)
         return
-    for row in rows:
-        row[0] = " " * (widths[0] - width_of(row[0])) + row[0]  # the times below each other
+    for row in rows if table.moments else ():
+        row[0] = " " * (widths[0] - width_of(row[0])) + row[0]
     yield paper.ink(_line(table.heads, widths), "dim")
     for row in rows:
         lead = _line(row[:-1], widths) + " " * _GAP
