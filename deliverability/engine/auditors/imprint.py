@@ -76,13 +76,13 @@ async def audit(ctx: Context) -> Imprint:
 def _texts(message: Message, pages: ShownHtml) -> Iterator[str]:
     """What a reader sees of each part: its head and its foot, in one width and with single spaces."""
     for text in pages.account.text:
-        yield _folded(_ends([text]))
+        yield _folded(text_ends([text]))
     for leaf in body_texts(message, "text/plain"):
-        lines = _ends(leaf.part.text_pieces()).splitlines()
+        lines = text_ends(leaf.part.text_pieces()).splitlines()
         yield _folded(" ".join(line for line in lines if not _QUOTED.match(line)))
 
 
-def _ends(pieces: Iterable[str]) -> str:
+def text_ends(pieces: Iterable[str]) -> str:
     """The text of these pieces; of a long one its head and its foot, without the whole ever in memory."""
     head, foot = "", ""
     for piece in pieces:

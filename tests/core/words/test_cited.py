@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from deliverability.core.model.rules import LANGUAGE, Edition, Source
 from deliverability.core.phrases import phrases
-from deliverability.core.words.speaker import cited, read_day_words, read_words
+from deliverability.core.words.speaker import cited, read_day_words, read_words, titled
 from deliverability.engine.rules import load_rules
 
 EN, JA = phrases("en"), phrases("ja")
@@ -63,3 +63,11 @@ def test_every_shipped_page_that_exists_in_japanese_is_shown_so() -> None:
             assert japanese.search(shown.url), source.key
         if source.language == "ja":
             assert re.search("[ぁ-んァ-ヶ一-龠]|：", shown.title), source.key
+
+
+def test_sections_are_named_with_their_source() -> None:
+    assert titled("RFC 7208", "", EN) == "RFC 7208"
+    assert titled("RFC 7208", "5.2", EN) == "RFC 7208, section 5.2"
+    assert titled("RFC 7208", "4.6.4, 5, 5.7", EN) == "RFC 7208, sections 4.6.4, 5 and 5.7"
+    assert titled("RFC 7208", "4.6, 12", JA) == "RFC 7208、4.6、12節"
+    assert titled("Sisimai", "rhost/google", EN) == "Sisimai, rhost/google"

@@ -9,10 +9,12 @@ import pytest
 from deliverability.core.facts.base import FactSet, Unknown
 from deliverability.core.inputs import Subject
 from deliverability.core.mail.reader import read
+from deliverability.core.model.knowledge import Expressions
 from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.ports import Ports
 from deliverability.core.net.static import StaticResolver
 from deliverability.core.rules.knowledge import shipped
+from deliverability.engine.auditors.imprint import text_ends
 from deliverability.engine.base import auditor_named, gather
 from tests.facts_of import NOW
 
@@ -119,3 +121,29 @@ def test_a_message_of_images_tells_nothing() -> None:
 def test_links_to_pages_that_may_have_the_rest() -> None:
     page = f'<p>{FILLER}</p><a href="https://example.com/law">特定商取引法に基づく表記</a>'
     assert facts(page, "text/html").value("imprint.linked_pages") == ("特定商取引法に基づく表記",)
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "text/html"])
+def test_a_long_text_is_read_at_its_head_and_its_foot(kind: str) -> None:
+    middle = FILLER * 1000
+    found = facts(f"Head Inc. {middle} Middle Inc. {middle * 2} 345 Park Avenue, San Jose, CA 95110", kind)
+    assert found.value("imprint.names") == ("Head Inc",)
+    assert found.value("imprint.postal_addresses") == ("345 Park Avenue, San Jose, CA 95110",)
+
+
+@pytest.mark.parametrize("pieces", [1, 7, 1000, 30_000])
+def test_where_a_text_is_cut_into_pieces_changes_nothing(pieces: int) -> None:
+    text = "".join(f"{number} " for number in range(30_000))
+    cut = [text[place : place + pieces] for place in range(0, len(text), pieces)]
+    assert text_ends(cut) == text_ends([text])
+    assert text_ends(cut).startswith("0 1 2 ")
+    assert text_ends(cut).endswith(" 29999 ")
+    assert len(text_ends(cut)) < len(text) / 2
+
+
+def test_words_in_another_script_are_looked_for_where_it_is_written() -> None:
+    known = Expressions(("(?i)stop mail", "配信停止"))
+    assert [match[0] for match in known.finditer("STOP MAIL")] == ["STOP MAIL"]
+    assert [match[0] for match in known.finditer("配信停止, Stop mail")] == ["配信停止", "Stop mail"]
+    assert known.search("für STOP mail") is not None
+    assert Expressions(()).search("anything") is None
