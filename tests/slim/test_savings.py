@@ -68,8 +68,8 @@ def test_the_three_that_save_most_come_first_with_their_share_and_their_sum() ->
     )
     assert view is not None
     assert [(each.words, each.saves, each.percent) for each in view.changes] == [
-        ("Convert 1.3.png to JPEG, at the size at which it is shown", "saves 312 KB (31% of the message)", 31.2),
-        ("Convert 1.2.png to JPEG, at the size at which it is shown", "saves 78 KB (7.8% of the message)", 7.8),
+        ("Convert 1.3.png to JPEG, at its display size", "saves 312 KB (31% of the message)", 31.2),
+        ("Convert 1.2.png to JPEG, at its display size", "saves 78 KB (7.8% of the message)", 7.8),
         ("Minify the HTML", "saves 20 KB (2.0% of the message)", 2.0),
     ]
     assert view.total == "Together they save 410 KB, 41% of the message."
@@ -208,7 +208,7 @@ async def test_the_reports_name_them_in_both_languages() -> None:
     photo = image_part(photo_jpeg(), "photo.jpg", "jpeg", cid="photo@example.com")
     report = await _report(newsletter([photo], page))
     text = written("text", report, shipped("en"), whole=True)
-    what, most, rest = (text.index(each) for each in ("Three steps", "What would save most", "1.  Convert photo.jpg"))
+    what, most, rest = (text.index(each) for each in ("Three steps", "What would save the most", "1.  Convert photo.jpg"))
     assert what < most < rest
     assert "`" not in text[most:][:900]
     html = written("html", report, shipped("ja"))

@@ -31,7 +31,7 @@ async def test_a_small_message_fills_the_bar_and_has_no_meter() -> None:
     bar = await _bar(20_000)
     assert sum(part.percent for part in bar.parts) == pytest.approx(100, abs=0.5)
     assert bar.marks == ()
-    assert bar.total == "The message is 27.6 KB as sent, far below every limit."
+    assert bar.total == "The message is 27.6 KB as sent, well below every limit."
     assert not bar.heavy
 
 
@@ -45,15 +45,15 @@ async def test_from_half_of_a_limit_on_there_is_a_meter_and_from_a_fifth_on_savi
 async def test_a_large_message_is_held_against_the_next_limit() -> None:
     bar = await _bar(10_000_000)
     au, common, icloud = bar.marks[:3]
-    assert (au.words, au.over, au.filled, au.room) == ("3 MB", True, 100.0, "about 7.8 MB of files over the limit")
-    assert (common.over, common.filled, common.room) == (True, 100.0, "about 2.7 MB of files over the limit")
+    assert (au.words, au.over, au.filled, au.room) == ("3 MB", True, 100.0, "over the limit by about 7.8 MB of files")
+    assert (common.over, common.filled, common.room) == (True, 100.0, "over the limit by about 2.7 MB of files")
     assert (icloud.over, icloud.percent, icloud.used) == (False, 100.0, "68% used")
 
 
 async def test_what_is_said_to_fit_fits() -> None:
     bar = await _bar(8_000_000)
     icloud = next(mark for mark in bar.marks if mark.words == "20 MB")
-    assert icloud.room == "room for 6.6 MB more of files"
+    assert icloud.room == "room for another 6.6 MB of files"
     full = await _bar(14_600_000)
     assert not next(mark for mark in full.marks if mark.words == "20 MB").over
 
