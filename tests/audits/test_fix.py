@@ -110,7 +110,7 @@ def test_the_text_to_hand_over_has_both_records_and_how_to_verify_without_deliv(
 
 
 @pytest.mark.parametrize(
-    ("number", "words"), [("99", "no such step; the plan has the steps 1 to"), ("2", "changes your own settings")]
+    ("number", "words"), [("99", "no such step; the plan has steps 1 to"), ("2", "changes your own settings")]
 )
 def test_a_step_that_nobody_else_has_to_do_has_no_such_text(number: str, words: str) -> None:
     assert words in str(demo("--hand-over", number).exception)

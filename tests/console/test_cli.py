@@ -205,7 +205,7 @@ def test_no_reachable_resolver_is_no_missing_record(deliv: Deliv) -> None:
         (["a..example"], ["is not a domain"]),
         (["x" * 64 + ".example"], ["is not a domain"]),
         ([], ["nothing to audit", "DOMAIN", "--eml"]),
-        (["-", "--eml", "-"], ["standard input (-) can be read once only"]),
+        (["-", "--eml", "-"], ["standard input (-) can be read only once"]),
         ([*GOOD, "--ip", "192.0.2.300"], ["'192.0.2.300' is not an IP address"]),
         ([*GOOD, "--ip", "192.0.2.0/24"], ["without a prefix length"]),
         ([*GOOD, "--mail-from", "nobody"], ["'nobody' is not an address for MAIL FROM", "null sender"]),

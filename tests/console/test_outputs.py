@@ -217,7 +217,7 @@ def test_one_language_has_no_link_to_another(deliv: Deliv) -> None:
 def test_both_languages_need_a_file_for_people(deliv: Deliv, args: tuple[str, ...]) -> None:
     done = deliv("audit", *BROKEN, "--lang", "both", *args)
     assert done.code == 2
-    assert "--lang both writes a file in each language" in done.err
+    assert "--lang both writes one file per language" in done.err
 
 
 # --- A folder -------------------------------------------------------------------------------------------------------
@@ -255,7 +255,7 @@ def test_a_folder_without_its_slash_and_one_that_cannot_be_made_are_told(deliv: 
     done = deliv("audit", *GOOD, "-o", "site")
     assert (done.code, done.err) == (
         2,
-        "Error: --output site is a folder; give a file in it, or end it in a slash for a page for each subject\n",
+        "Error: --output site is a folder; give a file in it, or end the name with a slash for a page per subject\n",
     )
     Path("file").touch()
     assert deliv("audit", *GOOD, "-o", "file/site/").code == 2

@@ -133,7 +133,7 @@ def test_json_holds_the_values_and_the_letter(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("nobody", "good.example"), "no contact is known for nobody; known are: icloud, "),
+        (("nobody", "good.example"), "no contact is known for nobody; known: icloud, "),
         (("icloud", "good.example", "other.example"), "one domain at a time"),
         (("icloud", "good.example", "-o", "pack.pdf"), "written as one of .txt, .md"),
         (("icloud", "good.example", "--bounces", "absent.log"), "absent.log"),

@@ -264,9 +264,9 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(
     deliv: Deliv,  # noqa: F811
 ) -> None:
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("*.gz")}
-    assert "contains a run with another number of parts" in again(deliv, fleet, whole, "--shard", "1/2", code=2).err
+    assert "contains a run with a different number of parts" in again(deliv, fleet, whole, "--shard", "1/2", code=2).err
     fleet.run(out, "--shard", "1/2", code=3)
-    assert "contains a run with another number of parts" in again(deliv, fleet, out, "--shard", "2/3", code=2).err
+    assert "contains a run with a different number of parts" in again(deliv, fleet, out, "--shard", "2/3", code=2).err
     other = Fleet(tmp_path, 2, fleet.options)
     assert "different lists" in other.run(out, "--shard", "2/2", code=2).err
     assert {path: path.stat().st_mtime_ns for path in whole.rglob("*.gz")} == before

@@ -709,7 +709,7 @@ def test_a_bounce_from_standard_input_names_the_domain_to_check(deliv) -> None:
         ((), 2, "name a reply in quotes"),
         (("--mailbox", "nobody"), 2, "no mailbox nobody"),
         (("550 no", "--receiver", "nobody"), 2, "no such receiver; known: att, au"),
-        (("-", "-"), 2, "read once only"),
+        (("-", "-"), 2, "read only once"),
         (("550 5.7.40 no - gsmtp", "not a domain", "--offline"), 2, "is not a domain"),
     ],
 )

@@ -72,7 +72,7 @@ def test_the_sample_rule_is_accepted(tmp_path: Path) -> None:
         ("max_lookups: 10", "max_lookups: ten", 10, "le compares numbers"),
         ("eq: true", 'eq: "true"', 9, "'true' is not a bool"),
         ("fact: spf.present, eq: true", 'fact: spf.all, eq: "!"', 9, "'!' is not one of +, -, ~, ?"),
-        ("fact: spf.present, eq: true", "fact: item.bits, ge: 1", 9, "only there in a rule with each"),
+        ("fact: spf.present, eq: true", "fact: item.bits, ge: 1", 9, "available only in a rule with each"),
         ("fact: spf.present, eq: true", "fact: dkim.keys, eq: 1", 9, "use exists or empty"),
         ("  level: MUST\n", "", 1, "level is missing"),
         ("severity: error", "severity: fatal", 5, "severity"),
@@ -99,21 +99,21 @@ def test_the_sample_rule_is_accepted(tmp_path: Path) -> None:
             "en: {title: T, short: s",
             f"en: {{title: T, short: {'s' * 61}",
             14,
-            "61 columns wide without its values, at most 60",
+            "61 columns wide without its values; at most 60",
         ),
         (
             "ja: {title: T, short: s",
             f"ja: {{title: T, short: {'長' * 31}",
             15,
-            "62 columns wide without its values, at most 60",
+            "62 columns wide without its values; at most 60",
         ),
-        ("short: s, noun: n", f"short: s, noun: {'n' * 31}", 14, "31 columns wide without its values, at most 30"),
-        ("short: s, noun: n", "short: s., noun: n", 14, "it ends with neither a stop nor a bracket"),
+        ("short: s, noun: n", f"short: s, noun: {'n' * 31}", 14, "31 columns wide without its values; at most 30"),
+        ("short: s, noun: n", "short: s., noun: n", 14, "it must not end with a period or bracket"),
         (
             "ja: {title: T, short: s",
             "ja: {title: T, short: 長い（鍵）",
             15,
-            "it ends with neither a stop nor a bracket",
+            "it must not end with a period or bracket",
         ),
         ("ja: {title: T, short: s", 'ja: {title: T, short: "{max_lookups}"', 15, "different placeholders: max_lookups"),
         ("short: s, noun: n", 'short: s, noun: "{spf.all}"', 14, "so it shows no fact"),
@@ -276,7 +276,7 @@ def test_a_statement_carries_the_words_that_it_rests_on(tmp_path: Path) -> None:
 def test_a_statement_of_a_third_party_is_not_the_receivers_own_word(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, r=receiver("r"))
     (folder / "sources.yaml").write_text(SOURCES.replace("read_as: original", "read_as: third party"), "utf-8")
-    assert "say word: quoted or word: secondary" in refused(folder)
+    assert "set word: quoted or word: secondary" in refused(folder)
 
 
 @pytest.mark.parametrize(
@@ -300,12 +300,12 @@ def test_a_source_may_tell_the_date_that_its_page_shows(tmp_path: Path, dated: s
         ("severity: error, effect: risk", "effect"),
         ("severity: error, effect: reject, volume: many", "volume"),
         ("severity: error, effect: reject, when: {fact: spf.presen, eq: true}", "did you mean spf.present?"),
-        ("severity: error, effect: reject, when: {fact: item.bits, ge: 1}", "only there in a rule with each"),
+        ("severity: error, effect: reject, when: {fact: item.bits, ge: 1}", "available only in a rule with each"),
         ("severity: error, effect: reject, limits: {most: 5}", "5: SPF-003 has no limit most"),
-        ("severity: error, effect: spam, word: secondary", "stops, delays or marks mail only as contested"),
-        ("severity: error, effect: spam, word: quoted", "stops, delays or marks mail only as contested"),
+        ("severity: error, effect: spam, word: secondary", "needs contested if it says that mail is stopped"),
+        ("severity: error, effect: spam, word: quoted", "needs contested if it says that mail is stopped"),
         ("severity: error, effect: spam, word: hearsay", "word"),
-        (f"severity: error, effect: spam, quote: {'so ' * 26}", "a quote has at most 25 words"),
+        (f"severity: error, effect: spam, quote: {'so ' * 26}", "a quote can have at most 25 words"),
     ],
 )
 def test_statements_that_say_what_no_receiver_can_are_refused(tmp_path: Path, statement: str, words: str) -> None:
@@ -322,7 +322,7 @@ def test_what_is_not_about_delivery_is_no_error_for_any_receiver(tmp_path: Path)
 
 def test_an_empty_list_of_statements_is_refused(tmp_path: Path) -> None:
     text = receiver("r").split("  SPF-003")[0] + "  SPF-003: []\n"
-    assert "r.yaml:5: a list of statements has at least one" in refused(folder_of(tmp_path, r=text))
+    assert "r.yaml:5: a list of statements needs at least one" in refused(folder_of(tmp_path, r=text))
 
 
 def test_a_combination_comes_last_and_states_nothing_of_its_own(tmp_path: Path) -> None:
@@ -364,13 +364,13 @@ def test_a_users_folder_may_add_a_receiver_to_what_is_combined(tmp_path: Path) -
     ("text", "words"),
     [
         (ALL.replace("COMBINES", "[b]"), "whole.yaml:3: all combines b: no such receiver"),
-        (ALL.replace("COMBINES", "[all]"), "all combines all: it combines others itself"),
-        (ALL.replace("COMBINES", "[]"), "combines names receivers, or is all"),
-        (ALL.replace("COMBINES", "all\nbulk_from: 5"), "combines takes bulk_from from the receivers that it names"),
-        (ALL.replace("COMBINES", "all\nregions: [jp]"), "combines takes regions from the receivers that it names"),
+        (ALL.replace("COMBINES", "[all]"), "all combines all, which itself combines others"),
+        (ALL.replace("COMBINES", "[]"), "combines must list receivers, or be all"),
+        (ALL.replace("COMBINES", "all\nbulk_from: 5"), "combines takes bulk_from from the receivers that it lists"),
+        (ALL.replace("COMBINES", "all\nregions: [jp]"), "combines takes regions from the receivers that it lists"),
         (ALL.replace("COMBINES", "all\ndomains: [a.example]"), "combines takes domains from the receivers that"),
-        ("id: all\nname: {en: All, ja: 全部}\n", "a receiver has sources, rules, or combines others"),
-        (receiver("all").replace("[{ref: rfc7208}]\nrules", "[]\nrules"), "a receiver has sources, or"),
+        ("id: all\nname: {en: All, ja: 全部}\n", "a receiver needs sources, rules, or combines others"),
+        (receiver("all").replace("[{ref: rfc7208}]\nrules", "[]\nrules"), "a receiver needs sources, or"),
         (receiver("all") + "note: {en: A, ja: B}\n", "note: unknown field"),
         (receiver("all") + "domains: [Mail.example]\n", "domains.0: "),
         (receiver("all") + "mx_suffixes: [.mx.example]\n", "mx_suffixes.0: "),
@@ -393,8 +393,8 @@ parked: {open: D, closed: A}
     [
         ("grade: F", "grade: E", 2, "grades.0.grade: 'E' is not one of A, B, C, D, F"),
         ("[rejected]", "[refused]", 2, "grades.0.verdicts.0: 'refused' is not one of"),
-        (", {grade: A}", "", 1, "the last grade has no condition, all others have one"),
-        ("grade: F, verdicts: [rejected]", "grade: F", 1, "the last grade has no condition, all others have one"),
+        (", {grade: A}", "", 1, "the last grade must have no condition; all others need one"),
+        ("grade: F, verdicts: [rejected]", "grade: F", 1, "the last grade must have no condition; all others need one"),
         ("grade: F", "grade: B", 1, "list each grade once, from worst to best"),
         ("5000", "0", 1, "bulk_from: at least 1 is needed here"),
     ],

@@ -171,7 +171,7 @@ GOOD = "- id: spf\n  term: {en: SPF, ja: SPF}\n  text: {en: A list., ja: 一覧�
         (GOOD + "  avoids: {}\n", "4: 0.avoids: unknown field; did you mean avoid?"),
         (GOOD + "  avoid: {en: Sender ID}\n", "4: 0.avoid.en: a list is needed here"),
         (GOOD + "  see: dkim\n", "4: 0.see: a list is needed here"),
-        (GOOD + "  see: [dkim]\n", "spf: see names 'dkim'"),
+        (GOOD + "  see: [dkim]\n", "spf: see lists 'dkim'"),
         (GOOD + GOOD, "4: spf appears twice"),
         (GOOD + GOOD.replace("id: spf", "id: spf-2"), "spf-2 and spf have the same form 'SPF'"),
         (
