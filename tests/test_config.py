@@ -347,7 +347,7 @@ def test_a_file_that_names_none_has_no_places(toml: Path, text: str) -> None:
         ('domains = ["a.example"\nlang = "ja"\n', 2, "a list is not closed. Add ]", "リストが閉じられていません。"),
         ('lang = "ja\n', 1, "a string is not closed", "文字列が閉じられていない"),
         ('lang = "ja" x\n', 1, "more text follows the value. ", "値の後に文字が続いています。"),
-        ("[feedback\n", 1, "a heading is not closed. ", "見出しが閉じられていません。"),
+        ("[feedback\n", 1, "a table header is not closed. ", "見出しが閉じられていません。"),
         ('lang = "ja"\nlang = "en"\n', 2, "this key or table appears twice", "2回書かれています"),
         ("lang = 1_\n", 1, "", ""),
     ],
