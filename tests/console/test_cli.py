@@ -332,7 +332,7 @@ NOT_MAIL = {
     "x.mbox": (MBOX * 2, "x.mbox contains several messages (mbox). Save one of them as .eml"),
     "x.zone": (
         b'; mine\n$ORIGIN good.example.\n@ IN TXT "v=spf1 -all"\n',
-        "looks like a zone file; give it with --zone",
+        "looks like a zone file; use it with --zone",
     ),
     "plain.zone": (b"@ 3600 IN SOA ns1 h 1 2 3 4 5\n", "looks like a zone file"),
     "x.txt": (b"Lorem ipsum\ndolor sit amet: that\n", "is not an email (it doesn't start with a header field)"),
@@ -388,7 +388,7 @@ def test_a_message_after_what_programs_put_before_it_is_one(deliv: Deliv, before
 
 def test_a_message_given_as_a_zone_is_refused_with_the_way_out(deliv: Deliv) -> None:
     mail = str(GOLDEN / "good.eml")
-    one_line_saying(deliv("audit", "good.example", "--zone", mail), f"{mail} looks like an email; give it with --eml")
+    one_line_saying(deliv("audit", "good.example", "--zone", mail), f"{mail} looks like an email; use it with --eml")
     done = deliv("audit", "good.example", "--zone", mail, "--lang", "ja")
     assert (done.code, done.err) == (2, f"エラー：{mail}はメールのようです。--emlで指定してください\n")
 
@@ -1172,7 +1172,7 @@ def test_only_news_in_the_settings_means_errors_where_there_is_no_run_before(del
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ('[[waiver]]\nrule = "SPF-03"\nreason = "accepted-risk"\n', "names the rule 'SPF-03', which does not exist"),
+        ('[[waiver]]\nrule = "SPF-03"\nreason = "accepted-risk"\n', "lists the rule 'SPF-03', which does not exist"),
         ('receivers = ["gmial"]\n', "receivers gmial: no such receiver"),
         ('select = ["NOPE"]\n', "select NOPE: no rule id starts with it"),
     ],

@@ -255,7 +255,7 @@ def test_a_folder_without_its_slash_and_one_that_cannot_be_made_are_told(deliv: 
     done = deliv("audit", *GOOD, "-o", "site")
     assert (done.code, done.err) == (
         2,
-        "Error: --output site is a folder; give a file in it, or end the name with a slash for a page per subject\n",
+        "Error: --output site is a folder; specify a file in it, or end the name with a slash for a page per subject\n",
     )
     Path("file").touch()
     assert deliv("audit", *GOOD, "-o", "file/site/").code == 2

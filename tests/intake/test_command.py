@@ -81,7 +81,7 @@ def test_a_dry_run_makes_no_history(deliv: Deliv) -> None:  # noqa: F811
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ((), "nothing to read: name files or folders"),
+        ((), "nothing to read: specify files or folders"),
         (("nowhere",), "nowhere"),
         (("--mailbox", "a"), "there is no mailbox a in the settings"),
         (("reports", "--since", "yesterday"), "--since: 'yesterday' is not a valid date"),

@@ -234,7 +234,7 @@ async def test_what_is_to_be_kept_is_parsed_once(tmp_path: Path, monkeypatch: py
 
 def test_a_zone_given_twice_is_refused() -> None:
     with pytest.raises(
-        ZoneError, match=r"example\.com is given twice: in a/example\.com\.zone and in b/example\.com\.db"
+        ZoneError, match=r"example\.com is specified twice: in a/example\.com\.zone and in b/example\.com\.db"
     ):
         ZoneResolver([("a/example.com.zone", b""), ("b/example.com.db", b"")])
 

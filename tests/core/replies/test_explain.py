@@ -706,7 +706,7 @@ def test_a_bounce_from_standard_input_names_the_domain_to_check(deliv) -> None:
         (("hello world",), 3, said("paste")),
         (("550", "5.7.26", "blocked"), 2, "put the reply in quotes"),
         (("bounce.eml",), 2, "bounce.eml: no such file"),
-        ((), 2, "name a reply in quotes"),
+        ((), 2, "specify a reply in quotes"),
         (("--mailbox", "nobody"), 2, "no mailbox nobody"),
         (("550 no", "--receiver", "nobody"), 2, "no such receiver; known: att, au"),
         (("-", "-"), 2, "read only once"),
