@@ -135,7 +135,7 @@ def test_json_holds_the_values_and_the_letter(folder: Path) -> None:
     [
         (("nobody", "good.example"), "no contact is known for nobody; known: icloud, "),
         (("icloud", "good.example", "other.example"), "one domain at a time"),
-        (("icloud", "good.example", "-o", "pack.pdf"), "written as one of .txt, .md"),
+        (("icloud", "good.example", "-o", "pack.pdf"), "needs one of these file extensions: .txt, .md"),
         (("icloud", "good.example", "--bounces", "absent.log"), "absent.log"),
     ],
 )

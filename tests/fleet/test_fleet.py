@@ -288,7 +288,7 @@ def test_another_list_is_told(fleet: Fleet, whole: Path, deliv: Deliv) -> None: 
     try:
         fleet.list.write_text("new.example\n" + text.replace(f"{domain(3)}\n", ""))
         told = again(deliv, fleet, whole, code=2).err
-        assert "1 domains are new, 1 are missing, 3 moved or have other columns" in told
+        assert "1 domains are new, 1 are missing, and 3 moved or have other columns" in told
         fleet.list.write_text("# a remark changes nothing\n" + text)
         again(deliv, fleet, whole, code=3)
     finally:

@@ -116,7 +116,7 @@ def test_the_sample_rule_is_accepted(tmp_path: Path) -> None:
             "it must not end with a period or bracket",
         ),
         ("ja: {title: T, short: s", 'ja: {title: T, short: "{max_lookups}"', 15, "different placeholders: max_lookups"),
-        ("short: s, noun: n", 'short: s, noun: "{spf.all}"', 14, "so it shows no fact"),
+        ("short: s, noun: n", 'short: s, noun: "{spf.all}"', 14, "so it must not show a fact"),
         (CASES_EN, "[]", 14, "unmet: something is missing here"),
         (CASES_EN, "[{text: a}, {text: b}]", 14, "which covers all other cases, needs a when"),
         (CASES_EN, "[{when: {fact: spf.all, eq: x}, text: a}]", 14, "which covers all other cases, needs a when"),

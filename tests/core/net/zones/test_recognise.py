@@ -326,7 +326,7 @@ def test_the_content_decides_and_not_the_name() -> None:
 
 
 def test_a_format_that_is_named_has_to_be_the_one_it_is() -> None:
-    assert "this is not route53, the format given" in str(refused(writing.cloudflare(NEW).encode(), format="route53"))
+    assert "this is not route53, the format set" in str(refused(writing.cloudflare(NEW).encode(), format="route53"))
     assert "this is not terraform-plan, the format" in str(refused(b"@ A 192.0.2.1\n", format="terraform-plan"))
     with pytest.raises(InputError, match=r"'toml' is not a zone format\. Formats: bind, octodns"):
         read_zone("x\ny", format="toml")
