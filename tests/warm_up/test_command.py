@@ -97,7 +97,7 @@ def test_csv_and_calendar_hold_the_same_steps(folder: Path) -> None:  # noqa: F8
     [
         (("--to", "0"), "--to"),
         (("--to", "100", "--start", "2020-01-01"), "2020-01-01 is in the past"),
-        (("--to", "100", "-o", "plan.pdf"), "one of .txt, .csv, .ics, .json"),
+        (("--to", "100", "-o", "plan.pdf"), "extensions: .txt, .csv, .ics, .json"),
         (("--to", "100", "--stream", "no domain"), "no domain"),
         ((), "--to"),
     ],
