@@ -103,7 +103,7 @@ def test_a_list_of_ones_own_is_named_by_its_file(deliv: Deliv, zones: Path) -> N
     [
         ("spamhous", "no blocklist is called 'spamhous'"),
         ("file:none.cidr", "none.cidr"),
-        ("file:bad.cidr", "bad.cidr:2: '?' is neither"),
+        ("file:bad.cidr", "bad.cidr:2: '?' is not an address"),
         (",", "--blocklists takes one or more names"),
         ("settings", "deliv.toml lists no blocklists"),
     ],

@@ -112,7 +112,7 @@ ENTRY = """
         (ENTRY.replace("icloud", "nobody"), "no receiver nobody"),
         (ENTRY.replace("apple-postmaster", "hearsay"), "no source 'hearsay'"),
         (ENTRY.replace("  asks: [domain]\n", "  asks: [domain]\n  conditions: [NOPE-001]\n"), "no rule NOPE-001"),
-        (ENTRY.replace("[domain]", "[]"), "asks belongs to an entry"),
+        (ENTRY.replace("[domain]", "[]"), "an entry with a contact needs asks"),
         (ENTRY.replace("postmaster@example.net", "https://example.net/"), "not a valid address for the channel mail"),
         (ENTRY.replace("channel: mail", "channel: fax"), "contacts.yaml:3"),
     ],
