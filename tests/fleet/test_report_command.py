@@ -177,4 +177,4 @@ def test_parquet_says_what_it_needs(deliv: Deliv, folder: Path, engine: str) -> 
         assert not list((folder / "tables").glob("*.jsonl"))
     else:
         assert done.code == 2
-        assert "extra fleet" in done.err
+        assert "fleet extra" in done.err
