@@ -19,11 +19,10 @@ MADE_AT_RUN_TIME = {
     "core/report/templates.py: '|'.join((_bounded(",  # words, without any repeat
     "core/model/services.py: expression",  # over names of 253 octets at most
     "core/senders/recognise.py: '|'.join((f'(?:{pa",  # the same, all in one
-    "engine/auditors/unsubscribe.py: '|'.join(expr",  # of a rule file, looked at below
     "core/net/zones/other.py: each.pattern.encode(",  # of a table of ours, looked at below
     "core/net/zones/configured.py: str(settings['r",  # of the user's configuration, over names of 253 octets at most
     "core/model/schema.py: field.pattern",  # of a Struct of ours
-    "engine/auditors/imprint.py: '|'.join(scoped) ",  # of a rule file
+    "core/model/knowledge.py: '|'.join(scoped) or ",  # of a rule file, looked at below
     "core/model/knowledge.py: text",  # the same, when it is read
     "slim/message.py: b'(?i)' + re.escape(part.med",  # without any repeat
     "slim/message.py: b'(?i)\\\\.' + re.escape(endin",  # without any repeat
