@@ -32,6 +32,7 @@ from deliverability.core.model.knowledge import Knowledge
 from deliverability.core.model.report import Report
 from deliverability.core.model.rules import RuleSet, Severity
 from deliverability.core.model.schema import nearest
+from deliverability.core.net.recording import write_recording
 from deliverability.core.rules.judge import Selection, judge_of
 from deliverability.core.rules.problems import load_guide
 from deliverability.core.words.speaker import Speaker
@@ -314,8 +315,6 @@ def _run(
         with progress(len(inputs.subjects)) as shown:
             asyncio.run(go(lambda: shown.tick(time.monotonic())))
     if inputs.record is not None:
-        from deliverability.core.net.recording import write_recording
-
         write_recording(inputs.record, inputs.ports, __version__)
     if inputs.lost and not results:
         raise InputError(NONE_READ())

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from enum import Enum, auto
 from functools import lru_cache
+from itertools import accumulate
 
 # Kinsoku: characters that may not begin a line, and such that may not end one.
 _NO_BEGIN = frozenset(
@@ -116,22 +117,45 @@ def _units(text: str, most: int) -> Iterator[str]:
     if text.isascii() or _NARROW.issuperset(text):  # nothing but blanks parts it
         yield from filter(None, _BEHIND_BLANKS.split(text))
         return
-    for phrase in _split(text, _between_phrases):
+    yield from _phrases(text, most)
+
+
+@lru_cache(maxsize=1024)
+def _phrases(text: str, most: int) -> tuple[str, ...]:
+    """The same. Where the script changes, a word may go on (切り替え), and where the model parts, so may a phrase."""
+    parted = _parted(text)
+
+    def apart(place: int) -> bool:
+        before, after = text[place - 1], text[place]
+        return place in parted or before in _CLAUSE_END or _Script.OTHER in (_script(before), _script(after))
+
+    found: list[str] = []
+    for phrase, start in _split(text, 0, lambda place: _between_phrases(text[place - 1], text[place]) and apart(place)):
         if width_of(phrase) <= most or phrase.isascii():
-            yield phrase
+            found.append(phrase)
         else:
-            yield from _split(phrase, _between_words)
+            found += (piece for piece, _ in _split(phrase, start, parted.__contains__))
+    return tuple(found)
 
 
-def _split(text: str, may_break: Callable[[str, str], bool]) -> Iterator[str]:
-    unit = ""
-    for char in text:
-        if unit and _by_kinsoku(unit[-1], char) and may_break(unit[-1], char):
-            yield unit
-            unit = ""
-        unit += char
-    if unit:
-        yield unit
+def _split(text: str, at: int, may_break: Callable[[int], bool]) -> Iterator[tuple[str, int]]:
+    """Pieces with their places; `at`: where in the whole the text begins."""
+    start = 0
+    for place in range(1, len(text)):
+        if _by_kinsoku(text[place - 1], text[place]) and may_break(at + place):
+            yield text[start:place], at + start
+            start = place
+    yield text[start:], at + start
+
+
+def _parted(text: str) -> frozenset[int]:
+    """Where the parts of a Japanese sentence begin that are spoken as one (文節)."""
+    import budoux  # its model takes longer to load than a report in English to write
+
+    places = accumulate(map(len, budoux.load_default_japanese_parser().parse(text)[:-1]))
+    hiragana = _Script.HIRAGANA
+    # Between two hiragana the model is wrong too often: そろう, かどうか.
+    return frozenset(each for each in places if not _script(text[each - 1]) is _script(text[each]) is hiragana)
 
 
 def _by_kinsoku(before: str, after: str) -> bool:
@@ -150,18 +174,6 @@ def _between_phrases(before: str, after: str) -> bool:
     if following is _Script.HIRAGANA:
         return False
     return script is _Script.HIRAGANA or (script is _Script.OTHER and _char_width(before) == 2)
-
-
-def _between_words(before: str, after: str) -> bool:
-    """Not within a run of katakana or kanji, nor between a number and what it counts."""
-    if before in " \u3000":
-        return True
-    if _char_width(before) == 1 and _char_width(after) == 1:
-        return False
-    script, following = _script(before), _script(after)
-    return not (before.isdigit() and _char_width(after) == 2) and (
-        script is not following or script in (_Script.HIRAGANA, _Script.OTHER)
-    )
 
 
 class _Script(Enum):

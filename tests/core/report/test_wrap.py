@@ -20,11 +20,30 @@ def test_no_symbol_of_a_report_needs_the_tables() -> None:
     assert {char for symbols in _SYMBOLS.values() for symbol in symbols for char in symbol} <= wrap._NARROW
 
 
-@given(st.text(st.sampled_from(" ab.,)([“”‘’…→-1é"), max_size=30), st.integers(1, 30))
-def test_text_of_narrow_characters_is_parted_as_by_the_rules_of_all(text: str, most: int) -> None:
-    phrases = list(wrap._split(text, wrap._between_phrases))
-    assert list(wrap._units(text, most)) == phrases
-    assert all(wrap.width_of(each) == len(each) for each in phrases)
+@given(st.text(st.sampled_from(" ab.,)([“”‘’…→-1é"), min_size=1, max_size=30))
+def test_text_of_narrow_characters_is_parted_as_by_the_rules_of_all(text: str) -> None:
+    assert list(wrap._units(text, 30)) == list(wrap._phrases(text, 30))
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("切り替え", "設定を切り替えてから、受信側の担当者に連絡してください。"),
+        ("問い合わせ", "受信側のpostmasterに問い合わせてください。"),
+        ("取り込み", "受信側から届いたレポートを取り込みます。"),
+        ("受け付け", "レポートを受け付けるアドレスを公開してください。"),
+        ("置き換え", "いまのレコードを、次のレコードで置き換えてください。"),
+        ("そろう", "28日分のレポートがそろうまで、ポリシーを変更しません。"),
+        ("貼り付け", "管理画面に貼り付けるだけで公開できます。"),
+        ("読み取り", "メールのファイルを読み取りました。"),
+    ],
+)
+def test_no_line_ends_within_a_japanese_word(word: str, text: str) -> None:
+    for columns in range(30, 60):
+        lines = wrap.wrap(text, columns)
+        assert any(word in line for line in lines), lines
+        assert "".join(lines) == text
+        assert all(wrap.width_of(line) <= columns for line in lines)
 
 
 def test_a_list_of_endings_is_parted_between_them() -> None:
