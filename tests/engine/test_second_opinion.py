@@ -343,7 +343,7 @@ def test_every_report_tells_it(lang: str) -> None:
         assert each.replace("@", "@&#8203;") in page
     for shown in (text, html, page):
         assert "\x1b" not in shown
-        assert "4.6, 12" in shown
+        assert {"en": "sections 4.6 and 12", "ja": "4.6、12節"}[lang] in shown
     assert "<b>said" not in html
     assert "<b>said" not in page
 

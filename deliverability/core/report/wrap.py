@@ -153,9 +153,16 @@ def _parted(text: str) -> frozenset[int]:
     import budoux  # its model takes longer to load than a report in English to write
 
     places = accumulate(map(len, budoux.load_default_japanese_parser().parse(text)[:-1]))
-    hiragana = _Script.HIRAGANA
-    # Between two hiragana the model is wrong too often: そろう, かどうか.
-    return frozenset(each for each in places if not _script(text[each - 1]) is _script(text[each]) is hiragana)
+    return frozenset(each for each in places if _may_part(text[each - 1], text[each]))
+
+
+def _may_part(before: str, after: str) -> bool:
+    """Not within a number or a name, nor behind a number, nor between two hiragana (そろう), where the model errs."""
+    if before in " \u3000":
+        return True
+    if before.isdigit() or (_char_width(before) == 1 and _char_width(after) == 1):
+        return False
+    return not _script(before) is _script(after) is _Script.HIRAGANA
 
 
 def _by_kinsoku(before: str, after: str) -> bool:

@@ -33,7 +33,7 @@ CAREFULLY = (
     "give the address up after",
     "repeated bounces",
     "that bounced",
-    "繰り返し",
+    "繰り返",
     "ないでください",
     "不達になった",
 )
