@@ -37,7 +37,7 @@ def with_samples(subjects: Sequence[Subject]) -> list[Subject]:
     A message that cannot be read tells nothing here; what is the matter with it is told where it is audited.
     """
     every = list(subjects)
-    if sum(each.sample is not None for each in subjects) < 2:
+    if len(subjects) < 2 or sum(each.sample is not None for each in subjects) < 2:
         return every
     by_domain: defaultdict[str, list[tuple[int, SampleSeen]]] = defaultdict(list)
     for place, subject in enumerate(subjects):

@@ -225,7 +225,7 @@ def test_a_wheel_is_compared_with_its_digest_before_anything_of_it_is_used(tmp_p
     [
         ("git+https://git.example.com/deliv.git@main", "'main' is not pinned"),
         ("git+https://git.example.com/deliv.git@v1.0", "is not pinned"),
-        (f"git+https://git.example.com/deliv.git@{COMMIT[:12]}", "40 digits"),
+        (f"git+https://git.example.com/deliv.git@{COMMIT[:12]}", "40 hexadecimal digits"),
         ("git+https://git.example.com/deliv.git", "not a pinned source"),
         (f"git+http://git.example.com/deliv.git@{COMMIT}", "not a pinned source"),
         (f"git+https://git.example.com/a b@{COMMIT}", "not a pinned source"),

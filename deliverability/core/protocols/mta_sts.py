@@ -12,6 +12,7 @@ from deliverability.core.codes import ABOUT, VERBATIM, Code, Detail, Input, need
 from deliverability.core.facts.base import Reason, Unknown
 from deliverability.core.names import is_example, unreachable_among
 from deliverability.core.net.base import (
+    Absent,
     Answer,
     Failed,
     Fetched,
@@ -135,6 +136,8 @@ async def _host(host: str, resolver: Resolver) -> tuple[bool | Unknown, tuple[An
         values = answer.values if isinstance(answer, Found) else ()
         if len(unreachable_among(values, example=is_example(host))) < len(values):
             return True, tuple(answers)
+        if isinstance(answer, Absent) and answer.nxdomain:  # there is no such name, whatever the type
+            break
     lost = next((unknown_from(each) for each in answers if isinstance(each, Failed)), None)
     return lost or False, tuple(answers)
 
