@@ -119,14 +119,14 @@ def handout_text(handout: Handout, lang: str) -> str:
     lines = [handout.title, "", handout.lead, "", say("handout.questions")]
     for number, question in enumerate(handout.questions, 1):
         lines.append(f"{number}. {question.ask}")
-        lines.extend(f"   - {each.says} -> {each.means}" for each in question.answers)
+        lines.extend(f"   - {each.says} → {each.means}" for each in question.answers)
     for heading, steps in (("settings", handout.steps), ("device", handout.device)):
         lines += ["", say(f"handout.{heading}")]
         lines.extend(f"{number}. {step}" for number, step in enumerate(steps, 1))
     for symptom in handout.symptoms:
         side = say("punctuation.aside", text=_side(symptom, lang))
         cause = f"{say('handout.cause')}{say('punctuation.colon')}{symptom.cause}{side}"
-        lines += ["", " / ".join(symptom.says), f"  {cause}"]
+        lines += ["", say("punctuation.clauses").join(symptom.says), f"  {cause}"]
         lines.extend(f"  {number}. {step}" for number, step in enumerate(symptom.steps, 1))
     if handout.servers:
         lines += ["", say("handout.servers")]
