@@ -43,11 +43,11 @@ def test_without_output_nothing_is_written_and_the_saving_is_told(deliv, mail: P
     assert [path.name for path in mail.parent.iterdir()] == [mail.name]
     headline, *lines = out.splitlines()
     assert " MB → " in headline
-    assert "; two changes save the most: photo.jpg (" in headline
+    assert "; two largest savings: photo.jpg (" in headline
     assert "    image recompressed, 1280 x 960 → 640 x 480 pixels" in lines
     assert any("unchanged: it is an attachment (" in line for line in lines)
     assert f"Nothing was written. To write the copy: deliv slim '{mail}' -o OUT.eml" in lines
-    assert any(line.startswith("Removed because") and "Sign the copy again" in line for line in lines)
+    assert any(line.startswith("The copy omits") and "Sign the copy again" in line for line in lines)
 
 
 def test_japanese(deliv, mail: Path) -> None:
@@ -91,7 +91,7 @@ def test_standard_input(deliv, mail: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(mail.read_bytes())))
     code, out, _ = deliv("-", "--only", "html")
     assert code == 0
-    assert "; one change saves the most: text/html " in out
+    assert "; largest saving: text/html " in out
 
 
 def test_attached_images_are_slimmed_where_asked_for(deliv, mail: Path) -> None:
