@@ -131,7 +131,10 @@ def handout_text(handout: Handout, lang: str) -> str:
     if handout.servers:
         lines += ["", say("handout.servers")]
     colon, comma = say("punctuation.colon"), say("punctuation.list")
-    lines.extend(f"  {each.use}{colon}{comma.join((each.host, each.port, each.security))}" for each in handout.servers)
+    lines.extend(
+        f"  {each.use}{colon}{comma.join((each.host, say('handout.at-port', port=each.port), each.security))}"
+        for each in handout.servers
+    )
     for heading, texts in (("limits", handout.limits), ("before", handout.before)):
         lines += ["", say(f"handout.{heading}"), *(f"  - {each}" for each in texts)]
     lines += ["", say("handout.links"), *(f"  {each.title}{colon}{each.url}" for each in handout.links)]
