@@ -1,4 +1,4 @@
-"""Facts about what became of the mail: bounces, providers' exports, recipients, the warm-up plan."""
+"""Facts about the results of the mail: bounces, providers' exports, recipients, the warm-up plan."""
 
 from __future__ import annotations
 
@@ -9,214 +9,238 @@ from deliverability.core.model.topic import Addresses, Day, Days, Fact, Maybe, M
 
 
 class MailToReceiver(Record, frozen=True, kw_only=True):
-    """How mail to a receiver fared."""
+    """Results of the mail to one receiver."""
 
-    receiver: Annotated[str, Fact("Its id; other: all that have none.")]
-    delivered: Annotated[Messages, Fact("Mails that were delivered.")]
-    deferred: Annotated[Messages, Fact("Mails put off, each once a day.")]
-    hard: Annotated[Messages, Fact("Mails refused for good: there is no such address or domain.")]
-    soft: Annotated[Messages, Fact("Mails that came back for another reason.")]
-    policy: Annotated[Messages, Fact("Mails refused for the sender, the content or the rate.")]
-    complaints: Annotated[Messages, Fact("Complaints of recipients.")]
-    ended: Annotated[Messages, Fact("Mails delivered, returned or refused.")]
-    attempted: Annotated[Messages, Fact("The same and those put off.")]
-    hard_percent: Annotated[Maybe[Percent], Fact("Refused for good, of those ended.")]
-    complaint_percent: Annotated[Maybe[Percent], Fact("Complaints, of those delivered.")]
-    days: Annotated[Days, Fact("Days with any result.")]
-    origins: Annotated[tuple[str, ...], Fact("Where that is known from.")]
+    receiver: Annotated[str, Fact("ID of the receiver; other: all receivers without an ID.")]
+    delivered: Annotated[Messages, Fact("Delivered messages.")]
+    deferred: Annotated[Messages, Fact("Deferred messages, each counted once per day.")]
+    hard: Annotated[Messages, Fact("Hard bounces: the address or domain does not exist.")]
+    soft: Annotated[Messages, Fact("Soft bounces: messages that were returned for another reason.")]
+    policy: Annotated[Messages, Fact("Messages rejected because of the sender, the content or the sending rate.")]
+    complaints: Annotated[Messages, Fact("Complaints from recipients.")]
+    ended: Annotated[Messages, Fact("Messages with a final result: delivered, bounced or rejected.")]
+    attempted: Annotated[Messages, Fact("Messages with a final result, plus deferred messages.")]
+    hard_percent: Annotated[Maybe[Percent], Fact("Hard bounces as a percentage of messages with a final result.")]
+    complaint_percent: Annotated[Maybe[Percent], Fact("Complaints as a percentage of delivered messages.")]
+    days: Annotated[Days, Fact("Number of days with a result.")]
+    origins: Annotated[tuple[str, ...], Fact("Where these numbers come from.")]
     rate_percent: Annotated[
         Maybe[Percent],
-        Fact("Mails put off for the rate, of those attempted on that day; of the day with the largest share."),
+        Fact(
+            "Messages deferred because of the sending rate, as a percentage of those attempted on the same day; for "
+            "the day with the largest share."
+        ),
     ]
-    rate_messages: Annotated[Messages, Fact("Mails attempted on that day.")]
-    rate_day: Annotated[Day | None, Fact("That day; none: nothing was put off for the rate.")]
+    rate_messages: Annotated[Messages, Fact("Messages attempted on that day.")]
+    rate_day: Annotated[
+        Day | None, Fact("Day with the largest share; absent if no message was deferred because of the sending rate.")
+    ]
 
 
 class BounceCause(Record, frozen=True, kw_only=True, rename={"class_": "class"}):
-    """Why mail was not delivered."""
+    """A reason why mail was not delivered."""
 
-    meaning: Annotated[str, Fact("Id in the catalogue of replies.")]
-    receiver: Annotated[str, Fact("Receiver; other: one without an id.")]
-    class_: Annotated[Annotated[str, OneOf("deferred hard soft policy")], Fact("What it came to.")]
-    count: Annotated[Messages, Fact("Mails.")]
-    last: Annotated[Day, Fact("Last day with one.")]
+    meaning: Annotated[str, Fact("ID in the catalogue of replies.")]
+    receiver: Annotated[str, Fact("ID of the receiver; other: a receiver without an ID.")]
+    class_: Annotated[Annotated[str, OneOf("deferred hard soft policy")], Fact("Result for the messages.")]
+    count: Annotated[Messages, Fact("Number of messages.")]
+    last: Annotated[Day, Fact("Last day with such a message.")]
     about: Annotated[
         Annotated[str, OneOf("address mailbox host message sender rate unknown")],
         Fact("What the reply is about."),
     ]
     retry: Annotated[Annotated[str, OneOf("later after-fix no")], Fact("Whether sending again helps.")]
-    rules: Annotated[tuple[str, ...], Fact("Rules behind it.")]
+    rules: Annotated[tuple[str, ...], Fact("Rules behind the reply.")]
     unmet: Annotated[
-        Maybe[tuple[str, ...] | None], Fact("Those of them that are unmet now; known once all others are judged.")
+        Maybe[tuple[str, ...] | None],
+        Fact("Which of those rules are unmet now; known once all other rules are judged."),
     ]
-    used: Annotated[bool, Fact("False: it is about the domain, not about the mail at hand.")]
+    used: Annotated[bool, Fact("Always false: the finding is about the domain, not about the given message.")]
 
 
 class CampaignFared(Record, frozen=True, kw_only=True):
-    """How the mail of one campaign fared, as events of services tell."""
+    """Results of the mail of one campaign, according to the events of services."""
 
-    name: Annotated[str, Fact("As the sender calls it at the service: a campaign, tag or category.")]
-    origins: Annotated[tuple[str, ...], Fact("The services.")]
-    delivered: Annotated[Messages, Fact("Mails that were delivered.")]
-    ended: Annotated[Messages, Fact("Mails delivered, returned or refused.")]
-    hard: Annotated[Messages, Fact("Mails refused for good: there is no such address or domain.")]
-    complaints: Annotated[Messages, Fact("Complaints of recipients.")]
-    hard_percent: Annotated[Percent, Fact("Refused for good, of those ended.")]
-    complaint_percent: Annotated[Percent, Fact("Complaints, of those delivered.")]
+    name: Annotated[str, Fact("Name that the sender uses at the service: a campaign, tag or category.")]
+    origins: Annotated[tuple[str, ...], Fact("Services that reported the events.")]
+    delivered: Annotated[Messages, Fact("Delivered messages.")]
+    ended: Annotated[Messages, Fact("Messages with a final result: delivered, bounced or rejected.")]
+    hard: Annotated[Messages, Fact("Hard bounces: the address or domain does not exist.")]
+    complaints: Annotated[Messages, Fact("Complaints from recipients.")]
+    hard_percent: Annotated[Percent, Fact("Hard bounces as a percentage of messages with a final result.")]
+    complaint_percent: Annotated[Percent, Fact("Complaints as a percentage of delivered messages.")]
     hard_rest_percent: Annotated[
-        Percent | None, Fact("Refused for good of all other mail that events tell of; absent where there is none.")
+        Percent | None, Fact("hard_percent of all other mail in the services' events; absent if there is none.")
     ]
     complaint_rest_percent: Annotated[
-        Percent | None, Fact("Complaints about all other mail that events tell of; absent where there is none.")
+        Percent | None, Fact("complaint_percent of all other mail in the services' events; absent if there is none.")
     ]
     hard_times: Annotated[
         Annotated[float, Unit("times")] | None,
-        Fact("hard_percent as a multiple of that of all other mail, in which one counts at least."),
+        Fact("hard_percent as a multiple of hard_rest_percent, which is computed with at least one hard bounce."),
     ]
     complaint_times: Annotated[
         Annotated[float, Unit("times")] | None,
-        Fact("complaint_percent as a multiple of that of all other mail, in which one counts at least."),
+        Fact(
+            "complaint_percent as a multiple of complaint_rest_percent, which is computed with at least one complaint."
+        ),
     ]
-    last: Annotated[Day, Fact("Last day with mail of it (ISO date).")]
+    last: Annotated[Day, Fact("Last day with mail of the campaign (ISO date).")]
 
 
 class Deliveries(Topic, frozen=True, kw_only=True):
-    """What became of the mail of the domain."""
+    """Results of the domain's mail."""
 
     topic = "deliveries"
     begin: Annotated[Maybe[Day], Fact("First day of the window (ISO date, UTC).")]
-    end: Annotated[Maybe[Day], Fact("Its last day: the newest that was over.")]
-    days: Annotated[Maybe[Days], Fact("Days with any result of a mail.")]
-    known: Annotated[Maybe[bool], Fact("It is known how many mails were delivered.")]
-    delivered: Annotated[Maybe[Messages], Fact("Mails that were delivered.")]
-    deferred: Annotated[Maybe[Messages], Fact("Mails put off, each once a day.")]
-    hard: Annotated[Maybe[Messages], Fact("Mails refused for good: there is no such address or domain.")]
-    soft: Annotated[Maybe[Messages], Fact("Mails that came back for another reason.")]
-    policy: Annotated[Maybe[Messages], Fact("Mails refused for the sender, the content or the rate.")]
-    complaints: Annotated[Maybe[Messages], Fact("Complaints of recipients.")]
-    ended: Annotated[Maybe[Messages], Fact("Mails delivered, returned or refused.")]
-    hard_percent: Annotated[Maybe[Percent | None], Fact("Mails refused for good, of those.")]
+    end: Annotated[Maybe[Day], Fact("Last day of the window: the newest complete day.")]
+    days: Annotated[Maybe[Days], Fact("Number of days with the result of at least one message.")]
+    known: Annotated[Maybe[bool], Fact("The number of delivered messages is known.")]
+    delivered: Annotated[Maybe[Messages], Fact("Delivered messages.")]
+    deferred: Annotated[Maybe[Messages], Fact("Deferred messages, each counted once per day.")]
+    hard: Annotated[Maybe[Messages], Fact("Hard bounces: the address or domain does not exist.")]
+    soft: Annotated[Maybe[Messages], Fact("Soft bounces: messages that were returned for another reason.")]
+    policy: Annotated[
+        Maybe[Messages], Fact("Messages rejected because of the sender, the content or the sending rate.")
+    ]
+    complaints: Annotated[Maybe[Messages], Fact("Complaints from recipients.")]
+    ended: Annotated[Maybe[Messages], Fact("Messages with a final result: delivered, bounced or rejected.")]
+    hard_percent: Annotated[
+        Maybe[Percent | None], Fact("Hard bounces as a percentage of messages with a final result.")
+    ]
     to_suppress: Annotated[
         Maybe[Addresses],
         Fact(
-            "Addresses that `deliv suppress` takes off a list now, before it asks DNS; of all domains together. "
-            "Unknown where no file of addresses is kept."
+            "Addresses that `deliv suppress` would suppress now, before it queries DNS; for all domains together. "
+            "Unknown if no address file is kept."
         ),
     ]
     loops: Annotated[
-        Maybe[tuple[str, ...]], Fact("Receivers whose complaints or numbers were read: gmail, outlook, yahoo.")
+        Maybe[tuple[str, ...]], Fact("Receivers whose complaints or spam rates were read: gmail, outlook, yahoo.")
     ]
-    receivers: Annotated[Maybe[tuple[MailToReceiver, ...]], Fact("How mail to each receiver fared.", key=("receiver",))]
+    receivers: Annotated[
+        Maybe[tuple[MailToReceiver, ...]], Fact("Results of the mail to each receiver.", key=("receiver",))
+    ]
     bounces: Annotated[
         Maybe[tuple[BounceCause, ...]],
-        Fact("Why mail was not delivered, the most frequent first.", key=("meaning", "receiver", "class")),
+        Fact("Reasons why messages were not delivered, the most frequent first.", key=("meaning", "receiver", "class")),
     ]
     campaigns: Annotated[
         Maybe[tuple[CampaignFared, ...]],
         Fact(
-            "How the mail of each campaign fared, those with most dead addresses and complaints first.", key=("name",)
+            "Results of the mail of each campaign, those with the most hard bounces and complaints first.",
+            key=("name",),
         ),
     ]
 
 
 class Compliance(Record, frozen=True, kw_only=True):
-    """A requirement of Gmail, and whether it is met."""
+    """A Gmail requirement, and whether it is met."""
 
-    requirement: Annotated[str, Fact("Its name, for example one-click-unsubscribe.")]
-    status: Annotated[Literal["compliant", "needs-work"], Fact("Whether it is met.")]
-    since: Annotated[Day, Fact("First day of the window on which that was told, without a change since.")]
-    last: Annotated[Day, Fact("Last day on which it was told.")]
+    requirement: Annotated[str, Fact("Name of the requirement, for example one-click-unsubscribe.")]
+    status: Annotated[Literal["compliant", "needs-work"], Fact("Whether the requirement is met.")]
+    since: Annotated[Day, Fact("First day of the window since which Gmail has reported this status without a change.")]
+    last: Annotated[Day, Fact("Last day on which Gmail reported this status.")]
 
 
 class GmailRates(Topic, frozen=True, kw_only=True):
-    """The spam rate that Postmaster Tools tell."""
+    """The spam rate in Postmaster Tools."""
 
     topic = "gmail"
-    spam_rate_latest: Annotated[Maybe[Percent], Fact("Spam rate of the newest day that has one.")]
-    spam_rate_day: Annotated[Maybe[Day], Fact("That day (ISO date).")]
-    spam_rate_worst_7d: Annotated[Maybe[Percent], Fact("The highest of the seven days that end with it.")]
-    spam_rate_worst_day: Annotated[Maybe[Day], Fact("The day of that.")]
-    spam_rate_days: Annotated[Maybe[Days], Fact("Days of the window that have a rate.")]
+    spam_rate_latest: Annotated[Maybe[Percent], Fact("Spam rate on the newest day that has one.")]
+    spam_rate_day: Annotated[Maybe[Day], Fact("The newest day with a spam rate (ISO date).")]
+    spam_rate_worst_7d: Annotated[
+        Maybe[Percent], Fact("Highest spam rate in the seven days that end with spam_rate_day.")
+    ]
+    spam_rate_worst_day: Annotated[Maybe[Day], Fact("Day of that highest rate.")]
+    spam_rate_days: Annotated[Maybe[Days], Fact("Number of days in the window that have a spam rate.")]
     spam_rate_days_below_0_3: Annotated[
         Maybe[Days],
-        Fact("Days in a row that end with it and had no rate of 0.3% or more; days without any rate count."),
+        Fact(
+            "Consecutive days up to spam_rate_day without a rate of 0.3% or more; days that have no rate are included."
+        ),
     ]
 
 
 class GmailCompliance(Topic, frozen=True, kw_only=True):
-    """How the domain meets what Gmail requires."""
+    """Whether the domain meets Gmail's requirements."""
 
     topic = "gmail"
-    compliance: Annotated[Maybe[tuple[Compliance, ...]], Fact("State of each requirement.", key=("requirement",))]
+    compliance: Annotated[Maybe[tuple[Compliance, ...]], Fact("Status of each requirement.", key=("requirement",))]
 
 
 class SndsAddress(Record, frozen=True, kw_only=True):
-    """What SNDS says of an address."""
+    """SNDS data for one address."""
 
     ip: Annotated[str, Fact("Address.")]
-    day: Annotated[Day, Fact("Newest day that is told of (ISO date).")]
-    recipients: Annotated[Messages | None, Fact("Messages of that day.")]
-    result: Annotated[Annotated[str, OneOf("green yellow red")] | None, Fact("Filter result of it.")]
-    red_days: Annotated[Days, Fact("Red ones among the seven days that end with it.")]
-    bad_days: Annotated[Days, Fact("Red and yellow ones among them.")]
-    traps: Annotated[Messages, Fact("Hits of spam traps in them.")]
-    complaints_low: Annotated[Percent | None, Fact("Highest complaint rate in them, at least.")]
-    complaints_high: Annotated[Percent | None, Fact("And at most.")]
-    blocked: Annotated[bool | None, Fact("Outlook.com takes no mail from it; none: not told.")]
+    day: Annotated[Day, Fact("Newest day with data (ISO date).")]
+    recipients: Annotated[Messages | None, Fact("Messages on that day.")]
+    result: Annotated[Annotated[str, OneOf("green yellow red")] | None, Fact("Filter result on that day.")]
+    red_days: Annotated[Days, Fact("Days with a red result among the seven days that end with day.")]
+    bad_days: Annotated[Days, Fact("Days with a red or yellow result among those seven days.")]
+    traps: Annotated[Messages, Fact("Spam trap hits on those seven days.")]
+    complaints_low: Annotated[Percent | None, Fact("Lower bound of the highest complaint rate on those seven days.")]
+    complaints_high: Annotated[Percent | None, Fact("Upper bound of the highest complaint rate on those seven days.")]
+    blocked: Annotated[
+        bool | None, Fact("Outlook.com accepts no mail from the address; absent if SNDS does not state it.")
+    ]
 
 
 class Snds(Topic, frozen=True, kw_only=True):
-    """What SNDS of Outlook.com says of the addresses of the domain."""
+    """SNDS data of Outlook.com for the domain's addresses."""
 
     topic = "snds"
     addresses: Annotated[
         Maybe[tuple[SndsAddress, ...]],
-        Fact("What is said of each address that sends for the domain.", key=("ip",)),
+        Fact("SNDS data for each address that sends for the domain.", key=("ip",)),
     ]
 
 
 class Recipients(Topic, frozen=True, kw_only=True):
-    """What the last check of the list of recipients found."""
+    """Results of the last check of the recipient list."""
 
     topic = "recipients"
-    checked: Annotated[Maybe[Day], Fact("The UTC day on which the list of recipients was last checked.")]
-    checked_days: Annotated[Maybe[Days], Fact("Days since then.")]
-    entries: Annotated[Maybe[Addresses], Fact("Entries of the list.")]
+    checked: Annotated[Maybe[Day], Fact("Day (UTC) on which the recipient list was last checked.")]
+    checked_days: Annotated[Maybe[Days], Fact("Days since that check.")]
+    entries: Annotated[Maybe[Addresses], Fact("Entries in the list.")]
     undeliverable: Annotated[
-        Maybe[Addresses], Fact("Entries that are no address, or at a domain that does not exist or takes no mail.")
+        Maybe[Addresses],
+        Fact("Entries that are not valid addresses, or whose domain does not exist or does not accept mail."),
     ]
-    undeliverable_percent: Annotated[Maybe[Percent], Fact("Their share of the entries.")]
+    undeliverable_percent: Annotated[Maybe[Percent], Fact("Share of undeliverable entries.")]
     suppressed: Annotated[
         Maybe[Addresses | None],
-        Fact("Entries that bounced or complained before; absent where they were not compared."),
+        Fact("Entries that bounced or complained earlier; absent if the list was not compared with them."),
     ]
     unconfirmed: Annotated[
         Maybe[Addresses | None],
-        Fact("Entries whose sign-up was not confirmed; absent where no column of the list tells."),
+        Fact("Entries whose sign-up was not confirmed; absent if no column of the list states it."),
     ]
     inactive: Annotated[
         Maybe[Addresses | None],
-        Fact("Entries that opened and clicked nothing for long; absent where that was not looked for."),
+        Fact("Entries without an open or click for a long time; absent if this was not checked."),
     ]
-    inactive_percent: Annotated[Maybe[Percent | None], Fact("Their share of the entries; absent likewise.")]
+    inactive_percent: Annotated[
+        Maybe[Percent | None], Fact("Share of inactive entries; absent if this was not checked.")
+    ]
     inactive_days: Annotated[
         Maybe[Days | None],
-        Fact("From how many days on somebody counts as inactive; absent where that was not looked for."),
+        Fact("Number of days after which a recipient counts as inactive; absent if this was not checked."),
     ]
 
 
 class WarmUp(Topic, frozen=True, kw_only=True):
-    """What was sent against the plan of warm-up."""
+    """Messages sent, compared with the warm-up plan."""
 
     topic = "warm_up"
     day: Annotated[
         Maybe[Day | None],
         Fact(
-            "The day with the most mail beside the plan, of the last 7 full ones (ISO date, UTC); absent where "
-            "the plan covers none of them."
+            "The day among the last 7 complete ones with the most mail compared with the plan (ISO date, UTC); "
+            "absent if the plan covers none of them."
         ),
     ]
-    planned: Annotated[Maybe[Messages | None], Fact("Messages of the plan's step for it.")]
-    sent: Annotated[Maybe[Messages | None], Fact("Messages sent on it.")]
-    percent: Annotated[Maybe[Percent | None], Fact("Messages sent, of those planned.")]
+    planned: Annotated[Maybe[Messages | None], Fact("Messages that the plan's step allows for that day.")]
+    sent: Annotated[Maybe[Messages | None], Fact("Messages sent on that day.")]
+    percent: Annotated[Maybe[Percent | None], Fact("Messages sent as a percentage of those planned.")]
     last_day: Annotated[Maybe[Day | None], Fact("Day of the plan's last step (ISO date).")]
