@@ -1,4 +1,4 @@
-"""Facts about the domain: what it sends and by which services, whether it exists, its hosts, owners, block lists."""
+"""Facts about the domain: what it sends and by which services, whether it exists, its hosts, owners, blocklists."""
 
 from __future__ import annotations
 
@@ -12,34 +12,33 @@ from deliverability.core.model.topic import Day, Fact, Lists, Lookups, Maybe, Me
 class AcceptedFinding(Record, frozen=True, kw_only=True):
     """A finding that the user accepts."""
 
-    rule: Annotated[str, Fact("Rule id that is waived.")]
-    item: Annotated[str | None, Fact("Item of the rule that is waived; none: every item.")]
+    rule: Annotated[str, Fact("ID of the waived rule.")]
+    item: Annotated[str | None, Fact("Waived item of the rule; absent: every item.")]
     reason: Annotated[
         str,
         OneOf("accepted-risk handled-elsewhere not-applicable false-positive"),
         Fact("Why the finding is accepted."),
     ]
-    note: Annotated[str | None, Fact("A remark of the user.")]
-    until: Annotated[Day | None, Fact("Last day on which the waiver counts (ISO date).")]
-    expired: Annotated[bool, Fact("That day is over.")]
+    note: Annotated[str | None, Fact("The user's remark.")]
+    until: Annotated[Day | None, Fact("Last day on which the waiver applies (ISO date).")]
+    expired: Annotated[bool, Fact("The day in until has passed.")]
     used: Annotated[
         bool | None,
         Fact(
-            "A finding is unmet that the waiver covers (or would, had it not run out); known once all others are "
-            "judged."
+            "The waiver covers an unmet finding, or would if it had not expired; known once all other rules are judged."
         ),
     ]
 
 
 class Declared(Topic, frozen=True, kw_only=True):
-    """What the user said about the domain."""
+    """What the user declared about the domain."""
 
     topic = "subject"
-    domain: Annotated[Maybe[str], Fact("The audited domain as A-label.")]
-    daily_volume: Annotated[Maybe[Messages], Fact("Messages sent a day, as declared.")]
+    domain: Annotated[Maybe[str], Fact("The audited domain as an A-label.")]
+    daily_volume: Annotated[Maybe[Messages], Fact("Messages sent per day, as declared.")]
     waivers: Annotated[
         Maybe[tuple[AcceptedFinding, ...]],
-        Fact("Findings that the user accepts, as the settings file names them for this domain.", key=("rule", "item")),
+        Fact("Findings that the user accepts, as listed for this domain in the settings file.", key=("rule", "item")),
     ]
 
 
@@ -50,95 +49,102 @@ class Sending(Topic, frozen=True, kw_only=True):
     purpose: Annotated[
         Maybe[Purpose],
         Fact(
-            "What the domain sends: as declared, else bulk or parked where purpose_signs show it; unknown where "
-            "nothing tells."
+            "What the domain sends: as declared, or bulk or parked if purpose_signs show it; unknown if there is no "
+            "indication."
         ),
     ]
     purpose_basis: Annotated[
         Maybe[Literal["declared", "inferred"] | None],
         Fact(
-            "Whether the purpose was declared by the user or is inferred, an assumption to be told; none where it"
-            " is neither."
+            "Whether the user declared the purpose or it is inferred, which is an assumption that reports must "
+            "state; absent if neither."
         ),
     ]
     purpose_signs: Annotated[
         Maybe[tuple[str, ...]],
         Fact(
-            "What an inferred purpose rests on. Bulk: list-unsubscribe, list-id, precedence-bulk, feedback-id; "
+            "What an inferred purpose is based on. Bulk: list-unsubscribe, list-id, precedence-bulk, feedback-id; "
             "parked: spf-all-fails with null-mx or dmarc-reject."
         ),
     ]
     parked: Annotated[
         Maybe[bool],
-        Fact("The domain sends no mail: so declared (purpose parked), or inferred where nobody declared a purpose."),
+        Fact("The domain sends no mail: declared as such (purpose parked), or inferred if no purpose is declared."),
     ]
     sends: Annotated[
         Maybe[bool],
         Fact(
-            "The domain is known to send mail: by a purpose other than parked, or a declared volume or sending address."
+            "The domain is known to send mail, by a purpose other than parked, a declared volume or a declared "
+            "sending address."
         ),
     ]
 
 
 MAX_REPLY_DOMAINS = 10
-"""So many domains of Reply-To are looked at; a reply to more people than that is nobody's intention."""
+"""Maximum number of Reply-To domains to check; no sender intends replies to go to more."""
 
 
 class ReplyToDomain(Record, frozen=True, kw_only=True):
-    """A domain to which answers go."""
+    """A domain that replies go to."""
 
     domain: Annotated[str, Fact("Domain of a Reply-To address.")]
-    accepts: Annotated[Maybe[bool], Fact("Mail can reach it: as domain.accepts_mail.")]
-    names_server: Annotated[Maybe[bool], Fact("It has an MX host, or an address and no MX, whatever the addresses.")]
-    author: Annotated[bool, Fact("It is the From domain as well.")]
-    evidence: Annotated[tuple[str, ...], Fact("Ids of the evidence for this domain.")]
+    accepts: Annotated[Maybe[bool], Fact("The domain can receive mail, as in domain.accepts_mail.")]
+    names_server: Annotated[
+        Maybe[bool],
+        Fact("The domain has an MX host, or an address and no MX, whether or not the addresses are public."),
+    ]
+    author: Annotated[bool, Fact("The domain is also the From domain.")]
+    evidence: Annotated[tuple[str, ...], Fact("IDs of the evidence for this domain.")]
 
 
 class Domain(Topic, frozen=True, kw_only=True):
-    """Whether the audited domain exists and takes mail."""
+    """Whether the audited domain exists and accepts mail."""
 
     topic = "domain"
     exists: Annotated[Maybe[bool], Fact("The audited domain exists in DNS.")]
     existing_parent: Annotated[
         Maybe[str | None],
-        Fact("Where it does not: the nearest name above it, up to its organizational domain, that does."),
+        Fact(
+            "If the audited domain does not exist: the nearest existing name above it, up to its organizational domain."
+        ),
     ]
-    mx: Annotated[Maybe[tuple[str, ...]], Fact("MX hosts in order of preference, the null MX as '.'.")]
+    mx: Annotated[Maybe[tuple[str, ...]], Fact("MX hosts in order of preference; a null MX is '.'.")]
     null_mx: Annotated[Maybe[bool], Fact("The domain publishes a null MX (RFC 7505).")]
     accepts_mail: Annotated[
-        Maybe[bool], Fact("Mail can reach it: an MX host, or without MX the domain itself, has a public address.")
+        Maybe[bool],
+        Fact("The domain can receive mail: an MX host, or the domain itself if it has no MX, has a public address."),
     ]
 
 
 class DomainZone(Topic, frozen=True, kw_only=True):
-    """Where the zone of the domain begins, and who serves it."""
+    """The domain's DNS zone and who serves it."""
 
     topic = "domain"
     zone: Annotated[
         Maybe[str | None],
-        Fact("The zone that the domain stands in: the nearest name with NS records, up to its organizational domain."),
+        Fact("DNS zone of the domain: the nearest name with NS records, up to its organizational domain."),
     ]
-    name_servers: Annotated[Maybe[tuple[str, ...]], Fact("The name servers of that zone.")]
+    name_servers: Annotated[Maybe[tuple[str, ...]], Fact("Name servers of that zone.")]
     dns_provider: Annotated[
         Maybe[str | None],
         Fact(
-            "Id of the DNS provider where its records are edited: as given, else the one that all name servers "
-            "belong to."
+            "ID of the DNS provider where the domain's records are edited: as given, or the one that all name "
+            "servers belong to."
         ),
     ]
 
 
 class AuthorDomain(Topic, frozen=True, kw_only=True):
-    """The From domain; the audited domain without a message."""
+    """The From domain or, without a message, the audited domain."""
 
     topic = "domain"
     author_accepts_mail: Annotated[
         Maybe[bool | None],
-        Fact("Mail can reach the From domain (the audited domain without a message): as domain.accepts_mail."),
+        Fact("The From domain (without a message, the audited domain) can receive mail, as in domain.accepts_mail."),
     ]
     author_names_server: Annotated[
         Maybe[bool | None],
-        Fact("The From domain has an MX host, or an address and no MX, whatever the addresses."),
+        Fact("The From domain has an MX host, or an address and no MX, whether or not the addresses are public."),
     ]
 
 
@@ -149,19 +155,19 @@ class MailFromDomain(Topic, frozen=True, kw_only=True):
     mail_from_exists: Annotated[Maybe[bool | None], Fact("The MAIL FROM domain exists in DNS.")]
     mail_from_has_records: Annotated[
         Maybe[bool | None],
-        Fact("The MAIL FROM domain has a record of some kind: MX, A, AAAA, TXT, NS, SOA or CNAME."),
+        Fact("The MAIL FROM domain has at least one MX, A, AAAA, TXT, NS, SOA or CNAME record."),
     ]
     mail_from_accepts: Annotated[
-        Maybe[bool | None], Fact("Mail can reach the MAIL FROM domain: as domain.accepts_mail.")
+        Maybe[bool | None], Fact("The MAIL FROM domain can receive mail, as in domain.accepts_mail.")
     ]
     mail_from_names_server: Annotated[
         Maybe[bool | None],
-        Fact("The MAIL FROM domain has an MX host, or an address and no MX, whatever the addresses."),
+        Fact("The MAIL FROM domain has an MX host, or an address and no MX, whether or not the addresses are public."),
     ]
 
 
 class ReplyToDomains(Topic, frozen=True, kw_only=True):
-    """The domains to which answers go."""
+    """The domains that replies go to."""
 
     topic = "domain"
     reply_to_domains: Annotated[
@@ -171,25 +177,27 @@ class ReplyToDomains(Topic, frozen=True, kw_only=True):
 
 
 class MxHost(Record, frozen=True, kw_only=True):
-    """A host of an MX record."""
+    """The host in an MX record."""
 
-    host: Annotated[str, Fact("Name in the MX record.")]
-    preference: Annotated[int | None, Fact("Preference; less is tried first.")]
-    addresses: Annotated[Maybe[tuple[str, ...]], Fact("Its IPv4 and IPv6 addresses.")]
-    alias: Annotated[Maybe[str | None], Fact("Target, where the host is a CNAME.")]
-    literal: Annotated[bool, Fact("An IP address stands where a name belongs.")]
+    host: Annotated[str, Fact("Host name in the MX record.")]
+    preference: Annotated[int | None, Fact("Preference; lower values are tried first.")]
+    addresses: Annotated[Maybe[tuple[str, ...]], Fact("IPv4 and IPv6 addresses of the host.")]
+    alias: Annotated[Maybe[str | None], Fact("CNAME target, if the host is an alias.")]
+    literal: Annotated[bool, Fact("The MX record contains an IP address instead of a host name.")]
     has_address: Annotated[Maybe[bool], Fact("The host has an address.")]
-    has_ip6: Annotated[Maybe[bool], Fact("The host has an IPv6 address that is no IPv4 address in disguise.")]
+    has_ip6: Annotated[Maybe[bool], Fact("The host has an IPv6 address that is not an IPv4-mapped address.")]
     unreachable: Annotated[
         Maybe[tuple[str, ...]],
         Fact(
-            "Its addresses to which nothing can be sent over the internet: private, local, reserved, for documentation."
+            "Addresses of the host that cannot be reached over the internet: private, local, reserved, for "
+            "documentation."
         ),
     ]
     public: Annotated[
-        Maybe[bool], Fact("It is a host name with at least one address that is public, or for documentation.")
+        Maybe[bool],
+        Fact("The MX record contains a host name that has at least one address that is public or for documentation."),
     ]
-    evidence: Annotated[tuple[str, ...], Fact("Ids of the evidence for this host.")]
+    evidence: Annotated[tuple[str, ...], Fact("IDs of the evidence for this host.")]
 
 
 class Mx(Topic, frozen=True, kw_only=True):
@@ -197,158 +205,164 @@ class Mx(Topic, frozen=True, kw_only=True):
 
     topic = "mx"
     hosts: Annotated[
-        Maybe[tuple[MxHost, ...]], Fact("MX hosts, most preferred first; empty for a null MX.", key=("host",))
+        Maybe[tuple[MxHost, ...]], Fact("MX hosts, the most preferred first; empty for a null MX.", key=("host",))
     ]
-    duplicates: Annotated[Maybe[tuple[str, ...]], Fact("Hosts that stand in more than one MX record.")]
+    duplicates: Annotated[Maybe[tuple[str, ...]], Fact("Hosts that appear in more than one MX record.")]
     null_beside_others: Annotated[
-        Maybe[bool], Fact("A null MX stands beside MX records with a host (RFC 7505 section 3).")
+        Maybe[bool], Fact("There is a null MX next to MX records with a host (RFC 7505 section 3).")
     ]
 
 
 class Ownership(Topic, frozen=True, kw_only=True):
-    """Whose the domains and hosts are."""
+    """Owners of the domains and hosts."""
 
     topic = "ownership"
     domain: Annotated[
         Maybe[Annotated[str, OneOf("own foreign")]],
         Fact(
-            "The audited domain: foreign where a message at hand has its From at a mailbox provider and the "
-            "domain is that one."
+            "Owner of the audited domain: foreign if the given message has a From address at a mailbox provider and "
+            "the audited domain belongs to a mailbox provider."
         ),
     ]
     author: Annotated[
         Maybe[Annotated[str, OneOf("own provider foreign unknown")] | None],
         Fact(
-            "The domain in From: own is a name of the audited organization (public suffix list); foreign belongs "
-            "to a mailbox provider or another organization, and neither SPF nor DKIM shows that the mail may use "
-            "it. Where one does, it is the provider's, or unknown: the other organization may be the sender's as "
-            "well."
+            "Owner of the From domain. own: a name of the audited organization (public suffix list). foreign: a "
+            "mailbox provider or another organization, and neither SPF nor DKIM shows that the mail may use the "
+            "domain. If one of them does, provider for a mailbox provider, and unknown for another organization, "
+            "which may be the sender's as well."
         ),
     ]
     author_mailbox: Annotated[
         Maybe[bool],
-        Fact("The domain in From is one at which a provider or carrier gives addresses to its customers."),
+        Fact("The From domain is one where a provider or carrier gives addresses to its customers."),
     ]
     mail_from: Annotated[
         Maybe[Annotated[str, OneOf("own service receiving foreign")] | None],
         Fact(
-            "The domain of MAIL FROM: own; of the sending service that was recognized; of who passed the mail on,"
-            " and rewrote it; else of another organization."
+            "Owner of the MAIL FROM domain: own; service: the recognized sending service; receiving: the host that "
+            "forwarded the mail and rewrote MAIL FROM; foreign: another organization."
         ),
     ]
     sending_host: Annotated[
         Maybe[Annotated[str, OneOf("own service unknown")] | None],
         Fact(
-            "The host that the mail was sent from: own as ownership.addresses tells it, or of the sending service"
-            " that was recognized; unknown where nothing tells."
+            "Owner of the host that sent the mail: own according to ownership.addresses; service: the recognized "
+            "sending service; unknown if there is no indication."
         ),
     ]
     addresses: Annotated[
         Maybe[tuple[str, ...]],
         Fact(
-            "Sending addresses known to be the organization's: named by the user, or with a confirmed reverse "
-            "name, or a HELO name that leads to them, of the organization."
+            "Sending addresses known to belong to the organization: given by the user, or with a confirmed reverse "
+            "DNS name, or a HELO name that resolves to them, of the organization."
         ),
     ]
 
 
 def _at(what: str) -> Fact:
-    return Fact(f"Names at which {what} stand where nobody looks; only where one is missing.")
+    return Fact(f"Names where receivers do not look, but that have {what}.")
 
 
 _FirstRecord = Annotated[Maybe[str | None], Fact("The first of these records.")]
 
 
 class Misplaced(Topic, frozen=True, kw_only=True):
-    """Records that stand where nobody looks for them."""
+    """Records at names where receivers do not look for them."""
 
     topic = "misplaced"
-    dmarc: Annotated[Maybe[tuple[str, ...]], _at("DMARC records")]
+    dmarc: Annotated[Maybe[tuple[str, ...]], _at("a DMARC record; checked only if none applies")]
     dmarc_record: _FirstRecord
-    spf: Annotated[Maybe[tuple[str, ...]], _at("SPF records")]
+    spf: Annotated[Maybe[tuple[str, ...]], _at("an SPF record; checked only if there is none")]
     spf_record: _FirstRecord
-    dkim: Annotated[Maybe[tuple[str, ...]], _at("DKIM keys")]
+    dkim: Annotated[Maybe[tuple[str, ...]], _at("a DKIM key; most are checked only if a named key is missing")]
     dkim_record: _FirstRecord
 
 
 class FreeName(Record, frozen=True, kw_only=True):
-    """A domain of others that mail rests on by a name that does not exist."""
+    """A domain of others that the mail setup depends on through a name that does not exist."""
 
     use: Annotated[
         Annotated[str, OneOf("spf dkim dmarc-policy dmarc-reports mx return-path mta-sts tls-reports bimi")],
-        Fact("What for."),
+        Fact("What the domain is used for."),
     ]
     domain: Annotated[
         str,
-        Fact("What would be registered: the domain at a registry, or the name at the service that gives it out."),
+        Fact("What someone else could register: the domain at a registry, or the name at the service that assigns it."),
     ]
-    names: Annotated[tuple[str, ...], Fact("The names below it that do not exist.")]
-    by: Annotated[tuple[str, ...], Fact("What leads there, each with the name at which it stands.")]
+    names: Annotated[tuple[str, ...], Fact("Names at or below the domain that do not exist.")]
+    by: Annotated[tuple[str, ...], Fact("What refers to these names, each with the name at which it is published.")]
     own: Annotated[
         bool,
-        Fact("Some of it stands in records of the domain's owner; false where all is in the records of others."),
+        Fact(
+            "At least one reference is in a record of the audited domain's owner; false if all are in records of "
+            "others."
+        ),
     ]
     free: Annotated[
         Maybe[bool],
         Fact("The domain is not registered: the zone above it exists and denies it (NXDOMAIN for NS and SOA)."),
     ]
-    service: Annotated[str | None, Fact("The service at which the name would be taken.")]
-    evidence: Annotated[tuple[str, ...], Fact("Ids of the evidence for this domain.")]
+    service: Annotated[str | None, Fact("Service at which the name could be claimed.")]
+    evidence: Annotated[tuple[str, ...], Fact("IDs of the evidence for this domain.")]
 
 
 class Takeover(Topic, frozen=True, kw_only=True):
-    """Names that mail rests on, and that somebody else could register."""
+    """Names that the mail setup depends on and that someone else could register."""
 
     topic = "takeover"
     names: Annotated[
         Maybe[tuple[FreeName, ...]],
-        Fact("Domains of others that mail rests on by a name that does not exist.", key=("use", "domain")),
+        Fact(
+            "Domains of others that the mail setup depends on through a name that does not exist.",
+            key=("use", "domain"),
+        ),
     ]
 
 
 class UsedService(Record, frozen=True, kw_only=True):
     """A sending service or mailbox host that the domain is set up for."""
 
-    id: Annotated[str, Fact("Name in the catalogue of services (rules/senders/).")]
-    name: Annotated[str, Fact("Its name.")]
+    id: Annotated[str, Fact("ID in the catalogue of services (rules/senders/).")]
+    name: Annotated[str, Fact("Name of the service.")]
     kind: Annotated[
         Annotated[str, OneOf("mailbox hosting transactional newsletter crm helpdesk shop gateway other")],
-        Fact("What it is used for."),
+        Fact("Kind of service."),
     ]
-    seen_by: Annotated[tuple[str, ...], Fact("What shows it (spf: include:sendgrid.net).")]
-    authorised: Annotated[bool, Fact("SPF of the domain lets it send.")]
-    spf_terms: Annotated[tuple[str, ...], Fact("Terms of SPF that stand for it.")]
+    seen_by: Annotated[tuple[str, ...], Fact("What identifies the service (spf: include:sendgrid.net).")]
+    authorised: Annotated[bool, Fact("The domain's SPF record authorizes the service.")]
+    spf_terms: Annotated[tuple[str, ...], Fact("SPF terms that refer to the service.")]
     spf_lookups: Annotated[
         Lookups | None,
         Fact(
-            "Look-ups that those terms cost, everything below them counted; none where several SPF records make "
-            "no tree."
+            "DNS lookups that those terms cost, including everything below them; absent if several SPF records "
+            "prevent an include tree."
         ),
     ]
-    selectors: Annotated[tuple[str, ...], Fact("Selectors of its keys that are published.")]
+    selectors: Annotated[tuple[str, ...], Fact("Selectors of its published keys.")]
     usual_selectors: Annotated[
-        tuple[str, ...], Fact("Selectors that it asks for; empty where it asks everybody for others.")
+        tuple[str, ...], Fact("Selectors that the service requires; empty if they differ for each customer.")
     ]
     has_key: Annotated[
         Maybe[bool | None],
         Fact(
-            "A key of it is published; none where it has no usual selectors by which to tell, or these were not "
-            "asked for."
+            "A key of the service is published; absent if the service has no usual selectors to check, or if these "
+            "were not queried."
         ),
     ]
-    receives: Annotated[bool, Fact("MX leads to it.")]
+    receives: Annotated[bool, Fact("The domain's MX records point to the service.")]
     include_needed: Annotated[
         Maybe[bool | None],
         Fact(
-            "SPF of this domain has to list it; false where its Return-Path lies elsewhere; none where nobody "
-            "could say."
+            "This domain's SPF record has to include the service; false if the service's Return-Path is at another "
+            "domain; absent if this cannot be determined."
         ),
     ]
     alignment: Annotated[
         Annotated[str, OneOf("from-domain custom-return-path none")] | None,
-        Fact("How its mail can pass SPF in alignment with From."),
+        Fact("How the service's mail can pass SPF aligned with From."),
     ]
-    confidence: Annotated[Annotated[str, OneOf("high medium low")], Fact("How sure the entry of the catalogue is.")]
+    confidence: Annotated[Annotated[str, OneOf("high medium low")], Fact("Confidence of the catalogue entry.")]
 
 
 class Senders(Topic, frozen=True, kw_only=True):
@@ -357,74 +371,94 @@ class Senders(Topic, frozen=True, kw_only=True):
     topic = "senders"
     services: Annotated[
         Maybe[tuple[UsedService, ...]],
-        Fact("Sending services and mailbox hosts that the domain is set up for, by SPF, DKIM and MX.", key=("name",)),
+        Fact(
+            "Sending services and mailbox hosts that the domain is set up for, according to SPF, DKIM and MX.",
+            key=("name",),
+        ),
     ]
-    complete: Annotated[Maybe[bool], Fact("SPF, MX and the selectors could all be looked at, so none was missed.")]
-    unknown_includes: Annotated[Maybe[tuple[str, ...]], Fact("Includes of SPF that lead to nobody in the catalogue.")]
+    complete: Annotated[Maybe[bool], Fact("SPF, MX and the selectors could all be checked, so no service was missed.")]
+    unknown_includes: Annotated[Maybe[tuple[str, ...]], Fact("SPF includes that match no service in the catalogue.")]
 
 
 class MessageSender(Topic, frozen=True, kw_only=True):
     """Which service sent the message."""
 
     topic = "senders"
-    message_service: Annotated[Maybe[str | None], Fact("Name in the catalogue of what sent the message.")]
-    message_service_name: Annotated[Maybe[str | None], Fact("Its name.")]
-    message_seen_by: Annotated[Maybe[str | None], Fact("What shows it.")]
+    message_service: Annotated[Maybe[str | None], Fact("ID in the catalogue of the service that sent the message.")]
+    message_service_name: Annotated[Maybe[str | None], Fact("Name of that service.")]
+    message_seen_by: Annotated[Maybe[str | None], Fact("What identifies that service.")]
     spf_alignment_impossible: Annotated[
         Maybe[bool],
         Fact(
-            "The service that sent the message, as its Return-Path or key shows, cannot align SPF with From in "
-            "its usual setup, and did not here."
+            "The service that sent the message, according to its Return-Path or key, cannot align SPF with From in "
+            "its usual setup, and did not align it here."
         ),
     ]
     signs_fixed_fields: Annotated[
         Maybe[bool],
-        Fact("A signature of the From domain is that of a service whose list of signed fields no customer can change."),
+        Fact(
+            "A signature of the From domain comes from a service whose list of signed fields customers cannot change."
+        ),
     ]
 
 
 class AskedList(Record, frozen=True, kw_only=True):
-    """A block list that was asked for."""
+    """A requested blocklist."""
 
-    id: Annotated[str, Fact("Id of the catalogue, or file: and the name of a file.")]
-    name: Annotated[str, Fact("What it is called.")]
-    operator: Annotated[str, Fact("Id of whoever runs it; private for a file.")]
-    kind: Annotated[Annotated[str, OneOf("ip4 ip6 name any")], Fact("What it lists.")]
+    id: Annotated[str, Fact("ID in the catalogue, or `file:` and the name of a file.")]
+    name: Annotated[str, Fact("Name of the list.")]
+    operator: Annotated[str, Fact("ID of the list's operator; private for a file.")]
+    kind: Annotated[Annotated[str, OneOf("ip4 ip6 name any")], Fact("Kind of entries that the list contains.")]
     health: Annotated[
         Annotated[str, OneOf("healthy refused dead rewritten unreachable not-asked")],
-        Fact("Whether its answers mean anything."),
+        Fact("Whether the list's answers can be used."),
     ]
-    reason: Annotated[Detail | None, Fact("Why it is not healthy.")]
-    asked: Annotated[Subjects, Fact("Addresses and names that it was asked about.")]
-    answered: Annotated[tuple[str, ...], Fact("Those of them of which it said whether they are on it.")]
-    listed: Annotated[Maybe[tuple[str, ...]], Fact("Those on it because of mail from there.")]
-    policy: Annotated[Maybe[tuple[str, ...]], Fact("Those on it from which no mail should come directly.")]
-    informational: Annotated[Maybe[tuple[str, ...]], Fact("Those on it in a way that few act on.")]
-    named_by: Annotated[tuple[str, ...], Fact("Receivers that say that they use it.")]
-    evidence: Annotated[tuple[str, ...], Fact("Ids of the evidence for this list.")]
+    reason: Annotated[Detail | None, Fact("Why the list is not healthy.")]
+    asked: Annotated[Subjects, Fact("Number of addresses and names that were looked up in the list.")]
+    answered: Annotated[
+        tuple[str, ...], Fact("Addresses and names for which the list gave a usable answer, listed or not.")
+    ]
+    listed: Annotated[
+        Maybe[tuple[str, ...]], Fact("Addresses and names that are listed because of mail that they sent.")
+    ]
+    policy: Annotated[
+        Maybe[tuple[str, ...]], Fact("Addresses and names that are listed because they should not send mail directly.")
+    ]
+    informational: Annotated[
+        Maybe[tuple[str, ...]], Fact("Addresses and names that are listed in a way that few receivers act on.")
+    ]
+    named_by: Annotated[tuple[str, ...], Fact("Receivers that state that they use the list.")]
+    evidence: Annotated[tuple[str, ...], Fact("IDs of the evidence for this list.")]
 
 
 class Listing(Record, frozen=True, kw_only=True):
-    """An address or name that is on a list."""
+    """An address or name that is listed."""
 
-    list: Annotated[str, Fact("Id of the list.")]
-    subject: Annotated[str, Fact("Address or name.")]
-    kind: Annotated[Annotated[str, OneOf("sending-ip from mail-from dkim links ptr")], Fact("What it is to the mail.")]
-    codes: Annotated[tuple[str, ...], Fact("What the list answered.")]
-    meaning: Annotated[str, Fact("Key of the catalogue; private for a file.")]
-    weight: Annotated[Annotated[str, OneOf("listing policy informational")], Fact("How much that weighs.")]
-    text: Annotated[str | None, Fact("What the list says of it, at most 200 characters.")]
-    first_seen: Annotated[Day | None, Fact("Day since when runs have seen it.")]
+    list: Annotated[str, Fact("ID of the list.")]
+    subject: Annotated[str, Fact("Listed address or name.")]
+    kind: Annotated[
+        Annotated[str, OneOf("sending-ip from mail-from dkim links ptr")],
+        Fact("Role of the address or name in the mail."),
+    ]
+    codes: Annotated[tuple[str, ...], Fact("Answers of the list.")]
+    meaning: Annotated[str, Fact("Key of the answer's meaning in the catalogue; private for a file.")]
+    weight: Annotated[Annotated[str, OneOf("listing policy informational")], Fact("Weight of the listing.")]
+    text: Annotated[str | None, Fact("The list's own explanation, at most 200 characters.")]
+    first_seen: Annotated[Day | None, Fact("Day since which runs have seen the listing.")]
 
 
 class Blocklists(Topic, frozen=True, kw_only=True):
-    """Whether the addresses and names of the mail are on block lists."""
+    """Whether the addresses and names in the mail are on blocklists."""
 
     topic = "blocklists"
-    asked: Annotated[Maybe[bool], Fact("Block lists were asked for, and there are any.")]
-    subjects: Annotated[Maybe[tuple[str, ...]], Fact("Addresses (at most 50) and names (at most 20).")]
-    healthy: Annotated[Maybe[Lists], Fact("Lists that answered as a list should.")]
-    lists: Annotated[Maybe[tuple[AskedList, ...]], Fact("The lists that were asked for.", key=("id",))]
-    listings: Annotated[Maybe[tuple[Listing, ...]], Fact("What is on a list.", key=("list", "subject"))]
-    began: Annotated[Maybe[tuple[str, ...]], Fact("Listings that the run before did not see, as SUBJECT (LIST).")]
-    ended: Annotated[Maybe[tuple[str, ...]], Fact("Listings that the run before saw and that are gone, alike.")]
+    asked: Annotated[Maybe[bool], Fact("Blocklist lookups were requested, and there is at least one list.")]
+    subjects: Annotated[Maybe[tuple[str, ...]], Fact("Addresses (at most 50) and names (at most 20) to look up.")]
+    healthy: Annotated[Maybe[Lists], Fact("Number of lists that work as expected.")]
+    lists: Annotated[Maybe[tuple[AskedList, ...]], Fact("Requested lists.", key=("id",))]
+    listings: Annotated[
+        Maybe[tuple[Listing, ...]], Fact("Addresses and names that are listed.", key=("list", "subject"))
+    ]
+    began: Annotated[Maybe[tuple[str, ...]], Fact("Listings that the previous run did not see, as SUBJECT (LIST).")]
+    ended: Annotated[
+        Maybe[tuple[str, ...]], Fact("Listings that the previous run saw but that no longer exist, as SUBJECT (LIST).")
+    ]
