@@ -1,4 +1,4 @@
-"""Facts about who sends as the domain by DMARC reports, and the gate before the next policy."""
+"""Facts about who sends as the domain according to DMARC reports, and the gate before the next policy."""
 
 from __future__ import annotations
 
@@ -26,152 +26,169 @@ from deliverability.core.model.topic import (
 
 
 class Unusable(Record, frozen=True, kw_only=True):
-    """Something in reports that could not be used."""
+    """A problem in reports because of which something could not be used."""
 
-    kind: Annotated[str, Fact("The code of it.")]
-    reporter: Annotated[str, Fact("Whose report it was.")]
-    detail: Annotated[Detail, Fact("What it was.")]
-    count: Annotated[Times, Fact("How often.")]
+    kind: Annotated[str, Fact("Code of the problem.")]
+    reporter: Annotated[str, Fact("Reporter that sent the report.")]
+    detail: Annotated[Detail, Fact("Description of the problem.")]
+    count: Annotated[Times, Fact("Number of occurrences.")]
 
 
 class SeenReporter(Record, frozen=True, kw_only=True):
-    """Who reported."""
+    """A reporter."""
 
-    id: Annotated[str, Fact("Who.")]
-    name: Annotated[str, Fact("As it names itself.")]
+    id: Annotated[str, Fact("ID of the reporter.")]
+    name: Annotated[str, Fact("Name that the reporter states in its reports.")]
     trust: Annotated[
         Annotated[str, OneOf("verified authenticated file claimed partial")],
-        Fact("How far its best report is trusted."),
+        Fact("Highest trust level of its reports."),
     ]
-    receiver: Annotated[str | None, Fact("The receiver that it is.")]
-    days: Annotated[Days, Fact("Days that it reported on.")]
-    messages: Annotated[Messages, Fact("Messages that it reported.")]
-    known: Annotated[bool, Fact("It stands in the catalogue of reporters.")]
-    trusted: Annotated[bool, Fact("Some of its reports are trusted far enough to count.")]
-    covers: Annotated[bool, Fact("These are about at least four days.")]
-    percent: Annotated[Percent, Fact("Its messages in percent of those that count.")]
-    silent_days: Annotated[Days, Fact("Days at the end of the window without them.")]
-    fell_silent: Annotated[bool, Fact("That is longer than it ever was silent before.")]
+    receiver: Annotated[str | None, Fact("Receiver that the reporter belongs to.")]
+    days: Annotated[Days, Fact("Number of days that its reports cover.")]
+    messages: Annotated[Messages, Fact("Messages in its reports.")]
+    known: Annotated[bool, Fact("The catalogue of reporters contains it.")]
+    trusted: Annotated[bool, Fact("At least one of its reports is trusted enough to count.")]
+    covers: Annotated[bool, Fact("Its trusted reports cover at least four days.")]
+    percent: Annotated[Percent, Fact("Its trusted messages as a percentage of all trusted messages.")]
+    silent_days: Annotated[Days, Fact("Days at the end of the window without a trusted report from it.")]
+    fell_silent: Annotated[
+        bool, Fact("It has been silent for at least four days, and for more than twice as long as ever before.")
+    ]
 
 
 class LeftOut(Record, frozen=True, kw_only=True):
-    """What would be known without one of those whose reports count."""
+    """What would be known without one of the trusted reporters."""
 
-    reporter: Annotated[str, Fact("Who.")]
-    name: Annotated[str, Fact("As it names itself.")]
-    large: Annotated[bool, Fact("So much mail is sent there that an answer may rest on its reports alone.")]
-    messages: Annotated[Messages, Fact("Own messages that the others report.")]
-    aligned_low: Annotated[Percent | None, Fact("What share of them passes at least (Wilson bound).")]
-    failing: Annotated[Messages, Fact("Own and unclaimed messages that do not pass, by the others.")]
-    failing_percent: Annotated[Percent, Fact("The same in percent of own and unclaimed ones.")]
-    reporters: Annotated[Reporters, Fact("The others, as far as their reports are about several days.")]
-    days: Annotated[Days, Fact("Days on which they reported.")]
+    reporter: Annotated[str, Fact("ID of the reporter.")]
+    name: Annotated[str, Fact("Name that the reporter states in its reports.")]
+    large: Annotated[bool, Fact("The reporter receives so much mail that an answer may rest on its reports alone.")]
+    messages: Annotated[Messages, Fact("Own messages that the other reporters report.")]
+    aligned_low: Annotated[
+        Percent | None, Fact("Lower bound of the share of those messages that passes DMARC (Wilson bound).")
+    ]
+    failing: Annotated[Messages, Fact("Own and unclaimed messages that fail DMARC, according to the other reporters.")]
+    failing_percent: Annotated[Percent, Fact("The same as a percentage of own and unclaimed messages.")]
+    reporters: Annotated[Reporters, Fact("Number of other reporters whose reports cover several days.")]
+    days: Annotated[Days, Fact("Days that the other reporters' reports cover.")]
 
 
 class Source(Record, frozen=True, kw_only=True):
-    """Who sends as the domain."""
+    """A source that sends mail as the domain."""
 
-    key: Annotated[str, Fact("Its name, with the standing where another source has the same name.")]
-    name: Annotated[str, Fact("Service, host, domain or range of addresses.")]
-    service: Annotated[str | None, Fact("Name in the catalogue of services.")]
+    key: Annotated[str, Fact("Name of the source, with its standing if another source has the same name.")]
+    name: Annotated[str, Fact("Service, host, domain or address range.")]
+    service: Annotated[str | None, Fact("ID in the catalogue of services.")]
     standing: Annotated[
         Annotated[str, OneOf("own own-gap service-gap service-mixed unclaimed altered forwarder forged")],
-        Fact("What it is."),
+        Fact("What the source is to the domain."),
     ]
-    standing_by: Annotated[tuple[Detail, ...], Fact("Why, the most messages first.")]
-    messages: Annotated[Messages, Fact("Messages.")]
-    aligned: Annotated[Messages, Fact("Those that pass DMARC.")]
-    unaligned: Annotated[Messages, Fact("Those that do not.")]
-    dkim_aligned: Annotated[Messages, Fact("Those that pass by DKIM.")]
-    spf_aligned: Annotated[Messages, Fact("Those that pass by SPF.")]
-    aligned_percent: Annotated[Percent, Fact("Share that passes.")]
-    aligned_low: Annotated[Percent, Fact("What it is at least (Wilson bound).")]
+    standing_by: Annotated[tuple[Detail, ...], Fact("Reasons for that standing, those with the most messages first.")]
+    messages: Annotated[Messages, Fact("Messages from the source.")]
+    aligned: Annotated[Messages, Fact("Messages that pass DMARC.")]
+    unaligned: Annotated[Messages, Fact("Messages that fail DMARC.")]
+    dkim_aligned: Annotated[Messages, Fact("Messages that pass DMARC by DKIM.")]
+    spf_aligned: Annotated[Messages, Fact("Messages that pass DMARC by SPF.")]
+    aligned_percent: Annotated[Percent, Fact("Share of messages that pass DMARC.")]
+    aligned_low: Annotated[Percent, Fact("Lower bound of that share (Wilson bound).")]
     recent_messages: Annotated[Messages, Fact("Messages of the last 14 days.")]
-    recent_aligned_percent: Annotated[Percent | None, Fact("Share of those that passes.")]
-    own_percent: Annotated[Percent, Fact("Its messages in percent of own messages.")]
-    addresses: Annotated[Addresses, Fact("Addresses.")]
-    largest_address: Annotated[
-        Messages, Fact("Messages of the one that sent most; of a forged source of its network or name.")
+    recent_aligned_percent: Annotated[
+        Percent | None, Fact("Share of the messages of the last 14 days that pass DMARC.")
     ]
-    largest_percent: Annotated[Percent, Fact("The same in percent of own messages.")]
-    examples: Annotated[tuple[str, ...], Fact("The addresses that sent most.")]
-    ptr: Annotated[tuple[str, ...], Fact("Confirmed reverse names.")]
-    selectors: Annotated[tuple[str, ...], Fact("Selectors of signatures that pass.")]
-    return_domains: Annotated[tuple[str, ...], Fact("Domains of Return-Path.")]
-    receivers: Annotated[tuple[str, ...], Fact("Who reported it.")]
-    failing_receivers: Annotated[tuple[str, ...], Fact("Who reported mail of it that does not pass.")]
-    first_seen: Annotated[Day, Fact("Day on which it was first reported.")]
-    last_seen: Annotated[Day, Fact("And last.")]
-    last_unaligned: Annotated[Day | None, Fact("Last day with mail that did not pass.")]
-    days: Annotated[Days, Fact("Days on which it sent.")]
-    age_days: Annotated[Days, Fact("Days since it was first reported.")]
-    new: Annotated[bool, Fact("It was first reported in this window, and others were before.")]
-    steady: Annotated[bool, Fact("It came on at least 4 days over at least 14.")]
-    said: Annotated[bool, Fact("The user said whose it is.")]
-    apart: Annotated[bool, Fact("It sends for names below the domain that sp=none or np=none leaves alone.")]
-    match: Annotated[tuple[str, ...], Fact("What a [[source]] table about it would match.")]
-    used: Annotated[bool, Fact("False: it is about the domain, not about the mail at hand.")]
+    own_percent: Annotated[Percent, Fact("Messages from the source as a percentage of own messages.")]
+    addresses: Annotated[Addresses, Fact("Number of addresses.")]
+    largest_address: Annotated[
+        Messages,
+        Fact("Messages from the address that sent the most; for a forged source, from its whole network or name."),
+    ]
+    largest_percent: Annotated[Percent, Fact("The same as a percentage of own messages.")]
+    examples: Annotated[tuple[str, ...], Fact("Addresses that sent the most.")]
+    ptr: Annotated[tuple[str, ...], Fact("Confirmed reverse DNS names.")]
+    selectors: Annotated[tuple[str, ...], Fact("Selectors of the signatures that pass.")]
+    return_domains: Annotated[tuple[str, ...], Fact("Return-Path domains.")]
+    receivers: Annotated[tuple[str, ...], Fact("Reporters that reported the source.")]
+    failing_receivers: Annotated[
+        tuple[str, ...], Fact("Reporters that reported mail from the source that fails DMARC.")
+    ]
+    first_seen: Annotated[Day, Fact("First day on which the source was reported.")]
+    last_seen: Annotated[Day, Fact("Last day on which the source was reported.")]
+    last_unaligned: Annotated[Day | None, Fact("Last day with mail that failed DMARC.")]
+    days: Annotated[Days, Fact("Number of days on which the source sent mail.")]
+    age_days: Annotated[Days, Fact("Days since the source was first reported.")]
+    new: Annotated[bool, Fact("The source was first reported in this window, and other sources were reported earlier.")]
+    steady: Annotated[bool, Fact("The source sent mail on at least 4 days, over a span of at least 14 days.")]
+    said: Annotated[bool, Fact("The user declared who the source belongs to.")]
+    apart: Annotated[bool, Fact("The source sends for subdomains that sp=none or np=none exempts from the policy.")]
+    match: Annotated[tuple[str, ...], Fact("What a [[source]] table for this source would match.")]
+    used: Annotated[bool, Fact("Always false: the finding is about the domain, not about the given message.")]
 
 
 class SourceDay(Record, frozen=True, kw_only=True):
-    """What one address of a source sent on a day, as one receiver reports it."""
+    """What one address of a source sent on a day, according to one reporter."""
 
     source: Annotated[str, Fact("Key of the source.")]
     address: Annotated[str, Fact("IP address.")]
-    receiver: Annotated[str, Fact("Who reported it.")]
+    receiver: Annotated[str, Fact("Reporter.")]
     day: Annotated[Day, Fact("Day (ISO date, UTC).")]
-    messages: Annotated[Messages, Fact("Messages.")]
-    aligned: Annotated[Messages, Fact("Those that pass DMARC.")]
+    messages: Annotated[Messages, Fact("Messages from that address.")]
+    aligned: Annotated[Messages, Fact("Messages that pass DMARC.")]
 
 
 class SeenSelector(Record, frozen=True, kw_only=True, rename={"pass_": "pass"}):
-    """A DKIM selector that signed, or is published."""
+    """A DKIM selector that signed mail or is published."""
 
     domain: Annotated[str, Fact("Signing domain.")]
     selector: Annotated[str, Fact("Selector.")]
     pass_: Annotated[Messages, Fact("Messages whose signature passes.")]
     fail: Annotated[Messages, Fact("Own messages whose signature fails.")]
-    messages: Annotated[Messages, Fact("Both.")]
-    fail_percent: Annotated[Percent, Fact("Share that fails.")]
-    last_seen: Annotated[Day | None, Fact("Last day on which it signed.")]
-    last_days: Annotated[Days | None, Fact("Days since then.")]
-    published: Annotated[Maybe[bool | None], Fact("Its key is published; none where nobody asked.")]
+    messages: Annotated[Messages, Fact("Sum of pass and fail.")]
+    fail_percent: Annotated[Percent, Fact("Share of those messages whose signature fails.")]
+    last_seen: Annotated[Day | None, Fact("Last day on which the selector signed mail.")]
+    last_days: Annotated[Days | None, Fact("Days since last_seen, to the end of the window.")]
+    published: Annotated[Maybe[bool | None], Fact("The selector's key is published; absent if it was not queried.")]
 
 
 class SeenPolicy(Record, frozen=True, kw_only=True):
-    """What a reporter saw published last."""
+    """The policy that a reporter last saw."""
 
-    reporter: Annotated[str, Fact("Who.")]
-    p: Annotated[str | None, Fact("p=.")]
-    sp: Annotated[str | None, Fact("sp=.")]
-    np: Annotated[str | None, Fact("np=.")]
-    testing: Annotated[str | None, Fact("t=.")]
-    discovery: Annotated[str | None, Fact("How it found the policy.")]
-    last: Annotated[Day, Fact("Last day of that report.")]
-    differs: Annotated[Maybe[bool], Fact("p= is not what DNS says now.")]
-    differs_hours: Annotated[Maybe[Hours], Fact("For how long that was so at the end of the report.")]
+    reporter: Annotated[str, Fact("ID of the reporter.")]
+    p: Annotated[str | None, Fact("Reported policy (p=).")]
+    sp: Annotated[str | None, Fact("Reported subdomain policy (sp=).")]
+    np: Annotated[str | None, Fact("Reported policy for nonexistent subdomains (np=).")]
+    testing: Annotated[str | None, Fact("Reported testing mode (t=).")]
+    discovery: Annotated[str | None, Fact("How the reporter discovered the policy.")]
+    last: Annotated[Day, Fact("Last day of the report.")]
+    differs: Annotated[Maybe[bool], Fact("The reported p= differs from the one in DNS now.")]
+    differs_hours: Annotated[
+        Maybe[Hours],
+        Fact("How long the current policy had been in DNS at the end of the report; 0 if p= does not differ."),
+    ]
 
 
 class Subdomain(Record, frozen=True, kw_only=True):
-    """A name below the domain that mail is from."""
+    """A subdomain that mail is from."""
 
-    name: Annotated[str, Fact("Name.")]
-    messages: Annotated[Messages, Fact("Messages.")]
-    own: Annotated[Messages, Fact("Those of own sources.")]
-    aligned: Annotated[Messages, Fact("Those that pass DMARC.")]
-    own_record: Annotated[Maybe[bool | None], Fact("It has a DMARC record; none where nobody asked.")]
+    name: Annotated[str, Fact("Name of the subdomain.")]
+    messages: Annotated[Messages, Fact("Messages from the subdomain.")]
+    own: Annotated[Messages, Fact("Messages from own sources.")]
+    aligned: Annotated[Messages, Fact("Messages that pass DMARC.")]
+    own_record: Annotated[
+        Maybe[bool | None], Fact("The subdomain has its own DMARC record; absent if it was not queried.")
+    ]
     weaker: Annotated[
         Maybe[str | None],
-        Fact("The tag that counts for it (sp, or np where DNS has no such name), if weaker than p; none: none does."),
+        Fact(
+            "The tag that applies to the subdomain (sp, or np if the name does not exist in DNS), if its policy is "
+            "weaker than p; otherwise absent."
+        ),
     ]
 
 
 class DayVolume(Record, frozen=True, kw_only=True):
-    """The messages of a day."""
+    """The messages of one day."""
 
     day: Annotated[Day, Fact("Day (ISO date, UTC).")]
     messages: Annotated[Messages, Fact("Own messages.")]
-    aligned: Annotated[Messages, Fact("Those that pass DMARC.")]
+    aligned: Annotated[Messages, Fact("Own messages that pass DMARC.")]
     altered: Annotated[Messages, Fact("Altered messages.")]
     unclaimed: Annotated[Messages, Fact("Unclaimed messages.")]
     forged: Annotated[Messages, Fact("Forged messages.")]
@@ -179,83 +196,105 @@ class DayVolume(Record, frozen=True, kw_only=True):
 
 
 class ReportPeriod(Topic, frozen=True, kw_only=True):
-    """The window, and how far reports fill it."""
+    """The window, and how much of it the reports cover."""
 
     topic = "traffic"
     begin: Annotated[Maybe[Day], Fact("First day of the window (ISO date, UTC).")]
-    end: Annotated[Maybe[Day], Fact("Its last day: the newest that was over.")]
-    days: Annotated[Maybe[Days], Fact("Days with at least one report.")]
-    span_days: Annotated[Maybe[Days], Fact("Days from the first of them to the end of the window.")]
-    month_end: Annotated[Maybe[bool], Fact("These hold the last day of a month.")]
-    reports: Annotated[Maybe[Reports], Fact("Aggregate reports.")]
-    duplicates: Annotated[Maybe[Reports], Fact("Reports that came again and count once.")]
-    last_report_days: Annotated[Maybe[Days | None], Fact("Days at the end of the window that no report is about.")]
-    untrusted_messages: Annotated[Maybe[Messages], Fact("Messages of reports that do not count.")]
-    unlisted_reporters: Annotated[Maybe[Reporters], Fact("Reporters of those that are nowhere listed.")]
-    unlisted_messages: Annotated[Maybe[Messages], Fact("Messages that these report.")]
-    unread_percent: Annotated[Maybe[Percent], Fact("Reports of which something could not be used.")]
-    problems: Annotated[Maybe[tuple[Unusable, ...]], Fact("What could not be used.", key=("kind", "reporter"))]
+    end: Annotated[Maybe[Day], Fact("Last day of the window: the newest complete day.")]
+    days: Annotated[Maybe[Days], Fact("Number of days with at least one trusted report.")]
+    span_days: Annotated[Maybe[Days], Fact("Days from the first day with a trusted report to the end of the window.")]
+    month_end: Annotated[Maybe[bool], Fact("That span includes the last day of a month.")]
+    reports: Annotated[Maybe[Reports], Fact("Number of aggregate reports.")]
+    duplicates: Annotated[Maybe[Reports], Fact("Reports that were received more than once and are counted once.")]
+    last_report_days: Annotated[Maybe[Days | None], Fact("Days at the end of the window that no report covers.")]
+    untrusted_messages: Annotated[Maybe[Messages], Fact("Messages in reports that are not trusted enough to count.")]
+    unlisted_reporters: Annotated[Maybe[Reporters], Fact("Number of reporters that the catalogue does not contain.")]
+    unlisted_messages: Annotated[Maybe[Messages], Fact("Messages in the reports of unlisted reporters.")]
+    unread_percent: Annotated[Maybe[Percent], Fact("Share of reports that could not be used in full.")]
+    problems: Annotated[
+        Maybe[tuple[Unusable, ...]], Fact("Parts of reports that could not be used.", key=("kind", "reporter"))
+    ]
 
 
 class WhoReported(Topic, frozen=True, kw_only=True):
-    """Who reported."""
+    """The reporters."""
 
     topic = "traffic"
-    reporters: Annotated[Maybe[tuple[SeenReporter, ...]], Fact("Who reported, by messages.", key=("id",))]
-    verified_reporters: Annotated[Maybe[Reporters], Fact("Reporters whose reports count, and are about several days.")]
-    known_reporters: Annotated[Maybe[Reporters], Fact("Those of them in the catalogue.")]
-    discovery_differs: Annotated[Maybe[bool], Fact("Reporters found the policy in different ways (psl, treewalk).")]
+    reporters: Annotated[
+        Maybe[tuple[SeenReporter, ...]], Fact("Reporters, those with the most messages first.", key=("id",))
+    ]
+    verified_reporters: Annotated[
+        Maybe[Reporters], Fact("Number of reporters whose trusted reports cover several days.")
+    ]
+    known_reporters: Annotated[Maybe[Reporters], Fact("Number of those reporters that the catalogue contains.")]
+    discovery_differs: Annotated[
+        Maybe[bool], Fact("Reporters discovered the policy in different ways (psl, treewalk).")
+    ]
 
 
 class StageSince(Topic, frozen=True, kw_only=True):
-    """Since when the stage and the address for reports have been there."""
+    """How long the stage and the report address have been published."""
 
     topic = "traffic"
-    stage_since: Annotated[Maybe[Day], Fact("Day since when earlier runs have seen the present DMARC stage.")]
-    stage_days: Annotated[Maybe[Days], Fact("Days since then.")]
-    rua_days: Annotated[Maybe[Days], Fact("Days since earlier runs first saw an address for reports.")]
+    stage_since: Annotated[Maybe[Day], Fact("Day since which earlier runs have seen the current DMARC stage.")]
+    stage_days: Annotated[Maybe[Days], Fact("Days since stage_since.")]
+    rua_days: Annotated[Maybe[Days], Fact("Days since earlier runs first saw a report address (rua).")]
 
 
 class MessageSums(Topic, frozen=True, kw_only=True):
-    """Messages by standing, and what a policy would do."""
+    """Messages by standing of their source, and what a policy would affect."""
 
     topic = "traffic"
-    messages: Annotated[Maybe[Messages], Fact("Messages of the reports that count.")]
-    aligned: Annotated[Maybe[Messages], Fact("Those that pass DMARC.")]
-    dkim_aligned: Annotated[Maybe[Messages], Fact("Those that pass by DKIM.")]
-    spf_aligned: Annotated[Maybe[Messages], Fact("Those that pass by SPF.")]
-    yours: Annotated[Maybe[Messages], Fact("Own and unclaimed messages: all that is not known to be foreign.")]
-    forwarded: Annotated[Maybe[Messages], Fact("Messages passed on unchanged.")]
-    altered: Annotated[Maybe[Messages], Fact("Messages changed on their way.")]
-    unclaimed: Annotated[Maybe[Messages], Fact("Messages of which only the user can say whose they are.")]
-    forged: Annotated[Maybe[Messages], Fact("Messages of which nothing passes and nothing ties them to us.")]
-    forwarded_percent: Annotated[Maybe[Percent], Fact("The same in percent of own, altered and forwarded.")]
-    altered_percent: Annotated[Maybe[Percent], Fact("The same in percent of own, altered and forwarded.")]
-    unclaimed_percent: Annotated[Maybe[Percent], Fact("The same in percent of own, altered and forwarded.")]
-    forged_percent: Annotated[Maybe[Percent], Fact("The same in percent of own, altered and forwarded.")]
-    would_fail: Annotated[Maybe[Messages], Fact("Own and unclaimed messages that do not pass.")]
-    would_fail_percent: Annotated[Maybe[Percent], Fact("The same in percent of own and unclaimed ones.")]
-    small_failing: Annotated[Maybe[Messages], Fact("Those of them of sources of fewer than ten messages.")]
-    small_failing_percent: Annotated[Maybe[Percent], Fact("The same in percent of own messages.")]
-    sources_pass: Annotated[Maybe[bool], Fact("Every source that is ours or may be ours passes.")]
-    own_sources: Annotated[Maybe[Sources], Fact("The domain's own sources.")]
-    unclaimed_sources: Annotated[Maybe[Sources], Fact("Sources of which only the user can say whose they are.")]
-    foreign_sources: Annotated[Maybe[Sources], Fact("Sources that are known to be foreign.")]
-    apart: Annotated[Maybe[Messages], Fact("Messages of names below the domain that sp=none or np=none leaves alone.")]
-    apart_failing: Annotated[Maybe[Messages], Fact("Those of them that do not pass.")]
-    enforced_own: Annotated[Maybe[Messages], Fact("Own messages already quarantined or refused by policy.")]
-    enforced_own_recent: Annotated[Maybe[Messages], Fact("Those of the last 14 days.")]
+    messages: Annotated[Maybe[Messages], Fact("Messages in trusted reports.")]
+    aligned: Annotated[Maybe[Messages], Fact("Messages that pass DMARC.")]
+    dkim_aligned: Annotated[Maybe[Messages], Fact("Messages that pass DMARC by DKIM.")]
+    spf_aligned: Annotated[Maybe[Messages], Fact("Messages that pass DMARC by SPF.")]
+    yours: Annotated[Maybe[Messages], Fact("Own and unclaimed messages: all that are not known to be foreign.")]
+    forwarded: Annotated[Maybe[Messages], Fact("Messages forwarded without changes.")]
+    altered: Annotated[Maybe[Messages], Fact("Messages changed in transit.")]
+    unclaimed: Annotated[Maybe[Messages], Fact("Messages whose owner only the user can identify.")]
+    forged: Annotated[
+        Maybe[Messages], Fact("Messages that fail all authentication and that nothing ties to the domain.")
+    ]
+    forwarded_percent: Annotated[
+        Maybe[Percent], Fact("Forwarded messages as a percentage of own, altered and forwarded messages.")
+    ]
+    altered_percent: Annotated[
+        Maybe[Percent], Fact("Altered messages as a percentage of own, altered and forwarded messages.")
+    ]
+    unclaimed_percent: Annotated[
+        Maybe[Percent], Fact("Unclaimed messages as a percentage of own, altered and forwarded messages.")
+    ]
+    forged_percent: Annotated[
+        Maybe[Percent], Fact("Forged messages as a percentage of own, altered and forwarded messages.")
+    ]
+    would_fail: Annotated[Maybe[Messages], Fact("Own and unclaimed messages that fail DMARC.")]
+    would_fail_percent: Annotated[Maybe[Percent], Fact("The same as a percentage of own and unclaimed messages.")]
+    small_failing: Annotated[Maybe[Messages], Fact("The part of would_fail from sources with fewer than ten messages.")]
+    small_failing_percent: Annotated[Maybe[Percent], Fact("The same as a percentage of own messages.")]
+    sources_pass: Annotated[
+        Maybe[bool], Fact("At least 99% of the messages from every own and unclaimed source pass DMARC.")
+    ]
+    own_sources: Annotated[Maybe[Sources], Fact("Number of the domain's own sources.")]
+    unclaimed_sources: Annotated[Maybe[Sources], Fact("Number of sources whose owner only the user can identify.")]
+    foreign_sources: Annotated[Maybe[Sources], Fact("Number of sources known to be foreign.")]
+    apart: Annotated[Maybe[Messages], Fact("Messages from subdomains that sp=none or np=none exempts from the policy.")]
+    apart_failing: Annotated[Maybe[Messages], Fact("The part of apart that fails DMARC.")]
+    enforced_own: Annotated[
+        Maybe[Messages], Fact("Own messages that receivers already quarantined or rejected because of the policy.")
+    ]
+    enforced_own_recent: Annotated[Maybe[Messages], Fact("The part of enforced_own from the last 14 days.")]
 
 
 class PolicyHits(Topic, frozen=True, kw_only=True):
-    """What the policy in force hits of own and unclaimed mail."""
+    """Own and unclaimed mail that the current policy affects."""
 
     topic = "traffic"
-    hit: Annotated[Maybe[Messages], Fact("Own and unclaimed messages that the policy in force hits.")]
-    hit_own: Annotated[Maybe[Messages], Fact("Those of them of own sources.")]
-    hit_of: Annotated[Maybe[Messages], Fact("Own and unclaimed messages since the policy is in force.")]
-    hit_percent: Annotated[Maybe[Percent], Fact("Share of these that it hits.")]
-    hit_since: Annotated[Maybe[Day], Fact("First day of the window on which it did.")]
+    hit: Annotated[Maybe[Messages], Fact("Own and unclaimed messages that the current policy affects.")]
+    hit_own: Annotated[Maybe[Messages], Fact("The part of hit from own sources.")]
+    hit_of: Annotated[Maybe[Messages], Fact("Own and unclaimed messages since the current policy took effect.")]
+    hit_percent: Annotated[Maybe[Percent], Fact("Share of hit_of that the policy affects.")]
+    hit_since: Annotated[Maybe[Day], Fact("First day of the window on which the policy affected such messages.")]
 
 
 class OwnMessages(Topic, frozen=True, kw_only=True):
@@ -263,81 +302,83 @@ class OwnMessages(Topic, frozen=True, kw_only=True):
 
     topic = "traffic.own"
     messages: Annotated[Maybe[Messages], Fact("Messages of the domain's own sources.")]
-    aligned: Annotated[Maybe[Messages], Fact("Those that pass DMARC.")]
-    dkim_aligned: Annotated[Maybe[Messages], Fact("Those that pass by DKIM.")]
-    aligned_percent: Annotated[Maybe[Percent | None], Fact("Share that passes.")]
-    aligned_low: Annotated[Maybe[Percent | None], Fact("What that share is at least (Wilson bound, one-sided, 95 %).")]
-    dkim_low: Annotated[Maybe[Percent | None], Fact("The same of what passes by DKIM.")]
-    spf_only_percent: Annotated[Maybe[Percent | None], Fact("Share that passes by SPF only.")]
+    aligned: Annotated[Maybe[Messages], Fact("Own messages that pass DMARC.")]
+    dkim_aligned: Annotated[Maybe[Messages], Fact("Own messages that pass DMARC by DKIM.")]
+    aligned_percent: Annotated[Maybe[Percent | None], Fact("Share of own messages that pass DMARC.")]
+    aligned_low: Annotated[Maybe[Percent | None], Fact("Lower bound of that share (Wilson bound, one-sided, 95%).")]
+    dkim_low: Annotated[Maybe[Percent | None], Fact("The same lower bound for messages that pass DMARC by DKIM.")]
+    spf_only_percent: Annotated[Maybe[Percent | None], Fact("Share of own messages that pass DMARC by SPF only.")]
 
 
 class Undecided(Topic, frozen=True, kw_only=True):
-    """What does not pass and may be ours."""
+    """Messages that fail DMARC but may be the domain's own."""
 
     topic = "traffic"
-    undecided: Annotated[Maybe[Messages], Fact("Messages of addresses whose reverse name nobody answered for.")]
-    undecided_percent: Annotated[Maybe[Percent], Fact("The same in percent of own messages.")]
+    undecided: Annotated[
+        Maybe[Messages], Fact("Messages that fail DMARC from addresses whose reverse DNS name could not be looked up.")
+    ]
+    undecided_percent: Annotated[Maybe[Percent], Fact("The same as a percentage of own messages.")]
 
 
 class Traffic(Topic, frozen=True, kw_only=True):
-    """Sources, selectors, policies, names and days."""
+    """Sources, selectors, policies, subdomains and days."""
 
     topic = "traffic"
-    sources: Annotated[Maybe[tuple[Source, ...]], Fact("Who sends as the domain.", key=("key",))]
+    sources: Annotated[Maybe[tuple[Source, ...]], Fact("Sources that send mail as the domain.", key=("key",))]
     without: Annotated[
         Maybe[tuple[LeftOut, ...]],
-        Fact("What would be known without one of those whose reports count.", key=("reporter",)),
+        Fact("What would be known without each of the trusted reporters.", key=("reporter",)),
     ]
     details: Annotated[
         Maybe[tuple[SourceDay, ...]],
         Fact(
-            "What they sent by address, receiver and day; empty unless it is asked for.",
+            "What the sources sent by address, receiver and day; empty unless requested.",
             key=("source", "address", "receiver", "day"),
         ),
     ]
     selectors: Annotated[
         Maybe[tuple[SeenSelector, ...]],
-        Fact("DKIM selectors that signed, and published ones.", key=("domain", "selector")),
+        Fact("DKIM selectors that signed mail or are published.", key=("domain", "selector")),
     ]
-    policies: Annotated[
-        Maybe[tuple[SeenPolicy, ...]], Fact("What each reporter saw published last.", key=("reporter",))
-    ]
-    subdomains: Annotated[
-        Maybe[tuple[Subdomain, ...]], Fact("Names below the domain that mail is from.", key=("name",))
-    ]
+    policies: Annotated[Maybe[tuple[SeenPolicy, ...]], Fact("Policy that each reporter last saw.", key=("reporter",))]
+    subdomains: Annotated[Maybe[tuple[Subdomain, ...]], Fact("Subdomains that mail is from.", key=("name",))]
     volume: Annotated[Maybe[tuple[DayVolume, ...]], Fact("Messages by day.", key=("day",))]
 
 
 class SourceVolume(Record, frozen=True, kw_only=True):
-    """The day of the last seven that rose most over the days before it, as one source tells of them."""
+    """Of the last seven days, the one with the steepest rise over the days before it, according to one source."""
 
-    source: Annotated[Annotated[str, OneOf("dmarc-reports mail-log events")], Fact("What tells how much was sent.")]
-    services: Annotated[tuple[str, ...], Fact("The sending services whose events these are.")]
-    day: Annotated[Day, Fact("The day (ISO date, UTC).")]
-    messages: Annotated[Messages, Fact("Messages of that day.")]
-    maximum: Annotated[Messages, Fact("The most of a day among those before it.")]
-    median: Annotated[Messages, Fact("Their median.")]
-    days_before: Annotated[Days, Fact("How many these are since the first with any: 28 at most.")]
-    jump: Annotated[Annotated[float, Unit("times")] | None, Fact("The day as a multiple of that maximum.")]
+    source: Annotated[Annotated[str, OneOf("dmarc-reports mail-log events")], Fact("Source of the data.")]
+    services: Annotated[tuple[str, ...], Fact("Sending services that provided the events.")]
+    day: Annotated[
+        Day, Fact("Of the last seven days, the one with the steepest rise over the days before it (ISO date, UTC).")
+    ]
+    messages: Annotated[Messages, Fact("Messages on that day.")]
+    maximum: Annotated[Messages, Fact("Highest daily count in the days before it.")]
+    median: Annotated[Messages, Fact("Median daily count in the days before it.")]
+    days_before: Annotated[
+        Days, Fact("Number of those days before it, starting with the first that has messages: at most 28.")
+    ]
+    jump: Annotated[Annotated[float, Unit("times")] | None, Fact("Messages on that day as a multiple of maximum.")]
 
 
 class Volume(Topic, frozen=True, kw_only=True):
-    """How the last days compare with those before them."""
+    """How the volume of the last days compares with that of the days before."""
 
     topic = "volume"
-    sources: Annotated[
-        Maybe[tuple[SourceVolume, ...]], Fact("How much was sent, by what tells of it.", key=("source",))
-    ]
+    sources: Annotated[Maybe[tuple[SourceVolume, ...]], Fact("Sending volume, by source of the data.", key=("source",))]
 
 
 class Gate(Topic, frozen=True, kw_only=True):
-    """Which DMARC policy comes next, and what only the user can say before it does."""
+    """The next DMARC policy, and what only the user can decide before it."""
 
     topic = "gate"
     to: Annotated[
         Maybe[Annotated[str, OneOf("quarantine reject")] | None],
-        Fact("The policy that is asked about: the one that the user named, else the next; none: there is no next."),
+        Fact(
+            "Policy that the gate checks: the one that the user named, or the next one; absent if there is no next one."
+        ),
     ]
-    rua_authorised: Annotated[Maybe[bool], Fact("Every report address at another organization is agreed to there.")]
-    rare_missing: Annotated[Maybe[tuple[str, ...]], Fact("Runs of rare mail whose day the reports do not cover.")]
-    trust_sources: Annotated[Maybe[bool], Fact("The user goes by the sources where there is little mail.")]
+    rua_authorised: Annotated[Maybe[bool], Fact("Every report address at another organization is authorized there.")]
+    rare_missing: Annotated[Maybe[tuple[str, ...]], Fact("Infrequent mailings whose day the reports do not cover.")]
+    trust_sources: Annotated[Maybe[bool], Fact("The user chose to decide by sources if there is little mail.")]
