@@ -1,4 +1,4 @@
-"""Facts about transport: TLS of the hops, MTA-STS, TLS-RPT, DANE, and what MX hosts show."""
+"""Facts about transport: TLS of the hops, MTA-STS, TLS-RPT, DANE, and how MX hosts respond."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ State = Annotated[str, OneOf("secure insecure bogus")]
 
 
 class Hop(Record, frozen=True, kw_only=True):
-    """A hop of the message, as its Received field tells it."""
+    """A hop of the message, according to its Received field."""
 
-    from_ip: Annotated[str | None, Fact("Address of the client.")]
-    by: Annotated[str | None, Fact("The server.")]
-    protocol: Annotated[str | None, Fact("The with word.")]
-    tls: Annotated[bool | None, Fact("It came over TLS; none where the hop does not tell.")]
-    tls_version: Annotated[str | None, Fact("Version, for example TLSv1.3.")]
+    from_ip: Annotated[str | None, Fact("Client address.")]
+    by: Annotated[str | None, Fact("Host name of the server.")]
+    protocol: Annotated[str | None, Fact('Protocol in the "with" clause.')]
+    tls: Annotated[bool | None, Fact("The message arrived over TLS; absent if the hop does not state it.")]
+    tls_version: Annotated[str | None, Fact("TLS version, for example TLSv1.3.")]
 
 
 class DaneHost(Record, frozen=True, kw_only=True):
@@ -28,55 +28,58 @@ class DaneHost(Record, frozen=True, kw_only=True):
     name: Annotated[str, Fact("Name of the TLSA records.")]
     records: Annotated[tuple[str, ...], Fact("TLSA records.")]
     signed: Annotated[
-        Maybe[bool], Fact("Their signatures are valid from the root on; without that senders do not use them.")
+        Maybe[bool], Fact("The records' signatures validate up to the root; otherwise senders do not use the records.")
     ]
-    state: Annotated[Maybe[State], Fact("As dnssec.state.")]
-    why: Annotated[tuple[Detail, ...], Fact("Why they are not secure.")]
+    state: Annotated[Maybe[State], Fact("Validation state, as in dnssec.state.")]
+    why: Annotated[tuple[Detail, ...], Fact("Why the records are not secure.")]
     rollover: Annotated[
         Maybe[bool],
         Fact(
-            "Two usable records of usage 3, or one each of usage 3 and 2: the certificate can be changed without a gap."
+            "There are two usable records of usage 3, or one each of usage 3 and 2, so the certificate can be "
+            "changed without interruption."
         ),
     ]
-    errors: Annotated[tuple[Detail, ...], Fact("Records that senders of mail cannot use, one each.")]
-    evidence: Annotated[tuple[str, ...], Fact("Ids of the evidence for this host.")]
+    errors: Annotated[tuple[Detail, ...], Fact("Records that sending mail servers cannot use, one item each.")]
+    evidence: Annotated[tuple[str, ...], Fact("IDs of the evidence for this host.")]
 
 
 class Hops(Topic, frozen=True, kw_only=True):
-    """How the message travelled."""
+    """The hops of the message."""
 
     topic = "transport"
-    hops: Annotated[Maybe[tuple[Hop, ...]], Fact("Hops of the message by its Received fields, the last first.")]
+    hops: Annotated[
+        Maybe[tuple[Hop, ...]], Fact("Hops of the message according to its Received fields, the last first.")
+    ]
     delivery_tls_version: Annotated[
         Maybe[Annotated[str, OneOf("SSLv2 SSLv3 TLSv1.0 TLSv1.1 TLSv1.2 TLSv1.3")] | None],
-        Fact("TLS version of the hop by which the message left its sender (envelope.ip), where the hop tells it."),
+        Fact("TLS version of the hop by which the message left its sender (envelope.ip), if the hop states it."),
     ]
 
 
 class Validated(Record, frozen=True, kw_only=True):
-    """An answer whose signatures were checked."""
+    """A DNS answer whose signatures were checked."""
 
-    name: Annotated[str, Fact("Name.")]
-    type: Annotated[str, Fact("Type of the records.")]
-    state: Annotated[Maybe[State], Fact("As dnssec.state.")]
-    why: Annotated[tuple[Detail, ...], Fact("Why it is not secure.")]
+    name: Annotated[str, Fact("Queried name.")]
+    type: Annotated[str, Fact("Record type.")]
+    state: Annotated[Maybe[State], Fact("Validation state, as in dnssec.state.")]
+    why: Annotated[tuple[Detail, ...], Fact("Why the answer is not secure.")]
 
 
 class Dnssec(Topic, frozen=True, kw_only=True):
-    """Whether the zone is signed, and what its signatures are worth."""
+    """Whether the zone is signed, and whether its signatures are valid."""
 
     topic = "dnssec"
-    signed: Annotated[Maybe[bool], Fact("The zone of the domain is signed with DNSSEC: the zone above says so.")]
+    signed: Annotated[Maybe[bool], Fact("The domain's zone is signed with DNSSEC, according to its parent zone.")]
     state: Annotated[
         Maybe[State],
         Fact(
-            "What validating the domain's MX records, or their absence, comes to, from the root's keys on (RFC 4033); "
-            "unknown where it is indeterminate."
+            "Result of validating the domain's MX records, or their absence, from the root keys (RFC 4033); unknown "
+            "if it is indeterminate."
         ),
     ]
     validated: Annotated[
         Maybe[tuple[Validated, ...]],
-        Fact("Of signed zones, the answers whose signatures were checked.", key=("name", "type")),
+        Fact("Answers from signed zones whose signatures were checked.", key=("name", "type")),
     ]
 
 
@@ -85,31 +88,32 @@ class MtaSts(Topic, frozen=True, kw_only=True):
 
     topic = "mta_sts"
     present: Annotated[Maybe[bool], Fact("An MTA-STS record (RFC 8461) is published, valid or not.")]
-    record: Annotated[Maybe[str | None], Fact("That record (the first one).")]
-    errors: Annotated[Maybe[tuple[Detail, ...]], Fact("What is wrong with it, one each.")]
-    id: Annotated[Maybe[str | None], Fact("id=, which changes with the policy.")]
-    policy_url: Annotated[Maybe[str], Fact("Where the policy is published.")]
-    host_found: Annotated[
-        Maybe[bool | None], Fact("The host of the policy has a public address; none without a record.")
-    ]
+    record: Annotated[Maybe[str | None], Fact("The MTA-STS record (the first one if there are several).")]
+    errors: Annotated[Maybe[tuple[Detail, ...]], Fact("Errors in the record, one item each.")]
+    id: Annotated[Maybe[str | None], Fact("Policy ID (id=), which changes with the policy.")]
+    policy_url: Annotated[Maybe[str], Fact("URL of the policy.")]
+    host_found: Annotated[Maybe[bool | None], Fact("The policy host has a public address; absent without a record.")]
 
 
 class MtaStsRules(Topic, frozen=True, kw_only=True):
-    """The policy of MTA-STS; known only where it may be fetched."""
+    """The MTA-STS policy; known only if fetching it is allowed."""
 
     topic = "mta_sts"
     mode: Annotated[
         Maybe[Annotated[str, OneOf("enforce testing none")] | None],
-        Fact("mode of the policy; known only where it may be fetched."),
+        Fact("Mode of the policy; known only if fetching it is allowed."),
     ]
-    policy_mx: Annotated[Maybe[tuple[str, ...]], Fact("mx patterns of the policy; known only where it may be fetched.")]
-    max_age: Annotated[Maybe[Seconds | None], Fact("max_age of the policy.")]
-    policy_errors: Annotated[Maybe[tuple[Detail, ...]], Fact("What is wrong with the policy, one each.")]
-    uncovered_mx: Annotated[Maybe[tuple[str, ...]], Fact("MX hosts that no pattern of the policy fits.")]
+    policy_mx: Annotated[
+        Maybe[tuple[str, ...]], Fact("`mx` patterns of the policy; known only if fetching it is allowed.")
+    ]
+    max_age: Annotated[Maybe[Seconds | None], Fact("max_age of the policy; known only if fetching it is allowed.")]
+    policy_errors: Annotated[Maybe[tuple[Detail, ...]], Fact("Errors in the policy, one item each.")]
+    uncovered_mx: Annotated[Maybe[tuple[str, ...]], Fact("MX hosts that match no pattern of the policy.")]
     id_kept: Annotated[
         Maybe[bool | None],
         Fact(
-            "An earlier run read another policy, which senders may still keep, beside the same id; none: none read one."
+            "An earlier run read another policy with the same id, which senders may still have cached; absent if no "
+            "earlier run read a policy."
         ),
     ]
 
@@ -119,9 +123,9 @@ class TlsRpt(Topic, frozen=True, kw_only=True):
 
     topic = "tls_rpt"
     present: Annotated[Maybe[bool], Fact("A TLS-RPT record (RFC 8460) is published, valid or not.")]
-    record: Annotated[Maybe[str | None], Fact("That record (the first one).")]
-    errors: Annotated[Maybe[tuple[Detail, ...]], Fact("What is wrong with it, one each.")]
-    rua: Annotated[Maybe[tuple[str, ...]], Fact("Where reports go.")]
+    record: Annotated[Maybe[str | None], Fact("The TLS-RPT record (the first one if there are several).")]
+    errors: Annotated[Maybe[tuple[Detail, ...]], Fact("Errors in the record, one item each.")]
+    rua: Annotated[Maybe[tuple[str, ...]], Fact("Addresses that reports are sent to.")]
 
 
 class Dane(Topic, frozen=True, kw_only=True):
@@ -131,29 +135,32 @@ class Dane(Topic, frozen=True, kw_only=True):
     hosts: Annotated[
         Maybe[tuple[DaneHost, ...]], Fact("MX hosts with TLSA records for port 25 (RFC 7672).", key=("host",))
     ]
-    uncovered_mx: Annotated[Maybe[tuple[str, ...]], Fact("MX hosts without a TLSA record that senders can use.")]
-    unchecked_hosts: Annotated[Maybe[tuple[str, ...]], Fact("MX hosts whose TLSA records could not be asked for.")]
+    uncovered_mx: Annotated[Maybe[tuple[str, ...]], Fact("MX hosts without a usable TLSA record.")]
+    unchecked_hosts: Annotated[Maybe[tuple[str, ...]], Fact("MX hosts whose TLSA records could not be looked up.")]
 
 
 class CalledHost(Record, frozen=True, kw_only=True):
-    """An MX host as it answered."""
+    """An MX host and its response."""
 
     host: Annotated[str, Fact("MX host.")]
-    address: Annotated[Maybe[str], Fact("Address that was called.")]
-    reachable: Annotated[Maybe[bool], Fact("It takes connections; false: it refuses them.")]
-    starttls: Annotated[Maybe[bool | None], Fact("It offers STARTTLS.")]
+    address: Annotated[Maybe[str], Fact("Address that was connected to.")]
+    reachable: Annotated[Maybe[bool], Fact("The host accepts connections; false if it refuses them.")]
+    starttls: Annotated[Maybe[bool | None], Fact("The host offers STARTTLS.")]
     tls_version: Annotated[
         Maybe[Annotated[str, OneOf("SSLv3 TLSv1.0 TLSv1.1 TLSv1.2 TLSv1.3")] | None],
-        Fact("Version that came about with a client that speaks them all; none where no TLS came about."),
+        Fact("TLS version negotiated with a client that supports all of these; absent if TLS could not be negotiated."),
     ]
-    tls_problem: Annotated[Maybe[str | None], Fact("Why no TLS came about though offered.")]
+    tls_problem: Annotated[Maybe[str | None], Fact("Why TLS could not be negotiated although the host offers it.")]
     certificate_valid: Annotated[
         Maybe[bool | None],
-        Fact("Its certificate is of a known authority, in date, and names the host; none without TLS."),
+        Fact(
+            "The certificate is from a known authority, within its validity period, and names the host; absent "
+            "without TLS."
+        ),
     ]
-    certificate_problem: Annotated[Maybe[str | None], Fact("Why it is not valid.")]
+    certificate_problem: Annotated[Maybe[str | None], Fact("Why the certificate is not valid.")]
     certificate_names: Annotated[Maybe[tuple[str, ...]], Fact("Host names in the certificate.")]
-    evidence: Annotated[tuple[str, ...], Fact("Ids of the evidence for this host.")]
+    evidence: Annotated[tuple[str, ...], Fact("IDs of the evidence for this host.")]
 
 
 class DaneCertificate(Record, frozen=True, kw_only=True):
@@ -162,51 +169,55 @@ class DaneCertificate(Record, frozen=True, kw_only=True):
     host: Annotated[str, Fact("MX host.")]
     name: Annotated[str, Fact("Name of the TLSA records.")]
     matches: Annotated[
-        Maybe[bool | None], Fact("A TLSA record fits the certificate that the host shows; none where it showed none.")
+        Maybe[bool | None],
+        Fact("A TLSA record matches the certificate that the host presents; absent if it presents none."),
     ]
-    evidence: Annotated[tuple[str, ...], Fact("Ids of the evidence for this host.")]
+    evidence: Annotated[tuple[str, ...], Fact("IDs of the evidence for this host.")]
 
 
 class MxTls(Topic, frozen=True, kw_only=True):
-    """What the MX hosts show when called."""
+    """Responses of the MX hosts on port 25."""
 
     topic = "transport"
     mx_tls: Annotated[
         Maybe[tuple[CalledHost, ...]],
         Fact(
-            "The 5 most preferred MX hosts as they answered on port 25; known only where they may be called.",
+            "Responses of the 5 most preferred MX hosts on port 25; known only if connecting to them is allowed.",
             key=("host",),
         ),
     ]
 
 
 class DaneCertificates(Topic, frozen=True, kw_only=True):
-    """Whether the TLSA records fit the certificates."""
+    """Whether the TLSA records match the certificates."""
 
     topic = "dane"
     certificates: Annotated[
         Maybe[tuple[DaneCertificate, ...]],
         Fact(
-            "MX hosts with TLSA records, and whether one fits the certificate; known only where they may be called.",
+            "MX hosts with TLSA records, and whether a record matches the certificate; known only if connecting to "
+            "them is allowed.",
             key=("host",),
         ),
     ]
 
 
 class TlsFailure(Record, frozen=True, kw_only=True):
-    """One way in which TLS connections failed."""
+    """One type of TLS connection failure."""
 
-    type: Annotated[str, Fact("Result type of RFC 8460 section 4.3.")]
-    mx: Annotated[str | None, Fact("MX host; none: not told.")]
-    count: Annotated[Connections, Fact("Connections.")]
-    policy: Annotated[str, Fact("Type of the policy: sts, tlsa or no-policy-found.")]
+    type: Annotated[str, Fact("Result type (RFC 8460 section 4.3).")]
+    mx: Annotated[str | None, Fact("MX host; absent if not reported.")]
+    count: Annotated[Connections, Fact("Number of connections.")]
+    policy: Annotated[str, Fact("Policy type: sts, tlsa or no-policy-found.")]
 
 
 class TlsReports(Topic, frozen=True, kw_only=True):
-    """How TLS to the mail servers of the domain went, by the reports that were read."""
+    """Results of TLS connections to the domain's mail servers, according to the TLS reports."""
 
     topic = "tls_reports"
-    reports: Annotated[Maybe[Reports], Fact("TLS reports.")]
-    sessions: Annotated[Maybe[Connections], Fact("TLS connections that they tell of.")]
-    failed: Annotated[Maybe[Connections], Fact("Those that failed.")]
-    failures: Annotated[Maybe[tuple[TlsFailure, ...]], Fact("How they failed, the most first.", key=("type", "mx"))]
+    reports: Annotated[Maybe[Reports], Fact("Number of TLS reports.")]
+    sessions: Annotated[Maybe[Connections], Fact("Reported TLS connections.")]
+    failed: Annotated[Maybe[Connections], Fact("Failed TLS connections.")]
+    failures: Annotated[
+        Maybe[tuple[TlsFailure, ...]], Fact("Types of failure, the most frequent first.", key=("type", "mx"))
+    ]
