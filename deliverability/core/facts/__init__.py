@@ -1,1 +1,1 @@
-"""What auditors state: facts with evidence, and the catalogue that names them."""
+"""What auditors state: facts with evidence, and the catalogue of facts."""

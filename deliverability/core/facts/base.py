@@ -1,4 +1,4 @@
-"""What auditors state: facts with evidence, and the catalogue that names them."""
+"""What auditors state: facts with evidence, and the catalogue of facts."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from deliverability.core.codes import ABOUT, NOT_COLLECTED, Code, Detail
 class Reason(StrEnum):
     """Why a fact could not be established. None of them ever means "missing".
 
-    NOT_FOUND: nothing under the names that could be tried, for only the user knows the right one (a DKIM selector).
-    UNTOLD: the plan or zone that was given leaves it open.
+    NOT_FOUND: nothing at the names that could be tried, because only the user knows the right one (a DKIM selector).
+    UNTOLD: the given plan or zone does not state it.
     """
 
     TIMEOUT = "timeout"
@@ -33,7 +33,7 @@ class Reason(StrEnum):
 
     @property
     def waits_for_input(self) -> bool:
-        """True where the user did not give what the fact needs; False where a look-up failed."""
+        """True if the user did not provide what the fact needs; False if a lookup failed."""
         return self in _WAITS
 
 
@@ -41,46 +41,46 @@ _WAITS = (Reason.NO_MESSAGE, Reason.NOT_CONFIGURED, Reason.NOT_FOUND)
 
 
 class Unknown(Struct, frozen=True):
-    """The value of a fact that could not be established, with the reason and what was seen."""
+    """The value of a fact that could not be established, with the reason and any detail."""
 
     reason: Reason
     detail: Detail | None = None
 
 
 DIGEST = "hmac:"
-"""What a text begins with of which a history keeps only the digest."""
+"""Prefix of a text of which a history keeps only the digest."""
 
 
 class Record(Struct, frozen=True, kw_only=True):
-    """An item of a list fact, or a node of a tree. Every field has to be given: mypy sees one that is forgotten."""
+    """An item of a list fact, or a node of a tree. Every field is required, so mypy reports a missing one."""
 
     @classmethod
     def lost(cls, why: Unknown, **known: Any) -> Self:
-        """One of which no more could be established than `known`."""
+        """A record of which only `known` could be established."""
         return cls(**{**dict.fromkeys(cls.__struct_fields__, why), **known})
 
 
-# JSON-like values, with Unknown and details allowed at every depth; None means: looked, there is none.
+# JSON-like values, with Unknown and details allowed at every depth; None means: looked up, and there is none.
 Value = None | bool | int | float | str | Detail | Unknown | Record | tuple["Value", ...] | Mapping[str, "Value"]
 
 
 def plain(record: Record) -> dict[str, Any]:
-    """Its fields by the names that rules and JSON know."""
+    """The record's fields by their names in rules and JSON."""
     return dict(zip(record.__struct_encode_fields__, astuple(record), strict=True))
 
 
 def text_of(value: Value) -> str:
-    """A value that is text; empty where it is unknown, absent or something else."""
+    """A value that is text; empty if it is unknown, absent or something else."""
     return value if isinstance(value, str) else ""
 
 
 def texts_of(value: Value) -> tuple[str, ...]:
-    """The texts of a list; empty where it is unknown or absent."""
+    """The texts of a list; empty if it is unknown or absent."""
     return tuple(each for each in value if isinstance(each, str)) if isinstance(value, tuple) else ()
 
 
 def records_of(value: Value) -> tuple[Mapping[str, Value], ...]:
-    """The records of a list by their fields, as rules look at them; empty where it is unknown or absent."""
+    """The records of a list by their fields, as rules read them; empty if it is unknown or absent."""
     if not isinstance(value, tuple):
         return ()
     items = (plain(each) if isinstance(each, Record) else each for each in value)
@@ -99,7 +99,7 @@ class EvidenceKind(StrEnum):
 
 
 EvidenceLine = str | Detail
-"""One line of evidence: text as it was seen, or what is ours to say (see model.evidence)."""
+"""One line of evidence: text as it was seen, or our own statement (see model.evidence)."""
 
 
 class Evidence(Struct, frozen=True):
@@ -109,11 +109,11 @@ class Evidence(Struct, frozen=True):
         id: stable within a report and readable, for example ``dns:TXT:example.com``.
         kind: where it comes from.
         asked: the question, for example ``TXT example.com``.
-        got: the answer: records and header lines as they were seen; what is ours to say is a detail.
-        at: when it was seen, ISO 8601 in UTC, or None where time plays no part.
-        ttl: seconds the answer may be kept, or None.
-        place: where a file holds it, as ``file:line``; else empty. It is no part of what was seen, and so of no report
-            that is kept: the same zone may lie anywhere.
+        got: the answer: records and header lines as they were seen; our own statements are details.
+        at: when it was seen, ISO 8601 in UTC, or None if time does not matter.
+        ttl: seconds for which the answer may be cached, or None.
+        place: its place in a file, as ``file:line``, or empty. It is not part of the observation, and so not of saved
+            reports: the same zone may be stored anywhere.
 
     """
 
@@ -137,7 +137,7 @@ class Fact(Struct, frozen=True):
 class FactType(StrEnum):
     """The type of a fact's value. A record is a mapping of named fields; a tree nests records freely.
 
-    A detail is a code with arguments (model.codes); rules compare it by its code.
+    A detail is a code with arguments (model.codes); rules compare it by code.
     """
 
     BOOL = "bool"
@@ -154,7 +154,7 @@ class FactType(StrEnum):
 
     @property
     def is_list(self) -> bool:
-        """True where rules may use `each` or `contains`."""
+        """True if rules may use `each` or `contains`."""
         return self in (FactType.LIST_STR, FactType.LIST_INT, FactType.LIST_RECORD, FactType.LIST_DETAIL)
 
 
@@ -167,9 +167,9 @@ class FactSpec(Struct, frozen=True):
         doc: meaning, one English sentence.
         unit: ``octets``, ``bits``, ``seconds`` (a span), ``moment`` (seconds since 1970), ``date`` (ISO
             8601), ``lookups`` ..., or empty.
-        optional: True where None ("looked, there is none") is a regular value.
+        optional: True if None ("looked up, and there is none") is a regular value.
         values: for a str with a closed set of values, these.
-        key: for a list of records, the fields that name an item.
+        key: for a list of records, the fields that identify an item.
 
     """
 
@@ -200,10 +200,10 @@ class Waiver(Struct, frozen=True):
     Attributes:
         rule: rule id.
         reason: ``accepted-risk``, ``handled-elsewhere``, ``not-applicable`` or ``false-positive``.
-        domain: A-label it counts for; empty: every domain.
-        item: item of the rule it counts for; empty: every item.
-        note: a remark of the user.
-        until: ISO date of the last day on which it counts; empty: it never ends.
+        domain: A-label of the domain that it applies to; empty: every domain.
+        item: item of the rule that it applies to; empty: every item.
+        note: the user's remark.
+        until: ISO date of the last day on which it applies; empty: it never expires.
 
     """
 
@@ -235,14 +235,14 @@ class KeySeen(Struct, frozen=True):
 
 
 class PolicySeen(Struct, frozen=True):
-    """A policy of MTA-STS as an earlier run read it.
+    """An MTA-STS policy as an earlier run read it.
 
     Attributes:
-        id: of the record beside it.
-        mode: mode.
-        mx: patterns.
-        max_age: seconds for which senders keep it.
-        seen: start of the newest run that read it so, ISO 8601 in UTC.
+        id: ID in the MTA-STS record at that time.
+        mode: mode of the policy.
+        mx: patterns of MX hosts.
+        max_age: seconds for which senders cache the policy.
+        seen: start of the newest run that read this policy, ISO 8601 in UTC.
 
     """
 
@@ -254,24 +254,24 @@ class PolicySeen(Struct, frozen=True):
 
 
 class StageSeen(NamedTuple):
-    """A DMARC stage, and the ISO date since when runs have seen it without a break."""
+    """A DMARC stage, and the ISO date since which runs have seen it without interruption."""
 
     stage: str
     since: str
 
 
 class SampleSeen(Struct, frozen=True):
-    """A message of the domain beside others of the same run: what kind of mail it is, and what sent it.
+    """One of several messages of the domain in the same run: what kind of mail it is, and what sent it.
 
     Attributes:
-        name: as the report names it; another one for each message of the run.
-        purpose: what kind of mail it is: users, bulk or transactional; None: nobody said so, and its marks do not tell.
-        by_user: the user says so.
-        signs: the marks that tell where the user does not.
-        address: the address that its receiver took it from; empty: it does not tell.
+        name: name of the message in the report, unique in the run.
+        purpose: kind of mail: users, bulk or transactional; None: not declared, and the message has no signs of it.
+        by_user: the user declared the purpose.
+        signs: signs of the purpose, if the user did not declare it.
+        address: address that the receiver got the message from; empty: the message does not state it.
         signers: domains of its signatures (d=), A-labels.
-        message_id: as it stands there; empty: it has none.
-        recipients: addresses that it names, where its subject says that it brings the password of a file; else empty.
+        message_id: Message-ID as written; empty: there is none.
+        recipients: its recipients, if its subject states that it contains the password of a file; otherwise empty.
 
     """
 
@@ -286,18 +286,18 @@ class SampleSeen(Struct, frozen=True):
 
 
 class Readable(Protocol):
-    """A topic (model.topic.Topic): it can be read from facts by their paths."""
+    """A topic (model.topic.Topic), which can be read from facts by their paths."""
 
     @classmethod
     def read(cls, value: Callable[[str], Value], /) -> Self:
-        """The facts as the function gives them by path."""
+        """The topic with the values that the function returns for each path."""
 
 
 K = TypeVar("K", bound=Readable)
 
 
 class FactSet(Struct, frozen=True, dict=True):
-    """All facts of one subject by path, and the evidence they point to by id."""
+    """All facts of one subject by path, and the evidence they cite by ID."""
 
     facts: Mapping[str, Fact] = field(default_factory=dict)
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
@@ -306,7 +306,7 @@ class FactSet(Struct, frozen=True, dict=True):
         return iter(self.facts.values())
 
     def value(self, path: str) -> Value:
-        """The value under a path of a rule; Unknown(not-configured) where nothing collected it.
+        """The value at a path in a rule; Unknown(not-configured) if it was not collected.
 
         Code reads facts by their topics.
         """
@@ -314,7 +314,7 @@ class FactSet(Struct, frozen=True, dict=True):
         return Unknown(Reason.NOT_CONFIGURED, NOT_COLLECTED(path=path)) if fact is None else fact.value
 
     def of(self, topic: type[K]) -> K:
-        """The facts of a topic; those that nothing collected are Unknown(not-configured)."""
+        """The facts of a topic; those that were not collected are Unknown(not-configured)."""
         known = self._topics.get(topic)
         if not isinstance(known, topic):
             known = self._topics[topic] = topic.read(self.value)
@@ -322,11 +322,11 @@ class FactSet(Struct, frozen=True, dict=True):
 
     @cached_property
     def _topics(self) -> dict[type, object]:
-        """The topics that were read before."""
+        """The topics that were read already."""
         return {}
 
     def __reduce__(self) -> tuple[type[FactSet], tuple[Mapping[str, Fact], Mapping[str, Evidence]]]:
-        """Between processes without the topics, which say the same once more."""
+        """Pickled without the cached topics, which repeat the facts."""
         return FactSet, (self.facts, self.evidence)
 
 
@@ -347,27 +347,27 @@ CERTIFICATE_INVALID = Code("seen-certificate-invalid", ("why",))
 
 
 def failure(reason: Reason, detail: Detail | None = None) -> Detail:
-    """The line of what could not be seen."""
+    """The evidence line for a failed observation."""
     failed = FAILED(reason=reason.value)
     return failed if detail is None else ABOUT(what=failed, detail=detail)
 
 
 def is_failure(got: Sequence[EvidenceLine]) -> bool:
-    """Whether evidence says that nothing could be seen."""
+    """Whether the evidence states that the observation failed."""
     first = got[0] if got else None
     return isinstance(first, Detail) and FAILED.matches(first.arg("what") if ABOUT.matches(first) else first)
 
 
 def aliases(got: Sequence[EvidenceLine]) -> list[str]:
-    """The names that a DNS answer was reached through."""
+    """The CNAME targets through which a DNS answer was reached."""
     return [str(line.arg("name")) for line in got if isinstance(line, Detail) and ALIAS.matches(line)]
 
 
 def is_absence(got: Sequence[EvidenceLine]) -> bool:
-    """Whether a DNS answer is that there is nothing."""
+    """Whether a DNS answer states that there is no name or no record."""
     return any(NO_NAME.matches(line) or NO_RECORD.matches(line) for line in got)
 
 
 def texts(got: Sequence[EvidenceLine]) -> list[str]:
-    """What was seen word for word: the records of a DNS answer."""
+    """The verbatim lines: the records of a DNS answer."""
     return [line for line in got if isinstance(line, str)]
