@@ -37,7 +37,7 @@ class Attachment(Record, frozen=True, kw_only=True):
         str | None, Fact("Type according to the content, if its first octets identify it; absent for text.")
     ]
     type_mismatch: Annotated[
-        bool, Fact("The content is certainly of a type other than the extension or the declared media type.")
+        bool, Fact("The content certainly does not match the extension or the declared media type.")
     ]
     inline: Annotated[
         bool, Fact("Displayed in the text (Content-ID or inline) instead of being listed as an attachment.")
@@ -238,20 +238,20 @@ class Html(Topic, frozen=True, kw_only=True):
     data_uri_octets: Annotated[Maybe[Octets], Fact("Size of data: URIs.")]
     comment_octets: Annotated[Maybe[Octets], Fact("Size of comments, including conditional comments.")]
     conditional_comment_octets: Annotated[
-        Maybe[Octets], Fact("Part of comment_octets: conditional comments (for Outlook).")
+        Maybe[Octets], Fact("Part of `comment_octets`: conditional comments (for Outlook).")
     ]
     script_octets: Annotated[Maybe[Octets], Fact("Size of <script> elements.")]
     text_octets: Annotated[Maybe[Octets], Fact("Size of the text.")]
     white_space_octets: Annotated[
         Maybe[Octets],
-        Fact("Part of text_octets: white space that is alone between tags or continues beyond one character."),
+        Fact("Part of `text_octets`: white space that is alone between tags or continues beyond one character."),
     ]
     repeated_css_octets: Annotated[
-        Maybe[Octets], Fact("Part of inline_css_octets: style attributes that are identical to an earlier one.")
+        Maybe[Octets], Fact("Part of `inline_css_octets`: style attributes that are identical to an earlier one.")
     ]
-    link_octets: Annotated[Maybe[Octets], Fact("Part of markup_octets: link addresses.")]
+    link_octets: Annotated[Maybe[Octets], Fact("Part of `markup_octets`: link addresses.")]
     tracking_octets: Annotated[
-        Maybe[Octets], Fact("Part of link_octets: tracking parameters (such as utm_..., mc_eid, fbclid).")
+        Maybe[Octets], Fact("Part of `link_octets`: tracking parameters (such as utm_..., mc_eid, fbclid).")
     ]
     minify_saves_octets: Annotated[
         Maybe[Octets],

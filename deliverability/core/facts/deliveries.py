@@ -70,19 +70,20 @@ class CampaignFared(Record, frozen=True, kw_only=True):
     hard_percent: Annotated[Percent, Fact("Hard bounces as a percentage of messages with a final result.")]
     complaint_percent: Annotated[Percent, Fact("Complaints as a percentage of delivered messages.")]
     hard_rest_percent: Annotated[
-        Percent | None, Fact("hard_percent of all other mail in the services' events; absent if there is none.")
+        Percent | None, Fact("`hard_percent` of all other mail in the services' events; absent if there is none.")
     ]
     complaint_rest_percent: Annotated[
-        Percent | None, Fact("complaint_percent of all other mail in the services' events; absent if there is none.")
+        Percent | None, Fact("`complaint_percent` of all other mail in the services' events; absent if there is none.")
     ]
     hard_times: Annotated[
         Annotated[float, Unit("times")] | None,
-        Fact("hard_percent as a multiple of hard_rest_percent, which is computed with at least one hard bounce."),
+        Fact("`hard_percent` as a multiple of `hard_rest_percent`, which is computed with at least one hard bounce."),
     ]
     complaint_times: Annotated[
         Annotated[float, Unit("times")] | None,
         Fact(
-            "complaint_percent as a multiple of complaint_rest_percent, which is computed with at least one complaint."
+            "`complaint_percent` as a multiple of `complaint_rest_percent`, which is computed with at least one "
+            "complaint."
         ),
     ]
     last: Annotated[Day, Fact("Last day with mail of the campaign (ISO date).")]
@@ -139,7 +140,7 @@ class Compliance(Record, frozen=True, kw_only=True):
 
     requirement: Annotated[str, Fact("Name of the requirement, for example one-click-unsubscribe.")]
     status: Annotated[Literal["compliant", "needs-work"], Fact("Whether the requirement is met.")]
-    since: Annotated[Day, Fact("First day of the window since which Gmail has reported this status without a change.")]
+    since: Annotated[Day, Fact("First day in the window since which Gmail has reported this status unchanged.")]
     last: Annotated[Day, Fact("Last day on which Gmail reported this status.")]
 
 
@@ -150,14 +151,15 @@ class GmailRates(Topic, frozen=True, kw_only=True):
     spam_rate_latest: Annotated[Maybe[Percent], Fact("Spam rate on the newest day that has one.")]
     spam_rate_day: Annotated[Maybe[Day], Fact("The newest day with a spam rate (ISO date).")]
     spam_rate_worst_7d: Annotated[
-        Maybe[Percent], Fact("Highest spam rate in the seven days that end with spam_rate_day.")
+        Maybe[Percent], Fact("Highest spam rate in the seven days that end with `spam_rate_day`.")
     ]
     spam_rate_worst_day: Annotated[Maybe[Day], Fact("Day of that highest rate.")]
     spam_rate_days: Annotated[Maybe[Days], Fact("Number of days in the window that have a spam rate.")]
     spam_rate_days_below_0_3: Annotated[
         Maybe[Days],
         Fact(
-            "Consecutive days up to spam_rate_day without a rate of 0.3% or more; days that have no rate are included."
+            "Consecutive days up to `spam_rate_day` without a rate of 0.3% or more; days that have no rate are "
+            "included."
         ),
     ]
 
@@ -176,7 +178,7 @@ class SndsAddress(Record, frozen=True, kw_only=True):
     day: Annotated[Day, Fact("Newest day with data (ISO date).")]
     recipients: Annotated[Messages | None, Fact("Messages on that day.")]
     result: Annotated[Annotated[str, OneOf("green yellow red")] | None, Fact("Filter result on that day.")]
-    red_days: Annotated[Days, Fact("Days with a red result among the seven days that end with day.")]
+    red_days: Annotated[Days, Fact("Days with a red result among the seven days that end with `day`.")]
     bad_days: Annotated[Days, Fact("Days with a red or yellow result among those seven days.")]
     traps: Annotated[Messages, Fact("Spam trap hits on those seven days.")]
     complaints_low: Annotated[Percent | None, Fact("Lower bound of the highest complaint rate on those seven days.")]
@@ -240,7 +242,7 @@ class WarmUp(Topic, frozen=True, kw_only=True):
             "absent if the plan covers none of them."
         ),
     ]
-    planned: Annotated[Maybe[Messages | None], Fact("Messages that the plan's step allows for that day.")]
+    planned: Annotated[Maybe[Messages | None], Fact("Messages planned for that day.")]
     sent: Annotated[Maybe[Messages | None], Fact("Messages sent on that day.")]
     percent: Annotated[Maybe[Percent | None], Fact("Messages sent as a percentage of those planned.")]
     last_day: Annotated[Maybe[Day | None], Fact("Day of the plan's last step (ISO date).")]

@@ -97,11 +97,11 @@ class DkimSignature(Record, frozen=True, kw_only=True):
     ]
     unsigned_core: Annotated[
         Maybe[tuple[str, ...]],
-        Fact("The fields in unsigned_headers without which a signed text can be presented as a different message."),
+        Fact("The fields in `unsigned_headers` without which a signed text can be presented as a different message."),
     ]
     unsigned_list: Annotated[
         Maybe[tuple[str, ...]],
-        Fact("The fields in unsigned_headers that RFC 8058 requires to be signed for one-click unsubscribe."),
+        Fact("The fields in `unsigned_headers` that RFC 8058 requires to be signed for one-click unsubscribe."),
     ]
     from_oversigned: Annotated[Maybe[bool], Fact("h= lists From more often than it occurs in the message.")]
     unsigned_body_octets: Annotated[Maybe[Octets | None], Fact("Length of the canonicalized body beyond l=.")]
@@ -132,7 +132,7 @@ class DkimKey(Record, frozen=True, kw_only=True):
         Fact("Date in the selector's name (20230601, 202306); without a day if the name has none."),
     ]
     selector_age_days: Annotated[
-        Days | None, Fact("Days since selector_date, or since the end of that month if the name has no day.")
+        Days | None, Fact("Days since `selector_date`, or since the end of that month if the name has no day.")
     ]
     fingerprint: Annotated[
         Maybe[str | None],
@@ -141,9 +141,9 @@ class DkimKey(Record, frozen=True, kw_only=True):
     first_seen: Annotated[Maybe[Day | None], Fact("Date of the first weekly run that saw this key at this selector.")]
     known_since: Annotated[
         Maybe[Day | None],
-        Fact("Date since which the key counts as in use: the earlier of selector_date and first_seen."),
+        Fact("Date since which the key counts as in use: the earlier of `selector_date` and `first_seen`."),
     ]
-    age_days: Annotated[Maybe[Days | None], Fact("Days since known_since.")]
+    age_days: Annotated[Maybe[Days | None], Fact("Days since `known_since`.")]
     present: Annotated[Maybe[bool], Fact("A key record is published.")]
     record_count: Annotated[Maybe[Records], Fact("Number of TXT records at the name.")]
     record: Annotated[Maybe[str | None], Fact("The key record.")]
@@ -273,7 +273,8 @@ class Arc(Topic, frozen=True, kw_only=True):
     oldest_pass: Annotated[
         Maybe[int | None],
         Fact(
-            "Oldest set from which on all message signatures are still valid, 0 if all are; only if the chain passes."
+            "Instance of the oldest set whose signature, like all later ones, is still valid, 0 if all are; only if "
+            "the chain passes."
         ),
     ]
     forwarded: Annotated[

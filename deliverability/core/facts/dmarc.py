@@ -43,7 +43,7 @@ class DmarcDiscovery(Topic, frozen=True, kw_only=True):
     topic = "dmarc"
     author_domain: Annotated[
         Maybe[str],
-        Fact("Domain that the record was discovered for: the From domain of the message, or the audited domain."),
+        Fact("Domain that the record was discovered for: the From domain of the message, or else the audited domain."),
     ]
     used: Annotated[
         Maybe[bool | None],
@@ -220,7 +220,7 @@ class Bimi(Topic, frozen=True, kw_only=True):
 
     topic = "bimi"
     domain: Annotated[Maybe[str], Fact("Domain that the record was looked up for: that of the DMARC policy.")]
-    selector: Annotated[Maybe[str], Fact("BIMI selector: that of BIMI-Selector in the message, or `default`.")]
+    selector: Annotated[Maybe[str], Fact("BIMI selector: that of BIMI-Selector in the message, or else `default`.")]
     present: Annotated[Maybe[bool], Fact("A BIMI record is published, valid or not.")]
     record: Annotated[Maybe[str | None], Fact("The BIMI record.")]
     name: Annotated[Maybe[str | None], Fact("Name at which the record is published.")]

@@ -21,7 +21,7 @@ class AcceptedFinding(Record, frozen=True, kw_only=True):
     ]
     note: Annotated[str | None, Fact("The user's remark.")]
     until: Annotated[Day | None, Fact("Last day on which the waiver applies (ISO date).")]
-    expired: Annotated[bool, Fact("The day in until has passed.")]
+    expired: Annotated[bool, Fact("The day in `until` has passed.")]
     used: Annotated[
         bool | None,
         Fact(
@@ -49,8 +49,8 @@ class Sending(Topic, frozen=True, kw_only=True):
     purpose: Annotated[
         Maybe[Purpose],
         Fact(
-            "What the domain sends: as declared, or bulk or parked if purpose_signs show it; unknown if there is no "
-            "indication."
+            "What the domain sends: as declared, or else bulk or parked if purpose_signs show it; unknown if there "
+            "is no indication."
         ),
     ]
     purpose_basis: Annotated[
@@ -128,7 +128,7 @@ class DomainZone(Topic, frozen=True, kw_only=True):
     dns_provider: Annotated[
         Maybe[str | None],
         Fact(
-            "ID of the DNS provider where the domain's records are edited: as given, or the one that all name "
+            "ID of the DNS provider where the domain's records are edited: as given, or else the one that all name "
             "servers belong to."
         ),
     ]
@@ -220,8 +220,8 @@ class Ownership(Topic, frozen=True, kw_only=True):
     domain: Annotated[
         Maybe[Annotated[str, OneOf("own foreign")]],
         Fact(
-            "Owner of the audited domain: foreign if the given message has a From address at a mailbox provider and "
-            "the audited domain belongs to a mailbox provider."
+            "Owner of the audited domain: foreign if both the From domain of the given message and the audited "
+            "domain belong to mailbox providers; otherwise own."
         ),
     ]
     author: Annotated[
@@ -240,8 +240,8 @@ class Ownership(Topic, frozen=True, kw_only=True):
     mail_from: Annotated[
         Maybe[Annotated[str, OneOf("own service receiving foreign")] | None],
         Fact(
-            "Owner of the MAIL FROM domain: own; service: the recognized sending service; receiving: the host that "
-            "forwarded the mail and rewrote MAIL FROM; foreign: another organization."
+            "Owner of the MAIL FROM domain: own; service: the recognized sending service; receiving: the host or "
+            "list that forwarded the mail and rewrote MAIL FROM; foreign: another organization."
         ),
     ]
     sending_host: Annotated[

@@ -60,10 +60,10 @@ class Envelope(Topic, frozen=True, kw_only=True):
             ]
         ],
         Fact(
-            "Signs of that forwarding: original-results (a header field for them states the original results), arc, "
-            "earlier-results, other-recipient (the hop before was for a recipient at another organization), resent "
-            "(delivered and sent again), gateway (a known gateway in front of a mail system), spf-pass (SPF for "
-            "MAIL FROM passes at that hop but not at the last one)."
+            "Signs of that forwarding: original-results (in a header field made for them), arc, earlier-results, "
+            "other-recipient (the hop before was for a recipient at another organization), resent (delivered and "
+            "sent again), gateway (a known gateway in front of a mail system), spf-pass (SPF for MAIL FROM passes "
+            "at that hop but not at the last one)."
         ),
     ]
     ip_source: Annotated[
@@ -278,8 +278,8 @@ class Recorded(Topic, frozen=True, kw_only=True):
     by: Annotated[
         Maybe[str | None],
         Fact(
-            "Source of the recorded results: the authserv-id, the receiver in Received-SPF, or the server that "
-            "accepted the mail."
+            "Source of the recorded results: the authserv-id, or else the receiver in Received-SPF, or else the "
+            "server that accepted the mail."
         ),
     ]
     spf: Annotated[Maybe[str | None], Fact("SPF result that the receiver recorded, in lower case.")]

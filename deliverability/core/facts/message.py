@@ -180,12 +180,12 @@ class Weight(Topic, frozen=True, kw_only=True):
     size_octets: Annotated[Maybe[Octets], Fact("Size of the whole message as sent, with every line ending in CRLF.")]
     body_octets: Annotated[Maybe[Octets], Fact("Size of the body as sent.")]
     text_octets: Annotated[Maybe[Octets], Fact("Size of the text/* body parts as sent, without attachments.")]
-    plain_octets: Annotated[Maybe[Octets], Fact("Part of text_octets: text/plain body parts as sent.")]
-    html_octets: Annotated[Maybe[Octets], Fact("Part of text_octets: text/html body parts as sent.")]
+    plain_octets: Annotated[Maybe[Octets], Fact("Part of `text_octets`: text/plain body parts as sent.")]
+    html_octets: Annotated[Maybe[Octets], Fact("Part of `text_octets`: text/html body parts as sent.")]
     image_octets: Annotated[Maybe[Octets], Fact("Decoded size of inline images and image attachments.")]
     attachment_octets: Annotated[Maybe[Octets], Fact("Size of all attachments as sent (transfer-encoded).")]
     inline_octets: Annotated[
-        Maybe[Octets], Fact("Part of attachment_octets: images and other files displayed in the text, as sent.")
+        Maybe[Octets], Fact("Part of `attachment_octets`: images and other files displayed in the text, as sent.")
     ]
     encoding_overhead_octets: Annotated[
         Maybe[Octets], Fact("Size that the transfer encoding adds to the decoded parts.")

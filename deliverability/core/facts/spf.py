@@ -177,7 +177,7 @@ _SyntaxErrors = Annotated[
 _Lookups = Annotated[Maybe[Lookups | None], Fact("DNS-querying terms in the whole include tree.")]
 _LookupsAtLeast = Annotated[
     Maybe[Lookups | None],
-    Fact("Known DNS-querying terms: equal to lookups, or a lower bound if part of the tree could not be checked."),
+    Fact("Known DNS-querying terms: equal to `lookups`, or a lower bound if part of the tree could not be checked."),
 ]
 _LookupsLeft = Annotated[
     Maybe[Lookups | None], Fact("DNS lookups left within the limit of ten; negative if the limit is exceeded.")
@@ -280,7 +280,10 @@ class SpfOfDomain(Record, frozen=True, kw_only=True):
     domain: Annotated[str, Fact("The domain.")]
     role: Annotated[
         Annotated[str, OneOf("mail-from helo author domain")],
-        Fact("Role of the domain in the mail: the first of these that applies; also author without a message."),
+        Fact(
+            "Role of the domain in the mail: the first of these that applies. Without a message, the audited domain "
+            "counts as the author."
+        ),
     ]
     used: Annotated[
         bool | None, Fact("Receivers check this mail's SPF against the domain; absent if the envelope is not known.")
@@ -334,12 +337,12 @@ class SpfOfDomain(Record, frozen=True, kw_only=True):
             "contains it."
         ),
     ]
-    widest_domain: Annotated[Maybe[str | None], Fact("Domain whose record contains the first of widest_terms.")]
+    widest_domain: Annotated[Maybe[str | None], Fact("Domain whose record contains the first of `widest_terms`.")]
     widest_via: Annotated[
-        Maybe[str | None], Fact("Term of the domain's own record that leads to the first of widest_terms.")
+        Maybe[str | None], Fact("Term of the domain's own record that leads to the first of `widest_terms`.")
     ]
     widest_is_own: Annotated[
-        Maybe[bool | None], Fact("The first of widest_terms is in a record of the same organizational domain.")
+        Maybe[bool | None], Fact("The first of `widest_terms` is in a record of the same organizational domain.")
     ]
     wide_ranges_below: Annotated[
         Maybe[tuple[str, ...]],
@@ -364,7 +367,7 @@ class SpfOfDomain(Record, frozen=True, kw_only=True):
     ]
     void_at_least: Annotated[
         Maybe[Lookups | None],
-        Fact("Known void lookups: equal to void_lookups, or a lower bound if part of the tree could not be checked."),
+        Fact("Known void lookups: equal to `void_lookups`, or a lower bound if part of the tree could not be checked."),
     ]
     void_names: Annotated[Maybe[tuple[Maybe[str], ...]], Fact("Names of those void lookups, each with its query type.")]
     result: Annotated[

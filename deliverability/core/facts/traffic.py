@@ -64,7 +64,7 @@ class LeftOut(Record, frozen=True, kw_only=True):
     large: Annotated[bool, Fact("The reporter receives so much mail that an answer may rest on its reports alone.")]
     messages: Annotated[Messages, Fact("Own messages that the other reporters report.")]
     aligned_low: Annotated[
-        Percent | None, Fact("Lower bound of the share of those messages that passes DMARC (Wilson bound).")
+        Percent | None, Fact("Lower bound of the share of those messages that pass DMARC (Wilson bound).")
     ]
     failing: Annotated[Messages, Fact("Own and unclaimed messages that fail DMARC, according to the other reporters.")]
     failing_percent: Annotated[Percent, Fact("The same as a percentage of own and unclaimed messages.")]
@@ -140,10 +140,10 @@ class SeenSelector(Record, frozen=True, kw_only=True, rename={"pass_": "pass"}):
     selector: Annotated[str, Fact("Selector.")]
     pass_: Annotated[Messages, Fact("Messages whose signature passes.")]
     fail: Annotated[Messages, Fact("Own messages whose signature fails.")]
-    messages: Annotated[Messages, Fact("Sum of pass and fail.")]
+    messages: Annotated[Messages, Fact("Sum of `pass` and `fail`.")]
     fail_percent: Annotated[Percent, Fact("Share of those messages whose signature fails.")]
     last_seen: Annotated[Day | None, Fact("Last day on which the selector signed mail.")]
-    last_days: Annotated[Days | None, Fact("Days since last_seen, to the end of the window.")]
+    last_days: Annotated[Days | None, Fact("Days since `last_seen`, to the end of the window.")]
     published: Annotated[Maybe[bool | None], Fact("The selector's key is published; absent if it was not queried.")]
 
 
@@ -208,7 +208,9 @@ class ReportPeriod(Topic, frozen=True, kw_only=True):
     duplicates: Annotated[Maybe[Reports], Fact("Reports that were received more than once and are counted once.")]
     last_report_days: Annotated[Maybe[Days | None], Fact("Days at the end of the window that no report covers.")]
     untrusted_messages: Annotated[Maybe[Messages], Fact("Messages in reports that are not trusted enough to count.")]
-    unlisted_reporters: Annotated[Maybe[Reporters], Fact("Number of reporters that the catalogue does not contain.")]
+    unlisted_reporters: Annotated[
+        Maybe[Reporters], Fact("Number of reporters that are neither in the catalogue nor in the user's settings.")
+    ]
     unlisted_messages: Annotated[Maybe[Messages], Fact("Messages in the reports of unlisted reporters.")]
     unread_percent: Annotated[Maybe[Percent], Fact("Share of reports that could not be used in full.")]
     problems: Annotated[
@@ -237,7 +239,7 @@ class StageSince(Topic, frozen=True, kw_only=True):
 
     topic = "traffic"
     stage_since: Annotated[Maybe[Day], Fact("Day since which earlier runs have seen the current DMARC stage.")]
-    stage_days: Annotated[Maybe[Days], Fact("Days since stage_since.")]
+    stage_days: Annotated[Maybe[Days], Fact("Days since `stage_since`.")]
     rua_days: Annotated[Maybe[Days], Fact("Days since earlier runs first saw a report address (rua).")]
 
 
@@ -270,7 +272,9 @@ class MessageSums(Topic, frozen=True, kw_only=True):
     ]
     would_fail: Annotated[Maybe[Messages], Fact("Own and unclaimed messages that fail DMARC.")]
     would_fail_percent: Annotated[Maybe[Percent], Fact("The same as a percentage of own and unclaimed messages.")]
-    small_failing: Annotated[Maybe[Messages], Fact("The part of would_fail from sources with fewer than ten messages.")]
+    small_failing: Annotated[
+        Maybe[Messages], Fact("The part of `would_fail` from sources with fewer than ten messages.")
+    ]
     small_failing_percent: Annotated[Maybe[Percent], Fact("The same as a percentage of own messages.")]
     sources_pass: Annotated[
         Maybe[bool], Fact("At least 99% of the messages from every own and unclaimed source pass DMARC.")
@@ -279,11 +283,11 @@ class MessageSums(Topic, frozen=True, kw_only=True):
     unclaimed_sources: Annotated[Maybe[Sources], Fact("Number of sources whose owner only the user can identify.")]
     foreign_sources: Annotated[Maybe[Sources], Fact("Number of sources known to be foreign.")]
     apart: Annotated[Maybe[Messages], Fact("Messages from subdomains that sp=none or np=none exempts from the policy.")]
-    apart_failing: Annotated[Maybe[Messages], Fact("The part of apart that fails DMARC.")]
+    apart_failing: Annotated[Maybe[Messages], Fact("The part of `apart` that fails DMARC.")]
     enforced_own: Annotated[
         Maybe[Messages], Fact("Own messages that receivers already quarantined or rejected because of the policy.")
     ]
-    enforced_own_recent: Annotated[Maybe[Messages], Fact("The part of enforced_own from the last 14 days.")]
+    enforced_own_recent: Annotated[Maybe[Messages], Fact("The part of `enforced_own` from the last 14 days.")]
 
 
 class PolicyHits(Topic, frozen=True, kw_only=True):
@@ -291,9 +295,9 @@ class PolicyHits(Topic, frozen=True, kw_only=True):
 
     topic = "traffic"
     hit: Annotated[Maybe[Messages], Fact("Own and unclaimed messages that the current policy affects.")]
-    hit_own: Annotated[Maybe[Messages], Fact("The part of hit from own sources.")]
+    hit_own: Annotated[Maybe[Messages], Fact("The part of `hit` from own sources.")]
     hit_of: Annotated[Maybe[Messages], Fact("Own and unclaimed messages since the current policy took effect.")]
-    hit_percent: Annotated[Maybe[Percent], Fact("Share of hit_of that the policy affects.")]
+    hit_percent: Annotated[Maybe[Percent], Fact("Share of `hit_of` that the policy affects.")]
     hit_since: Annotated[Maybe[Day], Fact("First day of the window on which the policy affected such messages.")]
 
 
@@ -359,7 +363,7 @@ class SourceVolume(Record, frozen=True, kw_only=True):
     days_before: Annotated[
         Days, Fact("Number of those days before it, starting with the first that has messages: at most 28.")
     ]
-    jump: Annotated[Annotated[float, Unit("times")] | None, Fact("Messages on that day as a multiple of maximum.")]
+    jump: Annotated[Annotated[float, Unit("times")] | None, Fact("Messages on that day as a multiple of `maximum`.")]
 
 
 class Volume(Topic, frozen=True, kw_only=True):
@@ -376,7 +380,8 @@ class Gate(Topic, frozen=True, kw_only=True):
     to: Annotated[
         Maybe[Annotated[str, OneOf("quarantine reject")] | None],
         Fact(
-            "Policy that the gate checks: the one that the user named, or the next one; absent if there is no next one."
+            "Policy that the gate checks: the one that the user named, or else the next one; absent if there is no "
+            "next one."
         ),
     ]
     rua_authorised: Annotated[Maybe[bool], Fact("Every report address at another organization is authorized there.")]
