@@ -117,7 +117,7 @@ class Deliveries(Topic, frozen=True, kw_only=True):
         ),
     ]
     loops: Annotated[
-        Maybe[tuple[str, ...]], Fact("Receivers whose complaints or spam rates were read: gmail, outlook, yahoo.")
+        Maybe[tuple[str, ...]], Fact("Receivers whose complaints or statistics were read: gmail, outlook, yahoo.")
     ]
     receivers: Annotated[
         Maybe[tuple[MailToReceiver, ...]], Fact("Results of the mail to each receiver.", key=("receiver",))

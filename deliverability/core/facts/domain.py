@@ -229,8 +229,8 @@ class Ownership(Topic, frozen=True, kw_only=True):
         Fact(
             "Owner of the From domain. own: a name of the audited organization (public suffix list). foreign: a "
             "mailbox provider or another organization, and neither SPF nor DKIM shows that the mail may use the "
-            "domain. If one of them does, provider for a mailbox provider, and unknown for another organization, "
-            "which may be the sender's as well."
+            "domain. If SPF or DKIM shows it: provider for a mailbox provider, and unknown for another "
+            "organization, which may be the sender's as well."
         ),
     ]
     author_mailbox: Annotated[
@@ -254,8 +254,8 @@ class Ownership(Topic, frozen=True, kw_only=True):
     addresses: Annotated[
         Maybe[tuple[str, ...]],
         Fact(
-            "Sending addresses known to belong to the organization: given by the user, or with a confirmed reverse "
-            "DNS name, or a HELO name that resolves to them, of the organization."
+            "Sending addresses known to belong to the organization: those given by the user, and those with a "
+            "confirmed reverse DNS name, or a HELO name that resolves to them, in the organization."
         ),
     ]
 
