@@ -359,6 +359,8 @@ def receiver_lists(
     """Each receiver's own list, in their display order."""
     judged: dict[str, dict[str, tuple[FindingView, Judgement]]] = {}
     for view in findings:
+        if not view.finding.counts or view.finding.used is False:
+            continue  # the verdict counts neither
         for judgement in view.finding.judgements:
             if judgement.outcome not in _ORDER:
                 continue

@@ -342,7 +342,7 @@ class _Tally(Struct):
     def add(self, finding: Finding, judgement: Judgement, *, waits: bool) -> None:
         """Take one more; `waits`: it is open only for want of the message, which was not given."""
         outcome = judgement.outcome
-        if finding.scope is Scope.DELIVERY and finding.counts and not (outcome is Outcome.UNKNOWN and waits):
+        if finding.counts and not (outcome is Outcome.UNKNOWN and waits):
             known = self.outcomes.setdefault(finding.rule, outcome)
             if outcome is not known:
                 self.outcomes[finding.rule] = max(known, outcome, key=_ORDER.index)

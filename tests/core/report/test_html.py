@@ -12,13 +12,14 @@ import pytest
 from msgspec.structs import replace
 
 from deliverability.core.codes import VERBATIM
-from deliverability.core.facts.base import Evidence, EvidenceKind, Reason, Unknown
+from deliverability.core.facts.base import Evidence, EvidenceKind, Reason, Unknown, Waiver
 from deliverability.core.facts.spf import SpfTerm, SpfTree
 from deliverability.core.model.report import Note, Outcome, RecordEdit
 from deliverability.core.phrases import LANGUAGES
 from deliverability.core.report.diagrams import diagrams
 from deliverability.core.report.parts import laid_out, segments
 from deliverability.core.report.report import ReportView
+from deliverability.core.rules.grade import assess
 from tests.fixtures_answer import example_answer, example_parked, example_posture, example_unreached
 from tests.fixtures_report import FACTS, GUIDE, assessed, facts, finding, make_report, speaker
 from tests.speaking import shipped, written
@@ -342,6 +343,19 @@ def test_the_gauge_has_a_cell_for_every_lookup(used, cells):
     gauge = diagrams(make_report(facts=facts({**FACTS, "spf.lookups": used})), speaker()).spf[0].cells
 
     assert "".join(cell[0] for cell in gauge) == cells
+
+
+@pytest.mark.parametrize("subject", ["demo", "broken", "faulty", "good", "domain"])
+@pytest.mark.parametrize("change", [{}, {"used": False}, {"waiver": Waiver("", "handled-elsewhere")}])
+def test_every_count_of_a_receiver_is_of_the_same_rules(subject, change):
+    report, rules = report_of(subject), shipped("en").rules
+    findings = tuple(replace(each, **change) if each.outcome is Outcome.UNMET else each for each in report.findings)
+    judged = assess(findings, [each.receiver for each in report.verdicts], report.facts, rules)
+    view = ReportView(replace(report, findings=findings, assessment=judged), shipped("en"))
+    for each in view.receiver_lists:
+        met, unmet = (sum(row.outcome == outcome for row in each.rows) for outcome in ("met", "unmet"))
+        assert each.count == f"{met}/{met + unmet}"
+        assert each.rests_on.startswith(f"{met} met: ")
 
 
 # --- the answer ---

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from deliverability.core.facts.base import Fact, FactSet, FactSpec, FactType, Purpose, Reason, Unknown
-from deliverability.core.model.report import Assessment, Finding, Judgement, Outcome, VerdictKind
+from deliverability.core.model.report import Assessment, Finding, Judgement, Outcome, Requirements, VerdictKind
 from deliverability.core.model.rules import (
     Compare,
     Condition,
@@ -259,14 +259,12 @@ def test_what_a_receiver_does_not_name_never_enters_its_verdict() -> None:
     assert found.grade == "C", "an error all the same"
 
 
-def test_what_is_not_about_delivery_never_enters_a_verdict() -> None:
+def test_what_is_not_about_delivery_is_counted_but_never_enters_a_verdict() -> None:
     the_rule = rule(PRESENT, severity=Severity.WARNING, scope=Scope.REPORTS)
     _, found = judged({"present": False}, the_rule, receiver("r", replace(REFUSES, severity=Severity.WARNING)))
-    assert (found.verdicts[0].verdict, found.verdicts[0].requirements.named, found.grade) == (
-        VerdictKind.ACCEPTED,
-        0,
-        "A",
-    )
+    (verdict,) = found.verdicts
+    assert (verdict.verdict, found.grade) == (VerdictKind.ACCEPTED, "A")
+    assert verdict.requirements == Requirements(named=1, unmet=1)
 
 
 def test_what_this_mail_does_not_use_is_held_against_nobody() -> None:
