@@ -89,6 +89,18 @@ def test_japanese_names_no_code_of_the_program(printed: dict[str, dict[str, str]
     assert CODES.findall(prose(printed["ja"][name])) == []
 
 
+def test_where_a_number_is_from_is_told_in_words(printed: dict[str, dict[str, str]]) -> None:
+    english, japanese = (" ".join(printed[lang]["audit"].split()) for lang in LANGUAGES)
+    assert "the 23 days before was 5,000 (DMARC reports). [REP-008]" in english
+    assert "（DMARCレポート）。 [REP-008]" in japanese
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_every_cell_of_a_narrow_table_has_the_head_of_its_column(printed: dict[str, dict[str, str]], lang: str) -> None:
+    head = {"en": "policy", "ja": "処理"}[lang]
+    assert re.findall(r"^.*\bnone$", printed[lang]["report"], re.MULTILINE) == [f"  {head} none"] * 4
+
+
 @pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_nothing_is_said_of_a_message_where_there_is_none(

@@ -31,7 +31,7 @@ from deliverability.core.report.findings import (
     topic_name,
 )
 from deliverability.core.report.parts import EffectView, EvidenceView, InstanceView, SourceView
-from deliverability.core.words.sentences import format_value, full_day_words, shortened, visible
+from deliverability.core.words.sentences import coded, format_value, full_day_words, shortened, visible
 from deliverability.core.words.services import services_of
 from deliverability.core.words.speaker import Speaker, cited, read_words, section_words
 
@@ -154,7 +154,7 @@ class CheckView:
     @property
     def shows_instances(self) -> bool:
         """Whether the findings are listed."""
-        return len(self._members) != 1 or not _names(self.message, visible(shortened(self._members[0].finding.item)))
+        return len(self._members) != 1 or not _names(self.message, _item(self._members[0], self._speaker))
 
     @property
     def found(self) -> str:
@@ -330,6 +330,16 @@ def _waiver(waiver: Waiver, say: Phrases) -> str:
     return f"{until} {visible(shortened(waiver.note))}".rstrip()
 
 
+def _item(view: FindingView, speaker: Speaker) -> str:
+    """What names its item, codes of a closed list in words."""
+    each, parts = view.rule.each or "", view.finding.item.split("/")
+    spec = speaker.catalogue.get(each)
+    if spec is not None and len(parts) == len(spec.key):
+        specs = [speaker.catalogue.get(f"{each}[].{key}") for key in spec.key]
+        parts = [coded(part, of, speaker.say) or part for part, of in zip(parts, specs, strict=True)]
+    return visible(shortened("/".join(parts)))
+
+
 def _instance(view: FindingView, exhibits: Exhibits, speaker: Speaker) -> InstanceView:
     finding, rule = view.finding, view.rule
     observed = []
@@ -338,7 +348,7 @@ def _instance(view: FindingView, exhibits: Exhibits, speaker: Speaker) -> Instan
         if not (spec and spec.type == "tree"):
             observed.append((visible(path), format_value(value, spec, speaker.say)))
     return InstanceView(
-        item=visible(shortened(finding.item)),
+        item=_item(view, speaker),
         message=view.words.message,
         observed=tuple(observed),
         evidence=exhibits.of(finding.evidence),

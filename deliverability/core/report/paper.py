@@ -191,11 +191,11 @@ def _stacked(table: TableView, rows: Sequence[Sequence[str]], paper: Paper) -> I
     for row in rows:
         yield row[0]
         # A full-width bracket brings its own space.
-        named = zip(table.heads[1:-1], row[1:-1], strict=True)
-        cells = [f"{head}{'' if text[0] == '（' else ' '}{text}" for head, text in named if text]
-        yield from paper.paragraph("  ".join(cells), 2)
-        if row[-1]:
-            yield from paper.paragraph(row[-1], 2)
+        named = zip(table.heads[1:], row[1:], strict=True)
+        *cells, last = [f"{head}{'' if text[:1] == '（' else ' '}{text}" if text else "" for head, text in named]
+        yield from paper.paragraph("  ".join(filter(None, cells)), 2)
+        if last:
+            yield from paper.paragraph(last, 2)
 
 
 def _cell(cell: HistoryCellView, paper: Paper) -> str:

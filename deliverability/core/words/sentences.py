@@ -49,6 +49,7 @@ __all__ = [
     "FindingWords",
     "Phrases",
     "capital",
+    "coded",
     "day_words",
     "duration",
     "fill",
@@ -361,7 +362,7 @@ def limit_spec(name: str) -> FactSpec:
 
 def _fill_values(text: str, values: _Values, say: Phrases) -> str:
     found = {name: values.get(name) for name in placeholders(text)}
-    shown = {name: _coded(value, spec, say) or format_value(value, spec, say) for name, (value, spec) in found.items()}
+    shown = {name: coded(value, spec, say) or format_value(value, spec, say) for name, (value, spec) in found.items()}
     # "The message has 20 MB, at most 20 MB are accepted" helps nobody: where rounding hides a difference, be exact.
     sizes = {name: value for name, (value, spec) in found.items() if _is_size(value, spec)}
     # So it is where a limit is in bytes, and what exceeds it a little over a KB.
@@ -380,13 +381,13 @@ def _nameless(name: str, value: Value, say: Phrases) -> str:
     return say(key) if value in (None, "") and key in say else ""
 
 
-def _coded(value: Value, spec: FactSpec | None, say: Phrases) -> str:
+def coded(value: Value, spec: FactSpec | None, say: Phrases) -> str:
     """A code of a closed list in words (``coded.reason.body-changed``), where the language has some; else empty.
 
     Of several codes each.
     """
     if isinstance(value, tuple) and value and spec is not None and spec.values:
-        words = [_coded(each, spec, say) for each in value]
+        words = [coded(each, spec, say) for each in value]
         return say("value.separator").join(words) if all(words) else ""
     if not isinstance(value, str) or spec is None or value not in spec.values:
         return ""

@@ -42,6 +42,18 @@ def golden(subject, lang, **options):
     return written("text", report_of(subject), shipped(lang, guided=True), **options)
 
 
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_what_is_met_names_its_item_once_and_before_its_full_stop(lang, monkeypatch):
+    monkeypatch.setattr(paper, "MAX_WIDTH", 10_000)
+    met = [line for line in golden("demo", lang, whole=True, width=10_000).splitlines() if line.endswith("]")]
+    assert (
+        sum(line.endswith(("(mailer.example/k1). [DKIM-025]", "（mailer.example/k1）。 [DKIM-025]")) for line in met)
+        == 1
+    )
+    assert not [line for line in met if re.search(r"[.。] ?[（(][^()（）]*[）)] \[", line)]
+    assert not [line for line in met if re.search(r"(bounce\.mailer\.example).*[（(]\1[）)] \[", line)]
+
+
 # --- limits ---
 
 

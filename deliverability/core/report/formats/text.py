@@ -174,12 +174,20 @@ def _topic(topic: TopicView, paper: Paper, say: Phrases) -> Iterator[str]:
         yield from paper.hang(f"{reason}{say('punctuation.colon')}{names}", lead)
     for check in topic.met:
         lead = f"{paper.ink(paper.symbol('met'), 'met')} "
-        items = [each.item for each in check.instances if each.item]
-        aside = say("punctuation.aside", text=say("value.separator").join(items)) if items else ""
         words = check.instances[0].message if len(check.instances) == 1 else check.title
-        yield from paper.hang(f"{words}{aside} [{check.rule}]", lead)
+        items = [each.item for each in check.instances if each.item] if check.shows_instances else []
+        yield from paper.hang(f"{_with_items(words, items, say)} [{check.rule}]", lead)
     if topic.idle:
         yield from paper.paragraph(topic.idle, 2, style="dim")
+
+
+def _with_items(words: str, items: Sequence[str], say: Phrases) -> str:
+    """What was found with what it was found at, which stands in brackets before the full stop."""
+    if not items:
+        return words
+    stop = say("punctuation.stop")
+    aside = say("punctuation.aside", text=say("value.separator").join(items))
+    return f"{words.removesuffix(stop)}{aside}{stop if words.endswith(stop) else ''}"
 
 
 def _check(check: CheckView, paper: Paper, say: Phrases) -> Iterator[str]:
