@@ -158,7 +158,8 @@ async def _upload(request: Request) -> Response:
         await service.take(octets, None, name=name)
     except InputError as error:
         say = phrases(_place(request).lang)
-        return _noted_list(request, " ".join(visible(detail_words(each, say)) for each in error.details), 422)
+        problems = say("punctuation.clauses").join(visible(detail_words(each, say)) for each in error.details)
+        return _noted_list(request, problems, 422)
     except OSError:
         return _list_page(request, "listen.not-kept", 507)
     return RedirectResponse(_home(request), 303)

@@ -84,7 +84,7 @@ def _landed(room: CaptureRoom, octets: bytes, say: Phrases) -> tuple[list[Placem
     try:
         rows = kept_of_message(settings.history, settings.home, octets)
     except HistoryError as error:
-        return [], " ".join(visible(detail_words(each, say)) for each in error.details)
+        return [], say("punctuation.clauses").join(visible(detail_words(each, say)) for each in error.details)
     tests = dict.fromkeys(row.test for row in rows)
     views = [placement_view([row for row in rows if row.test == test], room.rules, say) for test in tests]
     token = token_of(octets)

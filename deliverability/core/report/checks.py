@@ -327,7 +327,7 @@ def _waiver(waiver: Waiver, say: Phrases) -> str:
     reason = say(f"waiver.reason.{waiver.reason}")
     day = full_day_words(waiver.until, say) if waiver.until else ""
     until = say("waiver.until", reason=reason, date=day) if day else say("waiver.open", reason=reason)
-    return f"{until} {visible(shortened(waiver.note))}".rstrip()
+    return say("punctuation.gap").join(filter(None, (until, visible(shortened(waiver.note)))))
 
 
 def _item(view: FindingView, speaker: Speaker) -> str:

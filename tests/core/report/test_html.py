@@ -103,6 +103,18 @@ def test_language_landmarks_and_headings_are_in_order(page):
     assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
 
 
+@pytest.mark.parametrize("format_name", ["html", "markdown", "text"])
+def test_no_blank_stands_between_two_japanese_sentences(format_name):
+    report = report_of("demo")
+    waiver = Waiver("", "handled-elsewhere", note="来週直します。")
+    findings = tuple(
+        replace(each, waiver=waiver if each.outcome is Outcome.UNMET else None) for each in report.findings
+    )
+    for each in (report, replace(report, findings=findings)):
+        text = re.sub(r"<[^>]+>", "", written(format_name, each, shipped("ja", guided=True), whole=True))
+        assert re.findall(r".{0,20}。 (?![ \[|]).{0,20}", text) == []
+
+
 @pytest.mark.parametrize("whole", [False, True], ids=["short", "whole"])
 @pytest.mark.parametrize("subjects", [("demo",), ("good",), ("faulty",), ("demo", "broken")], ids="-".join)
 def test_ids_are_unique_and_links_within_the_page_lead_somewhere(subjects, whole):

@@ -169,7 +169,7 @@ def _profiles(profiles: Sequence[ProfileView], say: Phrases) -> Iterator[str]:
         rows = [
             (plain(each.id), plain(each.asks), f"{_SYMBOLS[each.tone]} {plain(each.state)}".strip(), plain(remarks))
             for each in profile.clauses
-            for remarks in [" ".join(each.remarks)]
+            for remarks in [say("punctuation.gap").join(each.remarks)]
         ]
         yield _table(heads, rows)
         yield plain(profile.counts)
@@ -177,10 +177,9 @@ def _profiles(profiles: Sequence[ProfileView], say: Phrases) -> Iterator[str]:
 
 def _group(group: GroupView, say: Phrases) -> str:
     """Who does what and why, in a line of a list."""
-    notes = [*map(code, group.codes), *(plain(note) for note in group.notes)]
-    because = plain(say("text.because", short=group.because)) if group.because and not group.in_lead else ""
+    because = say("text.because", short=group.because) if group.because and not group.in_lead else ""
+    remarks = " · ".join((*map(code, group.codes), *map(plain, filter(None, (*group.notes, because)))))
     step = plain(say("text.to-step", step=group.step_words)) if group.step_words else ""
-    remarks = " · ".join(filter(None, (" ".join(notes), because)))
     return f"- {_SYMBOLS[group.tone]} {plain(group.line)}" + (f" · {remarks}" if remarks else "") + step
 
 
@@ -242,9 +241,8 @@ def _marked(text: str) -> str:
 def _opinion(opinion: OpinionView, say: Phrases) -> Iterator[str]:
     yield f"## {say('section.opinion')}"
     yield plain(opinion.lead)
-    items = [
-        " ".join(plain(text) for text in (each.text, each.reason, each.words) if text) for each in opinion.differences
-    ]
+    gap = say("punctuation.gap")
+    items = [gap.join(map(plain, filter(None, (each.text, each.reason, each.words)))) for each in opinion.differences]
     yield "\n".join(f"- {text}" for text in (*items, *map(plain, opinion.unheard)))
 
 
