@@ -27,6 +27,7 @@ from deliverability.core.report.findings import (
     combines,
     effect_words,
     receiver_name,
+    receiver_short,
     statement_of,
     topic_name,
 )
@@ -392,9 +393,19 @@ def _receiver_notes(findings: Sequence[Finding], speaker: Speaker, *, contested:
             if combines(judgement.receiver, speaker) and len(finding.judgements) > 1:
                 continue  # It has no words of its own, and those it speaks for are here.
             if note := statement.note.get(speaker.lang, ""):
-                name = receiver_name(judgement.receiver, speaker)
-                notes[f"{name}{speaker.say('punctuation.colon')}{visible(note)}"] = None
+                notes[_of_receiver(judgement.receiver, visible(note), speaker)] = None
     return tuple(notes)
+
+
+def _of_receiver(receiver: str, note: str, speaker: Speaker) -> str:
+    """The note of a receiver with its name in front, unless it begins with that."""
+    name = receiver_name(receiver, speaker)
+    names = {name, receiver_short(receiver, speaker), _KIND_OF_MAIL.sub("", name)}
+    begins = re.match(rf"(?:{'|'.join(map(re.escape, names))})(?![A-Za-z0-9])", note)
+    return note if begins else f"{name}{speaker.say('punctuation.colon')}{note}"
+
+
+_KIND_OF_MAIL = re.compile(r"(?: [Mm]ail|メール|（[^）]*）)$")
 
 
 def _contested(findings: Sequence[Finding], rule: Rule) -> bool:

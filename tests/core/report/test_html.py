@@ -357,6 +357,21 @@ def test_the_gauge_has_a_cell_for_every_lookup(used, cells):
     assert "".join(cell[0] for cell in gauge) == cells
 
 
+@pytest.mark.parametrize(
+    ("lang", "begins", "repeats"),
+    [
+        ("en", "Gmail cannot scan encrypted archives", r"(iCloud|Gmail|Yahoo|docomo)\b[^:.]*: \1\b"),
+        ("ja", "Gmailは暗号化された圧縮ファイル", "(iCloud|Gmail|Yahoo|ドコモ)[^：。]*：(?:米国)?\\1"),
+    ],
+)
+def test_the_note_of_a_receiver_names_it_once(lang, begins, repeats):
+    view = ReportView(report_of("demo"), shipped(lang))
+    notes = [note for each in view.todo for note in each.notes]
+    assert any(note.startswith(begins) for note in notes)
+    assert [note for note in notes if re.match(repeats, note)] == []
+    assert any(note.startswith(("Gmail: ", "Gmail：")) for note in notes), "where the note begins otherwise"
+
+
 @pytest.mark.parametrize("subject", ["demo", "broken", "faulty", "good", "domain"])
 @pytest.mark.parametrize("change", [{}, {"used": False}, {"waiver": Waiver("", "handled-elsewhere")}])
 def test_every_count_of_a_receiver_is_of_the_same_rules(subject, change):
