@@ -209,7 +209,7 @@ def _receivers(row: PileRow, explanation: Explanation, speaker: Speaker) -> str:
     named = []
     for ident, n in row.receivers[:_RECEIVERS]:
         host = explanation.hosts.get(ident)
-        name = (host.name.get(say.lang) or host.id) if host else say("explain.pile.others")
+        name = (host.name.get(say.lang) or host.id) if host else say("explain.pile.unknown")
         named.append(f"{visible(name)} {n:,}")
     rest = sum(n for _, n in row.receivers[_RECEIVERS:])
     if rest:

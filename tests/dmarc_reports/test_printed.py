@@ -89,6 +89,18 @@ def test_japanese_names_no_code_of_the_program(printed: dict[str, dict[str, str]
     assert CODES.findall(prose(printed["ja"][name])) == []
 
 
+@pytest.mark.parametrize(
+    ("lang", "said"), [("en", "203.0.113.99 sent 15,000"), ("ja", "203.0.113.99が自社ドメイン名義で")]
+)
+@pytest.mark.parametrize("name", ["gate", "reject", "audit"])
+def test_a_source_that_is_one_address_is_named_by_it_once(
+    printed: dict[str, dict[str, str]], name: str, lang: str, said: str
+) -> None:
+    sentence = re.split(r"[.。](?![0-9])", " ".join(printed[lang][name].split()).partition(said)[2])[0]
+    assert sentence
+    assert "203.0.113.99" not in sentence
+
+
 def test_where_a_number_is_from_is_told_in_words(printed: dict[str, dict[str, str]]) -> None:
     english, japanese = (" ".join(printed[lang]["audit"].split()) for lang in LANGUAGES)
     assert "the 23 days before was 5,000 (DMARC reports). [REP-008]" in english
