@@ -57,6 +57,25 @@ def test_a_folder_is_summed_up_by_meaning(deliv: Deliv) -> None:
     assert {path.name for path in Path().iterdir()} == {"pile"}
 
 
+@pytest.mark.parametrize(
+    ("lang", "line"),
+    [
+        ("en", "unknown receiver 3, Gmail 2, docomo mail 1, Outlook.com 1, au mail 1, other receivers 1 · about"),
+        ("ja", "受信側不明 3、Gmail 2、ドコモメール 1、Outlook.com 1、auメール 1、ほかの受信側1 · "),
+    ],
+)
+def test_receivers_that_are_not_known_are_no_rest_of_those_that_are(
+    deliv: Deliv, tmp_path: Path, lang: str, line: str
+) -> None:
+    folder = tmp_path / "full"
+    folder.mkdir()
+    hosts = ["mx.example.org"] * 3 + ["mx.google.com"] * 2
+    hosts += ["mfsmax.docomo.ne.jp", "x.olc.protection.outlook.com", "lsean.ezweb.ne.jp", "mx.softbank.ne.jp"]
+    for number, host in enumerate(hosts):
+        (folder / str(number)).write_bytes(mail("550 5.7.0 Mail rejected").replace(b"mx.example.org", host.encode()))
+    assert line in " ".join(deliv("explain", "full", "--lang", lang).out.split())
+
+
 def test_the_same_in_japanese(deliv: Deliv) -> None:
     done = deliv("explain", "pile", "--lang", "ja")
     assert done.out.startswith("5件、メールサーバーの応答がないもの1件\n")

@@ -514,7 +514,7 @@ def test_mistakes_in_reply_files_are_found_by_the_check_of_the_rules(deliv, tmp_
 
 EXPECTED = {  # file: reply code, enhanced code, receiver, meaning
     "sisimai/rhost-google-04.eml": ("550", "5.7.26", "gmail", "gmail-unauthenticated"),
-    "sisimai/rhost-google-05.eml": ("552", "5.2.2", "gmail", "gmail-quota"),
+    "sisimai/rhost-google-05.eml": ("552", "5.2.2", "gmail", "gmail-quota-long"),
     "sisimai/rhost-google-06.eml": ("550", "5.7.25", "gmail", "gmail-ptr-words"),
     "sisimai/rhost-google-07.eml": ("550", "5.2.1", "gmail", "gmail-disabled"),
     "sisimai/rhost-google-08.eml": ("550", "5.7.1", "gmail", "gmail-not-compliant"),

@@ -114,6 +114,9 @@ ABOUT_THE_SENDER_OR_THE_MAIL = (
     Row(ELSE, "550 5.2.0 User unknown", "code-x-2-0", FIX, MEDIUM),
     Row(ELSE, "550 5.2.1 User unknown", "code-x-2-1", FIX, MEDIUM),
     Row(ELSE, "550 5.2.2 User unknown", "code-x-2-2", LATER, HIGH),
+    # Gmail tells a mailbox that is full from one that has been full for long, by the code alone.
+    Row("", "452 4.2.2 The email account that you tried to reach is over quota", "gmail-quota", LATER, HIGH),
+    Row("", "552 5.2.2 The email account that you tried to reach is over quota", "gmail-quota-long", LATER, HIGH),
     # Postfix writes "Recipient address rejected" before every reason; the reason is behind the colon.
     Row(
         ELSE,
