@@ -91,7 +91,7 @@ def deliv_listener() -> Iterator[MailListener]:
     """An SMTP server on loopback: ``deliv_listener.port``, ``deliv_listener.wait(1)``, ``deliv_listener.messages``."""
     pytest.importorskip(
         "aiosmtpd",
-        reason='deliv_listener needs the extra of deliv named listen (in its checkout: pip install ".[listen]")',
+        reason="deliv_listener needs deliv's listen extra (in its checkout: pip install '.[listen]')",
     )
     from deliverability.testing.listener import MailListener
 

@@ -26,7 +26,7 @@ from tests.intake.readers import catalogue, rules
 LATER, FIX, NO = Retry.LATER, Retry.AFTER_FIX, Retry.NO
 HIGH, MEDIUM, LOW = Confidence.HIGH, Confidence.MEDIUM, Confidence.LOW
 # Entries that say that the recipient's address is dead or given up.
-OFF_THE_LIST = ("take it off", "off your lists", "リストから外", "リストからすぐに外")
+OFF_THE_LIST = ("from your lists", "off your lists", "リストから外", "リストからすぐに外")
 # Said with care: not because of this reply, only after more of them, or of addresses that did bounce.
 CAREFULLY = (
     "not give",
@@ -34,6 +34,7 @@ CAREFULLY = (
     "repeated bounces",
     "that bounced",
     "繰り返",
+    "bounces again",
     "ないでください",
     "不達になった",
 )

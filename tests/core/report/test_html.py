@@ -385,6 +385,14 @@ def test_every_count_of_a_receiver_is_of_the_same_rules(subject, change):
         assert each.rests_on.startswith(f"{met} met: ")
 
 
+@pytest.mark.parametrize(("lang", "counted"), [("en", r"Observations <span>\d+</span>"), ("ja", r"<span>\d+件</span>")])
+def test_a_heading_says_its_name_once(lang, counted):
+    source = written("html", report_of("demo"), shipped(lang, guided=True))
+    heads = re.findall(r"<summary>(?:<[^>]+>)*(\w+) <span>(.*?)</span></summary>", source)
+    assert re.search(counted, source)
+    assert [(name, about) for name, about in heads if name.lower() in about.lower() and name != "HTML"] == []
+
+
 # --- the answer ---
 
 
