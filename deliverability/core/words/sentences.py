@@ -307,11 +307,12 @@ def _escaped(char: str) -> str:
 
 
 def capital(text: str) -> str:
-    """A part of a sentence as one that begins it; a value or a tag in front stays as it is."""
+    """A part of a sentence as one that begins it; a value, a tag or a scheme in front stays as it is."""
     return text[:1].upper() + text[1:] if _PLAIN_WORD.match(text) else text
 
 
-_PLAIN_WORD = re.compile(r"[a-z-]+(?: |,|$)")
+_NAMES = "adkim|aspf|bh|https?|mailto|mx|np|pct|ptr|rua|ruf|smtp|sp|tls"  # that are no English word as well
+_PLAIN_WORD = re.compile(rf"(?!(?:{_NAMES})(?: |,|$))[a-z-]+(?: |,|$)")
 
 
 def _one_line(text: str) -> str:

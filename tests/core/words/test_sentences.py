@@ -102,6 +102,8 @@ def test_a_finding_goes_by_what_is_wrong_and_by_a_name_where_nothing_is_known_to
         ("a key is short", "A key is short"),
         ("dot-separated names", "Dot-separated names"),
         ("alignment", "Alignment"),
+        *((text, text) for text in ("ptr in SPF", "https only", "pct, which is obsolete", "rua is missing", "mx")),
+        ("spam is reported", "Spam is reported"),
         ("{item.host} is down", "{item.host} is down"),
         ("<meta> differs", "<meta> differs"),
         ("p=none is left", "p=none is left"),
