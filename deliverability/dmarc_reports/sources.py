@@ -62,14 +62,16 @@ def sources_text(view: SourcesView, paper: Paper, *, whole: bool = False) -> str
         lines += _paste(pasted, paper, say)
         return paper.text(lines)
     groups = {each.key: each for each in view.groups}
-    tail = [*_yours(groups.get("yours"), paper, say), *_foreign(groups.get("foreign"), say)]
-    asked = groups["answer"].sources if "answer" in groups else ()
-    tail += _paste(asked[:1], paper, say)
-    tail += ["", *paper.paragraph(say("sources.more-how", domain=view.domain), style="dim")]
+    settled = [*_yours(groups.get("yours"), paper, say), *_foreign(groups.get("foreign"), say)]
+    how = ["", *paper.paragraph(say("sources.more-how", domain=view.domain), style="dim")]
+    asking = groups.get("answer")
+    paste = _paste_some(asking, 0, paper, say)
+    tail = len(settled) + len(paste) + len(how)
     for group in (groups[key] for key in ("answer", "fix") if key in groups):
         lines += _heading(group, paper, say)
-        lines += _as_many(group, MAX_LINES - len(lines) - len(tail) - _reserve(group, groups), paper, say)
-    return paper.text([*lines, *tail])
+        lines += _as_many(group, MAX_LINES - len(lines) - tail - _reserve(group, groups), paper, say)
+    lines += settled
+    return paper.text([*lines, *_paste_some(asking, MAX_LINES - len(lines) - len(how), paper, say), *how])
 
 
 def _reserve(group: GroupView, groups: Any) -> int:
@@ -130,6 +132,20 @@ def _source(row: SourceView, paper: Paper, say: Phrases) -> Iterator[str]:
 
 def _head(row: SourceView, say: Phrases) -> str:
     return say("sources.head", name=row.name, standing=row.label, aligned=row.passing)
+
+
+def _paste_some(group: GroupView | None, room: int, paper: Paper, say: Phrases) -> list[str]:
+    """The lines to paste for as many sources as there is room for, at least one; and how many more need an answer."""
+    if group is None:
+        return []
+    every, lines = len(group.sources) + group.hidden, list[str]()
+    for shown in range(1, len(group.sources) + 1):
+        left = ["", f"  {say.count('sources.left', every - shown)}"] if shown < every else []
+        more = [*_paste(group.sources[:shown], paper, say), *left]
+        if lines and len(more) > room:
+            break
+        lines = more
+    return lines
 
 
 def _paste(rows: Sequence[SourceView], paper: Paper, say: Phrases) -> Iterator[str]:

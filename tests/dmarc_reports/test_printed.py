@@ -101,6 +101,22 @@ def test_a_source_that_is_one_address_is_named_by_it_once(
     assert "203.0.113.99" not in sentence
 
 
+@pytest.mark.parametrize(
+    ("lang", "count", "left"),
+    [("en", r"answer: (\d+) source", r"and (\d+) more"), ("ja", r"必要：(\d+)件", r"ほか(\d+)件")],
+)
+def test_each_source_that_needs_an_answer_has_lines_to_paste_or_is_counted(
+    printed: dict[str, dict[str, str]], lang: str, count: str, left: str
+) -> None:
+    for name in ("sources", "every source"):
+        text = printed[lang][name]
+        needed = re.search(count, text)
+        behind = text.partition("[[source]]")[2]
+        more = re.search(left, behind)
+        assert needed is not None
+        assert 1 + behind.count("[[source]]") + int(more[1] if more else 0) == int(needed[1]) == 2
+
+
 def test_where_a_number_is_from_is_told_in_words(printed: dict[str, dict[str, str]]) -> None:
     english, japanese = (" ".join(printed[lang]["audit"].split()) for lang in LANGUAGES)
     assert "the 23 days before was 5,000 (DMARC reports). [REP-008]" in english
