@@ -29,12 +29,12 @@ HIGH, MEDIUM, LOW = Confidence.HIGH, Confidence.MEDIUM, Confidence.LOW
 OFF_THE_LIST = ("from your lists", "off your lists", "リストから外", "リストからすぐに外")
 # Said with care: not because of this reply, only after more of them, or of addresses that did bounce.
 CAREFULLY = (
+    "bounces again",
     "not give",
     "give the address up after",
     "repeated bounces",
     "that bounced",
     "繰り返",
-    "bounces again",
     "ないでください",
     "不達になった",
 )
