@@ -446,7 +446,7 @@ def test_a_parked_domain_is_told_to_be_closed_and_asked_for_no_message():
     assessment = replace(report.assessment, verdicts=(), parked=True, closed=True)
     words = Page(written("html", replace(report, assessment=assessment), shipped("en", guided=True))).words
 
-    assert "Protected: no one can impersonate parked.example." in words
+    assert "Protected: receivers can reject forged mail from parked.example." in words
     assert "Assumed: sends no mail" in words
     assert "--eml" not in words
     assert "guide" not in words.lower()
