@@ -174,7 +174,7 @@ def _notes(view: ReportView, answer: GateAnswer) -> Iterator[str]:
     elif answer.kind is GateKind.SAFE:
         yield from _mostly(facts, say)
     if apart := if_known(sums.apart):
-        yield say("gate.apart", n=f"{apart:,}", lost=f"{if_known(sums.apart_failing) or 0:,}")
+        yield say.count("gate.apart", apart, lost=f"{if_known(sums.apart_failing) or 0:,}")
 
 
 def _mostly(facts: FactSet, say: Phrases) -> Iterator[str]:

@@ -13,8 +13,10 @@ from click.testing import CliRunner
 
 from deliverability.cli import deliv
 from deliverability.core.model.observed import FeedbackKind, Trust
-from deliverability.core.phrases import LANGUAGES
+from deliverability.core.phrases import LANGUAGES, phrases
+from deliverability.core.report.traffic import would_words
 from tests.dmarc_reports.test_gate import folder, read_in, unsigned
+from tests.fixtures_report import facts
 from tests.intake.reports import record
 from tests.speaking import prose, raw
 
@@ -119,7 +121,7 @@ def test_each_source_that_needs_an_answer_has_lines_to_paste_or_is_counted(
 
 def test_where_a_number_is_from_is_told_in_words(printed: dict[str, dict[str, str]]) -> None:
     english, japanese = (" ".join(printed[lang]["audit"].split()) for lang in LANGUAGES)
-    assert "the 23 days before was 5,000 (DMARC reports). [REP-008]" in english
+    assert "the 23 days before it had 5,000 (DMARC reports). [REP-008]" in english
     assert "（DMARCレポート）。 [REP-008]" in japanese
 
 
@@ -144,3 +146,16 @@ def test_the_sums_are_there_with_their_separators(printed: dict[str, dict[str, s
         assert "23,450" in printed[lang][name]
     day = r"\d{1,2} [A-Z][a-z]{2} 20\d\d" if lang == "en" else r"20\d\d年\d{1,2}月\d{1,2}日"
     assert re.search(rf"12,340.*(?:the last on |最終：){day}", " ".join(printed[lang]["gate"].split())), "GATE-005"
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_only_what_was_stopped_is_counted(lang: str) -> None:
+    say = phrases(lang)
+
+    def told(forged: int) -> str:
+        sums = {"traffic.span_days": 28, "traffic.yours": 900, "traffic.would_fail": 0, "traffic.forged": forged}
+        return would_words(facts(sums, ()), "quarantine", say)
+
+    assert told(0)
+    assert "0" not in told(0).replace("900", "")
+    assert say.count("gate.stopped", 1) in told(1)

@@ -120,13 +120,13 @@ def would_words(facts: FactSet, policy: str, say: Phrases) -> str:
         "lost": f"{lost:,}",
         "yours": f"{yours:,}",
         "share": share,
-        "forged": say.count("gate.forged", forged),
     }
     altered = if_known(sums.altered)
-    more = say("gate.altered", n=f"{altered:,}") if altered else ""
+    more = say.count("gate.stopped", forged) if forged else ""
+    more += say("gate.altered", n=f"{altered:,}") if altered else ""
     more += say("gate.risk") if forged else ""
     if not lost:
-        return say("gate.would-none", **{name: values[name] for name in ("days", "policy", "yours", "forged")}) + more
+        return say("gate.would-none", **{name: values[name] for name in ("days", "policy", "yours")}) + more
     return say("gate.would", **values, sources=_losing(facts, say)) + more
 
 
