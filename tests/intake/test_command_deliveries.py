@@ -56,7 +56,7 @@ def test_what_was_read_is_told(deliv: Deliv) -> None:  # noqa: F811
     done = deliv("intake", "events.ndjson", "postmaster.csv", "snds.csv", "--offline", "--lang", "en")
     assert (done.code, done.err) == (0, "")
     told = " ".join(done.out.split())
-    assert "New results of your mail: 1,000 delivered, 60 hard bounces (no such address)" in told
+    assert "New results for your mail: 1,000 delivered, 60 hard bounces (no such address)" in told
     assert "4 complaints." in told
     rows = [line.split() for line in done.out.splitlines() if "events" in line or "numbers" in line]
     assert rows == [
@@ -165,7 +165,7 @@ def test_a_jump_of_the_volume_names_its_source(deliv: Deliv, lang: str, said: st
     [
         (
             "en",
-            "Dead addresses are concentrated in “spring sale”: 60 of its 160 messages (37.5%), but 0% of all other",
+            "Dead addresses are concentrated in “spring sale”: 60 of its 160 messages (37.5%), compared with 0% of all other",
         ),
         ("ja", "存在しない宛先が「spring sale」に集中しています。160通のうち60通（37.5%）で、ほかの配信では0%です。"),
     ],

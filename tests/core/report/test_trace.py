@@ -45,7 +45,7 @@ async def test_an_address_that_does_not_pass_is_explained_term_by_term() -> None
     text = text_of(await report_for("192.0.2.77"))
     for line in (
         "How SPF was evaluated for 192.0.2.77",
-        "include:one.com: gives fail for one.com, so the include does not match · 1 DNS lookup",
+        "include:one.com: returns fail for one.com, so the include does not match · 1 DNS lookup",
         "a:www.example.com: does not match 192.0.2.77 (A www.example.com: 192.0.2.1) · 1 DNS lookup",
         "-ip4:192.0.2.66: does not contain 192.0.2.77",
         "~all: matches every remaining address: softfail",
