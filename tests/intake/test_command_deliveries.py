@@ -165,7 +165,7 @@ def test_a_jump_of_the_volume_names_its_source(deliv: Deliv, lang: str, said: st
     [
         (
             "en",
-            "Dead addresses are concentrated in “spring sale”: 60 of its 160 messages (37.5%), compared with 0% of all other",
+            "Dead addresses are concentrated in “spring sale”: 60 of its 160 messages (37.5%), compared with 0%",
         ),
         ("ja", "存在しない宛先が「spring sale」に集中しています。160通のうち60通（37.5%）で、ほかの配信では0%です。"),
     ],
