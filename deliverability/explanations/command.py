@@ -52,7 +52,7 @@ LOG_TOO_LARGE = Code("log-too-large", ("name", "n"))
 
 
 @click.command("explain", cls=Command)
-@click.argument("what", metavar="TEXT|FILE|FOLDER|-", required=False)
+@click.argument("what", metavar="TEXT|FILE|DIR|-", required=False)
 @input_options
 @click.option("--mailbox", metavar="NAME")
 @click.option("--receiver", metavar="ID")

@@ -134,17 +134,17 @@ def signature(key: str, body: bytes, at: int) -> Mapping[str, str]:
 
 
 METRICS = {
-    "deliv_weekly_run_timestamp_seconds": "When the newest run began.",
-    "deliv_weekly_new_findings": "Findings that are new since the run before.",
-    "deliv_weekly_mended_findings": "Findings mended since the run before.",
+    "deliv_weekly_run_timestamp_seconds": "Start of the newest run, in seconds since 1970.",
+    "deliv_weekly_new_findings": "Findings that are new since the previous run.",
+    "deliv_weekly_mended_findings": "Findings fixed since the previous run.",
     "deliv_weekly_grade": "Grade: 4 is A, 0 is F.",
     "deliv_weekly_unmet": "Findings by severity.",
     "deliv_weekly_could_not_check": "Findings that could not be checked.",
-    "deliv_traffic_messages": "Messages in the domain's name that receivers reported, by class, in the window.",
+    "deliv_traffic_messages": "Messages that receivers reported for the domain, by class, in the window.",
     "deliv_traffic_failing_messages": "Own messages that do not pass DMARC, in the window.",
     "deliv_traffic_aligned_ratio": "Share of own and unclaimed messages that pass DMARC, in the window.",
-    "deliv_gate": "Is the next DMARC policy safe: -2 present one hits own mail, -1 cannot tell, 0 not yet, 1 safe.",
-    "deliv_last_report_timestamp_seconds": "The day of the newest report, by reporter of the catalogue, or other.",
+    "deliv_gate": "Is the next DMARC policy safe: -2 the current one affects your mail, -1 not enough data, 0 not yet, 1 safe.",
+    "deliv_last_report_timestamp_seconds": "Day of the newest report, in seconds since 1970, by listed reporter, or other.",
 }
 
 

@@ -50,18 +50,18 @@ MOST_RULES = 40
 _LOOKUP_LIMIT = 10  # RFC 7208 section 4.6.4
 
 METRICS = {
-    "deliv_verdict": "-1 cannot tell, 0 no known obstacle, 1 at risk, by volume or DNS not ready, 2 refused.",
-    "deliv_grade": "The grade: 4 is A, 3 B, 2 C, 1 D, 0 F; none where not everything was judged.",
-    "deliv_open_checks": "Checks that could lower the grade and could not be made.",
+    "deliv_verdict": "-1 cannot tell, 0 no known obstacle, 1 at risk, depends on volume or DNS not ready, 2 rejected.",
+    "deliv_grade": "The grade: 4 is A, 3 B, 2 C, 1 D, 0 F; no series if not everything was judged.",
+    "deliv_open_checks": "Checks that could not be completed and could lower the grade.",
     "deliv_findings": "Findings by severity and outcome (unmet, waived, unknown, waiting, met).",
-    "deliv_finding": "Always 1; a rule that is not met and not waived: of a subject up to 40, the severest first.",
+    "deliv_finding": "Always 1; a rule that is unmet and not waived: up to 40 for each subject, the most severe first.",
     "deliv_spf_lookups": "DNS lookups that the SPF record needs; ten are allowed.",
-    "deliv_spf_lookups_limit": "DNS lookups that receivers allow an SPF record.",
+    "deliv_spf_lookups_limit": "Most DNS lookups that receivers allow for an SPF record.",
     "deliv_spf_void_lookups": "DNS lookups of the SPF record that find nothing; two are allowed.",
     "deliv_dmarc_stage": "The DMARC policy: 0 no record, 1 none, 2 testing, 3 quarantine, 4 reject.",
     "deliv_message_octets": "Size of the audited message as sent.",
-    "deliv_last_run_timestamp_seconds": "When the audit ran, in seconds since 1970.",
-    "deliv_info": "Always 1; the version that made the audit, and its filters (judged; empty: everything was judged).",
+    "deliv_last_run_timestamp_seconds": "Start of the audit, in seconds since 1970.",
+    "deliv_info": "Always 1; the version of deliv, and the filters of the audit (judged; empty: everything was judged).",
 }
 _NUMBERS: Mapping[str, str] = {
     "deliv_spf_lookups": "spf.lookups",
