@@ -143,8 +143,8 @@ METRICS = {
     "deliv_traffic_messages": "Messages that receivers reported for the domain, by class, in the window.",
     "deliv_traffic_failing_messages": "Own messages that do not pass DMARC, in the window.",
     "deliv_traffic_aligned_ratio": "Share of own and unclaimed messages that pass DMARC, in the window.",
-    "deliv_gate": "Is the next DMARC policy safe: -2 the current one affects your mail, -1 not enough data, 0 not yet, 1 safe.",
-    "deliv_last_report_timestamp_seconds": "Day of the newest report, in seconds since 1970, by listed reporter, or other.",
+    "deliv_gate": "The next DMARC policy: -2 the current one affects your mail, -1 not enough data, 0 not yet, 1 safe.",
+    "deliv_last_report_timestamp_seconds": "Day of the newest report, in seconds since 1970, by reporter.",
 }
 
 

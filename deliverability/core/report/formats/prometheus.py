@@ -61,7 +61,7 @@ METRICS = {
     "deliv_dmarc_stage": "The DMARC policy: 0 no record, 1 none, 2 testing, 3 quarantine, 4 reject.",
     "deliv_message_octets": "Size of the audited message as sent.",
     "deliv_last_run_timestamp_seconds": "Start of the audit, in seconds since 1970.",
-    "deliv_info": "Always 1; the version of deliv, and the filters of the audit (judged; empty: everything was judged).",
+    "deliv_info": "Always 1; the version of deliv, and the filters of the audit (judged; empty: none).",
 }
 _NUMBERS: Mapping[str, str] = {
     "deliv_spf_lookups": "spf.lookups",
