@@ -245,7 +245,7 @@ async def test_a_lighter_copy_can_be_taken_away(service: CaptureService) -> None
     assert raw.content == MAIL
     assert len(slim.content) < len(raw.content)
     made = [octets_words(read(each.content).size_octets, phrases("en")) for each in (slim, raw)]
-    assert f"makes it {made[0]} instead of {made[1]}" in page
+    assert f"from {made[1]} to {made[0]}, a measured saving" in page
     assert slim.headers["content-disposition"].startswith("attachment")
 
 
