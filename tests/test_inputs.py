@@ -36,7 +36,7 @@ def test_a_domain_is_read_from_any_usual_spelling(given: str, domain: str) -> No
     "given", ["", "example", "192.0.2.1", "2001:db8::1", "ftp://example.com", "a b.example", "a..example", "https:///x"]
 )
 def test_what_could_not_send_mail_is_no_domain(given: str) -> None:
-    with pytest.raises(InputError, match="is not a domain; give a name"):
+    with pytest.raises(InputError, match="is not a domain; use a name"):
         parse_domain(given)
 
 

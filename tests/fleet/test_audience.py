@@ -36,7 +36,7 @@ def test_a_report_says_which_share_of_the_recipients_is_out_of_reach(deliv: Deli
     said = deliv("fleet", "report", str(folder)).out
     assert "Of your 10 recipients, up to 60% are at receivers that would reject mail from a domain" in said
     assert said.count("1 domain.") == 1
-    assert "宛先10件のうち、最大60%は" in deliv("fleet", "report", str(folder), "--lang", "ja").out
+    assert "宛先10件のうち、最大60%の宛先で" in deliv("fleet", "report", str(folder), "--lang", "ja").out
 
 
 def test_nothing_is_said_of_domains_whose_receivers_are_not_decided(deliv: Deliv, folder: Path) -> None:  # noqa: F811

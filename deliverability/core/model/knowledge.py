@@ -117,7 +117,7 @@ def _expression_problem(text: str) -> Detail | None:
 
 
 _Expression = Annotated[str, Field(filled=True, check=_expression_problem)]
-_EAST_ASIAN = re.compile("[\u2e80-\uffff]")
+_EAST_ASIAN = "\u2e80"  # the first radical: behind it stand the scripts without blanks
 
 
 class Expressions:
@@ -136,10 +136,10 @@ class Expressions:
 
     @cached_property
     def _others(self) -> re.Pattern[str]:
-        return _any_of(each for each in self._expressions if not _EAST_ASIAN.search(each))
+        return _any_of(each for each in self._expressions if max(each) < _EAST_ASIAN)
 
     def _of(self, text: str) -> re.Pattern[str]:
-        return self._every if not text.isascii() and _EAST_ASIAN.search(text) else self._others
+        return self._every if not text.isascii() and max(text) >= _EAST_ASIAN else self._others
 
     def search(self, text: str) -> re.Match[str] | None:
         """The first place where one of them fits; of several there, the first expression counts."""
