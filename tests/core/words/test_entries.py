@@ -93,8 +93,8 @@ def test_where_nobody_knows_the_provider_one_hint_is_given_once() -> None:
     first, second = words(edit("_dmarc.example.com"), edit("_smtp._tls.example.com"))
     assert first.where == "At your DNS provider"
     assert " ".join(first.entry) == (
-        "Most DNS consoles add example.com to the name automatically. Enter only `_dmarc`. For the domain itself, enter "
-        "`@` or leave the name empty. Enter the value without quotation marks."
+        "Most DNS consoles add example.com to the name automatically. Enter only `_dmarc`. For the domain itself, "
+        "enter `@` or leave the name empty. Enter the value without quotation marks."
     )
     assert second.entry == ()
     (apex,) = words(edit("example.com", "v=spf1 -all"))
