@@ -24,7 +24,7 @@ from deliverability.core.model.topic import cite
 from deliverability.engine.base import Context, auditor
 
 NO_TEXT = Code("imprint-no-text")
-_BEGIN, _END = 20_000, 60_000  # characters of a text that are looked at: its head and its foot
+_BEGIN, _END = 10_000, 30_000  # characters of a text that are looked at: its head and its foot
 _LISTED = 10
 _EXCERPT = 90
 _BEFORE = 40  # characters before an address that may say whose it is
