@@ -274,7 +274,7 @@ def test_a_phrase_that_takes_much_of_a_line_is_broken_between_its_words():
             "英語、2026年6月15日の保存版、2026年11月24日に確認",
         ),
         ("archive undated", "undated copy, read 24 Nov 2026", "英語、日付のない保存版、2026年11月24日に確認"),
-        ("not re-read", "cited 24 Nov 2026 without rereading it", "英語、再確認なし、2026年11月24日の記録による"),
+        ("not re-read", "cited 24 Nov 2026, not reread", "英語、再確認なし、2026年11月24日の記録による"),
     ],
 )
 def test_a_source_is_cited_as_it_was_read(read_as, en, ja):
