@@ -180,7 +180,7 @@ def test_once_with_several_and_with_too_few(tmp_path: Path) -> None:
     assert (code, len(json.loads(output.read_text("utf-8")))) == (0, 2)
     code, err = once("--timeout", "0.5", "--fail-on", "never", mails=0)
     assert code == 3
-    assert "Only 0 of 1 messages came" in err
+    assert "Only 0 of 1 messages arrived" in err
 
 
 @pytest.mark.parametrize(
