@@ -993,9 +993,7 @@ def test_the_demo_always_leaves_with_0(deliv: Deliv) -> None:
     assert Path("demo.html").is_file()
 
 
-@pytest.mark.parametrize(
-    ("lang", "words"), [("en", "20,000 bulk messages per day"), ("ja", "一斉配信、1日20,000通")]
-)
+@pytest.mark.parametrize(("lang", "words"), [("en", "20,000 bulk messages per day"), ("ja", "一斉配信、1日20,000通")])
 def test_the_demo_names_what_it_assumes(deliv: Deliv, lang: str, words: str) -> None:
     done = deliv("demo", "--lang", lang, "--format", "json")
     assert words in done.err
