@@ -220,15 +220,18 @@ def _check(loaded: RuleSet, folders: Sequence[Path]) -> int:
     for warning in loaded.warnings:
         click.echo(say("cli.warning", text=detail_words(warning, say)), err=True)
     today = datetime.now(UTC).date()
-    read = [(source.read_as, source.checked) for source in loaded.sources.values()]
-    read += [(at.read_as, at.checked) for each in senders.values() for at in each.sources]
+    read = [(source.key, source.read_as, source.checked) for source in loaded.sources.values()]
+    read += [(f"{each.id} ({at.url})", at.read_as, at.checked) for each in senders.values() for at in each.sources]
     blocklists = loaded.knowledge.blocklists.values()
-    read += [(at.read_as, at.checked) for each in blocklists for at in _all_sources(each)]
-    read += [(each.read_as, each.checked) for each in lists.sources]
-    if unread := sum(read_as == _UNREAD for read_as, _ in read):
+    read += [(f"{each.id} ({at.url})", at.read_as, at.checked) for each in blocklists for at in _all_sources(each)]
+    read += [(each.url, each.read_as, each.checked) for each in lists.sources]
+    if unread := sum(read_as == _UNREAD for _, read_as, _ in read):
         click.echo(say.count("cli.not-re-read", unread), err=True)
-    if stale := sum(today - date.fromisoformat(checked) > STALE_AFTER for _, checked in read):
-        click.echo(say.count("cli.stale", stale, days=str(STALE_AFTER.days)), err=True)
+    for name, _, checked in read:
+        age = today - date.fromisoformat(checked)
+        if age > STALE_AFTER:
+            ago = say.count("unit.day", age.days)
+            click.echo(say("cli.stale", name=name, date=full_day_words(checked, say), age=ago), err=True)
     numbers = {
         "rules": len(loaded.rules),
         "receivers": len(loaded.receivers),
