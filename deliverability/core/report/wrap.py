@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from enum import Enum, auto
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import accumulate
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from budoux import Parser
 
 # Kinsoku: characters that may not begin a line, and such that may not end one.
 _NO_BEGIN = frozenset(
@@ -148,11 +152,17 @@ def _split(text: str, at: int, may_break: Callable[[int], bool]) -> Iterator[tup
     yield text[start:], at + start
 
 
-def _parted(text: str) -> frozenset[int]:
-    """Where the parts of a Japanese sentence begin that are spoken as one (文節)."""
+@cache
+def _parser() -> Parser:
+    """Read once: a report has hundreds of sentences."""
     import budoux  # its model takes longer to load than a report in English to write
 
-    places = accumulate(map(len, budoux.load_default_japanese_parser().parse(text)[:-1]))
+    return budoux.load_default_japanese_parser()
+
+
+def _parted(text: str) -> frozenset[int]:
+    """Where the parts of a Japanese sentence begin that are spoken as one (文節)."""
+    places = accumulate(map(len, _parser().parse(text)[:-1]))
     return frozenset(each for each in places if _may_part(text[each - 1], text[each]))
 
 
