@@ -123,7 +123,6 @@ def _pygal() -> Any:
 
 def _bare(tree: ElementTree.Element, name: str) -> str:
     """The drawing alone: a figure without text for machines, script, style or comments."""
-    ElementTree.register_namespace("", _SVG)
     root = ElementTree.fromstring(ElementTree.tostring(tree))  # noqa: S314 - our own drawing; drops comments
     for parent in list(root.iter()):
         for child in list(parent):
@@ -131,9 +130,11 @@ def _bare(tree: ElementTree.Element, name: str) -> str:
             if tag in _DROPPED or not _HIDDEN.isdisjoint((child.get("class") or "").split()):
                 parent.remove(child)
     for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]  # prefixes are kept for all threads, and set anew by each chart
         element.attrib.pop("id", None)
         element.text = element.text.strip() if element.text else element.text
         element.tail = None
+    root.attrib = {"xmlns": _SVG, **root.attrib}
     root.set("class", "chart")
     root.set("aria-hidden", "true")
     root.set("focusable", "false")
