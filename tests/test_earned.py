@@ -21,7 +21,7 @@ from deliverability.cli import main
 from deliverability.core.facts.base import Fact, FactSet, Reason, Unknown, Value
 from deliverability.core.facts.traffic import MessageSums
 from deliverability.core.inputs import Sample, Subject
-from deliverability.core.model.answer import GuideState, TileState
+from deliverability.core.model.answer import Because, GuideState, TileState
 from deliverability.core.model.report import FINE, GRADES, Finding, GateKind, Outcome, Report
 from deliverability.core.model.rules import Severity
 from deliverability.core.model.topic import if_known
@@ -116,6 +116,23 @@ def without(subject: str, paths: Mapping[str, Value]) -> FactSet:
     facts = audited(subject).facts
     changed = {path: replace(facts.facts[path], value=value) for path, value in paths.items()}
     return FactSet({**facts.facts, **changed}, facts.evidence)
+
+
+LARGE = {"message.size_octets": 30_000_000}
+
+
+@pytest.mark.parametrize("receiver", RULES.receivers)
+def test_what_only_other_receivers_ask_for_is_not_in_order_for_one(receiver: str) -> None:
+    """The carriers check SPF for From, where this mail fails; each mailbox provider has a size limit of its own."""
+    for subject, facts in (("list-post-changed", None), ("good", without("good", LARGE))):
+        before = report(subject, Selection(receivers=tuple(RULES.receivers)), facts)
+        after = report(subject, Selection(receivers=(receiver,)), facts)
+        assert better(before, after, but=frozenset({"exit code 0", "claim exit-0"})) == set(), subject
+
+
+def test_a_step_that_another_receiver_keeps_open_is_not_judged() -> None:
+    step = next(each for each in report("list-post-changed", Selection(receivers=("icloud",))).answer.guide)
+    assert (step.key, step.state, step.because) == ("G1", GuideState.NOT_KNOWN, Because.LEFT_OUT)
 
 
 LOST = st.sampled_from([Unknown(Reason.TIMEOUT), Unknown(Reason.SERVFAIL), Unknown(Reason.BUG)])

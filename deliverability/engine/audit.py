@@ -25,7 +25,7 @@ from deliverability.core.mail.kinds import own_domain
 from deliverability.core.mail.parts import body_texts
 from deliverability.core.mail.reader import Message as MailMessage
 from deliverability.core.mail.reader import read
-from deliverability.core.model.answer import FindingId
+from deliverability.core.model.answer import FindingId, PlanStep, ReportAnswer
 from deliverability.core.model.report import SCHEMA_VERSION, Assessment, Finding, Note, Report, Run, SecondOpinion
 from deliverability.core.model.topic import if_known
 from deliverability.core.net.clock import stamp
@@ -33,7 +33,7 @@ from deliverability.core.rules import plan
 from deliverability.core.rules.answering import answer
 from deliverability.core.rules.clauses import judge_profiles
 from deliverability.core.rules.grade import assessed
-from deliverability.core.rules.judge import Selection, judge
+from deliverability.core.rules.judge import Selection, judge, open_elsewhere
 from deliverability.core.rules.knowledge import shipped
 from deliverability.engine.base import auditors, catalogue, gather
 from deliverability.engine.rehearse import Basis, Rehearsal, remedies, walked
@@ -265,7 +265,12 @@ def _answered(report: Report, rules: RuleSet) -> Report:
     """The report with its answer; what a step gains is counted, for there is no remedy."""
     steps = plan.steps(report, rules)
     steps = plan.with_gains(steps, report.verdicts, plan.by_tally(steps, report, rules))
-    return replace(report, answer=answer(report, rules, steps))
+    return replace(report, answer=_answer(report, rules, steps))
+
+
+def _answer(report: Report, rules: RuleSet, steps: Sequence[PlanStep]) -> ReportAnswer:
+    elsewhere = open_elsewhere(report.facts, rules, catalogue(), report.selection)
+    return answer(report, rules, steps, elsewhere)
 
 
 class Reported(Struct, frozen=True):
@@ -312,7 +317,7 @@ async def _with_remedies(report: Report, basis: Basis, rules: RuleSet, selection
             continue
         gained = plan.with_gains(walk.steps, full.verdicts, walk.after)
         if in_order or [each.edits for each in gained] == [each.edits for each in steps]:
-            return replace(full, answer=answer(full, rules, gained))
+            return replace(full, answer=_answer(full, rules, gained))
         # What is folded comes later, if at all: without it the steps before have to do what they promise as well.
         steps, in_order = gained, True
 

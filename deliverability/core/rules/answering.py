@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -133,7 +133,9 @@ def _for_bulk_only(verdict: Verdict, report: Report) -> bool:
     )
 
 
-def guide(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> tuple[GuideStep, ...]:
+def guide(
+    report: Report, rules: RuleSet, plan: Sequence[PlanStep], elsewhere: Collection[str] = ()
+) -> tuple[GuideStep, ...]:
     """The steps of the guide in its order."""
     settled = {each: step.number for step in reversed(plan) for each in step.findings}
     # What is only information is open where a step of the plan leads there.
@@ -146,7 +148,7 @@ def guide(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> tuple[Gui
     ]
     outcomes = claims_of(rules).outcomes(report.findings)
     return tuple(
-        _step(each, [one for one in counting if each.key in one.guide], settled, report, rules, outcomes)
+        _step(each, [one for one in counting if each.key in one.guide], settled, report, rules, outcomes, elsewhere)
         for each in rules.guide
     )
 
@@ -158,13 +160,14 @@ def _step(
     report: Report,
     rules: RuleSet,
     outcomes: Outcomes,
+    elsewhere: Collection[str],
 ) -> GuideStep:
     counted = [each for each in members if each.outcome is Outcome.UNMET and each.severity is not Severity.NONE]
     unmet = [each for each in counted if each.waiver is None]
     unmet.sort(key=lambda each: -each.severity.rank)
     findings = tuple(FindingId(each.rule, each.item) for each in unmet)
-    members_of = (each.id for each in rules.rules.values() if entry.key in each.guide)
-    missing = left_out(members_of, report.selection)
+    members_of = [each.id for each in rules.rules.values() if entry.key in each.guide]
+    missing = left_out(members_of, report.selection, elsewhere)
     met = [each for each in members if each.outcome is Outcome.MET]
     message = report.facts.of(Message).present is True
     shown = [each for each in met if (each.evidence or message) and (not entry.shown_by or each.rule in entry.shown_by)]
@@ -181,7 +184,10 @@ def _step(
     if all(claims.lack(each, grounds, report.facts, outcomes) is None for each in asked):
         return GuideStep(entry.key, GuideState.DONE, Because.SEEN, (), findings)
     to_do = [each for each in unmet if not shown or each.severity.rank >= Severity.WARNING.rank]
-    state, because, reason = _state(members, to_do, met, unknown, waived=len(unmet) < len(counted), left=bool(missing))
+    filtered = bool(left_out(members_of, report.selection))
+    state, because, reason = _state(
+        members, to_do, met, unknown, waived=len(unmet) < len(counted), filtered=filtered, left=bool(missing)
+    )
     settles = {settled[each] for each in findings if each in settled}
     return GuideStep(entry.key, state, because, tuple(sorted(settles)), findings, reason)
 
@@ -193,12 +199,13 @@ def _state(
     unknown: Sequence[Finding],
     *,
     waived: bool,
+    filtered: bool,
     left: bool,
 ) -> tuple[GuideState, Because, Unknown | None]:
     """Where a step stands that is not known to be done. What is only good to know keeps none open that was seen."""
     if to_do:
         return GuideState.TO_DO, Because.UNMET, None
-    if left:
+    if filtered:
         return GuideState.NOT_KNOWN, Because.LEFT_OUT, None
     for each in unknown:
         if not each.waits_for_input:
@@ -211,13 +218,15 @@ def _state(
     if open_ is not None:
         because = Because.WAITS if open_.reason.waits_for_input else Because.FAILED
         return GuideState.NOT_KNOWN, because, open_
+    if left:
+        return GuideState.NOT_KNOWN, Because.LEFT_OUT, None
     if members and not met:
         return GuideState.NOTHING_HERE, Because.NEEDLESS, None
     return GuideState.NOT_KNOWN, Because.UNSEEN, None
 
 
-def answer(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> ReportAnswer:
-    """All of it. `plan` has its gains already."""
+def answer(report: Report, rules: RuleSet, plan: Sequence[PlanStep], elsewhere: Collection[str] = ()) -> ReportAnswer:
+    """All of it. `plan` has its gains already; `elsewhere`: the rules that `open_elsewhere` gives."""
     facts, parked = report.facts, report.assessment.parked
     unanswered, reach = _reach(report)
     earned, lacks = _claims(report, rules)
@@ -236,10 +245,10 @@ def answer(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> ReportAn
     return ReportAnswer(
         assumed=tuple(_assumptions(report, rules)),
         groups=groups(report, rules, plan),
-        tiles=tiles.tiles(report, rules, plan) if report.domain else (),
+        tiles=tiles.tiles(report, rules, plan, elsewhere) if report.domain else (),
         plan=tuple(plan),
         policy_waits=() if parked else tuple(_policy_waits(report, rules, plan)),
-        guide=() if parked else guide(report, rules, plan),
+        guide=() if parked else guide(report, rules, plan, elsewhere),
         reach=reach,
         unanswered=unanswered,
         waits=() if parked else _waits(report),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 
 from msgspec import Struct
@@ -115,9 +115,11 @@ def _claims_of(rules: Same[RuleSet]) -> Claims:
     return Claims(rules.it)
 
 
-def left_out(rules: Iterable[str], selection: Selection) -> tuple[str, ...]:
-    """Those of the rules that are not judged."""
-    return () if selection.whole else tuple(each for each in rules if not selection.takes(each))
+def left_out(rules: Iterable[str], selection: Selection, elsewhere: Collection[str] = ()) -> tuple[str, ...]:
+    """Those of the rules that are not judged, or are not met at receivers that are not judged (`elsewhere`)."""
+    if selection.whole and not elsewhere:
+        return ()
+    return tuple(each for each in rules if each in elsewhere or not selection.takes(each))
 
 
 def receivers_left_out(rules: RuleSet, selection: Selection) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from deliverability.core.model.report import Finding, Outcome
 from deliverability.core.model.rules import Receiver, Rule, RuleSet, Severity, VolumeClass
 from deliverability.core.model.rules import Selection as Selection
 from deliverability.core.model.topic import Maybe, if_known, path_of
+from deliverability.core.rules.claims import receivers_left_out
 from deliverability.core.rules.ready import Eyes, ReadyRule, SubjectFacts, Tokens, fingerprint_of
 
 FACT = "domain.exists"
@@ -140,6 +141,22 @@ _BOTH = (VolumeClass.SMALL, VolumeClass.BULK)
 def judge(facts: FactSet, rules: RuleSet, catalogue: Catalogue, selection: Selection) -> tuple[Finding, ...]:
     """Every selected rule against the facts, in rule order; rules with `each` give one finding an item."""
     return judge_of(rules, catalogue, selection).findings(facts)
+
+
+def open_elsewhere(facts: FactSet, rules: RuleSet, catalogue: Catalogue, selection: Selection) -> frozenset[str]:
+    """The rules that only receivers left out of the selection ask for, and that are unmet or unknown.
+
+    They make no findings of the run, but nothing that they are about is in order.
+    """
+    others = receivers_left_out(rules, selection)
+    chosen = [member for each in selection.receivers for member in rules.members(rules.receivers[each])]
+    asked = {rule for each in chosen for rule in each.rules}
+    silent = [each.id for each in rules.rules.values() if each.severity is Severity.NONE and each.id not in asked]
+    theirs = tuple(filter(selection.takes, silent))
+    if not others or not theirs:
+        return frozenset()
+    found = judge_of(rules, catalogue, Selection(theirs, receivers=others)).bare_findings(facts)
+    return frozenset(each.rule for each in found if each.outcome in (Outcome.UNMET, Outcome.UNKNOWN))
 
 
 def judge_of(rules: RuleSet, catalogue: Catalogue, selection: Selection) -> Judge:

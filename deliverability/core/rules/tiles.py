@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from msgspec import Struct
@@ -57,13 +57,17 @@ _KINDS: Mapping[TileTopic, _Kind] = {
 }
 
 
-def tiles(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> tuple[Tile, ...]:
+def tiles(
+    report: Report, rules: RuleSet, plan: Sequence[PlanStep], elsewhere: Collection[str] = ()
+) -> tuple[Tile, ...]:
     """The tiles of a domain, in their order; none of a kind of which no rule was judged."""
     settled = {each: step.number for step in reversed(plan) for each in step.findings}
-    return tuple(_tiles(report, rules, settled))
+    return tuple(_tiles(report, rules, settled, elsewhere))
 
 
-def _tiles(report: Report, rules: RuleSet, settled: Mapping[FindingId, int]) -> Iterator[Tile]:
+def _tiles(
+    report: Report, rules: RuleSet, settled: Mapping[FindingId, int], elsewhere: Collection[str]
+) -> Iterator[Tile]:
     claims, facts, of_kind = claims_of(rules), report.facts, _colouring(Same(rules))
     outcomes = claims.outcomes(report.findings)
     counting = [each for each in report.findings if _counts(each, rules)]
@@ -76,7 +80,7 @@ def _tiles(report: Report, rules: RuleSet, settled: Mapping[FindingId, int]) -> 
         if published is not True and not kind.always:
             continue
         colouring = of_kind[topic]
-        missing = left_out(colouring, report.selection)
+        missing = left_out(colouring, report.selection, elsewhere)
         if not report.selection.whole and len(missing) == len(colouring):
             continue
         about = [each for each in counting if each.rule in colouring and _is_own(each, rules.rules[each.rule], others)]
