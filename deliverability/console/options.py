@@ -35,6 +35,7 @@ report_lang_option = click.option(
 # Where nothing but errors, help and remarks depends on it.
 speaking_option = click.option("--lang", type=OneOf(LANGUAGES), expose_value=False)
 text_or_json_option = click.option("--format", "style", type=OneOf(["text", "json"]), default="text")
+fail_on_option = click.option("--fail-on", type=OneOf(["error", "warning", "never"]))
 file_option = click.option("-o", "--output", type=PathOf("file"), metavar="FILE")
 config_option = click.option("--config", type=PathOf("file", exists=True), metavar="FILE")
 rule_folders_option = click.option("--rules", multiple=True, type=PathOf("folder", exists=True), metavar="DIR")
@@ -88,7 +89,6 @@ _OUTPUT: tuple[Decorator[Any], ...] = (
     report_lang_option,
     click.option("--all", "whole", is_flag=True),
     click.option("--trace", is_flag=True),
-    click.option("--fail-on", type=OneOf(["error", "warning", "never"])),
 )
 
 OPTION_GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -120,7 +120,8 @@ dns_options = _stack((*_ZONES, resolver_option, offline_option, timeout_option, 
 mail_options = _stack(_MAIL)
 input_options = _stack((*_INPUTS, *_PORTS, click.option("--record", type=PathOf("file"), metavar="FILE"), *_MAIL))
 judging_options = _stack(_JUDGING)
-output_options = _stack(_OUTPUT)
+shown_options = _stack(_OUTPUT)
+output_options = _stack((*_OUTPUT, fail_on_option))
 
 
 class RefusedError(click.ClickException):

@@ -52,7 +52,7 @@ _FORMS = (".txt", ".md", ".html", ".json")
 @click.command("contact", cls=Command)
 @click.argument("receiver", metavar="RECEIVER")
 @input_options
-@click.option("--bounces", multiple=True, metavar="PLACE")
+@click.option("--bounces", multiple=True, metavar="PATH")
 @click.option("--since", type=DayType(), metavar="DATE")
 @click.option("--anyway", is_flag=True)
 @click.option("--history", "url", metavar="URL")

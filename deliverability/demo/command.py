@@ -13,7 +13,7 @@ from deliverability.console.command import Command
 from deliverability.console.inputs import Inputs
 from deliverability.console.judging import Judging, write_reports
 from deliverability.console.language import language
-from deliverability.console.options import judging_options, output_options
+from deliverability.console.options import judging_options, shown_options
 from deliverability.console.output import wrote
 from deliverability.console.settings import Settings
 from deliverability.console.types import PathOf
@@ -33,9 +33,9 @@ COMMAND = f"deliv audit {DOMAIN} --zone {ZONE} --eml {MESSAGE} --purpose {PURPOS
 @click.command("demo", cls=Command)
 @click.option("--save", type=PathOf("folder", exists=True), metavar="DIR")
 @judging_options
-@output_options
+@shown_options
 def command(save: Path | None, **params: Any) -> int:
-    """Audit an embedded domain and message offline; the exit code is always 0."""
+    """Audit an embedded domain and message offline; findings don't affect the exit code."""
     folder = PACKAGE / "demo"
     say = language().say
     if save is not None:
@@ -44,7 +44,7 @@ def command(save: Path | None, **params: Any) -> int:
             wrote(save / name)
         click.echo(say("demo.try", command=COMMAND))
         return 0
-    judging = Judging.of(params, Settings())
+    judging = Judging.of(params | {"fail_on": None}, Settings())
     sample = Sample(MESSAGE, path=folder / MESSAGE)
     subject = Subject(DOMAIN, sample, purpose=Purpose(PURPOSE), daily_volume=VOLUME)
     # The demo stands still at the time its message arrived, so that it always says the same.

@@ -67,7 +67,7 @@ TOKEN_FAILED = Code("intake-token", ("why",))
 
 
 @click.command("intake", cls=Command)
-@click.argument("places", metavar="[PLACE]...", nargs=-1)
+@click.argument("places", metavar="[PATH]...", nargs=-1)
 @click.option("--mailbox", multiple=True, metavar="NAME")
 @click.option("--domain", metavar="DOMAIN")
 @click.option("--since", type=DayType(), metavar="DATE")

@@ -47,7 +47,7 @@ LOCKS = (
 """What builds, then what runs, with their hashes, as every wheel of deliv carries them."""
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_EXAMPLES = ("git+https://git.example.com/deliv.git@" + "0123456789" * 4, "tools/deliv-0.1.0-py3-none-any.whl")
+_EXAMPLES = ("git+https://git.example.com/deliv.git@" + "0123456789" * 4, "tools/deliv-1.0.0-py3-none-any.whl")
 
 
 class GitSource(Struct, frozen=True):
