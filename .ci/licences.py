@@ -115,11 +115,11 @@ def page() -> tuple[str, list[str]]:
         licence = licence_of(package)
         use = "deliv" if package in with_deliv else "deliv[postgresql]" if package in with_extra else "development"
         if licence not in PERMISSIVE | COPYLEFT:
-            problems.append(f"{package}: the licence {licence!r} is not one of those looked at in .ci/licences.py")
+            problems.append(f"{package}: the license {licence!r} is not one of those reviewed in .ci/licences.py")
         rows["copyleft" if licence in COPYLEFT else "permissive"].append(f"| {package} | {licence} | {use} |")
-    head = "| package | licence | comes with |\n| --- | --- | --- |\n"
+    head = "| package | license | comes with |\n| --- | --- | --- |\n"
     text = (
-        "# Licences of the dependencies\n\n"
+        "# Licenses of the dependencies\n\n"
         "Made by `make docs` from requirements.lock and the packages' metadata; CI checks it.\n\n"
         "## LGPL and MPL\n\n"
         "They are installed next to deliv, unchanged and as separate packages; deliv contains none of their source.\n"

@@ -143,7 +143,7 @@ def repeated(script: Script, *, quick: bool) -> tuple[Ran, float | None]:
 
 def table(measured: Mapping[str, Any]) -> str:
     """The measured rows as Markdown, in the order of the targets; a script without any as one row."""
-    lines = ["| target | what | goal | measured | beside | met |", "| --- | --- | --- | --- | --- | --- |"]
+    lines = ["| target | what | goal | measured | compared with | met |", "| --- | --- | --- | --- | --- | --- |"]
     found: list[tuple[tuple[str, int], tuple[str, ...]]] = []
     for script in SCRIPTS:
         results = measured.get(script.name, {})

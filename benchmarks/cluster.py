@@ -138,7 +138,7 @@ def main() -> int:
     print(f"{len(sound)} domains")
     for each, digest in digests.items():
         seconds, cpu = spent[each]
-        cost = f"{seconds:7.0f} s, {1000 * cpu / len(sound):.2f} ms CPU a domain"
+        cost = f"{seconds:7.0f} s, {1000 * cpu / len(sound):.2f} ms CPU per domain"
         print(f"{each:8} {digest} {cost}; {again[each]} times more for what timed out")
     for _, line in different[:_SHOWN]:
         print(line)

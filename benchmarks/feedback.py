@@ -191,7 +191,7 @@ def measure(smaller: int, rounds: int) -> list[Row]:
         for records in (10_000, 100_000):
             place = written(folder / str(records), [records // smaller])
             result, last = compared(
-                f"records a second, with storage: one report of {records:,}",
+                f"records per second, with storage: one report of {records:,}",
                 place,
                 records // smaller,
                 "≥ 10 ×",
@@ -201,7 +201,7 @@ def measure(smaller: int, rounds: int) -> list[Row]:
             print(result, flush=True)
         small = [chance.randrange(1, 12) for _ in range(2_000 // smaller)]
         place = written(folder / "small", small)
-        result, _ = compared("files a second: 2,000 small gzip files", place, len(small), "≥ 8 ×", rounds)
+        result, _ = compared("files per second: 2,000 small gzip files", place, len(small), "≥ 8 ×", rounds)
         rows.append(result)
         print(result, flush=True)
         memory = max(each["memory"] for each in last)

@@ -224,8 +224,8 @@ def beside(folder: Path, lab: Lab, count: int, peers: int, rounds: int) -> list[
     cpu = [statistics.median(1000 * each.cpu / each.domains for each in costs) for costs in (mine, others)]
     asked = [statistics.median(each.load.questions / each.domains for each in costs) for costs in (mine, others)]
     return [
-        row("S5", "CPU a domain, one worker, ms", cpu[0], f"≤ {CPU}", f"checkdmarc {cpu[1]:.3g}", cpu[0] <= CPU),
-        row("S5", "questions a domain", asked[0], "", f"checkdmarc {asked[1]:.3g}"),
+        row("S5", "CPU per domain, one worker, ms", cpu[0], f"≤ {CPU}", f"checkdmarc {cpu[1]:.3g}", cpu[0] <= CPU),
+        row("S5", "queries per domain", asked[0], "", f"checkdmarc {asked[1]:.3g}"),
     ]
 
 
@@ -267,19 +267,19 @@ async def _parts(domains: Sequence[str], rules: RuleSet, selection: Selection, r
             asked[domain] = {(q.name, q.rdtype): answer for q, answer in journal if isinstance(q, DnsQuestion)}
     live = LiveResolver([parse_server(resolver)])
     spent: dict[str, float] = {}
-    with _spending(spent, "its questions, by the DNS client alone"):
+    with _spending(spent, "its queries, by the DNS client alone"):
         # As in a run, whoever asks first is answered for all.
         for each in asked.values():
             await asyncio.gather(*(live.query(*question) for question in each))
     await live.close()
     audited = []
-    with _spending(spent, "its facts, from answers that are there"):
+    with _spending(spent, "its facts, from known answers"):
         for domain, answers in asked.items():
             audited.append(await gather_facts(Subject(domain), Ports(_Answers(answers)), knowledge=rules.knowledge))
-    with _spending(spent, "its judgement"):
+    with _spending(spent, "its judgment"):
         rows = [row_of(each.subject.domain, each.facts, rules, selection, {}, ()) for each in audited]
     lines = Lines()
-    with _spending(spent, "its lines, encoded, hashed and packed"):
+    with _spending(spent, "its lines, encoded, hashed and compressed"):
         for place, (done, judged) in enumerate(zip(audited, rows, strict=True)):
             facts, timeless = facts_line(document_of(done))
             hashlib.sha256(timeless + compact(to_builtins(judged)).encode()).digest()
@@ -310,20 +310,20 @@ def growth(folder: Path, lab: Lab) -> list[dict[str, Any]]:
     share = more.load.seconds / (more.load.seconds + more.cpu)
     label = f"{len(names):,} domains of all kinds"
     rows = [
-        row("G3", f"CPU a domain, {len(names):,} beside {len(few):,} domains", grown, "≤ 1.2 ×", "", grown <= 1.2),
+        row("G3", f"CPU per domain, {len(names):,} domains against {len(few):,}", grown, "≤ 1.2 ×", "", grown <= 1.2),
         row("G3", f"{label}: resident memory of the largest process, MB", megabytes, "≤ 150", "", megabytes <= 150),
-        row("G3", f"{label}: CPU a domain, ms", 1000 * each[1]),
+        row("G3", f"{label}: CPU per domain, ms", 1000 * each[1]),
         row("G3", f"{label}: minutes, start to end", more.seconds / 60),
-        row("G3", f"{label}: questions a domain", more.load.questions / len(names)),
+        row("G3", f"{label}: queries per domain", more.load.questions / len(names)),
         row("G3", "of that, share of the name server in all processor time", share),
     ]
     hours = each[1] * _MANY / 3600
     questions = more.load.questions / len(names) * _MANY
     rows += [
         row("paper", "10 million domains: core-hours", hours),
-        row("paper", f"10 million domains: hours on {workers} cores, name server apart", hours / workers),
-        row("paper", "10 million domains: questions, in millions", questions / 1e6),
-        row("paper", "10 million domains: questions a second that this takes", questions / (hours / workers * 3600)),
+        row("paper", f"10 million domains: hours on {workers} cores, without the name server", hours / workers),
+        row("paper", "10 million domains: queries, in millions", questions / 1e6),
+        row("paper", "10 million domains: queries per second that this takes", questions / (hours / workers * 3600)),
         row("paper", "100,000 domains: minutes on this machine", 1e5 / more.rate / 60),
     ]
     return rows

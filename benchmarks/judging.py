@@ -106,9 +106,9 @@ def rows_of(times: Times, sizes: Sizes) -> list[dict[str, object]]:
         row("S6", "one warm domain with its text: CPU, ms", warm, f"≤ {WARM}", warm <= WARM),
         *(row("S6", f"of this, {stage}: CPU, ms", each[stage]) for stage in parts),
         row("S3", "HTML of a domain: CPU, ms", page, f"≤ {PAGE}", page <= PAGE),
-        row("S3", "HTML of a domain, octets, the median", octets, f"≤ {PAGE_OCTETS:,}", octets <= PAGE_OCTETS),
+        row("S3", "HTML of a domain, bytes, median", octets, f"≤ {PAGE_OCTETS:,}", octets <= PAGE_OCTETS),
         row("S3", "JSON of a domain: CPU, ms", each["json"]),
-        row("S3", "JSON of a domain, octets, the median", statistics.median(sizes["json"])),
+        row("S3", "JSON of a domain, bytes, median", statistics.median(sizes["json"])),
     ]
 
 
@@ -130,7 +130,7 @@ def main() -> None:
     index = [line.split("\t") for line in (zones / "index.tsv").read_text("utf-8").splitlines()[1:]]
     domains = given.domains or [each[0] for each in index if given.all or each[1] == "sender"]
     times, sizes = asyncio.run(measure(domains, zones, given.rounds))
-    print(f"{len(domains)} domains, {given.rounds} rounds; CPU a domain in ms, mean and median")
+    print(f"{len(domains)} domains, {given.rounds} rounds; CPU per domain in ms, mean and median")
     for stage in ("gather", "findings", "judge", "rehearse", *REPORTS):
         print(f"  {stage:<10}{statistics.mean(times[stage]) * 1e3:8.2f}{statistics.median(times[stage]) * 1e3:8.2f}")
     rows = rows_of(times, sizes)

@@ -270,7 +270,7 @@ def double(bench: Bench, name: str) -> Iterator[Row]:
     times, _ = bench.measure("audit", [bench.half, bench.message] * bench.rounds)
     once, twice = statistics.median(times[::2]), statistics.median(times[1::2])
     yield row("G6", f"{name}, doubled", twice / once, "≤ 2.3")
-    yield row("G6", f"{name}, seconds a MB", twice * MB / len(message), "≤ 2 s")
+    yield row("G6", f"{name}, seconds per MB", twice * MB / len(message), "≤ 2 s")
 
 
 def rows(bench: Bench, targets: list[str]) -> Iterator[Row]:

@@ -106,7 +106,7 @@ def rows_of(ratios: Ratios) -> list[dict[str, Any]]:
         ordered = sorted(each)
         for which, value in (
             ("median", statistics.median(ordered)),
-            ("90 of 100", ordered[int(len(ordered) * 0.9)]),
+            ("90th percentile", ordered[int(len(ordered) * 0.9)]),
         ):
             rows.append(
                 {

@@ -90,10 +90,10 @@ def starts(machine: Machine, rounds: int) -> list[dict[str, Any]]:
     eml = [*DELIV, "audit", "--eml", str(mail), "--offline"]
     cases: dict[str, tuple[Sequence[str], bool, float | None]] = {
         "deliv --help": ([*DELIV, "--help"], True, 6),
-        "deliv audit --eml, a small mail": (eml, True, 20),
+        "deliv audit --eml, a small message": (eml, True, 20),
         "deliv demo": ([*DELIV, "demo"], True, None),
         "deliv audit --help": ([*DELIV, "audit", "--help"], True, None),
-        "deliv audit --eml, nothing kept yet": (eml, False, None),
+        "deliv audit --eml, nothing cached yet": (eml, False, None),
         "checkdmarc --help": ([str(Path(sys.executable).with_name("checkdmarc")), "--help"], True, None),
     }
     taken: dict[str, list[float]] = {name: [] for name in ("", *cases)}

@@ -98,7 +98,7 @@ def figures(folder: Path, lab: Lab, count: int) -> list[dict[str, Any]]:
             audits.append(place.audit())
             later.append(place.weekly())
     audit = statistics.median(each.cpu for each in audits)
-    base = f"audit --format json, {audit / len(domains) * 1000:.3g} ms CPU a domain"
+    base = f"audit --format json, {audit / len(domains) * 1000:.3g} ms CPU per domain"
     times = statistics.median(one.cpu / other.cpu for one, other in zip(later, audits, strict=True))
     octets = (place.history - size) / len(domains) / LATER
     grown = (later[-1].memory - small.memory) / max(1, len(domains) - len(few.domains))
@@ -107,18 +107,18 @@ def figures(folder: Path, lab: Lab, count: int) -> list[dict[str, Any]]:
     return [
         row("S1", f"weekly, a later run without changes, {name}", times, "≤ 1.5 ×", base, times <= 1.5),
         row("S1", "the first run", first.cpu / audit, "", base),
-        row("S1", "the second run, when all that was new is not any more", second.cpu / audit, "", base),
+        row("S1", "the second run, when nothing is new any longer", second.cpu / audit, "", base),
         row("S1", "reports that a later run writes", place.written, "0", reports, place.written == 0),
-        row("S1", "history: octets a domain and unchanged week", octets, "≤ 300", "", octets <= 300),
+        row("S1", "history: bytes per domain and unchanged week", octets, "≤ 300", "", octets <= 300),
         row("S2", "memory of a later run, MB", memory, "≤ 200", f"audit {audited:.0f} MB", memory <= 200),
-        row("S2", "memory that each further domain takes, kB", grown / 1e3, "", ""),
+        row("S2", "memory for each additional domain, KB", grown / 1e3, "", ""),
     ]
 
 
 def behind_unbound(folder: Path, lab: Lab, count: int) -> list[dict[str, Any]]:
     """Weeks behind an ordinary resolver; the third is the second without any change."""
     written, memory = "behind unbound, from the second unchanged week on: reports written", "behind unbound: memory, MB"
-    kept = "behind unbound: history, octets a domain and unchanged week"
+    kept = "behind unbound: history, bytes per domain and unchanged week"
     if not unbound_program():
         return [row("S1", written, "unbound not there", "0")]
     domains = sound(lab, count)
@@ -134,7 +134,7 @@ def behind_unbound(folder: Path, lab: Lab, count: int) -> list[dict[str, Any]]:
     return [
         row("S1", written, pages, "0", f"of {2 * len(domains):,}", pages == 0),
         row("S1", kept, octets, "≤ 300", "", octets <= 300),
-        row("S1", "behind unbound: CPU a domain and unchanged week, ms", 1000 * later.cpu / len(domains)),
+        row("S1", "behind unbound: CPU per domain and unchanged week, ms", 1000 * later.cpu / len(domains)),
         row("S2", memory, megabytes, "≤ 200", f"{len(domains):,} domains", megabytes <= 200),
     ]
 

@@ -40,7 +40,7 @@ class MailToReceiver(Record, frozen=True, kw_only=True):
 class BounceCause(Record, frozen=True, kw_only=True, rename={"class_": "class"}):
     """A reason why mail was not delivered."""
 
-    meaning: Annotated[str, Fact("ID in the catalogue of replies.")]
+    meaning: Annotated[str, Fact("ID in the catalog of replies.")]
     receiver: Annotated[str, Fact("ID of the receiver; other: a receiver without an ID.")]
     class_: Annotated[Annotated[str, OneOf("deferred hard soft policy")], Fact("Result for the messages.")]
     count: Annotated[Messages, Fact("Number of messages.")]

@@ -323,7 +323,7 @@ class Takeover(Topic, frozen=True, kw_only=True):
 class UsedService(Record, frozen=True, kw_only=True):
     """A sending service or mailbox host that the domain is set up for."""
 
-    id: Annotated[str, Fact("ID in the catalogue of services (rules/senders/).")]
+    id: Annotated[str, Fact("ID in the catalog of services (rules/senders/).")]
     name: Annotated[str, Fact("Name of the service.")]
     kind: Annotated[
         Annotated[str, OneOf("mailbox hosting transactional newsletter crm helpdesk shop gateway other")],
@@ -362,7 +362,7 @@ class UsedService(Record, frozen=True, kw_only=True):
         Annotated[str, OneOf("from-domain custom-return-path none")] | None,
         Fact("How the service's mail can pass SPF aligned with From."),
     ]
-    confidence: Annotated[Annotated[str, OneOf("high medium low")], Fact("Confidence of the catalogue entry.")]
+    confidence: Annotated[Annotated[str, OneOf("high medium low")], Fact("Confidence of the catalog entry.")]
 
 
 class Senders(Topic, frozen=True, kw_only=True):
@@ -377,14 +377,14 @@ class Senders(Topic, frozen=True, kw_only=True):
         ),
     ]
     complete: Annotated[Maybe[bool], Fact("SPF, MX and the selectors could all be checked, so no service was missed.")]
-    unknown_includes: Annotated[Maybe[tuple[str, ...]], Fact("SPF includes that match no service in the catalogue.")]
+    unknown_includes: Annotated[Maybe[tuple[str, ...]], Fact("SPF includes that match no service in the catalog.")]
 
 
 class MessageSender(Topic, frozen=True, kw_only=True):
     """Which service sent the message."""
 
     topic = "senders"
-    message_service: Annotated[Maybe[str | None], Fact("ID in the catalogue of the service that sent the message.")]
+    message_service: Annotated[Maybe[str | None], Fact("ID in the catalog of the service that sent the message.")]
     message_service_name: Annotated[Maybe[str | None], Fact("Name of that service.")]
     message_seen_by: Annotated[Maybe[str | None], Fact("What identifies that service.")]
     spf_alignment_impossible: Annotated[
@@ -405,7 +405,7 @@ class MessageSender(Topic, frozen=True, kw_only=True):
 class AskedList(Record, frozen=True, kw_only=True):
     """A requested blocklist."""
 
-    id: Annotated[str, Fact("ID in the catalogue, or `file:` and the name of a file.")]
+    id: Annotated[str, Fact("ID in the catalog, or `file:` and the name of a file.")]
     name: Annotated[str, Fact("Name of the list.")]
     operator: Annotated[str, Fact("ID of the list's operator; private for a file.")]
     kind: Annotated[Annotated[str, OneOf("ip4 ip6 name any")], Fact("Kind of entries that the list contains.")]
@@ -441,7 +441,7 @@ class Listing(Record, frozen=True, kw_only=True):
         Fact("Role of the address or name in the mail."),
     ]
     codes: Annotated[tuple[str, ...], Fact("Answers of the list.")]
-    meaning: Annotated[str, Fact("Key of the answer's meaning in the catalogue; private for a file.")]
+    meaning: Annotated[str, Fact("Key of the answer's meaning in the catalog; private for a file.")]
     weight: Annotated[Annotated[str, OneOf("listing policy informational")], Fact("Weight of the listing.")]
     text: Annotated[str | None, Fact("The list's own explanation, at most 200 characters.")]
     first_seen: Annotated[Day | None, Fact("Day since which runs have seen the listing.")]

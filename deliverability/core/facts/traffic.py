@@ -46,7 +46,7 @@ class SeenReporter(Record, frozen=True, kw_only=True):
     receiver: Annotated[str | None, Fact("Receiver that the reporter belongs to.")]
     days: Annotated[Days, Fact("Number of days that its reports cover.")]
     messages: Annotated[Messages, Fact("Messages in its reports.")]
-    known: Annotated[bool, Fact("The catalogue of reporters contains it.")]
+    known: Annotated[bool, Fact("The catalog of reporters contains it.")]
     trusted: Annotated[bool, Fact("At least one of its reports is trusted enough to count.")]
     covers: Annotated[bool, Fact("Its trusted reports cover at least four days.")]
     percent: Annotated[Percent, Fact("Its trusted messages as a percentage of all trusted messages.")]
@@ -77,7 +77,7 @@ class Source(Record, frozen=True, kw_only=True):
 
     key: Annotated[str, Fact("Name of the source, with its standing if another source has the same name.")]
     name: Annotated[str, Fact("Service, host, domain or address range.")]
-    service: Annotated[str | None, Fact("ID in the catalogue of services.")]
+    service: Annotated[str | None, Fact("ID in the catalog of services.")]
     standing: Annotated[
         Annotated[str, OneOf("own own-gap service-gap service-mixed unclaimed altered forwarder forged")],
         Fact("What the source is to the domain."),
@@ -209,7 +209,7 @@ class ReportPeriod(Topic, frozen=True, kw_only=True):
     last_report_days: Annotated[Maybe[Days | None], Fact("Days at the end of the window that no report covers.")]
     untrusted_messages: Annotated[Maybe[Messages], Fact("Messages in reports that are not trusted enough to count.")]
     unlisted_reporters: Annotated[
-        Maybe[Reporters], Fact("Number of reporters that are neither in the catalogue nor in the user's settings.")
+        Maybe[Reporters], Fact("Number of reporters that are neither in the catalog nor in the user's settings.")
     ]
     unlisted_messages: Annotated[Maybe[Messages], Fact("Messages in the reports of unlisted reporters.")]
     unread_percent: Annotated[Maybe[Percent], Fact("Share of reports that could not be used in full.")]
@@ -228,7 +228,7 @@ class WhoReported(Topic, frozen=True, kw_only=True):
     verified_reporters: Annotated[
         Maybe[Reporters], Fact("Number of reporters whose trusted reports cover several days.")
     ]
-    known_reporters: Annotated[Maybe[Reporters], Fact("Number of those reporters that the catalogue contains.")]
+    known_reporters: Annotated[Maybe[Reporters], Fact("Number of those reporters that the catalog contains.")]
     discovery_differs: Annotated[
         Maybe[bool], Fact("Reporters discovered the policy in different ways (psl, treewalk).")
     ]
