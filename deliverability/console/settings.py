@@ -105,7 +105,7 @@ class MailSettings(Struct, frozen=True):
     ] = None
     daily_volume: Annotated[int | None, Setting("Messages per day.", least=0)] = None
     dns_provider: Annotated[
-        str | None, Setting("Where you edit its DNS records (cloudflare, route53, xserver, ...).")
+        str | None, Setting("Where you edit the domain's DNS records (cloudflare, route53, xserver and others).")
     ] = None
     rare: Annotated[
         tuple[str, ...] | None,
@@ -306,7 +306,7 @@ class SourceSettings(Struct, frozen=True, rename={"owner": "is"}):
 
     match: Annotated[
         tuple[str, ...],
-        Setting("Addresses, ranges (198.51.100.0/24), or ptr:NAME, dkim:NAME, service:ID; any of them."),
+        Setting("One or more of: addresses, ranges (198.51.100.0/24), ptr:NAME, dkim:NAME, service:ID."),
     ] = ()
     owner: Annotated[Literal["ours", "forwarder", "not-ours"] | None, Setting("Whether it is yours.")] = None
     name: Annotated[str, Setting("Its name in reports; empty: the default name.")] = ""
@@ -392,7 +392,9 @@ class Settings(MailSettings, frozen=True):
     notify: Annotated[NotifySettings, Setting("Who gets notified about a weekly run.")] = NotifySettings()
     domain: Annotated[tuple[DomainSettings, ...], Setting("A domain and the settings for its mail.")] = ()
     waiver: Annotated[tuple[WaiverSettings, ...], Setting("A finding that you accept.")] = ()
-    feedback: Annotated[FeedbackSettings, Setting("Where receivers' reports are.")] = FeedbackSettings()
+    feedback: Annotated[FeedbackSettings, Setting("Where receivers' reports are, and which of them count.")] = (
+        FeedbackSettings()
+    )
     seed: Annotated[tuple[SeedSettings, ...], Setting("Your own mailbox, to see where test messages land.")] = ()
     seeds: Annotated[SeedsSettings, Setting("How to wait for test messages.")] = SeedsSettings()
     sender: Annotated[SenderSettings, Setting("Who writes to a receiver's postmaster.")] = SenderSettings()
