@@ -153,7 +153,8 @@ class SendingHosts(Topic, frozen=True, kw_only=True):
         Maybe[tuple[SendingAddress, ...]], Fact("All sending addresses, with their reverse DNS.", key=("ip",))
     ]
     helo_resolves: Annotated[
-        Maybe[bool | None], Fact("The HELO name has an address record; absent for an address literal.")
+        Maybe[bool | None],
+        Fact("The HELO name has an address record; absent for an address literal or a name without a dot."),
     ]
 
 

@@ -16,7 +16,7 @@ from deliverability.core.facts.message import Message
 from deliverability.core.mail.addresses import canonical_ip, to_a_label
 from deliverability.core.model.topic import Maybe, cite
 from deliverability.core.net.base import Answer, Failed, Found, unknown_from
-from deliverability.core.protocols.dmarc.evaluate import discover_homes, relation
+from deliverability.core.protocols.dmarc.evaluate import discover_homes, is_name, relation
 from deliverability.core.protocols.psl import registered_domain
 from deliverability.engine.base import Context, auditor, dns_id
 
@@ -91,12 +91,13 @@ def _addresses(ctx: Context, envelope: Envelope) -> tuple[str, ...]:
 
 
 def _helo(helo: Maybe[str]) -> tuple[str | None, str | None]:
-    """The address of a HELO that is an address literal, or the name that can be looked up."""
+    """The address of a HELO that is an address literal, or the name that can be looked up: one with a dot."""
     if not isinstance(helo, str):
         return None, None
     if helo.startswith("[") or canonical_ip(helo):
         return canonical_ip(helo), None
-    return None, to_a_label(helo)
+    name = to_a_label(helo)
+    return None, name if name and is_name(name) else None
 
 
 def _resolves(answers: Sequence[Answer]) -> bool | Unknown:

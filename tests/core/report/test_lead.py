@@ -93,7 +93,7 @@ def test_lookups_without_an_answer_are_told_with_what_helps(unknown: tuple[Unkno
 
 @pytest.mark.parametrize(("lang", "said"), [("en", "(A “unknown”)"), ("ja", "（A「unknown」）")])
 def test_a_name_of_one_label_is_no_word_of_the_sentence(lang: str, said: str) -> None:
-    """A server may greet as “unknown”: that name was looked up."""
+    """The name of a record may be one word, such as “unknown”: the report says that it is a name."""
     answer = replace(unanswered(Reach.PARTLY, TIMEOUT), unanswered=(Unanswered("A", "unknown", TIMEOUT),))
     assert said in ReportView(make_report(answer=answer), speaking.shipped(lang)).answer.unanswered
 
