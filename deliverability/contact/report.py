@@ -11,7 +11,8 @@ from msgspec import Struct
 from deliverability.contact.values import PACK_SCHEMA, AskedFor, ContactChannel, ContactPack, QuotedReply, SendingHost
 from deliverability.core.codec import json_text, printable
 from deliverability.core.model.rules import Confidence, RuleSet
-from deliverability.core.phrases import Phrases, phrases
+from deliverability.core.phrases import Phrases, listed, phrases
+from deliverability.core.report.answer import joined
 from deliverability.core.report.findings import FindingView, receiver_name
 from deliverability.core.report.formats.html import CONTENT_SECURITY_POLICY, handout_css, style_sheet
 from deliverability.core.report.formats.json import Json
@@ -20,7 +21,7 @@ from deliverability.core.report.paper import Paper
 from deliverability.core.report.report import ReportView
 from deliverability.core.report.templates import environment
 from deliverability.core.rules.claims import may_write
-from deliverability.core.words.sentences import full_day_words, visible
+from deliverability.core.words.sentences import full_day_words, row_words, visible
 from deliverability.core.words.speaker import Speaker, cited, read_day_words
 from deliverability.core.words.steps import rule_title
 
@@ -69,7 +70,7 @@ def contact_view(pack: ContactPack, view: ReportView, *, anyway: bool = False) -
     if writes and (anyway or not pack.first):
         message = tuple(_message(pack, speaker))
     return ContactView(
-        say("contact.title", domain=view.domain, receiver=receiver),
+        say("contact.title" if writes else "contact.title-none", domain=view.domain, receiver=receiver),
         tone,
         lead,
         tuple(_sections(pack, view.findings, speaker, message)),
@@ -82,7 +83,7 @@ def _lead(pack: ContactPack, receiver: str, rules: RuleSet, say: Phrases) -> tup
     if pack.contact.channel is ContactChannel.NONE:
         return "unknown", say("contact.none", receiver=receiver)
     if pack.first:
-        return "bad", say.count("contact.mend-first", len(pack.first))
+        return "bad", say.count("contact.mend-first", len(pack.first), receiver=receiver)
     if may_write(len(pack.first), len(pack.unchecked), rules):
         return "good", say("contact.ready", receiver=receiver)
     return "unknown", say.count("contact.unchecked-first", len(pack.unchecked))
@@ -99,12 +100,13 @@ def _sections(
         yield ContactSection(say("contact.before"), needs, tuple(before))
     where = [say(f"contact.channel.{contact.channel.value}", address=contact.address), contact.note[lang]]
     if contact.scope:
-        where.append(say("contact.scope", domains=say("punctuation.list").join(contact.scope)))
+        where.append(say("contact.scope", domains=joined(contact.scope, say)))
     if contact.confidence is not Confidence.HIGH:
         where.append(say("contact.not-sure"))
     if contact.recipients:
         where.append(contact.recipients[lang])
-    yield ContactSection(say("contact.where"), tuple(where), tuple(_sources(pack, speaker)))
+    heading = "contact.instead" if contact.channel is ContactChannel.NONE else "contact.where"
+    yield ContactSection(say(heading), tuple(where), tuple(_sources(pack, speaker)))
     if message:
         form = contact.channel is not ContactChannel.MAIL
         subject = () if form else (say("contact.subject", text=_subject(pack, phrases(contact.language))), "")
@@ -113,13 +115,13 @@ def _sections(
         )
     if pack.hosts:
         yield ContactSection(say("contact.hosts"), (), tuple(_host(each, say, receiver) for each in pack.hosts))
-    yield from _evidence(pack, say)
+    yield from _evidence(pack, say("contact.evidence", receiver=receiver), say)
 
 
 def _host(host: SendingHost, say: Phrases, receiver: str) -> str:
     """An address, and how it is known to send."""
-    known = (say(f"contact.known-by.{each.value}", receiver=receiver) for each in host.known_by)
-    return say("punctuation.colon").join((_named(host, say), say("punctuation.list").join(known)))
+    known = [say(f"contact.known-by.{each.value}", receiver=receiver) for each in host.known_by]
+    return say("punctuation.colon").join((_named(host, say), listed(known, say)))
 
 
 def _named(host: SendingHost, say: Phrases) -> str:
@@ -151,14 +153,14 @@ def _sources(pack: ContactPack, speaker: Speaker) -> Iterator[str]:
         yield speaker.say("punctuation.colon").join((title, shown.url))
 
 
-def _evidence(pack: ContactPack, say: Phrases) -> Iterator[ContactSection]:
+def _evidence(pack: ContactPack, heading: str, say: Phrases) -> Iterator[ContactSection]:
     """What the letter rests on; the names of recipients are masked."""
     left_out = (say.count("contact.of-recipients", pack.of_recipients),) if pack.of_recipients else ()
     if not pack.replies:
-        yield ContactSection(say("contact.evidence"), left_out or (say("contact.no-replies"),))
+        yield ContactSection(heading, left_out or (say("contact.no-replies"),))
         return
     yield ContactSection(
-        say("contact.evidence"), (say("contact.masked"), *left_out), tuple(_quoted(each, say) for each in pack.replies)
+        heading, (say("contact.masked"), *left_out), tuple(_quoted(each, say) for each in pack.replies)
     )
     if pack.days:
         yield ContactSection(
@@ -214,31 +216,32 @@ def _asked(ask: AskedFor, pack: ContactPack, speaker: Speaker, say: Phrases) -> 
     elif ask is AskedFor.REPLIES:
         yield from (_quoted(each, say) for each in pack.replies)
     elif ask is AskedFor.STARTED and pack.started is not None:
-        yield _moment(pack.started)
+        yield _moment(pack.started, say)
     elif ask is AskedFor.DESCRIPTION and pack.replies:
         refused = sum(each.count for each in pack.replies)
-        since = say("contact.since", time=_moment(pack.started)) if pack.started else ""
+        key = "contact.since" if refused > 1 else "contact.on"
+        since = say(key, time=_moment(pack.started, say)) if pack.started else ""
         yield say("contact.described", domain=pack.domain, n=say.count("contact.replies", refused), since=since)
     elif ask is AskedFor.STEPS:
         for rule, day in pack.mended:
             if rule in speaker.rules.rules:
                 title = rule_title(speaker.rules.rules[rule], say.lang)
-                yield say("contact.mended", what=title, day=day.isoformat())
+                yield say("contact.mended", what=title, day=full_day_words(day.isoformat(), say))
 
 
 def _quoted(reply: QuotedReply, say: Phrases) -> str:
-    times = [_moment(each) for each in dict.fromkeys((reply.first, reply.last)) if each is not None]
+    times = [_moment(each, say) for each in dict.fromkeys((reply.first, reply.last)) if each is not None]
     counted = say.count("contact.replies", reply.count)
     about = say("punctuation.list").join((counted, say("contact.to").join(times))) if times else counted
     return visible(reply.text) + say("punctuation.aside", text=about)
 
 
-def _moment(when: datetime | date) -> str:
+def _moment(when: datetime | date, say: Phrases) -> str:
     """In UTC and in Japan's time, for receivers there and elsewhere."""
     if not isinstance(when, datetime):
-        return when.isoformat()
-    utc, jst = when.astimezone(UTC), when.astimezone(_JST)
-    return f"{utc:%Y-%m-%d %H:%M} UTC / {jst:%Y-%m-%d %H:%M} JST"
+        return full_day_words(when.isoformat(), say)
+    utc, jst = (f"{row_words(f'{when.astimezone(zone):%Y-%m-%dT%H:%M}', say)} {zone}" for zone in (UTC, _JST))
+    return say("contact.moment", utc=utc, jst=jst)
 
 
 def contact_text(view: ContactView, paper: Paper) -> str:

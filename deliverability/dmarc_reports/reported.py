@@ -450,6 +450,7 @@ class ReportWindow(Struct, frozen=True, dict=True):
             found.append(
                 SeenPolicy(
                     reporter=reporter,
+                    name=each.name,
                     p=seen.p or None,
                     sp=seen.sp or None,
                     np=seen.np or None,

@@ -207,12 +207,13 @@ def _interruptible(stop: Stop) -> Iterator[None]:
     say = language().say
 
     def interrupted(number: int, frame: Any) -> None:
+        key = "cli.fleet-cut-off" if stop.wanted else "cli.fleet-stopping"
+        # Not by way of Python's stream, which may be just in use.
+        with contextlib.suppress(OSError):
+            os.write(2, f"\n{say(key)}\n".encode())
         if stop.wanted:
             raise KeyboardInterrupt
         stop.wanted = True
-        # Not by way of Python's stream, which may be just in use.
-        with contextlib.suppress(OSError):
-            os.write(2, f"\n{say('cli.fleet-stopping')}\n".encode())
 
     before = signal.signal(signal.SIGINT, interrupted)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +19,7 @@ from deliverability.core.model.observed import (
     TlsReport,
     address_of,
 )
-from deliverability.core.phrases import Phrases, detail_words
+from deliverability.core.phrases import Phrases, detail_words, listed
 from deliverability.core.report.paper import HistoryCellView, Paper, TableView, history_text
 from deliverability.core.words.sentences import full_day_words, visible
 from deliverability.intake.run import IntakeResult
@@ -47,7 +48,7 @@ def _sentences(result: IntakeResult, say: Phrases) -> Iterator[str]:
         if result.results[each]
     ]
     if results:
-        yield say("intake.results", results=say("punctuation.list").join(results))
+        yield say("intake.results", results=listed(results, say))
 
 
 def _tallies(result: IntakeResult, say: Phrases) -> TableView:
@@ -62,8 +63,13 @@ def _tallies(result: IntakeResult, say: Phrases) -> TableView:
         )
         for (kind, reporter), tally in sorted(result.tallies.items(), key=lambda each: (-each[1].messages, each[0]))
     ]
-    new, known = sum(each.new for each in result.tallies.values()), sum(each.known for each in result.tallies.values())
-    title = say.count("intake.new", new) + (say("punctuation.list") + say.count("intake.known", known) if known else "")
+    new = Counter[FeedbackKind]()
+    for (kind, _), tally in result.tallies.items():
+        new[kind] += tally.new
+    counted = [say.count(f"intake.counted.{kind.value}", new[kind]) for kind in FeedbackKind if new[kind]]
+    title = say("intake.new", what=listed(counted, say)) if counted else say("intake.nothing-new")
+    if known := sum(each.known for each in result.tallies.values()):
+        title += say("punctuation.clauses") + say.count("intake.known", known)
     return _table(title, "", ("reporter", "kind", "new", "known", "messages", "note"), rows, say)
 
 

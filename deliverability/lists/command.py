@@ -67,13 +67,13 @@ def command(
     ports = ports_of(params, settings)
     with counted("list-check.asked") as tick:
         sums = run_over(ports, check_list(plan, ports, tick))
-    _show(sums, folder, style, lang)
+    _show(sums, folder, style, lang, next((each for each in ("offline", "zone") if each in ports.sources), "dns"))
     if sums.domains_not_checked or sums.not_checked:
         return 3
     return 0 if sums.segments[Segment.GOOD] == sums.lines else 1
 
 
-def _show(sums: ListSums, folder: Path | None, style: str, lang: str) -> None:
+def _show(sums: ListSums, folder: Path | None, style: str, lang: str, lookups: str) -> None:
     """Print the sums, and write them beside the segments. Raises InputError."""
     if folder is not None:
         try:
@@ -84,26 +84,26 @@ def _show(sums: ListSums, folder: Path | None, style: str, lang: str) -> None:
     if style == "json":
         show(list_json(sums))
     else:
-        show(list_text(sums, paper_for(), phrases(lang)))
+        show(list_text(sums, paper_for(), phrases(lang), lookups))
 
 
-def list_text(sums: ListSums, paper: Paper, say: Phrases) -> str:
-    """For a terminal."""
+def list_text(sums: ListSums, paper: Paper, say: Phrases, lookups: str) -> str:
+    """For a terminal. `lookups`: where domains were looked up: ``dns``, ``zone`` files, or ``offline``, nowhere."""
     lines = paper.paragraph(say.count("list-check.title", sums.lines, name=visible(sums.name)))
     width = max(len(f"{n:,}") for n in sums.segments.values())
     for segment in Segment:
         if segment is Segment.GOOD or sums.segments[segment]:
             number = f"{sums.segments[segment]:,}".rjust(width)
             lines += paper.paragraph(say(f"list-check.segment.{segment.value}"), width + 4, f"  {number}  ")
-    for text in _remarks(sums, say):
+    for text in _remarks(sums, say, lookups):
         lines += ["", *paper.paragraph(text)]
     return paper.text(lines)
 
 
-def _remarks(sums: ListSums, say: Phrases) -> list[str]:
+def _remarks(sums: ListSums, say: Phrases, lookups: str) -> list[str]:
     remarks: list[str] = []
     if sums.not_checked:
-        remarks.append(say.count("list-check.not-checked", sums.not_checked))
+        remarks.append(say.count(f"list-check.not-checked.{lookups}", sums.not_checked))
     if not sums.columns["confirmed"]:
         remarks.append(say("list-check.no-confirmed"))
     if sums.inactive_days is None:

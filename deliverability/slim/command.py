@@ -146,7 +146,7 @@ def _lines(slimmed: Slimmed, name: str, output: Path | None, say: Phrases) -> li
     lines.append("")
     if slimmed.dropped:
         fields = say("value.separator").join(
-            say("slim.field", name=field, n=f"{count:,}") for field, count in slimmed.dropped
+            say.count("slim.field", count, name=field) for field, count in slimmed.dropped
         )
         lines.append(say("slim.dropped", fields=_shown(fields)))
     if output is None and slimmed.changes:

@@ -162,11 +162,13 @@ class _EntryWords:
         self._shown: set[RecordChange] = set()
         self._settings: tuple[str, ...] = ()
         self._domain = ""
+        self._silent = False
 
     def entry(self, entry: WeeklyEntry) -> EntryView:
         """A subject in words."""
         comparison = entry.comparison or Comparison(entry.domain, entry.source, "", (), ())
         self._settings, self._domain = comparison.settings, comparison.domain
+        self._silent = entry.traffic is not None and bool(entry.traffic.silent_since)
         words = entry.texts.get(self._say.lang, {})
         page = entry.pages.get(self._say.lang, "")
 
@@ -385,6 +387,8 @@ class _EntryWords:
             named = [self._fact(each) for each in change.facts if f"fact.{each.path}" in say]
             if named:
                 return (say("weekly.cause.clock-named", what=say("value.separator").join(named)),)
+        if cause is Cause.TRAFFIC and self._silent:
+            return (say("weekly.cause.silence"),)
         return (say(f"weekly.cause.{cause.value}"),)
 
     def _of_rules(self, change: FindingChange | VerdictChange) -> str:

@@ -163,7 +163,7 @@ def test_ctrl_c_finishes_what_is_under_way_and_the_same_command_goes_on(fleet: F
     assert until(process, "Finishing the domains in progress")
     go_on.touch()
     stopped = ended(process, 3)
-    assert "Repeat the command to resume" in stopped.out
+    assert "To resume, repeat the command" in stopped.out
     status = fleet_status(out)
     assert 0 < status.done < DOMAINS
     assert status.done % SMALL == 0

@@ -45,7 +45,7 @@ def test_a_folder_is_taken_in_and_told(deliv: Deliv) -> None:  # noqa: F811
         "Read 3 files and messages.",
         "1 contains no report and was left untouched.",
         "",
-        "2 new entries",
+        "New: 2 aggregate reports",
         "reporter          kind       new  known  messages  note",
         "receiver.example  aggregate  2    0      48        2 not verified",
     ]
@@ -68,13 +68,13 @@ def test_json_for_programs(deliv: Deliv) -> None:  # noqa: F811
 
 def test_the_places_of_the_settings(deliv: Deliv) -> None:  # noqa: F811
     Path("deliv.toml").write_text('history = "sqlite:///h.db"\n[feedback]\nplaces = ["reports/*.gz", "later/*"]\n')
-    assert "2 new entries" in deliv("intake", "--offline").out
+    assert "New: 2 aggregate reports" in deliv("intake", "--offline").out
     assert Path("h.db").exists()
 
 
 def test_a_dry_run_makes_no_history(deliv: Deliv) -> None:  # noqa: F811
     done = deliv("intake", "reports", "--history", "sqlite:///h.db", "--offline", "--dry-run")
-    assert "2 new entries" in done.out
+    assert "New: 2 aggregate reports" in done.out
     assert not Path("h.db").exists()
 
 

@@ -58,7 +58,7 @@ def test_what_was_read_is_told(deliv: Deliv) -> None:  # noqa: F811
     told = " ".join(done.out.split())
     assert "New results for your mail: 1,000 delivered, 60 hard bounces (no such address)" in told
     assert "4 complaints." in told
-    rows = [line.split() for line in done.out.splitlines() if "events" in line or "numbers" in line]
+    rows = [line.split() for line in done.out.splitlines() if "  events  " in line or "  numbers  " in line]
     assert rows == [
         ["SendGrid", "events", "1,064", "0", "1,064"],
         ["Postmaster", "Tools", "numbers", "1", "0", "0"],

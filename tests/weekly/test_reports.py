@@ -437,8 +437,8 @@ async def test_the_mail_has_one_line_on_it_and_what_is_news(life: Life) -> None:
     summary = await life.week()
     news = mail(summary)
     assert news.splitlines()[0].startswith("deliv: shop.example: ")
-    assert f"Who sends as you: New gap: {BILLING}, 560 of 560 messages don't pass" in news
-    assert "Who sends as you: 5,600 of 6,160 messages pass; 560 of yours do not." in news
+    assert f"Who sends as you: Newly failing source: {BILLING}, 560 of 560 messages don't pass DMARC" in news
+    assert "Who sends as you: 5,600 of 6,160 messages pass DMARC; 560 of your messages do not." in news
     assert f"自社名義の送信元：不合格の発生：{BILLING}（560通のうち560通が不合格）" in mail(summary, "ja")
 
 
@@ -521,7 +521,7 @@ async def test_a_jump_of_the_volume_is_news_with_its_source(life: Life) -> None:
     grown = await life.week()
     (change,) = [each for each in changes(grown) if each.rule == "REP-008"]
     assert (change.kind, change.item) == (ChangeKind.NEW, "dmarc-reports")
-    assert sentences(grown) == [f"{DOMAIN}: its mail is now at risk at Gmail (according to new reports)"]
+    assert sentences(grown) == [f"{DOMAIN}: its mail is now at risk at Gmail (according to the DMARC reports)"]
     assert sentences(grown, "ja") == [f"{DOMAIN}：Gmailで要注意になりました（新しいレポート）"], (
         "and DNS is not to blame"
     )

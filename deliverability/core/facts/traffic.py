@@ -151,6 +151,7 @@ class SeenPolicy(Record, frozen=True, kw_only=True):
     """The policy that a reporter last saw."""
 
     reporter: Annotated[str, Fact("ID of the reporter.")]
+    name: Annotated[str, Fact("Name that the reporter states in its reports.")]
     p: Annotated[str | None, Fact("Reported policy (p=).")]
     sp: Annotated[str | None, Fact("Reported subdomain policy (sp=).")]
     np: Annotated[str | None, Fact("Reported policy for nonexistent subdomains (np=).")]

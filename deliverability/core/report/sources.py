@@ -16,6 +16,7 @@ from deliverability.core.facts.traffic import (
     Source,
     SourceDay,
     Traffic,
+    WhoReported,
 )
 from deliverability.core.model.report import GateKind, Report
 from deliverability.core.model.topic import if_known
@@ -215,7 +216,8 @@ def sources_view(report: Report, speaker: Speaker, most: int | None = None) -> S
     sums, listed = sums_of(facts), if_known(facts.of(Traffic).sources) or ()
     details = _details(facts)
     days = tuple(each.day for each in if_known(facts.of(Traffic).volume) or ())
-    sources = [_source(each, details.get(each.key, ()), days, speaker) for each in listed]
+    reporters = {each.id: each.name for each in if_known(facts.of(WhoReported).reporters) or ()}
+    sources = [_source(each, details.get(each.key, ()), days, reporters, speaker) for each in listed]
     order = {key: place for place, key in enumerate(GROUPS)}
     guessed = sum(each.messages for each in sources if each.asks and each.standing == "forged")
     sources.sort(key=lambda each: (order[each.group], each.standing == "forged", -each.messages))
@@ -307,7 +309,13 @@ def _details(facts: FactSet) -> Mapping[str, tuple[SourceDay, ...]]:
     return {key: tuple(each) for key, each in found.items()}
 
 
-def _source(source: Source, details: Sequence[SourceDay], days: Sequence[str], speaker: Speaker) -> SourceView:
+def _source(
+    source: Source,
+    details: Sequence[SourceDay],
+    days: Sequence[str],
+    reporters: Mapping[str, str],
+    speaker: Speaker,
+) -> SourceView:
     say, standing = speaker.say, source.standing
     asks = not source.said and (standing in ("unclaimed", "service-mixed") or _like_a_host(source))
     service = speaker.rules.knowledge.services.get(source.service or "")
@@ -315,7 +323,7 @@ def _source(source: Source, details: Sequence[SourceDay], days: Sequence[str], s
     by_day: dict[str, int] = {}
     for each in details:
         by_day[each.day] = by_day.get(each.day, 0) + each.messages
-    senders = tuple(_senders(details, say))
+    senders = tuple(_senders(details, reporters, say))
     return SourceView(
         name=visible(source.key),
         standing=standing,
@@ -359,8 +367,8 @@ def _marks(source: Source, say: Phrases) -> Iterator[tuple[str, str]]:
             yield say(f"sources.mark.{key}"), say("value.separator").join(map(visible, values))
 
 
-def _senders(details: Sequence[SourceDay], say: Phrases) -> Iterator[AddressView]:
-    """The addresses, the largest first, each with its receivers and their days."""
+def _senders(details: Sequence[SourceDay], reporters: Mapping[str, str], say: Phrases) -> Iterator[AddressView]:
+    """The addresses, the largest first, each with the names of its reporters and their days."""
     by_address: dict[str, list[SourceDay]] = {}
     for each in details:
         by_address.setdefault(each.address, []).append(each)
@@ -369,7 +377,11 @@ def _senders(details: Sequence[SourceDay], say: Phrases) -> Iterator[AddressView
         for row in rows:
             by_receiver.setdefault(row.receiver, []).append(row)
         receivers = (
-            ReceiverView(visible(name), _passing(_aligned(own), _messages(own), say), tuple(_days(own, say)))
+            ReceiverView(
+                visible(reporters.get(name) or name),
+                _passing(_aligned(own), _messages(own), say),
+                tuple(_days(own, say)),
+            )
             for name, own in sorted(by_receiver.items(), key=lambda one: -_messages(one[1]))
         )
         yield AddressView(visible(address), _passing(_aligned(rows), _messages(rows), say), tuple(receivers))

@@ -12,7 +12,7 @@ from msgspec import Struct
 from deliverability.core.facts.base import FactSet
 from deliverability.core.facts.traffic import MessageSums, OwnMessages, PolicyHits, ReportPeriod, Traffic
 from deliverability.core.model.topic import if_known
-from deliverability.core.phrases import Phrases
+from deliverability.core.phrases import Phrases, listed
 from deliverability.core.words.sentences import full_day_words, share_words, visible
 
 FOREIGN = ("forged", "forwarded", "altered")
@@ -93,9 +93,11 @@ def _foreign_words(sums: Sums, say: Phrases) -> str:
     """What else was sent in the domain's name."""
     words = ""
     if sums.foreign:
-        parts = [say(f"traffic.part.{name}", n=f"{sums.classes[name]:,}") for name in FOREIGN if sums.classes[name]]
-        which = "one" if sums.foreign == 1 else "other"
-        more = say(f"traffic.foreign.{which}", n=f"{sums.foreign:,}", parts=say("value.separator").join(parts))
+        found = [name for name in FOREIGN if sums.classes[name]]
+        parts = listed([say(f"traffic.part.{name}", n=f"{sums.classes[name]:,}") for name in found], say)
+        only = f"traffic.only.{found[0]}"
+        several = len(found) > 1
+        more = say("traffic.foreign", n=f"{sums.foreign:,}", parts=parts) if several else say.count(only, sums.foreign)
         words += say("punctuation.gap") + more
     if apart := sums.classes["apart"]:
         words += say("punctuation.gap") + say.count("traffic.apart", apart)
@@ -147,5 +149,6 @@ def _losing(facts: FactSet, say: Phrases) -> str:
     ]
     losing.sort(key=lambda each: -each.unaligned)
     named = [say("gate.of", n=f"{each.unaligned:,}", source=visible(each.name)) for each in losing[:NAMED]]
-    more = len(losing) - len(named)
-    return say("value.separator").join(named) + (say("value.more", n=f"{more:,}") if more > 0 else "")
+    if (more := len(losing) - len(named)) > 0:
+        return say("value.separator").join(named) + say("value.more", n=f"{more:,}")
+    return listed(named, say)

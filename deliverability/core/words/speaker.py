@@ -14,7 +14,7 @@ from deliverability.core.facts.base import Catalogue
 from deliverability.core.model.claims import Lack
 from deliverability.core.model.profiles import ProfileSource
 from deliverability.core.model.rules import Edition, RuleSet, Selection, ServiceSource, Source
-from deliverability.core.phrases import Phrases, phrases
+from deliverability.core.phrases import Phrases, listed, phrases
 from deliverability.core.words.sentences import full_day_words, visible
 
 Titled = Source | ProfileSource
@@ -33,8 +33,8 @@ def section_words(section: str, say: Phrases) -> str:
     if not section[:1].isdigit():
         return visible(section)
     numbers = section.split(", ")
-    named = say("punctuation.and-last").join(filter(None, (say("punctuation.list").join(numbers[:-1]), numbers[-1])))
-    return say("label.section.one" if len(numbers) == 1 else "label.section.other", section=visible(named))
+    named = visible(listed(numbers, say))
+    return say("label.section.one" if len(numbers) == 1 else "label.section.other", section=named)
 
 
 def titled(title: str, section: str, say: Phrases) -> str:
