@@ -16,7 +16,7 @@ from deliverability.core.model.report import FINE, GateKind, Outcome, VerdictKin
 from deliverability.core.model.rules import Effect, RuleSet, Scope, Severity
 from deliverability.core.phrases import Phrases, detail_words
 from deliverability.core.rules.claims import earned
-from deliverability.core.words.sentences import day_words, shortened, visible
+from deliverability.core.words.sentences import day_words, full_day_words, shortened, visible
 from deliverability.weekly.values import GateWeek, Summary, WeeklyEntry
 
 _TERM = 60
@@ -304,7 +304,7 @@ class _Writer:
         say = self._say
         lost = entry.comparison.of(ChangeKind.UNCHECKED) if entry.comparison else ()
         checked = max((each.checked for each in lost), default="")
-        since = say("news.since", date=day_words(checked, say)) if checked else ""
+        since = say("news.since", date=full_day_words(checked, say)) if checked else ""
         known = any(each.verdict not in (VerdictKind.CANNOT_TELL, VerdictKind.DNS_PARTLY) for each in entry.verdicts)
         causes = (shortened(problem_words(entry, say), _NAME * 2),) if entry.problems else ()
         if lost and (known or entry.closed) and not entry.problems:

@@ -15,7 +15,7 @@ from deliverability.core.model.report import GateKind
 from deliverability.core.phrases import Phrases
 from deliverability.core.report.sources import bars
 from deliverability.core.report.traffic import CLASSES, Sums, sums_words
-from deliverability.core.words.sentences import day_words, shortened, visible
+from deliverability.core.words.sentences import day_words, full_day_words, shortened, visible
 from deliverability.weekly.values import GateWeek, SourceChange, SourceNote, TrafficDay, TrafficWeek, WeeklyEntry
 
 _Number = int | float
@@ -238,7 +238,7 @@ def sends_view(entry: WeeklyEntry, say: Phrases) -> SendsView | None:
         lines=(*news, *_open(week, say), *gate),
         line=say("punctuation.clauses").join(each.words.rstrip(".。") for each in lines[:_NAMED]),
         how=say(f"sends.how.{_how(entry.gate)}", domain=name),
-        period=say("sends.period", begin=day_words(week.begin, say), end=day_words(week.end, say)),
+        period=say("sends.period", begin=full_day_words(week.begin, say), end=full_day_words(week.end, say)),
         days=week.days,
         say=say,
     )
@@ -270,12 +270,12 @@ def gate_words(gate: GateWeek, say: Phrases) -> str:
     else:
         words = say("sends.gate", policy=gate.to, answer=answer)
     if gate.kind is GateKind.NOT_YET and gate.earliest:
-        words += say("punctuation.aside", text=say("sends.earliest", day=day_words(gate.earliest, say)))
+        words += say("punctuation.aside", text=say("sends.earliest", day=full_day_words(gate.earliest, say)))
     return words
 
 
 def _sum(week: TrafficWeek, say: Phrases) -> str:
-    period = {"begin": day_words(week.begin, say), "end": day_words(week.end, say)}
+    period = {"begin": full_day_words(week.begin, say), "end": full_day_words(week.end, say)}
     return say.count("sends.sum", week.reports, text=sums_words(week.sums, say), **period)
 
 
@@ -291,11 +291,11 @@ def _changes(week: TrafficWeek, say: Phrases) -> Iterator[SendsLine]:
 def _silence(week: TrafficWeek, say: Phrases) -> Iterator[SendsLine]:
     """That no reports come; else who does not report any more."""
     if week.silent_since:
-        yield SendsLine("unknown", say("sends.silence", day=day_words(week.silent_since, say)))
+        yield SendsLine("unknown", say("sends.silence", day=full_day_words(week.silent_since, say)))
         return
     for name, day in week.silent.items():
         shown = visible(shortened(name, _NAME))
-        since = say("sends.silent", reporter=shown, day=day_words(day, say)) if day else ""
+        since = say("sends.silent", reporter=shown, day=full_day_words(day, say)) if day else ""
         yield SendsLine("unknown", since or say("sends.silent-now", reporter=shown))
 
 

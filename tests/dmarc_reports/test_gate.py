@@ -90,7 +90,7 @@ def test_a_safe_step_ends_with_the_record(folder: Path) -> None:
     assert done.return_value == 0, done.output
     text = " ".join(done.output.split())
     assert "Safe: example.com can move to p=quarantine." in text
-    assert "6,000 of 6,000 messages pass." in text
+    assert "6,000 of 6,000 messages pass DMARC." in text
     assert "p=quarantine would have affected none of the 6,000 messages that are or may be yours" in text
     assert "+ v=DMARC1; p=quarantine; rua=mailto:dmarc@example.com" in text
     assert run("gate", "--all", "--days", "60").output == "✓ Safe: example.com can move to p=quarantine.\n"

@@ -127,7 +127,7 @@ def test_where_a_number_is_from_is_told_in_words(printed: dict[str, dict[str, st
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_every_cell_of_a_narrow_table_has_the_head_of_its_column(printed: dict[str, dict[str, str]], lang: str) -> None:
-    head = {"en": "policy", "ja": "処理"}[lang]
+    head = {"en": "disposition", "ja": "処理"}[lang]
     assert re.findall(r"^.*\bnone$", printed[lang]["report"], re.MULTILINE) == [f"  {head} none"] * 4
 
 

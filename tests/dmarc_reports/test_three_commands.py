@@ -115,7 +115,7 @@ def test_from_a_mailbox_to_the_record(folder: Path) -> None:
     gate = run("gate", "example.com", "--zone", "example.zone", "--no-rare", "--days", "40")
     text = " ".join(gate.output.split())
     assert gate.return_value == 0, text
-    assert "32,000 of 32,000 messages pass." in text
+    assert "32,000 of 32,000 messages pass DMARC." in text
     assert "Safe: example.com can move to p=quarantine." in text
     assert "+ v=DMARC1; p=quarantine; rua=mailto:dmarc@example.com" in text
 

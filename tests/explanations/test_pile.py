@@ -51,7 +51,7 @@ def test_a_folder_is_summed_up_by_meaning(deliv: Deliv) -> None:
     assert done.out.startswith("5 items; 1 without an SMTP reply\n")
     first, second = (done.out.index(words) for words in ("doesn't exist at Google", "doesn't exist at the receiver"))
     assert first < second
-    assert "Gmail 2 · about the address · don't retry" in done.out
+    assert "Gmail 2 · cause: the address · don't retry" in done.out
     assert "ALN-001" in done.out
     assert not Path("deliv.db").exists()
     assert {path.name for path in Path().iterdir()} == {"pile"}
@@ -60,7 +60,7 @@ def test_a_folder_is_summed_up_by_meaning(deliv: Deliv) -> None:
 @pytest.mark.parametrize(
     ("lang", "line"),
     [
-        ("en", "unknown receiver 3, Gmail 2, docomo mail 1, Outlook.com 1, au mail 1, other receivers 1 · about"),
+        ("en", "unknown receiver 3, Gmail 2, docomo mail 1, Outlook.com 1, au mail 1, other receivers 1 · cause"),
         ("ja", "受信側不明 3、Gmail 2、ドコモメール 1、Outlook.com 1、auメール 1、ほかの受信側1 · "),
     ],
 )

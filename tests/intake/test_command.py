@@ -110,7 +110,7 @@ def test_a_report_as_a_table(deliv: Deliv) -> None:  # noqa: F811
     assert (done.code, done.err) == (0, "")
     title, heads, *rows = done.out.splitlines()
     assert title.startswith("example.com · receiver.example · 24 messages, 24 pass DMARC")
-    assert heads.split() == ["address", "messages", "From", "DMARC", "SPF", "DKIM", "policy"]
+    assert heads.split() == ["address", "messages", "From", "DMARC", "SPF", "DKIM", "disposition"]
     assert [row.split()[:2] for row in rows] == [["192.0.2.20", "20"], ["192.0.2.3", "3"], ["192.0.2.1", "1"]]
     assert not Path("h.db").exists()
 

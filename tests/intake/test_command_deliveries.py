@@ -97,7 +97,7 @@ def test_events_of_no_domain_ask_for_one(deliv: Deliv) -> None:  # noqa: F811
     Path("deliv.toml").write_text('history = "sqlite:///h.db"\n')
     done = deliv("intake", "events.ndjson", "--offline", "--lang", "en")
     assert done.code == 3
-    assert "entries don't state their domain. Set it with --domain" in " ".join(done.out.split())
+    assert "events or values don't state their domain. Set it with --domain" in " ".join(done.out.split())
     assert deliv("intake", "events.ndjson", "--offline", "--domain", "example.com").code == 0
 
 

@@ -214,8 +214,8 @@ def test_what_could_not_be_checked_says_since_when() -> None:
         checked=BEFORE,
     )
     told = entry("a.example", ("gmail", OPEN, OPEN), changes=(lost,), failures=1)
-    assert sentences(told) == ["a.example could not be checked since 18 Nov"]
-    assert sentences(told, lang="ja") == ["a.exampleは11月18日以降、確認できていません"]
+    assert sentences(told) == ["a.example could not be checked since 18 Nov 2026"]
+    assert sentences(told, lang="ja") == ["a.exampleは2026年11月18日以降、確認できていません"]
     assert subject(told) == "deliv: a.example could not be checked · 25 Nov"
     error = WeeklyEntry("b.example", "", "", problems=(VERBATIM(text="no such message"),))
     assert sentences(error) == ["b.example could not be checked (no such message)"]
