@@ -326,7 +326,7 @@ def test_everybody_is_named_and_then_has_a_line(run: Callable[..., tuple[int | N
             "✓ Google Public DNS (8.8.8.8): visible",
             "✓ Cloudflare (1.1.1.1): visible",
             "✓ Quad9 (9.9.9.9): visible",
-            "All authoritative servers (2) have the record.",
+            "All 2 authoritative servers have the record.",
         ],
     )
 

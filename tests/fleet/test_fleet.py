@@ -160,7 +160,7 @@ def test_ctrl_c_finishes_what_is_under_way_and_the_same_command_goes_on(fleet: F
     process = Fleet(fleet.folder, DOMAINS, fleet.options, {"HOLD": str(go_on)}).start(out)
     assert wait_for(process, out, 1)
     process.send_signal(signal.SIGINT)
-    assert until(process, "Finishing the domains in progress")
+    assert until(process, "Finishing the shards (groups of domains) in progress")
     go_on.touch()
     stopped = ended(process, 3)
     assert "To resume, repeat the command" in stopped.out
@@ -179,7 +179,8 @@ def test_a_second_ctrl_c_breaks_off(fleet: Fleet, whole: Path, out: Path) -> Non
     process.send_signal(signal.SIGINT)
     assert until(process, "Finishing")
     process.send_signal(signal.SIGINT)
-    process.communicate()
+    _, told = process.communicate()
+    assert "Finished shards are kept. To resume, repeat the command." in told
     assert process.returncode == 130
     fleet.run(out, code=3)
     assert digest_of(out) == digest_of(whole)

@@ -19,7 +19,7 @@ def row(name: str = "", recipients: tuple[str, ...] = (), **given: Any) -> Captu
 def test_a_message_whose_audit_is_not_finished_is_being_checked() -> None:
     found = row(subject="Sale", recipients=("a@example.com", "b@example.com", "c@example.com"))
 
-    assert (found.tone, found.verdict, found.audited) == ("wait", "Being checked …", False)
+    assert (found.tone, found.verdict, found.audited) == ("wait", "Checking …", False)
     assert found.route == "to a@example.com and 2 more"
     assert found.size == "21.1 KB"
 

@@ -74,7 +74,7 @@ async def test_a_public_listener_offers_addresses_in_place_of_its_server() -> No
 async def test_a_message_is_listed_while_it_is_still_being_checked(service: CaptureService) -> None:
     made = await service.take(MAIL, None)
     async with client(service) as browser:
-        assert "Being checked" in (await browser.get("/")).text
+        assert "Checking" in (await browser.get("/")).text
         assert (await browser.get(f"/messages/{made.id}")).status_code == 409
     await service.close()
 
