@@ -78,8 +78,8 @@ def test_apple_is_told_its_five_items() -> None:
         "Company: Good Example KK",
         "Mail domain: good.example",
         "SMTP errors: 554 5.7.1 [HM08] Message rejected due to local policy.",
-        "(2 replies, 2026-11-20 00:12 UTC / 2026-11-20 09:12 JST to 2026-11-22 12:40 UTC / 2026-11-22 21:40 JST)",
-        "Since: 2026-11-20 00:12 UTC / 2026-11-20 09:12 JST",
+        "(2 replies, 20 Nov 2026 00:12 UTC / 20 Nov 2026 09:12 JST to 22 Nov 2026 12:40 UTC / 22 Nov 2026 21:40 JST)",
+        "Problem started: 20 Nov 2026 00:12 UTC / 20 Nov 2026 09:12 JST",
         "Description: Your servers answered mail from good.example as quoted above (2 replies, since",
         "Taro Suzuki <postmaster@good.example>",
     ):
