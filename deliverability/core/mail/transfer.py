@@ -121,7 +121,7 @@ class Body(Struct, frozen=True):
     def _plain(self, position: int) -> Iterator[tuple[bytes, int, bytes]]:
         while position < self.end:
             following = min(position + _PIECE, self.end)
-            if following < self.end and self.buffer[following - 1] == 0x0D:
+            if following < self.end and self.buffer[following] == 0x0A:
                 following += 1  # a line end stays in one piece
             yield self.buffer[position:following], following, b""
             position = following

@@ -156,6 +156,7 @@ class TestPieces:
             assert not Body(body, 0, len(body), "quoted-printable").decode().endswith((b" ", b"\t"))
 
     @example(b"\t\n\t", "quoted-printable", 1)
+    @example(b"\r\r\n", "7bit", 1)
     @given(ENCODED, st.sampled_from(ENCODINGS), st.integers(1, 40))
     def test_the_size_of_the_pieces_makes_no_difference(self, body: bytes, encoding: str, size: int) -> None:
         whole_problems: set[str] = set()
