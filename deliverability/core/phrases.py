@@ -63,6 +63,14 @@ class Phrases(Struct, frozen=True):
         return self(f"{key}.one" if number == 1 else f"{key}.other", n=f"{number:,}", **values)
 
 
+def joined(names: Sequence[str], say: Phrases) -> str:
+    """Names within a sentence: "Gmail, iCloud and Yahoo"."""
+    if len(names) < 2:
+        return "".join(names)
+    last = "punctuation.and" if len(names) == 2 else "punctuation.and-last"
+    return say("punctuation.list").join(names[:-1]) + say(last) + names[-1]
+
+
 @cache
 def phrases(lang: str) -> Phrases:
     """The interface words of `lang` (en or ja). Raises FileNotFoundError for any other language."""
@@ -149,11 +157,11 @@ def listed(parts: Sequence[str], say: Phrases) -> str:
 
 
 def moment_words(at: str, say: Phrases) -> str:
-    """An ISO 8601 moment: ``25 Nov 2026, 9:00 JST``. Anything else stands as it is."""
+    """An ISO 8601 moment: ``25 Nov 2026, 09:00 JST``. Anything else stands as it is."""
     local = _local(at)
     if local is None:
         return at
-    return say("date.moment", **_parts(local, say), time=f"{local.hour}:{local:%M}", zone=zone_words(at))
+    return say("date.moment", **_parts(local, say), time=f"{local:%H:%M}", zone=zone_words(at))
 
 
 def row_words(at: str, say: Phrases) -> str:

@@ -18,11 +18,11 @@ from deliverability.core.mail.html.markup import TokenKind, tokens, unescape
 from deliverability.core.mail.parts import body_texts
 from deliverability.core.mail.reader import Message, read
 from deliverability.core.mail.words import decode_words, printable
-from deliverability.core.model.report import Outcome, Report
+from deliverability.core.model.report import Report
 from deliverability.core.model.topic import if_known
 from deliverability.core.net.names import octets_text
 from deliverability.core.phrases import Phrases, detail_words
-from deliverability.core.report.diagrams import BarView
+from deliverability.core.report.diagrams import BarView, clip_octets
 from deliverability.core.report.findings import receiver_short
 from deliverability.core.report.preview import ColourScheme, Preview, Showing, preview
 from deliverability.core.report.report import ReportView
@@ -159,7 +159,6 @@ def _short(text: str) -> str:
 
 _FEATURES_SHOWN = 12
 _PROGRAMS_SHOWN = 6
-_CLIP = "clip_octets"
 _LOOKS = ("html", "clients", "size")
 
 
@@ -283,7 +282,7 @@ def look_view(view: ReportView, contents: MessageContents, copy: LighterCopy | N
     say, report = view.speaker.say, view.report
     features = tuple(_features(report, say))
     shown = message_preview(view, contents, ColourScheme.LIGHT) if contents.html else None
-    clip = _clip_octets(report)
+    clip = clip_octets(report)
     return LookView(
         size=view.diagrams.size,
         clip=_clip(report, clip[0], clip[1], view) if clip else None,
@@ -315,21 +314,11 @@ def message_preview(
 ) -> Preview:
     """The message as a document of its own, with the place marked where it is clipped."""
     showing = Showing(images=contents.images, remote=remote, scheme=scheme)
-    clip = _clip_octets(view.report)
+    clip = clip_octets(view.report)
     if clip and len(contents.html.encode("utf-8", "replace")) > clip[0]:
         mark = view.speaker.say("look.clip-mark", receiver=_named(clip[1], view))
         showing = replace(showing, clipped_at=clip[0], clip_mark=mark)
     return preview(contents.html, showing)
-
-
-def _clip_octets(report: Report) -> tuple[int, str] | None:
-    """After how many octets of HTML the rest is hidden, and the receiver that says so."""
-    for finding in report.findings:
-        limit = finding.limits.get(_CLIP)
-        decided = finding.outcome in (Outcome.MET, Outcome.UNMET)
-        if decided and "html.octets" in finding.observed and isinstance(limit, int) and finding.judgements:
-            return limit, finding.judgements[0].receiver
-    return None
 
 
 def _named(receiver: str, view: ReportView) -> str:

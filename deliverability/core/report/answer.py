@@ -30,7 +30,7 @@ from deliverability.core.model.claims import Lack
 from deliverability.core.model.report import FINE, GateKind, Outcome, Report, VerdictKind
 from deliverability.core.model.rules import Effect, Severity
 from deliverability.core.model.topic import if_known
-from deliverability.core.phrases import Phrases, detail_words
+from deliverability.core.phrases import Phrases, detail_words, joined
 from deliverability.core.report.findings import (
     FindingIndex,
     effect_words,
@@ -244,7 +244,7 @@ def answer_view(
     return AnswerView(
         domain=domain or say("label.no-domain"),
         meta=meta,
-        assumed=tuple(_assumed(answer, say)),
+        assumed=tuple(_assumed(answer, report.domain, say)),
         remarks=tuple(remarks),
         tone=tone,
         lead=lead,
@@ -264,14 +264,6 @@ def step_words(numbers: Sequence[int], report: Report, say: Phrases) -> str:
         return ""
     number = "one" if len(numbers) == 1 else "other"
     return say(f"plan.step.{number}", steps=joined([str(each) for each in numbers], say))
-
-
-def joined(names: Sequence[str], say: Phrases) -> str:
-    """Names within a sentence: "Gmail, iCloud and Yahoo"."""
-    if len(names) < 2:
-        return "".join(names)
-    last = "punctuation.and" if len(names) == 2 else "punctuation.and-last"
-    return say("punctuation.list").join(names[:-1]) + say(last) + names[-1]
 
 
 def kind_words(kind: VerdictKind, effects: Iterable[ReceiverEffect], say: Phrases, lacks: Sequence[Lack] = ()) -> str:
@@ -440,15 +432,14 @@ def _at_risk_clauses(groups: Sequence[ReceiverGroup], speaker: Speaker) -> str:
 def _depends(group: ReceiverGroup, words: Mapping[str, str], number: str, say: Phrases, *, alone: bool) -> str:
     """What is done from which number of messages on; `alone`: no other receiver has anything against the mail."""
     refused = group.bulk is VerdictKind.REJECTED or (group.bulk is None and _refuses(group.effects))
-    does = _does(group.effects, number, say)
     number_of = f"{group.bulk_from:,}" if group.bulk_from else ""
     many = say("verdict.from-number", n=number_of) if number_of else say("lead.in-bulk")
     fine = alone and (group.small is None or group.small in FINE)
-    sentence = (
-        say(f"lead.depends-refused.{number}", **words, many=many)
-        if refused
-        else say("lead.depends", **words, does=does, amount=_amount(group, say))
-    )
+    if refused:
+        sentence = say(f"lead.depends-refused.{number}", **words, many=many)
+    else:
+        does = _does(group.effects, number, say, words["mail"])
+        sentence = say("lead.depends", receivers=words["receivers"], does=does, short=words["short"], many=many)
     below = "below-other" if not fine else "below-fine" if group.bulk_from else "otherwise-fine"
     return sentence + say(f"lead.{below}")
 
@@ -457,9 +448,11 @@ def _amount(group: ReceiverGroup, say: Phrases) -> str:
     return say("lead.amount", n=f"{group.bulk_from:,}") if group.bulk_from else say("lead.amount-bulk")
 
 
-def _does(effects: Iterable[ReceiverEffect], number: str, say: Phrases) -> str:
-    """What is done to the mail, as verbs."""
-    return either([say(f"lead.does.{key}.{number}") for key in _effect_keys(effects)], say)
+def _does(effects: Iterable[ReceiverEffect], number: str, say: Phrases, mail: str = "") -> str:
+    """What is done to the mail, as verbs; the first of them names it where `mail` is given."""
+    keys, named = _effect_keys(effects), say("lead.named", mail=mail) if mail else say("lead.unnamed")
+    every = [say(f"lead.does.{key}.{number}", it=say("lead.unnamed") if n else named) for n, key in enumerate(keys)]
+    return either(every, say)
 
 
 def _refuses(effects: Iterable[ReceiverEffect]) -> bool:
@@ -510,7 +503,7 @@ def _group(group: ReceiverGroup, report: Report, findings: FindingIndex, speaker
     say = speaker.say
     receivers = tuple(ReceiverView(ident, receiver_short(ident, speaker)) for ident in group.receivers)
     heading = kind_words(group.kind, group.effects, say, group.lacks)
-    names = say("punctuation.list").join(each.name for each in receivers)
+    names = joined([each.name for each in receivers], say)
     line = "refused-line" if group.kind is VerdictKind.REJECTED else "line"
     unknown = VerdictKind.CANNOT_TELL in (group.kind, group.bulk)
     lacking = "" if group.kind is VerdictKind.DEPENDS else instead(group.lacks, speaker)
@@ -562,7 +555,7 @@ def _tile(tile: Tile, report: Report, findings: FindingIndex, speaker: Speaker) 
         tone=_TILE_TONES[tile.state],
         state=say(f"tile.state.{tile.state.value}"),
         value=_tile_value(tile, report, say),
-        services=say(f"tile.{key}", names=say("value.separator").join(services)) if services else "",
+        services=say(f"tile.{key}", names=joined(services, say)) if services else "",
         records=_tile_records(tile),
         problem=problem,
         step=tile.step,
@@ -617,7 +610,7 @@ def _tile_value(tile: Tile, report: Report, say: Phrases) -> str:
                 parts += [say("value.more", n=f"{len(hosts) - 1:,}").strip()] if len(hosts) > 1 else []
         case _:
             if tile.inbound:
-                parts.append(say("tile.inbound"))
+                parts.append(say("tile.nothing-inbound" if tile.state is TileState.NOTHING else "tile.inbound"))
     if not parts and tile.state is TileState.NOTHING:
         parts.append(say("tile.nothing"))
     return say("value.separator").join(parts)
@@ -649,12 +642,12 @@ def _text(value: Value) -> str:
 # --- what the answer rests on ---------------------------------------------------------------------------------------
 
 
-def _assumed(answer: ReportAnswer, say: Phrases) -> Iterable[str]:
+def _assumed(answer: ReportAnswer, domain: str, say: Phrases) -> Iterable[str]:
     """The purpose that was inferred, with its reason and option. A volume is never inferred: the groups tell of it."""
     for each in answer.assumed:
         if each.input is Input.PURPOSE:
             signs = joined([say(f"assumed.sign.{sign}") for sign in each.because], say)
-            yield say(f"assumed.{each.value}", signs=signs)
+            yield say(f"assumed.{each.value}", domain=visible(domain), signs=signs)
 
 
 def _waits(report: Report, say: Phrases) -> Iterable[str]:

@@ -14,11 +14,11 @@ from deliverability.core.facts.dmarc import Alignment, Dmarc
 from deliverability.core.facts.envelope import Envelope, Identities, SendingHosts
 from deliverability.core.facts.message import Format, Weight
 from deliverability.core.facts.spf import Spf, SpfIdentities, SpfStatus, SpfTree, SpfVerdict, StepOutcome
-from deliverability.core.model.report import DMARC_STAGES, GateKind, Report
+from deliverability.core.model.report import DMARC_STAGES, GateKind, Outcome, Report
 from deliverability.core.model.rules import Severity
 from deliverability.core.model.topic import if_known
 from deliverability.core.phrases import Phrases
-from deliverability.core.report.findings import statement_of
+from deliverability.core.report.findings import receiver_short, statement_of
 from deliverability.core.report.traffic import hits_words, sums_of, sums_words, would_words
 from deliverability.core.words.sentences import format_value, octets, visible, word_of
 from deliverability.core.words.speaker import Speaker
@@ -32,6 +32,7 @@ _ENCODED, _RAW = 78, 57
 # DMARC looks at neither: another name is normal there where a service sends.
 _ASIDE = frozenset({"helo", "ip", "ptr"})
 _CELLS = 30
+_CLIP = "clip_octets"
 # Below this share of the next limit the bar shows the message alone, or its parts would be specks.
 _NEAR = 0.4
 # Percent of a limit from which on it has a meter; octets, and percent of a limit, from which on savings are told.
@@ -184,7 +185,7 @@ def diagrams(report: Report, speaker: Speaker) -> Diagrams:
         tuple(_spf(report, say)),
         _dmarc(report, say),
         _size(report, speaker),
-        _html(report, say),
+        _html(report, speaker),
     )
 
 
@@ -493,7 +494,18 @@ def _limit(limit: int, who: str, rule: str, total: int, scale: int, say: Phrases
     )
 
 
-def _html(report: Report, say: Phrases) -> BarView | None:
+def clip_octets(report: Report) -> tuple[int, str] | None:
+    """After how many octets of HTML the rest is hidden, and the receiver that says so."""
+    for finding in report.findings:
+        limit = finding.limits.get(_CLIP)
+        decided = finding.outcome in (Outcome.MET, Outcome.UNMET)
+        if decided and "html.octets" in finding.observed and isinstance(limit, int) and finding.judgements:
+            return limit, finding.judgements[0].receiver
+    return None
+
+
+def _html(report: Report, speaker: Speaker) -> BarView | None:
+    say = speaker.say
     html = report.facts.of(Html)
     total = if_known(html.octets)
     if not total:
@@ -509,7 +521,10 @@ def _html(report: Report, say: Phrases) -> BarView | None:
     }
     scale = max(total, sum(sizes.values()))
     parts = (_part(key, say(f"html.{key}"), size, scale, say) for key, size in sizes.items())
-    return BarView(say("html.total", size=octets(total, say)), tuple(part for part in parts if part.octets), ())
+    words = say("html.total", size=octets(total, say))
+    if clip := clip_octets(report):
+        words += say("html.clipped", limit=octets(clip[0], say), receiver=receiver_short(clip[1], speaker))
+    return BarView(words, tuple(part for part in parts if part.octets), ())
 
 
 def _part(key: str, label: str, size: int, scale: int, say: Phrases) -> PartView:

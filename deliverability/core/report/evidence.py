@@ -15,7 +15,7 @@ from deliverability.core.model.answer import Because, GuideState, GuideStep, Rec
 from deliverability.core.model.report import GRADES, Judgement, Outcome, Report, Verdict
 from deliverability.core.model.rules import Receiver, SourceRef
 from deliverability.core.phrases import Phrases
-from deliverability.core.report.answer import TONES, joined, kind_words, step_words
+from deliverability.core.report.answer import TONES, kind_words, step_words
 from deliverability.core.report.checks import CheckView, requirement_sources, source_views
 from deliverability.core.report.findings import (
     FindingIndex,
@@ -69,7 +69,7 @@ class GuideView(Struct, frozen=True):
 
     Attributes:
         heading: "The guide's steps".
-        summary: "9 of 16 done, 4 to do, 3 not known"; what is none is left out.
+        summary: "9 of 16 steps done, 4 to do, 3 unknown"; what is none is left out.
         rows: the steps in their order.
 
     """
@@ -95,9 +95,9 @@ def _summary(states: Mapping[GuideState, int], report: Report, say: Phrases) -> 
     whole = report.selection.whole
     if whole and not report.message and not states[GuideState.DONE] and not states[GuideState.TO_DO]:
         return say("guide-table.message", all=total)
-    counted = [
-        say(f"guide-table.{state.value}", n=f"{states[state]:,}", all=total) for state in GuideState if states[state]
-    ]
+    found = [state for state in GuideState if states[state]]
+    counted = [say(f"guide-table.first.{state.value}", n=f"{states[state]:,}", all=total) for state in found[:1]]
+    counted += [say(f"guide-table.{state.value}", n=f"{states[state]:,}") for state in found[1:]]
     return say("value.separator").join(counted)
 
 
@@ -123,8 +123,9 @@ def _because(step: GuideStep, findings: FindingIndex, say: Phrases, shown_with: 
         case Because.UNMET | Because.WAIVED:
             if in_plan:
                 return ""
-            names = joined(findings.nouns(step.findings)[:1], say)
-            return say("guide-table.waived", name=names) if step.because is Because.WAIVED else names
+            if step.because is Because.WAIVED:
+                return say("guide-table.waived", name="".join(findings.nouns(step.findings)[:1]))
+            return "".join(findings.shorts(step.findings)[:1])
         case Because.WAITS | Because.FAILED:
             return _missing(step.unknown, say)
         case Because.UNSEEN if shown_with:
@@ -223,17 +224,19 @@ class ReceiverListView:
 
     @property
     def rests_on(self) -> str:
-        """What a good word rests on, as "3 met: SPF 2, DKIM 1"; empty where nothing is met."""
+        """What a good word rests on, as "3 requirements met: SPF 2, DKIM 1"; empty where nothing is met."""
         say = self._speaker.say
         topics = Counter(self._judged[rule][0].rule.topic for rule in self._those("met"))
         words = say("value.separator").join(f"{topic_name(topic, say)} {n}" for topic, n in topics.items())
-        return f"{say.count('checks.met', topics.total())}{say('punctuation.colon')}{words}" if words else ""
+        return (
+            f"{say.count('checks.requirements-met', topics.total())}{say('punctuation.colon')}{words}" if words else ""
+        )
 
     @property
     def open(self) -> str:
         """How many wait for an input, in words; empty: none."""
         waiting = len(self._those("waiting"))
-        return self._speaker.say.count("checks.waiting", waiting) if waiting else ""
+        return self._speaker.say.count("checks.requirements-waiting", waiting) if waiting else ""
 
     @property
     def sources(self) -> tuple[SourceView, ...]:
@@ -316,11 +319,17 @@ class TopicView:
 
     @property
     def summary(self) -> str:
-        """How many are what, as "2 to do, 5 met"."""
+        """How many are what, as "2 findings to fix, 5 checks passed"."""
         say = self._say
         todo = sum(each.to_do for each in self.todo)
         open_now = Counter(each.outcome for each in self._unchecked)
-        numbers = {"todo": todo, "met": len(self.met), "left": open_now["unknown"], "waiting": open_now["waiting"]}
+        numbers = {
+            "todo": todo,
+            "noted": len(self.todo) - todo,
+            "met": len(self.met),
+            "left": open_now["unknown"],
+            "waiting": open_now["waiting"],
+        }
         return say("value.separator").join(say.count(f"checks.{key}", n) for key, n in numbers.items() if n)
 
     @cached_property
@@ -330,7 +339,7 @@ class TopicView:
 
     @property
     def met_words(self) -> str:
-        """How many are met, as "5 met"."""
+        """How many are met, as "5 checks passed"."""
         return self._say.count("checks.met", len(self.met))
 
     @property
@@ -447,7 +456,7 @@ def summary_words(report: Report, counts: Mapping[str, int], speaker: Speaker) -
     first = answer.shown[0].number if answer.shown else None
     if refused and report.message:
         everybody = sum(len(each.receivers) for each in answer.groups)
-        parts.append(say("summary.refused", n=f"{refused:,}", all=f"{everybody:,}"))
+        parts.append(say.count("summary.refused", everybody, refused=f"{refused:,}"))
     if first is not None and answer.numbered:
         parts.append(say("summary.first", step=say("plan.step.one", steps=f"{first:,}")))
     return say("summary.separator").join(parts)

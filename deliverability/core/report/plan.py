@@ -11,8 +11,8 @@ from deliverability.core.facts.message import Message
 from deliverability.core.model.answer import Chip, PlanStep, PolicyWait
 from deliverability.core.model.report import Care, FactChange, RecordEdit, Report, VerdictKind
 from deliverability.core.model.rules import Scope
-from deliverability.core.phrases import Phrases
-from deliverability.core.report.answer import in_sentence, joined, kind_words
+from deliverability.core.phrases import Phrases, joined
+from deliverability.core.report.answer import in_sentence, kind_words
 from deliverability.core.report.findings import FindingIndex, receiver_short
 from deliverability.core.report.records import Piece, diff, rdata, txt_strings
 from deliverability.core.words.sentences import format_value, state_words, visible
@@ -77,7 +77,6 @@ class PlanStepView(Struct, frozen=True):
         hand_over: a text to send to whoever has to do it, by lines; empty where nobody else has to.
         hand_over_hint: the command that prints it; all options but those that name the subject are those of the run.
         short: what is wrong, for lists.
-        noun: what it is about, for lists.
         anchor: the finding that it is for, on a page.
         severity: of the worst finding that it settles.
         inbound: it is about mail that the domain receives.
@@ -106,7 +105,6 @@ class PlanStepView(Struct, frozen=True):
     hand_over: tuple[str, ...]
     hand_over_hint: str
     short: str
-    noun: str
     anchor: str
     severity: str
     inbound: bool
@@ -120,10 +118,10 @@ class PlanView(Struct, frozen=True):
         steps: those that stand open.
         folded: the rest that is worth doing.
         more: "5 more worth doing" with nothing behind it; empty: there are none.
-        more_names: "key of 1024 bits, DMARC reports", or empty.
+        more_names: what they ask for: "4. Remove ptr from the SPF record; 5. Shorten the HTML", or empty.
         received: for mail that the domain receives.
         received_heading: "Also possible, for mail you receive"; empty: nothing is.
-        received_names: their names, or empty.
+        received_names: what they ask for, or empty.
         policy: what comes before the next stage of DMARC; empty: nothing, or the plan has that stage.
 
     """
@@ -166,16 +164,24 @@ def plan_view(report: Report, findings: FindingIndex, speaker: Speaker, *, todo:
 
 
 def _names(steps: Sequence[PlanStepView], say: Phrases, *, numbered: bool) -> str:
-    """The names of steps in one line, each with its number, by which others refer to it; those of one name together."""
+    """What the steps ask for in one line, each with its number, by which others refer to it; equal ones together."""
     numbers: dict[str, list[str]] = {}
     for each in steps:
-        numbers.setdefault(each.noun or each.what, []).append(each.mark)
+        numbers.setdefault(_brief(each.what, say), []).append(each.mark)
     names = [
         say("plan.numbered", numbers="/".join(of), name=name) if numbered else name for name, of in numbers.items()
     ]
-    listed = say("value.separator").join(names[:_NAMES_SHOWN])
+    listed = say("punctuation.clauses").join(names[:_NAMES_SHOWN])
     rest = sum(map(len, list(numbers.values())[_NAMES_SHOWN:]))
-    return listed + (say("value.more", n=f"{rest:,}") if rest else "")
+    return listed + (say("plan.more-names", n=f"{rest:,}") if rest else "")
+
+
+def _brief(what: str, say: Phrases) -> str:
+    """The first sentence of a heading, without what follows a colon or stands in brackets at its end."""
+    opening, closing = say("punctuation.aside").split("{text}")
+    for end in (say("punctuation.colon"), say("punctuation.stop") + say("punctuation.gap")):
+        what = what.partition(end)[0]
+    return what.partition(opening)[0] if what.endswith(closing) else what
 
 
 _NO_STEPS = {
@@ -249,7 +255,6 @@ class _Writer:
             hand_over=words.hand_over,
             hand_over_hint=self._hint(step) if words.hand_over and self._report.answer.numbered else "",
             short="".join(shorts[:1]),
-            noun="".join(findings.nouns(step.findings)[:1]),
             anchor=findings.anchor(step.findings[0]) if step.findings else "",
             severity=step.severity.value,
             inbound=step.inbound,
@@ -261,7 +266,7 @@ class _Writer:
         secure = [each for each in step.findings if each.rule in rules and rules[each.rule].scope is Scope.SECURITY]
         if not secure:
             return say.count("plan.settles", len(also)) if also else ""
-        what = say("value.separator").join(self._findings.shorts(secure))
+        what = joined(self._findings.shorts(secure), say)
         return say("plan.settles-security", what=what)
 
     def _hint(self, step: PlanStep) -> str:
@@ -296,7 +301,7 @@ class _Writer:
         elif chip.with_steps:
             numbers = joined([str(number) for number in chip.with_steps], say)
             change += say("chip.with.one" if len(chip.with_steps) == 1 else "chip.with.other", steps=numbers)
-        return ChipView(names, say("effect-of.named", name=say("value.separator").join(names), change=change))
+        return ChipView(names, say("effect-of.named", name=joined(names, say), change=change))
 
     def _change(self, change: FactChange) -> str:
         say = self._say

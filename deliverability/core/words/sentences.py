@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 
-from deliverability.core.codes import Detail
+from deliverability.core.codes import NEEDS, Detail
 from deliverability.core.facts.base import (
     Catalogue,
     FactSet,
@@ -184,6 +184,8 @@ def unknown_sentence(unknown: Unknown | None, say: Phrases) -> str:
     """Why something could not be checked, and what to do about it."""
     if unknown is None:
         return say("unknown.short")
+    if unknown.detail is not None and NEEDS.matches(unknown.detail):
+        return say("unknown.needs", what=visible(detail_words(unknown.detail, say)))
     detail = (
         say("unknown.detail", detail=visible(shortened(detail_words(unknown.detail, say)))) if unknown.detail else ""
     )

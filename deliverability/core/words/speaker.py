@@ -14,7 +14,7 @@ from deliverability.core.facts.base import Catalogue
 from deliverability.core.model.claims import Lack
 from deliverability.core.model.profiles import ProfileSource
 from deliverability.core.model.rules import Edition, RuleSet, Selection, ServiceSource, Source
-from deliverability.core.phrases import Phrases, listed, phrases
+from deliverability.core.phrases import Phrases, joined, phrases
 from deliverability.core.words.sentences import full_day_words, visible
 
 Titled = Source | ProfileSource
@@ -129,4 +129,4 @@ def judged(selection: Selection, speaker: Speaker) -> str:
 
 
 def _listed(names: Sequence[str], say: Phrases) -> str:
-    return say("punctuation.list").join(names)
+    return joined(names, say)

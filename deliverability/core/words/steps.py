@@ -20,7 +20,7 @@ from deliverability.core.model.report import Report
 from deliverability.core.model.rules import All, Any, Compare, Condition, LimitRef, Not, Place, Rule, Texts
 from deliverability.core.model.services import DnsProvider, LongText
 from deliverability.core.model.topic import if_known
-from deliverability.core.phrases import Phrases, fill, phrases, placeholders
+from deliverability.core.phrases import Phrases, fill, joined, phrases, placeholders
 from deliverability.core.words.sentences import (
     FindingWords,
     capital,
@@ -60,7 +60,11 @@ def entry_words(step: PlanStep, report: Report, speaker: Speaker) -> tuple[str, 
     first = next((each.number for each in report.answer.plan if each.place is Place.DNS and fits(each)), None)
     if provider is not None:
         return tuple(_there(step, provider, _zone(report), speaker, whole=step.number == first))
-    return tuple(_anywhere(step, _zone(report), speaker)) if step.number == first else ()
+    zone = _zone(report)
+    if step.number == first:
+        return tuple(_anywhere(step, zone, speaker))
+    at_apex = (each.number for each in report.answer.plan if each.place is Place.DNS and zone in _new_names(each))
+    return (speaker.say("entry.anywhere-apex"),) if step.number == next(at_apex, None) else ()
 
 
 def _zone(report: Report) -> str:
@@ -106,7 +110,10 @@ def _most_take(names: Sequence[str], zone: str, say: Phrases) -> Iterator[str]:
     """What most providers take in the field for the name."""
     below = [name.removesuffix(f".{zone}") for name in names if name != zone]
     yield say("entry.anywhere", zone=visible(zone))
-    yield say("entry.anywhere-host", host=visible(below[0])) if below else say("entry.anywhere-apex")
+    if below:
+        yield say("entry.anywhere-host", host=visible(below[0]))
+    if len(below) < len(names):
+        yield say("entry.anywhere-apex")
 
 
 def _names(step: PlanStep) -> tuple[str, ...]:
@@ -212,7 +219,7 @@ def _values(step: PlanStep, report: Report, speaker: Speaker) -> dict[str, str]:
         "domain": visible(domain),
         "own": visible(own_domain(report.facts)),
         "service": _service(step, speaker),
-        "items": speaker.say("punctuation.list").join(items) or visible(domain),
+        "items": joined(items, speaker.say) or visible(domain),
     }
 
 

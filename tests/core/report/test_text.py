@@ -47,7 +47,10 @@ def test_what_is_met_names_its_item_once_and_before_its_full_stop(lang, monkeypa
     monkeypatch.setattr(paper, "MAX_WIDTH", 10_000)
     met = [line for line in golden("demo", lang, whole=True, width=10_000).splitlines() if line.endswith("]")]
     assert (
-        sum(line.endswith(("(mailer.example/k1). [DKIM-025]", "（mailer.example/k1）。 [DKIM-025]")) for line in met)
+        sum(
+            line.endswith(("(checked: mailer.example/k1). [DKIM-025]", "（確認の対象：mailer.example/k1）。 [DKIM-025]"))
+            for line in met
+        )
         == 1
     )
     assert not [line for line in met if re.search(r"[.。] ?[（(][^()（）]*[）)] \[", line)]
@@ -98,8 +101,8 @@ def test_lines_keep_the_width(lang, width, whole):
     ("text", "kept"),
     [
         ("The message is 7.3 MB as sent", "7.3 MB"),
-        ("Checked on 29 Nov 2026, 9:00 JST by deliv", "29 Nov 2026, 9:00 JST"),
-        ("診断は2026年11月29日 9:00（JST）に行いました", "2026年11月29日 9:00"),
+        ("Checked on 29 Nov 2026, 09:00 JST by deliv", "29 Nov 2026, 09:00 JST"),
+        ("診断は2026年11月29日 09:00（JST）に行いました", "2026年11月29日 09:00"),
         ("添付ファイルの大きさは7.3 MBです", "7.3 MB"),
         ("Set the server to imap.mail.me.com now", "imap.mail.me.com"),
     ],
@@ -137,7 +140,7 @@ def test_what_is_needed_and_met_is_read_from_the_answer_to_the_summary():
         "⇒ DMARC fails",
         "Three steps ─",
         "\n1  Sign with DKIM as sakura-shop.example at your mail server",
-        "Gmail: rejected → no known obstacle, with step 2",
+        "Gmail: rejected → no known obstacle, together with step 2",
         "\n2  ",
         "\n3  ",
         "more improvements: ",
@@ -270,11 +273,11 @@ def test_a_phrase_that_takes_much_of_a_line_is_broken_between_its_words():
         ("original", "read 24 Nov 2026", "英語、2026年11月24日に確認"),
         (
             "archive 2026-06-15",
-            "copy of 15 Jun 2026, read 24 Nov 2026",
+            "archived copy of 15 Jun 2026, read 24 Nov 2026",
             "英語、2026年6月15日の保存版、2026年11月24日に確認",
         ),
-        ("archive undated", "undated copy, read 24 Nov 2026", "英語、日付のない保存版、2026年11月24日に確認"),
-        ("not re-read", "cited 24 Nov 2026, not reread", "英語、再確認なし、2026年11月24日の記録による"),
+        ("archive undated", "undated archived copy, read 24 Nov 2026", "英語、日付のない保存版、2026年11月24日に確認"),
+        ("not re-read", "noted 24 Nov 2026, not checked at the source", "英語、再確認なし、2026年11月24日の記録による"),
     ],
 )
 def test_a_source_is_cited_as_it_was_read(read_as, en, ja):
@@ -436,3 +439,26 @@ def test_a_place_that_the_title_names_is_not_told_again(lang, place):
 @pytest.mark.parametrize("width", [40, 100])
 def test_a_command_in_a_step_stands_out(width):
     assert list(paper.Paper(width).step("To list them, run `deliv sources`.", "- "))[-1].endswith("`deliv sources`.")
+
+
+# --- lists of steps ---
+
+
+@pytest.mark.parametrize(
+    ("lang", "listed"),
+    [
+        (
+            "en",
+            "4. Turn off test mode for the key at s1._domainkey.sakura-shop.example; "
+            "5. Add a report address to the DMARC record; 6. End the SPF record with ~all; ",
+        ),
+        (
+            "ja",
+            "4. s1._domainkey.sakura-shop.exampleの鍵のテストモード（t=y）を解除する／"
+            "5. DMARCレコードにレポートの宛先を加える／6. SPFレコードの末尾を~allにする／",
+        ),
+    ],
+)
+def test_further_steps_are_listed_by_what_to_do_without_what_follows_a_colon(lang, listed):
+    names = ReportView(report_of("demo"), shipped(lang)).plan.more_names
+    assert names.replace("\u00a0", " ").startswith(listed)

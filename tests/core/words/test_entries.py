@@ -93,12 +93,20 @@ def test_where_nobody_knows_the_provider_one_hint_is_given_once() -> None:
     first, second = words(edit("_dmarc.example.com"), edit("_smtp._tls.example.com"))
     assert first.where == "At your DNS provider"
     assert " ".join(first.entry) == (
-        "Most DNS consoles add example.com to the name automatically. Enter only `_dmarc`. For the domain itself, "
-        "enter `@` or leave the name empty. Enter the value without quotation marks."
+        "Most DNS consoles add example.com to the name automatically. Enter only `_dmarc`. "
+        "Enter the value without quotation marks."
     )
     assert second.entry == ()
+
+
+def test_a_record_of_the_domain_itself_is_told_how_its_name_is_entered() -> None:
+    hint = "For the domain itself, enter `@` or leave the name empty."
     (apex,) = words(edit("example.com", "v=spf1 -all"))
-    assert "For the domain itself, enter `@` or leave the name empty." in apex.entry
+    assert hint in apex.entry
+    below, later, again = words(edit("_dmarc.example.com"), edit("example.com", "v=spf1 -all"), edit("example.com", "a"))
+    assert hint not in below.entry
+    assert later.entry == (hint,)
+    assert again.entry == ()
 
 
 def test_an_alias_says_nothing_of_quotation_marks() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from deliverability.core.phrases import Phrases
+from deliverability.core.phrases import Phrases, joined
 from deliverability.core.report.answer import AnswerView, ChainView, GroupView, TileView
 from deliverability.core.report.audience import AudienceView
 from deliverability.core.report.checks import CheckView
@@ -170,8 +170,7 @@ def _topic(topic: TopicView, paper: Paper, say: Phrases) -> Iterator[str]:
     for each in topic.open:
         lead = f"{paper.ink(paper.symbol('unknown'), 'unknown')} "
         names = say("value.separator").join(f"{check.headline} [{check.rule}]" for check in each.checks)
-        reason = each.reason.removesuffix(say("punctuation.stop"))
-        yield from paper.hang(f"{reason}{say('punctuation.colon')}{names}", lead)
+        yield from paper.hang(f"{names}{say('punctuation.colon')}{each.reason}", lead)
     for check in topic.met:
         lead = f"{paper.ink(paper.symbol('met'), 'met')} "
         words = check.instances[0].message if len(check.instances) == 1 else check.title
@@ -182,11 +181,11 @@ def _topic(topic: TopicView, paper: Paper, say: Phrases) -> Iterator[str]:
 
 
 def _with_items(words: str, items: Sequence[str], say: Phrases) -> str:
-    """What was found with what it was found at, which stands in brackets before the full stop."""
+    """What was found with what was checked, which stands in brackets before the full stop."""
     if not items:
         return words
     stop = say("punctuation.stop")
-    aside = say("punctuation.aside", text=say("value.separator").join(items))
+    aside = say("text.checked", items=joined(items, say))
     return f"{words.removesuffix(stop)}{aside}{stop if words.endswith(stop) else ''}"
 
 
