@@ -46,13 +46,8 @@ def golden(subject, lang, **options):
 def test_what_is_met_names_its_item_once_and_before_its_full_stop(lang, monkeypatch):
     monkeypatch.setattr(paper, "MAX_WIDTH", 10_000)
     met = [line for line in golden("demo", lang, whole=True, width=10_000).splitlines() if line.endswith("]")]
-    assert (
-        sum(
-            line.endswith(("(checked: mailer.example/k1). [DKIM-025]", "（確認の対象：mailer.example/k1）。 [DKIM-025]"))
-            for line in met
-        )
-        == 1
-    )
+    ends = ("(checked: mailer.example/k1). [DKIM-025]", "（確認の対象：mailer.example/k1）。 [DKIM-025]")
+    assert sum(line.endswith(ends) for line in met) == 1
     assert not [line for line in met if re.search(r"[.。] ?[（(][^()（）]*[）)] \[", line)]
     assert not [line for line in met if re.search(r"(bounce\.mailer\.example).*[（(]\1[）)] \[", line)]
 
