@@ -19,7 +19,7 @@ from deliverability.core.words.sentences import format_value, state_words, visib
 from deliverability.core.words.speaker import Speaker
 from deliverability.core.words.steps import splits_itself, step_words
 
-_NAMES_SHOWN = 4
+_NAMES_SHOWN = 3
 
 
 class RecordView(Struct, frozen=True):
