@@ -46,8 +46,11 @@ def golden(subject, lang, **options):
 def test_what_is_met_names_its_item_once_and_before_its_full_stop(lang, monkeypatch):
     monkeypatch.setattr(paper, "MAX_WIDTH", 10_000)
     met = [line for line in golden("demo", lang, whole=True, width=10_000).splitlines() if line.endswith("]")]
-    ends = ("(checked: mailer.example/k1). [DKIM-025]", "（確認の対象：mailer.example/k1）。 [DKIM-025]")
+    ends = ("(mailer.example/k1). [DKIM-025]", "（mailer.example/k1）。 [DKIM-025]")
     assert sum(line.endswith(ends) for line in met) == 1
+    assert sum("(checked: mailer.example/k1 and sakura-shop.example/s1) [DKIM-004]" in line for line in met) == (
+        lang == "en"
+    )
     assert not [line for line in met if re.search(r"[.。] ?[（(][^()（）]*[）)] \[", line)]
     assert not [line for line in met if re.search(r"(bounce\.mailer\.example).*[（(]\1[）)] \[", line)]
 

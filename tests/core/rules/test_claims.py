@@ -232,6 +232,7 @@ NO_CLAIMS: Mapping[str, str] = {
     "mcp.nothing-changed": "what the history has, since a day that is named",
     "diff.grade": "the grades before and after, which stand beside it",
     "guide-table.done": "the number of steps that are done, each of which is a claim",
+    "guide-table.first.done": "the same, of all steps",
 }
 
 

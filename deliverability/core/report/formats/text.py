@@ -173,19 +173,20 @@ def _topic(topic: TopicView, paper: Paper, say: Phrases) -> Iterator[str]:
         yield from paper.hang(f"{names}{say('punctuation.colon')}{each.reason}", lead)
     for check in topic.met:
         lead = f"{paper.ink(paper.symbol('met'), 'met')} "
-        words = check.instances[0].message if len(check.instances) == 1 else check.title
-        items = [each.item for each in check.instances if each.item] if check.shows_instances else []
-        yield from paper.hang(f"{_with_items(words, items, say)} [{check.rule}]", lead)
+        yield from paper.hang(f"{_met(check, say)} [{check.rule}]", lead)
     if topic.idle:
         yield from paper.paragraph(topic.idle, 2, style="dim")
 
 
-def _with_items(words: str, items: Sequence[str], say: Phrases) -> str:
-    """What was found with what was checked, which stands in brackets before the full stop."""
+def _met(check: CheckView, say: Phrases) -> str:
+    """What is met; in brackets before the full stop, what that is about or, where it is several, what was checked."""
+    alone = len(check.instances) == 1
+    words = check.instances[0].message if alone else check.title
+    items = [each.item for each in check.instances if each.item] if check.shows_instances else []
     if not items:
         return words
     stop = say("punctuation.stop")
-    aside = say("text.checked", items=joined(items, say))
+    aside = say("punctuation.aside", text=items[0]) if alone else say("text.checked", items=joined(items, say))
     return f"{words.removesuffix(stop)}{aside}{stop if words.endswith(stop) else ''}"
 
 
