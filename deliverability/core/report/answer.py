@@ -379,6 +379,7 @@ def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: Findin
     short = joined(findings.shorts(worst.deciding)[:1], say)
     who = joined(names, say) if len(names) <= _RECEIVERS_NAMED else say.count("lead.receivers", len(names))
     words = {"receivers": who, "mail": mail, "short": short}
+    bulk_mail = "" if report.message else say("label.bulk-mail-of", domain=visible(report.domain))
     match worst.kind:
         case VerdictKind.ACCEPTED:
             return say.count("lead.accepted", len(names)) if len(names) > 1 else say("lead.accepted-at", **words)
@@ -393,11 +394,11 @@ def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: Findin
             )
             return say(f"lead.depends-unknown.{number}", **words, amount=_amount(worst, say))
         case VerdictKind.DEPENDS:
-            return _depends(worst, words, number, say, alone=alone)
+            return _depends(worst, words, number, say, alone=alone, bulk_mail=bulk_mail)
     if worst.bulk_only:
         named = {speaker.rules.receivers[ident].bulk_from for each in alike for ident in each.receivers}
         worst = replace(worst, bulk_from=named.pop() if len(named) == 1 else None)
-        return _depends(worst, words, number, say, alone=alone)
+        return _depends(worst, words, number, say, alone=alone, bulk_mail=bulk_mail)
     if worst.kind is VerdictKind.REJECTED or _refuses(effects):
         return say(f"lead.refused.{number}", **words)
     clauses = _at_risk_clauses(alike, speaker)
@@ -429,17 +430,24 @@ def _at_risk_clauses(groups: Sequence[ReceiverGroup], speaker: Speaker) -> str:
     return say("lead.at-risk-separator").join(clauses)
 
 
-def _depends(group: ReceiverGroup, words: Mapping[str, str], number: str, say: Phrases, *, alone: bool) -> str:
-    """What is done from which number of messages on; `alone`: no other receiver has anything against the mail."""
+def _depends(
+    group: ReceiverGroup, words: Mapping[str, str], number: str, say: Phrases, *, alone: bool, bulk_mail: str
+) -> str:
+    """What is done from which number of messages on; `alone`: no other receiver has anything against the mail.
+
+    `bulk_mail`: what mail sent in bulk is called; empty: it is a message at hand.
+    """
     refused = group.bulk is VerdictKind.REJECTED or (group.bulk is None and _refuses(group.effects))
     number_of = f"{group.bulk_from:,}" if group.bulk_from else ""
     many = say("verdict.from-number", n=number_of) if number_of else say("lead.in-bulk")
     fine = alone and (group.small is None or group.small in FINE)
+    bulk = "" if number_of else bulk_mail
+    key = "-bulk" if bulk else ""
+    words = {**words, "mail": bulk or words["mail"], "many": many}
     if refused:
-        sentence = say(f"lead.depends-refused.{number}", **words, many=many)
+        sentence = say(f"lead.depends-refused{key}.{number}", **words)
     else:
-        does = _does(group.effects, number, say, words["mail"])
-        sentence = say("lead.depends", receivers=words["receivers"], does=does, short=words["short"], many=many)
+        sentence = say(f"lead.depends{key}", **words, does=_does(group.effects, number, say, words["mail"]))
     below = "below-other" if not fine else "below-fine" if group.bulk_from else "otherwise-fine"
     return sentence + say(f"lead.{below}")
 

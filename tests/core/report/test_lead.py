@@ -15,6 +15,7 @@ from deliverability.core.report.report import ReportView
 from tests import speaking
 from tests.fixtures_answer import example_answer
 from tests.fixtures_report import make_report
+from tests.test_golden import audited
 
 
 def lead(answer: ReportAnswer, lang: str = "en") -> str:
@@ -156,3 +157,14 @@ def test_without_a_message_the_mark_says_no_more_than_the_sentence(
 ) -> None:
     group = ReceiverGroup(VerdictKind.DNS_NOT_READY, (said,), ("gmail",), (), bulk_only=bulk_only)
     assert group_tone(group) == tone
+
+
+@pytest.mark.parametrize(
+    ("lang", "begins"),
+    [
+        ("en", "iCloud, Gmail and Outlook.com may reject bulk mail from broken.example, because "),
+        ("ja", "broken.exampleのSPFの参照先に有効なSPFレコードがないため、"),
+    ],
+)
+def test_what_dns_does_to_bulk_mail_names_bulk_mail(lang: str, begins: str) -> None:
+    assert ReportView(audited("faulty"), speaking.shipped(lang)).answer.lead.startswith(begins)
