@@ -11,7 +11,7 @@ from msgspec import Struct
 from deliverability.contact.values import PACK_SCHEMA, AskedFor, ContactChannel, ContactPack, QuotedReply, SendingHost
 from deliverability.core.codec import json_text, printable
 from deliverability.core.model.rules import Confidence, RuleSet
-from deliverability.core.phrases import Phrases, listed, phrases
+from deliverability.core.phrases import Phrases, joined, listed, phrases
 from deliverability.core.report.answer import joined
 from deliverability.core.report.findings import FindingView, receiver_name
 from deliverability.core.report.formats.html import CONTENT_SECURITY_POLICY, handout_css, style_sheet

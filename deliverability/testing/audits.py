@@ -30,7 +30,7 @@ from deliverability.core.errors import InputError, file_error
 from deliverability.core.inputs import Subject
 from deliverability.core.model.report import Finding, Verdict, VerdictKind
 from deliverability.core.model.rules import RuleSet
-from deliverability.core.phrases import LANGUAGES
+from deliverability.core.phrases import LANGUAGES, joined
 from deliverability.core.report.findings import receiver_short
 from deliverability.core.report.formats.json import report_json
 from deliverability.core.report.formats.table import FORMAT_OF, WriterOptions
@@ -358,7 +358,7 @@ class TestReport:
         names = [self._name(each.receiver) for each in objections if each.verdict is worst]
         lead = say(
             f"testing.{worst.value}",
-            receivers=say("punctuation.list").join(names),
+            receivers=joined(names, say),
             n=f"{len(objections):,}",
             of=f"{judged:,}",
         )

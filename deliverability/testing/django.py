@@ -27,7 +27,7 @@ from deliverability.api.session import audit
 from deliverability.console.language import Language
 from deliverability.core.errors import DelivError, InputError
 from deliverability.core.model.report import VerdictKind
-from deliverability.core.phrases import Phrases, phrases
+from deliverability.core.phrases import Phrases, joined, phrases
 from deliverability.testing.audits import AuditSettings, MailAudits, read_settings_file
 
 _LOG = logging.getLogger("deliv")
@@ -131,7 +131,7 @@ def check_from_domain(app_configs: object = None, **kwargs: object) -> list[Any]
         text = say(
             "testing.check-objects",
             domain=domain,
-            receivers=say("punctuation.list").join(objecting),
+            receivers=joined(objecting, say),
             why=say("punctuation.clauses").join(_why(report, objecting, say)),
         )
         return [checks.Warning(text, hint=hint, id="deliv.W001")]
