@@ -52,7 +52,8 @@ def _lines(rule: Rule, rules: RuleSet, lang: str, width: int) -> Iterator[str]:
     yield from wrap(f"{rule.id}  {rule_title(rule, lang)}", width)
     facts = [rule.name, say(f"scope.{rule.scope.value}"), say(f"severity.{rule.severity.value}")]
     facts += [say(f"level.{rule.level.value}")]
-    facts += [say(f"confidence.{rule.confidence.value}"), say("page.effort", effort=say(f"effort.{rule.effort.value}"))]
+    facts += [say("label.confidence", word=say(f"confidence.{rule.confidence.value}"))]
+    facts += [say("page.effort", effort=say(f"effort.{rule.effort.value}"))]
     if rule.contested:
         facts.append(say("page.contested"))
     yield from wrap(" · ".join(facts), width)
