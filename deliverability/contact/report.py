@@ -11,8 +11,7 @@ from msgspec import Struct
 from deliverability.contact.values import PACK_SCHEMA, AskedFor, ContactChannel, ContactPack, QuotedReply, SendingHost
 from deliverability.core.codec import json_text, printable
 from deliverability.core.model.rules import Confidence, RuleSet
-from deliverability.core.phrases import Phrases, joined, listed, phrases
-from deliverability.core.report.answer import joined
+from deliverability.core.phrases import Phrases, joined, phrases
 from deliverability.core.report.findings import FindingView, receiver_name
 from deliverability.core.report.formats.html import CONTENT_SECURITY_POLICY, handout_css, style_sheet
 from deliverability.core.report.formats.json import Json
@@ -121,7 +120,7 @@ def _sections(
 def _host(host: SendingHost, say: Phrases, receiver: str) -> str:
     """An address, and how it is known to send."""
     known = [say(f"contact.known-by.{each.value}", receiver=receiver) for each in host.known_by]
-    return say("punctuation.colon").join((_named(host, say), listed(known, say)))
+    return say("punctuation.colon").join((_named(host, say), joined(known, say)))
 
 
 def _named(host: SendingHost, say: Phrases) -> str:

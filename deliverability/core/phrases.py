@@ -151,11 +151,6 @@ def _arg(name: str, value: Arg, say: Phrases, depth: int) -> str:
 _LESS_EXACT = re.compile(r"([0-9]{4})(?:-(0[1-9]|1[0-2]))?")
 
 
-def listed(parts: Sequence[str], say: Phrases) -> str:
-    """Parts of a sentence: "15,000 forged, 20 forwarded and 3 changed in transit"."""
-    return say("punctuation.and-last").join(filter(None, (say("punctuation.list").join(parts[:-1]), *parts[-1:])))
-
-
 def moment_words(at: str, say: Phrases) -> str:
     """An ISO 8601 moment: ``25 Nov 2026, 09:00 JST``. Anything else stands as it is."""
     local = _local(at)

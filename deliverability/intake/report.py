@@ -19,7 +19,7 @@ from deliverability.core.model.observed import (
     TlsReport,
     address_of,
 )
-from deliverability.core.phrases import Phrases, detail_words, listed
+from deliverability.core.phrases import Phrases, detail_words, joined
 from deliverability.core.report.paper import HistoryCellView, Paper, TableView, history_text
 from deliverability.core.words.sentences import full_day_words, visible
 from deliverability.intake.run import IntakeResult
@@ -48,7 +48,7 @@ def _sentences(result: IntakeResult, say: Phrases) -> Iterator[str]:
         if result.results[each]
     ]
     if results:
-        yield say("intake.results", results=listed(results, say))
+        yield say("intake.results", results=joined(results, say))
 
 
 def _tallies(result: IntakeResult, say: Phrases) -> TableView:
@@ -67,7 +67,7 @@ def _tallies(result: IntakeResult, say: Phrases) -> TableView:
     for (kind, _), tally in result.tallies.items():
         new[kind] += tally.new
     counted = [say.count(f"intake.counted.{kind.value}", new[kind]) for kind in FeedbackKind if new[kind]]
-    title = say("intake.new", what=listed(counted, say)) if counted else say("intake.nothing-new")
+    title = say("intake.new", what=joined(counted, say)) if counted else say("intake.nothing-new")
     if known := sum(each.known for each in result.tallies.values()):
         title += say("punctuation.clauses") + say.count("intake.known", known)
     return _table(title, "", ("reporter", "kind", "new", "known", "messages", "note"), rows, say)

@@ -12,7 +12,7 @@ from msgspec import Struct
 from deliverability.core.facts.base import FactSet
 from deliverability.core.facts.traffic import MessageSums, OwnMessages, PolicyHits, ReportPeriod, Traffic
 from deliverability.core.model.topic import if_known
-from deliverability.core.phrases import Phrases, listed
+from deliverability.core.phrases import Phrases, joined
 from deliverability.core.words.sentences import full_day_words, share_words, visible
 
 FOREIGN = ("forged", "forwarded", "altered")
@@ -94,7 +94,7 @@ def _foreign_words(sums: Sums, say: Phrases) -> str:
     words = ""
     if sums.foreign:
         found = [name for name in FOREIGN if sums.classes[name]]
-        parts = listed([say(f"traffic.part.{name}", n=f"{sums.classes[name]:,}") for name in found], say)
+        parts = joined([say(f"traffic.part.{name}", n=f"{sums.classes[name]:,}") for name in found], say)
         only = f"traffic.only.{found[0]}"
         several = len(found) > 1
         more = say("traffic.foreign", n=f"{sums.foreign:,}", parts=parts) if several else say.count(only, sums.foreign)
@@ -151,4 +151,4 @@ def _losing(facts: FactSet, say: Phrases) -> str:
     named = [say("gate.of", n=f"{each.unaligned:,}", source=visible(each.name)) for each in losing[:NAMED]]
     if (more := len(losing) - len(named)) > 0:
         return say("value.separator").join(named) + say("value.more", n=f"{more:,}")
-    return listed(named, say)
+    return joined(named, say)

@@ -33,7 +33,7 @@ def section_words(section: str, say: Phrases) -> str:
     if not section[:1].isdigit():
         return visible(section)
     numbers = section.split(", ")
-    named = visible(listed(numbers, say))
+    named = visible(joined(numbers, say))
     return say("label.section.one" if len(numbers) == 1 else "label.section.other", section=named)
 
 
