@@ -290,8 +290,9 @@ def headings(part: str) -> list[Text]:
 
 # Names that keep their capital within a sentence.
 NAMES = words_of(
-    "ARC BIMI DANE DKIM DKIM-Signature DMARC DNS DNSSEC Date From Gmail HELO HTML IPv4 IPv6 ISO-2022-JP List-Unsubscribe"
-    " MIME MIME-Version MTA-STS MX Message-ID PDF Postmaster RSA Re Reply-To Return-Path SHA-256 SNDS SPF TLS TLS-RPT TLSA"
+    "ARC BIMI DANE DKIM DKIM-Signature DMARC DNS DNSSEC Date From Gmail HELO HTML IPv4 IPv6 ISO-2022-JP"
+    " List-Unsubscribe MIME MIME-Version MTA-STS MX Message-ID PDF Postmaster RSA Re Reply-To Return-Path SHA-256"
+    " SNDS SPF TLS TLS-RPT TLSA"
 )
 
 
