@@ -179,7 +179,7 @@ LONG = 'example.com TXT "v=spf1 include:_spf.example.net ip4:203.0.113.5 ~all"'
     ("text", "behind"),
     [
         (f"{LONG}。現在のレコード：-", "現在のレコード：-"),
-        (f"Publish {LONG}. Your record now: -", "Your record now: -"),
+        (f"Publish {LONG}. Current record: -", "Current record: -"),
         (f"Publish {LONG}.example or", ".example or"),
         ("Run `deliv sources`. Then wait", ". Then wait"),
     ],
