@@ -361,8 +361,8 @@ class Settings(MailSettings, frozen=True):
     to: Annotated[
         str,
         Setting(
-            "Who you write to: a file of recipients, or domains separated by commas; "
-            "deliv also checks against their receivers."
+            "Who you write to: a file of recipients, or domains separated by commas. "
+            "deliv then checks against their receivers instead of the default ones."
         ),
     ] = ""
     profiles: Annotated[

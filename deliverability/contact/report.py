@@ -158,8 +158,9 @@ def _evidence(pack: ContactPack, heading: str, say: Phrases) -> Iterator[Contact
     if not pack.replies:
         yield ContactSection(heading, left_out or (say("contact.no-replies"),))
         return
+    keep = () if pack.contact.channel is ContactChannel.NONE else (say("contact.keep-logs"),)
     yield ContactSection(
-        heading, (say("contact.masked"), *left_out), tuple(_quoted(each, say) for each in pack.replies)
+        heading, (say("contact.masked"), *keep, *left_out), tuple(_quoted(each, say) for each in pack.replies)
     )
     if pack.days:
         yield ContactSection(

@@ -303,8 +303,7 @@ class _Page:
                 retry = "by-hand"
             yield from self._paragraph(say(f"explain.retry-{retry}"), 2)
         yield from ("", say("explain.do"))
-        for number, step in enumerate(meaning.steps[say.lang], 1):
-            yield from self._paper.step(step, f"  {number}) ")
+        yield from self._steps(meaning.steps[say.lang], "  ")
         if explained.rules:
             yield ""
             yield from self._behind(explained) if not self._reports else self._checked(explained)
@@ -398,8 +397,12 @@ class _Page:
             about = say("punctuation.aside", text=item) if item else ""
             yield from self._paragraph(f"{now.rule}  {words.message}{about}", 4, mark)
             steps = words.fix if now.outcome is Outcome.UNMET else ()
+            yield from self._steps(steps, "    ")
+
+    def _steps(self, steps: Sequence[str], indent: str) -> Iterator[str]:
+        """What to do; numbered where it is more than one thing."""
         for number, step in enumerate(steps, 1):
-            yield from self._paper.step(step, f"    {number}) ")
+            yield from self._paper.step(step, f"{indent}{number}) " if len(steps) > 1 else indent)
 
     def _paragraph(self, text: str, indent: int, first: str = "") -> list[str]:
         return self._paper.paragraph(" ".join(text.split()), indent, first)

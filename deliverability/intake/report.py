@@ -48,7 +48,7 @@ def _sentences(result: IntakeResult, say: Phrases) -> Iterator[str]:
         if result.results[each]
     ]
     if results:
-        yield say("intake.results", results=joined(results, say))
+        yield say("intake.results", results=say("punctuation.clauses").join(results))
 
 
 def _tallies(result: IntakeResult, say: Phrases) -> TableView:

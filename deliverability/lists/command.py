@@ -94,7 +94,9 @@ def list_text(sums: ListSums, paper: Paper, say: Phrases, lookups: str) -> str:
     for segment in Segment:
         if segment is Segment.GOOD or sums.segments[segment]:
             number = f"{sums.segments[segment]:,}".rjust(width)
-            lines += paper.paragraph(say(f"list-check.segment.{segment.value}"), width + 4, f"  {number}  ")
+            lines += paper.paragraph(
+                say.count(f"list-check.segment.{segment.value}", sums.segments[segment]), width + 4, f"  {number}  "
+            )
     for text in _remarks(sums, say, lookups):
         lines += ["", *paper.paragraph(text)]
     return paper.text(lines)

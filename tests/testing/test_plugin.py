@@ -90,7 +90,7 @@ class TestMarked:
     failure = done.stdout.str().partition("test_news ___")[2].partition("short test summary")[0]
     told = [line for line in failure.splitlines() if line.startswith("E ")]
     assert len(told) <= 25
-    assert "deliv: iCloud, Yahoo may reject this mail" in told[0]
+    assert "deliv: iCloud and Yahoo may reject this mail" in told[0]
     assert re.findall(r"^\S+\.py:\d+", failure, re.MULTILINE) == re.findall(
         r"^test_shop\.py:\d+", failure, re.MULTILINE
     )

@@ -179,9 +179,11 @@ def _names(steps: Sequence[PlanStepView], say: Phrases, *, numbered: bool) -> st
 def _brief(what: str, say: Phrases) -> str:
     """The first sentence of a heading, without what follows a colon or stands in brackets at its end."""
     opening, closing = say("punctuation.aside").split("{text}")
+    if what.endswith(closing):
+        what = what.partition(opening)[0]
     for end in (say("punctuation.colon"), say("punctuation.stop") + say("punctuation.gap")):
         what = what.partition(end)[0]
-    return what.partition(opening)[0] if what.endswith(closing) else what
+    return what
 
 
 _NO_STEPS = {

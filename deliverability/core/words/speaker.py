@@ -33,7 +33,9 @@ def section_words(section: str, say: Phrases) -> str:
     if not section[:1].isdigit():
         return visible(section)
     numbers = section.split(", ")
-    named = visible(joined(numbers, say))
+    # Numbers are not names: no language has another word between two of them than before the last of many.
+    before = say("punctuation.list").join(numbers[:-1])
+    named = visible(say("punctuation.and-last").join(filter(None, (before, numbers[-1]))))
     return say("label.section.one" if len(numbers) == 1 else "label.section.other", section=named)
 
 
@@ -117,16 +119,12 @@ def judged(selection: Selection, speaker: Speaker) -> str:
     say = speaker.say
     parts = []
     if selection.select:
-        parts.append(say("judged.only", names=_listed(selection.select, say)))
+        parts.append(say("judged.only", names=joined(selection.select, say)))
     if selection.ignore:
-        parts.append(say("judged.without", names=_listed(selection.ignore, say)))
+        parts.append(say("judged.without", names=joined(selection.ignore, say)))
     if selection.receivers:
         known = speaker.rules.receivers
         names = [known[each].called(speaker.lang) if each in known else each for each in selection.receivers]
-        listed = say("judged.receivers", names=_listed(names, say))
+        listed = say("judged.receivers", names=joined(names, say))
         parts.append(listed if len(names) <= _NAMED else say.count("judged.several", len(names)))
     return say("value.separator").join(parts)
-
-
-def _listed(names: Sequence[str], say: Phrases) -> str:
-    return joined(names, say)

@@ -144,7 +144,7 @@ def _blocks(view: ReportView, whole: int, say: Phrases) -> Iterator[str]:
         tiles = [_tile(each) for each in answer.tiles]
         yield _table([say("markdown.topic"), say("markdown.state"), say("markdown.record")], tiles)
     if not answer.groups:
-        yield "\n".join(_marked(each) for each in answer.waits)
+        yield from map(_marked, answer.waits)
     yield from _plan(view.plan, whole, say)
     if view.opinion:
         yield from _opinion(view.opinion, say)
