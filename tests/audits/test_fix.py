@@ -89,7 +89,7 @@ def test_every_step_of_the_report_has_the_same_number_and_words(lang: str) -> No
 def test_no_step_or_sentence_stands_twice() -> None:
     lines = [line.strip() for line in demo().output.splitlines() if len(line.strip()) > 60 and "=" not in line]
     care = phrases("en")("care.careful-hint")
-    lines = [line for line in lines if not line.startswith(("At your", "In the message", "With care"))]
+    lines = [line for line in lines if not line.startswith(("At your", "In the message", "Caution"))]
     lines = [line for line in lines if line not in care]
     assert len(lines) == len(set(lines))
 

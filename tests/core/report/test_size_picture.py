@@ -31,7 +31,7 @@ async def test_a_small_message_fills_the_bar_and_has_no_meter() -> None:
     bar = await _bar(20_000)
     assert sum(part.percent for part in bar.parts) == pytest.approx(100, abs=0.5)
     assert bar.marks == ()
-    assert bar.total == "The message is 27.6 KB as sent, well below every limit."
+    assert bar.total == "The message is 27.6 KB as sent, well below every known limit."
     assert not bar.heavy
 
 
