@@ -80,7 +80,7 @@ def test_apple_is_told_its_five_items() -> None:
         "SMTP errors: 554 5.7.1 [HM08] Message rejected due to local policy.",
         "(2 replies, 20 Nov 2026 00:12 UTC / 20 Nov 2026 09:12 JST to 22 Nov 2026 12:40 UTC / 22 Nov 2026 21:40 JST)",
         "Problem started: 20 Nov 2026 00:12 UTC / 20 Nov 2026 09:12 JST",
-        "Description: Your servers answered mail from good.example as quoted above (2 replies, since",
+        "Description: Your servers responded to mail from good.example with the errors quoted above (2 replies, since",
         "Taro Suzuki <postmaster@good.example>",
     ):
         assert line in text
