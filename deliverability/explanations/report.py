@@ -295,7 +295,8 @@ class _Page:
         for note in self._doubts(explained):
             yield from self._paragraph(note, 2)
         yield from ("", say("explain.about"))
-        yield from self._paragraph(say(f"explain.about-{meaning.about.value}"), 2)
+        about = "contested" if meaning.contested else meaning.about.value
+        yield from self._paragraph(say(f"explain.about-{about}"), 2)
         if reply.kind not in (ReplyKind.ACCEPTED, ReplyKind.REPORT):
             yield from ("", say("explain.retry"))
             retry = meaning.retry.value

@@ -56,7 +56,7 @@ def test_what_was_read_is_told(deliv: Deliv) -> None:  # noqa: F811
     done = deliv("intake", "events.ndjson", "postmaster.csv", "snds.csv", "--offline", "--lang", "en")
     assert (done.code, done.err) == (0, "")
     told = " ".join(done.out.split())
-    assert "New results for your mail: 1,000 delivered, 60 hard bounces (no such address)" in told
+    assert "New results for your mail: 1,000 delivered; 60 hard bounces (no such address)" in told
     assert "4 complaints." in told
     rows = [line.split() for line in done.out.splitlines() if "  events  " in line or "  numbers  " in line]
     assert rows == [

@@ -370,7 +370,9 @@ def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: Findin
     ]
     if worst.bulk_only or worst.kind is VerdictKind.DEPENDS:
         # One verb and one condition are said of all who are named.
-        alike = [each for each in alike if each.effects == worst.effects and each.bulk_only == worst.bulk_only]
+        alike = [each for each in alike if each.effects == worst.effects]
+    of_any = [each for each in alike if worst.bulk_only and not each.bulk_only]
+    alike = [each for each in alike if each not in of_any]
     alone = all(each in alike or each.kind in FINE for each in groups)
     effects = [effect for each in alike for effect in each.effects]
     names = [receiver_short(ident, speaker) for each in alike for ident in each.receivers]
@@ -398,6 +400,7 @@ def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: Findin
     if worst.bulk_only:
         named = {speaker.rules.receivers[ident].bulk_from for each in alike for ident in each.receivers}
         worst = replace(worst, bulk_from=named.pop() if len(named) == 1 else None)
+        words["others"] = joined([receiver_short(ident, speaker) for each in of_any for ident in each.receivers], say)
         return _depends(worst, words, number, say, alone=alone, bulk_mail=bulk_mail)
     if worst.kind is VerdictKind.REJECTED or _refuses(effects):
         return say(f"lead.refused.{number}", **words)
@@ -435,6 +438,7 @@ def _depends(
 ) -> str:
     """What is done from which number of messages on; `alone`: no other receiver has anything against the mail.
 
+    `others` among the words: receivers that do the same to any mail.
     `bulk_mail`: what mail sent in bulk is called; empty: it is a message at hand.
     """
     refused = group.bulk is VerdictKind.REJECTED or (group.bulk is None and _refuses(group.effects))
@@ -448,6 +452,8 @@ def _depends(
         sentence = say(f"lead.depends-refused{key}.{number}", **words)
     else:
         sentence = say(f"lead.depends{key}", **words, does=_does(group.effects, number, say, words["mail"]))
+    if words.get("others"):
+        return sentence + say("lead.below-any", receivers=words["others"])
     below = "below-other" if not fine else "below-fine" if group.bulk_from else "otherwise-fine"
     return sentence + say(f"lead.{below}")
 

@@ -103,7 +103,7 @@ def earliest(answer: GateAnswer, facts: FactSet, rules: RuleSet, *, today: date 
 def _wanted(condition: Condition, to: str, limits: Mapping[str, Value]) -> Iterator[tuple[str, Value]]:
     """The facts that have to reach something, where the policy `to` is asked about, and what."""
     match condition:
-        case Compare(fact, Op.GE, operand):
+        case Compare(fact, Op.GE | Op.IN, operand):
             yield fact, limits.get(operand.name) if isinstance(operand, LimitRef) else operand
         case All(parts) | Any(parts):
             others = (each for each in parts if isinstance(each, Compare) and each.fact == "gate.to")
@@ -114,6 +114,8 @@ def _wanted(condition: Condition, to: str, limits: Mapping[str, Value]) -> Itera
 
 def _days(path: str, wanted: Value, finding: Finding, facts: FactSet) -> int | None:
     """Days until a fact reaches what is wanted; 0 where time does nothing for it, or it is there; None: never."""
+    if isinstance(wanted, tuple):  # a stage, which comes by no waiting
+        return 0 if facts.value(path) in wanted else None
     if not isinstance(wanted, (int, float)) or isinstance(wanted, bool):
         return 0
     now = finding.observed.get(path, facts.value(path) if not path.startswith("item.") else None)

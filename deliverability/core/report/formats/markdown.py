@@ -178,7 +178,9 @@ def _profiles(profiles: Sequence[ProfileView], say: Phrases) -> Iterator[str]:
 def _group(group: GroupView, say: Phrases) -> str:
     """Who does what and why, in a line of a list."""
     because = say("text.because", short=group.because) if group.because and not group.in_lead else ""
-    remarks = " · ".join((*map(code, group.codes), *map(plain, filter(None, (*group.notes, because)))))
+    codes = " · ".join(map(code, group.codes))
+    codes = say.count("group.codes", len(group.codes), codes=codes) if codes else ""
+    remarks = " · ".join(filter(None, (codes, *map(plain, (*group.notes, because)))))
     step = plain(say("text.to-step", step=group.step_words)) if group.step_words else ""
     return f"- {_SYMBOLS[group.tone]} {plain(group.line)}" + (f" · {remarks}" if remarks else "") + step
 

@@ -369,7 +369,7 @@ def _groups(groups: Sequence[GroupView], paper: Paper, say: Phrases) -> Iterator
     Where another cause came between, a group further down repeats its own.
     """
     lines = [f"{paper.symbol(each.tone)} {each.line}" for each in groups]
-    rights = [_right(each, paper.width - _GAP - width_of(line)) for each, line in zip(groups, lines, strict=True)]
+    rights = [_right(each, paper.width - _GAP - width_of(line), say) for each, line in zip(groups, lines, strict=True)]
     # As far right as the longest line asks for, and the longest of what stands there allows.
     rooms = [paper.width - _GAP - width_of(right) for right in rights if right]
     column = min((*rooms, max(map(width_of, lines))), default=0)
@@ -392,13 +392,14 @@ def _groups(groups: Sequence[GroupView], paper: Paper, say: Phrases) -> Iterator
             cause, step = "", ""
 
 
-def _right(group: GroupView, width: int) -> str:
+def _right(group: GroupView, width: int, say: Phrases) -> str:
     """Replies, as many as a line holds; where there are none the notes, or the last of them where that alone fits."""
     shown = group.codes[:_CODES]
     if len(group.codes) > len(shown):
-        return _dots((*shown, f"+{len(group.codes) - len(shown)}"))
+        return say.count("group.codes", len(group.codes), codes=_dots((*shown, f"+{len(group.codes) - len(shown)}")))
+    codes = say.count("group.codes", len(shown), codes=_dots(shown)) if shown else ""
     notes = () if group.same_cause else group.notes
-    whole = _dots(shown or notes)
+    whole = codes or _dots(notes)
     return notes[-1] if not shown and notes and width_of(whole) > width >= width_of(notes[-1]) else whole
 
 
