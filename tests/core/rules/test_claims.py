@@ -179,7 +179,8 @@ GOOD = re.compile(
     re.IGNORECASE,
 )
 BAD = re.compile(
-    r"\bnot (\w+ )?(protected|safe|met|ready|pass)|not enough data|no longer (be called )?(safe|protected|passes)|do(es)?n't pass"
+    r"\bnot (\w+ )?(protected|safe|met|ready|pass)|not enough data|no longer (be called )?(safe|protected|passes)"
+    r"|do(es)?n't pass"
     r"|\bno mail passes|too little mail|\bcannot|could not|\bcan be told|is unmet|not be checked|Do this only"
     r"|\bStill\b|still ",
     re.IGNORECASE,
