@@ -214,13 +214,26 @@ def _of_remedy(step: PlanStep, speaker: Speaker) -> tuple[str, tuple[str, ...]]:
 def _values(step: PlanStep, report: Report, speaker: Speaker) -> dict[str, str]:
     author = report.facts.of(Alignment).author_domain
     domain = author if isinstance(author, str) and author else report.domain
-    items = [visible(shortened(each)) for each in _without_places(texts_of(step.values.get("items")))]
+    keys = _keys(step, speaker)
+    names = [keys.get(each, each) for each in _without_places(texts_of(step.values.get("items")))]
+    items = [visible(shortened(each)) for each in names]
     return {
         "domain": visible(domain),
         "own": visible(own_domain(report.facts)),
         "service": _service(step, speaker),
         "items": joined(items, speaker.say) or visible(domain),
     }
+
+
+def _keys(step: PlanStep, speaker: Speaker) -> dict[str, str]:
+    """The DNS name of the key of each finding about a domain and a selector (RFC 6376, section 3.6.2.1)."""
+    found: dict[str, str] = {}
+    for each in step.findings:
+        entry = speaker.catalogue.get(speaker.rules.rules[each.rule].each or "")
+        if entry is not None and entry.key == ("domain", "selector"):
+            domain, _, selector = each.item.partition("/")
+            found[each.item] = f"{selector}._domainkey.{domain}"
+    return found
 
 
 def _without_places(items: Sequence[str]) -> list[str]:
