@@ -290,6 +290,7 @@ async def test_at_the_last_policy_there_is_no_question() -> None:
         ("a new host that signs", 9),
         ("the invoices of December are still to come", 32),
         ("a new service that nobody named", 0),
+        ("from none straight to reject", None),
     ],
 )
 async def test_the_earliest_day(name: str, days: int | None) -> None:
