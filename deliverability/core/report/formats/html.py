@@ -2,8 +2,8 @@
 
 What is unmet or open has its evidence on the page; what is met is a line a topic, unless everything is asked for.
 The look is in reports/: report.html (the page), subject.html (one report), evidence.html (its folds), handout.html,
-macros.html, style.css, message.css (what only messages have), handout.css; sources.html, sources_macros.html (groups
-and sources), sources.css.
+macros.html, style.css, message.css (what only messages have), domains.css (what only several reports have),
+handout.css; sources.html, sources_macros.html (groups and sources), sources.css.
 """
 
 from __future__ import annotations
@@ -36,19 +36,11 @@ _IN_FULL = 10
 """Reports on one page that have their evidence there; of more it is left out, or the page would be too large."""
 
 
-@functools.cache
 def sources_css() -> str:
     """The style sheet of who sends as a domain, beside that of reports."""
     return _sheet("sources")
 
 
-@functools.cache
-def _message_css() -> str:
-    """The style sheet of what only a report on a message shows."""
-    return _sheet("message")
-
-
-@functools.cache
 def handout_css() -> str:
     """The style sheet of a page to hand out, beside that of reports."""
     return _sheet("handout")
@@ -115,9 +107,11 @@ class HtmlWriter:
     def _sheets(self) -> Iterator[str]:
         yield style_sheet()
         if any(view.message or view.diagrams.identity for view in self._views):
-            yield _message_css()
+            yield _sheet("message")
         if any(view.senders for view in self._views):
             yield sources_css()
+        if len(self._views) != 1:
+            yield _sheet("domains")
         yield self._more_css
 
 
@@ -138,7 +132,14 @@ class StartPage:
     def page(self) -> str:
         """The whole page."""
         return _page(
-            self._speaker, self._rows, (), self._newest, others=self._others, css=style_sheet(), preface="", whole=False
+            self._speaker,
+            self._rows,
+            (),
+            self._newest,
+            others=self._others,
+            css=style_sheet() + _sheet("domains"),
+            preface="",
+            whole=False,
         )
 
 
@@ -193,12 +194,12 @@ def _glosser(lang: str) -> Glosser:
     return Glosser(load_glossary([locate("rules")]), lang)
 
 
-@functools.cache
 def style_sheet() -> str:
     """The style sheet of reports."""
     return _sheet("style")
 
 
+@functools.cache
 def _sheet(name: str) -> str:
     """A style sheet without comments, indentation and the blanks around its signs: each page carries it."""
     first, *others = (locate("reports") / f"{name}.css").read_text("utf-8").split("/*")
