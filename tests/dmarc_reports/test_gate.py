@@ -115,8 +115,8 @@ def test_what_is_missing_is_told_with_its_amount_and_day(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("lang", "says"),
     [
-        ("en", "p=quarantine must be in force for 28 days before p=reject"),
-        ("ja", "rejectの前に、quarantineを28日続ける必要があります。"),
+        ("en", "p=quarantine must be in force for 28 days before p=reject, but the domain isn't at p=quarantine yet."),
+        ("ja", "rejectの前に、quarantineを28日続ける必要がありますが、まだquarantineではありません。"),
     ],
 )
 def test_a_stage_of_unknown_length_is_not_told_in_days(folder: Path, lang: str, says: str) -> None:
@@ -171,7 +171,7 @@ def test_the_plan_and_the_report_go_by_the_same_answer(folder: Path) -> None:
     (folder / "example.zone").write_text(ZONE + f's1._domainkey IN TXT "{KEY}"\n')
     read_in(folder, unsigned("198.51.100.20", 60))
     plan = run("fix", "example.com").output
-    assert "Sign with DKIM on every system that sends as example.com. To fix: 198.51.100.20" in " ".join(plan.split())
+    assert "Sign with DKIM on every system that sends as example.com. Affected: 198.51.100.20" in " ".join(plan.split())
     assert "p=quarantine" not in plan
     answer = json.loads(run("audit", "example.com", "--format", "json").output)["answer"]
     assert answer["policy_waits"] == ["not-yet"]
