@@ -46,8 +46,8 @@ def test_a_folder_is_taken_in_and_told(deliv: Deliv) -> None:  # noqa: F811
         "1 contains no report and was left untouched.",
         "",
         "New: 2 aggregate reports",
-        "reporter          kind       new  known  messages  note",
-        "receiver.example  aggregate  2    0      48        2 not verified",
+        "reporter          kind       new  imported before  messages  note",
+        "receiver.example  aggregate  2    0                48        2 not verified",
     ]
     again = deliv("intake", "reports", "--history", "sqlite:///h.db", "--offline", "--lang", "ja")
     assert again.out.splitlines() == ["3件のファイルとメールを読み取りました。", "うち3件は以前に取り込み済みです。"]
