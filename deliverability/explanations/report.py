@@ -11,6 +11,7 @@ from msgspec import Struct
 from deliverability.core.codec import json_text, printable
 from deliverability.core.model.replies import (
     EXPLANATION_SCHEMA,
+    About,
     Explained,
     Explanation,
     Fit,
@@ -295,7 +296,7 @@ class _Page:
         for note in self._doubts(explained):
             yield from self._paragraph(note, 2)
         yield from ("", say("explain.about"))
-        about = "contested" if meaning.contested else meaning.about.value
+        about = "contested" if meaning.contested and meaning.about is About.ADDRESS else meaning.about.value
         yield from self._paragraph(say(f"explain.about-{about}"), 2)
         if reply.kind not in (ReplyKind.ACCEPTED, ReplyKind.REPORT):
             yield from ("", say("explain.retry"))
