@@ -764,7 +764,7 @@ def test_several_files_by_their_endings(deliv: Deliv) -> None:
     assert (done.code, done.out) == (0, "")
     told = done.err.splitlines()
     assert told[0].startswith("good.example: ")
-    assert told[-3:] == ["Written: r.json", "Written: r.html", "Written: r.txt"]
+    assert told[-3:] == ["Wrote r.json", "Wrote r.html", "Wrote r.txt"]
     assert json.loads(Path("r.json").read_text("utf-8"))["subject"]["domain"] == "good.example"
     assert Path("r.html").read_text("utf-8").startswith("<!doctype html>")
     assert Path("r.txt").read_text("utf-8").startswith("good.example · DNS only · ")
@@ -772,7 +772,7 @@ def test_several_files_by_their_endings(deliv: Deliv) -> None:
 
 def test_a_format_beside_a_file_is_printed_as_well(deliv: Deliv) -> None:
     done = deliv("audit", *GOOD, "--format", "json", "-o", "r.html")
-    assert done.err == "Written: r.html\n", "the answer is on standard output"
+    assert done.err == "Wrote r.html\n", "the answer is on standard output"
     assert done.json["subject"]["domain"] == "good.example"
     assert Path("r.html").is_file()
 
@@ -788,7 +788,7 @@ def test_a_bad_path_is_told_before_the_work_begins(deliv: Deliv, monkeypatch: py
 def test_a_file_alone_leaves_the_answer_and_the_first_step_on_standard_error(deliv: Deliv) -> None:
     done = deliv("audit", *BROKEN, "-o", "r.html")
     answer, first, written = done.err.splitlines()
-    assert (done.code, done.out, written) == (1, "", "Written: r.html")
+    assert (done.code, done.out, written) == (1, "", "Wrote r.html")
     assert answer.startswith("broken.example: ")
     assert first.startswith("First step: ")
     japanese = deliv("audit", *BROKEN, "-o", "r.html", "--lang", "ja").err.splitlines()
@@ -814,7 +814,7 @@ def test_every_command_that_writes_says_what_it_wrote(deliv: Deliv, command: lis
     Path("d.toml").write_text('domains = ["good.example"]\n')
     done = deliv(*command)
     assert done.code in (0, 3), done.err
-    assert f"Written: {file}" in done.err.splitlines()
+    assert f"Wrote {file}" in done.err.splitlines()
     assert Path(file).is_file()
 
 
@@ -988,7 +988,7 @@ def test_an_unknown_setting_is_told_with_line_and_suggestion(deliv: Deliv) -> No
 def test_findings_of_the_demo_leave_with_0(deliv: Deliv) -> None:
     done = deliv("demo", "--format", "text", "-o", "demo.html")
     assert done.code == 0
-    assert done.err.splitlines()[-1] == "Written: demo.html"
+    assert done.err.splitlines()[-1] == "Wrote demo.html"
     assert "sakura-shop.example" in done.out
     assert Path("demo.html").is_file()
     one_line_saying(deliv("demo", "--fail-on", "warning"), "--fail-on")

@@ -74,7 +74,7 @@ def test_a_file_holds_what_would_be_printed(deliv: Deliv, style: str) -> None:
     file = Path(f"report{ENDINGS[style]}")
     done = deliv("audit", *BROKEN, "-o", str(file))
     assert done.out == ""
-    assert done.err.endswith(f"Written: {file}\n")
+    assert done.err.endswith(f"Wrote {file}\n")
     printed = deliv("audit", *BROKEN, "--format", style).out
     text = file.read_bytes().decode("utf-8")
     if style in ("csv", "clauses"):
@@ -205,7 +205,7 @@ def test_both_languages_are_files_that_lead_to_each_other(deliv: Deliv) -> None:
     assert '<a href="report.ja.html" lang="ja" hreflang="ja">日本語</a>' in english
     assert '<html lang="ja">' in japanese
     assert '<a href="report.en.html" lang="en" hreflang="en">English</a>' in japanese
-    assert "Written: report.ja.html" in done.err
+    assert "Wrote report.ja.html" in done.err
 
 
 def test_one_language_has_no_link_to_another(deliv: Deliv) -> None:
@@ -225,7 +225,7 @@ def test_both_languages_need_a_file_for_people(deliv: Deliv, args: tuple[str, ..
 
 def test_a_folder_gets_a_page_a_subject_and_a_start_page_that_leads_to_them(deliv: Deliv) -> None:
     done = deliv("audit", "good.example", "broken.example", *BOTH, "-o", "site/")
-    assert done.err.endswith("Written: site/index.html\n")
+    assert done.err.endswith("Wrote site/index.html\n")
     assert sorted(each.name for each in Path("site").iterdir()) == [
         "broken.example.html",
         "good.example.html",

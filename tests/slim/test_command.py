@@ -66,7 +66,7 @@ def test_the_copy_is_written_whole_and_the_message_stays(deliv, mail: Path, tmp_
     assert mail.read_bytes() == original
     assert len(copy.read_bytes()) < len(original)
     assert [part.path for part in read(copy.read_bytes()).parts()] == [part.path for part in read(original).parts()]
-    assert err == f"Written: {copy}\n"
+    assert err == f"Wrote {copy}\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == [mail.name, "out.eml"]
     mask = os.umask(0)
     os.umask(mask)

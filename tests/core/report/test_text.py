@@ -271,7 +271,7 @@ def test_a_phrase_that_takes_much_of_a_line_is_broken_between_its_words():
         ("original", "read 24 Nov 2026", "英語、2026年11月24日に確認"),
         (
             "archive 2026-06-15",
-            "archived copy of 15 Jun 2026, read 24 Nov 2026",
+            "archived copy from 15 Jun 2026, read 24 Nov 2026",
             "英語、2026年6月15日の保存版、2026年11月24日に確認",
         ),
         ("archive undated", "undated archived copy, read 24 Nov 2026", "英語、日付のない保存版、2026年11月24日に確認"),
