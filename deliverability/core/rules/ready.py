@@ -266,7 +266,9 @@ class ReadyRule:
         base, unknown = self._outcome(case, lookup, rule.limits)
         for_purpose = _purpose(rule, subject)
         if isinstance(for_purpose, Unknown) and base is not Outcome.NOT_APPLICABLE:
-            base, unknown = Outcome.UNKNOWN, for_purpose
+            # Where a message is missing too, the purpose alone would not do.
+            waits = unknown is not None and unknown.reason.waits_for_input
+            base, unknown = Outcome.UNKNOWN, unknown if waits else for_purpose
         elif for_purpose is False:
             base, unknown = Outcome.NOT_APPLICABLE, None
         judgements: list[Judgement] = []
