@@ -318,6 +318,7 @@ def _source(
 ) -> SourceView:
     say, standing = speaker.say, source.standing
     asks = not source.said and (standing in ("unclaimed", "service-mixed") or _like_a_host(source))
+    group = _group_of(standing, asks=asks, apart=source.apart)
     service = speaker.rules.knowledge.services.get(source.service or "")
     console = (service.console or {}).get(say.lang, "") if service is not None else ""
     by_day: dict[str, int] = {}
@@ -329,7 +330,7 @@ def _source(
         standing=standing,
         label=say("standing.forged-asked" if asks and standing == "forged" else f"standing.{standing}"),
         tone="risk" if asks else _TONES[standing],
-        group=_group_of(standing, asks=asks, apart=source.apart),
+        group=group,
         asks=asks,
         messages=source.messages,
         aligned=source.aligned,
@@ -341,7 +342,7 @@ def _source(
         last=full_day_words(source.last_seen, say),
         marks=tuple(_marks(source, say)),
         advice=_advice(source, visible(console), say, asks=asks),
-        paste=_paste(source, say),
+        paste=_paste(source, group, say),
         days=tuple(by_day.get(day, 0) for day in days) if details else (),
         senders=senders,
         hidden=max(0, source.addresses - len(senders)) if details else 0,
@@ -426,10 +427,12 @@ def _advice(source: Source, console: str, say: Phrases, *, asks: bool) -> str:
     return say(f"sources.advice.{standing}")
 
 
-def _paste(source: Source, say: Phrases) -> tuple[str, ...]:
-    """The table for the settings with both answers, one of them commented out."""
+def _paste(source: Source, group: str, say: Phrases) -> tuple[str, ...]:
+    """The table for the settings: with both answers, one of them commented out, or with what would be a correction."""
     names = ", ".join(f'"{_quoted(each)}"' for each in source.match)
-    return ("[[source]]", f"match = [{names}]", f'is = "ours"  # {say("sources.paste-or")} "not-ours"')
+    both = f'"ours"  # {say("sources.paste-or")} "not-ours"'
+    answer = {"answer": both, "foreign": '"ours"'}.get(group, '"not-ours"')
+    return ("[[source]]", f"match = [{names}]", f"is = {answer}")
 
 
 def _quoted(text: str) -> str:
