@@ -135,6 +135,14 @@ def test_a_step_that_another_receiver_keeps_open_is_not_judged() -> None:
     assert (step.key, step.state, step.because) == ("G1", GuideState.NOT_KNOWN, Because.LEFT_OUT)
 
 
+@pytest.mark.parametrize("receiver", RULES.receivers)
+def test_what_waits_for_a_message_takes_no_good_word_from_one_receiver(receiver: str) -> None:
+    """SPF for From is known from a message only: without one, the record of a healthy domain is in order for all."""
+    fine = {each.topic for each in report("good-dns").answer.tiles if each.state is TileState.FINE}
+    alone = report("good-dns", Selection(receivers=(receiver,)))
+    assert fine == {each.topic for each in alone.answer.tiles if each.state is TileState.FINE}
+
+
 LOST = st.sampled_from([Unknown(Reason.TIMEOUT), Unknown(Reason.SERVFAIL), Unknown(Reason.BUG)])
 
 

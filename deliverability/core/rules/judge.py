@@ -144,19 +144,26 @@ def judge(facts: FactSet, rules: RuleSet, catalogue: Catalogue, selection: Selec
 
 
 def open_elsewhere(facts: FactSet, rules: RuleSet, catalogue: Catalogue, selection: Selection) -> frozenset[str]:
-    """The rules that only receivers left out of the selection ask for, and that are unmet or unknown.
+    """The rules that only receivers left out of the selection ask for, and that are unmet or could not be checked.
 
-    They make no findings of the run, but nothing that they are about is in order.
+    They make no findings of the run, but nothing that they are about is in order. What waits for an input is not among
+    them: it keeps nothing from being in order in a run that judges these receivers, either.
     """
     others = receivers_left_out(rules, selection)
+    if not others:
+        return frozenset()
     chosen = [member for each in selection.receivers for member in rules.members(rules.receivers[each])]
     asked = {rule for each in chosen for rule in each.rules}
     silent = [each.id for each in rules.rules.values() if each.severity is Severity.NONE and each.id not in asked]
     theirs = tuple(filter(selection.takes, silent))
-    if not others or not theirs:
+    if not theirs:
         return frozenset()
     found = judge_of(rules, catalogue, Selection(theirs, receivers=others)).bare_findings(facts)
-    return frozenset(each.rule for each in found if each.outcome in (Outcome.UNMET, Outcome.UNKNOWN))
+    return frozenset(
+        each.rule
+        for each in found
+        if each.outcome is Outcome.UNMET or (each.outcome is Outcome.UNKNOWN and not each.waits_for_input)
+    )
 
 
 def judge_of(rules: RuleSet, catalogue: Catalogue, selection: Selection) -> Judge:
