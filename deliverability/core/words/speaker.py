@@ -33,7 +33,7 @@ def section_words(section: str, say: Phrases) -> str:
     if not section[:1].isdigit():
         return visible(section)
     numbers = section.split(", ")
-    # Numbers are not names: no language has another word between two of them than before the last of many.
+    # Unlike two names, two numbers are joined as the last of many are: 「4.6、12節」, not 「4.6と12節」.
     before = say("punctuation.list").join(numbers[:-1])
     named = visible(say("punctuation.and-last").join(filter(None, (before, numbers[-1]))))
     return say("label.section.one" if len(numbers) == 1 else "label.section.other", section=named)
