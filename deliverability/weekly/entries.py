@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
@@ -151,6 +151,12 @@ class EntryView(Struct, frozen=True):
     def lost(self) -> bool:
         """Whether nothing at all is known of it."""
         return bool(self.error and not self.receivers and not self.answer)
+
+    @property
+    def unchecked_alike(self) -> Iterator[tuple[str, tuple[ChangeView, ...]]]:
+        """What could not be checked, under its last result and the day of that."""
+        for message in dict.fromkeys(each.message for each in self.unchecked):
+            yield message, tuple(each for each in self.unchecked if each.message == message)
 
     @property
     def known(self) -> bool:

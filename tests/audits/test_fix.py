@@ -111,6 +111,14 @@ def test_the_text_to_hand_over_has_both_records_and_how_to_verify_without_deliv(
     assert "To verify: dig +short TXT sakura-shop.example" in others
 
 
+def test_what_only_a_message_shows_is_verified_with_a_new_one() -> None:
+    """A DKIM signature isn't in DNS; a record is, whether a message was audited or not."""
+    assert (
+        demo("--hand-over", "1").output.splitlines()[-1].endswith("deliv audit sakura-shop.example --eml message.eml")
+    )
+    assert demo("--hand-over", "3").output.splitlines()[-1] == "To verify: deliv audit sakura-shop.example"
+
+
 @pytest.mark.parametrize(
     ("number", "words"), [("99", "no such step; the plan has steps 1 to"), ("2", "changes your own settings")]
 )

@@ -41,7 +41,7 @@ from deliverability.weekly import run as weekly_run
 from deliverability.weekly.messages import Picked, WeeklySubject
 from deliverability.weekly.run import Plan, weekly
 from deliverability.weekly.values import Summary, WeeklyEntry
-from deliverability.weekly.view import entry_view
+from deliverability.weekly.view import entry_view, run_view
 from tests.sampled import sampled
 
 pytestmark = pytest.mark.long
@@ -256,6 +256,10 @@ async def test_an_outage_is_no_change_and_neither_is_its_end(life: Life, failing
         unchecked = [each for each in changes(down) if each.kind is UNCHECKED]
         assert unchecked
         assert {each.checked for each in unchecked} == {before.started}
+        (entry,) = [each for each in run_view(down, phrases("en"), shipped(), catalogue()).entries if each.unchecked]
+        alike = dict(entry.unchecked_alike)
+        assert set(alike) <= {f"{was} (last checked on 5 Oct 2026)" for was in ("Met", "Not met", "Does not apply")}
+        assert sum(map(len, alike.values())) == len(entry.unchecked)
         assert [entry.failures > 0 for entry in down.entries] == [True]
     life.failing = ()
     back = await life.week()

@@ -273,8 +273,8 @@ def _shown(evidence: Evidence, anchor: str, say: Phrases) -> EvidenceView:
 
 
 _SHOWN = 3
-_NOBODY_ASKED = {"not-recorded": "not-recorded", "offline": "not-asked"}
-_UNASKED = ("offline", "not-recorded", "not-asked")
+_NOBODY_ASKED = {"not-recorded": "not-recorded", "offline": "not-asked", "no-domain": "no-domain"}
+_UNASKED = ("offline", "not-recorded", "not-asked", "no-domain")
 
 
 def unanswered(answer: ReportAnswer, say: Phrases) -> str:

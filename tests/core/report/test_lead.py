@@ -68,6 +68,7 @@ def unanswered(reach: Reach, *unknown: Unknown) -> ReportAnswer:
 OUTSIDE = Unknown(Reason.OFFLINE, Code("zone-outside", ("name",))(name="n"))
 UNRECORDED = Unknown(Reason.OFFLINE, Code("not-recorded")())
 UNASKED = Unknown(Reason.OFFLINE, Code("offline")())
+NAMELESS = Unknown(Reason.NOT_CONFIGURED, Code("no-domain")())
 TIMEOUT = Unknown(Reason.TIMEOUT)
 
 
@@ -107,6 +108,7 @@ def test_a_name_of_one_label_is_no_word_of_the_sentence(lang: str, said: str) ->
         (OUTSIDE, "is outside the given zone files.", "Add its zone file with --zone", "unknown"),
         (UNRECORDED, "The recording has no answers for", "--record answers.json", "unknown"),
         (UNASKED, "No DNS server was queried (--offline).", "Use live DNS:", "unknown"),
+        (NAMELESS, "The message contains no domain to look up.", "deliv audit DOMAIN --eml", "unknown"),
     ],
 )
 def test_where_nothing_was_answered_the_reason_is_told(unknown: Unknown, said: str, hint: str, tone: str) -> None:
