@@ -126,8 +126,8 @@ def checked(verdict: Verdict) -> str:
 
 
 def test_requirements_that_could_not_be_checked_are_not_counted_among_those_that_could() -> None:
-    assert checked(counts(11, 0, 7)) == "11/11"
-    assert checked(counts(6, 1, 1)) == "6/7"
+    assert checked(counts(11, 0, 7)) == "11 of 11"
+    assert checked(counts(6, 1, 1)) == "6 of 7"
     assert checked(counts(0, 0, 5)) == ""
 
 

@@ -50,7 +50,7 @@ def steps_in(text: str) -> dict[int, str]:
 def test_the_plan_says_how_a_record_is_entered_at_the_dns_provider() -> None:
     assert "Most DNS consoles add sakura-shop.example to the name automatically" in " ".join(demo().output.split())
     text = " ".join(demo("--dns-provider", "cloudflare").output.split())
-    assert "At your DNS provider, Cloudflare." in text
+    assert "Where: at your DNS provider, Cloudflare." in text
     assert "Most DNS consoles" not in text
     steps = json.loads(demo("--dns-provider", "cloudflare", "--format", "json").output)["plan"]
     entries = [step["entry"] for step in steps if step["edits"]]

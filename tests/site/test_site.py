@@ -93,7 +93,7 @@ def test_every_service_is_told_with_how_its_sources_were_read(lang: str) -> None
         "sendgrid": {"en": "undated archived copy, read 25 Nov 2026", "ja": "日付のない保存版、2026年11月25日に確認"},
         "zendesk": {"en": "by a third party, read 25 Nov 2026", "ja": "第三者の資料を通じて2026年11月25日に確認"},
         "spiral": {"en": "archived copy from 28 Feb 2023", "ja": "2023年2月28日の保存版"},
-        "mailgun": {"en": "not checked at the source", "ja": "再確認なし"},
+        "mailgun": {"en": "not verified against the source", "ja": "再確認なし"},
     }
     for ident, words in forms.items():
         assert words[lang] in page.css(f"#{ident}")[0].text()

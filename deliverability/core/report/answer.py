@@ -430,7 +430,8 @@ def _at_risk_clauses(groups: Sequence[ReceiverGroup], speaker: Speaker) -> str:
         named = joined(names, say) if len(names) <= _RECEIVERS_NAMED else say.count("lead.receivers", len(names))
         does = _does(effects, "one" if len(names) == 1 else "other", say)
         clauses.append(say("lead.at-risk-clause", receivers=named, does=does))
-    return say("lead.at-risk-separator").join(clauses)
+    first = say("punctuation.list").join(clauses[:-1])
+    return say("lead.at-risk-separator").join([*([first] if first else []), *clauses[-1:]])
 
 
 def _depends(
@@ -605,7 +606,7 @@ def _tile_value(tile: Tile, report: Report, say: Phrases) -> str:
             if isinstance(used, int):
                 limits = (finding.limits.get("max_lookups") for finding in report.findings)
                 limit = next((each for each in limits if isinstance(each, int)), None)
-                parts.append(say("tile.lookups", used=f"{used:,}", limit=f"{limit:,}") if limit else str(used))
+                parts.append(say.count("tile.lookups", used, limit=f"{limit:,}") if limit else str(used))
             if qualifier := text_of(facts.get("spf.all")):
                 parts.append(f"{visible(qualifier)}all" if len(qualifier) == 1 else visible(qualifier))
         case TileTopic.DKIM:

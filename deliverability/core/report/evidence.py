@@ -13,7 +13,7 @@ from deliverability.core.codes import needed
 from deliverability.core.facts.base import Unknown
 from deliverability.core.model.answer import Because, GuideState, GuideStep, ReceiverEffect
 from deliverability.core.model.report import GRADES, Judgement, Outcome, Report, Verdict
-from deliverability.core.model.rules import Receiver, SourceRef
+from deliverability.core.model.rules import Effect, Receiver, Severity, SourceRef
 from deliverability.core.phrases import Phrases
 from deliverability.core.report.answer import TONES, kind_words, step_words
 from deliverability.core.report.checks import CheckView, requirement_sources, source_views
@@ -203,9 +203,14 @@ class ReceiverListView:
 
     @property
     def count(self) -> str:
-        """Met of those that could be checked, as "9/12"; empty where none could."""
+        """Met of those that could be checked, as "9 of 12"; empty where none could."""
         met, unmet = self._verdict.requirements.met, self._verdict.requirements.unmet
-        return f"{met}/{met + unmet}" if met + unmet else ""
+        return self._speaker.say("checks.of", n=f"{met:,}", all=f"{met + unmet:,}") if met + unmet else ""
+
+    @property
+    def because(self) -> str:
+        """What a better verdict lacks, as a sentence without its stop; empty: what is unmet says it."""
+        return capital(instead(self._verdict.lacks, self._speaker))
 
     @property
     def about(self) -> str:
@@ -344,8 +349,16 @@ class TopicView:
 
     @property
     def met_names(self) -> str:
-        """What is met, by name."""
-        return self._say("value.separator").join(_names(self.met))
+        """What is met, by name; where the same is also unmet, with the domain or part of which it is met."""
+        unmet = {each.rule for each in self.todo}
+        return self._say("value.separator").join(
+            dict.fromkeys(self._met(each, each.rule in unmet) for each in self.met)
+        )
+
+    def _met(self, check: CheckView, partly: bool) -> str:
+        items = [each.item for each in check.instances if each.item] if partly else []
+        aside = self._say("punctuation.aside", text=self._say("value.separator").join(items)) if items else ""
+        return f"{capital(check.noun)}{aside}"
 
     @property
     def rests_on(self) -> str:
@@ -394,9 +407,14 @@ def _outcome(view: FindingView, judgement: Judgement) -> str:
 def _requirement(view: FindingView, judgement: Judgement, anchors: Mapping[str, str], say: Phrases) -> RequirementView:
     outcome = _outcome(view, judgement)
     unmet = judgement.outcome is Outcome.UNMET
+    state = say(f"outcome.{outcome}")
+    if unmet and judgement.effect is Effect.NOTE and judgement.severity is Severity.INFO:
+        state = say("severity.info")  # a wish of the receiver, which has no effect that it could publish
+    elif unmet:
+        state = effect_words([(judgement.effect, judgement.contested)], say)
     return RequirementView(
         outcome=outcome,
-        state=effect_words([(judgement.effect, judgement.contested)], say) if unmet else say(f"outcome.{outcome}"),
+        state=state,
         name=capital(view.words.short if unmet else view.words.noun),
         rule=visible(view.rule.id),
         anchor=anchors.get(view.rule.id, ""),

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from msgspec import Struct
 
+from deliverability.core.codes import needed
 from deliverability.core.facts.base import Evidence, EvidenceKind, Reason, Unknown
 from deliverability.core.model.answer import FindingId, ReportAnswer
 from deliverability.core.model.report import Finding, Judgement, Outcome, Remedy, Report
@@ -205,7 +206,8 @@ class FindingIndex:
     def _reason(self, view: FindingView) -> str:
         unknown = view.finding.unknown
         if unknown is not None and unknown.detail is not None:
-            return visible(shortened(detail_words(unknown.detail, self._say)))
+            words = visible(shortened(detail_words(unknown.detail, self._say)))
+            return words if needed(unknown.detail) is None else self._say("lead.needs", what=words)
         return view.words.noun
 
     def anchor(self, ident: FindingId) -> str:
@@ -294,7 +296,7 @@ def unanswered(answer: ReportAnswer, say: Phrases) -> str:
     lead = say.count("unanswered.lead", len(answer.unanswered))
     why = say("unanswered.why", reason=say(f"reason.{shared}")) if shared else ""
     again = shared if shared in (*_UNASKED, Reason.UNTOLD) else "again"
-    return lead + say("punctuation.aside", text=names) + why + say(f"unanswered.{again}")
+    return lead + why + say("punctuation.colon") + names + say(f"unanswered.{again}")
 
 
 def _shared_reason(answer: ReportAnswer) -> str:

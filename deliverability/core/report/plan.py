@@ -15,7 +15,7 @@ from deliverability.core.phrases import Phrases, joined
 from deliverability.core.report.answer import in_sentence, kind_words
 from deliverability.core.report.findings import FindingIndex, receiver_short
 from deliverability.core.report.records import Piece, diff, rdata, txt_strings
-from deliverability.core.words.sentences import format_value, state_words, visible
+from deliverability.core.words.sentences import capital, format_value, state_words, visible
 from deliverability.core.words.speaker import Speaker
 from deliverability.core.words.steps import splits_itself, step_words
 
@@ -151,7 +151,7 @@ def plan_view(report: Report, findings: FindingIndex, speaker: Speaker, *, todo:
     )
     more = say.count("plan.more" if shown else "plan.better", len(folded)) if folded else ""
     return PlanView(
-        heading=_heading(len(shown), say) if shown else _without_steps(report, todo, say),
+        heading=_heading(len(shown), say, more=bool(folded)) if shown else _without_steps(report, todo, say),
         steps=shown,
         folded=folded,
         more=more,
@@ -202,7 +202,10 @@ def _without_steps(report: Report, todo: int, say: Phrases) -> str:
     return say(next((key for claim, key in _NO_STEPS.items() if claim in earned), "plan.not-known"))
 
 
-def _heading(number: int, say: Phrases) -> str:
+def _heading(number: int, say: Phrases, *, more: bool) -> str:
+    """Of the steps that stand open; `more`: others are folded below them."""
+    if more:
+        return say.count("plan.heading-first", number)
     key = f"plan.number.{number}"
     words = say(key) if key in say else str(number)
     return say("plan.heading.one" if number == 1 else "plan.heading.other", n=words)
@@ -232,14 +235,14 @@ class _Writer:
         say, findings = self._say, self._findings
         words = step_words(step, self._report, self._speaker)
         shorts = findings.shorts(step.findings)
-        also = shorts[1:]
+        also = tuple(capital(each) for each in shorts[1:])
         safe = step.care is Care.SAFE
         return PlanStepView(
             number=step.number,
             mark=str(step.number) if self._report.answer.numbered else "",
             what=words.what,
             where=words.where,
-            where_sentence="" if words.placed else words.where + say("punctuation.stop"),
+            where_sentence="" if words.placed else say("plan.where", where=in_sentence(words.where)),
             how=words.how,
             entry=say("punctuation.gap").join(words.entry),
             records=tuple(_record(each, whole=self._whole) for each in step.edits),
@@ -294,10 +297,10 @@ class _Writer:
         lacks = next((each.lacks for each in self._report.verdicts if each.receiver in chip.receivers), ())
         before = in_sentence(kind_words(chip.before, chip.effects, say, lacks))
         if chip.after is None:
-            change = say("chip.no-reason-open" if self._report.message else "chip.no-reason", before=before)
+            after = say("chip.unknown-open" if self._report.message else "chip.unknown")
         else:
             after = in_sentence(kind_words(chip.after, chip.after_effects, say))
-            change = say("chip.change", before=before, after=after)
+        change = say("chip.change", before=before, after=after)
         if chip.with_steps and not self._report.answer.numbered:
             change += say("chip.with.more")
         elif chip.with_steps:

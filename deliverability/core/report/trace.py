@@ -189,6 +189,8 @@ def _signature(found: DkimSignature, say: Phrases) -> SignatureTrace:
         fields = say("value.separator").join(word_of(each) for each in found.changed_headers[:20])
         words.append(say("trace.changed", fields=fields))
     if isinstance(found.errors, tuple) and found.errors and not passed:
-        terms = say("value.separator").join(visible(shortened(detail_words(each, say))) for each in found.errors[:10])
+        terms = say("punctuation.clauses").join(
+            visible(shortened(detail_words(each, say))) for each in found.errors[:10]
+        )
         words.append(say("trace.terms", terms=terms))
     return SignatureTrace(name, found.result, "good" if passed else "bad", tuple(words))

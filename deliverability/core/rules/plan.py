@@ -612,7 +612,7 @@ def _gain(verdict: Verdict, path: Sequence[ReceiverState], plan: Sequence[PlanSt
         if place == reached or not held.isdisjoint(step.findings)
     ]
     if last.kind in _UNKNOWN:
-        return helping[0], Chip((), before.kind, before.effects, None)
+        return helping[0], Chip((), before.kind, before.effects, None, with_steps=tuple(helping[1:]))
     chip = Chip((), before.kind, before.effects, last.kind, path[reached].effects, tuple(helping[1:]))
     return helping[0], chip
 

@@ -103,7 +103,7 @@ def _tiles(
             {path: facts.value(path) for path in (kind.decides, *kind.shows)},
             tuple(_services(topic, facts)),
             findings,
-            min((settled[each] for each in findings if each in settled), default=None),
+            settled.get(findings[0]) if findings else None,
             published if isinstance(published, Unknown) else None,
             kind.inbound,
             lack if state is TileState.NEUTRAL else None,

@@ -38,8 +38,8 @@ def test_each_receiver_is_said_to_do_what_it_does() -> None:
         (ReceiverEffect(Effect.WARN), "docomo"),
     )
     assert lead(answer).startswith(
-        "No receiver is known to reject this mail outright. Outlook.com may reject it; "
-        "iCloud sends it to the spam folder; docomo shows it with a warning, because "
+        "No receiver is known to reject this mail outright. Outlook.com may reject it, "
+        "iCloud sends it to the spam folder, and docomo shows it with a warning. Reason: "
     )
     assert "Outlook.comでは拒否、iCloudでは迷惑メール扱い、ドコモでは警告表示のおそれがあります。" in lead(answer, "ja")
 
@@ -50,7 +50,7 @@ def test_those_that_do_the_same_share_a_clause() -> None:
         (ReceiverEffect(Effect.SPAM), "yahoo"),
         (ReceiverEffect(Effect.WARN), "docomo"),
     )
-    assert "iCloud and Yahoo send it to the spam folder; docomo shows it with a warning" in lead(answer)
+    assert "iCloud and Yahoo send it to the spam folder, and docomo shows it with a warning" in lead(answer)
 
 
 def test_three_names_are_joined_as_each_language_joins_them() -> None:
@@ -77,14 +77,14 @@ TIMEOUT = Unknown(Reason.TIMEOUT)
     [
         (
             (TIMEOUT,),
-            "1 lookup had no answer (TXT n0.example): no answer in time. Run it again, or use another resolver",
+            "1 lookup had no answer (no answer in time): TXT n0.example. Run the audit again, or use another",
         ),
         (
             (OUTSIDE, OUTSIDE),
-            "(TXT n0.example, TXT n1.example): outside the given zone files. Add more zone files with",
+            "(not in your zone files): TXT n0.example, TXT n1.example. Add more zone files with",
         ),
-        ((UNRECORDED,), "(TXT n0.example): not in the recording. Record it again with --record."),
-        ((TIMEOUT, OUTSIDE), "(TXT n0.example: no answer in time, TXT n1.example: outside the given zone files). Run"),
+        ((UNRECORDED,), "(not in the recording): TXT n0.example. Record it again with --record."),
+        ((TIMEOUT, OUTSIDE), ": TXT n0.example (no answer in time), TXT n1.example (not in your zone files). Run"),
     ],
 )
 def test_lookups_without_an_answer_are_told_with_what_helps(unknown: tuple[Unknown, ...], said: str) -> None:
@@ -93,7 +93,7 @@ def test_lookups_without_an_answer_are_told_with_what_helps(unknown: tuple[Unkno
     assert said in view.answer.unanswered
 
 
-@pytest.mark.parametrize(("lang", "said"), [("en", "(A “unknown”)"), ("ja", "（A「unknown」）")])
+@pytest.mark.parametrize(("lang", "said"), [("en", ": A “unknown”."), ("ja", "：A「unknown」。")])
 def test_a_name_of_one_label_is_no_word_of_the_sentence(lang: str, said: str) -> None:
     """The name of a record may be one word, such as “unknown”: the report says that it is a name."""
     answer = replace(unanswered(Reach.PARTLY, TIMEOUT), unanswered=(Unanswered("A", "unknown", TIMEOUT),))
@@ -126,7 +126,7 @@ def test_a_refusal_that_depends_on_the_volume_is_not_denied() -> None:
     )
     told = replace(made, groups=(*made.groups, depends))
     assert lead(told).startswith(
-        "Whether Gmail rejects this mail depends on the volume; iCloud sends it to the spam folder"
+        "Whether Gmail rejects this mail depends on the volume. iCloud sends it to the spam folder"
     )
     assert lead(told, "ja").startswith("Gmailがこのメールを拒否するかどうかは、送信数によります。")
 
@@ -164,7 +164,7 @@ def test_without_a_message_the_mark_says_no_more_than_the_sentence(
 @pytest.mark.parametrize(
     ("lang", "begins"),
     [
-        ("en", "iCloud, Gmail and Outlook.com may reject bulk mail from broken.example, because "),
+        ("en", "iCloud, Gmail and Outlook.com may reject bulk mail from broken.example because "),
         ("ja", "broken.exampleのSPFの参照先に有効なSPFレコードがないため、"),
     ],
 )

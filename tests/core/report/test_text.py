@@ -136,7 +136,7 @@ def test_what_is_needed_and_met_is_read_from_the_answer_to_the_summary():
         "because neither SPF nor DKIM passes for sakura-shop.example → step 1",
         "From sakura-shop.example ─✗─ SPF",
         "⇒ DMARC fails",
-        "Three steps ─",
+        "Start with these 3 steps ─",
         "\n1  Sign with DKIM as sakura-shop.example at your mail server",
         "Gmail: rejected → no known obstacle, together with step 2",
         "\n2  ",
@@ -275,7 +275,11 @@ def test_a_phrase_that_takes_much_of_a_line_is_broken_between_its_words():
             "英語、2026年6月15日の保存版、2026年11月24日に確認",
         ),
         ("archive undated", "undated archived copy, read 24 Nov 2026", "英語、日付のない保存版、2026年11月24日に確認"),
-        ("not re-read", "noted 24 Nov 2026, not checked at the source", "英語、再確認なし、2026年11月24日の記録による"),
+        (
+            "not re-read",
+            "recorded 24 Nov 2026, not verified against the source",
+            "英語、再確認なし、2026年11月24日の記録による",
+        ),
     ],
 )
 def test_a_source_is_cited_as_it_was_read(read_as, en, ja):

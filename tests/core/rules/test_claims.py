@@ -231,6 +231,8 @@ NO_CLAIMS: Mapping[str, str] = {
     "list-check": "an address of a list, by the checks that are listed beside it",
     "mcp.no-change": "that a proposed record changes no verdict",
     "mcp.nothing-changed": "what the history has, since a day that is named",
+    "checks.receivers": "the heading of numbers that stand beside it",
+    "summary.open": "the number of checks that are not completed",
     "diff.grade": "the grades before and after, which stand beside it",
     "guide-table.done": "the number of steps that are done, each of which is a claim",
     "guide-table.first.done": "the same, of all steps",

@@ -93,7 +93,7 @@ def test_where_nobody_knows_the_provider_one_hint_is_given_once() -> None:
     first, second = words(edit("_dmarc.example.com"), edit("_smtp._tls.example.com"))
     assert first.where == "At your DNS provider"
     assert " ".join(first.entry) == (
-        "Most DNS consoles add example.com to the name automatically. Enter only `_dmarc`. "
+        "Most DNS consoles add example.com to the name automatically. If yours does, enter only `_dmarc` as the name. "
         "Enter the value without quotation marks."
     )
     assert second.entry == ()

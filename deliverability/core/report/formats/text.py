@@ -46,7 +46,8 @@ def step_lines(step: PlanStepView, level: int, paper: Paper, say: Phrases) -> It
     if level <= SHORT and step.entry:
         yield from paper.step(step.entry, " " * indent)
     for chip in step.chips[: 1 if level >= BARE else None]:
-        yield from paper.paragraph(chip.text, indent, style="met")
+        left = sum(len(each.receivers) for each in step.chips[1:]) if level >= BARE else 0
+        yield from paper.paragraph(chip.text + (say.count("chip.more", left) if left else ""), indent, style="met")
     if level <= SHORTER and step.changes:
         yield from paper.paragraph(step.changes, indent, style="dim")
     if level <= SHORT and step.settles_count:
