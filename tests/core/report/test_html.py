@@ -595,3 +595,26 @@ def test_what_sources_disagree_about_follows_the_words_that_announce_it():
         announced = unescape(page).count(say("label.contested"))
         assert announced == len(re.findall(r'<p class="contested">[^<]*:</p>\n<ul class="quiet"><li>', page)), each
         assert announced or each != "demo"
+
+
+def test_what_one_record_meets_and_another_does_not_is_met_by_name():
+    """Of two SPF records in one audit, one may need too many lookups and the other few."""
+    words = Page(written("html", report_of("demo"), shipped("en", guided=True))).words
+    assert "Number of SPF DNS lookups (bounce.mailer.example)" in words
+    assert "Number of SPF records, " in words, "no name where all that was checked meets it"
+
+
+def test_a_record_leads_to_the_step_that_settles_the_problem_beside_it():
+    """The first step about SPF drops one lookup of twelve; it takes the third to come down to ten."""
+    view = ReportView(report_of("faulty"), shipped("en", guided=True))
+    (spf,) = [each for each in view.answer.tiles if each.topic == "spf"]
+    assert spf.problem == "broken.example's SPF record needs more than 10 DNS lookups"
+    assert view.steps_by_rule["SPF-003"] == spf.step == 3
+
+
+def test_a_receiver_that_requires_nothing_unmet_says_why_its_filter_decides():
+    view = ReportView(report_of("demo"), shipped("en", guided=True))
+    (au,) = [each for each in view.receiver_lists if each.id == "au"]
+    assert not au.problems
+    assert au.because.startswith("No SPF or DKIM pass for the domain in From was found")
+    assert f"<p>{au.because}.</p>" in unescape(written("html", report_of("demo"), view.speaker))
