@@ -269,14 +269,12 @@ def _hand_over(
     why = [say("hand-over.why", why=first.message)] if first else []
     checks = dict.fromkeys(f"dig +short {visible(edit.type)} {visible(edit.name)}" for edit in step.edits)
     lookups = [say("hand-over.check", command=command) for command in checks]
-    audit = f"deliv audit {visible(report.domain)}"
+    domain = visible(report.domain)
     # What is not in DNS shows only in mail that was sent after the change.
-    sent = report.message and step.place is not Place.DNS
-    last = (
-        say("hand-over.check-message", command=f"{audit} --eml message.eml")
-        if sent
-        else say("hand-over.check", command=audit)
-    )
+    if report.message and step.place is not Place.DNS:
+        last = say("hand-over.check-message", domain=domain)
+    else:
+        last = say("hand-over.check", command=f"deliv audit {domain}")
     return (request, *records, *why, *lookups, last)
 
 
