@@ -39,7 +39,7 @@ fail_on_option = click.option("--fail-on", type=OneOf(["error", "warning", "neve
 file_option = click.option("-o", "--output", type=PathOf("file"), metavar="FILE")
 config_option = click.option("--config", type=PathOf("file", exists=True), metavar="FILE")
 rule_folders_option = click.option("--rules", multiple=True, type=PathOf("folder", exists=True), metavar="DIR")
-blocklists_option = click.option("--blocklists", type=NamesOf(), metavar="all|settings|ID,...")
+blocklists_option = click.option("--blocklists", type=NamesOf(), metavar="all|settings|ID|file:FILE,...")
 _ZONES: tuple[Decorator[Any], ...] = (
     click.option("--zone", multiple=True, type=PathOf("either", exists=True), metavar="FILE|DIR"),
     click.option("--zone-format", type=OneOf(FORMATS)),
