@@ -49,7 +49,7 @@ MAX_DETAILS = 8_000
 
 def share_of_own(part: int, own: int) -> float:
     """Percent of own messages; where there are none, anything is all of it."""
-    return round(100 * part / own, 3) if own else (100.0 if part else 0.0)
+    return round(100 * part / own, 4) if own else (100.0 if part else 0.0)
 
 
 def day_of(begin: int, end: int) -> date:
