@@ -362,7 +362,7 @@ def test_the_gauge_has_a_cell_for_every_lookup(used, cells):
 @pytest.mark.parametrize(
     ("lang", "begins", "repeats"),
     [
-        ("en", "Gmail cannot scan encrypted archives", r"(iCloud|Gmail|Yahoo|docomo)\b[^:.]*: \1\b"),
+        ("en", "Gmail can't scan encrypted archives", r"(iCloud|Gmail|Yahoo|docomo)\b[^:.]*: \1\b"),
         ("ja", "Gmailは暗号化された圧縮ファイル", "(iCloud|Gmail|Yahoo|ドコモ)[^：。]*：(?:米国)?\\1"),
     ],
 )
