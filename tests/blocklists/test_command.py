@@ -95,7 +95,7 @@ def test_a_list_of_ones_own_is_named_by_its_file(deliv: Deliv, zones: Path) -> N
     assert found["REP-005 file:own.cidr"] == "unmet"
     args = ("--ip", "192.0.2.10", "--blocklists", "file:own.cidr", "--select", "REP", "--lang", "en", "--all")
     text = run(deliv, "audit", "example.com", "--zone", str(zones), *args, code=0).out
-    assert "On your own list own.cidr: 192.0.2.10." in text
+    assert "Listed on your own list own.cidr: 192.0.2.10." in text
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ def test_a_stage_of_unknown_length_is_not_told_in_days(folder: Path, lang: str, 
     [
         (
             "en",
-            "none of them counts, because deliv could not verify who sent the reports",
+            "none of them counts because deliv couldn't verify who sent the reports",
             "No report that counts shows mail from you.",
             ("No mail from you was reported", "Fix the sources", "0 of your messages", "is not safe"),
         ),

@@ -77,7 +77,7 @@ def test_results_for_programs(deliv: Deliv) -> None:  # noqa: F811
 @pytest.mark.parametrize(
     ("lang", "dead", "complaints"),
     [
-        ("en", "Of 1,060 messages, 60 (5.66%) went to addresses that do not exist.", "4 led to a complaint (0.4%)"),
+        ("en", "Of 1,060 messages, 60 (5.66%) went to addresses that don't exist.", "4 led to a complaint (0.4%)"),
         ("ja", "1,060通のうち60通（5.66%）が、存在しないアドレス宛てです。", "迷惑メール報告は4件（0.4%）です。"),
     ],
 )
@@ -135,7 +135,7 @@ def test_without_a_file_of_addresses_nobody_knows_how_many_are_due(deliv: Deliv)
     [
         (
             "en",
-            f"According to the events of sendgrid, 5,000 messages were sent on {DAY.day} {DAY:%b %Y}: "
+            f"According to the events of sendgrid, 5,000 messages were sent on {DAY.day} {DAY:%b %Y}, "
             "4.17 times the maximum of the 9 days before (1,200).",
         ),
         (
@@ -165,7 +165,7 @@ def test_a_jump_of_the_volume_names_its_source(deliv: Deliv, lang: str, said: st
     [
         (
             "en",
-            "Dead addresses are concentrated in “spring sale”: 60 of its 160 messages (37.5%), compared with 0%",
+            "Hard bounces are concentrated in “spring sale”: 60 of its 160 messages (37.5%), compared with 0%",
         ),
         ("ja", "存在しない宛先が「spring sale」に集中しています。160通のうち60通（37.5%）で、ほかの配信では0%です。"),
     ],

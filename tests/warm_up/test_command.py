@@ -126,7 +126,7 @@ def test_what_was_sent_is_held_against_the_plan_of_the_settings(folder: Path) ->
         return " ".join(CliRunner().invoke(deliv, args, standalone_mode=False).output.split())
 
     said = full_day_words(str(yesterday), phrases("en"))
-    assert f"On {said}, 90 messages were sent, 150% of the 60 that were planned." in audited("en")
+    assert f"On {said}, you sent 90 messages, 150% of the 60 that you planned." in audited("en")
     assert "計画の60通の150%です" in audited("ja").replace(" ", "")
 
 

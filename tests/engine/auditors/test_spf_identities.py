@@ -265,7 +265,7 @@ async def test_the_author_domain_is_checked_beside_mail_from() -> None:
     checked = await mail(zone, "b@bounce.mailer.example")
     assert (checked.value("result"), checked.value("author_result")) == ("pass", "softfail")
     assert checked.unmet() == {("SPF-026", "")}
-    assert "the result is softfail" in checked.says("SPF-026")
+    assert "The result is softfail" in checked.says("SPF-026")
 
 
 async def test_without_a_sending_address_the_author_result_is_not_known() -> None:
@@ -363,7 +363,7 @@ async def test_more_than_ten_lookups_are_too_many_whatever_an_unreadable_include
     assert checked.value("valid") is False
     assert checked.outcome("SPF-003", "example.jp") == "unmet"
     assert checked.outcome("SPF-016", "example.jp") == "not-applicable"
-    assert "13 were counted, but only 10 are allowed" in checked.says("SPF-003", "example.jp")
+    assert "We counted 13, and the limit is 10" in checked.says("SPF-003", "example.jp")
 
 
 async def test_up_to_ten_known_lookups_leave_it_open() -> None:
