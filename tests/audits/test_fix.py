@@ -13,6 +13,7 @@ import deliverability.demo
 from deliverability.cli import deliv
 from deliverability.console.options import RefusedError
 from deliverability.core.phrases import phrases
+from tests import TESTS
 
 pytestmark = pytest.mark.long
 
@@ -109,6 +110,14 @@ def test_the_text_to_hand_over_has_both_records_and_how_to_verify_without_deliv(
     assert replaced.endswith(" include:_spf.oldvendor.example ?all")
     assert published == replaced.replace("Replace: ", "Publish: ").replace(" include:_spf.oldvendor.example", "")
     assert "To verify: dig +short TXT sakura-shop.example" in others
+
+
+def test_without_a_record_the_text_to_hand_over_says_how() -> None:
+    zone, mail = (str(TESTS / "golden" / name) for name in ("broken.zone", "broken.eml"))
+    first, how, why, _ = fix("broken.example", "--zone", zone, "--eml", mail, "--hand-over", "14").output.splitlines()
+    assert first == "Please make this change for broken.example: Correct broken.example's SPF record."
+    assert how.startswith("How: Remove ptr, and list the sending hosts")
+    assert why.startswith("Why: broken.example's SPF record")
 
 
 def test_what_only_a_message_shows_is_verified_with_a_new_one() -> None:

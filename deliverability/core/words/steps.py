@@ -187,9 +187,14 @@ def step_words(step: PlanStep, report: Report, speaker: Speaker) -> StepWords:
         if isinstance(value, str) and "\n" in value.strip()
     )
     # What is the reader's own to do needs no letter; a DNS administrator gets the records.
-    if not request and step.place in (Place.DNS, Place.ADDRESS, Place.ELSEWHERE):
+    asks = bool(request)
+    if not asks and step.place in (Place.DNS, Place.ADDRESS, Place.ELSEWHERE):
         request = say("hand-over.request", domain=visible(report.domain), what=what)
-    hand_over = _hand_over(request, step, report, first, speaker) if request else ()
+    letter: tuple[str, ...] = (request,) if request else ()
+    if letter and not asks and how and not step.edits:
+        # Without a record to enter, the letter says how it is done.
+        letter += (say("hand-over.how", how=say("punctuation.gap").join(how)),)
+    hand_over = _hand_over(letter, step, report, first, speaker) if letter else ()
     return StepWords(what, where, placed, how, entry_words(step, report, speaker), fields, files, hand_over)
 
 
@@ -257,8 +262,9 @@ def _words_of(found: FindingId, report: Report, speaker: Speaker) -> FindingWord
 
 
 def _hand_over(
-    request: str, step: PlanStep, report: Report, first: FindingWords | None, speaker: Speaker
+    letter: tuple[str, ...], step: PlanStep, report: Report, first: FindingWords | None, speaker: Speaker
 ) -> tuple[str, ...]:
+    """The letter with its records, the reason and what verifies it."""
     say = speaker.say
     records = [
         say(f"hand-over.{part}", name=visible(edit.name), type=visible(edit.type), value=visible(value))
@@ -275,7 +281,7 @@ def _hand_over(
         last = say("hand-over.check-message", domain=domain)
     else:
         last = say("hand-over.check", command=f"deliv audit {domain}")
-    return (request, *records, *why, *lookups, last)
+    return (*letter, *records, *why, *lookups, last)
 
 
 GAP = "‹›"
