@@ -195,6 +195,11 @@ class DayVolume(Record, frozen=True, kw_only=True):
     forged: Annotated[Messages, Fact("Forged messages.")]
     forwarded: Annotated[Messages, Fact("Forwarded messages.")]
 
+    @property
+    def reported(self) -> bool:
+        """Whether there was any mail on it."""
+        return any((self.messages, self.altered, self.unclaimed, self.forged, self.forwarded))
+
 
 class ReportPeriod(Topic, frozen=True, kw_only=True):
     """The window, and how much of it the reports cover."""

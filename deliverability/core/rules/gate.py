@@ -81,22 +81,28 @@ def _hinge(wrong: Sequence[Finding], facts: FactSet, rules: RuleSet) -> str:
 def earliest(answer: GateAnswer, facts: FactSet, rules: RuleSet, *, today: date | None = None) -> date | None:
     """The first day on which all that is missing can be there, if it is corrected today; None: in no window this long.
 
-    Never before `today`: the window ends with a day that is over. Time alone corrects what counts days. A share grows
-    as days with failures leave the window; what only the user can answer takes no time.
+    Each day from now on is taken to have a report, and no report of a day that is over to come in late. Never before
+    `today`: the window ends with a day that is over. Time alone corrects what counts days. A share grows as days with
+    failures leave the window; what only the user can answer takes no time.
     """
     end = if_known(facts.of(ReportPeriod).end) or ""
     if not end or not answer.missing:
         return None
     last = date.fromisoformat(end)
-    days = [
-        _days(path, wanted, each, facts)
-        for each in answer.missing
-        if each.rule in rules.rules
-        for path, wanted in _wanted(rules.rules[each.rule].require, answer.to, each.limits)
-    ]
-    if None in days:
+    coverage, days = dict.fromkeys(_COVERAGE, 0.0), [_rare_days(facts, last), 0]
+    for each in answer.missing:
+        if each.rule not in rules.rules:
+            continue
+        for path, wanted in _wanted(rules.rules[each.rule].require, answer.to, each.limits):
+            if path in coverage and isinstance(wanted, (int, float)):
+                coverage[path] = max(coverage[path], wanted)
+            elif (needed := _days(path, wanted, each, facts)) is None:
+                return None
+            else:
+                days.append(needed)
+    if (covered := _until_covered(facts, coverage, max(days))) is None:
         return None
-    day = last + timedelta(days=max(_rare_days(facts, last), 0, *(each for each in days if each is not None)))
+    day = last + timedelta(days=covered)
     return max(day, today or day)
 
 
@@ -137,7 +143,23 @@ def _days(path: str, wanted: Value, finding: Finding, facts: FactSet) -> int | N
     return 0
 
 
-_BY_DAY = ("traffic.span_days", "traffic.days", "traffic.stage_days", "item.age_days")
+_COVERAGE = ("traffic.span_days", "traffic.days")
+_BY_DAY = ("traffic.stage_days", "item.age_days")
+
+
+def _until_covered(facts: FactSet, wanted: Mapping[str, float], least: int) -> int | None:
+    """Days, `least` or more, until so much of the window has reports; None: it is too short for that.
+
+    As it moves on, days with a report leave it, too.
+    """
+    reported = [each.reported for each in if_known(facts.of(Traffic).volume) or ()]
+    span, days = (wanted[path] for path in _COVERAGE)
+    for passed in range(least, least + len(reported) + 1):
+        window = [*reported, *[True] * passed][-len(reported) :]
+        first = window.index(True) if True in window else len(window)
+        if len(window) - first >= span and sum(window) >= days:
+            return passed
+    return None if span or days else least
 
 
 def _until_share(facts: FactSet, wanted: float) -> int | None:

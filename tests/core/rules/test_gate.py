@@ -148,6 +148,7 @@ STORIES = {
         NOT_YET, {"GATE-001", "GATE-009", "GATE-010"}, usual, {"since": END - timedelta(days=11)}
     ),
     "many days without a report": Story(NOT_YET, {"GATE-001"}, usual, {"silent": DAYS[5:11]}),
+    "reports stopped for two weeks": Story(NOT_YET, {"GATE-001", "GATE-017"}, usual, {"silent": DAYS[13:]}),
     "one reporter": Story(NOT_YET, {"GATE-002"}, usual, {"reporters": {"google.com": 1.0}}),
     "a reporter lost, to reject": Story(
         NOT_YET, {"GATE-002"}, usual, {"reporters": {"google.com": 0.7, "outlook.com": 0.3}}, **TO_REJECT
@@ -283,6 +284,8 @@ async def test_at_the_last_policy_there_is_no_question() -> None:
     ("name", "days"),
     [
         ("reports for twelve days only", 16),
+        ("many days without a report", 11),  # the days before the gap leave the window first
+        ("reports stopped for two weeks", 28),
         ("a few messages a day", None),
         ("twelve days of little mail", 16),
         ("the key was removed", 28),
