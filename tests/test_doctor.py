@@ -86,7 +86,7 @@ async def test_dns_that_fails_or_denies_what_exists_makes_audits_suffer() -> Non
     denied = await doctor.check_dns(world({}), OUTSIDE)
     assert (denied.state, english(denied.met)) == (
         CheckState.BAD,
-        "static wrongly says that one.example has no mail servers",
+        "static incorrectly reports that one.example has no mail servers",
     )
 
 
@@ -180,9 +180,9 @@ def test_the_server_of_the_weekly_mail_is_greeted_and_gets_no_mail(tmp_path: Pat
 @pytest.mark.parametrize(
     ("fault", "security", "words"),
     [
-        ({"CONNECT": "554 Not here"}, "none", "554 Not here; port "),
+        ({"CONNECT": "554 Not here"}, "none", "554 Not here (port "),
         ({"CONNECT": CLOSE}, "none", "127.0.0.1: "),
-        ({}, "starttls", "127.0.0.1: STARTTLS extension not supported by server.; port "),
+        ({}, "starttls", "127.0.0.1: STARTTLS extension not supported by server. (port "),
     ],
 )
 def test_a_server_that_does_not_do_as_the_settings_say_is_told(
@@ -199,7 +199,7 @@ def test_a_history_is_read_and_none_is_made(tmp_path: Path) -> None:
     assert doctor.check_history(url, tmp_path).state is CheckState.SPARED
     assert not any(tmp_path.iterdir())
     History.open(url, folder=tmp_path).close()
-    assert english(doctor.check_history(url, tmp_path).met) == "readable; weekly runs: 0"
+    assert english(doctor.check_history(url, tmp_path).met) == "readable (weekly runs: 0)"
     file.write_bytes(b"this is no database, and longer than the head of one" * 9)
     assert doctor.check_history(url, tmp_path).state is CheckState.BAD
     assert doctor.check_history("mysql://x", tmp_path).state is CheckState.BAD
@@ -252,7 +252,7 @@ def test_a_good_machine_leaves_with_0_whatever_it_does_without(outside_world: di
     code, output = run()
     marks = [line[0] for line in output.splitlines() if not line.startswith(" ")]
     assert (code, marks) == (0, ["✓", "✓", "✓", "✓", "▲", "–", "–"])
-    assert "→ Only `-o report.pdf` needs this." in output
+    assert "→ Only `-o report.pdf` needs Chromium." in output
 
 
 def test_where_an_audit_would_suffer_it_leaves_with_3(outside_world: dict[str, Ports]) -> None:

@@ -132,6 +132,8 @@ def _words(detail: Detail, say: Phrases, depth: int) -> str:
 _AS_TYPED = ("bits", "column", "length", "line", "port", "version")
 """Arguments that are numbers and count nothing, or are written without separators in the field (2048 bits)."""
 _DAYS = ("begin", "date", "day", "end")
+_RESPONSE_CODES = {"servfail": "SERVFAIL", "refused": "REFUSED"}
+"""Reasons for which nothing was learned, as DNS names them."""
 
 
 def _arg(name: str, value: Arg, say: Phrases, depth: int) -> str:
@@ -144,6 +146,8 @@ def _arg(name: str, value: Arg, say: Phrases, depth: int) -> str:
             return f"{value:,}"
         case str() if name in _DAYS:
             return full_day_words(value, say)
+        case str() if name == "reason":
+            return _RESPONSE_CODES.get(value, value)
         case _:
             return str(value)
 

@@ -75,7 +75,7 @@ class GateView(Struct, frozen=True):
         notes: what else is to be known: the sources where numbers cannot tell, mail that is not concerned.
         unlisted: whose reports do not count as nobody lists them; empty: there are none.
         conditions: what is missing, then what could not be checked.
-        earliest: when it can be safe at the earliest; empty: no day can be told.
+        earliest: when it can be safe at the earliest, and what could make it sooner; empty: no day can be told.
         earliest_day: the same as a date.
         step: the record to publish, where it is safe and was rehearsed.
         back: where the policy in force hits own mail: name of the record, as it is, and without a policy.
@@ -121,6 +121,7 @@ def gate_view(view: ReportView, answer: GateAnswer | None, day: date | None) -> 
     earliest = ""
     if answer.kind is GateKind.NOT_YET:
         earliest = say("gate.earliest", day=full_day_words(day.isoformat(), say)) if day else say("gate.no-day")
+        earliest += say("gate.earlier") if day and _lacks_days(view, answer) else ""
     tone = {GateKind.SAFE: "good", GateKind.NOT_YET: "bad", GateKind.CANNOT_TELL: "unknown"}[answer.kind]
     would = would_words(facts, answer.to, say)
     return GateView(
@@ -138,6 +139,13 @@ def gate_view(view: ReportView, answer: GateAnswer | None, day: date | None) -> 
         day,
         step,
     )
+
+
+def _lacks_days(view: ReportView, answer: GateAnswer) -> bool:
+    """Whether a condition is not met that days without a report, of those that are over, stand against."""
+    period, rules = view.report.facts.of(ReportPeriod), view.speaker.rules.rules
+    gap = (if_known(period.span_days) or 0) > (if_known(period.days) or 0)
+    return gap and any(path_of(ReportPeriod, "days") in rules[each.rule].reads for each in answer.missing)
 
 
 def _sums(facts: FactSet, say: Phrases) -> str:

@@ -387,7 +387,7 @@ class _Page:
             for key, rules in quiet.items():
                 mark = self._paper.symbol("unknown" if key == "waiting" else key)
                 named = say("value.separator").join(rules)
-                yield from self._paragraph(say(f"explain.now-{key}", rules=named), 4, f"  {mark} ")
+                yield from self._paragraph(say.count(f"explain.now-{key}", len(rules), rules=named), 4, f"  {mark} ")
 
     def _rule_now(self, now: RuleNow, report: Report) -> Iterator[str]:
         say = self._say

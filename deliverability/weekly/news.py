@@ -303,10 +303,12 @@ class _Writer:
     def _unchecked(self, entry: WeeklyEntry, name: str) -> NewsView:
         say = self._say
         lost = entry.comparison.of(ChangeKind.UNCHECKED) if entry.comparison else ()
-        checked = max((each.checked for each in lost), default="")
-        since = say("news.since", date=full_day_words(checked, say)) if checked else ""
+        days = {full_day_words(each.checked, say) for each in lost if each.checked}
+        checked = full_day_words(max((each.checked for each in lost), default=""), say)
+        since = say("news.since-mixed" if len(days) > 1 else "news.since", date=checked) if checked else ""
         known = any(each.verdict not in (VerdictKind.CANNOT_TELL, VerdictKind.DNS_PARTLY) for each in entry.verdicts)
         causes = (shortened(problem_words(entry, say), _NAME * 2),) if entry.problems else ()
+        since = "" if causes else since
         if lost and (known or entry.closed) and not entry.problems:
             return self.alone("partly", NewsKind.UNCHECKED, name, n=len(lost), since=since)
         return self.alone("unchecked", NewsKind.UNCHECKED, name, causes, since=since)
@@ -373,7 +375,8 @@ class _Writer:
         """Of a `first` run, or a `quiet` one: what is refused, or at risk, or that all is well."""
         say = self._say
         state, concerned = _state(entries, self._rules)
-        number = len({each.domain for each in entries})
+        domains = {each.domain for each in entries}
+        number = len(domains)
         listed = say("value.separator").join(
             say("news.listed", domain=self._name(each), receivers=say.count("news.receivers", len(_worst(each)[1])))
             if each.verdicts and _worst(each)[1]
@@ -382,7 +385,9 @@ class _Writer:
         )
         if len(concerned) > _LISTED:
             listed += say("value.more", n=f"{len(concerned) - _LISTED:,}")
+        who = visible(shortened(min(domains), _NAME)) if number == 1 else say.count("news.domains", number)
         values = {"domains": say.count("news.domains", number), "all": say.count("news.all", number), "list": listed}
+        values |= {"who": who}
         subjects = []
         if concerned and form == "quiet":
             first, *others = concerned

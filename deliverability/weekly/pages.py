@@ -150,6 +150,10 @@ def _row(view: EntryView, followed: Trend, number: int, say: Phrases) -> Row:
     ]
     words = say("weekly.standing", grade=today or say("value.unknown"), grades=say("value.separator").join(shown))
     below = say("weekly.worst", grade=worst) if worst and worst != today else ""
+    known = [(date, grade) for date, grade in zip(followed.dates, grades, strict=True) if grade]
+    if not today and known:
+        date, grade = known[-1]
+        below = say("weekly.last-grade", grade=grade, date=day_words(date, say))
     return Row(view, f"c{number + 1}", today or "?", below, drawn, words)
 
 

@@ -180,8 +180,8 @@ class SendsView(Struct, frozen=True):
     Attributes:
         domain: safe to show.
         page: file name of its report.
-        sum: how much of what is or may be the domain's passes, and what else was sent in its name.
-        lines: what changed, what is open, and the gate.
+        sum: how much of what is or may be the domain's passes, what else was sent in its name, and by which reports.
+        lines: what changed, what is open, and the gate, a sentence each.
         line: what changed, in one line; empty: nothing.
         how: where more of it is told.
         period: the days of the window.
@@ -228,7 +228,7 @@ def sends_view(entry: WeeklyEntry, say: Phrases) -> SendsView | None:
     if week is None:
         return None
     news = [*_changes(week, say), *_silence(week, say)]
-    gate = [SendsLine(_GATE_TONES[entry.gate.kind], gate_words(entry.gate, say))] if entry.gate else []
+    gate = [SendsLine(_GATE_TONES[entry.gate.kind], gate_words(entry.gate, week, say))] if entry.gate else []
     name = visible(entry.domain)
     lines = [*news, *(gate if entry.gate and entry.gate.has_news else [])]
     return SendsView(
@@ -236,7 +236,7 @@ def sends_view(entry: WeeklyEntry, say: Phrases) -> SendsView | None:
         page=entry.pages.get(say.lang, ""),
         sum=_sum(week, say),
         lines=(*news, *_open(week, say), *gate),
-        line=say("punctuation.clauses").join(each.words.rstrip(".。") for each in lines[:_NAMED]),
+        line=say("punctuation.gap").join(each.words for each in lines[:_NAMED]),
         how=say(f"sends.how.{_how(entry.gate)}", domain=name),
         period=say("sends.period", begin=full_day_words(week.begin, say), end=full_day_words(week.end, say)),
         days=week.days,
@@ -261,21 +261,19 @@ def sends_of_all(entries: Sequence[WeeklyEntry], say: Phrases) -> str:
     return say.count("sends.all", len(weeks), text=sums_words(sums, say))
 
 
-def gate_words(gate: GateWeek, say: Phrases) -> str:
-    """The answer on the next policy, the one before where it was another, and the earliest day."""
-    answer = say(f"sends.answer.{gate.kind.value}")
-    if gate.has_news and gate.before is not None:
-        before = say(f"sends.answer.{gate.before.value}")
-        words = say("sends.gate-changed", policy=gate.to, before=before, answer=answer)
-    else:
-        words = say("sends.gate", policy=gate.to, answer=answer)
+def gate_words(gate: GateWeek, week: TrafficWeek, say: Phrases) -> str:
+    """The answer on the next policy, as news where it is some, and the earliest day."""
+    news = gate.has_news and (gate.before is GateKind.SAFE or gate.kind in (GateKind.SAFE, GateKind.HITS))
+    words = say(f"sends.{'policy-now' if news else 'policy'}.{gate.kind.value}", policy=gate.to)
     if gate.kind is GateKind.NOT_YET and gate.earliest:
-        words += say("punctuation.aside", text=say("sends.earliest", day=full_day_words(gate.earliest, say)))
+        words += say("punctuation.gap") + say("sends.earliest", day=full_day_words(gate.earliest, say))
+        words += say("punctuation.gap") + say("sends.sooner") if week.silent_since else ""
     return words
 
 
 def _sum(week: TrafficWeek, say: Phrases) -> str:
-    period = {"begin": full_day_words(week.begin, say), "end": full_day_words(week.end, say)}
+    days = [each.day for each in week.days if any(getattr(each, name) for name in _LANES)] or [week.begin, week.end]
+    period = {"begin": full_day_words(days[0], say), "end": full_day_words(days[-1], say)}
     return say.count("sends.sum", week.reports, text=sums_words(week.sums, say), **period)
 
 
@@ -284,8 +282,8 @@ def _changes(week: TrafficWeek, say: Phrases) -> Iterator[SendsLine]:
         yield SendsLine("none", say("sends.first"))
     for each in week.changes:
         if each.change is not None:
-            numbers = {"n": f"{each.messages:,}", "lost": f"{each.unaligned:,}"}
-            yield SendsLine(_TONES[each.change], say(f"sends.{each.change.value}", source=_name(each), **numbers))
+            values = {"source": _name(each), "lost": f"{each.unaligned:,}"}
+            yield SendsLine(_TONES[each.change], say.count(f"sends.{each.change.value}", each.messages, **values))
 
 
 def _silence(week: TrafficWeek, say: Phrases) -> Iterator[SendsLine]:

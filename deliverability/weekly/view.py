@@ -5,7 +5,6 @@ No escaping here: that is the renderer's. Characters that hide or steer somethin
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -215,7 +214,7 @@ class _EntryWords:
             counts=entry.counts,
             failures=entry.failures,
             waived=sum(each.waived for each in comparison.changes),
-            unchecked_words=self._unchecked(unchecked),
+            unchecked_words=self._unchecked(comparison),
             block=self._block(groups, others),
             sends=sends_view(entry, self._say),
         )
@@ -237,8 +236,9 @@ class _EntryWords:
             findings = [say.count("weekly.same-cause", len(first.unmet))]
             unmet = [change for group in groups[1:] for change in group.unmet]
         if unmet:
-            form = "one" if len(unmet) == 1 else "other"
-            findings.append(say(f"weekly.findings.{form}", first=unmet[0].title, n=f"{len(unmet) - 1:,}"))
+            title, more = unmet[0].title, len(unmet) - 1
+            words = say.count("weekly.findings", more, first=title) if more else say("weekly.finding", first=title)
+            findings.append(words)
         step = next((change.step for change in unmet if change.step), "")
         return BlockView(
             chips=tuple(each for group in groups for each in group.verdicts),
@@ -254,13 +254,16 @@ class _EntryWords:
             return ""
         return self._say(f"weekly.parked-{entry.closed}", domain=visible(entry.domain))
 
-    def _unchecked(self, unchecked: Sequence[ChangeView]) -> str:
-        """How many checks failed, and since when: for most of them."""
-        if not unchecked:
+    def _unchecked(self, comparison: Comparison) -> str:
+        """How many checks could not be completed, and when they last were."""
+        lost = [each for each in comparison.of(ChangeKind.UNCHECKED) if not each.waived and self._root(each) is None]
+        checked = [each.checked for each in lost]
+        if not checked:
             return ""
-        (since, _), *_ = Counter(each.checked for each in unchecked).most_common(1)
-        form = "one" if len(unchecked) == 1 else "other"
-        return self._say(f"weekly.unchecked-checks.{form}", n=f"{len(unchecked):,}", date=since)
+        date = self._day(max(checked))
+        if any(self._day(each) != date for each in checked):
+            return self._say("weekly.unchecked-checks.mixed", n=f"{len(checked):,}", date=date)
+        return self._say.count("weekly.unchecked-checks", len(checked), date=date)
 
     def _change(self, change: FindingChange, text: FindingText | None, page: str, root: _Root) -> ChangeView:
         say = self._say

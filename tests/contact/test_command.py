@@ -147,7 +147,7 @@ def test_wrong_input_is_told_in_a_sentence(folder: Path, args: tuple[str, ...], 
 def test_replies_of_others_are_no_evidence_and_that_is_said(folder: Path) -> None:
     (folder / "other.log").write_text("host mx.example.net[192.0.2.1] said: 550 5.1.1 no such user\n")
     done = run("icloud", "good.example", "--bounces", "other.log", "--anyway")
-    assert "All its replies are from other receivers." in done.output
+    assert "All replies in it are from other receivers." in done.output
     assert "[the replies, word for word, with their times]" in done.output
 
 

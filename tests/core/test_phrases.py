@@ -14,7 +14,7 @@ import pytest
 
 from deliverability.core.codes import Detail
 from deliverability.core.errors import AT_LINE
-from deliverability.core.facts.base import FactType
+from deliverability.core.facts.base import FAILED, FactType
 from deliverability.core.phrases import LANGUAGES, detail_words, phrases
 from deliverability.core.protocols.dkim.verify import SMALL_KEY
 from deliverability.core.replies.limits import BAD_PERIOD, TOO_MANY_RECORDS
@@ -187,9 +187,11 @@ def test_japanese_steps_of_the_plan_are_named_in_one_form() -> None:
         (TOO_MANY_RECORDS(limit=12_345), "it has more than 12,345 records", "レコードが12,345件を超えています"),
         (AT_LINE(file="a.csv", line=12_345, detail="x"), "a.csv:12345: x", "a.csv:12345：x"),
         (SMALL_KEY(bits=1024), "RSA key of 1024 bits", "1024ビットのRSA鍵です"),
+        (FAILED(reason="servfail"), "SERVFAIL", "SERVFAIL"),
+        (FAILED(reason="timeout"), "timeout", "timeout"),
     ],
 )
-def test_a_detail_writes_numbers_and_days_as_people_do(detail: Detail, en: str, ja: str) -> None:
+def test_a_detail_writes_numbers_days_and_response_codes_as_people_do(detail: Detail, en: str, ja: str) -> None:
     """But not the numbers of lines, ports and versions, nor the bits of a key."""
     assert (detail_words(detail, phrases("en")), detail_words(detail, phrases("ja"))) == (en, ja)
 

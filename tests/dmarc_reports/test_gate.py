@@ -14,13 +14,15 @@ from deliverability.cli import deliv
 from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.ports import Ports
 from deliverability.core.net.static import StaticResolver
+from deliverability.core.phrases import full_day_words, phrases
+from deliverability.core.report.traffic import would_words
 from deliverability.core.rules.knowledge import shipped
 from deliverability.core.store.observations import Observations
 from deliverability.core.store.store import History
 from deliverability.dmarc_reports import gate
 from deliverability.intake.run import IntakePlan, take_in
 from tests.intake.reports import metadata, record, report
-from tests.traffic import KEY
+from tests.traffic import KEY, SIGNED, UNSIGNED, Mail, days_until, facts_for, named, observed
 
 pytestmark = pytest.mark.long
 
@@ -61,9 +63,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def read_in(folder: Path, *more: str, vouched: bool = True, own: int = 50) -> None:
-    """Sixty days of reports of two receivers; `more` records are in those of the last five days."""
-    for back in range(1, DAYS + 1):
+def read_in(folder: Path, *more: str, vouched: bool = True, own: int = 50, silent: int = 0) -> None:
+    """Sixty days of reports of two receivers but for the last ones; `more` records are in those of the last five."""
+    for back in range(silent + 1, DAYS + 1):
         begin = int((TODAY - timedelta(days=back)).timestamp())
         for name in ("google.com", "Outlook.com"):
             head = metadata(f"{name}-{back}", reporter=name, begin=begin, end=begin + 86_399)
@@ -91,7 +93,7 @@ def test_a_safe_step_ends_with_the_record(folder: Path) -> None:
     text = " ".join(done.output.split())
     assert "Safe: example.com can move to p=quarantine." in text
     assert "6,000 of 6,000 messages pass DMARC." in text
-    assert "p=quarantine would have affected none of the 6,000 messages that are or may be yours" in text
+    assert "p=quarantine would have affected none of the 6,000 reported messages that are or may be yours" in text
     assert "+ v=DMARC1; p=quarantine; rua=mailto:dmarc@example.com" in text
     assert run("gate", "--all", "--days", "60").output == "✓ Safe: example.com can move to p=quarantine.\n"
     japanese = run("gate", "example.com", "--days", "60", "--lang", "ja").output
@@ -105,11 +107,48 @@ def test_what_is_missing_is_told_with_its_amount_and_day(folder: Path) -> None:
     (gate,) = json.loads(done.output)["gates"]
     assert gate["answer"] == "not-yet"
     assert "GATE-005" in [each["rule"] for each in gate["missing"]]
-    assert "100 of 6,100 messages that are or may be yours (1.64%): 100 from 198.51.100.20" in gate["would"]
+    assert "100 of 6,100 reported messages that are or may be yours (1.64%), all from 198.51.100.20" in gate["would"]
     assert gate["earliest"] > TODAY.date().isoformat()
     assert gate["records"] == []
     text = run("gate", "example.com", "--days", "60").output
     assert "Possible on" in text
+    assert "still arrive" not in text, "no day is missing"
+
+
+@pytest.mark.parametrize(
+    ("hosts", "words"),
+    [
+        (
+            ("203.0.113.20",),
+            "28 of 28,028 reported messages that are or may be yours (0.1%), all from host0.",
+        ),
+        (
+            ("203.0.113.20", "198.51.100.200"),
+            "56 of 28,056 reported messages that are or may be yours (0.2%): 28 from host0 and 28 from host1.",
+        ),
+    ],
+)
+async def test_what_would_be_lost_is_told_by_source(hosts: tuple[str, ...], words: str) -> None:
+    days, world = days_until(number=28), {}
+    mails = [Mail(day, "198.51.100.10", SIGNED, 1000) for day in days]
+    for number, ip in enumerate(hosts):
+        mails += [Mail(day, ip, UNSIGNED, 1) for day in days]
+        world |= named(ip, f"host{number}.example.com")
+    facts = await facts_for(observed(mails), world)
+    assert would_words(facts, "quarantine", phrases("en")).replace(".example.com", "").endswith(words)
+
+
+def test_days_without_a_report_leave_the_window_first(folder: Path) -> None:
+    """A month later all of them have; sooner only if the missing ones still come in."""
+    read_in(folder, silent=14)
+    (gate,) = json.loads(run("gate", "example.com", "--format", "json").output)["gates"]
+    assert gate["earliest"] == (TODAY.date() + timedelta(days=27)).isoformat()
+    text = " ".join(run("gate", "example.com").output.split())
+    assert "If missing reports for past days still arrive, it may be possible sooner." in text
+    run("sources", "example.com", "-o", "sources.html")
+    days = [TODAY.date() - timedelta(days=back) for back in (28, 15)]
+    begin, end = (full_day_words(day.isoformat(), phrases("en")) for day in days)
+    assert f"28 reports cover mail from {begin} to {end}." in Path("sources.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -180,7 +219,7 @@ def test_the_plan_and_the_report_go_by_the_same_answer(folder: Path) -> None:
 def test_without_reports_it_cannot_tell(folder: Path) -> None:
     done = run("gate", "example.com")
     assert done.return_value == 3
-    assert "no reports were imported" in done.output
+    assert "No reports were imported." in done.output
     listed = run("sources", "example.com")
     assert listed.return_value == 3
     assert "No reports were imported." in listed.output
@@ -192,7 +231,9 @@ def test_without_reports_nothing_is_known_to_meet_the_policy_in_force(folder: Pa
     (folder / "example.zone").write_text(ZONE.replace("p=none", "p=reject"))
     done = run("gate", "example.com")
     assert done.return_value == 3
-    assert "No reports were imported, so its effect on your mail is unknown." in " ".join(done.output.split())
+    assert "No reports were imported, so the effect of this policy on your mail is unknown." in " ".join(
+        done.output.split()
+    )
 
 
 def test_without_spf_nothing_is_known_to_meet_the_policy_in_force(folder: Path) -> None:
@@ -232,7 +273,7 @@ def test_sources_with_the_lines_to_paste(folder: Path) -> None:
     assert done.return_value == 0
     text = " ".join(done.output.split())
     assert "198.51.100.10: 6,000 of 6,000 messages pass" in text
-    assert "198.51.100.20: yours, not passing, 0 of 100 messages pass" in text
+    assert "198.51.100.20: yours, doesn't pass, 0 of 100 messages pass" in text
     assert "203.0.113.9: forged or yours, 0 of 300 messages pass" in text
     assert '[[source]] match = ["203.0.113.9"] is = "ours" # or "not-ours"' in text
     found = json.loads(run("sources", "example.com", "--format", "json", "--lang", "ja").output)

@@ -158,7 +158,9 @@ def test_what_is_not_counted_is_shown(folder: Path) -> None:
     month(folder)
     took_in(folder, "more", [mailed(EVIL, passing(count=31), name="Evil Mail", ident="1")])
     options = ("gate", "example.com", "--zone", "example.zone", "--days", "40")
-    assert "1 unlisted reporter (31 messages) does not count in the gate" in " ".join(run(*options).output.split())
+    assert "The gate doesn't count 1 unlisted reporter (31 messages) because anyone can send a report." in " ".join(
+        run(*options).output.split()
+    )
     assert "一覧にない報告元1件（31通）は、判定に使っていません。" in run(*options, "--lang", "ja").output
 
 

@@ -48,7 +48,7 @@ def pile(tmp_path: Path) -> Path:
 def test_a_folder_is_summed_up_by_meaning(deliv: Deliv) -> None:
     done = deliv("explain", "pile")
     assert done.code == 0, done.err
-    assert done.out.startswith("5 items; 1 without an SMTP reply\n")
+    assert done.out.startswith("5 items; 1 has no SMTP reply\n")
     first, second = (done.out.index(words) for words in ("doesn't exist at Google", "doesn't exist at the receiver"))
     assert first < second
     assert "Gmail 2 · cause: the address · don't retry" in done.out
@@ -149,7 +149,7 @@ def test_a_mailbox_of_the_settings_stays_as_it_is(deliv: Deliv) -> None:
         for _ in range(2):
             done = deliv("explain", "--mailbox", "bounces")
             assert done.code == 0, done.err
-            assert done.out.startswith("4 items; 1 without an SMTP reply")
+            assert done.out.startswith("4 items; 1 has no SMTP reply")
         done = deliv("explain", "--mailbox", "bounces", *CHECKED)
         assert (done.code, "ALN-001" in done.out) == (1, True)
         done = deliv("explain", "--mailbox", "another")

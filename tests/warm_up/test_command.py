@@ -34,14 +34,14 @@ def test_it_begins_from_what_receivers_reported(folder: Path) -> None:  # noqa: 
     assert [step["messages"] for step in made["steps"]] == [100, 150, 225, 337, 400]
     assert made["steps"][0]["receivers"] == {"gmail": 50, "outlook": 50}
     text = run("--to", "400").output
-    assert "receivers reported mail on 28 days: a median of 100 messages per day" in " ".join(text.split())
+    assert "DMARC reports showed mail on 28 days, with a median of 100" in " ".join(text.split())
     assert run("--to", "90").output.count("so you need no warm-up") == 1
 
 
 def test_without_anything_known_it_begins_small_and_says_so(folder: Path) -> None:  # noqa: F811
     text = " ".join(run("--to", "100").output.split())
     assert "Your current volume is unknown, so the plan starts at 50 messages." in text
-    assert "Hard bounces at 2% or more: repeat the step; at 5% or more: go one step back." in text
+    assert "If 2% or more of the messages bounce permanently, repeat the step. If 5% or more do, go one step back." in text
     assert "No receiver publishes such steps" in text
     japanese = run("--to", "100", "--every", "week", "--lang", "ja").output
     assert "1週間に1段階ずつ、前の段階の1.3倍以内で増やします" in japanese.replace("\n", "")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from deliverability.core.codes import VERBATIM
 from deliverability.core.facts.base import NO_NAME
@@ -76,6 +77,10 @@ def news(*entries: WeeklyEntry, lang: str = "en", previous: str = BEFORE, remove
 
 def sentences(*entries: WeeklyEntry, lang: str = "en", **more: Any) -> list[str]:
     return [each.sentence for each in news(*entries, lang=lang, **more).sentences]
+
+
+def unchecked(told: WeeklyEntry) -> str:
+    return entry_view(told, phrases("en"), rules(), catalogue()).unchecked_words
 
 
 def subject(*entries: WeeklyEntry, lang: str = "en", **more: Any) -> str:
@@ -214,8 +219,13 @@ def test_what_could_not_be_checked_says_since_when() -> None:
         checked=BEFORE,
     )
     told = entry("a.example", ("gmail", OPEN, OPEN), changes=(lost,), failures=1)
-    assert sentences(told) == ["a.example could not be checked since 18 Nov 2026"]
-    assert sentences(told, lang="ja") == ["a.exampleは2026年11月18日以降、確認できていません"]
+    assert sentences(told) == ["a.example could not be checked (last checked on 18 Nov 2026)"]
+    assert sentences(told, lang="ja") == ["a.exampleは確認できていません（最後に確認できたのは2026年11月18日）"]
+    assert unchecked(told) == "1 check could not be completed. It was last completed on 18 Nov 2026."
+    older = replace(lost, rule="SPF-004", fingerprint="g", checked="2026-11-11T06:00:00Z")
+    told = entry("a.example", ("gmail", OPEN, OPEN), changes=(older, lost), failures=2)
+    assert sentences(told) == ["a.example could not be checked (last checked on 18 Nov 2026 or earlier)"]
+    assert unchecked(told) == "2 checks could not be completed. They were last completed on 18 Nov 2026 or earlier."
     assert subject(told) == "deliv: a.example could not be checked · 25 Nov"
     error = WeeklyEntry("b.example", "", "", problems=(VERBATIM(text="no such message"),))
     assert sentences(error) == ["b.example could not be checked (no such message)"]

@@ -174,10 +174,7 @@ async def season(life: Life) -> list[Summary]:
     assert (gate.kind, gate.before) == (GateKind.NOT_YET, GateKind.SAFE)
     assert causes(week[2], "RPT-001", ChangeKind.NEW) == (Cause.TRAFFIC,)
     (sentence,) = sentences(week[2])
-    assert (
-        sentence
-        == f"shop.example: p=quarantine can no longer be called safe ({BILLING} sends as you without passing DMARC)"
-    )
+    assert sentence == f"shop.example: p=quarantine is no longer safe ({BILLING} sends as you without passing DMARC)"
 
     arrive(life, week_before(4), (GOOGLE, OUTLOOK), signed(MAIN, 100), signed(BILLING, 40))
     week.append(await life.week())
@@ -440,9 +437,11 @@ async def test_the_mail_has_one_line_on_it_and_what_is_news(life: Life) -> None:
     summary = await life.week()
     news = mail(summary)
     assert news.splitlines()[0].startswith("deliv: shop.example: ")
-    assert f"Who sends as you: Newly failing source: {BILLING}, 560 of 560 messages don't pass DMARC" in news
+    assert f"Who sends as you: {BILLING} now fails DMARC (560 of 560 messages). p=quarantine is no longer safe." in news
     assert "Who sends as you: 5,600 of 6,160 messages pass DMARC; 560 of your messages do not." in news
-    assert f"自社名義の送信元：{BILLING}で不合格が発生（560通のうち560通が不合格）" in mail(summary, "ja")
+    assert f"自社名義の送信元：{BILLING}からのメールがDMARCに不合格になりました（560通のうち560通）。p=" in mail(
+        summary, "ja"
+    )
 
 
 @pytest.mark.parametrize("lang", ["en", "ja"])

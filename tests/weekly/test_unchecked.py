@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from deliverability.core.facts.base import Reason
-from deliverability.core.phrases import phrases
+from deliverability.core.phrases import day_words, phrases
+from deliverability.core.rules.problems import load_guide
 from deliverability.core.store.store import History
 from deliverability.engine.base import catalogue
+from deliverability.engine.rules import rule_folders
+from deliverability.weekly.pages import HtmlPages
 from deliverability.weekly.values import Summary
 from deliverability.weekly.view import RunView, run_view
 from tests.sampled import sampled
 from tests.weekly.test_news import lines, mail
-from tests.weekly.test_stories import Life, shipped
+from tests.weekly.test_stories import FIRST, Life, shipped
 
 pytestmark = pytest.mark.long
 
@@ -47,6 +51,16 @@ async def test_dns_is_dead_from_the_first_run_on(life: Life, reason: Reason, wee
         text = "\n".join([each.sentence for each in news.sentences] + lines(mail(run, lang)))
         assert not [good for good in GOOD if good in text]
         assert all(text.count(domain) >= 2 for domain in ("other.example", "shop.example"))
+
+
+async def test_a_domain_without_a_grade_is_listed_with_its_last_one(life: Life) -> None:
+    life.pages = HtmlPages(shipped(), catalogue(), load_guide(rule_folders()))
+    await life.week()
+    life.failing = ("*.shop.example",)
+    run = await life.week()
+    html = (life.folder / "out" / run.folder / "index.html").read_text()
+    day = day_words(FIRST.isoformat(), phrases("en"))
+    assert re.findall(r"last grade: ([A-F]) \((.*?)\)", html) == [("A", day)]
 
 
 async def test_one_of_two_domains_cannot_be_seen(life: Life) -> None:

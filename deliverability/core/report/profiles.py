@@ -83,7 +83,11 @@ def _about(profile: Profile, speaker: Speaker) -> Iterator[str]:
     edition = say("profiles.joined").join(filter(None, (profile.version, full_day_words(profile.date, say))))
     title = say("profiles.edition", title=profile.title, edition=edition) if edition else profile.title
     yield say("profiles.about", title=title, issuer=profile.issuer[lang])
-    yield say("profiles.bound", force=say(f"profiles.force.{profile.force}"), bound=profile.bound[lang])
+    bound = profile.bound[lang]
+    if profile.receiver:
+        yield say("profiles.bound-receiver", bound=bound)
+    else:
+        yield say("profiles.bound", force=say(f"profiles.force.{profile.force}"), bound=bound)
     if status := profile.status.get(lang):
         yield status
     if profile.receiver:

@@ -254,14 +254,13 @@ def _unknown(facts: FactSet, say: Phrases) -> str:
 
 
 def _period(facts: FactSet, say: Phrases) -> str:
+    """How many reports there are, and the first and last day of the mail in them."""
     period = facts.of(ReportPeriod)
     begin, end, reports = if_known(period.begin), if_known(period.end), if_known(period.reports)
     if not begin or not end or reports is None:
         return ""
-    which = "one" if reports == 1 else "other"
-    return say(
-        f"sources.period.{which}", n=f"{reports:,}", begin=full_day_words(begin, say), end=full_day_words(end, say)
-    )
+    days = [each.day for each in if_known(facts.of(Traffic).volume) or () if each.reported] or [begin, end]
+    return say.count("sources.period", reports, begin=full_day_words(days[0], say), end=full_day_words(days[-1], say))
 
 
 def _beside(facts: FactSet, sums: Sums | None, listed: Iterable[Source]) -> Mapping[str, tuple[int, int]]:

@@ -129,7 +129,7 @@ def would_words(facts: FactSet, policy: str, say: Phrases) -> str:
     more += say("gate.risk") if forged else ""
     if not lost:
         return say("gate.would-none", **{name: values[name] for name in ("days", "policy", "yours")}) + more
-    return say("gate.would", **values, sources=_losing(facts, say)) + more
+    return say("gate.would", **values, sources=_losing(facts, lost, say)) + more
 
 
 def hits_words(facts: FactSet, domain: str, policy: str, say: Phrases) -> str:
@@ -140,15 +140,19 @@ def hits_words(facts: FactSet, domain: str, policy: str, say: Phrases) -> str:
     return say("gate.hits", domain=domain, policy=policy, lost=f"{lost:,}", all=f"{all_:,}", day=day)
 
 
-def _losing(facts: FactSet, say: Phrases) -> str:
-    """The sources that would lose most."""
+def _losing(facts: FactSet, lost: int, say: Phrases) -> str:
+    """The sources that would lose most; only one where all that is `lost` comes from it."""
     losing = [
         each
         for each in if_known(facts.of(Traffic).sources) or ()
         if each.standing in _LOSING and not each.apart and each.unaligned
     ]
     losing.sort(key=lambda each: -each.unaligned)
+    if not losing:
+        return ""
+    if losing[0].unaligned == lost:
+        return say("gate.of-all", source=visible(losing[0].name))
     named = [say("gate.of", n=f"{each.unaligned:,}", source=visible(each.name)) for each in losing[:NAMED]]
-    if (more := len(losing) - len(named)) > 0:
-        return say("value.separator").join(named) + say("value.more", n=f"{more:,}")
-    return joined(named, say)
+    more = len(losing) - len(named)
+    several = say("value.separator").join(named) + say("value.more", n=f"{more:,}") if more else joined(named, say)
+    return say("gate.of-several", sources=several)

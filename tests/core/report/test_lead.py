@@ -103,7 +103,7 @@ def test_a_name_of_one_label_is_no_word_of_the_sentence(lang: str, said: str) ->
 @pytest.mark.parametrize(
     ("unknown", "said", "hint", "tone"),
     [
-        (TIMEOUT, "No name server answered.", "--resolver 1.1.1.1", "bad"),
+        (TIMEOUT, "No name server gave a usable answer.", "--resolver 1.1.1.1", "bad"),
         # What nobody wanted to ask was not checked, and is no failure.
         (OUTSIDE, "is outside the given zone files.", "Add its zone file with --zone", "unknown"),
         (UNRECORDED, "The recording has no answers for", "--record answers.json", "unknown"),

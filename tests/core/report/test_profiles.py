@@ -52,7 +52,7 @@ def test_a_profile_has_a_section_of_its_own_and_changes_nothing_else(zone: str) 
     assert "✓ spf-fail          met:" in section
     assert "? dkim              can't be checked from outside:" in section
     assert "(--eml FILE)" in " ".join(section.split())
-    assert "Not part of any verdict or grade." in section
+    assert "This list is not part of any verdict or grade." in section
 
 
 def test_it_speaks_japanese(zone: str) -> None:

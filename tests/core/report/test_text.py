@@ -177,7 +177,7 @@ def test_a_parked_domain_is_closed_and_nobody_asks_for_its_mail(lang):
 
 def test_where_nobody_answers_nothing_is_said_but_that():
     assert golden("dead", "en").splitlines()[1:] == [
-        "✗ No name server answered. Nothing was checked.",
+        "✗ No name server gave a usable answer. Nothing was checked.",
         "  Try another resolver:",
         "  deliv audit good.example --resolver 1.1.1.1",
     ]
