@@ -258,7 +258,7 @@ async def test_names_are_those_of_dns(servers: Servers) -> None:
     ("lang", "authoritative", "line"),
     [
         ("en", True, f"✗ Quad9 (9.9.9.9): still {OLD} (resolvers that query now cache this for 1 hour)"),
-        ("en", False, f"✗ Quad9 (9.9.9.9): still {OLD} (its cache expires in 1 hour, at 22:00)"),
+        ("en", False, f"✗ Quad9 (9.9.9.9): still {OLD} (the cached answer expires in 1 hour, at 22:00)"),
         ("ja", False, f"✗ Quad9（9.9.9.9）：以前の値のまま：{OLD}（キャッシュの期限は1時間後の22:00）"),
     ],
 )
@@ -319,7 +319,7 @@ def test_everybody_is_named_and_then_has_a_line(run: Callable[..., tuple[int | N
         0,
         [
             "Authoritative servers of shop.example: ns1.shop.example (11.0.0.1), ns2.shop.example (2001:500::2)",
-            "Public resolvers, queried after all of those have the record: "
+            "Public resolvers, queried after all authoritative servers have the record: "
             "Google Public DNS (8.8.8.8), Cloudflare (1.1.1.1), Quad9 (9.9.9.9)",
             "✓ ns1.shop.example (11.0.0.1): visible",
             "✓ ns2.shop.example (2001:500::2): visible",
@@ -340,7 +340,7 @@ def test_a_record_that_does_not_come_gives_3(run: Callable[..., tuple[int | None
 
 def test_other_resolvers_take_the_place_of_the_public_ones(run: Callable[..., tuple[int | None, str]]) -> None:
     _, output = run(NAME, TYPE, NEW, "--resolver", "192.0.2.53")
-    assert "Public resolvers, queried after all of those have the record: 192.0.2.53\n" in output
+    assert "Public resolvers, queried after all authoritative servers have the record: 192.0.2.53\n" in output
     assert "✓ 192.0.2.53: visible" in output
     assert "8.8.8.8" not in output
 

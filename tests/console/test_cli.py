@@ -1173,7 +1173,7 @@ def test_only_news_in_the_settings_means_errors_where_there_is_no_run_before(del
     [
         ('[[waiver]]\nrule = "SPF-03"\nreason = "accepted-risk"\n', "refers to the rule 'SPF-03', which does not"),
         ('receivers = ["gmial"]\n', "receivers gmial: no such receiver"),
-        ('select = ["NOPE"]\n', "select NOPE: no rule id starts with it"),
+        ('select = ["NOPE"]\n', "select NOPE: no rule ID starts with this text"),
     ],
 )
 def test_names_in_the_settings_that_do_not_exist_are_told(

@@ -108,7 +108,7 @@ async def test_an_uploaded_file_is_taken_and_the_browser_led_back_to_the_list(se
 @pytest.mark.parametrize(
     ("octets", "status", "words"),
     [
-        (b"  \r\n", 400, "No file was chosen, or it is empty."),
+        (b"  \r\n", 400, "No file was chosen, or the file is empty."),
         (MAIL * 3, 413, "The file is larger than this listener's limit of 50 KB"),
         (b"\x89PNG\r\n\x1a\n" + b"\0" * 40, 422, "a.eml is not an email but a PNG image. Save the message as .eml"),
         (b"$ORIGIN example.com.\n@ IN A 192.0.2.1\n", 422, "a.eml looks like a zone file"),
@@ -143,7 +143,7 @@ async def test_delete_removes_it_and_leads_back(service: CaptureService) -> None
         for path in ("", "/report", "/preview", "/raw.eml", "/slim.eml", "/picture"):
             gone = await browser.get(f"/messages/{ident}{path}")
             assert gone.status_code == 404
-            assert "This message doesn't exist, or was deleted." in html.unescape(gone.text)
+            assert "This message doesn't exist or was deleted." in html.unescape(gone.text)
 
 
 async def test_a_message_whose_file_was_removed_is_not_there(tmp_path: Path) -> None:

@@ -247,7 +247,7 @@ async def test_what_a_broken_record_leaves_open_is_not_settled(box: Toolbox) -> 
     assert data.no_longer_judged
     assert not {each for each in data.settled if each.startswith("DMARC")}
     assert set(data.no_longer_judged) <= {each.rule for each in was.findings}
-    assert "Not settled, but no longer applicable" in answer.text
+    assert "Not fixed, but no longer applicable" in answer.text
     proposed = ["_dmarc.broken.example TXT v=DMARC1; p=reject; rua=mailto:d@broken.example"]
     mended = msgspec.convert(
         (await asked(box, "what_if", domain="broken.example", records=proposed)).data, tools.Rehearsed

@@ -79,7 +79,7 @@ async def test_six_runs_tell_the_news(life: Life) -> None:
 
     assert "shop.example" in bad.news.sentences[0].sentence
     assert bad.news.tone == "none", "a quiet week is green only where nothing is to fix"
-    assert "shop.example could not be checked since" in outage.news.sentences[0].sentence
+    assert "shop.example could not be checked (last checked on " in outage.news.sentences[0].sentence
     assert mended.news.sentences[0].domain == "shop.example"
     assert mended.news.sentences[0].tone == "good"
 

@@ -168,7 +168,7 @@ def test_a_record_that_changed_without_a_verdict() -> None:
         facts=(FactChange("spf.lookups", 9, 11),),
     )
     told = entry("a.example", ("gmail", FINE, FINE), records=(vendor,), changes=(grown,))
-    assert sentences(told) == ["a.example: SPF record of v.example changed, SPF 9 → 11 lookups"]
+    assert sentences(told) == ["a.example: v.example's SPF record changed, SPF lookups 9 → 11"]
 
 
 def test_a_fact_that_is_no_more_is_told_by_its_state() -> None:

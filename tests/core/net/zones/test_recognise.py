@@ -115,7 +115,7 @@ WRONG: dict[str, tuple[bytes, str]] = {
     "named.conf": (b'zone "example.com" IN {\n  type master;\n};\n', "the zone file that it names"),
     "patch": (EXPORT, "deliv diff --git REV"),
     "table": (b"name,type,value\nexample.com,TXT,x\n", "zone file (BIND format)"),
-    "state": (j({"format_version": "1.0", "values": {"root_module": {}}}), "x.y stays as it is"),
+    "state": (j({"format_version": "1.0", "values": {"root_module": {}}}), "This doesn't change x.y"),
     "state file": (j({"version": 4, "terraform_version": "1.9.0", "serial": 1, "lineage": "x"}), "Keep it private"),
     "other Terraform": (j({"format_version": "1.0", "provider_schemas": {}}), "but not a plan. Run: `terraform show"),
     "other version": (j({"format_version": "2.0", "resource_changes": []}), "deliv reads 1.x and 0.x"),
