@@ -51,7 +51,7 @@ def test_the_answer_is_printed_where_no_file_is_named(deliv: Deliv, folder: Path
     done = deliv("fleet", "report", str(folder))
     assert done.code == 0
     assert done.out.startswith("208 domains\nMore than ten SPF lookups: 8 domains (4%).")
-    assert "7 domains: _spf.vendor.example costs 6 lookups. One fewer lookup there fixes 7 domains; " in done.out
+    assert "7 domains: _spf.vendor.example costs 6 lookups. One fewer lookup there fixes 7 domains. " in done.out
 
 
 def test_the_answer_speaks_japanese(deliv: Deliv, folder: Path) -> None:  # noqa: F811
