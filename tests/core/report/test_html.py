@@ -475,7 +475,7 @@ def test_a_step_has_its_number_place_gain_and_a_text_to_send():
     assert 'value="1"' in source[source.index('<li class="card') : source.index('id="step-1"') + 30]
     assert "at Mailchimp" in first
     assert "Gmail and Outlook.com: rejected → no known obstacle, together with step\u00a02" in first
-    assert "docomo: shown with a warning → not known (some checks could not be completed)" in first
+    assert "docomo: shown with a warning → could not be checked" in first
     assert "deliv audit example.com --eml message.eml" in first
 
 
