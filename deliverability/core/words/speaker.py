@@ -5,6 +5,7 @@ Where a claim cannot be made, here is what is said instead.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,9 @@ from deliverability.core.words.sentences import full_day_words, visible
 
 Titled = Source | ProfileSource
 
+_APPENDIX = re.compile(r"[A-Z](?:\.[0-9]+)*\Z")
+"""A letter and numbers behind it, as RFCs count what follows their sections."""
+
 
 def cited(source: Titled, say: Phrases) -> Edition:
     """The title and address to show: those of the Japanese edition where there is one and the reader reads Japanese."""
@@ -30,6 +34,8 @@ def cited(source: Titled, say: Phrases) -> Edition:
 
 def section_words(section: str, say: Phrases) -> str:
     """Which sections of a source are meant (``4.7, 5.1`` by number, or a part with a name); empty for all of it."""
+    if _APPENDIX.match(section):
+        return say("label.appendix", section=visible(section))
     if not section[:1].isdigit():
         return visible(section)
     numbers = section.split(", ")

@@ -617,4 +617,4 @@ def test_a_receiver_that_requires_nothing_unmet_says_why_its_filter_decides():
     (au,) = [each for each in view.receiver_lists if each.id == "au"]
     assert not au.problems
     assert au.because.startswith("No SPF or DKIM pass for the domain in From was found")
-    assert f"<p>{au.because}.</p>" in unescape(written("html", report_of("demo"), view.speaker))
+    assert f"<p>{au.because}</p>" in unescape(written("html", report_of("demo"), view.speaker))
