@@ -64,7 +64,7 @@ def test_no_address_of_a_recipient_is_in_any_output(form: str, deliv: Deliv) -> 
 
 def test_named_domains_are_no_recipients(deliv: Deliv) -> None:
     done = deliv("audit", *BROKEN, *BROKEN_MAIL, "--to", "gmx.de,gmail.com,nifty.com")
-    assert "Of the 3 recipient domains you named" in done.out
+    assert "Of the 3 recipient domains you specified" in done.out
     assert "recipients" not in done.out
     report = deliv("audit", *BROKEN, *BROKEN_MAIL, "--to", "gmx.de", "--format", "json").json
     jsonschema.validate(report, json.loads(SCHEMA.read_text("utf-8")))
@@ -78,7 +78,7 @@ def test_recipients_that_could_not_be_looked_up_are_no_success(deliv: Deliv) -> 
 
 def test_filters_leave_recipients_without_a_verdict_and_that_is_said(deliv: Deliv) -> None:
     out = deliv("audit", *BROKEN, *BROKEN_MAIL, "--to", "list.csv", "--select", "DMARC").out
-    assert "none are at a receiver with a verdict" in out
+    assert "none use a receiver with a verdict" in out
     assert "Without a verdict in this run (9 at 2 domains)" in " ".join(out.split())
 
 

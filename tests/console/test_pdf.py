@@ -138,7 +138,8 @@ def test_a_failed_print_leaves_the_report_of_the_last_run(
 
 @pytest.mark.system
 @pytest.mark.parametrize(
-    ("lang", "words"), [("en", ("sakura-shop.example", "Three steps")), ("ja", ("sakura-shop.example", "対処"))]
+    ("lang", "words"),
+    [("en", ("sakura-shop.example", "Start with these 3 steps")), ("ja", ("sakura-shop.example", "対処"))],
 )
 def test_the_pdf_has_pages_and_text_that_can_be_copied(
     monkeypatch: pytest.MonkeyPatch, lang: str, words: tuple[str, ...]

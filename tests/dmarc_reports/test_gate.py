@@ -111,7 +111,7 @@ def test_what_is_missing_is_told_with_its_amount_and_day(folder: Path) -> None:
     assert gate["earliest"] > TODAY.date().isoformat()
     assert gate["records"] == []
     text = run("gate", "example.com", "--days", "60").output
-    assert "Possible on" in text
+    assert "can be safe on" in text
     assert "still arrive" not in text, "no day is missing"
 
 
@@ -144,7 +144,7 @@ def test_days_without_a_report_leave_the_window_first(folder: Path) -> None:
     (gate,) = json.loads(run("gate", "example.com", "--format", "json").output)["gates"]
     assert gate["earliest"] == (TODAY.date() + timedelta(days=27)).isoformat()
     text = " ".join(run("gate", "example.com").output.split())
-    assert "If missing reports for past days still arrive, it may be possible sooner." in text
+    assert "If missing reports for past days arrive after all, that date may be earlier." in text
     run("sources", "example.com", "-o", "sources.html")
     days = [TODAY.date() - timedelta(days=back) for back in (28, 15)]
     begin, end = (full_day_words(day.isoformat(), phrases("en")) for day in days)

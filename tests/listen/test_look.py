@@ -74,7 +74,7 @@ def test_text_keeps_its_lines_and_loses_what_steers() -> None:
     ("copy", "words", "slims"),
     [
         (LighterCopy(20_000, 15_010), "from 20 KB to 15 KB, a measured saving of 24%", True),
-        (LighterCopy(20_000, 20_000), "20 KB: it can't be made smaller without loss", False),
+        (LighterCopy(20_000, 20_000), "20 KB: the message can't be made smaller without loss", False),
         (LighterCopy(20_000, 20_000, "signed"), "it is signed", False),
         (None, "not measured", True),
     ],

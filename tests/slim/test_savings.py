@@ -209,7 +209,7 @@ async def test_the_reports_name_them_in_both_languages() -> None:
     report = await _report(newsletter([photo], page))
     text = written("text", report, shipped("en"), whole=True)
     what, most, rest = (
-        text.index(each) for each in ("Three steps", "What would save the most", "1.  Convert photo.jpg")
+        text.index(each) for each in ("Start with these", "What would save the most", "1.  Convert photo.jpg")
     )
     assert what < most < rest
     assert "`" not in text[most:][:900]

@@ -304,7 +304,7 @@ def test_recipients_and_regions_of_the_settings_are_judged_for_and_told(machine:
     assert "Of your 4 recipients" in (latest / summary["subjects"][0]["pages"]["en"]).read_text("utf-8")
     Path("list.csv").write_text("email\nx1@gmx.de\n", "utf-8")
     out = machine.weekly("--to", "gmail.com,gmx.de", "--region", "de")[1]
-    assert "Of the 2 recipient domains you named" in out
+    assert "Of the 2 recipient domains you specified" in out
     assert "Of your 1 recipient" in machine.weekly()[1], "other recipients are told though all else is as it was"
     assert "x1" not in out
     assert machine.weekly("--to", "no.csv")[0] == 2

@@ -260,8 +260,8 @@ def duration(seconds: int | float, say: Phrases) -> str:
 
 
 def share_words(percent: int | float) -> str:
-    """A share without its sign: two decimals; below one percent, where limits are, as many as there are."""
-    return f"{percent:,.2f}".rstrip("0").rstrip(".") if percent >= 1 else f"{percent:.6g}"
+    """A share without its sign: two decimals; below one percent, where limits are, three."""
+    return f"{percent:,.{2 if percent >= 1 else 3}f}".rstrip("0").rstrip(".")
 
 
 def shortened(text: str, limit: int = _LENGTH_SHOWN) -> str:

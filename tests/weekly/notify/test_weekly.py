@@ -104,7 +104,7 @@ def test_the_mail_says_first_who_does_what_now_and_why() -> None:
     text = made.get_body(("plain",)).get_content()
     assert "shop.example: Gmail now sends its mail to the spam folder" in text.splitlines()[2]
     assert "A record outside your domain changed: spf.v.example." in text
-    assert "SPF 9 → 11 lookups" in text
+    assert "SPF lookups 9 → 11" in text
     assert "Gmail: No known obstacle → At risk" in text
     assert "calm.example is still at risk at Gmail" in text
     html = made.get_body(("html",)).get_content()
