@@ -220,7 +220,7 @@ def test_what_could_not_be_checked_says_since_when() -> None:
     )
     told = entry("a.example", ("gmail", OPEN, OPEN), changes=(lost,), failures=1)
     assert sentences(told) == ["a.example could not be checked (last checked on 18 Nov 2026)"]
-    assert sentences(told, lang="ja") == ["a.exampleは確認できていません（最後に確認できたのは2026年11月18日）"]
+    assert sentences(told, lang="ja") == ["a.exampleは確認できていません（最後に確認できた日：2026年11月18日）"]
     assert unchecked(told) == "1 check could not be completed. It was last completed on 18 Nov 2026."
     older = replace(lost, rule="SPF-004", fingerprint="g", checked="2026-11-11T06:00:00Z")
     told = entry("a.example", ("gmail", OPEN, OPEN), changes=(older, lost), failures=2)
