@@ -114,26 +114,25 @@ def with_gains(
     What stands open is numbered first, then what is folded, then what concerns mail received. `after`: where the
     receivers stand once each step, and those above it, are done.
     """
-    chips: dict[int, dict[Chip, list[str]]] = {}
+    chips: dict[int, dict[Chip, list[tuple[str, Chip]]]] = {}
     for verdict in verdicts:
         receiver = verdict.receiver
         if (found := _gain(verdict, _path(receiver, after), plan)) is not None:
             number, chip = found
-            chips.setdefault(number, {}).setdefault(chip, []).append(receiver)
+            alike = chip if chip.after else replace(chip, with_steps=())
+            chips.setdefault(number, {}).setdefault(alike, []).append((receiver, chip))
     gaining = [
-        replace(
-            step,
-            gains=tuple(
-                sorted(
-                    (replace(chip, receivers=tuple(names)) for chip, names in chips.get(step.number, {}).items()),
-                    key=_worth,
-                )
-            ),
-        )
+        replace(step, gains=tuple(sorted(map(_together, chips.get(step.number, {}).values()), key=_worth)))
         for step in plan
     ]
     shown = _shown(gaining)
     return _renumbered([replace(step, folded=step.number not in shown) for step in gaining])
+
+
+def _together(alike: Sequence[tuple[str, Chip]]) -> Chip:
+    """One chip for receivers of which the same is told, with all the steps that it takes at any of them."""
+    steps = sorted({number for _, chip in alike for number in chip.with_steps})
+    return replace(alike[0][1], receivers=tuple(receiver for receiver, _ in alike), with_steps=tuple(steps))
 
 
 def _shown(plan: Sequence[PlanStep]) -> frozenset[int]:
