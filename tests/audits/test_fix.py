@@ -116,7 +116,7 @@ def test_without_a_record_the_text_to_hand_over_says_how() -> None:
     zone, mail = (str(TESTS / "golden" / name) for name in ("broken.zone", "broken.eml"))
     first, how, why, _ = fix("broken.example", "--zone", zone, "--eml", mail, "--hand-over", "14").output.splitlines()
     assert first == "Please make this change for broken.example: Correct broken.example's SPF record."
-    assert how.startswith("How: Remove ptr, and list the sending hosts")
+    assert how.startswith("How: Remove the ptr mechanism, and list the sending hosts")
     assert why.startswith("Why: broken.example's SPF record")
 
 

@@ -159,6 +159,7 @@ def step_words(step: PlanStep, report: Report, speaker: Speaker) -> StepWords:
     say = speaker.say
     first = _words_of(step.findings[0], report, speaker)
     how = first.fix if first else ()
+    who: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
     request = ""
     if step.remedy:
@@ -167,13 +168,13 @@ def step_words(step: PlanStep, report: Report, speaker: Speaker) -> StepWords:
     elif (task := speaker.rules.tasks.get(step.task)) is not None:
         values, texts = _values(step, report, speaker), task.text[speaker.lang]
         what, request = fill(texts.what, values), fill(texts.hand_over, values)
-        how += (fill(texts.who, values),) if texts.who else ()
+        who = (fill(texts.who, values),) if texts.who else ()
         fields = tuple(fill(each, values) for each in task.fields)
     else:
         what, how = (how[0] if how else visible(step.findings[0].rule)), how[1:]
     what = what.rstrip(".。")
     if not say("punctuation.gap"):
-        how = tuple(_ended(each, say) for each in how)
+        how, who = (tuple(_ended(each, say) for each in part) for part in (how, who))
     provider = provider_at(report, speaker) if step.place is Place.DNS else None
     where = (
         say("place.dns-at", provider=provider.name[speaker.lang])
@@ -195,7 +196,7 @@ def step_words(step: PlanStep, report: Report, speaker: Speaker) -> StepWords:
         # Without a record to enter, the letter says how it is done.
         letter += (say("hand-over.how", how=say("punctuation.gap").join(how)),)
     hand_over = _hand_over(letter, step, report, first, speaker) if letter else ()
-    return StepWords(what, where, placed, how, entry_words(step, report, speaker), fields, files, hand_over)
+    return StepWords(what, where, placed, how + who, entry_words(step, report, speaker), fields, files, hand_over)
 
 
 def _ended(sentence: str, say: Phrases) -> str:

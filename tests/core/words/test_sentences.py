@@ -159,7 +159,7 @@ def test_a_fact_that_was_not_observed_is_taken_from_the_report():
         (Reason.TIMEOUT, "did not answer in time (TXT example.com). This says nothing about your records"),
         (Reason.SERVFAIL, "reported a failure (TXT example.com). This says nothing about your records"),
         (Reason.REFUSED, "refused to answer (TXT example.com). This says nothing about your records"),
-        (Reason.OFFLINE, "deliv made no lookup here (TXT example.com). Use live DNS"),
+        (Reason.OFFLINE, "deliv didn't look this up (TXT example.com). Use live DNS"),
         (Reason.NO_MESSAGE, "--eml FILE"),
         (Reason.NOT_CONFIGURED, "more input (TXT example.com)"),
         (Reason.LIMIT, "exceeds deliv's safety limits"),
