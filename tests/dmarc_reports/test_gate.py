@@ -210,7 +210,7 @@ def test_the_plan_and_the_report_go_by_the_same_answer(folder: Path) -> None:
     (folder / "example.zone").write_text(ZONE + f's1._domainkey IN TXT "{KEY}"\n')
     read_in(folder, unsigned("198.51.100.20", 60))
     plan = run("fix", "example.com").output
-    assert "Set up or repair DKIM signing for example.com: 198.51.100.20" in " ".join(plan.split())
+    assert "Set up or repair DKIM signing for example.com at 198.51.100.20" in " ".join(plan.split())
     assert "p=quarantine" not in plan
     answer = json.loads(run("audit", "example.com", "--format", "json").output)["answer"]
     assert answer["policy_waits"] == ["not-yet"]
