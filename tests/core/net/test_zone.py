@@ -118,7 +118,7 @@ async def test_a_failure_says_what_is_not_among_the_zones(zones: ZoneResolver) -
     below = await zones.query("host.sub.example.com", "A")
     assert isinstance(outside, Failed)
     assert outside.name == "outside.example.com"
-    assert english(outside.detail) == "target.example.org is outside the given zones"
+    assert english(outside.detail) == "target.example.org isn't in your zone files"
     assert isinstance(below, Failed)
     assert english(below.detail) == "sub.example.com is delegated, and its zone is not among the given zones"
 
