@@ -91,26 +91,17 @@ def output(*arguments: str) -> str:
     return f"```text\n$ deliv {' '.join(arguments)}\n{ran.stdout.strip()}\n```\n"
 
 
-_CLAIM_HEADS = {
-    "en": ("positive result", "other result", "rests on", "; "),
-    "ja": ("肯定的な結果", "その他の結果", "根拠", "、"),
-}
-_OTHER_CLAIMS = {"policy-hits"}
+_CLAIM_HEADS = {"en": ("claim", "rests on", "; "), "ja": ("結果", "根拠", "、")}
 
 
 def claim_table(lang: str = "en") -> str:
-    """Every claim with what it rests on, as rules/claims.yaml has it; the one that is not positive in its own table."""
-    positive, other, basis, joiner = _CLAIM_HEADS[lang]
-    lines: list[str] = []
-    for head, is_other in ((positive, False), (other, True)):
-        lines += [f"| {head} | {basis} |", "| --- | --- |"]
-        lines += [
-            f"| {each.text[lang]} | {joiner.join(one.text[lang] for one in each.requires)} |"
-            for ident, each in load_rules().claims.items()
-            if (ident in _OTHER_CLAIMS) is is_other
-        ]
-        lines.append("")
-    return "\n".join(lines[:-1]) + "\n"
+    """Every claim with what it rests on, as rules/claims.yaml has it."""
+    head, basis, joiner = _CLAIM_HEADS[lang]
+    rows = [
+        f"| {each.text[lang]} | {joiner.join(one.text[lang] for one in each.requires)} |"
+        for each in load_rules().claims.values()
+    ]
+    return "\n".join([f"| {head} | {basis} |", "| --- | --- |", *rows]) + "\n"
 
 
 FILES = {

@@ -63,11 +63,11 @@ class Phrases(Struct, frozen=True):
         return self(f"{key}.one" if number == 1 else f"{key}.other", n=f"{number:,}", **values)
 
 
-def joined(names: Sequence[str], say: Phrases) -> str:
-    """Names within a sentence: "Gmail, iCloud and Yahoo"."""
+def joined(names: Sequence[str], say: Phrases, last: str = "") -> str:
+    """Names within a sentence: "Gmail, iCloud and Yahoo". `last`: the phrase before the last one, where it differs."""
     if len(names) < 2:
         return "".join(names)
-    last = "punctuation.and" if len(names) == 2 else "punctuation.and-last"
+    last = last or ("punctuation.and" if len(names) == 2 else "punctuation.and-last")
     return say("punctuation.list").join(names[:-1]) + say(last) + names[-1]
 
 
@@ -132,8 +132,8 @@ def _words(detail: Detail, say: Phrases, depth: int) -> str:
 _AS_TYPED = ("bits", "column", "length", "line", "port", "version")
 """Arguments that are numbers and count nothing, or are written without separators in the field (2048 bits)."""
 _DAYS = ("begin", "date", "day", "end")
-_RESPONSE_CODES = {"servfail": "SERVFAIL", "refused": "REFUSED"}
-"""Reasons for which nothing was learned, as DNS names them."""
+_WHY = ("reason", "why")
+"""Arguments that may be a code of why nothing was learned: DNS has its own word for some, the others get ours."""
 
 
 def _arg(name: str, value: Arg, say: Phrases, depth: int) -> str:
@@ -146,8 +146,9 @@ def _arg(name: str, value: Arg, say: Phrases, depth: int) -> str:
             return f"{value:,}"
         case str() if name in _DAYS:
             return full_day_words(value, say)
-        case str() if name == "reason":
-            return _RESPONSE_CODES.get(value, value)
+        case str() if name in _WHY:
+            keys = (f"response.{value}", f"reason.{value}")
+            return next((say(key) for key in keys if key in say), value)
         case _:
             return str(value)
 

@@ -142,7 +142,7 @@ def gate_view(view: ReportView, answer: GateAnswer | None, day: date | None) -> 
 
 
 def _lacks_days(view: ReportView, answer: GateAnswer) -> bool:
-    """Whether a condition is not met that days without a report, of those that are over, stand against."""
+    """Whether a condition isn't met because days in the past have no report, which may still arrive."""
     period, rules = view.report.facts.of(ReportPeriod), view.speaker.rules.rules
     gap = (if_known(period.span_days) or 0) > (if_known(period.days) or 0)
     return gap and any(path_of(ReportPeriod, "days") in rules[each.rule].reads for each in answer.missing)

@@ -197,7 +197,7 @@ class DayVolume(Record, frozen=True, kw_only=True):
 
     @property
     def reported(self) -> bool:
-        """Whether there was any mail on it."""
+        """Whether reports show any mail of this day."""
         return any((self.messages, self.altered, self.unclaimed, self.forged, self.forwarded))
 
 

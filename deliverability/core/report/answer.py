@@ -430,8 +430,7 @@ def _at_risk_clauses(groups: Sequence[ReceiverGroup], speaker: Speaker) -> str:
         named = joined(names, say) if len(names) <= _RECEIVERS_NAMED else say.count("lead.receivers", len(names))
         does = _does(effects, "one" if len(names) == 1 else "other", say)
         clauses.append(say("lead.at-risk-clause", receivers=named, does=does))
-    first = say("punctuation.list").join(clauses[:-1])
-    return say("lead.at-risk-separator").join([*([first] if first else []), *clauses[-1:]])
+    return joined(clauses, say, "lead.at-risk-separator")
 
 
 def _depends(

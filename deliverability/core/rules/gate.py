@@ -81,9 +81,9 @@ def _hinge(wrong: Sequence[Finding], facts: FactSet, rules: RuleSet) -> str:
 def earliest(answer: GateAnswer, facts: FactSet, rules: RuleSet, *, today: date | None = None) -> date | None:
     """The first day on which all that is missing can be there, if it is corrected today; None: in no window this long.
 
-    Each day from now on is taken to have a report, and no report of a day that is over to come in late. Never before
-    `today`: the window ends with a day that is over. Time alone corrects what counts days. A share grows as days with
-    failures leave the window; what only the user can answer takes no time.
+    Assumes a report for each day from now on, and no late report for a day that is over. Never before `today`: the
+    window ends with a day that is over. Time alone corrects what counts days. A share grows as days with failures
+    leave the window; what only the user can answer takes no time.
     """
     end = if_known(facts.of(ReportPeriod).end) or ""
     if not end or not answer.missing:
@@ -148,9 +148,9 @@ _BY_DAY = ("traffic.stage_days", "item.age_days")
 
 
 def _until_covered(facts: FactSet, wanted: Mapping[str, float], least: int) -> int | None:
-    """Days, `least` or more, until so much of the window has reports; None: it is too short for that.
+    """Days, `least` or more, until as much of the window as `wanted` has reports; None: the window is too short.
 
-    As it moves on, days with a report leave it, too.
+    Days with a report also leave the window as it moves on.
     """
     reported = [each.reported for each in if_known(facts.of(Traffic).volume) or ()]
     span, days = (wanted[path] for path in _COVERAGE)

@@ -130,7 +130,7 @@ def with_gains(
 
 
 def _together(alike: Sequence[tuple[str, Chip]]) -> Chip:
-    """One chip for receivers of which the same is told, with all the steps that it takes at any of them."""
+    """One chip for receivers with the same change, with every step that any of them needs."""
     steps = sorted({number for _, chip in alike for number in chip.with_steps})
     return replace(alike[0][1], receivers=tuple(receiver for receiver, _ in alike), with_steps=tuple(steps))
 
