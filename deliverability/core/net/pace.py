@@ -2,7 +2,8 @@
 
 Many subjects are audited at a time, and the server must not get all their questions in one burst. So questions wait for
 a place, and each subject with questions waiting gets one in turn. What the server is slow to answer, while it answers
-others, gives its place back: the slow or silent servers behind a resolver are no reason to keep the others waiting.
+what was sent later, gives its place back: the slow or silent servers behind a resolver are no reason to keep the others
+waiting. Each one so passed over may be one that the server lost, so there are fewer places after it.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ from deliverability.core.net.clock import Budget
 from deliverability.core.net.names import signed_type
 
 FIRST = 100
-"""Places at the beginning; with each reply there is one more, until there are all."""
+"""Places at the beginning, and the fewest later; with each reply there is one more, until there are all."""
+_FEWER = 4
+"""Places fewer for each question that is passed over: a busy server drops what its buffer cannot hold."""
 _SHORTEST, _LONGEST = 0.05, 0.5  # seconds for which a question keeps its place, between these by what replies take
 _USUAL = 4  # times what a reply usually takes
 
@@ -81,14 +84,14 @@ class Window(Generic[P]):
 
     def __init__(self, most: int, go: Callable[[P], None], drop: Callable[[P], None]) -> None:
         self._most = most
-        self._places = min(most, FIRST)
+        self._places = self._fewest = min(most, FIRST)
         self._go = go
         self._drop = drop
         self._waiting: dict[Lane, deque[P]] = {}
         self._queued: set[P] = set()
         self._placed: OrderedDict[P, float] = OrderedDict()  # since when
         self._usual = _SHORTEST / _USUAL  # seconds that a reply takes
-        self._last_reply = 0.0
+        self._newest = 0.0  # when the latest question that is answered was sent
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
@@ -111,10 +114,10 @@ class Window(Generic[P]):
         """The question is answered, or given up: its place is free."""
         since = self._placed.pop(passenger, None)
         if replied:
-            self._last_reply = now = self._loop.time()
             self._places = min(self._places + 1, self._most)
             if since is not None:
-                self._usual += (min(now - since, 2 * self._usual + 0.01) - self._usual) / 8
+                self._newest = max(self._newest, since)
+                self._usual += (min(self._loop.time() - since, 2 * self._usual + 0.01) - self._usual) / 8
         if self._queued:
             self._fill()
 
@@ -137,7 +140,7 @@ class Window(Generic[P]):
         queue.append(passenger)
 
     def _fill(self) -> None:
-        while self._waiting and (len(self._placed) < self._places or self._free_slow()):
+        while self._waiting and self._has_place():
             lane, queue = next(iter(self._waiting.items()))
             passenger = queue.popleft()
             del self._waiting[lane]  # and back to the end, so that all get their turn
@@ -158,13 +161,18 @@ class Window(Generic[P]):
         self._timer = None
         self._fill()
 
-    def _free_slow(self) -> bool:
-        """Whether the place of the oldest question was given back: the server replied to others, but slowly to it."""
-        passenger, since = next(iter(self._placed.items()))
+    def _has_place(self) -> bool:
+        """Whether one more may be sent; questions that are slow, where one sent later has a reply, make room for it.
+
+        Where the server is slow to answer all, it replies in order: that is no reason to send it more.
+        """
         patience = min(_LONGEST, max(_SHORTEST, _USUAL * self._usual))
-        if self._last_reply < since or self._loop.time() < since + patience:
-            return False
-        del self._placed[passenger]
+        while len(self._placed) >= self._places:
+            passenger, since = next(iter(self._placed.items()))
+            if self._newest < since or self._loop.time() < since + patience:
+                return False
+            del self._placed[passenger]
+            self._places = max(self._fewest, self._places - _FEWER)
         return True
 
 

@@ -171,3 +171,35 @@ def test_where_the_server_answers_nobody_no_place_is_given_back(world: Callable[
         here.window.enter(Asked(str(number), [asker]))
     here.clock.pass_(10)
     assert here.sent == "0 1"
+
+
+def test_where_the_server_is_slow_to_answer_all_no_place_is_given_back(world: Callable[[int], World]) -> None:
+    """Replies come in order, and late: it has more to do than it can, and must not get more still."""
+    here = world(2)
+    asker = Asker()
+    here.window.enter(Asked("0", [asker]))
+    here.clock.pass_(0.01)
+    for number in range(1, 5):
+        here.window.enter(Asked(str(number), [asker]))
+    here.clock.pass_(3)
+    here.window.leave(here.gone[0], replied=True)
+    here.clock.pass_(3)
+    assert here.sent == "0 1 2"
+
+
+def test_what_is_passed_over_leaves_fewer_places_but_not_fewer_than_at_first(world: Callable[[int], World]) -> None:
+    here = world(under_test.FIRST + 8)
+    asker = Asker()
+    first = [Asked(f"early{number}", [asker]) for number in range(under_test.FIRST)]
+    for each in first:
+        here.window.enter(each)
+    for each in first[:8]:
+        here.window.leave(each, replied=True)
+    here.clock.pass_(0.01)
+    for number in range(2 * under_test.FIRST):
+        here.window.enter(Asked(f"late{number}", [asker]))
+    assert len(here.gone) == under_test.FIRST + 16, "all places are taken"
+    here.window.leave(here.gone[-1], replied=True)
+    sent = len(here.gone)
+    here.clock.pass_(1)
+    assert len(here.gone) == sent + under_test.FIRST, "of eight more than that, all passed over"
