@@ -106,9 +106,33 @@ async def test_a_failing_mx_host_is_temperror_unless_an_earlier_one_matches() ->
     assert (await evaluate(zone, "203.0.113.2")).result == "temperror"
 
 
-async def test_failing_ptr_only_does_not_match() -> None:
-    zone = txt(example="v=spf1 ptr -all") | {("1.2.0.192.in-addr.arpa", "PTR"): "timeout"}
-    assert (await evaluate(zone)).result == "fail"
+@pytest.mark.parametrize(
+    ("record", "result", "certain"),
+    [
+        ("v=spf1 ptr -all", "fail", False),
+        ("v=spf1 ptr ip4:192.0.2.1 -all", "pass", True),
+        ("v=spf1 -ptr ip4:192.0.2.1 -all", "pass", False),
+        ("v=spf1 -ptr -all", "fail", True),
+        ("v=spf1 exists:%{p}.example.org -all", "fail", False),
+        ("v=spf1 ptr bogus:x", "permerror", True),
+        ("v=spf1 ip4:192.0.2.1 ptr -all", "pass", True),
+    ],
+)
+async def test_failing_ptr_does_not_match_and_what_it_would_change_is_told(
+    record: str, result: str, certain: bool
+) -> None:
+    zone = txt(example=record) | {("1.2.0.192.in-addr.arpa", "PTR"): "timeout"}
+    found = await evaluate(zone)
+    assert found.result == result
+    assert (found.failure is None) is certain
+
+
+@pytest.mark.parametrize(("name", "certain"), [("host.example.com", False), ("host.example.org", True)])
+async def test_a_failed_lookup_of_a_name_counts_where_the_name_could_match(name: str, certain: bool) -> None:
+    zone = txt(example="v=spf1 ptr -all") | {("1.2.0.192.in-addr.arpa", "PTR"): [name], (name, "A"): "servfail"}
+    found = await evaluate(zone)
+    assert found.result == "fail"
+    assert (found.failure is None) is certain
 
 
 async def test_only_ten_ptr_names_are_looked_at() -> None:

@@ -53,6 +53,7 @@ FOUND_MORE = Code("spf-found-more", ("question", "values", "n"))
 OF_HOST = Code("spf-of-host", ("hosts", "addresses"))
 VALIDATED = Code("spf-validated", ("found", "names"))
 VALIDATED_NONE = Code("spf-validated-none", ("found",))
+NOT_VALIDATED = Code("spf-not-validated", ("found",))  # a lookup failed, which only means no match (section 5.5)
 
 Address = IPv4Address | IPv6Address
 
@@ -76,7 +77,8 @@ class SpfEvaluation(Struct, frozen=True):
         reason: the matching term, or the error.
         domain: the domain checked, as A-label.
         identity: ``mail-from``, or ``helo`` where MAIL FROM is the null reverse-path.
-        failure: the DNS failure behind a temperror, or None.
+        failure: the DNS failure behind a temperror, or one without which the result might be another: the lookups of
+            ``ptr`` and ``%{p}`` count as no match where they fail, so that receivers may differ. Else None.
 
     """
 
@@ -132,7 +134,7 @@ async def evaluate_spf(
     )
     trace, explain = await check.check_host(domain)
     explanation = await check.explain(*explain) if explain and trace.result is SpfResult.FAIL else None
-    failure = check.failure if trace.result is SpfResult.TEMPERROR else None
+    failure = check.failure if trace.result is SpfResult.TEMPERROR else check.doubt(trace.result)
     return SpfEvaluation(
         trace.result,
         explanation,
@@ -197,6 +199,12 @@ class _Check:
         self.lookups = 0
         self.void_lookups = 0
         self.failure: Failed | None = None
+        self._passed_over: dict[SpfResult | None, Failed] = {}
+        """Failed lookups that counted as no match, by the result of a match; None: it may be any."""
+
+    def doubt(self, result: SpfResult) -> Failed | None:
+        """A failed lookup without which the result might not be this one."""
+        return next((failed for other, failed in self._passed_over.items() if other is not result), None)
 
     async def check_host(self, domain: str) -> tuple[Trace, _Explain | None]:
         """Sections 4.3 to 4.7 for one domain."""
@@ -297,7 +305,7 @@ class _Check:
             case "include":
                 return await self._include(target)
             case "ptr":
-                return await self._ptr(target)
+                return await self._ptr(target, _BY_QUALIFIER[mechanism.qualifier])
             case "mx":
                 return await self._mx(mechanism, target)
             case "exists":
@@ -341,25 +349,34 @@ class _Check:
         answer = await self._ask(target, "A")
         return _Match(isinstance(answer, Found), _shown(target, "A", answer))
 
-    async def _ptr(self, target: str) -> _Match:
+    async def _ptr(self, target: str, result: SpfResult) -> _Match:
         """Section 5.5. A DNS failure here only means that the mechanism does not match."""
         question = _reverse_name(self.ip)
         answer = await self.resolver.query(question, "PTR")
         if isinstance(answer, Absent):
             self._count_void(question, "PTR")
-        names = await self._validated(answer)
-        matched = any(is_within(name, target) for name in names)
+        names, failures = await self._validated(answer)
         found = _shown(question, "PTR", answer)
-        return _Match(matched, VALIDATED(found=found, names=names) if names else VALIDATED_NONE(found=found))
+        if any(is_within(name, target) for name in names):
+            return _Match(True, VALIDATED(found=found, names=names))
+        lost = next((failed for name, failed in failures.items() if not name or is_within(name, target)), None)
+        if lost is not None:
+            self._passed_over.setdefault(result, lost)
+            return _Match(False, NOT_VALIDATED(found=found if lost is answer else _shown(lost.name, lost.rdtype, lost)))
+        return _Match(False, VALIDATED(found=found, names=names) if names else VALIDATED_NONE(found=found))
 
-    async def _validated(self, answer: Answer) -> tuple[str, ...]:
-        """Names of a PTR answer that lead back to the sending address; names past the tenth are ignored (4.6.4)."""
+    async def _validated(self, answer: Answer) -> tuple[tuple[str, ...], dict[str, Failed]]:
+        """Names of a PTR answer that lead back to the sending address; names past the tenth are ignored (4.6.4).
+
+        Also the lookups that failed, by name; that of the PTR record itself has the name "".
+        """
+        if isinstance(answer, Failed):
+            return (), {"": answer}
         names = [to_ascii(value) for value in answer.values[:MAX_PTR_NAMES]] if isinstance(answer, Found) else []
-        answers = await asyncio.gather(*(self._ask_host(name) for name in names))
-        return tuple(
-            name
-            for name, addresses in zip(names, answers, strict=True)
-            if any(address == self.ip for address in _addresses(addresses))
+        answers = dict(zip(names, await asyncio.gather(*(self._ask_host(name) for name in names)), strict=True))
+        return (
+            tuple(name for name in names if self.ip in _addresses(answers[name])),
+            {name: each for name, each in answers.items() if isinstance(each, Failed)},
         )
 
     async def _ask_host(self, host: str) -> Answer:
@@ -421,7 +438,9 @@ class _Check:
 
     async def _validated_name(self, domain: str) -> str:
         """Macro ``p``: the domain itself, else a name below it, else any validated name, else "unknown"."""
-        names = await self._validated(await self.resolver.query(_reverse_name(self.ip), "PTR"))
+        names, failures = await self._validated(await self.resolver.query(_reverse_name(self.ip), "PTR"))
+        for failed in failures.values():
+            self._passed_over.setdefault(None, failed)
         if domain in names:
             return domain
         below = [name for name in names if name.endswith(f".{domain}")]
