@@ -60,7 +60,7 @@ def _lines(rule: Rule, rules: RuleSet, lang: str, width: int) -> Iterator[str]:
     yield from ("", say("page.why"))
     yield from _indented(filled(texts.why, rule, say), width)
     yield from ("", say("page.fix"))
-    for number, step in enumerate(texts.fix, 1):
+    for number, step in enumerate(texts.steps, 1):
         lead = f"  {number}) "
         lines = wrap(filled(step, rule, say), width - len(lead))
         yield from (f"{lead if index == 0 else ' ' * len(lead)}{line}" for index, line in enumerate(lines))
@@ -325,7 +325,7 @@ def _as_json(rule: Rule, loaded: RuleSet) -> dict[str, Any]:
         },
         "text": {
             lang: {"title": t.title, "short": t.short, "noun": t.noun, "met": t.met}
-            | {"unmet": [each.text for each in t.unmet], "why": t.why, "fix": list(t.fix)}
+            | {"unmet": [each.text for each in t.unmet], "why": t.why, "fix": list(t.steps)}
             for lang, t in rule.text.items()
         },
     }

@@ -646,7 +646,7 @@ class Toolbox:
             rule.id,
             rule_title(rule, self._lang),
             filled(texts.why, rule, self._say),
-            [filled(step, rule, self._say) for step in texts.fix],
+            [filled(step, rule, self._say) for step in texts.steps],
             rule.severity.value,
             asks,
             [Cited(each.title, each.url, source.checked) for each, source in shown],

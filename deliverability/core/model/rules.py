@@ -263,7 +263,7 @@ class SourceRef(Struct, frozen=True):
 
 
 class Sentence(Struct, frozen=True):
-    """One sentence of several, for the cases in which `when` holds; None: for all that are left."""
+    """One sentence of several, for the cases in which `when` holds; None: for all, or all that are left."""
 
     text: Text
     when: Perhaps = None
@@ -272,6 +272,11 @@ class Sentence(Struct, frozen=True):
 def _sentences(given: Any_) -> Any_:
     """A text alone stands for all cases."""
     return [{"text": given}] if isinstance(given, str) else given
+
+
+def _steps(given: Any_) -> Any_:
+    """As `_sentences`, of each step."""
+    return [{"text": each} if isinstance(each, str) else each for each in given] if isinstance(given, list) else given
 
 
 class Texts(Struct, frozen=True):
@@ -284,7 +289,7 @@ class Texts(Struct, frozen=True):
         met: what was found where it is met.
         unmet: the same where it is not: the first sentence that holds.
         why: what it means for delivery.
-        fix: what to do, step by step.
+        fix: what to do, step by step; a step with `when` is left out where that certainly doesn't hold.
 
     """
 
@@ -294,7 +299,12 @@ class Texts(Struct, frozen=True):
     met: Text
     unmet: Annotated[tuple[Sentence, ...], Field(filled=True, before=_sentences)]
     why: Text
-    fix: Annotated[tuple[str, ...], Field(filled=True)]
+    fix: Annotated[tuple[Sentence, ...], Field(filled=True, before=_steps)]
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """What to do in all cases."""
+        return tuple(each.text for each in self.fix)
 
 
 class Scope(StrEnum):

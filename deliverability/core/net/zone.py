@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from deliverability.core.cache import cached
 from deliverability.core.codes import Code, Detail
@@ -20,6 +21,7 @@ from deliverability.core.net.zones.read import Given, given
 
 ZONE_ABOVE = Code("zone-above", ("name",))
 ZONE_OUTSIDE = Code("zone-outside", ("name",))
+ZONE_MISSING = Code("zone-missing")  # the name that was asked for
 ZONE_UNCLEAR = Code("zone-unclear", ("name",))
 ZONE_DELEGATED = Code("zone-delegated", ("name",))
 DNAME_LONG = Code("dname-long", ("name",))
@@ -130,7 +132,13 @@ class ZoneResolver:
         """Answer from the zones."""
         if labels_of(name) is None:
             return impossible(name, rdtype)
-        return chase(canonical(name), rdtype.upper(), self.look_up)
+        return self._chased(canonical(name), rdtype.upper())
+
+    def _chased(self, name: str, rdtype: str) -> Answer:
+        answer = chase(name, rdtype, self.look_up)
+        if isinstance(answer, Failed) and answer.detail == ZONE_OUTSIDE(name=name):
+            return replace(answer, detail=ZONE_MISSING())
+        return answer
 
     async def signed(self, name: str, rdtype: str) -> Signed | Failed:
         """The records of the zones with their signatures, and what proves that there are no others.
@@ -141,7 +149,7 @@ class ZoneResolver:
         if labels_of(name) is None:
             return Failed(name, rdtype, Reason.NOT_FOUND)
         asked, rdtype = canonical(name), rdtype.upper()
-        answer = chase(asked, rdtype, self.look_up)
+        answer = self._chased(asked, rdtype)
         if isinstance(answer, Failed):
             return answer
         # Loads dnspython, which most runs over zone files need only once to parse them.

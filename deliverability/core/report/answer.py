@@ -86,7 +86,9 @@ class GroupView(Struct, frozen=True):
         line: the same with who: "Refused by Gmail, Outlook.com".
         receivers: who.
         codes: the replies that the sender would see.
-        because: what is wrong, as a clause; empty where nothing decides, or the group above has the same cause.
+        because: what is wrong, or what would have to be known; empty where nothing decides, or the group above has the
+            same cause.
+        clause: the same as it follows what they do: "because ...".
         anchor: the finding that decides, on a page; empty: none.
         notes: what else there is to say, each a few words: the same cause, the numbers of messages, the count of
             requirements, lesser remarks.
@@ -103,6 +105,7 @@ class GroupView(Struct, frozen=True):
     receivers: tuple[ReceiverView, ...]
     codes: tuple[str, ...]
     because: str
+    clause: str
     anchor: str
     notes: tuple[str, ...]
     step: int | None
@@ -521,15 +524,18 @@ def _group(group: ReceiverGroup, report: Report, findings: FindingIndex, speaker
     line = "refused-line" if group.kind is VerdictKind.REJECTED else "line"
     unknown = VerdictKind.CANNOT_TELL in (group.kind, group.bulk)
     lacking = "" if group.kind is VerdictKind.DEPENDS else instead(group.lacks, speaker)
-    causes = [lacking] if lacking else findings.reasons(group.deciding)[:_CAUSES_SHOWN]
+    wanted = unknown and not lacking
+    causes = [lacking] if lacking else findings.wanted(group.deciding)[:_CAUSES_SHOWN]
     causes = causes if unknown or lacking else findings.shorts(group.deciding)[:1]
+    because = "" if group.same_cause else say("punctuation.clauses").join(causes)
     return GroupView(
         tone=group_tone(group),
         heading=heading,
         line=say(f"group.{line}", heading=heading, receivers=names),
         receivers=receivers,
         codes=tuple(visible(code) for code in group.codes),
-        because="" if group.same_cause else say("punctuation.clauses").join(causes),
+        because=because,
+        clause=because and say("text.wanted" if wanted else "text.because", short=because),
         anchor=findings.anchor(group.deciding[0]) if group.deciding else "",
         notes=tuple(_group_notes(group, report, say)),
         step=group.step,

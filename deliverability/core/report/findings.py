@@ -12,7 +12,7 @@ from deliverability.core.facts.base import Evidence, EvidenceKind, Reason, Unkno
 from deliverability.core.model.answer import FindingId, ReportAnswer
 from deliverability.core.model.report import Finding, Judgement, Outcome, Remedy, Report
 from deliverability.core.model.rules import Effect, Rule, RuleSet, Severity, Statement
-from deliverability.core.phrases import Phrases, detail_words, line_words
+from deliverability.core.phrases import Phrases, detail_words, joined, line_words
 from deliverability.core.report.parts import EvidenceView
 from deliverability.core.report.records import rdata
 from deliverability.core.words.sentences import (
@@ -200,15 +200,23 @@ class FindingIndex:
 
     def reasons(self, idents: Iterable[FindingId]) -> tuple[str, ...]:
         """What was looked for in vain or could not be looked up, each once; what they are about where that is all."""
-        found = [each for each in map(self.find, idents) if each is not None]
-        return tuple(dict.fromkeys(filter(None, map(self._reason, found))))
+        failed, needs = self._unchecked(idents)
+        return (*failed, self._say("lead.needs", what=joined(needs, self._say))) if needs else failed
 
-    def _reason(self, view: FindingView) -> str:
-        unknown = view.finding.unknown
-        if unknown is not None and unknown.detail is not None:
-            words = visible(shortened(detail_words(unknown.detail, self._say)))
-            return words if needed(unknown.detail) is None else self._say("lead.needs", what=words)
-        return view.words.noun
+    def wanted(self, idents: Iterable[FindingId]) -> tuple[str, ...]:
+        """The same as a list of what would have to be known or given."""
+        failed, needs = self._unchecked(idents)
+        return (*failed, *needs)
+
+    def _unchecked(self, idents: Iterable[FindingId]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What could not be looked up, and the input that is needed."""
+        failed: list[str] = []
+        needs: list[str] = []
+        for view in filter(None, map(self.find, idents)):
+            detail = view.finding.unknown.detail if view.finding.unknown is not None else None
+            words = view.words.noun if detail is None else visible(shortened(detail_words(detail, self._say)))
+            (failed if detail is None or needed(detail) is None else needs).append(words)
+        return tuple(dict.fromkeys(filter(None, failed))), tuple(dict.fromkeys(needs))
 
     def anchor(self, ident: FindingId) -> str:
         """Where it stands on a page; empty: nowhere."""

@@ -493,6 +493,8 @@ class _RuleReader(_ConditionReader):
                 if (each.when is None) is not (n == last):
                     self.problem(wrong.SENTENCE_CASES(), "text", lang, "unmet", n)
                 self.check(each.when, "text", lang, "unmet", n, "when")
+            for n, each in enumerate(words.fix):
+                self.check(each.when, "text", lang, "fix", n, "when")
         self.check_texts(shape.text)
         self.check_guards(shape)
         if self.failed:
@@ -510,7 +512,8 @@ class _RuleReader(_ConditionReader):
     def reads(self, rule: model.Rule) -> tuple[str, ...]:
         """Facts of the conditions, then those shown or named; trees are too large to repeat in each finding."""
         named = {name for each in rule.text.values() for words in _all_words(each) for name in placeholders(words)}
-        conditional = (path for each in rule.text["en"].unmet for path in paths_of(each.when))
+        words = rule.text["en"]
+        conditional = (path for each in (*words.unmet, *words.fix) for path in paths_of(each.when))
         of_conditions = (*paths_of(rule.when), *paths_of(rule.require), *conditional)
         paths = (*of_conditions, *rule.show, *sorted(named - set(self.limits)))
         # Rules name the same paths, and reports travel with them: one object each.
@@ -530,9 +533,11 @@ class _RuleReader(_ConditionReader):
                 self.check_pair(of_en.text, of_ja.text, *place)
         else:
             self.problem(wrong.OTHER_CASES(), "text", "ja", "unmet")
-        self.check_pair("\n".join(en.fix), "\n".join(ja.fix), "fix")
+        self.check_pair("\n".join(en.steps), "\n".join(ja.steps), "fix")
         if len(en.fix) != len(ja.fix):
             self.problem(STEPS_DIFFER(en=len(en.fix), ja=len(ja.fix)), "text", "ja", "fix")
+        elif [each.when for each in en.fix] != [each.when for each in ja.fix]:
+            self.problem(wrong.OTHER_CASES(), "text", "ja", "fix")
         for lang, each in text.items():
             for part, most in _AT_MOST.items():
                 self.check_heading(getattr(each, part), most, "text", lang, part)
@@ -616,7 +621,7 @@ def load_rules(folders: Sequence[Path], catalogue: Catalogue, remedies: Collecti
 
 
 def _all_words(text: model.Texts) -> tuple[str, ...]:
-    return (text.title, text.short, text.noun, text.met, *(each.text for each in text.unmet), text.why, *text.fix)
+    return (text.title, text.short, text.noun, text.met, *(each.text for each in text.unmet), text.why, *text.steps)
 
 
 def _place(receiver: model.Receiver) -> tuple[bool, int, str]:

@@ -40,7 +40,7 @@ from deliverability.core.phrases import (
     row_words,
     zone_words,
 )
-from deliverability.core.rules.conditions import evaluate
+from deliverability.core.rules.conditions import Truth, evaluate
 from deliverability.core.rules.tasks import task_of
 from deliverability.core.words.services import removal_steps, steps_for
 
@@ -141,7 +141,8 @@ class FindingWords:
         before, after = (tuple(visible(step) for step in each) for each in (steps.before, steps.after))
         lifted = removal_steps(self._finding, self._rules, self._facts, self._say)
         after = (*after, *map(visible, lifted))
-        return (*before, *(self._filled(step) for step in self._texts.fix), *after)
+        own = (each.text for each in self._texts.fix if _holds(each, self._values) is not False)
+        return (*before, *map(self._filled, own), *after)
 
     @cached_property
     def _instead(self) -> tuple[str, ...] | None:
@@ -345,11 +346,12 @@ class _Values:
 
 def _first_true(sentences: Sequence[Sentence], values: _Values) -> str:
     """The sentence for what was observed. What could not be established makes none of them true but the last."""
-    return next(
-        each.text
-        for each in sentences
-        if each.when is None or evaluate(each.when, lambda path: values.get(path)[0], values.limits) is True
-    )
+    return next(each.text for each in sentences if _holds(each, values) is True)
+
+
+def _holds(sentence: Sentence, values: _Values) -> Truth:
+    """Whether it is for what was observed."""
+    return sentence.when is None or evaluate(sentence.when, lambda path: values.get(path)[0], values.limits)
 
 
 def item_name(item: Mapping[str, Value], spec: FactSpec | None) -> str:

@@ -310,8 +310,10 @@ def filled_texts(rule: Rule, lang: str) -> Texts:
     title, short, noun, met, why = (
         filled(text, rule, say) for text in (texts.title, texts.short, texts.noun, texts.met, texts.why)
     )
-    unmet = tuple(replace(each, text=filled(each.text, rule, say)) for each in texts.unmet)
-    return Texts(title, short, noun, met, unmet, why, tuple(filled(step, rule, say) for step in texts.fix))
+    unmet, fix = (
+        tuple(replace(each, text=filled(each.text, rule, say)) for each in part) for part in (texts.unmet, texts.fix)
+    )
+    return Texts(title, short, noun, met, unmet, why, fix)
 
 
 def filled(text: str, rule: Rule, say: Phrases) -> str:

@@ -194,7 +194,7 @@ def test_no_step_of_a_rule_begins_a_line_with_a_stop(lang):
     shown = [
         (rule.id, shape, piece)
         for rule in shipped().rules.rules.values()
-        for step in rule.text[lang].fix
+        for step in rule.text[lang].steps
         for shape, piece in laid_out(step.replace("{item.record}", LONG).replace("{dmarc.record}", LONG), 24)
     ]
     found = [

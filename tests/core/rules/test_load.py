@@ -90,6 +90,8 @@ def test_the_sample_rule_is_accepted(tmp_path: Path) -> None:
         ("severity: error", "severity: error\n  colour: red", 6, "colour: unknown field"),
         ("ref: rfc7208", "ref: rfc7209", 12, "no source 'rfc7209' in sources.yaml; did you mean rfc7208?"),
         ("[一, 二]", "[一]", 15, "2 steps in English, 1 in Japanese"),
+        ("[一, 二]", "[一, {when: {fact: spf.all, exists: true}, text: 二}]", 15, "distinguish different cases"),
+        ("[one, two]", "[one, {when: {fact: spf.al, exists: true}, text: two}]", 14, "did you mean spf.all?"),
         ('unmet: "{max_lookups} {spf.lookups}"', 'unmet: "{max_lookups}"', 15, "different placeholders: spf.lookups"),
         ('"{spf.lookups} of {max', '"{spf.lookup} of {max', 14, "no fact 'spf.lookup'"),
         ("id: SPF-003", "id: SPF-3", 1, "id:"),

@@ -19,7 +19,7 @@ def gaps() -> set[str]:
     for rule in RULES.values():
         for texts in rule.text.values():
             unmet = [each.text for each in texts.unmet]
-            every = (texts.title, texts.short, texts.noun, texts.met, *unmet, texts.why, *texts.fix)
+            every = (texts.title, texts.short, texts.noun, texts.met, *unmet, texts.why, *texts.steps)
             found |= {name for text in every for name in placeholders(text)} - set(rule.limits)
     return found
 
@@ -35,7 +35,7 @@ def test_no_text_shows_the_path_of_a_fact(lang: str) -> None:
     path = re.compile(r"‹[^›]*[._][^›]*›|\{[a-z]")
     for rule in RULES.values():
         texts = filled_texts(rule, lang)
-        for text in (texts.title, texts.met, *(each.text for each in texts.unmet), texts.why, *texts.fix):
+        for text in (texts.title, texts.met, *(each.text for each in texts.unmet), texts.why, *texts.steps):
             assert not path.search(text), rule.id
 
 

@@ -133,6 +133,24 @@ def test_the_first_sentence_that_holds_is_told():
     assert says(Unknown(Reason.TIMEOUT)) == "A key of could not be checked."
 
 
+def test_a_step_is_left_out_where_it_certainly_does_not_apply():
+    steps = (
+        Sentence("Publish a key.", Compare("item.bits", Op.EXISTS, False)),
+        Sentence("Make it longer than {item.bits}.", Compare("item.bits", Op.EXISTS, True)),
+        Sentence("Audit again."),
+    )
+    rule = replace(DKIM_BITS, text={lang: replace(each, fix=steps) for lang, each in DKIM_BITS.text.items()})
+
+    def says(bits):
+        return words(finding("DKIM-002", Outcome.UNMET, item="a/b", observed={"item.bits": bits}), rule).fix
+
+    assert says(None) == ("Publish a key.", "Audit again.")
+    assert says(512) == ("Make it longer than 512.", "Audit again.")
+    # What could not be looked up may be so or not.
+    assert says(Unknown(Reason.TIMEOUT))[0] == "Publish a key."
+    assert len(says(Unknown(Reason.TIMEOUT))) == 3
+
+
 def test_a_code_of_a_closed_list_is_told_in_words():
     path = "dkim.signatures[].reason"
     catalogue = {path: FactSpec(path, FactType.STR, "", values=("body-changed", "new-code"))}

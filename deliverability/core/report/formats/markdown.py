@@ -177,7 +177,7 @@ def _profiles(profiles: Sequence[ProfileView], say: Phrases) -> Iterator[str]:
 
 def _group(group: GroupView, say: Phrases) -> str:
     """Who does what and why, in a line of a list."""
-    because = say("text.because", short=group.because) if group.because and not group.in_lead else ""
+    because = "" if group.in_lead else group.clause
     codes = " · ".join(map(code, group.codes))
     codes = say.count("group.codes", len(group.codes), codes=codes) if codes else ""
     remarks = " · ".join(filter(None, (codes, *map(plain, (*group.notes, because)))))

@@ -151,7 +151,7 @@ class SarifWriter:
 def _rule(rule: Rule, speaker: Speaker) -> dict[str, Any]:
     """A rule with its own words; facts in them are shown by name."""
     say, texts = speaker.say, filled_texts(rule, speaker.lang)
-    steps = [f"{number}. {step}" for number, step in enumerate(texts.fix, 1)]
+    steps = [f"{number}. {step}" for number, step in enumerate(texts.steps, 1)]
     known = speaker.rules.sources
     sources = [cited(known[ref.ref], say) for ref in rule.sources if ref.ref in known]
     links = [f"- [{_text(each.title)}]({each.url})" if each.url else f"- {_text(each.title)}" for each in sources]

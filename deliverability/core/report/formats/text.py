@@ -383,10 +383,10 @@ def _groups(groups: Sequence[GroupView], paper: Paper, say: Phrases) -> Iterator
         else:
             yield from paper.paragraph(each.line, 2, paper.ink(paper.symbol(each.tone), style) + " ", style=style)
             yield from paper.paragraph(right, 4) if right else ()
-        cause, step = each.because or cause, each.step_words or step
+        cause, step = each.clause or cause, each.step_words or step
         follows = place + 1 < len(groups) and groups[place + 1].same_cause
         if cause and not follows:
-            words = say("group.same-cause") if cause == last_cause else say("text.because", short=cause)
+            words = say("group.same-cause") if cause == last_cause else cause
             last_cause = cause
             yield from paper.paragraph(words + (say("text.to-step", step=step) if step else ""), 2)
         if not follows:
