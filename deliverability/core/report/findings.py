@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import groupby
 
 from msgspec import Struct
 
@@ -121,13 +121,11 @@ def effect_words(effects: Iterable[tuple[Effect, bool]], say: Phrases) -> str:
     seen = dict.fromkeys(f"may-{effect.value}" if may and effect.hinders else effect.value for effect, may in effects)
     for each in [name for name in seen if name.removeprefix("may-") in seen and name.startswith("may-")]:
         del seen[each]
-    names = list(seen)
-    words = [say(f"hindrance.{each}") for each in names[:1]]
-    for before, each in pairwise(names):
-        again = before.startswith("may-") and each.startswith("may-")
-        word = say(f"hindrance.again.{each}" if again else f"hindrance.{each}")
-        words.append(word[:1].lower() + word[1:])
-    return either(words, say)
+    found: list[str] = []
+    for may, run in groupby(seen, key=lambda name: name.startswith("may-")):
+        words = [say(f"hindrance.{name}") for name in run]
+        found += [say("hindrance.may", words=either(words, say))] if may else words
+    return either([*found[:1], *(word[:1].lower() + word[1:] for word in found[1:])], say)
 
 
 def either(words: Sequence[str], say: Phrases) -> str:
