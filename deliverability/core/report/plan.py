@@ -73,6 +73,7 @@ class PlanStepView(Struct, frozen=True):
         care_words: what to look out for; empty where it is safe.
         reason: that it is not the reason for this mail; else empty.
         condition: what has to be true first; else empty.
+        builds: that its records are those which an earlier step leaves; else empty.
         changes: facts that it changes, in one line; else empty.
         hand_over: a text to send to whoever has to do it, by lines; empty where nobody else has to.
         hand_over_hint: the command that prints it; all options but those that name the subject are those of the run.
@@ -101,6 +102,7 @@ class PlanStepView(Struct, frozen=True):
     care_words: str
     reason: str
     condition: str
+    builds: str
     changes: str
     hand_over: tuple[str, ...]
     hand_over_hint: str
@@ -256,6 +258,7 @@ class _Writer:
             care_words="" if safe else say(f"care.{step.care.value}-hint"),
             reason=self._reason(step),
             condition=say(f"plan.condition.{step.condition}") if step.condition else "",
+            builds=self._builds(step),
             changes=say("value.separator").join(map(self._change, step.changes)),
             hand_over=words.hand_over,
             hand_over_hint=self._hint(step) if words.hand_over and self._report.answer.numbered else "",
@@ -290,6 +293,17 @@ class _Writer:
         if step.checked_at:
             return self._say("plan.beside-at", at=visible(step.checked_at))
         return self._say("plan.beside")
+
+    def _builds(self, step: PlanStep) -> str:
+        if not self._report.answer.numbered:
+            return ""
+        places = {(edit.name, edit.type) for edit in step.edits}
+        earlier = [
+            each.number
+            for each in self._report.answer.plan
+            if each.number in step.follows and any((edit.name, edit.type) in places for edit in each.edits)
+        ]
+        return self._say("plan.builds", step=self._say("plan.step.one", steps=f"{earlier[-1]:,}")) if earlier else ""
 
     def _chip(self, chip: Chip) -> ChipView:
         say = self._say

@@ -219,7 +219,7 @@ def _lead(step: PlanStepView, otherwise: str = "- ") -> str:
 def _step(step: PlanStepView, say: Phrases) -> Iterator[str]:
     """What, where and how; the records as a diff; what changes."""
     yield f"### {_lead(step, '')}{plain(step.what)}"
-    sentences = [step.where_sentence, *step.how[:1], step.reason, step.condition]
+    sentences = [step.where_sentence, *step.how[:1], step.reason, step.condition, step.builds]
     yield _marked(say("punctuation.gap").join(filter(None, sentences)))
     if step.care_label:
         yield plain(f"{step.care_label}{say('punctuation.colon')}{step.care_words}")

@@ -61,7 +61,7 @@ def step_lines(step: PlanStepView, level: int, paper: Paper, say: Phrases) -> It
 def _explained(step: PlanStepView, level: int, indent: int, paper: Paper, say: Phrases) -> Iterator[str]:
     """Where it is done and how; a record within it has a line of its own."""
     how = step.how if level == FULL else step.how[:1] if level == SHORTER else ()
-    parts = [step.where_sentence, *how, step.reason, step.condition]
+    parts = [step.where_sentence, *how, step.reason, step.condition, step.builds]
     yield from paper.step(say("punctuation.gap").join(filter(None, parts)), " " * indent)
     if step.hand_over_hint and not step.records and level <= SHORT:
         yield from paper.paragraph(step.hand_over_hint, indent)
