@@ -138,6 +138,12 @@ def is_interrupt(error: BaseException | None) -> bool:
     )
 
 
+def stop_if_interrupt(error: BaseException) -> None:
+    """Raise KeyboardInterrupt where Ctrl-C is behind an error: parsers of dnspython make another of it."""
+    if is_interrupt(error):
+        raise KeyboardInterrupt from error
+
+
 @contextlib.contextmanager
 def set_aside(lost: Callable[[Exception], None], *, but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Around the work on one item of many: whatever is raised goes to `lost`, and the loop takes the next item.

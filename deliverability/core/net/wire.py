@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from deliverability.core.errors import stop_if_interrupt
 from deliverability.core.net.names import MAX_LABEL, MAX_NAME, Labels, dns_name_text, name_text, octets_text, value_text
 
 if TYPE_CHECKING:
@@ -394,7 +395,8 @@ def _any(wire: bytes, to: Query) -> Response | None:
         if not dns.message.from_wire(to.wire).is_response(message):
             return None
         return _plain(message, trailing=_trailing(wire))
-    except Exception:  # dnspython raises many kinds for hostile octets; to us all mean: not a reply
+    except Exception as error:  # dnspython raises many kinds for hostile octets; to us all mean: not a reply
+        stop_if_interrupt(error)
         return None
 
 

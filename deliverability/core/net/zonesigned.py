@@ -20,6 +20,7 @@ import dns.rdtypes.ANY.TXT
 import dns.rrset
 from dns.rdataclass import IN
 
+from deliverability.core.errors import stop_if_interrupt
 from deliverability.core.net.base import Absent, Found
 from deliverability.core.net.names import ZoneRecords
 
@@ -55,7 +56,8 @@ def message(
             made.answer += _with_signatures(owner, there, wanted)
             if source != owner or wanted not in there:
                 made.authority += _denials(owner, source, apex, nodes)
-    except (ValueError, dns.exception.DNSException):
+    except (ValueError, dns.exception.DNSException) as error:
+        stop_if_interrupt(error)
         return None
     if isinstance(answer, Absent) and answer.nxdomain:
         made.set_rcode(dns.rcode.NXDOMAIN)

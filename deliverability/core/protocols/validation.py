@@ -32,6 +32,7 @@ from dns.rdatatype import CNAME, DNAME, DNSKEY, DS, NS, NSEC, NSEC3, RRSIG, SOA,
 from msgspec import Struct
 
 from deliverability.core.codes import Code, Detail
+from deliverability.core.errors import stop_if_interrupt
 from deliverability.core.facts.base import Reason
 from deliverability.core.files import PACKAGE
 from deliverability.core.net.base import Failed, Signed
@@ -309,7 +310,8 @@ def _message(octets: bytes) -> dns.message.Message | None:
     """The reply, which nobody changes; None for octets that are none."""
     try:
         return dns.message.from_wire(octets, ignore_trailing=True)
-    except Exception:  # dnspython raises many kinds for hostile octets
+    except Exception as error:  # dnspython raises many kinds for hostile octets
+        stop_if_interrupt(error)
         return None
 
 

@@ -20,6 +20,7 @@ import dns.rdatatype
 import dns.resolver
 import dns.rrset
 
+from deliverability.core.errors import stop_if_interrupt
 from deliverability.core.facts.base import Value
 from deliverability.core.model.report import Difference, SecondOpinion, Unheard
 from deliverability.core.net.base import Absent, Failed, Found, Resolver
@@ -194,7 +195,8 @@ def _rdatas(answer: Found) -> Iterator[dns.rdata.Rdata]:
     for value in answer.values:
         try:
             yield dns.rdata.from_text("IN", answer.rdtype, value, origin=dns.name.root)
-        except dns.exception.DNSException:
+        except dns.exception.DNSException as error:
+            stop_if_interrupt(error)
             continue  # a name that no record in text form can hold
 
 

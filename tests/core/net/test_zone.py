@@ -113,6 +113,17 @@ async def test_an_absence_carries_the_chain_and_the_negative_ttl(zones: ZoneReso
     assert (await zones.query("missing.example.com", "A")).ttl == 300  # type: ignore[union-attr]
 
 
+def test_an_interrupt_while_a_file_is_parsed_is_no_mistake_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """dnspython makes a syntax error of whatever stops it within a record."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dns.rdtypes.ANY.TXT.TXT.from_text", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        zone('@ IN TXT "v=spf1 -all"\n').look_up("example.com", "TXT")
+
+
 async def test_a_failure_says_what_is_not_among_the_zones(zones: ZoneResolver) -> None:
     outside = await zones.query("outside.example.com", "TXT")
     below = await zones.query("host.sub.example.com", "A")

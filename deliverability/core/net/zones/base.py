@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, NoReturn
 from msgspec import Struct
 
 from deliverability.core.codes import ABOUT, VERBATIM, Code, Detail
-from deliverability.core.errors import InputError
+from deliverability.core.errors import InputError, stop_if_interrupt
 from deliverability.core.net.names import ZoneRecords, canonical, is_plain, labels_of, value_text
 from deliverability.core.net.overlay import NO_NAME, parse_record
 from deliverability.core.net.zones import OCTODNS_PLAN, TERRAFORM
@@ -254,6 +254,7 @@ def _parsed(rdtype: str, rdata: str) -> tuple[str, tuple[int, ...]]:
     try:
         return value_text(dns.rdata.from_text("IN", rdtype, rdata, origin=dns.name.root, relativize=False))
     except (dns.exception.DNSException, ValueError, TypeError, AttributeError, OverflowError) as error:
+        stop_if_interrupt(error)
         raise InputError(VERBATIM(text=" ".join(str(error).split())[:200] or type(error).__name__)) from None
 
 

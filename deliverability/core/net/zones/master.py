@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from msgspec import Struct
 
 from deliverability.core.codes import ABOUT, Code, Detail
-from deliverability.core.errors import AT_LINE
+from deliverability.core.errors import AT_LINE, stop_if_interrupt
 from deliverability.core.net.names import ZoneRecords, canonical, dns_name_text, labels_of, value_text
 from deliverability.core.net.zones import MASTER, other
 from deliverability.core.net.zones.base import Record, ZoneError, ZoneInput, text_rdata
@@ -186,6 +186,7 @@ def parse(file: MasterFile) -> Nodes:
     try:
         reader.read()
     except Exception as error:  # whatever a hostile file triggers inside the parser is a bad file
+        stop_if_interrupt(error)
         label, counted = tokenizer.where()
         why = " ".join(str(error).removeprefix(f"{label}:{counted}: ").split()) or type(error).__name__
         # dnspython counts a line as soon as it has read its end; people count it when they see the mistake on it.
