@@ -8,6 +8,7 @@ import errno
 import os
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
@@ -180,9 +181,12 @@ def _stoppable(stopped: list[int]) -> Iterator[None]:
             raise KeyboardInterrupt
 
     def lost(error: sys.UnraisableHookArgs) -> None:
-        # It came while something was being cleared away, where Python drops every error: it comes again.
+        # It came while something was being cleared away, where Python drops every error: it comes again, but not at
+        # once, or it would be raised in here and be dropped, too.
         if isinstance(error.exc_value, KeyboardInterrupt):
-            _thread.interrupt_main()
+            again = threading.Timer(0.01, _thread.interrupt_main)
+            again.daemon = True
+            again.start()
         else:
             hook(error)
 

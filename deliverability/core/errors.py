@@ -130,12 +130,17 @@ _NO_MESSAGE = "expected a message argument"
 
 def is_interrupt(error: BaseException | None) -> bool:
     """Whether Ctrl-C is behind an error: Python itself makes another of it while a class is made or a name imported."""
-    return error is not None and (
-        isinstance(error, KeyboardInterrupt)
-        or (type(error) is TypeError and error.args == (_NO_MESSAGE,))
-        or is_interrupt(error.__cause__)
-        or is_interrupt(error.__context__)
-    )
+    behind: list[BaseException | None] = [error]
+    seen: set[int] = set()  # an error may stand behind itself
+    while behind:
+        each = behind.pop()
+        if each is None or id(each) in seen:
+            continue
+        if isinstance(each, KeyboardInterrupt) or (type(each) is TypeError and each.args == (_NO_MESSAGE,)):
+            return True
+        seen.add(id(each))
+        behind += [each.__cause__, each.__context__]
+    return False
 
 
 def stop_if_interrupt(error: BaseException) -> None:

@@ -144,11 +144,11 @@ def _row(view: EntryView, followed: Trend, number: int, say: Phrases) -> Row:
     worst = max(filter(None, grades), default="")
     values = [_GRADES.index(each) if each else None for each in grades]
     drawn = spark(tuple(values), top=len(_GRADES) - 1) if len(grades) > 1 else ""
+    none = say("weekly.no-grade")
     shown = [
-        f"{day_words(date, say)} {grade or say('value.unknown')}"
-        for date, grade in zip(followed.dates[-8:], grades[-8:], strict=True)
+        f"{day_words(date, say)} {grade or none}" for date, grade in zip(followed.dates[-8:], grades[-8:], strict=True)
     ]
-    words = say("weekly.standing", grade=today or say("value.unknown"), grades=say("value.separator").join(shown))
+    words = say("weekly.standing", grade=today or none, grades=say("value.separator").join(shown))
     below = say("weekly.worst", grade=worst) if worst and worst != today else ""
     known = [(date, grade) for date, grade in zip(followed.dates, grades, strict=True) if grade]
     if not today and known:

@@ -50,6 +50,8 @@ class Requirement(Struct, frozen=True):
         met: rules of which one must be met and none unmet.
         text: language -> what is required, for the documentation.
         instead: language -> what is said where it does not hold; empty: the claim is just not made.
+        instead_known: language -> the same where it is known not to hold, as a rule of `met` is unmet; empty: no
+            difference.
 
     """
 
@@ -58,6 +60,7 @@ class Requirement(Struct, frozen=True):
     each: str = ""
     met: tuple[str, ...] = ()
     instead: Words = field(default_factory=dict)
+    instead_known: Words = field(default_factory=dict)
     key: Annotated[str, OUTSIDE] = ""
 
     def __post_init__(self) -> None:

@@ -266,7 +266,24 @@ def step_words(numbers: Sequence[int], report: Report, say: Phrases) -> str:
     if not numbers or not report.answer.numbered:
         return ""
     number = "one" if len(numbers) == 1 else "other"
-    return say(f"plan.step.{number}", steps=joined([str(each) for each in numbers], say))
+    return say(f"plan.step.{number}", steps=number_words(numbers, say))
+
+
+def number_words(numbers: Sequence[int], say: Phrases) -> str:
+    """Numbers in order, three or more in a row as a range: "1, 4 to 7 and 9"."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and runs[-1][-1] + 1 == number:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    shown: list[str] = []
+    for run in runs:
+        if len(run) > 2:
+            shown.append(say("punctuation.range", first=str(run[0]), last=str(run[-1])))
+        else:
+            shown += map(str, run)
+    return joined(shown, say)
 
 
 def kind_words(kind: VerdictKind, effects: Iterable[ReceiverEffect], say: Phrases, lacks: Sequence[Lack] = ()) -> str:

@@ -200,6 +200,7 @@ def _identity(report: Report, say: Phrases) -> tuple[IdentityRow, ...]:
             return
         outcome = word_of(result)
         matches = alignment if isinstance(alignment, str) else ""
+        named = "nameless" if key == "helo" and matches == "none" and "." not in value else matches
         rows.append(
             IdentityRow(
                 label=say(f"identity.{key}"),
@@ -207,7 +208,7 @@ def _identity(report: Report, say: Phrases) -> tuple[IdentityRow, ...]:
                 value=value,
                 result=outcome,
                 result_state="good" if outcome.endswith("pass") else "bad" if outcome else "",
-                alignment=say(f"identity.{matches}") if f"identity.{matches}" in say else "",
+                alignment=say(f"identity.{named}") if f"identity.{named}" in say else "",
                 alignment_state={"strict": "good", "relaxed": "good", "none": "" if key in _ASIDE else "bad"}.get(
                     matches, ""
                 ),

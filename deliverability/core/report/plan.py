@@ -12,7 +12,7 @@ from deliverability.core.model.answer import Chip, PlanStep, PolicyWait
 from deliverability.core.model.report import Care, FactChange, RecordEdit, Report, VerdictKind
 from deliverability.core.model.rules import Scope
 from deliverability.core.phrases import Phrases, joined
-from deliverability.core.report.answer import in_sentence, kind_words
+from deliverability.core.report.answer import in_sentence, kind_words, number_words
 from deliverability.core.report.findings import FindingIndex, receiver_short
 from deliverability.core.report.records import Piece, diff, rdata, txt_strings
 from deliverability.core.words.sentences import capital, format_value, state_words, visible
@@ -318,7 +318,7 @@ class _Writer:
         if chip.with_steps and not self._report.answer.numbered:
             change += say("chip.with.more")
         elif chip.with_steps:
-            numbers = joined([str(number) for number in chip.with_steps], say)
+            numbers = number_words(chip.with_steps, say)
             change += say("chip.with.one" if len(chip.with_steps) == 1 else "chip.with.other", steps=numbers)
         return ChipView(names, say("effect-of.named", name=joined(names, say), change=change))
 

@@ -295,7 +295,9 @@ class ReportView:
             "waiting": 0 if self.parked else counts["waiting"],
         }
         parts = [grade_words(self.report, self.speaker)]
-        return " · ".join([*parts, *(say.count(f"checks.{key}", n) for key, n in numbers.items() if n)])
+        parts += [say.count(f"checks.{key}", n) for key, n in numbers.items() if n]
+        graded = self.report.assessment.open
+        return " · ".join([*parts, *([say.count("summary.open", graded)] if graded else [])])
 
     @property
     def how_parts(self) -> tuple[str, ...]:

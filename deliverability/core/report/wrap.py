@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # Kinsoku: characters that may not begin a line, and such that may not end one.
 _NO_BEGIN = frozenset(
-    "、。，．,.!?！？:;：；・)]}）］｝〉》」』】〕”’…‥％%ー々ゝゞヽヾぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ"
+    "〜、。，．,.!?！？:;：；・)]}）］｝〉》」』】〕”’…‥％%ー々ゝゞヽヾぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ"
 )
 _TYPEWRITTEN = (
     *(("—", "-"), ("–", "-"), ("·", "-"), ("…", "..."), ("“", '"'), ("”", '"'), ("’", "'")),
@@ -25,7 +25,7 @@ _FIXED = "\u00a0"  # a blank that no line breaks at
 _NARROW = frozenset(char for char in map(chr, range(0x20, 0x180)) if char.isprintable()) | frozenset(
     f"{_FIXED}–—‘’“”…→⇒•─✓✗▲▼"
 )
-_NO_END = frozenset("([{（［｛〈《「『【〔“‘")
+_NO_END = frozenset("([{（［｛〈《「『【〔“‘〜")
 _BEHIND_BLANKS = re.compile(rf"(?<= )(?![ {re.escape(''.join(sorted(_NO_BEGIN - {'.'})))}]|\Z)")
 # A number and its unit, a date and its time.
 _TOGETHER = re.compile(

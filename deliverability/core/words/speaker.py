@@ -111,7 +111,7 @@ _NAMED = 8
 def instead(lacks: Sequence[Lack], speaker: Speaker) -> str:
     """What is said instead of a claim, as a clause; empty where it is just not made."""
     found = (
-        each.instead.get(speaker.lang, "")
+        ((lack.rules and each.instead_known) or each.instead).get(speaker.lang, "")
         for lack in lacks
         if (claim := speaker.rules.claims.get(lack.claim)) is not None
         for each in claim.requires

@@ -138,7 +138,7 @@ def test_what_is_needed_and_met_is_read_from_the_answer_to_the_summary():
         "⇒ DMARC fails",
         "Start with these 3 steps ─",
         "\n1  Sign with DKIM for sakura-shop.example at your mail server",
-        "Gmail: rejected → no known obstacle, together with step 2",
+        "Gmail: rejected → no known obstacle (together with step 2)",
         "\n2  ",
         "\n3  ",
         "more improvements: ",

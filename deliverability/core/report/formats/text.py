@@ -261,7 +261,7 @@ def _opinion(opinion: OpinionView, paper: Paper, say: Phrases) -> Iterator[str]:
         yield from paper.paragraph(text, 2, paper.ink(paper.symbol("unknown"), "unknown") + " ")
 
 
-LINES = 36
+LINES = 38
 """Lines of a report, each counted once however it wraps, so that every language and width shows the same steps."""
 _UNBROKEN = Paper(10_000)
 _GAP = 2
