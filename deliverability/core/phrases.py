@@ -163,13 +163,13 @@ def moment_words(at: str, say: Phrases) -> str:
     local = _local(at)
     if local is None:
         return at
-    return say("date.moment", **_parts(local, say), time=f"{local:%H:%M}", zone=zone_words(at))
+    return say("date.moment", **_parts(local, say), time=_clock(local, say), zone=zone_words(at))
 
 
 def row_words(at: str, say: Phrases) -> str:
     """The same for a column of a table, whose head names the zone: ``25 Nov 2026 09:00``."""
     local = _local(at)
-    return say("date.row", **_parts(local, say), time=f"{local:%H:%M}") if local else at
+    return say("date.row", **_parts(local, say), time=_clock(local, say)) if local else at
 
 
 def day_words(at: str, say: Phrases) -> str:
@@ -204,6 +204,11 @@ def zone_words(at: str) -> str:
 
 def _parts(local: datetime, say: Phrases) -> dict[str, str]:
     return {"year": str(local.year), "month": say(f"date.month.{local.month}"), "day": str(local.day)}
+
+
+def _clock(local: datetime, say: Phrases) -> str:
+    """The time, in Japanese without a zero before the hour."""
+    return f"{local.hour}:{local:%M}" if say.lang == "ja" else f"{local:%H:%M}"
 
 
 def _local(at: str) -> datetime | None:

@@ -222,6 +222,12 @@ def _told(gains: Sequence[Chip]) -> Sequence[Chip]:
     return [each for each in gains if each.before is not VerdictKind.CANNOT_TELL] or gains
 
 
+def _care(step: PlanStep) -> str:
+    """How careful one has to be; nothing can depend on a setting where there is none yet."""
+    new = step.care is Care.CAREFUL and bool(step.edits) and not any(edit.old for edit in step.edits)
+    return "careful-new" if new else step.care.value
+
+
 class _Writer:
     """Puts steps into words."""
 
@@ -255,7 +261,7 @@ class _Writer:
             settles_count=self._settles(step, also),
             care=step.care.value,
             care_label="" if safe else say(f"care.{step.care.value}"),
-            care_words="" if safe else say(f"care.{step.care.value}-hint"),
+            care_words="" if safe else say(f"care.{_care(step)}-hint"),
             reason=self._reason(step),
             condition=say(f"plan.condition.{step.condition}") if step.condition else "",
             builds=self._builds(step),

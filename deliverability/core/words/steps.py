@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -192,9 +193,9 @@ def step_words(step: PlanStep, report: Report, speaker: Speaker) -> StepWords:
     if not asks and step.place in (Place.DNS, Place.ADDRESS, Place.ELSEWHERE):
         request = say("hand-over.request", domain=visible(report.domain), what=what)
     letter: tuple[str, ...] = (request,) if request else ()
-    if letter and not asks and how and not step.edits:
-        # Without a record to enter, the letter says how it is done.
-        letter += (say("hand-over.how", how=say("punctuation.gap").join(how)),)
+    if letter and not asks and how and (files or not step.edits):
+        # Without a record to enter, or with a file besides, the letter says how it is done.
+        letter += (say("hand-over.how", how=say("punctuation.gap").join(how)), *chain.from_iterable(files))
     hand_over = _hand_over(letter, step, report, first, speaker) if letter else ()
     return StepWords(what, where, placed, how + who, entry_words(step, report, speaker), fields, files, hand_over)
 

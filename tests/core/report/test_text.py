@@ -100,7 +100,7 @@ def test_lines_keep_the_width(lang, width, whole):
     [
         ("The message is 7.3 MB as sent", "7.3 MB"),
         ("Checked on 29 Nov 2026, 09:00 JST by deliv", "29 Nov 2026, 09:00 JST"),
-        ("診断は2026年11月29日 09:00（JST）に行いました", "2026年11月29日 09:00"),
+        ("診断は2026年11月29日 9:00（JST）に行いました", "2026年11月29日 9:00"),
         ("添付ファイルの大きさは7.3 MBです", "7.3 MB"),
         ("Set the server to imap.mail.me.com now", "imap.mail.me.com"),
     ],

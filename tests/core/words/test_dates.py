@@ -29,7 +29,7 @@ def in_zone(monkeypatch: pytest.MonkeyPatch, zone: str) -> None:
 def test_a_moment_is_told_in_the_zone_of_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     in_zone(monkeypatch, "Asia/Tokyo")
     assert moment_words(AT, EN) == "25 Nov 2026, 09:00 JST"
-    assert moment_words(AT, JA) == "2026年11月25日 09:00（JST）"
+    assert moment_words(AT, JA) == "2026年11月25日 9:00（JST）"
     assert row_words(AT, EN) == "25 Nov 2026 09:00"
     assert (day_words(AT, EN), day_words(AT, JA)) == ("25 Nov", "11月25日")
     assert full_day_words(AT, JA) == "2026年11月25日"
