@@ -17,12 +17,14 @@ def run() -> None:
         main()
     except KeyboardInterrupt:
         sys.exit(130)
-    except (ImportError, OSError, MemoryError) as error:
-        # So little is there that not even the command line can be loaded, and with it the words of a language.
+    except (ImportError, OSError, MemoryError, SystemError) as error:
+        # So little is there that not even the command line can be loaded, and with it the words of a language. Python
+        # itself may then have no memory left to say so, which is a SystemError.
         if "--debug" in sys.argv:
             raise
         sys.unraisablehook = lambda _: None
-        sys.exit(f"Error: {getattr(error, 'strerror', None) or error or 'there is not enough memory'}")
+        said = "" if isinstance(error, SystemError) else getattr(error, "strerror", None) or str(error)
+        sys.exit(f"Error: {said or 'there is not enough memory'}")
     finally:
         gc.freeze()
 

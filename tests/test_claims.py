@@ -148,7 +148,7 @@ def test_a_refusal_that_is_certain_leaves_none_that_may_be() -> None:
 def test_what_a_receiver_may_do_is_never_said_as_if_it_did() -> None:
     may = [(Effect.SPAM, True), (Effect.WARN, True)]
     assert effect_words(may, phrases("en")) == "May go to spam or be shown with a warning"
-    assert effect_words(may, phrases("ja")) == "迷惑メール扱いの可能性・警告表示の可能性"
+    assert effect_words(may, phrases("ja")) == "迷惑メール扱い・警告表示の可能性"
     three = effect_words([(Effect.REJECT, True), *may], phrases("en"))
     assert three == "May be rejected, go to spam or be shown with a warning"
     assert effect_words([(Effect.SPAM, False), *may], phrases("en")) == "Spam folder or may be shown with a warning"

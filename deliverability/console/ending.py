@@ -8,7 +8,6 @@ import errno
 import os
 import signal
 import sys
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
@@ -184,6 +183,8 @@ def _stoppable(stopped: list[int]) -> Iterator[None]:
         # It came while something was being cleared away, where Python drops every error: it comes again, but not at
         # once, or it would be raised in here and be dropped, too.
         if isinstance(error.exc_value, KeyboardInterrupt):
+            import threading
+
             again = threading.Timer(0.01, _thread.interrupt_main)
             again.daemon = True
             again.start()

@@ -115,9 +115,29 @@ def test_the_text_to_hand_over_has_both_records_and_how_to_verify_without_deliv(
 def test_without_a_record_the_text_to_hand_over_says_how() -> None:
     zone, mail = (str(TESTS / "golden" / name) for name in ("broken.zone", "broken.eml"))
     first, how, why, _ = fix("broken.example", "--zone", zone, "--eml", mail, "--hand-over", "14").output.splitlines()
-    assert first == "Please make this change for broken.example: Correct broken.example's SPF record."
+    assert (
+        first == "Please make this change for broken.example: Replace the ptr mechanism in broken.example's SPF record."
+    )
     assert how.startswith("How: Remove the ptr mechanism, and list the sending hosts")
     assert why.startswith("Why: broken.example's SPF record")
+
+
+def test_a_file_to_publish_is_in_the_text_and_nothing_depends_on_what_is_not_there_yet() -> None:
+    number = next(number for number, words in steps_in(demo().output).items() if words.startswith("Set up MTA-STS"))
+    lines = demo("--hand-over", str(number)).output.splitlines()
+    assert lines[1].startswith("How: First publish the policy file at https://mta-sts.sakura-shop.example/")
+    assert lines[2:6] == ["version: STSv1", "mode: testing", "mx: mx.sakura-shop.example", "max_age: 86400"]
+    assert lines[6].startswith("Publish: _mta-sts.sakura-shop.example TXT v=STSv1; id=")
+    step = demo().output.split(f"{number}  Set up MTA-STS")[1]
+    assert phrases("en")("care.careful-new-hint")[:30] in " ".join(step.split())
+    assert "current setting" not in step
+
+
+def test_a_step_that_edits_a_record_again_names_the_step_before() -> None:
+    zone = str(TESTS / "golden" / "broken.zone")
+    text = " ".join(fix("broken.example", "--zone", zone).output.split())
+    second = text.split("2 End the SPF record with ~all")[1].split("3 ")[0]
+    assert "Make this change after step\u00a01, which edits the same record." in second.replace("step 1", "step\u00a01")
 
 
 def test_what_only_a_message_shows_is_verified_with_a_new_one() -> None:

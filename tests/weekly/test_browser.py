@@ -126,15 +126,15 @@ def rows_of(page: str) -> list[dict[str, str]]:
 
 def test_the_table_has_numbers_a_grade_and_a_narrow_column_a_receiver(weeks: dict[tuple[str, str, str], str]) -> None:
     worst, other = rows_of(weeks["news", "index", "en"])
-    assert list(worst)[:4] == ["Domain", "Required", "Recommended", "Grade"]
+    assert list(worst)[:4] == ["Domain", "Required fixes", "Recommended fixes", "Grade"]
     assert list(worst)[4:] == ["iCloud", "Gmail", "Yahoo", "Outlook.com", "docomo", "au", "SoftBank", "Yahoo! JAPAN"]
-    assert (worst["Required"], worst["Recommended"]) == ("1", "0")
-    assert (other["Required"], other["Recommended"]) == ("1", "1")
+    assert (worst["Required fixes"], worst["Recommended fixes"]) == ("1", "0")
+    assert (other["Required fixes"], other["Recommended fixes"]) == ("1", "1")
     assert worst["Grade"].startswith("D ")
     assert worst["Gmail"] == "DNS not ready"
     assert (worst["Domain"], other["Domain"]) == ("other.example", "shop.example"), "the worst first"
     assert {row["Gmail"] for row in rows_of(weeks["outage", "index", "en"])} == {"Could not be checked"}
-    assert list(rows_of(weeks["news", "index", "ja"])[0])[:4] == ["ドメイン", "必須", "推奨", "評価"]
+    assert list(rows_of(weeks["news", "index", "ja"])[0])[:4] == ["ドメイン", "必須の指摘", "推奨の指摘", "評価"]
 
 
 def test_what_follows_from_a_record_stands_under_it(weeks: dict[tuple[str, str, str], str]) -> None:

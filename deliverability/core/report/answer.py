@@ -280,9 +280,9 @@ def number_words(numbers: Sequence[int], say: Phrases) -> str:
     shown: list[str] = []
     for run in runs:
         if len(run) > 2:
-            shown.append(say("punctuation.range", first=str(run[0]), last=str(run[-1])))
+            shown.append(say("punctuation.range", first=f"{run[0]:,}", last=f"{run[-1]:,}"))
         else:
-            shown += map(str, run)
+            shown += [f"{number:,}" for number in run]
     return joined(shown, say)
 
 

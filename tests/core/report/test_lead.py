@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from deliverability.core.codes import Code
+from deliverability.core.codes import Code, Input, needs
 from deliverability.core.facts.base import Reason, Unknown
 from deliverability.core.model.answer import FindingId, Reach, ReceiverEffect, ReceiverGroup, ReportAnswer, Unanswered
 from deliverability.core.model.report import Outcome, VerdictKind
 from deliverability.core.model.rules import Effect
-from deliverability.core.report.answer import group_tone
+from deliverability.core.phrases import phrases
+from deliverability.core.report.answer import group_tone, number_words
+from deliverability.core.report.findings import effect_words
 from deliverability.core.report.report import ReportView
 from tests import speaking
 from tests.fixtures_answer import example_answer
@@ -170,3 +172,41 @@ def test_without_a_message_the_mark_says_no_more_than_the_sentence(
 )
 def test_what_dns_does_to_bulk_mail_names_bulk_mail(lang: str, begins: str) -> None:
     assert ReportView(audited("faulty"), speaking.shipped(lang)).answer.lead.startswith(begins)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "en", "ja"),
+    [
+        ((2,), "2", "2"),
+        ((2, 3), "2 and 3", "2と3"),
+        ((2, 3, 4, 5), "2 to 5", "2〜5"),
+        ((1, 4, 5, 6, 9), "1, 4 to 6 and 9", "1、4〜6、9"),
+    ],
+)
+def test_three_or_more_steps_in_a_row_are_a_range(numbers: tuple[int, ...], en: str, ja: str) -> None:
+    assert number_words(numbers, phrases("en")) == en
+    assert number_words(numbers, phrases("ja")) == ja
+
+
+@pytest.mark.parametrize(
+    ("lang", "said"),
+    [
+        ("en", "needed for a verdict: the sending IP address"),
+        ("ja", "判定に足りない情報："),
+    ],
+)
+def test_what_an_open_verdict_needs_is_listed_and_is_no_reason(lang: str, said: str) -> None:
+    report = make_report()
+    old = next(each for each in report.findings if each.outcome is Outcome.UNMET)
+    new = replace(old, outcome=Outcome.UNKNOWN, unknown=Unknown(Reason.NOT_CONFIGURED, needs(Input.SENDING_IP)))
+    group = ReceiverGroup(VerdictKind.CANNOT_TELL, (), ("icloud",), (FindingId(old.rule, old.item),))
+    answer = replace(example_answer(), groups=(group,))
+    view = ReportView(replace(report, findings=(new,), answer=answer), speaking.shipped(lang)).answer
+    assert view.groups[0].clause.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("lang", "may"), [("en", "May be rejected or go to spam"), ("ja", "拒否・迷惑メール扱いの可能性")]
+)
+def test_what_may_happen_is_said_once_of_all_effects(lang: str, may: str) -> None:
+    assert effect_words([(Effect.REJECT, True), (Effect.SPAM, True)], phrases(lang)) == may
