@@ -125,8 +125,9 @@ def test_a_file_to_publish_is_in_the_text_and_nothing_depends_on_what_is_not_the
     number = next(number for number, words in steps_in(demo().output).items() if words.startswith("Set up MTA-STS"))
     lines = demo("--hand-over", str(number)).output.splitlines()
     assert lines[1].startswith("How: First publish the policy file at https://mta-sts.sakura-shop.example/")
-    assert lines[2:6] == ["version: STSv1", "mode: testing", "mx: mx.sakura-shop.example", "max_age: 86400"]
-    assert lines[6].startswith("Publish: _mta-sts.sakura-shop.example TXT v=STSv1; id=")
+    assert lines[2] == "Content of the file:"
+    assert lines[3:7] == ["version: STSv1", "mode: testing", "mx: mx.sakura-shop.example", "max_age: 86400"]
+    assert lines[7].startswith("Publish: _mta-sts.sakura-shop.example TXT v=STSv1; id=")
     step = " ".join(demo().output.split(" Set up MTA-STS")[1].split())
     assert phrases("en")("care.careful-new-hint") in step
     assert "current setting" not in step

@@ -696,7 +696,7 @@ def _waits(report: Report, say: Phrases) -> Iterable[str]:
                 yield say.count("waits.message", each.findings) + say("waits.command", domain=visible(report.domain))
         elif not each.input.stored and f"option.{each.input.value}" in say:
             option = say(f"option.{each.input.value}")
-            options.append(say("waits.option", n=f"{each.findings:,}", option=option))
+            options.append(say.count("waits.option", each.findings, option=option))
     if options:
         yield say("waits.more", options=say("value.separator").join(options))
 

@@ -301,15 +301,25 @@ class _Writer:
         return self._say("plan.beside")
 
     def _builds(self, step: PlanStep) -> str:
+        """What of the plan edits its records before it: of what is done by hand the record shown knows nothing."""
         if not self._report.answer.numbered:
             return ""
+        say = self._say
         places = {(edit.name, edit.type) for edit in step.edits}
-        earlier = [
-            each.number
-            for each in self._report.answer.plan
-            if each.number in step.follows and any((edit.name, edit.type) in places for edit in each.edits)
+        spf = {edit.name for edit in step.edits if any(value.lower().startswith("v=spf1") for value in edit.new)}
+        before = [each for each in self._report.answer.plan if each.number < step.number]
+        edited = [each for each in before if any((edit.name, edit.type) in places for edit in each.edits)][-1:]
+        by_hand = [
+            each
+            for each in before
+            if not each.edits and each.task.startswith("spf-") and spf & {finding.item for finding in each.findings}
         ]
-        return self._say("plan.builds", step=self._say("plan.step.one", steps=f"{earlier[-1]:,}")) if earlier else ""
+        steps = number_words(sorted(each.number for each in (*edited, *by_hand)), say)
+        if not steps:
+            return ""
+        number = "one" if len(edited) + len(by_hand) == 1 else "other"
+        words = say(f"plan.builds.{number}", step=say(f"plan.step.{number}", steps=steps))
+        return words + (say("punctuation.gap") + say("plan.builds-by-hand") if by_hand else "")
 
     def _chip(self, chip: Chip) -> ChipView:
         say = self._say

@@ -188,6 +188,8 @@ def step_words(step: PlanStep, report: Report, speaker: Speaker) -> StepWords:
         for value in step.values.values()
         if isinstance(value, str) and "\n" in value.strip()
     )
+    if files and step.place is Place.DNS:
+        where = say("place.web-and-dns")
     # What is the reader's own to do needs no letter; a DNS administrator gets the records.
     asks = bool(request)
     if not asks and step.place in (Place.DNS, Place.ADDRESS, Place.ELSEWHERE):
@@ -195,7 +197,8 @@ def step_words(step: PlanStep, report: Report, speaker: Speaker) -> StepWords:
     letter: tuple[str, ...] = (request,) if request else ()
     if letter and not asks and how and (files or not step.edits):
         # Without a record to enter, or with a file besides, the letter says how it is done.
-        letter += (say("hand-over.how", how=say("punctuation.gap").join(how)), *chain.from_iterable(files))
+        letter += (say("hand-over.how", how=say("punctuation.gap").join(how)),)
+        letter += tuple(chain.from_iterable((say("hand-over.file"), *lines) for lines in files))
     hand_over = _hand_over(letter, step, report, first, speaker) if letter else ()
     return StepWords(what, where, placed, how + who, entry_words(step, report, speaker), fields, files, hand_over)
 
