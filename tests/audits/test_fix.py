@@ -108,7 +108,7 @@ def test_the_text_to_hand_over_has_both_records_and_how_to_verify_without_deliv(
     replaced, published, *others = demo("--hand-over", "3").output.splitlines()[1:]
     assert replaced.startswith("Replace: sakura-shop.example TXT v=spf1 ")
     assert replaced.endswith(" include:_spf.oldvendor.example ?all")
-    assert published == replaced.replace("Replace: ", "Publish: ").replace(" include:_spf.oldvendor.example", "")
+    assert published == replaced.replace("Replace: ", "With: ").replace(" include:_spf.oldvendor.example", "")
     assert "To verify: dig +short TXT sakura-shop.example" in others
 
 

@@ -691,7 +691,7 @@ def test_all_stands_for_every_receiver(deliv: Deliv) -> None:
 @pytest.mark.parametrize(
     ("lang", "words"),
     [
-        ("en", ("May be rejected at GMX, @nifty and Orange", "because DKIM doesn't pass for good.example")),
+        ("en", ("May be rejected by GMX, @nifty and Orange", "because DKIM doesn't pass for good.example")),
         ("ja", ("拒否の可能性：GMX、@nifty、Orange", "good.exampleでDKIMに合格していないため")),
     ],
 )

@@ -538,7 +538,8 @@ def _group(group: ReceiverGroup, report: Report, findings: FindingIndex, speaker
     receivers = tuple(ReceiverView(ident, receiver_short(ident, speaker)) for ident in group.receivers)
     heading = kind_words(group.kind, group.effects, say, group.lacks)
     names = joined([each.name for each in receivers], say)
-    line = "refused-line" if group.kind is VerdictKind.REJECTED else "line"
+    refused = {each.effect for each in group.effects} == {Effect.REJECT} and group.kind is VerdictKind.AT_RISK
+    line = "refused-line" if refused or group.kind is VerdictKind.REJECTED else "line"
     unknown = VerdictKind.CANNOT_TELL in (group.kind, group.bulk)
     lacking = "" if group.kind is VerdictKind.DEPENDS else instead(group.lacks, speaker)
     wanted = unknown and not lacking

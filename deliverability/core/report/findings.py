@@ -299,7 +299,7 @@ def unanswered(answer: ReportAnswer, say: Phrases) -> str:
     names = say("value.separator").join(shown)
     if len(answer.unanswered) > len(shown):
         names += say("value.more", n=f"{len(answer.unanswered) - len(shown):,}")
-    lead = say.count("unanswered.lead", len(answer.unanswered))
+    lead = say.count("unanswered.skipped" if shared in _UNASKED else "unanswered.lead", len(answer.unanswered))
     why = say("unanswered.why", reason=say(f"reason.{shared}")) if shared else ""
     again = shared if shared in (*_UNASKED, Reason.UNTOLD) else "again"
     return lead + why + say("punctuation.colon") + names + say(f"unanswered.{again}")

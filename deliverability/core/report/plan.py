@@ -228,6 +228,12 @@ def _care(step: PlanStep) -> str:
     return "careful-new" if new else step.care.value
 
 
+def _steps(steps: Sequence[PlanStep], say: Phrases) -> str:
+    """Steps by their numbers: "steps 5 and 6"."""
+    numbers = number_words(sorted(each.number for each in steps), say)
+    return say("plan.step.one" if len(steps) == 1 else "plan.step.other", steps=numbers)
+
+
 class _Writer:
     """Puts steps into words."""
 
@@ -314,12 +320,13 @@ class _Writer:
             for each in before
             if not each.edits and each.task.startswith("spf-") and spf & {finding.item for finding in each.findings}
         ]
-        steps = number_words(sorted(each.number for each in (*edited, *by_hand)), say)
-        if not steps:
+        if not edited and not by_hand:
             return ""
-        number = "one" if len(edited) + len(by_hand) == 1 else "other"
-        words = say(f"plan.builds.{number}", step=say(f"plan.step.{number}", steps=steps))
-        return words + (say("punctuation.gap") + say("plan.builds-by-hand") if by_hand else "")
+        several = [*edited, *by_hand]
+        words = say("plan.builds.one" if len(several) == 1 else "plan.builds.other", step=_steps(several, say))
+        if by_hand:
+            words += say("punctuation.gap") + say("plan.builds-by-hand", step=_steps(by_hand, say))
+        return words
 
     def _chip(self, chip: Chip) -> ChipView:
         say = self._say

@@ -274,7 +274,10 @@ def _hand_over(
     records = [
         say(f"hand-over.{part}", name=visible(edit.name), type=visible(edit.type), value=visible(value))
         for edit in step.edits
-        for part, values in (("replace" if edit.new else "remove", edit.old), ("record", edit.new))
+        for part, values in (
+            ("replace" if edit.new else "remove", edit.old),
+            ("with" if edit.old else "record", edit.new),
+        )
         for value in values
     ]
     why = [say("hand-over.why", why=first.message)] if first else []
