@@ -137,7 +137,7 @@ def test_a_step_that_edits_a_record_again_names_the_step_before() -> None:
     zone = str(TESTS / "golden" / "broken.zone")
     text = " ".join(fix("broken.example", "--zone", zone).output.split())
     second = text.split("2 End the SPF record with ~all")[1].split("3 ")[0]
-    assert "Make this change after step\u00a01, which edits the same record." in second.replace("step 1", "step\u00a01")
+    assert "First do step\u00a01 (same record)." in second.replace("step 1", "step\u00a01")
 
 
 def test_what_only_a_message_shows_is_verified_with_a_new_one() -> None:
