@@ -57,10 +57,9 @@ def ended(command: Callable[[list[str]], Any], args: list[str]) -> NoReturn:
             error.show()
         code = _FILE_ERROR
     except click.ClickException as error:
-        if is_interrupt(error):
-            sys.exit(128 + stopped[0] if stopped else _INTERRUPTED)
-        _tell(_phrase(_say(args), "cli.error", "Error: {text}", text=error.format_message()))
-        code = _FILE_ERROR
+        code = _INTERRUPTED if is_interrupt(error) else _FILE_ERROR
+        if code == _FILE_ERROR:
+            _tell(_phrase(_say(args), "cli.error", "Error: {text}", text=error.format_message()))
     except BrokenPipeError:
         # A reader that has seen enough (`| head`) is no error.
         forget_output()

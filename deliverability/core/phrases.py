@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from deliverability.core.cache import cached
-from deliverability.core.codes import ABOUT, NEEDS, VERBATIM, Arg, Detail
+from deliverability.core.codes import NEEDS, VERBATIM, Arg, Detail
 from deliverability.core.facts.base import EvidenceLine
 from deliverability.core.files import locate
 
@@ -123,8 +123,6 @@ def _words(detail: Detail, say: Phrases, depth: int) -> str:
         return args.get("text", "")
     if detail.code == NEEDS.name and (key := f"input.{args.get('input')}") in say:
         return say(key)
-    if detail.code == ABOUT.name and args.get("what") == args.get("detail"):
-        return args.get("what", "")
     key = f"detail.{detail.code}"
     if key in say and placeholders(say.texts[key]) <= args.keys():
         return fill(say.texts[key], args)

@@ -91,11 +91,12 @@ class WeeklyGroupView(Struct, frozen=True):
 
 
 class WeeklyReceiverView(Struct, frozen=True):
-    """A receiver, by its short name, and its verdict in words."""
+    """A receiver, by its short name, and its verdict in words; `legend` says what these mean, where they need it."""
 
     receiver: str
     tone: str
     label: str
+    legend: str = ""
 
 
 class BlockView(Struct, frozen=True):

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from deliverability.core.facts.base import Catalogue
 from deliverability.core.files import locate
@@ -113,7 +112,7 @@ class HtmlPages(Struct, frozen=True):
                 anchors={number: row.anchor for number, row in enumerate(rows) if row.view.changed},
                 receivers=receivers,
                 placed=self._placed(summary, history, say),
-                legend=_legend(view.entries, say),
+                legend=_legend(view.entries),
                 shown=_SHOWN,
                 domains_shown=_DOMAINS_SHOWN,
                 other_lang=other,
@@ -133,12 +132,9 @@ def _css() -> str:
     return (locate("reports") / "weekly.css").read_text("utf-8")
 
 
-def _legend(entries: Sequence[EntryView], say: Phrases) -> list[WeeklyReceiverView]:
+def _legend(entries: Sequence[EntryView]) -> list[WeeklyReceiverView]:
     """One of each kind of verdict that the table shows, the worst first."""
     kinds = {each.label: each for entry in entries for each in entry.receivers}
-    at_risk = say("verdict.at-risk")
-    if at_risk in kinds:
-        kinds[at_risk] = replace(kinds[at_risk], label=say("weekly.legend-at-risk"))
     return sorted(kinds.values(), key=lambda each: WORST_FIRST.index(each.tone))
 
 

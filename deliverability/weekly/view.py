@@ -204,7 +204,12 @@ class _EntryWords:
             error=problem_words(entry, self._say),
             answer=self._answer(entry),
             receivers=tuple(
-                WeeklyReceiverView(self._receiver(each.receiver), TONES[each.verdict], self._verdict(each.verdict))
+                WeeklyReceiverView(
+                    self._receiver(each.receiver),
+                    TONES[each.verdict],
+                    self._verdict(each.verdict),
+                    self._say("weekly.legend-at-risk") if each.verdict is VerdictKind.AT_RISK else "",
+                )
                 for each in entry.verdicts
             ),
             grade=entry.grade,

@@ -261,7 +261,7 @@ def answer_view(
     )
 
 
-def step_words(numbers: Sequence[int], report: Report, say: Phrases) -> str:
+def numbered_steps(numbers: Sequence[int], report: Report, say: Phrases) -> str:
     """Steps of the plan by their numbers; empty: there is none, or the report numbers them in its own way."""
     if not numbers or not report.answer.numbered:
         return ""
@@ -538,8 +538,8 @@ def _group(group: ReceiverGroup, report: Report, findings: FindingIndex, speaker
     receivers = tuple(ReceiverView(ident, receiver_short(ident, speaker)) for ident in group.receivers)
     heading = kind_words(group.kind, group.effects, say, group.lacks)
     names = joined([each.name for each in receivers], say)
-    refused = {each.effect for each in group.effects} == {Effect.REJECT} and group.kind is VerdictKind.AT_RISK
-    line = "refused-line" if refused or group.kind is VerdictKind.REJECTED else "line"
+    may_refuse = group.kind is VerdictKind.AT_RISK and {each.effect for each in group.effects} == {Effect.REJECT}
+    line = "refused-line" if may_refuse or group.kind is VerdictKind.REJECTED else "line"
     unknown = VerdictKind.CANNOT_TELL in (group.kind, group.bulk)
     lacking = "" if group.kind is VerdictKind.DEPENDS else instead(group.lacks, speaker)
     wanted = unknown and not lacking
@@ -557,7 +557,7 @@ def _group(group: ReceiverGroup, report: Report, findings: FindingIndex, speaker
         anchor=findings.anchor(group.deciding[0]) if group.deciding else "",
         notes=tuple(_group_notes(group, report, say)),
         step=group.step,
-        step_words=step_words(_alone(group.step), report, say),
+        step_words=numbered_steps(_alone(group.step), report, say),
         same_cause=group.same_cause,
     )
 
@@ -597,7 +597,7 @@ def _tile(tile: Tile, report: Report, findings: FindingIndex, speaker: Speaker) 
         records=_tile_records(tile),
         problem=problem,
         step=tile.step,
-        step_words=step_words(_alone(tile.step), report, say),
+        step_words=numbered_steps(_alone(tile.step), report, say),
         inbound=tile.inbound,
     )
 

@@ -15,7 +15,7 @@ from deliverability.core.model.answer import Because, GuideState, GuideStep, Rec
 from deliverability.core.model.report import GRADES, Judgement, Outcome, Report, Verdict
 from deliverability.core.model.rules import Effect, Receiver, Severity, SourceRef
 from deliverability.core.phrases import Phrases
-from deliverability.core.report.answer import TONES, kind_words, step_words
+from deliverability.core.report.answer import TONES, kind_words, numbered_steps
 from deliverability.core.report.checks import CheckView, requirement_sources, source_views
 from deliverability.core.report.findings import (
     FindingIndex,
@@ -102,7 +102,7 @@ def _summary(states: Mapping[GuideState, int], report: Report, say: Phrases) -> 
 
 
 def _row(step: GuideStep, texts: Mapping[str, Any], report: Report, findings: FindingIndex, say: Phrases) -> GuideRow:
-    to_steps = step_words(step.steps, report, say)
+    to_steps = numbered_steps(step.steps, report, say)
     words = {part: _in_language(texts.get(part), say.lang) for part in ("step", "effect", "correction")}
     return GuideRow(
         key=visible(step.key),

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec import Struct
 
 from deliverability.core.facts.message import Message
 from deliverability.core.model.answer import Chip, PlanStep, PolicyWait
 from deliverability.core.model.report import Care, FactChange, RecordEdit, Report, VerdictKind
-from deliverability.core.model.rules import Scope
+from deliverability.core.model.rules import Place, Scope
 from deliverability.core.phrases import Phrases, joined
-from deliverability.core.report.answer import in_sentence, kind_words, number_words
+from deliverability.core.report.answer import in_sentence, kind_words, number_words, numbered_steps
 from deliverability.core.report.findings import FindingIndex, receiver_short
 from deliverability.core.report.records import Piece, diff, rdata, txt_strings
 from deliverability.core.words.sentences import capital, format_value, state_words, visible
@@ -228,12 +228,6 @@ def _care(step: PlanStep) -> str:
     return "careful-new" if new else step.care.value
 
 
-def _steps(steps: Sequence[PlanStep], say: Phrases) -> str:
-    """Steps by their numbers: "steps 5 and 6"."""
-    numbers = number_words(sorted(each.number for each in steps), say)
-    return say("plan.step.one" if len(steps) == 1 else "plan.step.other", steps=numbers)
-
-
 class _Writer:
     """Puts steps into words."""
 
@@ -308,25 +302,23 @@ class _Writer:
 
     def _builds(self, step: PlanStep) -> str:
         """What of the plan edits its records before it: of what is done by hand the record shown knows nothing."""
-        if not self._report.answer.numbered:
-            return ""
-        say = self._say
+        report, say = self._report, self._say
         places = {(edit.name, edit.type) for edit in step.edits}
         spf = {edit.name for edit in step.edits if any(value.lower().startswith("v=spf1") for value in edit.new)}
-        before = [each for each in self._report.answer.plan if each.number < step.number]
-        edited = [each for each in before if any((edit.name, edit.type) in places for edit in each.edits)][-1:]
-        by_hand = [
-            each
-            for each in before
-            if not each.edits and each.task.startswith("spf-") and spf & {finding.item for finding in each.findings}
-        ]
-        if not edited and not by_hand:
-            return ""
-        several = [*edited, *by_hand]
-        words = say("plan.builds.one" if len(several) == 1 else "plan.builds.other", step=_steps(several, say))
-        if by_hand:
-            words += say("punctuation.gap") + say("plan.builds-by-hand", step=_steps(by_hand, say))
-        return words
+        before = [each for each in report.answer.plan if each.number < step.number]
+        edited = [each.number for each in before if any((edit.name, edit.type) in places for edit in each.edits)][-1:]
+        by_hand = [each.number for each in before if self._edits_by_hand(each, spf)]
+        steps = numbered_steps(sorted((*edited, *by_hand)), report, say)
+        found = [say("plan.builds", steps=steps)] if steps else []
+        if by_hand and steps:
+            found.append(say("plan.builds-by-hand", steps=numbered_steps(by_hand, report, say)))
+        return say("punctuation.gap").join(found)
+
+    def _edits_by_hand(self, step: PlanStep, spf: Collection[str]) -> bool:
+        """Whether it edits the SPF record of one of the domains, and the reader decides how."""
+        rules = self._speaker.rules.rules
+        about = {each.item for each in step.findings if each.rule in rules and rules[each.rule].topic == "spf"}
+        return not step.edits and step.place is Place.DNS and not about.isdisjoint(spf)
 
     def _chip(self, chip: Chip) -> ChipView:
         say = self._say

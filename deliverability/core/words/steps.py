@@ -177,19 +177,18 @@ def step_words(step: PlanStep, report: Report, speaker: Speaker) -> StepWords:
     if not say("punctuation.gap"):
         how, who = (tuple(_ended(each, say) for each in part) for part in (how, who))
     provider = provider_at(report, speaker) if step.place is Place.DNS else None
-    where = (
-        say("place.dns-at", provider=provider.name[speaker.lang])
-        if provider
-        else say(f"place.{step.place.value}", service=_service(step, speaker), at=visible(step.at))
-    )
-    placed = step.place in (Place.SERVICE, Place.SERVER) and _service(step, speaker) in what
     files = tuple(
         tuple(visible(line) for line in value.splitlines())
         for value in step.values.values()
         if isinstance(value, str) and "\n" in value.strip()
     )
-    if files and step.place is Place.DNS:
-        where = say("place.web-and-dns")
+    place = "web-and-dns" if files and step.place is Place.DNS else step.place.value
+    where = (
+        say(f"place.{place}-at", provider=provider.name[speaker.lang])
+        if provider
+        else say(f"place.{place}", service=_service(step, speaker), at=visible(step.at))
+    )
+    placed = step.place in (Place.SERVICE, Place.SERVER) and _service(step, speaker) in what
     # What is the reader's own to do needs no letter; a DNS administrator gets the records.
     asks = bool(request)
     if not asks and step.place in (Place.DNS, Place.ADDRESS, Place.ELSEWHERE):

@@ -114,6 +114,10 @@ async def test_a_failing_mx_host_is_temperror_unless_an_earlier_one_matches() ->
         ("v=spf1 -ptr ip4:192.0.2.1 -all", "pass", False),
         ("v=spf1 -ptr -all", "fail", True),
         ("v=spf1 exists:%{p}.example.org -all", "fail", False),
+        # An include turns the match of its ptr into its own.
+        ("v=spf1 include:_ptr.example.com ip4:192.0.2.1 -all", "pass", True),
+        ("v=spf1 -include:_ptr.example.com ip4:192.0.2.1 -all", "pass", False),
+        ("v=spf1 include:_ptr.example.com -all", "fail", False),
         ("v=spf1 ptr bogus:x", "permerror", True),
         ("v=spf1 ip4:192.0.2.1 ptr -all", "pass", True),
     ],
@@ -122,7 +126,7 @@ async def test_failing_ptr_does_not_match_and_what_it_would_change_is_told(
     record: str, result: str, certain: bool
 ) -> None:
     zone = txt(example=record) | {("1.2.0.192.in-addr.arpa", "PTR"): "timeout"}
-    found = await evaluate(zone)
+    found = await evaluate(zone | {("_ptr.example.com", "TXT"): ["v=spf1 ptr -all"]})
     assert found.result == result
     assert (found.failure is None) is certain
 

@@ -6,10 +6,13 @@ import re
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.structs import replace
 
 from deliverability.core.codes import VERBATIM
 from deliverability.core.facts.base import Purpose, Reason, Unknown
 from deliverability.core.inputs import Subject
+from deliverability.core.model.answer import Tile, TileState, TileTopic
+from deliverability.core.model.claims import Lack
 from deliverability.core.model.report import Note, Outcome
 from deliverability.core.model.rules import Effect, Source
 from deliverability.core.net.clock import FixedClock
@@ -316,6 +319,16 @@ def test_symbols_have_ascii_stand_ins():
     assert "x Rejected by Gmail" in text
     assert "! Shown with a warning" in text
     assert "=> DMARC fails" in text
+
+
+def test_a_record_that_could_not_be_looked_up_is_not_shown_as_none():
+    report = report_of("domain")
+    ptr = Tile(TileTopic.PTR, TileState.NEUTRAL, lack=Lack("tile-ptr", "nothing-open"))
+    nothing = Tile(TileTopic.TLS_RPT, TileState.NOTHING)
+    answer = replace(report.answer, tiles=(ptr, nothing))
+    lines = written("text", replace(report, answer=answer), shipped("en"), width=80).splitlines()
+    assert "PTR     – not everything about it could be checked" in lines
+    assert "TLS-RPT –" in lines
 
 
 def test_hostile_values_cannot_write_to_the_terminal():

@@ -199,6 +199,7 @@ class _Check:
         self.lookups = 0
         self.void_lookups = 0
         self.failure: Failed | None = None
+        self._includes: list[str] = []  # qualifiers of those that are being evaluated
         self._passed_over: dict[SpfResult | None, Failed] = {}
         """Failed lookups that counted as no match, by the result of a match; None: it may be any."""
 
@@ -303,9 +304,14 @@ class _Check:
         target = await self._target(mechanism.domain_spec, domain)
         match mechanism.name:
             case "include":
-                return await self._include(target)
+                self._includes.append(mechanism.qualifier)
+                match = await self._include(target)
+                self._includes.pop()
+                return match
             case "ptr":
-                return await self._ptr(target, _BY_QUALIFIER[mechanism.qualifier])
+                # Within an include a match may lead to anything, unless all of them pass.
+                plain = not self._includes or {*self._includes, mechanism.qualifier} == {"+"}
+                return await self._ptr(target, _BY_QUALIFIER[mechanism.qualifier] if plain else None)
             case "mx":
                 return await self._mx(mechanism, target)
             case "exists":
@@ -349,8 +355,11 @@ class _Check:
         answer = await self._ask(target, "A")
         return _Match(isinstance(answer, Found), _shown(target, "A", answer))
 
-    async def _ptr(self, target: str, result: SpfResult) -> _Match:
-        """Section 5.5. A DNS failure here only means that the mechanism does not match."""
+    async def _ptr(self, target: str, result: SpfResult | None) -> _Match:
+        """Section 5.5. A DNS failure here only means that the mechanism does not match.
+
+        `result`: of the evaluation, if it does match; None: it may be any.
+        """
         question = _reverse_name(self.ip)
         answer = await self.resolver.query(question, "PTR")
         if isinstance(answer, Absent):

@@ -435,7 +435,7 @@ def _tiles(tiles: Sequence[TileView], paper: Paper) -> Iterator[str]:
     small: list[str] = []
     for each in tiles:
         mark = paper.ink(paper.symbol(each.tone), each.tone)
-        if each.tone == "none" and not each.records:
+        if each.tone == "none" and not each.records and not each.problem:
             small.append(f"{each.name} {paper.symbol('none')}")
             continue
         lead = f"{pad(each.name, names)} {mark} "
