@@ -324,7 +324,7 @@ def _as_json(rule: Rule, loaded: RuleSet) -> dict[str, Any]:
             if rule.id in receiver.rules
         },
         "text": {
-            lang: {"title": t.title, "short": t.short, "noun": t.noun, "met": t.met}
+            lang: {"title": t.title, "short": t.short[-1].text, "noun": t.noun, "met": t.met}
             | {"unmet": [each.text for each in t.unmet], "why": t.why, "fix": list(t.steps)}
             for lang, t in rule.text.items()
         },

@@ -179,7 +179,7 @@ EVIDENCE = (
 
 
 def worded(title: str, short: str, noun: str, met: str, unmet: str, why: str, fix: tuple[str, ...]) -> Texts:
-    return Texts(title, short, noun, met, (Sentence(unmet),), why, tuple(map(Sentence, fix)))
+    return Texts(title, (Sentence(short),), noun, met, (Sentence(unmet),), why, tuple(map(Sentence, fix)))
 
 
 def texts(en: Texts, ja: Texts) -> Mapping[str, Texts]:

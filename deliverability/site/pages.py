@@ -372,7 +372,7 @@ class _Site:
         texts = filled_texts(rule, self._say.lang)
         every = [each for receiver in self._rules.receivers.values() for each in receiver.rules.get(rule.id, ())]
         names = (rule.id, rule.name, rule_noun(rule, self._say.lang), *(code for each in every for code in each.codes))
-        words = (texts.short, texts.met, *(each.text for each in texts.unmet), texts.why, *texts.steps)
+        words = (texts.met, texts.why, *(each.text for each in (*texts.short, *texts.unmet, *texts.fix)))
         return SearchEntry(
             EntryKind.RULE, f"{rule.id} {texts.title}", rule_href(rule), tuple(dict.fromkeys(names)), words
         )

@@ -297,7 +297,7 @@ class _Writer:
             return worst.rule
         # Within a sentence, as the rule has it: a name in front keeps its capital.
         rule, first = self._rules.rules.get(worst.rule), text.title[:1].lower()
-        clause = rule is not None and rule.text[self._say.lang].short[:1] == first
+        clause = rule is not None and any(each.text[:1] == first for each in rule.text[self._say.lang].short)
         return visible(shortened(first + text.title[1:] if clause else text.title))
 
     def _unchecked(self, entry: WeeklyEntry, name: str) -> NewsView:

@@ -284,7 +284,8 @@ class Texts(Struct, frozen=True):
 
     Attributes:
         title: what it asks for.
-        short: what is wrong where it is unmet, as a clause that heads a finding or follows "because".
+        short: what is wrong where it is unmet, as a clause that heads a finding or follows "because"; the first that
+            holds. The last holds in every case, and stands where no finding is at hand.
         noun: what it looks at, without saying how that is.
         met: what was found where it is met.
         unmet: the same where it is not: the first sentence that holds.
@@ -294,7 +295,7 @@ class Texts(Struct, frozen=True):
     """
 
     title: Text
-    short: Text
+    short: Annotated[tuple[Sentence, ...], Field(filled=True, before=_sentences)]
     noun: Text
     met: Text
     unmet: Annotated[tuple[Sentence, ...], Field(filled=True, before=_sentences)]

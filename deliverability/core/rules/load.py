@@ -55,7 +55,7 @@ NOT_RULES = frozenset(
 
 
 # Columns; a character of Japanese takes two.
-_AT_MOST = {"short": 60, "noun": 30}
+_SHORT_AT_MOST, _NOUN_AT_MOST = 60, 30
 
 # How a source was read that is no page of the receiver.
 _BY_OTHERS = "third party"
@@ -488,13 +488,12 @@ class _RuleReader(_ConditionReader):
             self.problem(wrong.ERROR_SCOPE(scope=shape.scope.value), "severity")
         self.loader.check_refs(self.document.at(*self.place, "sources"), shape.sources)
         for lang, words in shape.text.items():
-            last = len(words.unmet) - 1
-            for n, each in enumerate(words.unmet):
-                if (each.when is None) is not (n == last):
-                    self.problem(wrong.SENTENCE_CASES(), "text", lang, "unmet", n)
-                self.check(each.when, "text", lang, "unmet", n, "when")
-            for n, each in enumerate(words.fix):
-                self.check(each.when, "text", lang, "fix", n, "when")
+            for part in ("short", "unmet", "fix"):
+                cases = getattr(words, part)
+                for n, each in enumerate(cases):
+                    if part != "fix" and (each.when is None) is not (n == len(cases) - 1):
+                        self.problem(wrong.SENTENCE_CASES(), "text", lang, part, n)
+                    self.check(each.when, "text", lang, part, n, "when")
         self.check_texts(shape.text)
         self.check_guards(shape)
         if self.failed:
@@ -513,7 +512,7 @@ class _RuleReader(_ConditionReader):
         """Facts of the conditions, then those shown or named; trees are too large to repeat in each finding."""
         named = {name for each in rule.text.values() for words in _all_words(each) for name in placeholders(words)}
         words = rule.text["en"]
-        conditional = (path for each in (*words.unmet, *words.fix) for path in paths_of(each.when))
+        conditional = (path for each in (*words.short, *words.unmet, *words.fix) for path in paths_of(each.when))
         of_conditions = (*paths_of(rule.when), *paths_of(rule.require), *conditional)
         paths = (*of_conditions, *rule.show, *sorted(named - set(self.limits)))
         # Rules name the same paths, and reports travel with them: one object each.
@@ -525,22 +524,24 @@ class _RuleReader(_ConditionReader):
 
     def check_texts(self, text: Mapping[str, model.Texts]) -> None:
         en, ja = text["en"], text["ja"]
-        for part in ("title", "short", "noun", "met", "why"):
+        for part in ("title", "noun", "met", "why"):
             self.check_pair(getattr(en, part), getattr(ja, part), part)
-        if [each.when for each in en.unmet] == [each.when for each in ja.unmet]:
-            places = [("unmet",)] if len(en.unmet) == 1 else [("unmet", n) for n in range(len(en.unmet))]
-            for place, of_en, of_ja in zip(places, en.unmet, ja.unmet, strict=True):
-                self.check_pair(of_en.text, of_ja.text, *place)
-        else:
-            self.problem(wrong.OTHER_CASES(), "text", "ja", "unmet")
+        for part in ("short", "unmet"):
+            of_en, of_ja = getattr(en, part), getattr(ja, part)
+            if [each.when for each in of_en] != [each.when for each in of_ja]:
+                self.problem(wrong.OTHER_CASES(), "text", "ja", part)
+                continue
+            for n, (one, other) in enumerate(zip(of_en, of_ja, strict=True)):
+                self.check_pair(one.text, other.text, *((part, n) if len(of_en) > 1 else (part,)))
         self.check_pair("\n".join(en.steps), "\n".join(ja.steps), "fix")
         if len(en.fix) != len(ja.fix):
             self.problem(STEPS_DIFFER(en=len(en.fix), ja=len(ja.fix)), "text", "ja", "fix")
         elif [each.when for each in en.fix] != [each.when for each in ja.fix]:
             self.problem(wrong.OTHER_CASES(), "text", "ja", "fix")
         for lang, each in text.items():
-            for part, most in _AT_MOST.items():
-                self.check_heading(getattr(each, part), most, "text", lang, part)
+            self.check_heading(each.noun, _NOUN_AT_MOST, "text", lang, "noun")
+            for clause in each.short:
+                self.check_heading(clause.text, _SHORT_AT_MOST, "text", lang, "short")
             if placeholders(each.noun) - set(self.limits):
                 self.problem(wrong.NOUN_WITHOUT_FACTS(), "text", lang, "noun")
 
@@ -621,7 +622,8 @@ def load_rules(folders: Sequence[Path], catalogue: Catalogue, remedies: Collecti
 
 
 def _all_words(text: model.Texts) -> tuple[str, ...]:
-    return (text.title, text.short, text.noun, text.met, *(each.text for each in text.unmet), text.why, *text.steps)
+    cases = (each.text for each in (*text.short, *text.unmet, *text.fix))
+    return (text.title, text.noun, text.met, text.why, *cases)
 
 
 def _place(receiver: model.Receiver) -> tuple[bool, int, str]:

@@ -99,9 +99,14 @@ class FindingWords:
         return self._filled(self._texts.title)
 
     @cached_property
+    def _clause(self) -> str:
+        """`short` for the case at hand, not filled in: a value at its beginning keeps its case in a heading."""
+        return _first_true(self._texts.short, self._values)
+
+    @cached_property
     def short(self) -> str:
         """What is wrong, where it is unmet, as a part of a sentence."""
-        return self._filled(self._texts.short)
+        return self._filled(self._clause)
 
     @cached_property
     def noun(self) -> str:
@@ -112,7 +117,7 @@ class FindingWords:
     def heading(self) -> str:
         """What the finding goes by: `short` where it is unmet, else `noun`, which claims nothing."""
         unmet = self._finding.outcome is Outcome.UNMET
-        return self._filled(capital(self._texts.short if unmet else self._texts.noun))
+        return self._filled(capital(self._clause if unmet else self._texts.noun))
 
     @cached_property
     def message(self) -> str:

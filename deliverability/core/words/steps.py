@@ -302,7 +302,7 @@ def rule_noun(rule: Rule, lang: str) -> str:
 
 def rule_short(rule: Rule, lang: str) -> str:
     """What is wrong where the rule is unmet, as a heading."""
-    return filled(capital(rule.text[lang].short), rule, phrases(lang))
+    return filled(capital(rule.text[lang].short[-1].text), rule, phrases(lang))
 
 
 def rule_title(rule: Rule, lang: str) -> str:
@@ -313,11 +313,10 @@ def rule_title(rule: Rule, lang: str) -> str:
 def filled_texts(rule: Rule, lang: str) -> Texts:
     """All of a rule's words, its limits filled in and its facts shown by name."""
     say, texts = phrases(lang), rule.text[lang]
-    title, short, noun, met, why = (
-        filled(text, rule, say) for text in (texts.title, texts.short, texts.noun, texts.met, texts.why)
-    )
-    unmet, fix = (
-        tuple(replace(each, text=filled(each.text, rule, say)) for each in part) for part in (texts.unmet, texts.fix)
+    title, noun, met, why = (filled(text, rule, say) for text in (texts.title, texts.noun, texts.met, texts.why))
+    short, unmet, fix = (
+        tuple(replace(each, text=filled(each.text, rule, say)) for each in part)
+        for part in (texts.short, texts.unmet, texts.fix)
     )
     return Texts(title, short, noun, met, unmet, why, fix)
 
@@ -389,4 +388,4 @@ def _said_by(rule: Rule) -> Iterator[tuple[int, str]]:
         for name in texts.__struct_fields__:
             text = getattr(texts, name)
             weight = _GOOD if name in _HEADINGS else _FAIR
-            yield weight, text if isinstance(text, str) else " ".join(map(str, text or ()))
+            yield weight, text if isinstance(text, str) else " ".join(each.text for each in text)

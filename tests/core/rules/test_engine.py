@@ -70,7 +70,7 @@ def rule(
     scope: Scope = Scope.DELIVERY,
     **more: Any,
 ) -> Rule:
-    text = Texts("title", "short", "noun", "met", (Sentence("unmet"),), "why", (Sentence("fix"),))
+    text = Texts("title", (Sentence("short"),), "noun", "met", (Sentence("unmet"),), "why", (Sentence("fix"),))
     return Rule(
         id="X-001",
         name="x",

@@ -124,6 +124,7 @@ def test_the_sample_rule_is_accepted(tmp_path: Path) -> None:
         (CASES_EN, "[{when: {fact: spf.all, eq: x}, text: a}]", 14, "which covers all other cases, needs a when"),
         (CASES_EN, "[{when: {fact: spf.al, exists: true}, text: a}, {text: b}]", 14, "did you mean spf.all?"),
         (CASES_EN, "[{when: {fact: spf.all, exists: true}, text: a}, {text: b}]", 15, "distinguish different cases"),
+        ("short: s, noun", "short: [{text: a}, {text: b}], noun", 14, "which covers all other cases, needs a when"),
     ],
 )
 def test_refusals(tmp_path: Path, old: str, new: str, line: int, words: str) -> None:

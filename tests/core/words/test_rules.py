@@ -18,8 +18,8 @@ def gaps() -> set[str]:
     found: set[str] = set()
     for rule in RULES.values():
         for texts in rule.text.values():
-            unmet = [each.text for each in texts.unmet]
-            every = (texts.title, texts.short, texts.noun, texts.met, *unmet, texts.why, *texts.steps)
+            cases = [each.text for each in (*texts.short, *texts.unmet, *texts.fix)]
+            every = (texts.title, texts.noun, texts.met, texts.why, *cases)
             found |= {name for text in every for name in placeholders(text)} - set(rule.limits)
     return found
 

@@ -24,10 +24,13 @@ from deliverability.core.words.sentences import (
     sentences,
     visible,
 )
+from deliverability.core.words.steps import rule_short
 from deliverability.engine.base import catalogue
+from deliverability.engine.rules import load_rules
 from tests.fixtures_report import CATALOGUE, DKIM_BITS, SIZE, SPF_LIMIT, facts, finding
 
 EN, JA = phrases("en"), phrases("ja")
+RULES = load_rules()
 
 
 def words(found, rule, lang="en"):
@@ -94,6 +97,16 @@ def test_a_finding_goes_by_what_is_wrong_and_by_a_name_where_nothing_is_known_to
         "A DKIM key has fewer than 2048 bits",
     )
     assert (unknown.noun, unknown.heading) == ("DKIM key length", "DKIM key length")
+
+
+def test_a_heading_names_the_case_where_it_is_known():
+    def heading(count):
+        found = replace(finding("SPF-003", Outcome.UNMET, observed={"unsubscribe.https_count": count}), rule="UNS-003")
+        return sentences(found, RULES, "en", catalogue(), facts()).heading
+
+    assert heading(0) == "List-Unsubscribe has no https URL"
+    assert heading(2) == "List-Unsubscribe has more than one https URL"
+    assert rule_short(RULES.rules["UNS-003"], "en") == "List-Unsubscribe doesn't have exactly one https URL"
 
 
 @pytest.mark.parametrize(
