@@ -120,7 +120,9 @@ def gate_view(view: ReportView, answer: GateAnswer | None, day: date | None) -> 
     missing = [*_conditions(view, answer.missing, "bad"), *_conditions(view, answer.open, "unknown")]
     earliest = ""
     if answer.kind is GateKind.NOT_YET:
-        earliest = say("gate.earliest", day=full_day_words(day.isoformat(), say)) if day else say("gate.no-day")
+        staged = answer.to != "reject" or facts.of(Dmarc).stage in ("quarantine", "testing", "reject")
+        no_day = say("gate.no-day" if staged else "gate.no-day-yet")
+        earliest = say("gate.earliest", day=full_day_words(day.isoformat(), say)) if day else no_day
         earliest += say("gate.earlier") if day and _lacks_days(view, answer) else ""
     tone = {GateKind.SAFE: "good", GateKind.NOT_YET: "bad", GateKind.CANNOT_TELL: "unknown"}[answer.kind]
     would = would_words(facts, answer.to, say)

@@ -11,7 +11,6 @@ from msgspec import Struct
 from deliverability.core.codec import json_text, printable
 from deliverability.core.model.replies import (
     EXPLANATION_SCHEMA,
-    About,
     Explained,
     Explanation,
     Fit,
@@ -120,6 +119,7 @@ def _meaning_row(same: Sequence[Explained], reports: Sequence[Report]) -> PileRo
     )
 
 
+_NOTHING_TO_RETRY = (ReplyKind.ACCEPTED, ReplyKind.REPORT)
 _RECEIVERS = 5
 _RULES = 4
 _TEXT = 100
@@ -191,7 +191,9 @@ def _row(
         yield from paper.paragraph(say("explain.quote", text=visible(shortened(quote, _TEXT))), indent)
     parts = [_receivers(row, explanation, speaker)]
     if meaning:
-        parts += [say(f"explain.pile.about-{meaning.about.value}"), say(f"explain.pile.retry-{meaning.retry.value}")]
+        parts.append(say(f"explain.pile.about-{meaning.origin}"))
+        if row.example.reply.kind not in _NOTHING_TO_RETRY:
+            parts.append(say(f"explain.pile.retry-{meaning.next_try}"))
     yield from paper.paragraph(say("explain.pile.parts").join(parts), indent)
     rules = row.unmet if checked else row.rules
     if checked and row.rules and not row.unmet:
@@ -296,11 +298,10 @@ class _Page:
         for note in self._doubts(explained):
             yield from self._paragraph(note, 2)
         yield from ("", say("explain.about"))
-        about = "contested" if meaning.contested and meaning.about is About.ADDRESS else meaning.about.value
-        yield from self._paragraph(say(f"explain.about-{about}"), 2)
-        if reply.kind not in (ReplyKind.ACCEPTED, ReplyKind.REPORT):
+        yield from self._paragraph(say(f"explain.about-{meaning.origin}"), 2)
+        if reply.kind not in _NOTHING_TO_RETRY:
             yield from ("", say("explain.retry"))
-            retry = meaning.retry.value
+            retry = meaning.next_try
             if meaning.retry is Retry.LATER and self._is_over(reply):
                 retry = "by-hand"
             yield from self._paragraph(say(f"explain.retry-{retry}"), 2)
@@ -330,7 +331,9 @@ class _Page:
     def _facts(self, explained: Explained) -> Iterator[str]:
         say, reply = self._say, explained.reply
         code = " ".join(part for part in (reply.code, reply.enhanced) if part)
-        parts = [code] if code else [say("explain.status", code=reply.status)] if reply.status else []
+        parts = [say("explain.code", code=code)] if code else []
+        if reply.status and not code:
+            parts.append(say("explain.status", code=reply.status))
         if reply.host and explained.receiver:
             parts.append(say("explain.host", host=visible(reply.host)))
         if explained.recipients:
@@ -353,8 +356,6 @@ class _Page:
         meaning = explained.meaning
         if meaning is None:
             return
-        if meaning.contested:
-            yield self._say("explain.contested")
         if explained.fit is Fit.CODE and explained.receiver:
             yield self._say("explain.by-code", receiver=self._receiver(explained))
         if meaning.confidence is not Confidence.HIGH:

@@ -65,6 +65,7 @@ class WeeklyGroupView(Struct, frozen=True):
     Attributes:
         heading: the cause, or where other groups stand before it, that these changes do not follow from theirs.
         record: the one that changed.
+        gone: what no longer applies; but for `covered`, where a finding of the same topic is new.
         facts: what is not what it was, each once.
 
     """
@@ -77,6 +78,7 @@ class WeeklyGroupView(Struct, frozen=True):
     rated: tuple[ChangeView, ...]
     mended: tuple[ChangeView, ...]
     gone: tuple[ChangeView, ...]
+    covered: tuple[ChangeView, ...]
     facts: tuple[str, ...]
 
     @property

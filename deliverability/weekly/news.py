@@ -198,9 +198,9 @@ class _Writer:
         if (gate := entry.gate) is not None and gate.kind is GateKind.HITS:
             return self._gate("hits", gate, name, NewsKind.AT_RISK, self._because(causes))
         if gate is not None and gate.before is GateKind.SAFE and gate.has_news:
-            return self._gate(
-                "shut", gate, name, NewsKind.OTHER, self._because([self._worst(entry, new)] if new else ())
-            )
+            silent = entry.traffic is not None and entry.traffic.silent_since
+            key = "unconfirmed" if silent else "shut"
+            return self._gate(key, gate, name, NewsKind.OTHER, self._because([self._worst(entry, new)] if new else ()))
         better = [each for each in comparison.verdicts if each.after.rank < each.before.rank]
         fine = [each for each in better if each.after in FINE]
         if fine:

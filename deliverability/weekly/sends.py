@@ -264,7 +264,9 @@ def sends_of_all(entries: Sequence[WeeklyEntry], say: Phrases) -> str:
 def gate_words(gate: GateWeek, week: TrafficWeek, say: Phrases) -> str:
     """The answer on the next policy, as news where it is some, and the earliest day."""
     news = gate.has_news and (gate.before is GateKind.SAFE or gate.kind in (GateKind.SAFE, GateKind.HITS))
-    words = say(f"sends.{'policy-now' if news else 'policy'}.{gate.kind.value}", policy=gate.to)
+    unconfirmed = news and gate.kind is GateKind.NOT_YET and week.silent_since
+    key = "unconfirmed" if unconfirmed else gate.kind.value
+    words = say(f"sends.{'policy-now' if news else 'policy'}.{key}", policy=gate.to)
     if gate.kind is GateKind.NOT_YET and gate.earliest:
         words += say("punctuation.gap") + say("sends.earliest", day=full_day_words(gate.earliest, say))
         words += say("punctuation.gap") + say("sends.sooner") if week.silent_since else ""

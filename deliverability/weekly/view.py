@@ -188,7 +188,12 @@ class _EntryWords:
             cause = self._cause_of_all(root)
             heading = cause.rstrip(".。") or (self._say("weekly.otherwise") if groups else "")
             facts = dict.fromkeys(fact for each in (*new, *rated, *mended) for fact in each.facts)
-            group = WeeklyGroupView(cause, heading, record, tuple(verdicts), new, rated, mended, gone, tuple(facts))
+            topics = {self._topic(each) for each in (*new, *rated)}
+            covered = tuple(each for each in gone if self._topic(each) in topics)
+            gone = tuple(each for each in gone if each not in covered)
+            group = WeeklyGroupView(
+                cause, heading, record, tuple(verdicts), new, rated, mended, gone, covered, tuple(facts)
+            )
             if any((group.verdicts, new, rated, mended, gone)):
                 groups.append(group)
         unchecked = of(ChangeKind.UNCHECKED)
@@ -286,11 +291,16 @@ class _EntryWords:
             message=self._message(change, text),
             step=text.step if text and change.kind in (ChangeKind.NEW, ChangeKind.RATED, ChangeKind.STILL) else "",
             causes=self._causes(change, root),
-            facts=tuple(self._fact(each) for each in change.facts if f"fact.{each.path}" in say),
+            facts=tuple(self._fact(each) for each in _each_once(change.facts) if f"fact.{each.path}" in say),
             records=tuple(self._record(each) for each in change.records if self._fresh(each)),
             checked=self._day(change.checked),
             link=f"{page}#{change.rule}" if page else "",
         )
+
+    def _topic(self, change: ChangeView) -> str:
+        """The topic of its rule; of a rule that is no longer there, the rule alone."""
+        rule = self._rules.rules.get(change.rule)
+        return rule.topic if rule else change.rule
 
     def _day(self, moment: str) -> str:
         return full_day_words(moment, self._say) if moment else "—"
@@ -470,6 +480,14 @@ class _EntryWords:
 
     def _verdict(self, kind: VerdictKind) -> str:
         return self._say(f"verdict.{kind.value}")
+
+
+def _each_once(facts: Sequence[FactChange]) -> list[FactChange]:
+    """The changes, but for words that change as those of a fact before them do: the policy and the stage of DMARC."""
+    kept: dict[object, FactChange] = {}
+    for each in facts:
+        kept.setdefault((each.before, each.after) if isinstance(each.after, str) else each.path, each)
+    return list(kept.values())
 
 
 def _name(asked: str) -> str:

@@ -133,6 +133,35 @@ def test_a_file_to_publish_is_in_the_text_and_nothing_depends_on_what_is_not_the
     assert "current setting" not in step
 
 
+def test_a_header_is_asked_for_with_all_that_is_wrong_with_it() -> None:
+    number = next(number for number, words in steps_in(demo().output).items() if words.startswith("Add one-click"))
+    why = next(line for line in demo("--hand-over", str(number)).output.splitlines() if line.startswith("Why: "))
+    assert "The message has no List-Unsubscribe-Post field." in why
+    assert "List-Unsubscribe has no https URL." in why
+
+
+def test_others_are_asked_for_the_change_without_the_condition_that_only_the_reader_knows() -> None:
+    zone, mail = (str(TESTS / "golden" / name) for name in ("good.zone", "good.eml"))
+    arguments = ("good.example", "--zone", zone, "--eml", mail, "--purpose", "bulk")
+    step = next(
+        number for number, words in steps_in(fix(*arguments).output).items() if "DMARC record to reject" in words
+    )
+    asked = fix(*arguments, "--hand-over", str(step)).output.splitlines()[0]
+    assert asked == "Please make this change for good.example: Change p in the DMARC record to reject."
+
+
+def test_what_to_make_sure_of_is_that_of_the_record() -> None:
+    text = " ".join(demo().output.split())
+    assert phrases("en")("care.careful-spf-hint") in text.split("End the SPF record with ~all")[1]
+
+
+def test_a_step_by_hand_names_the_step_that_edits_the_same_record_before_it() -> None:
+    zone, mail = (str(TESTS / "golden" / name) for name in ("broken.zone", "broken.eml"))
+    text = " ".join(fix("broken.example", "--zone", zone, "--eml", mail).output.split())
+    by_hand = text.split("Reduce the DNS lookups in broken.example's SPF record")[1]
+    assert "First do step 5 (same record)." in by_hand[:900].replace("\u00a0", " ")
+
+
 def test_a_step_that_edits_a_record_again_names_the_step_before() -> None:
     zone = str(TESTS / "golden" / "broken.zone")
     text = " ".join(fix("broken.example", "--zone", zone).output.split())

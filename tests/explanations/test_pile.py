@@ -76,6 +76,12 @@ def test_receivers_that_are_not_known_are_no_rest_of_those_that_are(
     assert line in " ".join(deliv("explain", "full", "--lang", lang).out.split())
 
 
+def test_what_was_accepted_is_nothing_to_retry(deliv: Deliv, pile: Path) -> None:
+    (pile / "f").write_text("250 2.0.0 OK", "utf-8")
+    accepted = deliv("explain", "pile").out.partition("The receiver accepted the mail.")[2].splitlines()[1]
+    assert accepted.strip() == "unknown receiver 1 · accepted"
+
+
 def test_the_same_in_japanese(deliv: Deliv) -> None:
     done = deliv("explain", "pile", "--lang", "ja")
     assert done.out.startswith("5件、メールサーバーの応答がないもの1件\n")

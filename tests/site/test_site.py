@@ -90,8 +90,11 @@ def test_every_service_is_told_with_how_its_sources_were_read(lang: str) -> None
     page = parsed()[f"{lang}/services.html"]
     assert {node.attributes["id"] for node in page.css("section[id]")} == set(shipped().services)
     forms = {
-        "sendgrid": {"en": "undated archived copy, read 25 Nov 2026", "ja": "日付のない保存版、2026年11月25日に確認"},
-        "zendesk": {"en": "by a third party, read 25 Nov 2026", "ja": "第三者の資料を通じて2026年11月25日に確認"},
+        "sendgrid": {
+            "en": "undated archived copy, accessed 25 Nov 2026",
+            "ja": "日付のない保存版、2026年11月25日に確認",
+        },
+        "zendesk": {"en": "by a third party, accessed 25 Nov 2026", "ja": "第三者の資料を通じて2026年11月25日に確認"},
         "spiral": {"en": "archived copy from 28 Feb 2023", "ja": "2023年2月28日の保存版"},
         "mailgun": {"en": "not verified against the source", "ja": "再確認なし"},
     }

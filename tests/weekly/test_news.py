@@ -61,7 +61,7 @@ async def test_six_runs_tell_the_news(life: Life) -> None:
     first, quiet, deleted, bad, outage, mended = map(view, runs)
 
     assert [len(each.news.sentences) for each in (first, quiet, bad)] == [1, 1, 1]
-    assert first.news.sentences[0].sentence.startswith("First report: 2 domains")
+    assert first.news.sentences[0].sentence.startswith("First report for 2 domains")
     assert quiet.news.sentences[0].sentence.startswith("Nothing changed. ")
 
     worst = deleted.news.sentences[0]

@@ -70,7 +70,7 @@ async def test_one_of_two_domains_cannot_be_seen(life: Life) -> None:
     assert first.code == 3
     sentences = [each.sentence for each in view(first).news.sentences]
     assert sentences[0] == "shop.example could not be checked"
-    assert sentences[1].startswith("First report: 1 domain")
+    assert sentences[1].startswith("First report for 1 domain")
     assert "shop.example could not be checked" in lines(mail(first))
     assert str(mail(first)["Subject"]).startswith("deliv: shop.example could not be checked")
     second = await life.week()

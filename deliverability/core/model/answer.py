@@ -71,8 +71,9 @@ class ReceiverGroup(Struct, frozen=True):
         deciding: the findings that decide, the one to name first first (that which the earliest step settles); for
             CANNOT_TELL what could not be checked, for DNS_PARTLY what was not found; none where it is accepted.
         codes: SMTP replies of the rules that decide; of all its receivers, each once.
-        step: number of the first step that helps these receivers; None: no step does.
-        same_cause: the first cause of this group is that of the group above: say so instead of repeating it.
+        steps: numbers of the steps that help these receivers; of a verdict that gets better, all that it takes.
+        same_cause: the first cause of this group is that of the group above, and so are its steps: say so instead of
+            repeating it.
         small, bulk: for DEPENDS, what happens below and from `bulk_from` a day; `effects` and `deciding` are then
             those of the worse of the two.
         bulk_from: for DEPENDS, the number of the receivers, or None where none is published.
@@ -89,7 +90,7 @@ class ReceiverGroup(Struct, frozen=True):
     receivers: tuple[str, ...] = ()
     deciding: tuple[FindingId, ...] = ()
     codes: tuple[str, ...] = ()
-    step: int | None = None
+    steps: tuple[int, ...] = ()
     same_cause: bool = False
     small: VerdictKind | None = None
     bulk: VerdictKind | None = None

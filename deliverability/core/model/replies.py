@@ -49,6 +49,49 @@ class About(StrEnum):
     UNKNOWN = "unknown"
 
 
+class ReplyCause(StrEnum):
+    """Where the cause lies, where that is known more closely than what the reply is about.
+
+    It is only said, and decides nothing: which addresses are suppressed hangs on `About`.
+    """
+
+    AUTHENTICATION = "authentication"
+    IP_BLOCK = "ip-block"
+    BLOCK = "block"
+    REPUTATION = "reputation"
+    DYNAMIC_IP = "dynamic-ip"
+    REVERSE_DNS = "reverse-dns"
+    HELO = "helo"
+    IPV6 = "ipv6"
+    RETURN_PATH = "return-path"
+    RECIPIENT_RULE = "recipient-rule"
+    GROUP = "group"
+    RELAY = "relay"
+    SIGN_IN = "sign-in"
+    OWN_ACCOUNT = "own-account"
+    ENCRYPTION = "encryption"
+    ERRORS = "errors"
+    FULL = "full"
+    DISABLED = "disabled"
+    MOVED = "moved"
+    SPELLING = "spelling"
+    SIZE = "size"
+    FORMAT = "format"
+    ATTACHMENT = "attachment"
+    CONTENT = "content"
+    SPAM = "spam"
+    VOLUME = "volume"
+    RECIPIENTS = "recipients"
+    GREYLISTING = "greylisting"
+    RECIPIENT_VOLUME = "recipient-volume"
+    RECEIVER = "receiver"
+    CONNECTION = "connection"
+    LOOP = "loop"
+    EARLIER_REPLY = "earlier-reply"
+    COMPLAINT = "complaint"
+    ACCEPTED = "accepted"
+
+
 class ReplyKind(StrEnum):
     """What a reply says about the mail (RFC 5321 section 4.2.1); REPORT: a complaint or failure report, no reply."""
 
@@ -148,6 +191,7 @@ class Meaning(Struct, frozen=True):
         example: a reply that this entry explains.
         retry: see Retry.
         about: see About.
+        cause: see ReplyCause; None: nothing closer than `about` is known.
         rules: rule ids behind it; None: those whose receiver overlay lists the code.
         text: language -> words.
         confidence: in the meaning.
@@ -164,6 +208,7 @@ class Meaning(Struct, frozen=True):
     sources: Annotated[tuple[SourceRef, ...], Field(filled=True)]
     codes: tuple[str, ...] = ()
     says: tuple[str, ...] = ()
+    cause: ReplyCause | None = None
     rules: tuple[str, ...] | None = None
     confidence: Confidence = Confidence.HIGH
     contested: bool = False
@@ -175,6 +220,22 @@ class Meaning(Struct, frozen=True):
     gapped: Annotated[tuple[str, ...], OUTSIDE] = ()
 
     @property
+    def origin(self) -> str:
+        """Where the cause lies, as closely as it is known."""
+        if self.contested and self.about is About.ADDRESS:
+            return "contested"
+        return (self.cause or self.about).value
+
+    @property
+    def next_try(self) -> str:
+        """`retry`; where the sender has no fault to mend, after what else."""
+        if self.retry is not Retry.AFTER_FIX:
+            return self.retry.value
+        if self.cause is not None and self.cause in _MENDED_BY_OTHERS:
+            return f"after-{self.cause.value}"
+        return f"after-{self.about.value}" if self.about in _RECIPIENTS_OWN else self.retry.value
+
+    @property
     def meaning(self) -> Mapping[str, str]:
         """Language -> what it means."""
         return {lang: words.means for lang, words in self.text.items()}
@@ -183,6 +244,16 @@ class Meaning(Struct, frozen=True):
     def steps(self) -> Mapping[str, tuple[str, ...]]:
         """Language -> what to do."""
         return {lang: words.do for lang, words in self.text.items()}
+
+
+_MENDED_BY_OTHERS = (
+    ReplyCause.RECIPIENT_RULE,
+    ReplyCause.GROUP,
+    ReplyCause.RECEIVER,
+    ReplyCause.MOVED,
+    ReplyCause.SPELLING,
+)
+_RECIPIENTS_OWN = (About.ADDRESS, About.MAILBOX, About.HOST)
 
 
 def _names(given: Iterable[str]) -> tuple[str, ...]:

@@ -92,8 +92,8 @@ class GroupView(Struct, frozen=True):
         anchor: the finding that decides, on a page; empty: none.
         notes: what else there is to say, each a few words: the same cause, the numbers of messages, the count of
             requirements, lesser remarks.
-        step: number of the step that settles it; None: no step does.
-        step_words: "step 1"; empty: none.
+        steps: numbers of the steps that settle it.
+        step_words: "steps 1 and 2"; empty: none.
         same_cause: the cause is that of the group above.
         in_lead: the lead names the cause, which need not be repeated beside it.
 
@@ -108,7 +108,7 @@ class GroupView(Struct, frozen=True):
     clause: str
     anchor: str
     notes: tuple[str, ...]
-    step: int | None
+    steps: tuple[int, ...]
     step_words: str
     same_cause: bool
     in_lead: bool = False
@@ -386,7 +386,8 @@ def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: Findin
     alike = [
         each
         for each in groups
-        if each.kind is worst.kind and (each.deciding[:1] == worst.deciding[:1] or each.step == worst.step is not None)
+        if each.kind is worst.kind
+        and (each.deciding[:1] == worst.deciding[:1] or each.steps[:1] == worst.steps[:1] != ())
     ]
     if worst.bulk_only or worst.kind is VerdictKind.DEPENDS:
         # One verb and one condition are said of all who are named.
@@ -399,6 +400,7 @@ def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: Findin
     mail = say("label.this-mail") if report.message else say("label.mail-of", domain=visible(report.domain))
     number = "one" if len(names) == 1 else "other"
     short = joined(findings.shorts(worst.deciding)[:1], say)
+    reason = say("lead.reasons" if any(len(each.steps) > 1 for each in alike) else "lead.reason", short=short)
     who = joined(names, say) if len(names) <= _RECEIVERS_NAMED else say.count("lead.receivers", len(names))
     words = {"receivers": who, "mail": mail, "short": short}
     bulk_mail = "" if report.message else say("label.bulk-mail-of", domain=visible(report.domain))
@@ -434,9 +436,13 @@ def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: Findin
     if refusing:
         many = "one" if len(refusing) == 1 else "other"
         return say(
-            f"lead.at-risk-or-refused.{many}", receivers=joined(refusing, say), mail=mail, short=short, clauses=clauses
+            f"lead.at-risk-or-refused.{many}",
+            receivers=joined(refusing, say),
+            mail=mail,
+            reason=reason,
+            clauses=clauses,
         )
-    return say("lead.at-risk", mail=mail, short=short, clauses=clauses)
+    return say("lead.at-risk", mail=mail, reason=reason, clauses=clauses)
 
 
 def _at_risk_clauses(groups: Sequence[ReceiverGroup], speaker: Speaker) -> str:
@@ -511,8 +517,8 @@ def _together(groups: Sequence[ReceiverGroup]) -> tuple[ReceiverGroup, ...]:
     """
     found: dict[object, ReceiverGroup] = {}
     for each in groups:
-        alone = each.kind is VerdictKind.DEPENDS or (each.step is None and each.deciding)
-        key = each if alone else (each.kind, each.effects, each.step, each.bulk_only)
+        alone = each.kind is VerdictKind.DEPENDS or (not each.steps and each.deciding)
+        key = each if alone else (each.kind, each.effects, each.steps, each.bulk_only)
         first = found.get(key)
         if first is None:
             found[key] = each
@@ -520,13 +526,21 @@ def _together(groups: Sequence[ReceiverGroup]) -> tuple[ReceiverGroup, ...]:
             found[key] = replace(
                 first,
                 receivers=first.receivers + each.receivers,
-                deciding=tuple(one for one in first.deciding if one in each.deciding) or first.deciding,
+                deciding=_common_first(first, each),
                 codes=tuple(dict.fromkeys(first.codes + each.codes)),
                 checked=first.checked + each.checked,
                 met=first.met + each.met,
                 remarks=first.remarks + each.remarks,
             )
     return tuple(found.values())
+
+
+def _common_first(one: ReceiverGroup, other: ReceiverGroup) -> tuple[FindingId, ...]:
+    """What decides in either, first what decides in both; of what is not known only that, if there is any."""
+    common = tuple(each for each in one.deciding if each in other.deciding)
+    if one.kind is VerdictKind.CANNOT_TELL:
+        return common or one.deciding
+    return tuple(dict.fromkeys((*common, *one.deciding, *other.deciding)))
 
 
 def _alone(number: int | None) -> tuple[int, ...]:
@@ -546,6 +560,8 @@ def _group(group: ReceiverGroup, report: Report, findings: FindingIndex, speaker
     causes = [lacking] if lacking else findings.wanted(group.deciding)[:_CAUSES_SHOWN]
     causes = causes if unknown or lacking else findings.shorts(group.deciding)[:1]
     because = "" if group.same_cause else say("punctuation.clauses").join(causes)
+    several = len({each.rule for each in group.deciding}) > 1 < len(group.steps) and not lacking
+    joint = "wanted" if wanted else "because-more" if several else "because"
     return GroupView(
         tone=group_tone(group),
         heading=heading,
@@ -553,11 +569,11 @@ def _group(group: ReceiverGroup, report: Report, findings: FindingIndex, speaker
         receivers=receivers,
         codes=tuple(visible(code) for code in group.codes),
         because=because,
-        clause=because and say("text.wanted" if wanted else "text.because", short=because),
+        clause=because and say(f"text.{joint}", short=because),
         anchor=findings.anchor(group.deciding[0]) if group.deciding else "",
         notes=tuple(_group_notes(group, report, say)),
-        step=group.step,
-        step_words=numbered_steps(_alone(group.step), report, say),
+        steps=group.steps,
+        step_words=numbered_steps(group.steps, report, say),
         same_cause=group.same_cause,
     )
 

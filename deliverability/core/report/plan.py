@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence, Set
 
 from msgspec import Struct
 
 from deliverability.core.facts.message import Message
 from deliverability.core.model.answer import Chip, PlanStep, PolicyWait
+from deliverability.core.model.claims import Lack
 from deliverability.core.model.report import Care, FactChange, RecordEdit, Report, VerdictKind
 from deliverability.core.model.rules import Place, Scope
 from deliverability.core.phrases import Phrases, joined
@@ -151,7 +152,9 @@ def plan_view(report: Report, findings: FindingIndex, speaker: Speaker, *, todo:
     shown, folded, received = (
         tuple(writer.step(each) for each in steps) for steps in (answer.shown, answer.folded, answer.for_received)
     )
-    more = say.count("plan.more" if shown else "plan.better", len(folded)) if folded else ""
+    needed = {number for step in answer.shown for chip in step.gains for number in chip.with_steps}
+    key = "better" if not shown else "more" if needed.isdisjoint(step.number for step in folded) else "more-needed"
+    more = say.count(f"plan.{key}", len(folded)) if folded else ""
     return PlanView(
         heading=_heading(len(shown), say, more=bool(folded)) if shown else _without_steps(report, todo, say),
         steps=shown,
@@ -217,15 +220,19 @@ def _policy_waits(waits: Sequence[PolicyWait], say: Phrases) -> str:
     return say(f"plan.policy.{waits[0].value}") if waits else ""
 
 
-def _told(gains: Sequence[Chip]) -> Sequence[Chip]:
-    """What is told of the gains of a step: that something is known which was not only where nothing else is gained."""
-    return [each for each in gains if each.before is not VerdictKind.CANNOT_TELL] or gains
-
-
 def _care(step: PlanStep) -> str:
     """How careful one has to be; nothing can depend on a setting where there is none yet."""
-    new = step.care is Care.CAREFUL and bool(step.edits) and not any(edit.old for edit in step.edits)
-    return "careful-new" if new else step.care.value
+    if step.care is not Care.CAREFUL or not step.edits:
+        return step.care.value
+    if not any(edit.old for edit in step.edits):
+        return "careful-new"
+    records = {"careful-spf": "v=spf1", "careful-dmarc": "v=dmarc1"}
+    return next((key for key, tag in records.items() if any(_starts(edit, tag) for edit in step.edits)), "careful")
+
+
+def _starts(edit: RecordEdit, tag: str) -> bool:
+    """Whether a record is published that starts with the tag, in lower case."""
+    return any(value.lower().startswith(tag) for value in edit.new)
 
 
 class _Writer:
@@ -256,7 +263,7 @@ class _Writer:
             records=tuple(_record(each, whole=self._whole) for each in step.edits),
             lines=words.fields,
             files=words.files,
-            chips=tuple(self._chip(each) for each in _told(step.gains)),
+            chips=tuple(self._chip(each) for each in self._told(step.gains)),
             settles=also,
             settles_count=self._settles(step, also),
             care=step.care.value,
@@ -303,27 +310,36 @@ class _Writer:
     def _builds(self, step: PlanStep) -> str:
         """What of the plan edits its records before it: of what is done by hand the record shown knows nothing."""
         report, say = self._report, self._say
-        places = {(edit.name, edit.type) for edit in step.edits}
-        spf = {edit.name for edit in step.edits if any(value.lower().startswith("v=spf1") for value in edit.new)}
+        spf = self._spf_by_hand(step) | {edit.name for edit in step.edits if _starts(edit, "v=spf1")}
+        places = {*((edit.name, edit.type) for edit in step.edits), *((name, "TXT") for name in spf)}
         before = [each for each in report.answer.plan if each.number < step.number]
         edited = [each.number for each in before if any((edit.name, edit.type) in places for edit in each.edits)][-1:]
-        by_hand = [each.number for each in before if self._edits_by_hand(each, spf)]
+        by_hand = [each.number for each in before if self._spf_by_hand(each) & spf]
         steps = numbered_steps(sorted((*edited, *by_hand)), report, say)
         found = [say("plan.builds", steps=steps)] if steps else []
-        if by_hand and steps:
+        if by_hand and steps and step.edits:
             found.append(say("plan.builds-by-hand", steps=numbered_steps(by_hand, report, say)))
         return say("punctuation.gap").join(found)
 
-    def _edits_by_hand(self, step: PlanStep, spf: Collection[str]) -> bool:
-        """Whether it edits the SPF record of one of the domains, and the reader decides how."""
+    def _spf_by_hand(self, step: PlanStep) -> Set[str]:
+        """The domains whose SPF record it edits, where the reader decides how."""
         rules = self._speaker.rules.rules
-        about = {each.item for each in step.findings if each.rule in rules and rules[each.rule].topic == "spf"}
-        return not step.edits and step.place is Place.DNS and not about.isdisjoint(spf)
+        if step.edits or step.place is not Place.DNS:
+            return frozenset()
+        return {each.item for each in step.findings if each.rule in rules and rules[each.rule].topic == "spf"}
+
+    def _told(self, gains: Sequence[Chip]) -> Sequence[Chip]:
+        """What of the gains is shown: that something is known which was not only where nothing else is gained."""
+        return [each for each in gains if each.before is not VerdictKind.CANNOT_TELL or self._lacks(each)] or gains
+
+    def _lacks(self, chip: Chip) -> Sequence[Lack]:
+        """What keeps the mail from being accepted now, where that is known."""
+        lacks = next((each.lacks for each in self._report.verdicts if each.receiver in chip.receivers), ())
+        return lacks if lacks and lacks[0].unknown is None else ()
 
     def _chip(self, chip: Chip) -> ChipView:
-        say = self._say
+        say, lacks = self._say, self._lacks(chip)
         names = tuple(receiver_short(ident, self._speaker) for ident in chip.receivers)
-        lacks = next((each.lacks for each in self._report.verdicts if each.receiver in chip.receivers), ())
         before = in_sentence(kind_words(chip.before, chip.effects, say, lacks))
         if chip.after is None:
             after = say("chip.unknown-open" if self._report.message else "chip.unknown")

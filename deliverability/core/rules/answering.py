@@ -50,11 +50,15 @@ def groups(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> tuple[Re
     found.sort(
         key=lambda each: (each.kind.rank, max((one.effect.rank for one in each.effects), default=0)), reverse=True
     )
+    above = (None, *found)
     return tuple(
         replace(
-            each, same_cause=bool(number and each.deciding[:1] and each.deciding[:1] == found[number - 1].deciding[:1])
+            each,
+            same_cause=last is not None
+            and bool(each.deciding)
+            and (each.deciding[:1], each.steps) == (last.deciding[:1], last.steps),
         )
-        for number, each in enumerate(found)
+        for each, last in zip(found, above, strict=False)
     )
 
 
@@ -104,15 +108,19 @@ def _group(
     )
     counted = [each.requirements for each in verdicts]
     held = frozenset[FindingId]().union(*(holders(each) for each in verdicts))
-    helping = [
-        step.number for step in plan if set(receivers) & {name for chip in step.gains for name in chip.receivers}
-    ]
-    helping += [settled[each] for each in held if each in settled]
+    helping = {
+        number
+        for step in plan
+        for chip in step.gains
+        if not set(receivers).isdisjoint(chip.receivers)
+        for number in (step.number, *chip.with_steps)
+    }
+    helping = helping or {settled[each] for each in held if each in settled}
     return replace(
         alike,
         receivers=receivers,
         codes=tuple(dict.fromkeys(codes)),
-        step=min(helping, default=None),
+        steps=tuple(sorted(helping)),
         checked=sum(each.met + each.unmet for each in counted),
         met=sum(each.met for each in counted),
         remarks=len({each.rule for verdict in verdicts for each in verdict.remarks}),

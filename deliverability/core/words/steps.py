@@ -163,8 +163,9 @@ def step_words(step: PlanStep, report: Report, speaker: Speaker) -> StepWords:
     who: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
     request = ""
+    asked = ""
     if step.remedy:
-        what, how = _of_remedy(step, speaker)
+        what, how, asked = _of_remedy(step, speaker)
         what = what or (first.heading if first else visible(step.remedy))
     elif (task := speaker.rules.tasks.get(step.task)) is not None:
         values, texts = _values(step, report, speaker), task.text[speaker.lang]
@@ -192,7 +193,7 @@ def step_words(step: PlanStep, report: Report, speaker: Speaker) -> StepWords:
     # What is the reader's own to do needs no letter; a DNS administrator gets the records.
     asks = bool(request)
     if not asks and step.place in (Place.DNS, Place.ADDRESS, Place.ELSEWHERE):
-        request = say("hand-over.request", domain=visible(report.domain), what=what)
+        request = say("hand-over.request", domain=visible(report.domain), what=asked or what)
     letter: tuple[str, ...] = (request,) if request else ()
     if letter and not asks and how and (files or not step.edits):
         # Without a record to enter, or with a file besides, the letter says how it is done.
@@ -207,8 +208,8 @@ def _ended(sentence: str, say: Phrases) -> str:
     return sentence + say("punctuation.stop") if sentence[-1:].isascii() and '"' not in sentence else sentence
 
 
-def _of_remedy(step: PlanStep, speaker: Speaker) -> tuple[str, tuple[str, ...]]:
-    """Title and note; both may name the values of the remedy."""
+def _of_remedy(step: PlanStep, speaker: Speaker) -> tuple[str, tuple[str, ...], str]:
+    """Title, note, and what others are asked for where that is not the title; all may name the values of the remedy."""
     say = speaker.say
     shown = {key: format_value(value, None, say) for key, value in step.values.items()}
 
@@ -217,7 +218,7 @@ def _of_remedy(step: PlanStep, speaker: Speaker) -> tuple[str, tuple[str, ...]]:
         return say(key, **shown) if key in say and placeholders(say.texts[key]) <= shown.keys() else ""
 
     note = words("note")
-    return words("title"), (note,) if note else ()
+    return words("title"), (note,) if note else (), words("request")
 
 
 def _values(step: PlanStep, report: Report, speaker: Speaker) -> dict[str, str]:
@@ -279,7 +280,10 @@ def _hand_over(
         )
         for value in values
     ]
-    why = [say("hand-over.why", why=first.message)] if first else []
+    # A header is written anew as a whole, whatever is wrong with it.
+    more = (_words_of(each, report, speaker) for each in step.findings[1:] if step.place is Place.MESSAGE)
+    reasons = dict.fromkeys(each.message for each in (first, *more) if each is not None)
+    why = [say("hand-over.why", why=say("punctuation.gap").join(reasons))] if reasons else []
     checks = dict.fromkeys(f"dig +short {visible(edit.type)} {visible(edit.name)}" for edit in step.edits)
     lookups = [say("hand-over.check", command=command) for command in checks]
     domain = visible(report.domain)

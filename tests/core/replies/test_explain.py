@@ -625,7 +625,7 @@ def test_a_reply_alone_is_explained_in_both_languages(deliv) -> None:
         "421 4.7.32",
         "ALN-001",
         "deliv rules ALN-001",
-        "read 24 Nov 2026",
+        "accessed 24 Nov 2026",
     ):
         assert words in english.out
     for words in ("Gmail", "一時的なエラー", said("rules", "ja"), "出典"):

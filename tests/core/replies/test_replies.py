@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import pytest
 
-from deliverability.core.model.replies import ANY, Explained, Explanation, Retry
+from deliverability.core.model.replies import ANY, Explained, Explanation, ReplyCause, Retry
 from deliverability.core.model.rules import Confidence
+from deliverability.core.phrases import phrases
 from deliverability.core.replies.explain import explain
 from deliverability.core.replies.match import ReplyError, load_replies, says
 from deliverability.core.replies.text import replies_in
@@ -387,6 +388,45 @@ def test_the_rules_behind_a_domain_that_does_not_exist_are_those_of_the_return_p
     assert only(said_by(SOFTBANK, "553 shop.example.jp does not exist")).rules == ("NET-019", "NET-013")
     assert "MSG-023" in only("550 5.7.1 the From: header has a non-compliant domain name. - gsmtp").rules
     assert {"SPF-014", "DKIM-001", "DMARC-001", "ALN-001"} <= set(only("550; 5.7.515 Access denied").rules)
+
+
+@pytest.mark.parametrize(
+    ("reply", "meaning", "origin", "next_try"),
+    [
+        ("550 5.7.26 the sender is unauthenticated - gsmtp", "gmail-unauthenticated", "authentication", "after-fix"),
+        ("554 Client host [192.0.2.1] blocked using zen.spamhaus.org", "words-spamhaus-ip", "ip-block", "after-fix"),
+        ("554 domain example.com listed in dbl.spamhaus.org", "words-spamhaus", "block", "after-fix"),
+        (
+            "554 Client host [192.0.2.1] blocked using zen.spamhaus.org; Error: open resolver",
+            *("words-spamhaus-query", "receiver", "after-receiver"),
+        ),
+        (
+            "550 5.7.515 Access denied. Spf= Fail , Dkim= Pass , DMARC= Pass",
+            *("outlook-authentication-results", "authentication", "after-fix"),
+        ),
+        ("550 5.7.515 Access denied", "outlook-authentication-level", "authentication", "after-fix"),
+        ("550 Unknown user taro@docomo.ne.jp", "docomo-unknown-user", "contested", "after-address"),
+        ("452 4.2.2 Mailbox full", "words-mailbox-full", "full", "later"),
+        ("550 rejected by user's reject list", "words-own-list", "recipient-rule", "after-recipient-rule"),
+        ("550 5.2.1 no", "code-x-2-1", "mailbox", "after-mailbox"),
+        ("550 no such domain at this location", "words-not-our-domain", "host", "after-host"),
+    ],
+)
+def test_where_the_cause_lies_is_told_as_closely_as_it_is_known(
+    reply: str, meaning: str, origin: str, next_try: str
+) -> None:
+    found = only(reply).meaning
+    assert found is not None
+    assert (found.id, found.origin, found.next_try) == (meaning, origin, next_try)
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_there_are_words_for_where_every_cause_lies_and_for_the_next_try(lang: str) -> None:
+    meanings = catalogue().meanings
+    assert {each.cause for each in meanings} == {None, *ReplyCause}
+    keys = {f"about-{each.origin}" for each in meanings} | {f"retry-{each.next_try}" for each in meanings}
+    wanted = {f"explain.{part}{key}" for part in ("", "pile.") for key in keys}
+    assert wanted - phrases(lang).texts.keys() == set()
 
 
 def test_wording_may_have_to_end_the_reply() -> None:

@@ -29,7 +29,8 @@ def at_risk(*groups: tuple[ReceiverEffect, str]) -> ReportAnswer:
     made = example_answer()
     cause = made.groups[0].deciding[:1]
     return replace(
-        made, groups=tuple(ReceiverGroup(VerdictKind.AT_RISK, (said,), (name,), cause, step=1) for said, name in groups)
+        made,
+        groups=tuple(ReceiverGroup(VerdictKind.AT_RISK, (said,), (name,), cause, steps=(1,)) for said, name in groups),
     )
 
 
@@ -44,6 +45,17 @@ def test_each_receiver_is_said_to_do_what_it_does() -> None:
         "iCloud sends it to the spam folder, and docomo shows it with a warning. Reason: "
     )
     assert "Outlook.comでは拒否、iCloudでは迷惑メール扱い、ドコモでは警告表示のおそれがあります。" in lead(answer, "ja")
+
+
+def test_where_one_receiver_has_more_reasons_the_first_is_one_of_them() -> None:
+    answer = at_risk((ReceiverEffect(Effect.WARN), "docomo"), (ReceiverEffect(Effect.SPAM), "yahoo"))
+    both = replace(answer.groups[1], deciding=example_answer().groups[0].deciding, steps=(1, 2))
+    answer = replace(answer, groups=(answer.groups[0], both))
+    view = ReportView(make_report(answer=answer), speaking.shipped("en")).answer
+
+    assert "One of the reasons: " in lead(answer)
+    assert [each.step_words.replace("\u00a0", " ") for each in view.groups] == ["step 1", "steps 1 and 2"]
+    assert "などのため、" in lead(answer, "ja")
 
 
 def test_those_that_do_the_same_share_a_clause() -> None:
@@ -124,7 +136,13 @@ def test_a_refusal_that_depends_on_the_volume_is_not_denied() -> None:
     made = at_risk((ReceiverEffect(Effect.SPAM), "icloud"))
     cause, refusal = made.groups[0].deciding, (ReceiverEffect(Effect.REJECT),)
     depends = ReceiverGroup(
-        VerdictKind.DEPENDS, refusal, ("gmail",), cause, step=1, small=VerdictKind.AT_RISK, bulk=VerdictKind.REJECTED
+        VerdictKind.DEPENDS,
+        refusal,
+        ("gmail",),
+        cause,
+        steps=(1,),
+        small=VerdictKind.AT_RISK,
+        bulk=VerdictKind.REJECTED,
     )
     told = replace(made, groups=(*made.groups, depends))
     assert lead(told).startswith(

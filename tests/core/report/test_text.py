@@ -135,8 +135,9 @@ def test_what_is_needed_and_met_is_read_from_the_answer_to_the_summary():
     order = [
         "sakura-shop.example · newsletter.eml · 25 Nov 2026",
         "✗ Rejected by Gmail",
+        "because neither SPF nor DKIM passes for sakura-shop.example → steps 1 and 2",
         "? Depends on the filter at au",
-        "because neither SPF nor DKIM passes for sakura-shop.example → step 1",
+        "the same cause → step 1",
         "From sakura-shop.example ─✗─ SPF",
         "⇒ DMARC fails",
         "Start with these 3 steps ─",
@@ -271,13 +272,17 @@ def test_a_phrase_that_takes_much_of_a_line_is_broken_between_its_words():
 @pytest.mark.parametrize(
     ("read_as", "en", "ja"),
     [
-        ("original", "read 24 Nov 2026", "英語、2026年11月24日に確認"),
+        ("original", "accessed 24 Nov 2026", "英語、2026年11月24日に確認"),
         (
             "archive 2026-06-15",
-            "archived copy from 15 Jun 2026, read 24 Nov 2026",
+            "archived copy from 15 Jun 2026, accessed 24 Nov 2026",
             "英語、2026年6月15日の保存版、2026年11月24日に確認",
         ),
-        ("archive undated", "undated archived copy, read 24 Nov 2026", "英語、日付のない保存版、2026年11月24日に確認"),
+        (
+            "archive undated",
+            "undated archived copy, accessed 24 Nov 2026",
+            "英語、日付のない保存版、2026年11月24日に確認",
+        ),
         (
             "not re-read",
             "recorded 24 Nov 2026, not verified against the source",

@@ -99,7 +99,7 @@ def told(made: Report) -> dict[str, Any]:
     for each in answer.groups:
         size = f" (small {each.small}, bulk {each.bulk}, from {each.bulk_from})" if each.small else ""
         why = f" because {' '.join(one.rule for one in each.deciding)}" if each.deciding else ""
-        more = f" -> {each.step}" if each.step else ""
+        more = f" -> {' '.join(map(str, each.steps))}" if each.steps else ""
         line = " ".join(filter(None, (each.kind.value, _said(each.effects))))
         groups.append(f"{line}: {' '.join(each.receivers)}{size}{why}{more}{' (same)' if each.same_cause else ''}")
     return {
@@ -198,7 +198,7 @@ def _check_groups(made: Report, answer: ReportAnswer) -> None:
     assert ranks == sorted(ranks, reverse=True)
     for each in answer.groups:
         assert each.kind not in (VerdictKind.ACCEPTED, VerdictKind.DNS_READY) or not (each.deciding or each.codes)
-        assert each.step is None or each.step <= len(answer.plan)
+        assert set(each.steps) <= {step.number for step in answer.plan}
 
 
 def _check_words(made: Report, answer: ReportAnswer) -> None:

@@ -201,6 +201,8 @@ NO_CLAIMS: Mapping[str, str] = {
     "intake": "numbers read from a report, with their total",
     "explain": "a reply of a receiver",
     "seeds": "where messages landed, with their total, beside the verdict of the audit, whose claims are its own",
+    "news.gate.unconfirmed": "bad news",
+    "sends.policy-now.unconfirmed": "bad news",
     "weekly.worst": "the worst grade of earlier runs",
     "weekly.standing": "the grades of earlier runs",
     "weekly.regraded": "how grades came about",

@@ -29,7 +29,7 @@ def test_a_page_with_a_japanese_edition_is_shown_in_it() -> None:
 
 
 def test_what_was_read_is_never_said_to_be_the_japanese_edition() -> None:
-    assert read_words(TRANSLATED, EN) == "archived copy from Jun 2026, read 24 Nov 2026"
+    assert read_words(TRANSLATED, EN) == "archived copy from Jun 2026, accessed 24 Nov 2026"
     assert read_words(TRANSLATED, JA) == "英語版、2026年6月の保存版、2026年11月24日に確認"
     assert read_day_words(TRANSLATED, JA) == "英語版、2026年11月24日に確認"
 
@@ -37,14 +37,14 @@ def test_what_was_read_is_never_said_to_be_the_japanese_edition() -> None:
 def test_a_page_in_another_language_is_named_as_such() -> None:
     assert cited(PAGE, JA).title == "Sender guidelines"
     assert read_day_words(PAGE, JA) == "英語、2026年11月24日に確認"
-    assert read_day_words(replace(PAGE, language="fr"), EN) == "in French, read 24 Nov 2026"
+    assert read_day_words(replace(PAGE, language="fr"), EN) == "in French, accessed 24 Nov 2026"
 
 
 def test_a_japanese_page_has_its_japanese_title_for_japanese_readers_alone() -> None:
     assert cited(OF_JAPAN, JA) == Edition("送信者の方へ", "https://receiver.example/en")
     assert read_day_words(OF_JAPAN, JA) == "2026年11月24日に確認"
     assert cited(OF_JAPAN, EN).title == "Sender guidelines"
-    assert read_day_words(OF_JAPAN, EN) == "in Japanese, read 24 Nov 2026"
+    assert read_day_words(OF_JAPAN, EN) == "in Japanese, accessed 24 Nov 2026"
 
 
 def test_every_language_of_a_page_has_a_name() -> None:

@@ -84,7 +84,7 @@ def _changes(changes: Iterable[FactChange]) -> Json:
 
 def _group(group: ReceiverGroup) -> Json:
     shape: dict[str, Json] = {
-        **encode_fields(group, "kind", "effects", "receivers", "deciding", "codes", "step", "same_cause", "bulk_only"),
+        **encode_fields(group, "kind", "effects", "receivers", "deciding", "codes", "steps", "same_cause", "bulk_only"),
         "requirements": encode_fields(group, "checked", "met", "remarks"),
         "lacks": [lack_json(each) for each in group.lacks],
     }

@@ -46,8 +46,9 @@ def step_lines(step: PlanStepView, level: int, paper: Paper, say: Phrases) -> It
     if level <= SHORT and step.entry:
         yield from paper.step(step.entry, " " * indent)
     for chip in step.chips[: 1 if level >= BARE else None]:
-        left = sum(len(each.receivers) for each in step.chips[1:]) if level >= BARE else 0
-        yield from paper.paragraph(chip.text + (say.count("chip.more", left) if left else ""), indent, style="met")
+        left = [name for each in step.chips[1:] for name in each.receivers] if level >= BARE else []
+        more = say.count("chip.more", len(left), receivers=left[0]) if left else ""
+        yield from paper.paragraph(chip.text + more, indent, style="met")
     if level <= SHORTER and step.changes:
         yield from paper.paragraph(step.changes, indent, style="dim")
     if level <= SHORT and step.settles_count:
@@ -397,7 +398,11 @@ def _right(group: GroupView, width: int, say: Phrases) -> str:
     """Replies, as many as a line holds; where there are none the notes, or the last of them where that alone fits."""
     shown = group.codes[:_CODES]
     if len(group.codes) > len(shown):
-        return say.count("group.codes", len(group.codes), codes=_dots((*shown, f"+{len(group.codes) - len(shown)}")))
+        return say.count(
+            "group.codes",
+            len(group.codes),
+            codes=_dots((*shown, say("group.more-codes", n=f"{len(group.codes) - len(shown):,}"))),
+        )
     codes = say.count("group.codes", len(shown), codes=_dots(shown)) if shown else ""
     notes = () if group.same_cause else group.notes
     whole = codes or _dots(notes)
