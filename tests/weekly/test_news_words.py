@@ -232,7 +232,9 @@ def test_what_could_not_be_checked_says_since_when() -> None:
 
 
 def test_the_first_run_and_domains_that_come_and_go() -> None:
-    assert sentences(CALM, STILL, previous="") == ["First report for 2 domains, with mail rejected: still.example (2 receivers)"]
+    assert sentences(CALM, STILL, previous="") == [
+        "First report for 2 domains, with mail rejected: still.example (2 receivers)"
+    ]
     assert subject(CALM, STILL, previous="") == "deliv: first report, 2 domains · 25 Nov"
     fresh = entry("new.example", ("gmail", FINE, FINE), previous="")
     assert sentences(CALM, fresh, removed=("old.example",)) == [
