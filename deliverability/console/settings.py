@@ -159,7 +159,7 @@ class WaiverSettings(Struct, frozen=True):
 class EmailSettings(Struct, frozen=True):
     """``[notify.email]``: the weekly mail."""
 
-    to: Annotated[tuple[str, ...], Setting("Who gets the weekly mail.")] = ()
+    to: Annotated[tuple[str, ...], Setting("Who gets the weekly email.")] = ()
     sender: Annotated[str, Setting("Its From address.")] = ""
     host: Annotated[str, Setting("The submission server.")] = "localhost"
     port: Annotated[
@@ -189,7 +189,7 @@ class WebhookSettings(Struct, frozen=True):
 class NotifySettings(Struct, frozen=True):
     """``[notify.*]``: who is told about a weekly run."""
 
-    email: Annotated[EmailSettings | None, Setting("The weekly mail.")] = None
+    email: Annotated[EmailSettings | None, Setting("The weekly email.")] = None
     webhook: Annotated[WebhookSettings | None, Setting("A JSON summary posted to a URL.")] = None
     prometheus: Annotated[str, Setting("Text file for the Prometheus node exporter.")] = ""
 

@@ -10,7 +10,7 @@ from itertools import islice, pairwise
 
 from msgspec import Struct, field
 
-from deliverability.core.facts.base import Unknown
+from deliverability.core.facts.base import Reason, Unknown
 from deliverability.core.facts.traffic import (
     DayVolume,
     LeftOut,
@@ -44,6 +44,8 @@ LISTED = 5
 MAX_SELECTORS = 50
 DETAILED = 20
 """Addresses of a source that are told in detail."""
+_UNASKED = (Reason.OFFLINE, Reason.UNTOLD)
+"""Nobody was asked: waiting changes nothing."""
 MAX_DETAILS = 8_000
 
 
@@ -247,6 +249,7 @@ class ReportWindow(Struct, frozen=True, dict=True):
         return Undecided(
             undecided=messages,
             undecided_percent=share_of_own(messages, self.own_messages),
+            undecided_offline=bool(lost) and all(each.reason in _UNASKED for each in lost.values()),
             evidence=cite(*cited),
         )
 

@@ -84,13 +84,18 @@ def _heading(group: GroupView, paper: Paper, say: Phrases) -> list[str]:
 
 
 def _as_many(group: GroupView, room: int, paper: Paper, say: Phrases) -> Iterator[str]:
-    """As many sources as there is room for: in full, else in a line; and how many there are more."""
+    """As many sources as there is room for, in full, else in a line, with where they send from if all of them then fit;
+    and how many there are more.
+    """
     left = len(group.sources) + group.hidden
     whole = True
     for source in group.sources:
         lines = list(_source(source, paper, say))
         whole = whole and len(lines) + (left > 1) <= room
-        lines = lines if whole else lines[: len(paper.hang(_head(source, say), "  "))]
+        if not whole:
+            lines = paper.hang(_head(source, say), f"{paper.symbol(source.tone)} ")
+            where = paper.paragraph(_where(source, say), 4, style="dim")
+            lines += where if left * (len(lines) + len(where)) <= room else []
         if len(lines) + (left > 1) > room:
             break
         yield from lines
@@ -123,11 +128,14 @@ def _source(row: SourceView, paper: Paper, say: Phrases) -> Iterator[str]:
     yield from paper.hang(_head(row, say), f"{paper.symbol(row.tone)} ")
     reasons = say("punctuation.clauses").join(row.reasons[:REASONS])
     more = say("value.more", n=f"{len(row.reasons) - REASONS:,}") if len(row.reasons) > REASONS else ""
-    seen = say("sources.since", since=row.since)
-    if row.addresses != row.name:
-        seen = say("sources.where", addresses=row.addresses, since=row.since)
-    yield from paper.paragraph(say("punctuation.clauses").join((reasons + more, seen)), 4, style="dim")
+    yield from paper.paragraph(say("punctuation.clauses").join((reasons + more, _where(row, say))), 4, style="dim")
     yield from paper.paragraph(row.advice, 4)
+
+
+def _where(row: SourceView, say: Phrases) -> str:
+    if row.addresses == row.name:
+        return say("sources.since", since=row.since)
+    return say("sources.where", addresses=row.addresses, since=row.since)
 
 
 def _head(row: SourceView, say: Phrases) -> str:

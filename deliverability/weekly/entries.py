@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
+from deliverability.core.model.report import FactChange
 from deliverability.core.report.answer import WORST_FIRST
 from deliverability.core.report.records import Piece
 from deliverability.weekly.sends import SendsView
@@ -43,7 +44,7 @@ class ChangeView(Struct, frozen=True):
     message: str
     step: str
     causes: tuple[str, ...]
-    facts: tuple[str, ...]
+    facts: tuple[FactChange, ...]
     records: tuple[WeeklyRecordView, ...]
     checked: str
     link: str

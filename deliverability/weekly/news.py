@@ -198,8 +198,7 @@ class _Writer:
         if (gate := entry.gate) is not None and gate.kind is GateKind.HITS:
             return self._gate("hits", gate, name, NewsKind.AT_RISK, self._because(causes))
         if gate is not None and gate.before is GateKind.SAFE and gate.has_news:
-            silent = entry.traffic is not None and entry.traffic.silent_since
-            key = "unconfirmed" if silent else "shut"
+            key = "unconfirmed" if entry.traffic is not None and entry.traffic.only_silent else "shut"
             return self._gate(key, gate, name, NewsKind.OTHER, self._because([self._worst(entry, new)] if new else ()))
         better = [each for each in comparison.verdicts if each.after.rank < each.before.rank]
         fine = [each for each in better if each.after in FINE]

@@ -12,6 +12,8 @@ from xml.etree import ElementTree
 from msgspec import Struct
 
 from deliverability.core.model.report import GateKind
+from deliverability.core.model.rules import RuleSet
+from deliverability.core.model.services import reporter_named
 from deliverability.core.phrases import Phrases
 from deliverability.core.report.sources import bars
 from deliverability.core.report.traffic import CLASSES, Sums, sums_words
@@ -222,12 +224,12 @@ class SendsView(Struct, frozen=True):
         )
 
 
-def sends_view(entry: WeeklyEntry, say: Phrases) -> SendsView | None:
+def sends_view(entry: WeeklyEntry, say: Phrases, rules: RuleSet) -> SendsView | None:
     """The view of a subject; None where no reports of it are read."""
     week = entry.traffic
     if week is None:
         return None
-    news = [*_changes(week, say), *_silence(week, say)]
+    news = [*_changes(week, say), *_silence(week, say, rules)]
     gate = [SendsLine(_GATE_TONES[entry.gate.kind], gate_words(entry.gate, week, say))] if entry.gate else []
     name = visible(entry.domain)
     lines = [*news, *(gate if entry.gate and entry.gate.has_news else [])]
@@ -264,7 +266,7 @@ def sends_of_all(entries: Sequence[WeeklyEntry], say: Phrases) -> str:
 def gate_words(gate: GateWeek, week: TrafficWeek, say: Phrases) -> str:
     """The answer on the next policy, as news where it is some, and the earliest day."""
     news = gate.has_news and (gate.before is GateKind.SAFE or gate.kind in (GateKind.SAFE, GateKind.HITS))
-    unconfirmed = news and gate.kind is GateKind.NOT_YET and week.silent_since
+    unconfirmed = news and gate.kind is GateKind.NOT_YET and week.only_silent
     key = "unconfirmed" if unconfirmed else gate.kind.value
     words = say(f"sends.{'policy-now' if news else 'policy'}.{key}", policy=gate.to)
     if gate.kind is GateKind.NOT_YET and gate.earliest:
@@ -285,18 +287,27 @@ def _changes(week: TrafficWeek, say: Phrases) -> Iterator[SendsLine]:
     for each in week.changes:
         if each.change is not None:
             values = {"source": _name(each), "lost": f"{each.unaligned:,}"}
-            yield SendsLine(_TONES[each.change], say.count(f"sends.{each.change.value}", each.messages, **values))
+            mixed = each.change is SourceChange.NEW and each.unaligned
+            key = "new-mixed" if mixed else each.change.value
+            yield SendsLine(_TONES[each.change], say.count(f"sends.{key}", each.messages, **values))
 
 
-def _silence(week: TrafficWeek, say: Phrases) -> Iterator[SendsLine]:
+def _silence(week: TrafficWeek, say: Phrases, rules: RuleSet) -> Iterator[SendsLine]:
     """That no reports come; else who does not report any more."""
     if week.silent_since:
         yield SendsLine("unknown", say("sends.silence", day=full_day_words(week.silent_since, say)))
         return
     for name, day in week.silent.items():
-        shown = visible(shortened(name, _NAME))
+        shown = visible(shortened(_reporter(name, rules, say), _NAME))
         since = say("sends.silent", reporter=shown, day=full_day_words(day, say)) if day else ""
         yield SendsLine("unknown", since or say("sends.silent-now", reporter=shown))
+
+
+def _reporter(name: str, rules: RuleSet, say: Phrases) -> str:
+    """A reporter as the receiver that it is, if that is known: Yahoo is another one in Japan."""
+    known = reporter_named(name, rules.knowledge.reporters)
+    receiver = rules.receivers.get(known.receiver or "") if known is not None else None
+    return receiver.called(say.lang) if receiver is not None else name
 
 
 def _open(week: TrafficWeek, say: Phrases) -> Iterator[SendsLine]:

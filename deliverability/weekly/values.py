@@ -102,6 +102,11 @@ class TrafficWeek(Struct, frozen=True):
         """Whether it tells of anything that was not so in the run before."""
         return bool(self.changes or self.silent or self.first)
 
+    @property
+    def only_silent(self) -> bool:
+        """Whether reports stopped, and those that came show nothing wrong: no policy became unsafe by that."""
+        return self.silent_since is not None and not self.gaps and not self.asked
+
 
 class GateWeek(Struct, frozen=True):
     """Whether the next DMARC policy is safe.

@@ -5,7 +5,7 @@ No escaping here: that is the renderer's. Characters that hide or steer somethin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -187,7 +187,7 @@ class _EntryWords:
             )
             cause = self._cause_of_all(root)
             heading = cause.rstrip(".。") or (self._say("weekly.otherwise") if groups else "")
-            facts = dict.fromkeys(fact for each in (*new, *rated, *mended) for fact in each.facts)
+            facts = map(self._fact, _each_once(fact for each in (*new, *rated, *mended) for fact in each.facts))
             topics = {self._topic(each) for each in (*new, *rated)}
             covered = tuple(each for each in gone if self._topic(each) in topics)
             gone = tuple(each for each in gone if each not in covered)
@@ -226,7 +226,7 @@ class _EntryWords:
             waived=sum(each.waived for each in comparison.changes),
             unchecked_words=self._unchecked(comparison),
             block=self._block(groups, others),
-            sends=sends_view(entry, self._say),
+            sends=sends_view(entry, self._say, self._rules),
         )
 
     def _block(self, groups: Sequence[WeeklyGroupView], others: Sequence[RecordChange]) -> BlockView:
@@ -291,7 +291,7 @@ class _EntryWords:
             message=self._message(change, text),
             step=text.step if text and change.kind in (ChangeKind.NEW, ChangeKind.RATED, ChangeKind.STILL) else "",
             causes=self._causes(change, root),
-            facts=tuple(self._fact(each) for each in _each_once(change.facts) if f"fact.{each.path}" in say),
+            facts=tuple(each for each in change.facts if f"fact.{each.path}" in say),
             records=tuple(self._record(each) for each in change.records if self._fresh(each)),
             checked=self._day(change.checked),
             link=f"{page}#{change.rule}" if page else "",
@@ -482,12 +482,13 @@ class _EntryWords:
         return self._say(f"verdict.{kind.value}")
 
 
-def _each_once(facts: Sequence[FactChange]) -> list[FactChange]:
-    """The changes, but for words that change as those of a fact before them do: the policy and the stage of DMARC."""
+def _each_once(facts: Iterable[FactChange]) -> Iterable[FactChange]:
+    """Each change once; of words of one topic that change alike, as the policy and the stage of DMARC do, the first."""
     kept: dict[object, FactChange] = {}
     for each in facts:
-        kept.setdefault((each.before, each.after) if isinstance(each.after, str) else each.path, each)
-    return list(kept.values())
+        alike = (each.path.rpartition(".")[0], each.before, each.after) if isinstance(each.after, str) else each.path
+        kept.setdefault(alike, each)
+    return kept.values()
 
 
 def _name(asked: str) -> str:

@@ -104,7 +104,7 @@ CLASS_OF = {
 
 def test_the_headline_names_what_waits(folder: Path) -> None:
     text = " ".join(run("gate", "example.com").output.split())
-    assert "2,800 of 3,270 messages pass DMARC; 70 of your messages do not; 400 messages come from unconfirmed" in text
+    assert "2,800 of 3,270 messages pass DMARC. 70 of your messages do not; 400 messages come from unconfirmed" in text
 
 
 @pytest.mark.parametrize(

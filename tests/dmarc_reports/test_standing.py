@@ -173,10 +173,12 @@ async def test_without_the_own_spf_record_nobody_knows_who_is_who() -> None:
     assert facts.value("traffic.days") == 28
 
 
-async def test_a_reverse_name_that_nobody_answers_for_leaves_its_mail_undecided() -> None:
-    world = {("9.2.0.192.in-addr.arpa", "PTR"): "timeout"}
+@pytest.mark.parametrize("answer", ["timeout", "offline"])
+async def test_a_reverse_name_that_nobody_answers_for_leaves_its_mail_undecided(answer: str) -> None:
+    world = {("9.2.0.192.in-addr.arpa", "PTR"): answer}
     facts = await facts_for(traffic.observed([*month("198.51.100.10", SIGNED), *month("192.0.2.9", FORGED)]), world)
     assert facts.value("traffic.undecided") == 280
+    assert facts.value("traffic.undecided_offline") is (answer == "offline")
 
 
 async def test_the_numbers_of_a_small_month() -> None:

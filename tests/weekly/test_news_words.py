@@ -22,13 +22,24 @@ from deliverability.core.model.history import (
     RecordKind,
     VerdictChange,
 )
-from deliverability.core.model.report import FactChange, Outcome, VerdictKind
+from deliverability.core.model.report import FactChange, GateKind, Outcome, VerdictKind
 from deliverability.core.model.rules import Effect, RuleSet, Severity
 from deliverability.core.phrases import phrases
+from deliverability.core.report.traffic import CLASSES
 from deliverability.engine.base import catalogue
 from deliverability.engine.rules import load_rules
 from deliverability.weekly.news import RunNews, run_news
-from deliverability.weekly.values import FindingText, ReceiverVerdict, Summary, WeeklyEntry
+from deliverability.weekly.sends import gate_words, sends_view
+from deliverability.weekly.values import (
+    FindingText,
+    GateWeek,
+    ReceiverVerdict,
+    SourceChange,
+    SourceNote,
+    Summary,
+    TrafficWeek,
+    WeeklyEntry,
+)
 from deliverability.weekly.view import entry_view, run_view
 
 AT, BEFORE = "2026-11-25T00:00:00Z", "2026-11-18T00:00:00Z"
@@ -185,9 +196,46 @@ def test_a_fact_that_is_no_more_is_told_by_its_state() -> None:
     )
     told = entry("a.example", changes=(key,))
     views = [entry_view(told, phrases(lang), rules(), catalogue()) for lang in ("en", "ja")]
-    assert [each.new[0].facts for each in views] == [
+    assert [each.groups[0].facts for each in views] == [
         ("DKIM keys: published → not published",),
         ("DKIMの鍵：公開済み → 公開なし",),
+    ]
+
+
+def test_words_of_one_topic_that_change_alike_are_told_once() -> None:
+    paths = ("dmarc.effective_policy", "spf.result")
+    new = FindingChange(
+        *(ChangeKind.NEW, "DMARC-009", "", "f", Severity.ERROR, Outcome.MET, Outcome.UNMET),
+        since=AT,
+        facts=tuple(FactChange(path, "none", "pass") for path in paths),
+    )
+    mended = replace(new, kind=ChangeKind.MENDED, facts=(FactChange("dmarc.stage", "none", "pass"),))
+    told = entry_view(entry("a.example", changes=(new, mended)), phrases("en"), rules(), catalogue())
+    assert told.groups[0].facts == ("DMARC policy that applies: none → pass", "SPF result: none → pass")
+
+
+def test_silence_makes_no_policy_unsafe_but_a_gap_does() -> None:
+    silent = TrafficWeek("2026-10-25", "2026-11-21", 9, dict.fromkeys(CLASSES, 0), 0, silent_since="2026-11-15")
+    gate = GateWeek("quarantine", GateKind.NOT_YET, GateKind.SAFE)
+    gap = replace(silent, gaps=(SourceNote("192.0.2.1", 9, 9),))
+    said = [gate_words(gate, week, phrases("en")) for week in (silent, gap)]
+    assert said == [
+        "Without new reports, we can't confirm that p=quarantine is safe.",
+        "p=quarantine is no longer safe.",
+    ]
+
+
+def test_a_new_source_says_whether_it_passes_and_a_reporter_who_it_is() -> None:
+    changes = tuple(SourceNote(name, 9, lost, SourceChange.NEW) for name, lost in (("a", 0), ("b", 2)))
+    silent = {"Yahoo": "2026-11-15", "r.example": ""}
+    week = TrafficWeek("2026-10-25", "2026-11-21", 9, dict.fromkeys(CLASSES, 0), 0, changes=changes, silent=silent)
+    told = sends_view(entry("a.example", traffic=week), phrases("ja"), rules())
+    assert told is not None
+    assert [each.words for each in told.lines] == [
+        "aは新しい送信元です。送られた9通は、すべてDMARCに合格しています。",
+        "bは新しい送信元です。送られた9通のうち2通が、DMARCに不合格です。",
+        "米国Yahooからのレポートが届いていません（最後は2026年11月15日）。",
+        "r.exampleからのレポートが届かなくなりました。",
     ]
 
 

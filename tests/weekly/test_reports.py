@@ -439,8 +439,9 @@ async def test_the_mail_has_one_line_on_it_and_what_is_news(life: Life) -> None:
     assert news.splitlines()[0].startswith("deliv: shop.example: ")
     assert f"Who sends as you: {BILLING} now fails DMARC (560 of 560 messages). p=quarantine is no longer safe." in news
     assert "Who sends as you: 5,600 of 6,160 messages pass DMARC; 560 of your messages do not." in news
-    assert f"自社名義の送信元：{BILLING}からのメールがDMARCに不合格になりました（560通のうち560通）。p=" in mail(
-        summary, "ja"
+    assert (
+        f"自社ドメイン名義の送信元：{BILLING}からのメールがDMARCに不合格になりました（560通のうち560通）。p="
+        in mail(summary, "ja")
     )
 
 

@@ -328,6 +328,9 @@ class Undecided(Topic, frozen=True, kw_only=True):
         Maybe[Messages], Fact("Messages that fail DMARC from addresses whose reverse DNS name could not be looked up.")
     ]
     undecided_percent: Annotated[Maybe[Percent], Fact("The same as a percentage of own messages.")]
+    undecided_offline: Annotated[
+        Maybe[bool], Fact("None of those reverse DNS names was looked up, because the run didn't use live DNS.")
+    ]
 
 
 class Traffic(Topic, frozen=True, kw_only=True):

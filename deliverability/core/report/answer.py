@@ -543,8 +543,10 @@ def _common_first(one: ReceiverGroup, other: ReceiverGroup) -> tuple[FindingId, 
     return tuple(dict.fromkeys((*common, *one.deciding, *other.deciding)))
 
 
-def _alone(number: int | None) -> tuple[int, ...]:
-    return () if number is None else (number,)
+def _with_those_before(number: int | None, report: Report) -> tuple[int, ...]:
+    """A step, with those whose record it continues."""
+    step = next((each for each in report.answer.plan if each.number == number), None)
+    return tuple(sorted((*step.follows, step.number))) if step else ()
 
 
 def _group(group: ReceiverGroup, report: Report, findings: FindingIndex, speaker: Speaker) -> GroupView:
@@ -613,7 +615,7 @@ def _tile(tile: Tile, report: Report, findings: FindingIndex, speaker: Speaker) 
         records=_tile_records(tile),
         problem=problem,
         step=tile.step,
-        step_words=numbered_steps(_alone(tile.step), report, say),
+        step_words=numbered_steps(_with_those_before(tile.step, report), report, say),
         inbound=tile.inbound,
     )
 
@@ -755,7 +757,8 @@ def _chain(report: Report, say: Phrases) -> ChainView | None:
 def _spf_link(report: Report, say: Phrases) -> LinkView:
     facts = report.facts
     domain = if_known(facts.of(Alignment).mail_from_domain) or if_known(facts.of(SpfVerdict).result_domain) or ""
-    return _link("spf", domain, facts.of(SpfVerdict).result, _fits(facts.of(Alignment).spf), say)
+    fits, author = _fits(facts.of(Alignment).spf), if_known(facts.of(Alignment).author_domain)
+    return _link("spf", domain, facts.of(SpfVerdict).result, fits, say, same=domain == author)
 
 
 def _dkim_links(report: Report, say: Phrases) -> list[LinkView]:
@@ -763,7 +766,8 @@ def _dkim_links(report: Report, say: Phrases) -> list[LinkView]:
     found: dict[tuple[str, str], LinkView] = {}
     for each in if_known(report.facts.of(Dkim).signatures) or ():
         aligned = each.aligned if isinstance(each.aligned, bool) else None
-        link = _link("dkim", each.domain or "", each.result, aligned, say)
+        author = if_known(report.facts.of(Alignment).author_domain)
+        link = _link("dkim", each.domain or "", each.result, aligned, say, same=each.domain == author)
         found.setdefault((link.domain, link.result), link)
     order = {"good": 0, "unknown": 2}
     links = sorted(found.values(), key=lambda link: (order.get(link.tone, 1), link.result != "pass"))
@@ -777,7 +781,7 @@ def _fits(alignment: Value) -> bool | None:
     return None if isinstance(alignment, Unknown) or alignment is None else alignment in ("strict", "relaxed")
 
 
-def _link(kind: str, domain: str, result: Value, fits: bool | None, say: Phrases) -> LinkView:
+def _link(kind: str, domain: str, result: Value, fits: bool | None, say: Phrases, *, same: bool) -> LinkView:
     outcome = text_of(result)
     passes = outcome == "pass"
     if not outcome or (passes and fits is None):
@@ -785,7 +789,7 @@ def _link(kind: str, domain: str, result: Value, fits: bool | None, say: Phrases
     elif not passes:
         tone, verdict = "bad", "fails"
     else:
-        tone, verdict = ("good", "same") if fits else ("bad", "other")
+        tone, verdict = ("good", "strict" if same else "same") if fits else ("bad", "other")
     label = "passes" if passes else "result" if outcome else "open"
     name = kind.upper()
     return LinkView(

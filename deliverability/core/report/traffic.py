@@ -83,10 +83,13 @@ def sums_words(sums: Sums, say: Phrases) -> str:
         nothing = say.count("traffic.uncounted", sums.uncounted) if sums.uncounted else say("traffic.nothing")
         return nothing + _foreign_words(sums, say)
     failing, waiting = sums.classes["own"] - sums.aligned, sums.classes["unclaimed"]
-    parts = [say("traffic.share", aligned=f"{sums.aligned:,}", yours=f"{sums.yours:,}")]
-    parts += [say.count("traffic.failing", failing)] if failing else []
-    parts += [say.count("traffic.waiting", waiting)] if waiting else []
-    return say("traffic.sentence", text=say("traffic.and").join(parts)) + _foreign_words(sums, say)
+    share = say("traffic.share", aligned=f"{sums.aligned:,}", yours=f"{sums.yours:,}")
+    rest = [say.count("traffic.failing", failing)] if failing else []
+    rest += [say.count("traffic.waiting", waiting)] if waiting else []
+    # Four numbers are too many for one sentence.
+    sentences = [[share], rest] if len(rest) > 1 else [[share, *rest]]
+    words = [say("traffic.sentence", text=say("traffic.and").join(parts)) for parts in sentences]
+    return say("punctuation.gap").join(words) + _foreign_words(sums, say)
 
 
 def _foreign_words(sums: Sums, say: Phrases) -> str:

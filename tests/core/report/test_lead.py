@@ -42,7 +42,7 @@ def test_each_receiver_is_said_to_do_what_it_does() -> None:
     )
     assert lead(answer).startswith(
         "No receiver is known to reject this mail outright. Outlook.com may reject it, "
-        "iCloud sends it to the spam folder, and docomo shows it with a warning. Reason: "
+        "iCloud sends it to the spam folder, and docomo shows it with a warning. The reason is that "
     )
     assert "Outlook.comでは拒否、iCloudでは迷惑メール扱い、ドコモでは警告表示のおそれがあります。" in lead(answer, "ja")
 
@@ -53,9 +53,9 @@ def test_where_one_receiver_has_more_reasons_the_first_is_one_of_them() -> None:
     answer = replace(answer, groups=(answer.groups[0], both))
     view = ReportView(make_report(answer=answer), speaking.shipped("en")).answer
 
-    assert "One of the reasons: " in lead(answer)
+    assert "One reason is that " in lead(answer)
     assert [each.step_words.replace("\u00a0", " ") for each in view.groups] == ["step 1", "steps 1 and 2"]
-    assert "などのため、" in lead(answer, "ja")
+    assert "など、複数の理由により、" in lead(answer, "ja")
 
 
 def test_those_that_do_the_same_share_a_clause() -> None:

@@ -203,6 +203,7 @@ NO_CLAIMS: Mapping[str, str] = {
     "seeds": "where messages landed, with their total, beside the verdict of the audit, whose claims are its own",
     "news.gate.unconfirmed": "bad news",
     "sends.policy-now.unconfirmed": "bad news",
+    "sends.new": "numbers read from reports",
     "weekly.worst": "the worst grade of earlier runs",
     "weekly.standing": "the grades of earlier runs",
     "weekly.regraded": "how grades came about",

@@ -363,7 +363,7 @@ async def test_more_than_ten_lookups_are_too_many_whatever_an_unreadable_include
     assert checked.value("valid") is False
     assert checked.outcome("SPF-003", "example.jp") == "unmet"
     assert checked.outcome("SPF-016", "example.jp") == "not-applicable"
-    assert "We counted 13, and the limit is 10" in checked.says("SPF-003", "example.jp")
+    assert "needs at least 13 DNS lookups. The limit is 10." in checked.says("SPF-003", "example.jp")
 
 
 async def test_up_to_ten_known_lookups_leave_it_open() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from deliverability.core.phrases import Phrases, joined
-from deliverability.core.report.answer import AnswerView, ChainView, GroupView, TileView
+from deliverability.core.report.answer import AnswerView, ChainView, GroupView, LinkView, TileView
 from deliverability.core.report.audience import AudienceView
 from deliverability.core.report.checks import CheckView
 from deliverability.core.report.domains import DomainRow, DomainsView, domain_row, domains_view
@@ -38,6 +38,7 @@ def step_lines(step: PlanStepView, level: int, paper: Paper, say: Phrases) -> It
         return
     yield from _explained(step, level, indent, paper, say)
     for lines in step.files if level <= SHORT else ():
+        yield " " * indent + say("hand-over.file")
         yield from (f"{' ' * indent}{paper.ink(line, 'code')}" for line in lines)
     for line in step.lines:
         yield f"{' ' * indent}{paper.ink(line, 'code')}"
@@ -45,10 +46,10 @@ def step_lines(step: PlanStepView, level: int, paper: Paper, say: Phrases) -> It
         yield from record_lines(record, indent, paper, say, whole=level == FULL)
     if level <= SHORT and step.entry:
         yield from paper.step(step.entry, " " * indent)
-    for chip in step.chips[: 1 if level >= BARE else None]:
-        left = [name for each in step.chips[1:] for name in each.receivers] if level >= BARE else []
-        more = say.count("chip.more", len(left), receivers=left[0]) if left else ""
-        yield from paper.paragraph(chip.text + more, indent, style="met")
+    brief = level >= BARE and len(step.chips) > _CHIPS
+    for chip in step.chips[: 1 if brief else None]:
+        left = sum(len(each.receivers) for each in step.chips[1:]) if brief else 0
+        yield from paper.paragraph(chip.text + (say.count("chip.more", left) if left else ""), indent, style="met")
     if level <= SHORTER and step.changes:
         yield from paper.paragraph(step.changes, indent, style="dim")
     if level <= SHORT and step.settles_count:
@@ -267,6 +268,7 @@ LINES = 38
 _UNBROKEN = Paper(10_000)
 _GAP = 2
 _CODES = 3
+_CHIPS = 2
 _NOTE = 18  # columns that the last column of the table needs
 
 
@@ -409,6 +411,12 @@ def _right(group: GroupView, width: int, say: Phrases) -> str:
     return notes[-1] if not shown and notes and width_of(whole) > width >= width_of(notes[-1]) else whole
 
 
+def _result(link: LinkView, say: Phrases) -> str:
+    """The result of SPF or of a signature; a pass that does not count says why."""
+    unaligned = link.result == "pass" and link.tone == "bad"
+    return say("chain.unaligned", result=link.result) if unaligned else link.result
+
+
 def _chain(chain: ChainView, paper: Paper, say: Phrases) -> Iterator[str]:
     """Whose name people see, and who vouches for it."""
     head = f"  {say('text.from')} {chain.author} "
@@ -417,7 +425,7 @@ def _chain(chain: ChainView, paper: Paper, say: Phrases) -> Iterator[str]:
     links = [
         f"{line}{paper.ink(paper.symbol(each.tone), each.tone)}{line} "
         + (f"{pad(each.name, names)}  {each.domain}" if each.domain else each.label)
-        + (say("punctuation.aside", text=each.result) if each.result else "")
+        + (say("punctuation.aside", text=_result(each, say)) if each.result else "")
         for each in chain.links
     ]
     end = f"{paper.symbol('so')} {paper.ink(chain.conclusion, chain.tone)}"
