@@ -42,7 +42,7 @@ def test_without_anything_known_it_begins_small_and_says_so(folder: Path) -> Non
     text = " ".join(run("--to", "100").output.split())
     assert "Your current volume is unknown, so the plan starts at 50 messages." in text
     assert "2% or more of the messages bounce permanently, repeat the step. If 5% or more do, go one step back." in text
-    assert "No receiver publishes such steps" in text
+    assert "No receiver publishes exact steps" in text
     japanese = run("--to", "100", "--every", "week", "--lang", "ja").output
     assert "1週間に1段階ずつ、前の段階の1.3倍以内で増やします" in japanese.replace("\n", "")
 
