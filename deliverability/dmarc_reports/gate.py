@@ -120,8 +120,8 @@ def gate_view(view: ReportView, answer: GateAnswer | None, day: date | None) -> 
     missing = [*_conditions(view, answer.missing, "bad"), *_conditions(view, answer.open, "unknown")]
     earliest = ""
     if answer.kind is GateKind.NOT_YET:
-        staged = answer.to != "reject" or facts.of(Dmarc).stage in ("quarantine", "testing", "reject")
-        no_day = say("gate.no-day" if staged else "gate.no-day-yet")
+        too_soon = answer.to == "reject" and facts.of(Dmarc).stage in ("absent", "none")
+        no_day = say("gate.no-day-yet" if too_soon else "gate.no-day")
         earliest = say("gate.earliest", day=full_day_words(day.isoformat(), say)) if day else no_day
         earliest += say("gate.earlier") if day and _lacks_days(view, answer) else ""
     tone = {GateKind.SAFE: "good", GateKind.NOT_YET: "bad", GateKind.CANNOT_TELL: "unknown"}[answer.kind]

@@ -187,13 +187,12 @@ class _EntryWords:
             )
             cause = self._cause_of_all(root)
             heading = cause.rstrip(".。") or (self._say("weekly.otherwise") if groups else "")
-            facts = map(self._fact, _each_once(fact for each in (*new, *rated, *mended) for fact in each.facts))
-            topics = {self._topic(each) for each in (*new, *rated)}
-            covered = tuple(each for each in gone if self._topic(each) in topics)
+            facts = self._facts(fact for each in (*new, *rated, *mended) for fact in each.facts)
+            # A record says what its changes are about; otherwise they have to be about the same thing.
+            about = {(self._topic(each), "" if record else each.item) for each in (*new, *rated)}
+            covered = tuple(each for each in gone if (self._topic(each), "" if record else each.item) in about)
             gone = tuple(each for each in gone if each not in covered)
-            group = WeeklyGroupView(
-                cause, heading, record, tuple(verdicts), new, rated, mended, gone, covered, tuple(facts)
-            )
+            group = WeeklyGroupView(cause, heading, record, tuple(verdicts), new, rated, mended, gone, covered, facts)
             if any((group.verdicts, new, rated, mended, gone)):
                 groups.append(group)
         unchecked = of(ChangeKind.UNCHECKED)
@@ -296,6 +295,14 @@ class _EntryWords:
             checked=self._day(change.checked),
             link=f"{page}#{change.rule}" if page else "",
         )
+
+    def _facts(self, changes: Iterable[FactChange]) -> tuple[str, ...]:
+        """Each change once; of words of one topic that change alike, as DMARC's policy and stage do, the first."""
+        kept: dict[object, str] = {}
+        for each in changes:
+            words, topic = self._fact(each), each.path.rpartition(".")[0]
+            kept.setdefault((topic, each.before, each.after) if isinstance(each.after, str) else words, words)
+        return tuple(kept.values())
 
     def _topic(self, change: ChangeView) -> str:
         """The topic of its rule; of a rule that is no longer there, the rule alone."""
@@ -480,15 +487,6 @@ class _EntryWords:
 
     def _verdict(self, kind: VerdictKind) -> str:
         return self._say(f"verdict.{kind.value}")
-
-
-def _each_once(facts: Iterable[FactChange]) -> Iterable[FactChange]:
-    """Each change once; of words of one topic that change alike, as the policy and the stage of DMARC do, the first."""
-    kept: dict[object, FactChange] = {}
-    for each in facts:
-        alike = (each.path.rpartition(".")[0], each.before, each.after) if isinstance(each.after, str) else each.path
-        kept.setdefault(alike, each)
-    return kept.values()
 
 
 def _name(asked: str) -> str:

@@ -286,9 +286,14 @@ def number_words(numbers: Sequence[int], say: Phrases) -> str:
     return joined(shown, say)
 
 
+def is_named(lacks: Sequence[Lack]) -> bool:
+    """Whether what keeps a verdict open is known and has words of its own: "depends on the filter"."""
+    return bool(lacks) and lacks[0].unknown is None and lacks[0].requirement in _NAMED_LACKS
+
+
 def kind_words(kind: VerdictKind, effects: Iterable[ReceiverEffect], say: Phrases, lacks: Sequence[Lack] = ()) -> str:
     """What becomes of the mail; what is at risk says by which effect, what cannot be told by what is lacking."""
-    if kind is VerdictKind.CANNOT_TELL and lacks and lacks[0].unknown is None and lacks[0].requirement in _NAMED_LACKS:
+    if kind is VerdictKind.CANNOT_TELL and is_named(lacks):
         return say(f"verdict.lacks.{lacks[0].requirement}")
     stated = [(each.effect, each.contested) for each in effects]
     if stated and kind in (VerdictKind.AT_RISK, VerdictKind.DNS_NOT_READY):
@@ -400,7 +405,7 @@ def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: Findin
     mail = say("label.this-mail") if report.message else say("label.mail-of", domain=visible(report.domain))
     number = "one" if len(names) == 1 else "other"
     short = joined(findings.shorts(worst.deciding)[:1], say)
-    reason = say("lead.reasons" if any(len(each.steps) > 1 for each in alike) else "lead.reason", short=short)
+    reason = say("lead.reasons" if any(map(_has_more_reasons, alike)) else "lead.reason", short=short)
     who = joined(names, say) if len(names) <= _RECEIVERS_NAMED else say.count("lead.receivers", len(names))
     words = {"receivers": who, "mail": mail, "short": short}
     bulk_mail = "" if report.message else say("label.bulk-mail-of", domain=visible(report.domain))
@@ -535,6 +540,11 @@ def _together(groups: Sequence[ReceiverGroup]) -> tuple[ReceiverGroup, ...]:
     return tuple(found.values())
 
 
+def _has_more_reasons(group: ReceiverGroup) -> bool:
+    """Whether the first step leaves something that decides as well."""
+    return len({each.rule for each in group.deciding}) > 1 and len(group.steps) > 1
+
+
 def _common_first(one: ReceiverGroup, other: ReceiverGroup) -> tuple[FindingId, ...]:
     """What decides in either, first what decides in both; of what is not known only that, if there is any."""
     common = tuple(each for each in one.deciding if each in other.deciding)
@@ -562,8 +572,7 @@ def _group(group: ReceiverGroup, report: Report, findings: FindingIndex, speaker
     causes = [lacking] if lacking else findings.wanted(group.deciding)[:_CAUSES_SHOWN]
     causes = causes if unknown or lacking else findings.shorts(group.deciding)[:1]
     because = "" if group.same_cause else say("punctuation.clauses").join(causes)
-    several = len({each.rule for each in group.deciding}) > 1 < len(group.steps) and not lacking
-    joint = "wanted" if wanted else "because-more" if several else "because"
+    joint = "wanted" if wanted else "because-more" if _has_more_reasons(group) and not lacking else "because"
     return GroupView(
         tone=group_tone(group),
         heading=heading,

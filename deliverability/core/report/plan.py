@@ -13,7 +13,7 @@ from deliverability.core.model.claims import Lack
 from deliverability.core.model.report import Care, FactChange, RecordEdit, Report, VerdictKind
 from deliverability.core.model.rules import Place, Scope
 from deliverability.core.phrases import Phrases, joined
-from deliverability.core.report.answer import in_sentence, kind_words, number_words, numbered_steps
+from deliverability.core.report.answer import in_sentence, is_named, kind_words, number_words, numbered_steps
 from deliverability.core.report.findings import FindingIndex, receiver_short
 from deliverability.core.report.records import Piece, diff, rdata, txt_strings
 from deliverability.core.words.sentences import capital, format_value, state_words, visible
@@ -330,12 +330,12 @@ class _Writer:
 
     def _told(self, gains: Sequence[Chip]) -> Sequence[Chip]:
         """What of the gains is shown: that something is known which was not only where nothing else is gained."""
-        return [each for each in gains if each.before is not VerdictKind.CANNOT_TELL or self._lacks(each)] or gains
+        known = (each for each in gains if each.before is not VerdictKind.CANNOT_TELL or is_named(self._lacks(each)))
+        return list(known) or gains
 
     def _lacks(self, chip: Chip) -> Sequence[Lack]:
-        """What keeps the mail from being accepted now, where that is known."""
-        lacks = next((each.lacks for each in self._report.verdicts if each.receiver in chip.receivers), ())
-        return lacks if lacks and lacks[0].unknown is None else ()
+        """What keeps the mail from being accepted now."""
+        return next((each.lacks for each in self._report.verdicts if each.receiver in chip.receivers), ())
 
     def _chip(self, chip: Chip) -> ChipView:
         say, lacks = self._say, self._lacks(chip)
