@@ -129,7 +129,12 @@ def aggregate_table(report: AggregateReport, rows: Sequence[AggregateRow], most:
         messages=say.count("intake.messages", report.messages),
         aligned=f"{aligned:,}",
     )
-    return _table(title, _period(report.begin, report.end, say), heads, made, say)
+    left_out = any(
+        (facet.spf_result and not facet.aligned_spf) or (facet.dkim and not facet.aligned_dkim)
+        for facet in (row.facet for row in shown)
+    )
+    table = _table(title, _period(report.begin, report.end, say), heads, made, say)
+    return structs.replace(table, note=say("intake.not-aligned-note")) if left_out else table
 
 
 def tls_table(report: TlsReport, say: Phrases) -> TableView:

@@ -242,7 +242,7 @@ def test_a_new_source_says_whether_it_passes_and_a_reporter_who_it_is() -> None:
 def test_quiet_weeks_name_what_is_still_refused_and_are_green_only_where_all_is_well() -> None:
     told = news(CALM, STILL)
     assert [each.sentence for each in told.sentences] == [
-        "Nothing changed. Still rejected: still.example (2 receivers)"
+        "Nothing changed. Still rejected: still.example at 2 receivers"
     ]
     assert told.tone == "none"
     assert told.still == ("still.example is still rejected by Gmail and iCloud",)
@@ -281,7 +281,7 @@ def test_what_could_not_be_checked_says_since_when() -> None:
 
 def test_the_first_run_and_domains_that_come_and_go() -> None:
     assert sentences(CALM, STILL, previous="") == [
-        "First report for 2 domains, with mail rejected: still.example (2 receivers)"
+        "First report for 2 domains. Mail rejected: still.example at 2 receivers"
     ]
     assert subject(CALM, STILL, previous="") == "deliv: first report, 2 domains · 25 Nov"
     fresh = entry("new.example", ("gmail", FINE, FINE), previous="")

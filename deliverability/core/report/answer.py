@@ -405,9 +405,16 @@ def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: Findin
     mail = say("label.this-mail") if report.message else say("label.mail-of", domain=visible(report.domain))
     number = "one" if len(names) == 1 else "other"
     short = joined(findings.shorts(worst.deciding)[:1], say)
-    reason = say("lead.reasons" if any(map(_has_more_reasons, alike)) else "lead.reason", short=short)
+    more = any(_has_more_reasons(each, report) for each in alike)
+    reason = say("lead.reasons" if more else "lead.reason", short=short)
+    deferred = any(code.startswith("4") for each in alike for code in each.codes)
     who = joined(names, say) if len(names) <= _RECEIVERS_NAMED else say.count("lead.receivers", len(names))
-    words = {"receivers": who, "mail": mail, "short": short}
+    words = {
+        "receivers": who,
+        "mail": mail,
+        "because": say("lead.because-more" if more else "lead.because", short=short),
+        "rejects": say(f"lead.{'defers-or-rejects' if deferred else 'rejects'}.{number}"),
+    }
     bulk_mail = "" if report.message else say("label.bulk-mail-of", domain=visible(report.domain))
     match worst.kind:
         case VerdictKind.ACCEPTED:
@@ -428,7 +435,11 @@ def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: Findin
         named = {speaker.rules.receivers[ident].bulk_from for each in alike for ident in each.receivers}
         worst = replace(worst, bulk_from=named.pop() if len(named) == 1 else None)
         words["others"] = joined([receiver_short(ident, speaker) for each in of_any for ident in each.receivers], say)
-        return _depends(worst, words, number, say, alone=alone, bulk_mail=bulk_mail)
+        sentence = _depends(worst, words, number, say, alone=alone, bulk_mail=bulk_mail)
+        besides = [each for each in groups if each.bulk_only and each not in alike and each.kind not in FINE]
+        if not besides:
+            return sentence
+        return sentence + say("lead.besides", clauses=_at_risk_clauses(besides, speaker, say("lead.bulk-mail")))
     if worst.kind is VerdictKind.REJECTED or _refuses(effects):
         return say(f"lead.refused.{number}", **words)
     clauses = _at_risk_clauses(alike, speaker)
@@ -450,8 +461,11 @@ def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: Findin
     return say("lead.at-risk", mail=mail, reason=reason, clauses=clauses)
 
 
-def _at_risk_clauses(groups: Sequence[ReceiverGroup], speaker: Speaker) -> str:
-    """Who does what, a clause for each thing that is done: "Gmail may refuse it and docomo shows a warning"."""
+def _at_risk_clauses(groups: Sequence[ReceiverGroup], speaker: Speaker, mail: str = "") -> str:
+    """Who does what, a clause for each thing that is done: "Gmail may refuse it and docomo shows a warning".
+
+    `mail`: what the mail is called in each; empty: it was named before.
+    """
     say = speaker.say
     who: dict[tuple[ReceiverEffect, ...], list[str]] = {}
     for each in groups:
@@ -459,7 +473,7 @@ def _at_risk_clauses(groups: Sequence[ReceiverGroup], speaker: Speaker) -> str:
     clauses = []
     for effects, names in who.items():
         named = joined(names, say) if len(names) <= _RECEIVERS_NAMED else say.count("lead.receivers", len(names))
-        does = _does(effects, "one" if len(names) == 1 else "other", say)
+        does = _does(effects, "one" if len(names) == 1 else "other", say, mail)
         clauses.append(say("lead.at-risk-clause", receivers=named, does=does))
     return joined(clauses, say, "lead.at-risk-separator")
 
@@ -540,9 +554,14 @@ def _together(groups: Sequence[ReceiverGroup]) -> tuple[ReceiverGroup, ...]:
     return tuple(found.values())
 
 
-def _has_more_reasons(group: ReceiverGroup) -> bool:
-    """Whether the first step leaves something that decides as well."""
-    return len({each.rule for each in group.deciding}) > 1 and len(group.steps) > 1
+def _has_more_reasons(group: ReceiverGroup, report: Report) -> bool:
+    """Whether the first step leaves something that decides as well, or that one of the other steps is for."""
+    if len(group.steps) < 2:
+        return False
+    settled = [step.findings for step in report.answer.plan if step.number in group.steps]
+    return len({each.rule for each in group.deciding}) > 1 or any(
+        set(group.deciding).isdisjoint(findings) for findings in settled
+    )
 
 
 def _common_first(one: ReceiverGroup, other: ReceiverGroup) -> tuple[FindingId, ...]:
@@ -554,9 +573,13 @@ def _common_first(one: ReceiverGroup, other: ReceiverGroup) -> tuple[FindingId, 
 
 
 def _with_those_before(number: int | None, report: Report) -> tuple[int, ...]:
-    """A step, with those whose record it continues."""
+    """A step, with those whose record it continues; of them only those that a verdict needs beside it, if one does."""
     step = next((each for each in report.answer.plan if each.number == number), None)
-    return tuple(sorted((*step.follows, step.number))) if step else ()
+    if step is None:
+        return ()
+    needed = [steps for steps in (group.steps for group in report.answer.groups) if step.number in steps]
+    before = [each for each in step.follows if not needed or any(each in steps for steps in needed)]
+    return tuple(sorted((*before, step.number)))
 
 
 def _group(group: ReceiverGroup, report: Report, findings: FindingIndex, speaker: Speaker) -> GroupView:
@@ -572,7 +595,7 @@ def _group(group: ReceiverGroup, report: Report, findings: FindingIndex, speaker
     causes = [lacking] if lacking else findings.wanted(group.deciding)[:_CAUSES_SHOWN]
     causes = causes if unknown or lacking else findings.shorts(group.deciding)[:1]
     because = "" if group.same_cause else say("punctuation.clauses").join(causes)
-    joint = "wanted" if wanted else "because-more" if _has_more_reasons(group) and not lacking else "because"
+    joint = "wanted" if wanted else "because-more" if _has_more_reasons(group, report) and not lacking else "because"
     return GroupView(
         tone=group_tone(group),
         heading=heading,

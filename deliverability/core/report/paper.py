@@ -134,7 +134,7 @@ class HistoryCellView(Struct, frozen=True):
 class TableView(Struct, frozen=True):
     """A table: what it is of, the zone of its moments, the heads, the rows; newest first.
 
-    `moments`: the first column has times, which stand below each other.
+    `moments`: the first column has times, which stand below each other. `note`: a sentence below the table.
     """
 
     title: str
@@ -143,6 +143,7 @@ class TableView(Struct, frozen=True):
     rows: tuple[tuple[HistoryCellView, ...], ...]
     keys: tuple[tuple[str, str], ...] = ()
     moments: bool = True
+    note: str = ""
 
 
 _GAP = 2
@@ -160,6 +161,8 @@ def history_text(table: TableView, paper: Paper, say: Phrases) -> str:
         for number, (name, words) in enumerate(table.keys):
             start = lead if number == 0 else " " * width_of(lead)
             lines += paper.hang(words, f"{start}  {pad(name, names)}  ")
+    if table.note:
+        lines += ["", *paper.paragraph(table.note)]
     return paper.text(lines)
 
 

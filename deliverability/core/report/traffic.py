@@ -118,21 +118,14 @@ def would_words(facts: FactSet, policy: str, say: Phrases) -> str:
     lost, yours, forged = if_known(sums.would_fail), if_known(sums.yours), if_known(sums.forged)
     if lost is None or yours is None or forged is None or not days:
         return ""
-    share = share_words(if_known(sums.would_fail_percent) or 0)
-    values = {
-        "days": str(days),
-        "policy": policy,
-        "lost": f"{lost:,}",
-        "yours": f"{yours:,}",
-        "share": share,
-    }
+    values = {"days": str(days), "policy": policy, "yours": f"{yours:,}"}
     altered = if_known(sums.altered)
     more = say.count("gate.stopped", forged) if forged else ""
     more += say("gate.altered", n=f"{altered:,}") if altered else ""
     more += say("gate.risk") if forged else ""
     if not lost:
-        return say("gate.would-none", **{name: values[name] for name in ("days", "policy", "yours")}) + more
-    return say("gate.would", **values, sources=_losing(facts, lost, say)) + more
+        return say("gate.would-none", **values) + more
+    return say("gate.would", **values, lost=f"{lost:,}", sources=_losing(facts, lost, say)) + more
 
 
 def hits_words(facts: FactSet, domain: str, policy: str, say: Phrases) -> str:
@@ -157,5 +150,5 @@ def _losing(facts: FactSet, lost: int, say: Phrases) -> str:
         return say("gate.of-all", source=visible(losing[0].name))
     named = [say("gate.of", n=f"{each.unaligned:,}", source=visible(each.name)) for each in losing[:NAMED]]
     more = len(losing) - len(named)
-    several = say("value.separator").join(named) + say("value.more", n=f"{more:,}") if more else joined(named, say)
+    several = say("value.separator").join(named) + say("value.more", n=f"{more:,}") if more else joined(named, say, "gate.of-and")
     return say("gate.of-several", sources=several)

@@ -14,7 +14,6 @@ from deliverability.core.facts.dmarc import DmarcDiscovery
 from deliverability.core.facts.domain import MessageSender, Senders
 from deliverability.core.facts.envelope import Envelope, SendingHosts
 from deliverability.core.facts.message import Message
-from deliverability.core.facts.spf import Spf
 from deliverability.core.facts.traffic import ReportPeriod
 from deliverability.core.model.answer import Chip, FindingId, PlanStep, ReceiverEffect
 from deliverability.core.model.report import Care, Finding, Outcome, Remedy, Report, Verdict, VerdictKind
@@ -431,14 +430,9 @@ def _settle(
 
 
 def _sends_itself(report: Report) -> bool:
-    """Whether the mail goes out by the reader's own host; without a message, whether nothing else may send it."""
+    """Whether the mail goes out by the reader's own host. Without a message nothing shows who signs."""
     facts = report.facts
-    if facts.of(Message).present is not True:
-        known = [each for each in (if_known(facts.of(Senders).services) or ()) if each.authorised is True]
-        others = if_known(facts.of(Senders).unknown_includes) or ()
-        own = if_known(facts.of(Spf).authorised_ip4) or 0
-        return facts.of(Senders).complete is True and bool(own) and not (known or others)
-    if if_known(facts.of(MessageSender).message_service):
+    if facts.of(Message).present is not True or if_known(facts.of(MessageSender).message_service):
         return False
     hosts = [each for each in (if_known(facts.of(SendingHosts).ips) or ()) if each.confirmed is True]
     return any(_is_home(if_known(each.name) or "", report) for each in hosts)

@@ -135,9 +135,9 @@ def test_what_is_needed_and_met_is_read_from_the_answer_to_the_summary():
     order = [
         "sakura-shop.example · newsletter.eml · 25 Nov 2026",
         "✗ Rejected by Gmail",
-        "because neither SPF nor DKIM passes for sakura-shop.example → steps 1 and 2",
+        "because neither SPF nor DKIM passes for sakura-shop.example, among other\n  reasons → steps 1 and 2",
         "? Depends on the filter at au",
-        "the same cause → step 1",
+        "because neither SPF nor DKIM passes for sakura-shop.example → step 1",
         "From sakura-shop.example ─✗─ SPF",
         "⇒ DMARC fails",
         "Start with these 3 steps ─",

@@ -126,7 +126,7 @@ def test_a_quiet_week_has_a_mail_too_and_names_what_is_still_refused() -> None:
     made = mail([*(entry(f"d{number}.example") for number in range(20)), entry("bad.example", verdicts=refused)])
     assert made["Subject"] == "deliv: nothing changed, bad.example still rejected by 2 receivers · 23 Nov"
     lines = made.get_body(("plain",)).get_content().splitlines()
-    assert "Nothing changed. Still rejected: bad.example (2 receivers)" in lines
+    assert "Nothing changed. Still rejected: bad.example at 2 receivers" in lines
     assert len(lines) <= 15
 
 
