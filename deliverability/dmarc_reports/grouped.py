@@ -98,16 +98,16 @@ class TrafficSource(Struct, dict=True):
         """The days on which it sent mail of some facets."""
         return [date.fromordinal(day) for day in self.by_day(wanted)]
 
-    def failing_from(self, addresses: Container[str]) -> int:
-        """Messages from some addresses that do not pass."""
+    def failing_from(self, addresses: Container[str]) -> Counter[str]:
+        """Messages that do not pass, by address, of some addresses."""
         table = self.table
-        return sum(
-            table.messages[place]
-            for number, places in self.by_number()
-            if address_of(table.addresses[number]) in addresses
-            for place in places
-            if not table.facets[table.facet[place]].aligned
-        )
+        found: Counter[str] = Counter()
+        for number, places in self.by_number():
+            if (address := address_of(table.addresses[number])) in addresses:
+                found[address] += sum(
+                    table.messages[place] for place in places if not table.facets[table.facet[place]].aligned
+                )
+        return found
 
     @property
     def aligned(self) -> int:

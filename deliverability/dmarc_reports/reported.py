@@ -44,6 +44,8 @@ LISTED = 5
 MAX_SELECTORS = 50
 DETAILED = 20
 """Addresses of a source that are told in detail."""
+_ADDRESSES = 10
+"""Addresses that are told of those whose name could not be looked up."""
 _UNASKED = (Reason.OFFLINE, Reason.UNTOLD)
 """Nobody was asked: waiting changes nothing."""
 MAX_DETAILS = 8_000
@@ -245,9 +247,13 @@ class ReportWindow(Struct, frozen=True, dict=True):
     def undecided(self, lost: Mapping[str, Unknown], *cited: str) -> Undecided:
         """What does not pass, from addresses whose reverse name could not be looked up: it may be ours."""
         sources = [each for each in self.sources if not each.standing.ours and not each.by_user]
-        messages = sum(each.failing_from(lost) for each in sources) if lost else 0
+        failing: Counter[str] = Counter()
+        for each in sources if lost else ():
+            failing += each.failing_from(lost)
+        messages = failing.total()
         return Undecided(
             undecided=messages,
+            undecided_addresses=tuple(address for address, _ in failing.most_common(_ADDRESSES)),
             undecided_percent=share_of_own(messages, self.own_messages),
             undecided_offline=bool(lost) and all(each.reason in _UNASKED for each in lost.values()),
             evidence=cite(*cited),

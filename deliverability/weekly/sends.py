@@ -270,7 +270,8 @@ def gate_words(gate: GateWeek, week: TrafficWeek, say: Phrases) -> str:
     key = "unconfirmed" if unconfirmed else gate.kind.value
     words = say(f"sends.{'policy-now' if news else 'policy'}.{key}", policy=gate.to)
     if gate.kind is GateKind.NOT_YET and gate.earliest:
-        words += say("punctuation.gap") + say("sends.earliest", day=full_day_words(gate.earliest, say))
+        earliest = "sends.earliest-silent" if week.only_silent else "sends.earliest"
+        words += say("punctuation.gap") + say(earliest, day=full_day_words(gate.earliest, say))
         words += say("punctuation.gap") + say("sends.sooner") if week.silent_since else ""
     return words
 

@@ -145,7 +145,7 @@ def test_what_follows_from_a_record_stands_under_it(weeks: dict[tuple[str, str, 
     assert causes == ["SPF record changed", "DMARC record changed", "DKIM key s1 changed"]
     assert block.index("1 more change") < block.index("DKIM key s1 changed"), "two causes at once, the others folded"
     assert block.count("Gmail: DNS ready → DNS not ready") == 1
-    assert "Also with this change: 1 finding" in block
+    assert "1 more finding after this change" in block
     assert "Your DNS changed" not in block, "the records say so"
     lowered = r'<p class="headline bad">.*?<a href="#c1">shop.example: the DMARC policy was lowered'
     assert re.search(lowered, page, re.DOTALL)

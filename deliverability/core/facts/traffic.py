@@ -327,6 +327,9 @@ class Undecided(Topic, frozen=True, kw_only=True):
     undecided: Annotated[
         Maybe[Messages], Fact("Messages that fail DMARC from addresses whose reverse DNS name could not be looked up.")
     ]
+    undecided_addresses: Annotated[
+        Maybe[tuple[str, ...]], Fact("Those addresses, at most ten, the ones with most failing messages first.")
+    ]
     undecided_percent: Annotated[Maybe[Percent], Fact("The same as a percentage of own messages.")]
     undecided_offline: Annotated[
         Maybe[bool], Fact("None of those reverse DNS names was looked up, because the run didn't use live DNS.")

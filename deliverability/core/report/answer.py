@@ -407,13 +407,12 @@ def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: Findin
     short = joined(findings.shorts(worst.deciding)[:1], say)
     more = any(_has_more_reasons(each, report) for each in alike)
     reason = say("lead.reasons" if more else "lead.reason", short=short)
-    deferred = any(code.startswith("4") for each in alike for code in each.codes)
     who = joined(names, say) if len(names) <= _RECEIVERS_NAMED else say.count("lead.receivers", len(names))
     words = {
         "receivers": who,
         "mail": mail,
         "because": say("lead.because-more" if more else "lead.because", short=short),
-        "rejects": say(f"lead.{'defers-or-rejects' if deferred else 'rejects'}.{number}"),
+        "rejects": say(f"lead.{'defers-or-rejects' if all(map(_defers, alike)) else 'rejects'}.{number}"),
     }
     bulk_mail = "" if report.message else say("label.bulk-mail-of", domain=visible(report.domain))
     match worst.kind:
@@ -518,6 +517,11 @@ def _refuses(effects: Iterable[ReceiverEffect]) -> bool:
     return any(one.effect is Effect.REJECT and not one.contested for one in effects)
 
 
+def _defers(group: ReceiverGroup) -> bool:
+    """Whether all replies that are known are temporary ones: the mail is refused, but at first only for a time."""
+    return bool(group.codes) and all(code.startswith("4") for code in group.codes)
+
+
 def _effect_keys(effects: Iterable[ReceiverEffect]) -> tuple[str, ...]:
     """Names of effects, the worst first, each once."""
     worst_first = sorted(effects, key=lambda one: (-one.effect.rank, one.contested))
@@ -555,13 +559,15 @@ def _together(groups: Sequence[ReceiverGroup]) -> tuple[ReceiverGroup, ...]:
 
 
 def _has_more_reasons(group: ReceiverGroup, report: Report) -> bool:
-    """Whether the first step leaves something that decides as well, or that one of the other steps is for."""
-    if len(group.steps) < 2:
-        return False
-    settled = [step.findings for step in report.answer.plan if step.number in group.steps]
-    return len({each.rule for each in group.deciding}) > 1 or any(
-        set(group.deciding).isdisjoint(findings) for findings in settled
-    )
+    """Whether the first step leaves something that decides as well."""
+    return len({each.rule for each in group.deciding}) > 1 and len(_deciding_steps(group, report)) > 1
+
+
+def _deciding_steps(group: ReceiverGroup, report: Report) -> tuple[int, ...]:
+    """The steps for what decides; those for what is left then are told where the plan shows the change."""
+    deciding = set(group.deciding)
+    plan = [each for each in report.answer.plan if each.number in group.steps]
+    return tuple(each.number for each in plan if not deciding.isdisjoint(each.findings)) or group.steps
 
 
 def _common_first(one: ReceiverGroup, other: ReceiverGroup) -> tuple[FindingId, ...]:
@@ -586,6 +592,8 @@ def _group(group: ReceiverGroup, report: Report, findings: FindingIndex, speaker
     say = speaker.say
     receivers = tuple(ReceiverView(ident, receiver_short(ident, speaker)) for ident in group.receivers)
     heading = kind_words(group.kind, group.effects, say, group.lacks)
+    if group.kind is VerdictKind.REJECTED and _defers(group):
+        heading = say("verdict.deferred-or-rejected")
     names = joined([each.name for each in receivers], say)
     may_refuse = group.kind is VerdictKind.AT_RISK and {each.effect for each in group.effects} == {Effect.REJECT}
     line = "refused-line" if may_refuse or group.kind is VerdictKind.REJECTED else "line"
@@ -606,8 +614,8 @@ def _group(group: ReceiverGroup, report: Report, findings: FindingIndex, speaker
         clause=because and say(f"text.{joint}", short=because),
         anchor=findings.anchor(group.deciding[0]) if group.deciding else "",
         notes=tuple(_group_notes(group, report, say)),
-        steps=group.steps,
-        step_words=numbered_steps(group.steps, report, say),
+        steps=_deciding_steps(group, report),
+        step_words=numbered_steps(_deciding_steps(group, report), report, say),
         same_cause=group.same_cause,
     )
 

@@ -21,13 +21,11 @@ from deliverability.core.facts.traffic import (
 from deliverability.core.model.report import GateKind, Report
 from deliverability.core.model.topic import if_known
 from deliverability.core.phrases import Phrases, detail_words
-from deliverability.core.report.traffic import FOREIGN, Sums, class_of, sums_of, sums_words
+from deliverability.core.report.traffic import FOREIGN, Sums, class_of, like_a_host, sums_of, sums_words
 from deliverability.core.words.sentences import day_words, full_day_words, visible
 from deliverability.core.words.speaker import Speaker
 
 _BAR, _HEIGHT = 4, 24
-LIKE_A_HOST = 50
-"""From so many messages of one address on, what is forged may be a forgotten host."""
 _SPF_COVERS = "by-spf-covers"
 
 
@@ -316,7 +314,7 @@ def _source(
     speaker: Speaker,
 ) -> SourceView:
     say, standing = speaker.say, source.standing
-    asks = not source.said and (standing in ("unclaimed", "service-mixed") or _like_a_host(source))
+    asks = not source.said and (standing in ("unclaimed", "service-mixed") or like_a_host(source))
     group = _group_of(standing, asks=asks, apart=source.apart)
     service = speaker.rules.knowledge.services.get(source.service or "")
     console = (service.console or {}).get(say.lang, "") if service is not None else ""
@@ -398,11 +396,6 @@ def _aligned(rows: Iterable[SourceDay]) -> int:
 def _days(rows: Sequence[SourceDay], say: Phrases) -> Iterator[DayLine]:
     for each in sorted(rows, key=lambda one: one.day):
         yield DayLine(day_words(each.day, say), f"{each.messages:,}", f"{each.aligned:,}")
-
-
-def _like_a_host(source: Source) -> bool:
-    """Whether it sends as a forgotten host may: steadily, or much from one address."""
-    return source.standing == "forged" and (source.steady or source.largest_address >= LIKE_A_HOST)
 
 
 def _addresses(source: Source, say: Phrases) -> str:

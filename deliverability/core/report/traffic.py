@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from deliverability.core.facts.base import FactSet
-from deliverability.core.facts.traffic import MessageSums, OwnMessages, PolicyHits, ReportPeriod, Traffic
+from deliverability.core.facts.traffic import MessageSums, OwnMessages, PolicyHits, ReportPeriod, Source, Traffic
 from deliverability.core.model.topic import if_known
 from deliverability.core.phrases import Phrases, joined
-from deliverability.core.words.sentences import full_day_words, share_words, visible
+from deliverability.core.words.sentences import full_day_words, visible
 
 FOREIGN = ("forged", "forwarded", "altered")
 """The classes of mail that is known to be foreign."""
@@ -112,6 +112,15 @@ NAMED = 3
 _LOSING = ("own", "own-gap", "service-gap", "service-mixed", "unclaimed")
 
 
+LIKE_A_HOST = 50
+"""From so many messages of one address on, what is forged may be a forgotten host."""
+
+
+def like_a_host(source: Source) -> bool:
+    """Whether it sends as a forgotten host may: steadily, or much from one address."""
+    return source.standing == "forged" and (source.steady or source.largest_address >= LIKE_A_HOST)
+
+
 def would_words(facts: FactSet, policy: str, say: Phrases) -> str:
     """What the policy would have done in the window; empty where nobody can say."""
     sums, days = facts.of(MessageSums), if_known(facts.of(ReportPeriod).span_days)
@@ -122,7 +131,12 @@ def would_words(facts: FactSet, policy: str, say: Phrases) -> str:
     altered = if_known(sums.altered)
     more = say.count("gate.stopped", forged) if forged else ""
     more += say("gate.altered", n=f"{altered:,}") if altered else ""
-    more += say("gate.risk") if forged else ""
+    sources = if_known(facts.of(Traffic).sources) or ()
+    asked = sum(each.messages for each in sources if like_a_host(each) and not each.said and not each.apart)
+    if asked:
+        more += say.count("gate.risk-asked", asked)
+    elif forged:
+        more += say("gate.risk")
     if not lost:
         return say("gate.would-none", **values) + more
     return say("gate.would", **values, lost=f"{lost:,}", sources=_losing(facts, lost, say)) + more
@@ -150,5 +164,9 @@ def _losing(facts: FactSet, lost: int, say: Phrases) -> str:
         return say("gate.of-all", source=visible(losing[0].name))
     named = [say("gate.of", n=f"{each.unaligned:,}", source=visible(each.name)) for each in losing[:NAMED]]
     more = len(losing) - len(named)
-    several = say("value.separator").join(named) + say("value.more", n=f"{more:,}") if more else joined(named, say, "gate.of-and")
+    several = (
+        say("value.separator").join(named) + say("value.more", n=f"{more:,}")
+        if more
+        else joined(named, say, "gate.of-and")
+    )
     return say("gate.of-several", sources=several)

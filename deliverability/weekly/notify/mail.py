@@ -142,7 +142,7 @@ def _block(entry: EntryView, say: Phrases) -> Iterator[str]:
         yield f"{say('weekly.step')}{say('punctuation.gap')}{block.action}"
     yield from block.findings
     if entry.sends and entry.sends.line:
-        yield f"{say('sends.title')}{say('punctuation.colon')}{entry.sends.line}"
+        yield f"{say('sends.mail-title')}{say('punctuation.colon')}{entry.sends.line}"
 
 
 def _html(view: RunView, say: Phrases, shown: int, where: str, link: str) -> str:

@@ -460,7 +460,7 @@ def test_a_parked_domain_is_told_to_be_closed_and_asked_for_no_message():
 def test_where_nothing_was_answered_nothing_else_is_shown():
     page = Page(page_of(example_unreached(), message="", findings=(), assessment=assessed()))
 
-    assert "No name server gave a usable answer. Nothing was checked." in page.words
+    assert "No DNS server returned a usable answer. Nothing was checked." in page.words
     assert not page.all("details")
     assert not page.all("h2")
 

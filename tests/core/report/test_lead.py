@@ -55,7 +55,7 @@ def test_where_one_receiver_has_more_reasons_the_first_is_one_of_them() -> None:
 
     assert "One reason is that " in lead(answer)
     assert [each.step_words.replace("\u00a0", " ") for each in view.groups] == ["step 1", "steps 1 and 2"]
-    assert "など、複数の理由により、" in lead(answer, "ja")
+    assert "理由の1つは、" in lead(answer, "ja")
 
 
 def test_those_that_do_the_same_share_a_clause() -> None:
@@ -117,7 +117,7 @@ def test_a_name_of_one_label_is_no_word_of_the_sentence(lang: str, said: str) ->
 @pytest.mark.parametrize(
     ("unknown", "said", "hint", "tone"),
     [
-        (TIMEOUT, "No name server gave a usable answer.", "--resolver 1.1.1.1", "bad"),
+        (TIMEOUT, "No DNS server returned a usable answer.", "--resolver 1.1.1.1", "bad"),
         # What nobody wanted to ask was not checked, and is no failure.
         (OUTSIDE, "is outside the given zone files.", "Add its zone file with --zone", "unknown"),
         (UNRECORDED, "The recording has no answers for", "--record answers.json", "unknown"),
@@ -186,15 +186,15 @@ def test_without_a_message_the_mark_says_no_more_than_the_sentence(
     [
         (
             "en",
-            "iCloud, Gmail and Outlook.com may reject bulk mail from broken.example because broken.example's SPF record "
-            "refers to a domain with no valid SPF record, among other reasons. At SoftBank, this applies to all mail. "
-            "Yahoo sends bulk mail to the spam folder.",
+            "iCloud, Gmail and Outlook.com may reject bulk mail from broken.example because broken.example's SPF "
+            "record refers to a domain with no valid SPF record, among other reasons. At SoftBank, this applies to all "
+            "mail. Yahoo sends bulk mail to the spam folder.",
         ),
         (
             "ja",
             "iCloud、Gmail、Outlook.comでは、broken.exampleからの一斉配信メールが拒否の対象となるおそれがあります。"
             "理由の1つは、broken.exampleのSPFの参照先に有効なSPFレコードがないことです。"
-            "ソフトバンクでは、一斉配信以外のメールも対象です。"
+            "ソフトバンクでは、一斉配信以外のメールにも同じおそれがあります。"
             "米国Yahooでは一斉配信メールが迷惑メール扱いとなるおそれがあります。",
         ),
     ],
@@ -208,13 +208,12 @@ def test_what_dns_does_to_bulk_mail_names_every_receiver_that_does_something(lan
     [
         (
             "en",
-            "Gmail defers or rejects this mail because neither SPF nor DKIM passes for sakura-shop.example, "
-            "among other reasons.",
+            "Gmail defers or rejects this mail because neither SPF nor DKIM passes for sakura-shop.example.",
         ),
         (
             "ja",
-            "Gmailは、このメールを遅延または拒否します。"
-            "理由の1つは、sakura-shop.exampleでSPFもDKIMも合格していないことです。",
+            "Gmailは、このメールの受信を遅らせるか、拒否します。"
+            "理由は、sakura-shop.exampleでSPFもDKIMも合格していないことです。",
         ),
     ],
 )

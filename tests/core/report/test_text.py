@@ -134,10 +134,10 @@ def test_what_is_needed_and_met_is_read_from_the_answer_to_the_summary():
     text = golden("demo", "en")
     order = [
         "sakura-shop.example · newsletter.eml · 25 Nov 2026",
-        "✗ Rejected by Gmail",
-        "because neither SPF nor DKIM passes for sakura-shop.example, among other\n  reasons → steps 1 and 2",
-        "? Depends on the filter at au",
+        "✗ Deferred or rejected by Gmail",
         "because neither SPF nor DKIM passes for sakura-shop.example → step 1",
+        "? Depends on the filter at au",
+        "the same cause → step 1",
         "From sakura-shop.example ─✗─ SPF",
         "⇒ DMARC fails",
         "Start with these 3 steps ─",
@@ -181,7 +181,7 @@ def test_a_parked_domain_is_closed_and_nobody_asks_for_its_mail(lang):
 
 def test_where_nobody_answers_nothing_is_said_but_that():
     assert golden("dead", "en").splitlines()[1:] == [
-        "✗ No name server gave a usable answer. Nothing was checked.",
+        "✗ No DNS server returned a usable answer. Nothing was checked.",
         "  Try another resolver:",
         "  deliv audit good.example --resolver 1.1.1.1",
     ]
@@ -321,7 +321,7 @@ def test_symbols_have_ascii_stand_ins():
     for subject in SUBJECTS:
         assert golden(subject, "en", unicode=False).isascii()
     text = golden("demo", "en", unicode=False)
-    assert "x Rejected by Gmail" in text
+    assert "x Deferred or rejected by Gmail" in text
     assert "! Shown with a warning" in text
     assert "=> DMARC fails" in text
 

@@ -30,8 +30,8 @@ def test_a_page_with_a_japanese_edition_is_shown_in_it() -> None:
 
 def test_what_was_read_is_never_said_to_be_the_japanese_edition() -> None:
     assert read_words(TRANSLATED, EN) == "archived copy from Jun 2026, accessed 24 Nov 2026"
-    assert read_words(TRANSLATED, JA) == "英語版、2026年6月の保存版、2026年11月24日に確認"
-    assert read_day_words(TRANSLATED, JA) == "英語版、2026年11月24日に確認"
+    assert read_words(TRANSLATED, JA) == "2026年6月の保存版、2026年11月24日に確認、英語版による"
+    assert read_day_words(TRANSLATED, JA) == "2026年11月24日に確認、英語版による"
 
 
 def test_a_page_in_another_language_is_named_as_such() -> None:

@@ -39,7 +39,7 @@ def step_lines(step: PlanStepView, level: int, paper: Paper, say: Phrases) -> It
     yield from _explained(step, level, indent, paper, say)
     for lines in step.files if level <= SHORT else ():
         yield " " * indent + say("hand-over.file")
-        yield from (f"{' ' * indent}{paper.ink(line, 'code')}" for line in lines)
+        yield from (f"{' ' * (indent + 2)}{paper.ink(line, 'code')}" for line in lines)
     for line in step.lines:
         yield f"{' ' * indent}{paper.ink(line, 'code')}"
     for record in step.records:
