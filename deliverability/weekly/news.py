@@ -286,7 +286,8 @@ class _Writer:
 
     def _gate(self, key: str, gate: GateWeek, name: str, kind: NewsKind, because: str = "") -> NewsView:
         whole, bare = (self._say(f"news.gate.{key}", domain=name, policy=gate.to, because=b) for b in (because, ""))
-        return NewsView(kind, name, whole, (whole, bare))
+        sentence = self._say("news.gate.record", news=whole, domain=name) if key == "open" else whole
+        return NewsView(kind, name, sentence, (whole, bare))
 
     def _worst(self, entry: WeeklyEntry, new: Sequence[FindingChange]) -> str:
         """The worst of what is new, as a clause."""

@@ -163,7 +163,10 @@ async def season(life: Life) -> list[Summary]:
     week.append(await life.week())
     _, gate = told(week[1])
     assert (gate.kind, gate.before, gate.missing) == (GateKind.SAFE, GateKind.NOT_YET, ())
-    assert sentences(week[1]) == ["shop.example: p=quarantine is safe now"]
+    (sentence,) = sentences(week[1])
+    assert sentence == (
+        "shop.example: p=quarantine is safe now. To see the record to publish, run `deliv gate shop.example`."
+    )
     assert not [each for each in changes(week[1]) if each.rule.startswith("GATE")], "the gate is told by its answer"
 
     arrive(life, week_before(3), (GOOGLE, OUTLOOK), signed(MAIN, 100), unsigned(BILLING, 40))

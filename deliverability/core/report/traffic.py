@@ -134,7 +134,7 @@ def would_words(facts: FactSet, policy: str, say: Phrases) -> str:
     sources = if_known(facts.of(Traffic).sources) or ()
     asked = sum(each.messages for each in sources if like_a_host(each) and not each.said and not each.apart)
     if asked:
-        more += say.count("gate.risk-asked", asked)
+        more += say("gate.risk-all-asked") if asked == forged else say.count("gate.risk-asked", asked)
     elif forged:
         more += say("gate.risk")
     if not lost:
