@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from datetime import date
 from functools import lru_cache
 from typing import Any, ClassVar
 from xml.etree import ElementTree
@@ -260,7 +261,8 @@ def sends_of_all(entries: Sequence[WeeklyEntry], say: Phrases) -> str:
     classes = {name: sum(each.sums.classes[name] for each in weeks.values()) for name in CLASSES}
     aligned, uncounted = (sum(getattr(each.sums, name) for each in weeks.values()) for name in ("aligned", "uncounted"))
     sums = Sums(classes, aligned, uncounted)
-    return say.count("sends.all", len(weeks), text=sums_words(sums, say))
+    days = max((date.fromisoformat(each.end) - date.fromisoformat(each.begin)).days + 1 for each in weeks.values())
+    return say.count("sends.all", len(weeks), text=sums_words(sums, say), days=str(days))
 
 
 def gate_words(gate: GateWeek, week: TrafficWeek, say: Phrases) -> str:

@@ -178,6 +178,7 @@ async def test_a_reverse_name_that_nobody_answers_for_leaves_its_mail_undecided(
     world = {("9.2.0.192.in-addr.arpa", "PTR"): answer}
     facts = await facts_for(traffic.observed([*month("198.51.100.10", SIGNED), *month("192.0.2.9", FORGED)]), world)
     assert facts.value("traffic.undecided") == 280
+    assert facts.value("traffic.undecided_addresses") == ("192.0.2.9",)
     assert facts.value("traffic.undecided_offline") is (answer == "offline")
 
 

@@ -115,6 +115,16 @@ def test_a_report_as_a_table(deliv: Deliv) -> None:  # noqa: F811
     assert not Path("h.db").exists()
 
 
+def test_what_results_in_brackets_mean_is_told_where_there_are_some(deliv: Deliv) -> None:  # noqa: F811
+    failed = "<spf><domain>example.com</domain><result>fail</result></spf>"
+    evaluated = "<disposition>none</disposition><dkim>fail</dkim><spf>fail</spf>"
+    Path("failed.xml").write_bytes(report(record(author="example.com", evaluated=evaluated, results=failed)))
+    shown = " ".join(deliv("show-report", "failed.xml", "--lang", "en").out.split())
+    assert "(example.com fail)" in shown
+    assert shown.endswith("don't count toward a DMARC pass because they failed or aren't aligned with the From domain.")
+    assert "DMARCの合格の根拠になりません。" in deliv("show-report", "failed.xml", "--lang", "ja").out.replace("\n", "")
+
+
 def test_several_reports_and_what_is_none(deliv: Deliv) -> None:  # noqa: F811
     done = deliv("show-report", "reports", "reports/note.txt", "--lang", "en")
     assert done.code == 3

@@ -35,6 +35,7 @@ from deliverability.core.report.findings import (
     FindingIndex,
     effect_words,
     either,
+    only_temporary,
     receiver_short,
     unanswered,
     unreached,
@@ -412,7 +413,7 @@ def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: Findin
         "receivers": who,
         "mail": mail,
         "because": say("lead.because-more" if more else "lead.because", short=short),
-        "rejects": say(f"lead.{'defers-or-rejects' if all(map(_defers, alike)) else 'rejects'}.{number}"),
+        "rejects": say(f"lead.{'defers-or-rejects' if all(map(defers, alike)) else 'rejects'}.{number}"),
     }
     bulk_mail = "" if report.message else say("label.bulk-mail-of", domain=visible(report.domain))
     match worst.kind:
@@ -517,9 +518,9 @@ def _refuses(effects: Iterable[ReceiverEffect]) -> bool:
     return any(one.effect is Effect.REJECT and not one.contested for one in effects)
 
 
-def _defers(group: ReceiverGroup) -> bool:
-    """Whether all replies that are known are temporary ones: the mail is refused, but at first only for a time."""
-    return bool(group.codes) and all(code.startswith("4") for code in group.codes)
+def defers(group: ReceiverGroup) -> bool:
+    """Whether the mail is refused, as far as the replies are known, only for a time at first."""
+    return group.kind is VerdictKind.REJECTED and only_temporary(group.codes)
 
 
 def _effect_keys(effects: Iterable[ReceiverEffect]) -> tuple[str, ...]:
@@ -564,10 +565,18 @@ def _has_more_reasons(group: ReceiverGroup, report: Report) -> bool:
 
 
 def _deciding_steps(group: ReceiverGroup, report: Report) -> tuple[int, ...]:
-    """The steps for what decides; those for what is left then are told where the plan shows the change."""
+    """The steps for what decides; where none of those is known, all that help."""
     deciding = set(group.deciding)
     plan = [each for each in report.answer.plan if each.number in group.steps]
     return tuple(each.number for each in plan if not deciding.isdisjoint(each.findings)) or group.steps
+
+
+def _step_words(group: ReceiverGroup, report: Report, say: Phrases) -> str:
+    """The steps for what decides, and apart from them those for what would be left then."""
+    first = _deciding_steps(group, report)
+    rest = tuple(each for each in group.steps if each not in first)
+    words = numbered_steps(first, report, say)
+    return say("group.further", steps=words, rest=numbered_steps(rest, report, say)) if rest else words
 
 
 def _common_first(one: ReceiverGroup, other: ReceiverGroup) -> tuple[FindingId, ...]:
@@ -592,7 +601,7 @@ def _group(group: ReceiverGroup, report: Report, findings: FindingIndex, speaker
     say = speaker.say
     receivers = tuple(ReceiverView(ident, receiver_short(ident, speaker)) for ident in group.receivers)
     heading = kind_words(group.kind, group.effects, say, group.lacks)
-    if group.kind is VerdictKind.REJECTED and _defers(group):
+    if defers(group):
         heading = say("verdict.deferred-or-rejected")
     names = joined([each.name for each in receivers], say)
     may_refuse = group.kind is VerdictKind.AT_RISK and {each.effect for each in group.effects} == {Effect.REJECT}
@@ -615,7 +624,7 @@ def _group(group: ReceiverGroup, report: Report, findings: FindingIndex, speaker
         anchor=findings.anchor(group.deciding[0]) if group.deciding else "",
         notes=tuple(_group_notes(group, report, say)),
         steps=_deciding_steps(group, report),
-        step_words=numbered_steps(_deciding_steps(group, report), report, say),
+        step_words=_step_words(group, report, say),
         same_cause=group.same_cause,
     )
 

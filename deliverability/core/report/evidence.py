@@ -11,17 +11,17 @@ from msgspec import Struct
 
 from deliverability.core.codes import needed
 from deliverability.core.facts.base import Unknown
-from deliverability.core.model.answer import Because, GuideState, GuideStep, ReceiverEffect
+from deliverability.core.model.answer import Because, FindingId, GuideState, GuideStep, ReceiverEffect
 from deliverability.core.model.report import GRADES, Judgement, Outcome, Report, Verdict
 from deliverability.core.model.rules import Effect, Receiver, Severity, SourceRef
 from deliverability.core.phrases import Phrases
-from deliverability.core.report.answer import TONES, kind_words, numbered_steps
+from deliverability.core.report.answer import TONES, defers, kind_words, numbered_steps
 from deliverability.core.report.checks import CheckView, requirement_sources, source_views
 from deliverability.core.report.findings import (
     FindingIndex,
     FindingView,
     combines,
-    effect_words,
+    judged_words,
     receiver_name,
     topic_name,
 )
@@ -85,19 +85,29 @@ def guide_view(report: Report, findings: FindingIndex, speaker: Speaker) -> Guid
     texts = {str(step.get("key", "")): step for step in speaker.guide}
     steps = [each for each in report.answer.guide if each.key in texts]
     rows = tuple(_row(each, texts[each.key], report, findings, say) for each in steps)
-    states = Counter(each.state for each in steps)
+    states = Counter(_state(each, report) for each in steps)
     return GuideView(say("guide-table.heading"), _summary(states, report, say), rows)
 
 
-def _summary(states: Mapping[GuideState, int], report: Report, say: Phrases) -> str:
+_OPTIONAL = "optional"
+_STATES = (GuideState.DONE, GuideState.TO_DO, _OPTIONAL, GuideState.NOTHING_HERE, GuideState.NOT_KNOWN)
+
+
+def _state(step: GuideStep, report: Report) -> str:
+    """Where it stands; what is left to do is optional where nothing that is open is more than a remark."""
+    severities = [each.severity for each in report.findings if FindingId(each.rule, each.item) in step.findings]
+    remarks = step.because is Because.UNMET and {*severities} == {Severity.INFO}
+    return _OPTIONAL if step.state is GuideState.TO_DO and remarks else step.state.value
+
+
+def _summary(states: Mapping[str, int], report: Report, say: Phrases) -> str:
     """How many steps stand where; where all that is known is that a message would show it, only that."""
     total = str(sum(states.values()))
-    whole = report.selection.whole
-    if whole and not report.message and not states[GuideState.DONE] and not states[GuideState.TO_DO]:
+    found = [state for state in _STATES if states[state]]
+    if report.selection.whole and not report.message and not set(found) & {*_STATES[:3]}:
         return say("guide-table.message", all=total)
-    found = [state for state in GuideState if states[state]]
-    counted = [say(f"guide-table.first.{state.value}", n=f"{states[state]:,}", all=total) for state in found[:1]]
-    counted += [say(f"guide-table.{state.value}", n=f"{states[state]:,}") for state in found[1:]]
+    counted = [say(f"guide-table.first.{state}", n=f"{states[state]:,}", all=total) for state in found[:1]]
+    counted += [say(f"guide-table.{state}", n=f"{states[state]:,}") for state in found[1:]]
     return say("value.separator").join(counted)
 
 
@@ -108,7 +118,7 @@ def _row(step: GuideStep, texts: Mapping[str, Any], report: Report, findings: Fi
         key=visible(step.key),
         title=words["step"],
         tone=_TONES[step.state],
-        state=say(f"guide-table.state.{step.state.value}"),
+        state=say(f"guide-table.state.{_state(step, report)}"),
         because=_because(step, findings, say, _in_language(texts.get("shown_with"), say.lang), in_plan=bool(to_steps)),
         step_words=to_steps,
         anchor=findings.anchor(step.findings[0]) if step.because is Because.UNMET and not to_steps else "",
@@ -179,8 +189,10 @@ class ReceiverListView:
         judged: Mapping[str, tuple[FindingView, Judgement]],
         anchors: Mapping[str, str],
         speaker: Speaker,
+        *,
+        deferring: bool,
     ) -> None:
-        self.id = receiver.id
+        self.id, self._deferring = receiver.id, deferring
         self._verdict, self._receiver, self._speaker, self._anchors = verdict, receiver, speaker, anchors
         order = [rule for rule in receiver.rules if rule in judged] or list(judged)
         self._judged = {rule: judged[rule] for rule in order}
@@ -198,6 +210,8 @@ class ReceiverListView:
     @property
     def label(self) -> str:
         """Its verdict."""
+        if self._deferring:
+            return self._speaker.say("verdict.deferred-or-rejected")
         effects = (ReceiverEffect(each.effect, each.contested) for each in self._verdict.effects)
         return kind_words(self._verdict.verdict, effects, self._speaker.say, self._verdict.lacks)
 
@@ -390,9 +404,12 @@ def receiver_lists(
             known = of_it.get(view.rule.id)
             if known is None or _ORDER.index(judgement.outcome) < _ORDER.index(known[1].outcome):
                 of_it[view.rule.id] = (view, judgement)
+    deferring = {each for group in report.answer.groups if defers(group) for each in group.receivers}
     found = ((verdict, speaker.rules.receivers.get(verdict.receiver)) for verdict in report.verdicts)
     return tuple(
-        ReceiverListView(verdict, receiver, judged.get(receiver.id, {}), anchors, speaker)
+        ReceiverListView(
+            verdict, receiver, judged.get(receiver.id, {}), anchors, speaker, deferring=receiver.id in deferring
+        )
         for verdict, receiver in found
         if receiver is not None
     )
@@ -411,7 +428,7 @@ def _requirement(view: FindingView, judgement: Judgement, anchors: Mapping[str, 
     if unmet and judgement.effect is Effect.NOTE and judgement.severity is Severity.INFO:
         state = say("severity.info")  # a wish of the receiver, which has no effect that it could publish
     elif unmet:
-        state = effect_words([(judgement.effect, judgement.contested)], say)
+        state = judged_words(judgement, say)
     return RequirementView(
         outcome=outcome,
         state=state,
@@ -470,11 +487,13 @@ def summary_words(report: Report, counts: Mapping[str, int], speaker: Speaker) -
     parts = [grade_words(report, speaker)]
     parts += [say.count(f"checks.{key}", n) for key, n in (("todo", todo), ("met", counts["met"])) if n]
     parts += [say.count("summary.open", found.open)] if found.open else []
-    refused = sum(len(each.receivers) for each in answer.groups if TONES[each.kind] == "bad")
+    refusing = [each for each in answer.groups if TONES[each.kind] == "bad"]
+    refused = sum(len(each.receivers) for each in refusing)
     first = answer.shown[0].number if answer.shown else None
     if refused and report.message:
         everybody = sum(len(each.receivers) for each in answer.groups)
-        parts.append(say.count("summary.refused", everybody, refused=f"{refused:,}"))
+        key = "summary.deferred" if all(map(defers, refusing)) else "summary.refused"
+        parts.append(say.count(key, everybody, refused=f"{refused:,}"))
     if first is not None and answer.numbered:
         parts.append(say("summary.first", step=say("plan.step.one", steps=f"{first:,}")))
     return say("summary.separator").join(parts)

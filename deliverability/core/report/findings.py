@@ -116,6 +116,18 @@ def statement_of(judgement: Judgement, rule: str, speaker: Speaker) -> Statement
     )
 
 
+def only_temporary(codes: Sequence[str]) -> bool:
+    """Whether all replies that are known are temporary ones: such mail is refused, but at first only for a time."""
+    return bool(codes) and all(code.startswith("4") for code in codes)
+
+
+def judged_words(judgement: Judgement, say: Phrases) -> str:
+    """What a receiver does about a finding."""
+    if judgement.effect is Effect.REJECT and not judgement.contested and only_temporary(judgement.codes):
+        return say("verdict.deferred-or-rejected")
+    return effect_words([(judgement.effect, judgement.contested)], say)
+
+
 def effect_words(effects: Iterable[tuple[Effect, bool]], say: Phrases) -> str:
     """What happens to the mail, each effect (with whether it is contested) once, the worst first."""
     seen = dict.fromkeys(f"may-{effect.value}" if may and effect.hinders else effect.value for effect, may in effects)

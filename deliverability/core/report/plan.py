@@ -13,7 +13,7 @@ from deliverability.core.model.claims import Lack
 from deliverability.core.model.report import Care, FactChange, RecordEdit, Report, VerdictKind
 from deliverability.core.model.rules import Place, Scope
 from deliverability.core.phrases import Phrases, joined
-from deliverability.core.report.answer import in_sentence, is_named, kind_words, number_words, numbered_steps
+from deliverability.core.report.answer import defers, in_sentence, is_named, kind_words, number_words, numbered_steps
 from deliverability.core.report.findings import FindingIndex, receiver_short
 from deliverability.core.report.records import Piece, diff, rdata, txt_strings
 from deliverability.core.words.sentences import capital, format_value, state_words, visible
@@ -337,10 +337,17 @@ class _Writer:
         """What keeps the mail from being accepted now."""
         return next((each.lacks for each in self._report.verdicts if each.receiver in chip.receivers), ())
 
+    def _before(self, chip: Chip, lacks: Sequence[Lack]) -> str:
+        """What becomes of the mail now, as the answer has it."""
+        groups = [each for each in self._report.answer.groups if not set(each.receivers).isdisjoint(chip.receivers)]
+        if groups and all(map(defers, groups)):
+            return self._say("verdict.deferred-or-rejected")
+        return kind_words(chip.before, chip.effects, self._say, lacks)
+
     def _chip(self, chip: Chip) -> ChipView:
         say, lacks = self._say, self._lacks(chip)
         names = tuple(receiver_short(ident, self._speaker) for ident in chip.receivers)
-        before = in_sentence(kind_words(chip.before, chip.effects, say, lacks))
+        before = in_sentence(self._before(chip, lacks))
         if chip.after is None:
             after = say("chip.unknown-open" if self._report.message else "chip.unknown")
         else:

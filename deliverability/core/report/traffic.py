@@ -5,7 +5,7 @@ Everybody who tells of reported mail does so with these classes: own, unclaimed,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -132,9 +132,15 @@ def would_words(facts: FactSet, policy: str, say: Phrases) -> str:
     more = say.count("gate.stopped", forged) if forged else ""
     more += say("gate.altered", n=f"{altered:,}") if altered else ""
     sources = if_known(facts.of(Traffic).sources) or ()
-    asked = sum(each.messages for each in sources if like_a_host(each) and not each.said and not each.apart)
+    asked = [each for each in sources if like_a_host(each) and not each.said and not each.apart]
     if asked:
-        more += say("gate.risk-all-asked") if asked == forged else say.count("gate.risk-asked", asked)
+        number, names = sum(each.messages for each in asked), _named([visible(each.name) for each in asked], say)
+        all_asked = number == forged
+        more += (
+            say("gate.risk-all-asked", sources=names)
+            if all_asked
+            else say.count("gate.risk-asked", number, sources=names)
+        )
     elif forged:
         more += say("gate.risk")
     if not lost:
@@ -162,11 +168,13 @@ def _losing(facts: FactSet, lost: int, say: Phrases) -> str:
         return ""
     if losing[0].unaligned == lost:
         return say("gate.of-all", source=visible(losing[0].name))
-    named = [say("gate.of", n=f"{each.unaligned:,}", source=visible(each.name)) for each in losing[:NAMED]]
-    more = len(losing) - len(named)
-    several = (
-        say("value.separator").join(named) + say("value.more", n=f"{more:,}")
-        if more
-        else joined(named, say, "gate.of-and")
-    )
-    return say("gate.of-several", sources=several)
+    named = [say("gate.of", n=f"{each.unaligned:,}", source=visible(each.name)) for each in losing]
+    return say("gate.of-several", sources=_named(named, say))
+
+
+def _named(names: Sequence[str], say: Phrases) -> str:
+    """The first of them, and how many more there are."""
+    more = len(names) - NAMED
+    if more <= 0:
+        return joined(names, say, "gate.of-and")
+    return say("value.separator").join(names[:NAMED]) + say("value.more", n=f"{more:,}")

@@ -199,6 +199,13 @@ def step_words(step: PlanStep, report: Report, speaker: Speaker) -> StepWords:
         # Without a record to enter, or with a file besides, the letter says how it is done.
         letter += (say("hand-over.how", how=say("punctuation.gap").join(how)),)
         letter += tuple(chain.from_iterable((say("hand-over.file"), *lines) for lines in files))
+    if letter and (before := [each for each in report.answer.plan if each.number in step.follows and step.edits]):
+        letter += (
+            say(
+                "hand-over.after",
+                what=say("punctuation.clauses").join(_asked(each, report, speaker) for each in before),
+            ),
+        )
     hand_over = _hand_over(letter, step, report, first, speaker) if letter else ()
     return StepWords(what, where, placed, how + who, entry_words(step, report, speaker), fields, files, hand_over)
 
@@ -219,6 +226,14 @@ def _of_remedy(step: PlanStep, speaker: Speaker) -> tuple[str, tuple[str, ...], 
 
     note = words("note")
     return words("title"), (note,) if note else (), words("request")
+
+
+def _asked(step: PlanStep, report: Report, speaker: Speaker) -> str:
+    """What a step changes, for somebody who does not have the plan."""
+    if (task := speaker.rules.tasks.get(step.task)) is not None and not step.remedy:
+        return fill(task.text[speaker.lang].what, _values(step, report, speaker)).rstrip(".。")
+    title, _, asked = _of_remedy(step, speaker)
+    return (asked or title).rstrip(".。")
 
 
 def _values(step: PlanStep, report: Report, speaker: Speaker) -> dict[str, str]:
@@ -291,7 +306,9 @@ def _hand_over(
     if report.message and step.place is not Place.DNS:
         last = say("hand-over.check-message", domain=domain)
     else:
-        last = say("hand-over.check", command=f"deliv audit {domain}")
+        # A file besides the record is looked at only where it may be fetched.
+        has_file = any("\n" in str(value).strip() for value in step.values.values())
+        last = say("hand-over.check-file" if has_file else "hand-over.check-domain", domain=domain)
     return (*letter, *records, *why, *lookups, last)
 
 

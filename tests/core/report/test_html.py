@@ -409,7 +409,7 @@ def test_the_answer_is_one_sentence_then_groups_with_their_replies_and_step():
     words = Page(page_of(example_answer())).words
 
     assert words.index("reject this mail because") < words.index("550 5.7.26 · 550 5.7.515 → step 1")
-    assert "Shown with a warning or may be rejected docomo the same cause → step 1" in words
+    assert "Shown with a warning or may be rejected docomo for the same reason → step 1" in words
     assert "at about 5,000 messages per day or more: delayed; otherwise: no known obstacle" in words
     assert "36 requirements" not in words
     assert "27 published requirements checked, 9 findings that don't change this verdict" in words

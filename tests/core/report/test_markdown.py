@@ -84,7 +84,7 @@ def test_the_answer_stands_above_the_plan_and_the_summary_is_last() -> None:
         "From sakura-shop.example: SPF passes for bounce.mailer.example",
         "## Start with these 3 steps",
         "### 1. Sign with DKIM for sakura-shop.example at your mail server",
-        "- Gmail: rejected → no known obstacle (together with step 2)",
+        "- Gmail: deferred or rejected → no known obstacle (together with step 2)",
         "## Deliverability guide",
         "| G16 |",
         "Grade F",
