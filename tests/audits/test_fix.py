@@ -117,7 +117,7 @@ def test_without_a_record_the_text_to_hand_over_says_how() -> None:
     first, how, why, _ = fix("broken.example", "--zone", zone, "--eml", mail, "--hand-over", "14").output.splitlines()
     change = "Replace the ptr mechanism in broken.example's SPF record"
     assert first == f"Please make this change for broken.example: {change}."
-    assert how.startswith("How: Remove the ptr mechanism, and list the sending hosts")
+    assert how.startswith("How: Remove the `ptr` mechanism, and list the sending hosts")
     assert why.startswith("Why: broken.example's SPF record")
 
 

@@ -141,8 +141,11 @@ async def test_what_would_be_lost_is_told_by_source(hosts: tuple[str, ...], word
 @pytest.mark.parametrize(
     ("hosts", "words"),
     [
-        (("203.0.113.20",), "inboxes. They come from sources that need your answer."),
-        (("203.0.113.20", "192.0.2.200"), "inboxes. 28 of them come from sources that need your answer."),
+        (("203.0.113.20",), "inboxes. They count as forged unless you claim 203.0.113.20 in deliv.toml."),
+        (
+            ("203.0.113.20", "192.0.2.200"),
+            "inboxes. 28 of them count as forged unless you claim 203.0.113.20 in deliv.toml.",
+        ),
     ],
 )
 async def test_what_counts_as_forged_until_the_user_answers_is_told(hosts: tuple[str, ...], words: str) -> None:

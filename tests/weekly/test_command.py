@@ -265,7 +265,9 @@ def test_reports_of_the_settings_are_read_first(machine: Machine) -> None:
     (subject,) = json.loads(Path("deliv-reports/latest/summary.json").read_text())["subjects"]
     assert subject["traffic"]["reports"] == 1
     assert subject["traffic"]["last_reports"].keys() == {"other"}
-    assert "DMARC reports: No report that counts shows mail from you." in output, "a bare file proves nothing"
+    assert "DMARC reports for the last 28 days: No report that counts shows mail from you." in output, (
+        "a bare file proves nothing"
+    )
 
 
 def test_a_mailbox_that_cannot_be_reached_stops_no_run(machine: Machine) -> None:

@@ -434,14 +434,16 @@ def mail(summary: Summary, lang: str = "en") -> str:
 async def test_the_mail_has_one_line_on_it_and_what_is_news(life: Life) -> None:
     arrive(life, until(FIRST.date(), 28), (GOOGLE, OUTLOOK), signed(MAIN, 100))
     quiet = mail(await life.week())
-    assert "DMARC reports: 5,600 of 5,600 messages pass DMARC." in quiet
+    assert "DMARC reports for the last 28 days: 5,600 of 5,600 messages pass DMARC." in quiet
     assert len(quiet.splitlines()) <= 15
     arrive(life, week_before(2), (GOOGLE, OUTLOOK), signed(MAIN, 100), unsigned(BILLING, 40))
     summary = await life.week()
     news = mail(summary)
     assert news.splitlines()[0].startswith("deliv: shop.example: ")
     assert f"DMARC reports: {BILLING} now fails DMARC (560 of 560 messages). p=quarantine is no longer safe." in news
-    assert "DMARC reports: 5,600 of 6,160 messages pass DMARC; 560 of your messages do not." in news
+    assert (
+        "DMARC reports for the last 28 days: 5,600 of 6,160 messages pass DMARC; 560 of your messages do not." in news
+    )
     assert f"DMARCレポート：{BILLING}からのメールがDMARCに不合格になりました（560通のうち560通）。p=" in mail(
         summary, "ja"
     )
