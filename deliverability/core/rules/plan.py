@@ -432,7 +432,9 @@ def _settle(
 def _sends_itself(report: Report) -> bool:
     """Whether the mail goes out by the reader's own host. Without a message nothing shows who signs."""
     facts = report.facts
-    if facts.of(Message).present is not True or if_known(facts.of(MessageSender).message_service):
+    if facts.of(Message).present is not True:
+        return False
+    if if_known(facts.of(MessageSender).message_service):
         return False
     hosts = [each for each in (if_known(facts.of(SendingHosts).ips) or ()) if each.confirmed is True]
     return any(_is_home(if_known(each.name) or "", report) for each in hosts)
