@@ -214,7 +214,7 @@ class _Writer:
             return self._other(name, say("value.separator").join(lines))
         if new:
             more = say.count("news.more", len(new) - 1) if len(new) > 1 else ""
-            return self._other(name, self._worst(entry, new) + more)
+            return self._other(name, say("news.new", what=self._worst(entry, new) + more))
         mended = [each for each in news if each.kind in (ChangeKind.MENDED, ChangeKind.GONE)]
         return self.alone("mended", NewsKind.BETTER, name, causes, n=len(mended)) if mended else None
 
@@ -231,7 +231,8 @@ class _Writer:
             return None
         more = self._say.count("news.more", len(new) - 1) if len(new) > 1 else ""
         name = self._name(entry)
-        return self.alone("security", NewsKind.SECURITY, name, what=self._worst(entry, new) + more)
+        what = self._say("news.new", what=self._worst(entry, new) + more)
+        return self.alone("security", NewsKind.SECURITY, name, what=what)
 
     def tone(self, entries: Sequence[WeeklyEntry]) -> str:
         """Good only where nothing is to mend."""

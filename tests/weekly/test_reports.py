@@ -529,7 +529,7 @@ async def test_a_jump_of_the_volume_is_news_with_its_source(life: Life) -> None:
     (change,) = [each for each in changes(grown) if each.rule == "REP-008"]
     assert (change.kind, change.item) == (ChangeKind.NEW, "dmarc-reports")
     assert sentences(grown) == [f"{DOMAIN}: its mail is now at risk at Gmail (according to the DMARC reports)"]
-    assert sentences(grown, "ja") == [f"{DOMAIN}：Gmailで要注意になりました（DMARCレポートの新しい結果）"], (
+    assert sentences(grown, "ja") == [f"{DOMAIN}：Gmailで要注意になりました（DMARCレポートの集計結果の変化）"], (
         "and DNS is not to blame"
     )
     arrive(life, week_before(3), (GOOGLE, OUTLOOK), signed(MAIN, 2_500))

@@ -429,6 +429,7 @@ class Task(Struct, frozen=True):
             cause, and mending that settles the finding; the task is for where there is none.
         done_by: a fact. Where it holds, the task is done already, and what is left to do is the task `otherwise`.
         domain: the fact that names the domain whose records it is about; without one the user's own.
+        items: the list fact that names what it is about, where its findings don't.
         takes: the field of a sending service that names the terms of SPF that it takes away from that service.
         lowers: it lets through what is stopped today, so it comes last.
         least: a limit of its rules. Of several findings that with the smallest comes first, for whoever keeps that one
@@ -451,6 +452,7 @@ class Task(Struct, frozen=True):
     done_by: str = ""
     otherwise: str = ""
     domain: str = ""
+    items: str = ""
     takes: str = ""
     lowers: bool = False
     least: str = ""

@@ -150,7 +150,7 @@ class _Loader(Struct):
                     self.problems.append(document.at(index).problem(wrong.NO_ALIGNED(fact=cause)))
             takes = f"senders.services[].{task.takes}" if task.takes else ""
             owner = task.unless_own.fact if task.unless_own else ""
-            for name in filter(None, (task.domain, task.done_by, takes, owner)):
+            for name in filter(None, (task.domain, task.items, task.done_by, takes, owner)):
                 if name not in self.catalogue:
                     problem = nearest(wrong.NO_FACT(name=name), name, self.catalogue)
                     self.problems.append(document.at(index).problem(problem))

@@ -555,6 +555,8 @@ def _step(
     beside = facts.of(Message).present is True and all(one.used is False for one in own)
     checked = facts.of(Envelope).mail_from_domain if beside and own[0].topic == "spf" else None
     items = tuple(dict.fromkeys(one.item for one in own if one.item))
+    if task is not None and task.items:
+        items = texts_of(facts.value(task.items))
     remedy = each.remedy
     values: Mapping[str, Value] = {"items": items} if items else {}
     condition = "" if not each.gated else "reports-say-safe" if reported else "read-reports"

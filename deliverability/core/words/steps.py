@@ -199,14 +199,15 @@ def step_words(step: PlanStep, report: Report, speaker: Speaker) -> StepWords:
         # Without a record to enter, or with a file besides, the letter says how it is done.
         letter += (say("hand-over.how", how=say("punctuation.gap").join(how)),)
         letter += tuple(chain.from_iterable((say("hand-over.file"), *lines) for lines in files))
-    if letter and (before := [each for each in report.answer.plan if each.number in step.follows and step.edits]):
+    before = [each for each in report.answer.plan if each.number in step.follows and step.edits]
+    if letter and before:
         letter += (
             say(
                 "hand-over.after",
                 what=say("punctuation.clauses").join(_asked(each, report, speaker) for each in before),
             ),
         )
-    hand_over = _hand_over(letter, step, report, first, speaker) if letter else ()
+    hand_over = _hand_over(letter, step, report, first, speaker, after=bool(before)) if letter else ()
     return StepWords(what, where, placed, how + who, entry_words(step, report, speaker), fields, files, hand_over)
 
 
@@ -282,15 +283,21 @@ def _words_of(found: FindingId, report: Report, speaker: Speaker) -> FindingWord
 
 
 def _hand_over(
-    letter: tuple[str, ...], step: PlanStep, report: Report, first: FindingWords | None, speaker: Speaker
+    letter: tuple[str, ...],
+    step: PlanStep,
+    report: Report,
+    first: FindingWords | None,
+    speaker: Speaker,
+    *,
+    after: bool,
 ) -> tuple[str, ...]:
-    """The letter with its records, the reason and what verifies it."""
+    """The letter with its records, the reason and what verifies it. `after`: the record changes before."""
     say = speaker.say
     records = [
         say(f"hand-over.{part}", name=visible(edit.name), type=visible(edit.type), value=visible(value))
         for edit in step.edits
         for part, values in (
-            ("replace" if edit.new else "remove", edit.old),
+            (("replace" if edit.new else "remove") + ("-then" if after else ""), edit.old),
             ("with" if edit.old else "record", edit.new),
         )
         for value in values

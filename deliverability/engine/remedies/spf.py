@@ -312,7 +312,6 @@ def _careful_steps(chain: Chain) -> None:
     _move_dead(chain)
     _close_open(chain)
     _name_senders(chain)
-    _set_end(chain)
     _replace_ptr(chain)
     _add_senders(chain)
     _narrow(chain)
@@ -324,6 +323,8 @@ def _careful_steps(chain: Chain) -> None:
         words, gone = without_covered(chain, chain.words, 0)
         if chain.step("spf-drop-covered", ("spf-drop-covered",), words, gone):
             chain.show(Care.CAREFUL)
+    # What the record says of other servers only counts once it can be evaluated.
+    _set_end(chain)
 
 
 def _drop_unreadable(chain: Chain) -> None:

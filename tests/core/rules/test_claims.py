@@ -234,6 +234,7 @@ NO_CLAIMS: Mapping[str, str] = {
     "sends.policy-now.cannot-tell": "that there is not enough data",
     "gate.earliest": "a day to come, with what it takes until then",
     "weekly.no-grade": "that there is none",
+    "weekly.legend-no-grade": "that there is none",
     "weekly.last-grade": "an earlier grade, with its day",
     "mcp.how-replies": "what to do about an input that is too long",
     "sends.lane": "the name of a row of numbers",
