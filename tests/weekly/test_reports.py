@@ -177,7 +177,7 @@ async def season(life: Life) -> list[Summary]:
     assert (gate.kind, gate.before) == (GateKind.NOT_YET, GateKind.SAFE)
     assert causes(week[2], "RPT-001", ChangeKind.NEW) == (Cause.TRAFFIC,)
     (sentence,) = sentences(week[2])
-    assert sentence == f"shop.example: p=quarantine is no longer safe ({BILLING} sends as you without passing DMARC)"
+    assert sentence == f"shop.example: p=quarantine is no longer safe ({BILLING} sends your mail without passing DMARC)"
 
     arrive(life, week_before(4), (GOOGLE, OUTLOOK), signed(MAIN, 100), signed(BILLING, 40))
     week.append(await life.week())

@@ -85,6 +85,10 @@ def drafts(given: Situation) -> tuple[Remedy, ...]:
     if chain is not None:
         _careful_steps(chain)
     found = tuple(chain.remedies) if chain else ()
+    # A step before it may not stand its rehearsal; the end of the record is then drafted without that step.
+    if spf.wants("spf-add-all") and published and (plain := _of_published(spf, published, given.earlier)):
+        _set_end(plain)
+        found += tuple(each for each in plain.remedies if each not in found)
     if spf.wants("spf-park-unused") and not _names_senders(published or meant):
         found += _closed(spf, published or meant, "spf-park-unused", Care.CAREFUL)
     return found

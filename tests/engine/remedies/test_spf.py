@@ -35,6 +35,7 @@ from deliverability.engine.base import Context, catalogue
 from deliverability.engine.remedies.records import Situation
 from deliverability.engine.remedies.spf import drafts
 from deliverability.engine.rules import load_rules
+from tests import test_golden
 from tests.corpus import NO_CORPUS, corpus, corpus_root
 from tests.facts_of import value_of
 from tests.sampled import examples, some, some_or_every
@@ -209,7 +210,16 @@ async def test_careful_drafts_hold_what_the_safe_one_does() -> None:
         ("spf-drop-void", "safe", "v=spf1 ptr a ?all"),
         ("spf-drop-ptr", "careful", "v=spf1 a ?all"),
         ("spf-add-all", "careful", "v=spf1 a ~all"),
+        # In case the record without ptr doesn't stand its rehearsal.
+        ("spf-add-all", "careful", "v=spf1 ptr a ~all"),
     ]
+
+
+def test_the_end_is_set_last_and_also_where_an_earlier_step_is_refused() -> None:
+    codes = {subject: [each.code for each in test_golden.audited(subject).remedies] for subject in ("faulty", "broken")}
+    assert codes["faulty"].index("spf-drop-ptr") < codes["faulty"].index("spf-add-all")
+    assert "spf-drop-ptr" not in codes["broken"]
+    assert "spf-add-all" in codes["broken"]
 
 
 async def test_senders_behind_all_can_be_moved_in_front_of_it() -> None:
