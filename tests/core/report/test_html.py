@@ -450,7 +450,7 @@ def test_a_parked_domain_is_told_to_be_closed_and_asked_for_no_message():
 
     assert "Protected: receivers can reject forged mail from parked.example." in words
     assumption = (
-        "Assumption: parked.example sends no mail, because it has a null MX and its SPF record allows no sender"
+        "We assume that parked.example sends no mail, because it has a null MX and its SPF record allows no sender"
     )
     assert assumption in words
     assert "--eml" not in words
