@@ -293,11 +293,12 @@ def _hand_over(
 ) -> tuple[str, ...]:
     """The letter with its records, the reason and what verifies it. `after`: the record changes before."""
     say = speaker.say
+    replaced, removed = ("replace-then", "remove-then") if after else ("replace", "remove")
     records = [
         say(f"hand-over.{part}", name=visible(edit.name), type=visible(edit.type), value=visible(value))
         for edit in step.edits
         for part, values in (
-            (("replace" if edit.new else "remove") + ("-then" if after else ""), edit.old),
+            (replaced if edit.new else removed, edit.old),
             ("with" if edit.old else "record", edit.new),
         )
         for value in values
