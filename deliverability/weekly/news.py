@@ -213,8 +213,7 @@ class _Writer:
             lines = causes or tuple(record_news(each, comparison.domain, say) for each in comparison.records[:_CAUSES])
             return self._other(name, say("value.separator").join(lines))
         if new:
-            more = say.count("news.more", len(new) - 1) if len(new) > 1 else ""
-            return self._other(name, say("news.new", what=self._worst(entry, new) + more))
+            return self._other(name, self._new(entry, new))
         mended = [each for each in news if each.kind in (ChangeKind.MENDED, ChangeKind.GONE)]
         return self.alone("mended", NewsKind.BETTER, name, causes, n=len(mended)) if mended else None
 
@@ -229,10 +228,7 @@ class _Writer:
         ]
         if not any(each.severity.rank >= Severity.WARNING.rank for each in new):
             return None
-        more = self._say.count("news.more", len(new) - 1) if len(new) > 1 else ""
-        name = self._name(entry)
-        what = self._say("news.new", what=self._worst(entry, new) + more)
-        return self.alone("security", NewsKind.SECURITY, name, what=what)
+        return self.alone("security", NewsKind.SECURITY, self._name(entry), what=self._new(entry, new))
 
     def tone(self, entries: Sequence[WeeklyEntry]) -> str:
         """Good only where nothing is to mend."""
@@ -289,6 +285,11 @@ class _Writer:
         whole, bare = (self._say(f"news.gate.{key}", domain=name, policy=gate.to, because=b) for b in (because, ""))
         sentence = self._say("news.gate.record", news=whole, domain=name) if key == "open" else whole
         return NewsView(kind, name, sentence, (whole, bare))
+
+    def _new(self, entry: WeeklyEntry, new: Sequence[FindingChange]) -> str:
+        """The worst of what is new, and how much more there is."""
+        more = self._say.count("news.more", len(new) - 1) if len(new) > 1 else ""
+        return self._say("news.new", what=self._worst(entry, new) + more)
 
     def _worst(self, entry: WeeklyEntry, new: Sequence[FindingChange]) -> str:
         """The worst of what is new, as a clause."""

@@ -200,15 +200,22 @@ def step_words(step: PlanStep, report: Report, speaker: Speaker) -> StepWords:
         letter += (say("hand-over.how", how=say("punctuation.gap").join(how)),)
         letter += tuple(chain.from_iterable((say("hand-over.file"), *lines) for lines in files))
     before = [each for each in report.answer.plan if each.number in step.follows and step.edits]
-    if letter and before:
-        letter += (
-            say(
-                "hand-over.after",
-                what=say("punctuation.clauses").join(_asked(each, report, speaker) for each in before),
-            ),
-        )
-    hand_over = _hand_over(letter, step, report, first, speaker, after=bool(before)) if letter else ()
+    same = [each for each in before if _edits_same(each, step)]
+    for key, steps in (
+        ("hand-over.after", same),
+        ("hand-over.after-other", [each for each in before if each not in same]),
+    ):
+        if letter and steps:
+            asks_of = (_asked(each, report, speaker) for each in steps)
+            letter += (say(key, what=say("punctuation.clauses").join(asks_of)),)
+    hand_over = _hand_over(letter, step, report, first, speaker, after=bool(same)) if letter else ()
     return StepWords(what, where, placed, how + who, entry_words(step, report, speaker), fields, files, hand_over)
+
+
+def _edits_same(one: PlanStep, other: PlanStep) -> bool:
+    """Whether the two edit the same record."""
+    places = ({(edit.name, edit.type) for edit in each.edits} for each in (one, other))
+    return bool(set.intersection(*places))
 
 
 def _ended(sentence: str, say: Phrases) -> str:
@@ -291,7 +298,7 @@ def _hand_over(
     *,
     after: bool,
 ) -> tuple[str, ...]:
-    """The letter with its records, the reason and what verifies it. `after`: the record changes before."""
+    """The letter with its records, the reason and what verifies it. `after`: an earlier step edits the same record."""
     say = speaker.say
     replaced, removed = ("replace-then", "remove-then") if after else ("replace", "remove")
     records = [
