@@ -114,7 +114,7 @@ def test_the_text_to_hand_over_has_both_records_and_how_to_verify_without_deliv(
 
 def test_without_a_record_the_text_to_hand_over_says_how() -> None:
     zone, mail = (str(TESTS / "golden" / name) for name in ("broken.zone", "broken.eml"))
-    first, how, why, _ = fix("broken.example", "--zone", zone, "--eml", mail, "--hand-over", "14").output.splitlines()
+    first, how, why, _ = fix("broken.example", "--zone", zone, "--eml", mail, "--hand-over", "13").output.splitlines()
     change = "Replace the ptr mechanism in broken.example's SPF record"
     assert first == f"Please make this change for broken.example: {change}."
     assert how.startswith("How: Remove the `ptr` mechanism, and list the sending hosts")
@@ -155,11 +155,32 @@ def test_what_to_make_sure_of_is_that_of_the_record() -> None:
     assert phrases("en")("care.careful-spf-hint") in text.split("End the SPF record with ~all")[1]
 
 
+def test_a_repeated_from_field_is_fixed_by_one_step() -> None:
+    zone, mail = (str(TESTS / "golden" / name) for name in ("broken.zone", "broken.eml"))
+    output = fix("broken.example", "--zone", zone, "--eml", mail).output
+    about_from = [words for words in steps_in(output).values() if "From" in words]
+    assert about_from == ["Remove duplicate From fields"]
+    assert "also fixes 1 other finding" in output.split(about_from[0])[1].split("Add a valid Message-ID")[0]
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_where_a_condition_says_what_comes_first_the_caution_says_what_to_watch(lang: str) -> None:
+    """The record without ptr lacks the terms that are to take its place; only the reader knows them."""
+    say, zone = phrases(lang), str(TESTS / "golden" / "broken.zone")
+    output = fix("broken.example", "--zone", zone, "--lang", lang).output
+    step = "".join(
+        output.split(say("remedies.spf-drop-ptr.title", terms="ptr").rstrip(".。"))[1].split("\n\n")[0].split()
+    )
+    assert "".join(say("remedies.spf-drop-ptr.condition").split()) in step
+    assert "".join(say("care.careful-spf-then").split()) in step
+    assert "".join(say("care.careful-spf-hint").split()) not in step
+
+
 def test_a_step_by_hand_names_the_step_that_edits_the_same_record_before_it() -> None:
     zone, mail = (str(TESTS / "golden" / name) for name in ("broken.zone", "broken.eml"))
     text = " ".join(fix("broken.example", "--zone", zone, "--eml", mail).output.split())
     by_hand = text.split("Reduce the DNS lookups in broken.example's SPF record")[1]
-    assert "First do step 5 (same record)." in by_hand[:900].replace("\u00a0", " ")
+    assert "First do step 4 (same record)." in by_hand[:900].replace("\u00a0", " ")
 
 
 def test_a_step_that_edits_a_record_again_names_the_step_before() -> None:

@@ -267,7 +267,7 @@ def _candidates(report: Report, rules: RuleSet, refused: Collection[FindingId]) 
         of_remedies.append(candidate)
     gone = frozenset(term for each in of_remedies for term in each.takes)
     tasks: dict[object, _Candidate] = {}
-    causes: list[tuple[Finding, Task]] = []
+    todo: list[tuple[Finding, Task | None]] = []
     for ident, finding in unmet.items():
         rule = rules.rules[finding.rule]
         task = task_of(finding, rule, rules.tasks, report.facts)
@@ -279,13 +279,12 @@ def _candidates(report: Report, rules: RuleSet, refused: Collection[FindingId]) 
             continue
         if is_nobodys(finding, rule, rules.tasks, report.facts):
             continue
-        if task is not None and task.cause:
-            causes.append((finding, task))
-        else:
-            _settle(finding, task, tasks, report, rules, order)
+        todo.append((finding, task))
     # A finding whose own task is done already comes behind those that the step is for.
-    for finding, task in sorted(causes, key=lambda each: rules.rules[each[0].rule].task != each[1].code):
-        cause = _cause(task, tasks.values(), unmet, report.facts, rules)
+    todo.sort(key=lambda each: each[1] is not None and rules.rules[each[0].rule].task != each[1].code)
+    # What causes others has its step first.
+    for finding, task in sorted(todo, key=lambda each: each[1] is not None and bool(each[1].cause)):
+        cause = _cause(task, tasks.values(), unmet, report.facts, rules) if task is not None else None
         if cause is not None:
             cause.take(finding, rules.rules[finding.rule], order[finding.rule])
         else:
