@@ -245,8 +245,15 @@ class ReportWindow(Struct, frozen=True, dict=True):
         )
 
     def undecided(self, lost: Mapping[str, Unknown], *cited: str) -> Undecided:
-        """What does not pass, from addresses whose reverse name could not be looked up: it may be ours."""
-        sources = [each for each in self.sources if not each.standing.ours and not each.by_user]
+        """What does not pass, from addresses whose reverse name could not be looked up: it may be ours.
+
+        Of a service that the user is asked about it would tell nothing: whose account it is does not show there.
+        """
+        sources = [
+            each
+            for each in self.sources
+            if not (each.standing.ours or each.by_user or (each.standing.asks and each.service is not None))
+        ]
         failing: Counter[str] = Counter()
         for each in sources if lost else ():
             failing += each.failing_from(lost)

@@ -298,12 +298,12 @@ def test_sources_with_the_lines_to_paste(folder: Path) -> None:
     assert done.return_value == 0
     text = " ".join(done.output.split())
     assert "198.51.100.10: 6,000 of 6,000 messages pass" in text
-    assert "198.51.100.20: yours, doesn't pass, 0 of 100 messages pass" in text
-    assert "203.0.113.9: forged or yours, 0 of 300 messages pass" in text
+    assert "198.51.100.20: yours, fails DMARC (0 of 100 messages pass)" in text
+    assert "203.0.113.9: forged or yours (0 of 300 messages pass)" in text
     assert '[[source]] match = ["203.0.113.9"] is = "ours" # or "not-ours"' in text
     found = json.loads(run("sources", "example.com", "--format", "json", "--lang", "ja").output)
     words = {each["source"]: each["standing"] for each in found["domains"][0]["words"]}
-    assert words["203.0.113.9"] == "なりすまし・要確認"
+    assert words["203.0.113.9"] == "なりすましの疑い・要確認"
 
 
 @pytest.mark.parametrize(("policy", "row"), [("reject", "own"), ("quarantine", "own"), ("reject", "unclaimed")])

@@ -182,6 +182,16 @@ async def test_a_reverse_name_that_nobody_answers_for_leaves_its_mail_undecided(
     assert facts.value("traffic.undecided_offline") is (answer == "offline")
 
 
+async def test_of_a_service_that_the_user_is_asked_about_a_reverse_name_would_tell_nothing() -> None:
+    """Whose account it is does not show there; what nothing else identifies stays undecided."""
+    service = facet(signature("mcsv.net", "k1"), spf="mail9.mcsv.net")
+    mails = [*month("198.51.100.10", SIGNED), *month("205.201.128.9", service), *month("192.0.2.9", FORGED)]
+    world = {(f"{name}.in-addr.arpa", "PTR"): "offline" for name in ("9.128.201.205", "9.2.0.192")}
+    facts = await facts_for(traffic.observed(mails), world)
+    assert [each["service"] for each in records_of(facts.value("traffic.sources")) if each["standing"] == "unclaimed"]
+    assert facts.value("traffic.undecided_addresses") == ("192.0.2.9",)
+
+
 async def test_the_numbers_of_a_small_month() -> None:
     mails = [*month("198.51.100.10", SIGNED, 100), *month("192.0.2.40", facet(signature(), spf="srs.example.net"), 5)]
     facts = await facts_for(traffic.observed([*mails, Mail(END, "203.0.113.1", FORGED, 7)]))
