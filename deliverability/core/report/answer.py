@@ -86,7 +86,7 @@ class GroupView(Struct, frozen=True):
         heading: what they do: "Refused".
         line: the same with who: "Refused by Gmail, Outlook.com".
         receivers: who.
-        codes: the replies that the sender would see.
+        codes: the replies that the sender would see, the permanent ones first.
         because: what is wrong, or what would have to be known; empty where nothing decides, or the group above has the
             same cause.
         clause: the same as it follows what they do: "because ...".
@@ -618,7 +618,7 @@ def _group(group: ReceiverGroup, report: Report, findings: FindingIndex, speaker
         heading=heading,
         line=say(f"group.{line}", heading=heading, receivers=names),
         receivers=receivers,
-        codes=tuple(visible(code) for code in group.codes),
+        codes=tuple(map(visible, sorted(group.codes, key=lambda code: only_temporary([code])))),
         because=because,
         clause=because and say(f"text.{joint}", short=because),
         anchor=findings.anchor(group.deciding[0]) if group.deciding else "",

@@ -220,6 +220,13 @@ def _policy_waits(waits: Sequence[PolicyWait], say: Phrases) -> str:
     return say(f"plan.policy.{waits[0].value}") if waits else ""
 
 
+def _care_words(step: PlanStep, say: Phrases, *, told: bool) -> str:
+    """What to look out for. `told`: a condition says what comes first, so only what to watch afterwards is left."""
+    care = _care(step)
+    then = f"care.{care}-then"
+    return say(then if told and then in say else f"care.{care}-hint")
+
+
 def _care(step: PlanStep) -> str:
     """How careful one has to be; nothing can depend on a setting where there is none yet."""
     if step.care is not Care.CAREFUL or not step.edits:
@@ -268,9 +275,9 @@ class _Writer:
             settles_count=self._settles(step, also),
             care=step.care.value,
             care_label="" if safe else say(f"care.{step.care.value}"),
-            care_words="" if safe else say(f"care.{_care(step)}-hint"),
+            care_words="" if safe else _care_words(step, say, told=bool(words.condition)),
             reason=self._reason(step),
-            condition=say(f"plan.condition.{step.condition}") if step.condition else "",
+            condition=words.condition,
             builds=self._builds(step),
             changes=say("value.separator").join(map(self._change, step.changes)),
             hand_over=words.hand_over,

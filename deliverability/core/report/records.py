@@ -66,9 +66,17 @@ def record_sets(
 
 
 def txt_strings(value: str) -> tuple[bytes, ...]:
-    """The character-strings of a TXT record: at most 255 octets each, joined they are the value."""
-    octets = value.encode("utf-8", "surrogateescape")
-    return tuple(octets[start : start + MAX_STRING] for start in range(0, len(octets), MAX_STRING)) or (b"",)
+    """The character-strings of a TXT record: at most 255 octets each, joined they are the value.
+
+    A string ends after a space where that leaves it more than half full, so that no term is torn apart needlessly.
+    """
+    rest = value.encode("utf-8", "surrogateescape")
+    found: list[bytes] = []
+    while len(rest) > MAX_STRING:
+        end = rest.rfind(b" ", MAX_STRING // 2, MAX_STRING) + 1 or MAX_STRING
+        found.append(rest[:end])
+        rest = rest[end:]
+    return (*found, rest)
 
 
 def rdata(type_: str, value: str) -> str:

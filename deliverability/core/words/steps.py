@@ -138,6 +138,7 @@ class StepWords(Struct, frozen=True):
         where: the place, as it can stand alone: "At your DNS provider".
         placed: `what` names that place already.
         how: sentences on how it is done; of a remedy its note.
+        condition: what has to be true first; else empty.
         entry: how its records are entered at the DNS provider, as sentences.
         fields: header fields as they are to stand.
         files: files to publish, each by its lines.
@@ -149,6 +150,7 @@ class StepWords(Struct, frozen=True):
     where: str
     placed: bool = False
     how: tuple[str, ...] = ()
+    condition: str = ""
     entry: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
     files: tuple[tuple[str, ...], ...] = ()
@@ -209,7 +211,15 @@ def step_words(step: PlanStep, report: Report, speaker: Speaker) -> StepWords:
             asks_of = (_asked(each, report, speaker) for each in steps)
             letter += (say(key, what=say("punctuation.clauses").join(asks_of)),)
     hand_over = _hand_over(letter, step, report, first, speaker, after=bool(same)) if letter else ()
-    return StepWords(what, where, placed, how + who, entry_words(step, report, speaker), fields, files, hand_over)
+    entry = entry_words(step, report, speaker)
+    return StepWords(what, where, placed, how + who, _condition(step, speaker), entry, fields, files, hand_over)
+
+
+def _condition(step: PlanStep, speaker: Speaker) -> str:
+    """What has to be true first: of some remedies in words of their own, which take the place of the note."""
+    return _remedy_text(step, "condition", speaker) or (
+        speaker.say(f"plan.condition.{step.condition}") if step.condition else ""
+    )
 
 
 def _edits_same(one: PlanStep, other: PlanStep) -> bool:
@@ -225,15 +235,15 @@ def _ended(sentence: str, say: Phrases) -> str:
 
 def _of_remedy(step: PlanStep, speaker: Speaker) -> tuple[str, tuple[str, ...], str]:
     """Title, note, and what others are asked for where that is not the title; all may name the values of the remedy."""
-    say = speaker.say
+    title, note, request = (_remedy_text(step, part, speaker) for part in ("title", "note", "request"))
+    return title, (note,) if note else (), request
+
+
+def _remedy_text(step: PlanStep, part: str, speaker: Speaker) -> str:
+    """One text of a remedy; empty where it has none, or where that names a value that this step lacks."""
+    say, key = speaker.say, f"remedies.{step.remedy}.{part}"
     shown = {key: format_value(value, None, say) for key, value in step.values.items()}
-
-    def words(part: str) -> str:
-        key = f"remedies.{step.remedy}.{part}"
-        return say(key, **shown) if key in say and placeholders(say.texts[key]) <= shown.keys() else ""
-
-    note = words("note")
-    return words("title"), (note,) if note else (), words("request")
+    return say(key, **shown) if key in say and placeholders(say.texts[key]) <= shown.keys() else ""
 
 
 def _asked(step: PlanStep, report: Report, speaker: Speaker) -> str:
