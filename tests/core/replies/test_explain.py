@@ -696,7 +696,7 @@ def test_a_bounce_from_standard_input_names_the_domain_to_check(deliv) -> None:
         "-", stdin=notification("Final-Recipient: rfc822; a@gmail.com\nDiagnostic-Code: smtp; 550 5.7.26 no\n")
     )
     assert done.code == 0
-    assert "deliv explain ... example.com" in done.out
+    assert 'deliv explain "REPLY" example.com' in done.out
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,12 @@ def test_no_string_is_longer_than_a_txt_record_allows(value: str) -> None:
     assert rdata("TXT", value).isprintable()
 
 
+def test_a_long_value_is_divided_between_terms_and_a_key_where_it_is_full() -> None:
+    terms = " ".join(f"include:_s{number}.example.com" for number in range(20))
+    assert all(each.endswith(b" ") for each in txt_strings(f"v=spf1 {terms} -all")[:-1])
+    assert [len(each) for each in txt_strings(f"v=DKIM1; p={'A' * 392}")] == [255, 148]
+
+
 @given(st.text(st.characters(codec="utf-8"), max_size=300))
 def test_with_takes_every_value_as_it_is_meant(value: str) -> None:
     written = with_value("TXT", value)

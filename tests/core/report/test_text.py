@@ -470,7 +470,8 @@ def test_a_command_in_a_step_stands_out(width):
         (
             "en",
             "4. Turn off test mode for the key at s1._domainkey.sakura-shop.example; "
-            "5. Add a report address to the DMARC record; 6. End the SPF record with ~all; ",
+            "5. Add the report address dmarc-reports@sakura-shop.example to the DMARC record; "
+            "6. End the SPF record with ~all; ",
         ),
         (
             "ja",
