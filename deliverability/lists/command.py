@@ -95,7 +95,11 @@ def list_text(sums: ListSums, paper: Paper, say: Phrases, lookups: str) -> str:
         if segment is Segment.GOOD or sums.segments[segment]:
             number = f"{sums.segments[segment]:,}".rjust(width)
             lines += paper.paragraph(
-                say.count(f"list-check.segment.{segment.value}", sums.segments[segment]), width + 4, f"  {number}  "
+                say.count(
+                    f"list-check.segment.{segment.value}", sums.segments[segment], days=f"{sums.inactive_days or 0:,}"
+                ),
+                width + 4,
+                f"  {number}  ",
             )
     for text in _remarks(sums, say, lookups):
         lines += ["", *paper.paragraph(text)]
