@@ -17,6 +17,11 @@ def run() -> None:
         main()
     except KeyboardInterrupt:
         sys.exit(130)
+    except RuntimeError as error:
+        # Until 3.12, Python wraps what interrupts the making of a class.
+        if not isinstance(error.__cause__, KeyboardInterrupt):
+            raise
+        sys.exit(130)
     except (ImportError, OSError, MemoryError, SystemError) as error:
         # So little is there that not even the command line can be loaded, and with it the words of a language. Python
         # itself may then have no memory left to say so, which is a SystemError.

@@ -25,6 +25,7 @@ from pathlib import Path
 import pytest
 
 import deliverability.demo
+from deliverability.__main__ import run as run_module
 from deliverability.cli import main
 from deliverability.console import judging
 from deliverability.engine.audit import Audited
@@ -345,6 +346,16 @@ def test_a_signal_ends_the_wait_for_a_mailbox(folder: Path, command: str, drop: 
         _, err = process.communicate(timeout=600)
     assert process.returncode == 128 + signal.SIGTERM
     assert "Traceback" not in err
+
+
+def test_ctrl_c_while_a_class_is_made_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise RuntimeError("Error calling __set_name__") from KeyboardInterrupt()
+
+    monkeypatch.setattr("deliverability.cli.main", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        run_module()
+    assert ended.value.code == 130
 
 
 @some_or_every(150)
