@@ -25,7 +25,6 @@ from pathlib import Path
 import pytest
 
 import deliverability.demo
-from deliverability.__main__ import run as run_module
 from deliverability.cli import main
 from deliverability.console import judging
 from deliverability.engine.audit import Audited
@@ -348,14 +347,21 @@ def test_a_signal_ends_the_wait_for_a_mailbox(folder: Path, command: str, drop: 
     assert "Traceback" not in err
 
 
-def test_ctrl_c_while_a_class_is_made_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted() -> None:
-        raise RuntimeError("Error calling __set_name__") from KeyboardInterrupt()
+MADE = """
+import deliverability.cli
+from deliverability.__main__ import run
 
-    monkeypatch.setattr("deliverability.cli.main", interrupted)
-    with pytest.raises(SystemExit) as ended:
-        run_module()
-    assert ended.value.code == 130
+def interrupted():
+    raise RuntimeError("Error calling __set_name__") from KeyboardInterrupt()
+
+deliverability.cli.main = interrupted
+run()
+"""
+
+
+def test_ctrl_c_while_a_class_is_made_is_no_fault() -> None:
+    done = subprocess.run([sys.executable, "-c", MADE], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "")
 
 
 @some_or_every(150)
