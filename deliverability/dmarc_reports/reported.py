@@ -249,11 +249,7 @@ class ReportWindow(Struct, frozen=True, dict=True):
 
         Of a service that the user is asked about it would tell nothing: whose account it is does not show there.
         """
-        sources = [
-            each
-            for each in self.sources
-            if not (each.standing.ours or each.by_user or (each.standing.asks and each.service is not None))
-        ]
+        sources = [each for each in self.sources if not (each.standing.ours or each.by_user or _is_asked_service(each))]
         failing: Counter[str] = Counter()
         for each in sources if lost else ():
             failing += each.failing_from(lost)
@@ -554,6 +550,11 @@ def _by_day(sources: Iterable[TrafficSource], wanted: Callable[[Facet], bool] = 
 def _is_small(source: TrafficSource) -> bool:
     """Whether it is too small to be asked about by itself."""
     return not source.by_user and source.messages < SMALL
+
+
+def _is_asked_service(source: TrafficSource) -> bool:
+    """Whether the user is asked whose account at a service it is."""
+    return source.standing.asks and source.service is not None and not (source.apart or _is_small(source))
 
 
 def _match(source: TrafficSource, examples: tuple[str, ...], signs_as: str) -> tuple[str, ...]:

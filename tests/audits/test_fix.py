@@ -172,7 +172,7 @@ def test_where_a_condition_says_what_comes_first_the_caution_says_what_to_watch(
         output.split(say("remedies.spf-drop-ptr.title", terms="ptr").rstrip(".。"))[1].split("\n\n")[0].split()
     )
     assert "".join(say("remedies.spf-drop-ptr.condition").split()) in step
-    assert "".join(say("care.careful-spf-then").split()) in step
+    assert "".join(say("care.then").split()) in step
     assert "".join(say("care.careful-spf-hint").split()) not in step
 
 

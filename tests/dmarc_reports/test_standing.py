@@ -192,6 +192,13 @@ async def test_of_a_service_that_the_user_is_asked_about_a_reverse_name_would_te
     assert facts.value("traffic.undecided_addresses") == ("192.0.2.9",)
 
 
+async def test_a_service_too_small_to_be_asked_about_stays_undecided() -> None:
+    service = facet(signature("mcsv.net", "k1"), spf="mail9.mcsv.net")
+    mails = [*month("198.51.100.10", SIGNED), Mail(END, "205.201.128.9", service, 7)]
+    facts = await facts_for(traffic.observed(mails), {("9.128.201.205.in-addr.arpa", "PTR"): "offline"})
+    assert facts.value("traffic.undecided") == 7
+
+
 async def test_the_numbers_of_a_small_month() -> None:
     mails = [*month("198.51.100.10", SIGNED, 100), *month("192.0.2.40", facet(signature(), spf="srs.example.net"), 5)]
     facts = await facts_for(traffic.observed([*mails, Mail(END, "203.0.113.1", FORGED, 7)]))

@@ -29,7 +29,6 @@ class Message(Topic, frozen=True, kw_only=True):
     present: Annotated[Maybe[bool], Fact("A sample message was given.")]
     headers_only: Annotated[Maybe[bool], Fact("The file contains header fields but no body.")]
     from_count: Annotated[Maybe[Fields], Fact("Number of From header fields.")]
-    from_repeated: Annotated[Maybe[bool], Fact("There is more than one From header field.")]
     from_addresses: Annotated[Maybe[tuple[str, ...]], Fact("Addresses of all From fields, in order.")]
     from_address_count: Annotated[Maybe[Addresses], Fact("Number of addresses in all From fields.")]
     from_rare: Annotated[Maybe[tuple[Detail, ...]], Fact("Forms of From that are valid but that few programs expect.")]

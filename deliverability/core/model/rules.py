@@ -427,8 +427,8 @@ class Task(Struct, frozen=True):
         inbound: it is about mail that the domain receives.
         cause: list facts. Where some of their items are aligned with the author domain, what is wrong with those is the
             cause, and mending that settles the finding; the task is for where there is none.
-        done_by: a fact. Where it holds, the task is done already or part of another, and what there is to do is the
-            task `otherwise`.
+        done_by: a condition. Where it holds, the task is done already or part of another, and what there is to do is
+            the task `otherwise`.
         domain: the fact that names the domain whose records it is about; without one the user's own.
         items: the list fact that names what it is about, where its findings don't.
         takes: the field of a sending service that names the terms of SPF that it takes away from that service.
@@ -450,7 +450,7 @@ class Task(Struct, frozen=True):
     gate: Gate | None = None
     inbound: bool = False
     cause: tuple[str, ...] = ()
-    done_by: str = ""
+    done_by: Perhaps = None
     otherwise: str = ""
     domain: str = ""
     items: str = ""

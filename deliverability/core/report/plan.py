@@ -223,8 +223,9 @@ def _policy_waits(waits: Sequence[PolicyWait], say: Phrases) -> str:
 def _care_words(step: PlanStep, say: Phrases, *, told: bool) -> str:
     """What to look out for. `told`: a condition says what comes first, so only what to watch afterwards is left."""
     care = _care(step)
-    then = f"care.{care}-then"
-    return say(then if told and then in say else f"care.{care}-hint")
+    if told and care in ("careful", "careful-spf", "careful-dmarc"):
+        return say("care.then-dmarc" if care == "careful-dmarc" else "care.then")
+    return say(f"care.{care}-hint")
 
 
 def _care(step: PlanStep) -> str:

@@ -150,11 +150,12 @@ class _Loader(Struct):
                     self.problems.append(document.at(index).problem(wrong.NO_ALIGNED(fact=cause)))
             takes = f"senders.services[].{task.takes}" if task.takes else ""
             owner = task.unless_own.fact if task.unless_own else ""
-            for name in filter(None, (task.domain, task.items, task.done_by, takes, owner)):
+            for name in filter(None, (task.domain, task.items, takes, owner)):
                 if name not in self.catalogue:
                     problem = nearest(wrong.NO_FACT(name=name), name, self.catalogue)
                     self.problems.append(document.at(index).problem(problem))
-            if task.done_by and task.otherwise not in {each.code for each in tasks}:
+            _ConditionReader(self, document, (index,)).check(task.done_by, "done_by")
+            if task.done_by is not None and task.otherwise not in {each.code for each in tasks}:
                 self.problems.append(document.at(index).problem(wrong.NO_TASK(name=task.otherwise)))
             found[task.code] = task
         for index, task in enumerate(tasks):

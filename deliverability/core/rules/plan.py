@@ -280,10 +280,7 @@ def _candidates(report: Report, rules: RuleSet, refused: Collection[FindingId]) 
         if is_nobodys(finding, rule, rules.tasks, report.facts):
             continue
         todo.append((finding, task))
-    # A finding whose own task is done already comes behind those that the step is for.
-    todo.sort(key=lambda each: each[1] is not None and rules.rules[each[0].rule].task != each[1].code)
-    # What causes others has its step first.
-    for finding, task in sorted(todo, key=lambda each: each[1] is not None and bool(each[1].cause)):
+    for finding, task in sorted(todo, key=lambda each: _joins(each[0], each[1], rules)):
         cause = _cause(task, tasks.values(), unmet, report.facts, rules) if task is not None else None
         if cause is not None:
             cause.take(finding, rules.rules[finding.rule], order[finding.rule])
@@ -292,6 +289,13 @@ def _candidates(report: Report, rules: RuleSet, refused: Collection[FindingId]) 
     _put_behind([*of_remedies, *tasks.values()], report.facts)
     yield from of_remedies
     yield from tasks.values()
+
+
+def _joins(finding: Finding, task: Task | None, rules: RuleSet) -> tuple[bool, bool]:
+    """What may be settled by the cause's step comes behind the causes, and a finding whose own task is done already
+    behind those that the step is for.
+    """
+    return task is not None and bool(task.cause), task is not None and rules.rules[finding.rule].task != task.code
 
 
 def taken_by_step(step: PlanStep, report: Report, rules: RuleSet) -> frozenset[str]:

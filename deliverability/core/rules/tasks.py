@@ -10,6 +10,7 @@ from deliverability.core.model.report import Finding
 from deliverability.core.model.rules import Place, Rule, ServiceStep, Task
 from deliverability.core.model.services import Service, ServiceKind
 from deliverability.core.model.topic import if_known
+from deliverability.core.rules.conditions import evaluate
 
 _Services = Mapping[str, Service]
 
@@ -93,7 +94,7 @@ _BEYOND = ("receiving", "provider")
 def task_of(finding: Finding, rule: Rule, tasks: Mapping[str, Task], facts: FactSet) -> Task | None:
     """The task of a rule, or the one that takes its place: it is done already, or not the user's. None: it has none."""
     task = tasks.get(rule.task)
-    if task is not None and task.done_by and facts.value(task.done_by) is True:
+    if task is not None and task.done_by is not None and evaluate(task.done_by, facts.value, {}) is True:
         task = tasks[task.otherwise]
     seen: set[str] = set()
     if item_of(finding, rule, facts).get("own") is not True:

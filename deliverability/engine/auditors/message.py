@@ -210,7 +210,6 @@ async def audit(ctx: Context) -> Message:
         present=True,
         headers_only=bool(message.headers) and message.body_octets == 0,
         from_count=len(froms),
-        from_repeated=len(froms) > 1,
         from_addresses=tuple(box.address for box in named),
         from_address_count=len(named),
         from_rare=tuple(dict.fromkeys(each for rare, _ in forms for each in rare)),

@@ -518,8 +518,13 @@ def test_a_rule_names_a_task_of_any_folder_and_a_later_folder_replaces_it(tmp_pa
         ("- code", "- code: new-key\n  place: dns\n  what: {en: a, ja: b}\n- code", 4, "new-key appears twice"),
         ("place: service", "place: service\n  cause: [mx.hosts]", 1, "no list fact 'mx.hosts' with aligned or own"),
         ("place: service", "place: service\n  takes: terms", 1, "no fact 'senders.services[].terms'"),
-        ("place: service", "place: service\n  done_by: spf.valid\n  otherwise: x", 1, "no task 'x'"),
-        ("place: service", "place: service\n  done_by: spf.vallid\n  otherwise: new-key", 1, "no fact 'spf.vallid'"),
+        ("place: service", "place: service\n  done_by: {fact: spf.valid, eq: true}\n  otherwise: x", 1, "no task 'x'"),
+        (
+            "place: service",
+            "place: service\n  done_by: {fact: spf.vallid, eq: true}\n  otherwise: new-key",
+            3,
+            "no fact",
+        ),
         ("place: service", "place: service\n  gate: never", 3, "gate"),
     ],
 )
