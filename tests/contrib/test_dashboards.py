@@ -196,6 +196,13 @@ def shifted(metrics: str, seconds: float) -> str:
     )
 
 
+def ran_at(metrics: str) -> float:
+    """When the audit of these metrics was, in seconds since 1970: the demo has a date of its own, which ages."""
+    found = re.search(r"^deliv_last_run_timestamp_seconds\S* (\S+)$", metrics, re.MULTILINE)
+    assert found
+    return float(found[1])
+
+
 def at(metrics: str, second: float) -> str:
     """With a timestamp at each sample, and without comments, which may stand once only."""
     return "".join(f"{line} {second * 1000:.0f}\n" for line in metrics.splitlines() if not line.startswith("#"))
@@ -207,15 +214,16 @@ def server(twelve_weeks: Weeks, metrics_of_demo: str) -> Iterator[Prometheus]:
     began = time.time()
     later = began - twelve_weeks.metrics[-1][0]
     runs = [shifted(metrics, later) for _, metrics in twelve_weeks.metrics]
+    demo = shifted(metrics_of_demo, began - ran_at(metrics_of_demo))
     stale = f'deliv_last_run_timestamp_seconds{{domain="stale.example",message=""}} {began - 9 * DAY}\n'
     past = "".join(
-        at(metrics_of_demo + run + stale + stated(now=False), began - (7 * (WEEKS - week) - day) * DAY)
+        at(demo + run + stale + stated(now=False), began - (7 * (WEEKS - week) - day) * DAY)
         for week, run in enumerate(runs[:-1], 1)
         for day in range(7)
     )
     # A sample counts for five minutes; those of eight days ago are there for two hours, however slow the tests are.
     past += "".join(at(stated(now=False), began - 8 * DAY + minutes * 60) for minutes in range(4, 120, 4))
-    now = metrics_of_demo + runs[-1] + stale + stated(now=True)
+    now = demo + runs[-1] + stale + stated(now=True)
     with prometheus(RULES, past, now) as made:
         made.wait(lambda: bool(made.series("deliv_verdict")) and bool(made.ask("alerts")["alerts"]))
         yield made
