@@ -195,7 +195,7 @@ def test_without_a_message_the_mark_says_no_more_than_the_sentence(
             "iCloud、Gmail、Outlook.comでは、broken.exampleからの一斉配信メールが拒否の対象となるおそれがあります。"
             "理由の1つは、broken.exampleのSPFの参照先に有効なSPFレコードがないことです。"
             "ソフトバンクでは、一斉配信以外のメールにも同じおそれがあります。"
-            "米国Yahooでは迷惑メール扱いが見込まれます。",
+            "一斉配信メールは、米国Yahooでは迷惑メール扱いが見込まれます。",
         ),
     ],
 )
