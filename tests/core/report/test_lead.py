@@ -188,7 +188,7 @@ def test_without_a_message_the_mark_says_no_more_than_the_sentence(
             "en",
             "iCloud, Gmail and Outlook.com may reject bulk mail from broken.example because broken.example's SPF "
             "record refers to a domain with no valid SPF record, among other reasons. At SoftBank, this applies to all "
-            "mail, not only bulk mail. Yahoo sends the bulk mail to the spam folder.",
+            "mail, not only bulk mail. Yahoo sends your bulk mail to the spam folder.",
         ),
         (
             "ja",
