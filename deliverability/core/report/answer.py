@@ -395,9 +395,17 @@ def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: Findin
         if each.kind is worst.kind
         and (each.deciding[:1] == worst.deciding[:1] or each.steps[:1] == worst.steps[:1] != ())
     ]
-    if worst.bulk_only or worst.kind is VerdictKind.DEPENDS:
-        # One verb and one condition are said of all who are named.
+    if worst.bulk_only:
+        # One verb is said of all who are named.
         alike = [each for each in alike if each.effects == worst.effects]
+    elif worst.kind is VerdictKind.DEPENDS:
+        # So is one condition.
+        alike = [each for each in alike if _on_same_condition(each, worst)]
+    elif worst.kind is VerdictKind.DNS_NOT_READY:
+        # What is said of all mail, and what is said of a certain refusal, holds for nobody else.
+        alike = [each for each in alike if not each.bulk_only]
+        if _refuses(worst.effects):
+            alike = [each for each in alike if _refuses(each.effects)]
     of_any = [each for each in alike if worst.bulk_only and not each.bulk_only]
     alike = [each for each in alike if each not in of_any]
     alone = all(each in alike or each.kind in FINE for each in groups)
@@ -436,12 +444,12 @@ def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: Findin
         worst = replace(worst, bulk_from=named.pop() if len(named) == 1 else None)
         words["others"] = joined([receiver_short(ident, speaker) for each in of_any for ident in each.receivers], say)
         sentence = _depends(worst, words, number, say, alone=alone, bulk_mail=bulk_mail)
-        besides = [each for each in groups if each.bulk_only and each not in alike and each.kind not in FINE]
-        if not besides:
-            return sentence
-        return sentence + say("lead.besides", clauses=_at_risk_clauses(besides, speaker, say("lead.bulk-mail")))
+        return sentence + _besides([each for each in groups if each not in (*alike, *of_any)], speaker)
     if worst.kind is VerdictKind.REJECTED or _refuses(effects):
-        return say(f"lead.refused.{number}", **words)
+        sentence = say(f"lead.refused.{number}", **words)
+        if worst.kind is VerdictKind.REJECTED:
+            return sentence
+        return sentence + _besides([each for each in groups if each not in alike], speaker)
     clauses = _at_risk_clauses(alike, speaker)
     refusing = [
         receiver_short(ident, speaker)
@@ -459,6 +467,29 @@ def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: Findin
             clauses=clauses,
         )
     return say("lead.at-risk", mail=mail, reason=reason, clauses=clauses)
+
+
+def _on_same_condition(one: ReceiverGroup, other: ReceiverGroup) -> bool:
+    """Whether the same becomes of the mail at the same volume."""
+    return (one.effects, one.small, one.bulk, one.bulk_from) == (
+        other.effects,
+        other.small,
+        other.bulk,
+        other.bulk_from,
+    )
+
+
+def _besides(groups: Sequence[ReceiverGroup], speaker: Speaker) -> str:
+    """What those do whom no sentence named yet: to all mail, then to mail in bulk."""
+    say = speaker.say
+    stating = [each for each in groups if each.kind is VerdictKind.DNS_NOT_READY and each.effects]
+    of_all, of_bulk = ([each for each in stating if each.bulk_only is bulk] for bulk in (False, True))
+    every = ""
+    if of_all:
+        every += say("lead.besides", clauses=_at_risk_clauses(of_all, speaker, say("lead.all-mail")))
+    if of_bulk:
+        every += say("lead.besides-bulk", clauses=_at_risk_clauses(of_bulk, speaker, say("lead.bulk-mail")))
+    return every
 
 
 def _at_risk_clauses(groups: Sequence[ReceiverGroup], speaker: Speaker, mail: str = "") -> str:

@@ -47,9 +47,7 @@ def groups(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> tuple[Re
         together.setdefault(_alike(verdict, report, rules, settled), []).append(verdict)
     found = [_group(alike, verdicts, settled, plan) for alike, verdicts in together.items()]
     # Stable: receivers stand in their display order.
-    found.sort(
-        key=lambda each: (each.kind.rank, max((one.effect.rank for one in each.effects), default=0)), reverse=True
-    )
+    found.sort(key=lambda each: (each.kind.rank, _worst_effect(each)), reverse=True)
     above = (None, *found)
     return tuple(
         replace(
@@ -60,6 +58,11 @@ def groups(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> tuple[Re
         )
         for each, last in zip(found, above, strict=False)
     )
+
+
+def _worst_effect(group: ReceiverGroup) -> tuple[int, bool]:
+    """For sorting: what is certain is worse than what may happen."""
+    return max(((one.effect.rank, not one.contested) for one in group.effects), default=(0, False))
 
 
 def _alike(verdict: Verdict, report: Report, rules: RuleSet, settled: dict[FindingId, int]) -> ReceiverGroup:

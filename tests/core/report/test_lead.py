@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+
 import pytest
 from msgspec.structs import replace
 
@@ -195,7 +198,7 @@ def test_without_a_message_the_mark_says_no_more_than_the_sentence(
             "iCloud、Gmail、Outlook.comでは、broken.exampleからの一斉配信メールが拒否の対象となるおそれがあります。"
             "理由の1つは、broken.exampleのSPFの参照先に有効なSPFレコードがないことです。"
             "ソフトバンクでは、一斉配信以外のメールにも同じおそれがあります。"
-            "一斉配信メールは、米国Yahooでは迷惑メール扱いが見込まれます。",
+            "一斉配信メールは、米国Yahooでは迷惑メール扱いのおそれがあります。",
         ),
     ],
 )
@@ -221,6 +224,59 @@ def test_a_receiver_with_temporary_codes_defers_or_rejects(lang: str, lead: str)
     view = ReportView(audited("demo"), speaking.shipped(lang)).answer
     assert view.groups[0].codes == ("421 4.7.32", "421 5.7.32")
     assert view.lead == lead
+
+
+EFFECTS = [
+    ReceiverEffect(Effect.REJECT),
+    ReceiverEffect(Effect.REJECT, contested=True),
+    ReceiverEffect(Effect.DEFER),
+    ReceiverEffect(Effect.SPAM),
+    ReceiverEffect(Effect.WARN),
+]
+NAMES = {
+    "en": {"outlook": "Outlook.com", "icloud": "iCloud", "docomo": "docomo"},
+    "ja": {"outlook": "Outlook.com", "icloud": "iCloud", "docomo": "ドコモ"},
+}
+CERTAIN = {"en": r"(?<!may )\brejects?\b", "ja": "拒否します"}
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+@pytest.mark.parametrize("one_cause", [True, False])
+@pytest.mark.parametrize("kind", [VerdictKind.AT_RISK, VerdictKind.DNS_NOT_READY])
+def test_no_receiver_is_counted_among_those_that_do_worse(kind: VerdictKind, one_cause: bool, lang: str) -> None:
+    """Every combination of what three receivers do, to all mail or only in bulk: a certain refusal is its own."""
+    speaker = speaking.shipped(lang)
+    unmet = [FindingId(each.rule, each.item) for each in make_report().findings if each.outcome is Outcome.UNMET]
+    causes = [(each,) for each in unmet]
+    bulks = (False, True) if kind is VerdictKind.DNS_NOT_READY else (False,)
+    for effects in itertools.product(EFFECTS, repeat=3):
+        if kind is VerdictKind.AT_RISK and EFFECTS[0] in effects:
+            continue  # it would be a refusal
+        for bulk_only in itertools.product(bulks, repeat=3):
+            made = [
+                ReceiverGroup(
+                    kind, (effect,), (name,), causes[0 if one_cause else n % len(causes)], steps=(1,), bulk_only=bulk
+                )
+                for n, (name, effect, bulk) in enumerate(zip(NAMES[lang], effects, bulk_only, strict=True))
+            ]
+            made.sort(key=lambda each: (each.effects[0].effect.rank, not each.effects[0].contested), reverse=True)
+            report = make_report(answer=replace(example_answer(), groups=tuple(made)))
+            if kind is VerdictKind.DNS_NOT_READY:
+                report = replace(report, message=None)
+            told = ReportView(report, speaker).answer.lead
+            assert not re.search(r" \.|\.\.|  |(?:receivers?|では)[.。]|、。|。。", told), told
+            for each in made:
+                name = NAMES[lang][each.receivers[0]]
+                certain = [
+                    part for part in told.split(". " if lang == "en" else "。") if re.search(CERTAIN[lang], part)
+                ]
+                certain = [part for part in certain if not part.startswith("No receiver is known")]
+                subject = [re.split(CERTAIN[lang] + "|は、", part)[0] for part in certain]
+                assert EFFECTS[0] in each.effects or not any(name in part for part in subject), (
+                    told,
+                    effects,
+                    bulk_only,
+                )
 
 
 @pytest.mark.parametrize(
