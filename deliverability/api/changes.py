@@ -43,7 +43,15 @@ def read_zone(path_or_text: PathGiven, *, format: str | None = None, origin: str
 
 
 async def compared(
-    old: object, new: object, base: object, domains: object, message: object, *, ports: Ports, rules: RuleSet
+    old: object,
+    new: object,
+    base: object,
+    domains: object,
+    message: object,
+    accept: object,
+    *,
+    ports: Ports,
+    rules: RuleSet,
 ) -> Diff:
     """What `Session.diff_async` gives; `ports` are asked where `base` is ``live``. Raises InputError."""
     base = given.text("base", base) if isinstance(base, str) else base
@@ -51,12 +59,13 @@ async def compared(
     names = None if domains is None else given.many("domains", domains, given.text, str)
     with given.about("domains"):
         wanted = None if names is None else [parse_domain(each) for each in names]
+    accepted = given.many("accept", accept, given.text, str)
     samples = [] if message is None else [given.message("message", message)]
     below = ports if isinstance(base, str) and base == LIVE else await asyncio.to_thread(_ports, base)
     if not (isinstance(base, str) and base in (LIVE, OFFLINE)):
         sides = await asyncio.to_thread(with_base, sides, given.path("base", base), Reading())
     try:
-        return await differences(sides, below, rules, Selection(), samples=samples, domains=wanted)
+        return await differences(sides, below, rules, Selection(), samples=samples, domains=wanted, accepted=accepted)
     finally:
         if below is not ports:
             await below.close()

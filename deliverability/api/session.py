@@ -155,11 +155,12 @@ class Session:
         base: changes.PathGiven = changes.LIVE,
         domains: given.TextsGiven | None = None,
         message: given.MessageGiven | None = None,
+        accept: given.TextsGiven = (),
     ) -> Diff:
         """Say what a change of zones does to mail: see `deliverability.diff`."""
         with given.input_errors():
             rules = await asyncio.to_thread(self._loaded)
-            return await changes.compared(old, new, base, domains, message, ports=self._here(), rules=rules)
+            return await changes.compared(old, new, base, domains, message, accept, ports=self._here(), rules=rules)
 
     diff = _blocking(diff_async)
 
@@ -562,6 +563,7 @@ def diff(
     base: changes.PathGiven = changes.LIVE,
     domains: given.TextsGiven | None = None,
     message: given.MessageGiven | None = None,
+    accept: given.TextsGiven = (),
     session: Session | None = None,
 ) -> Diff:
     """Say what a change of zones does to mail, receiver by receiver.
@@ -572,12 +574,13 @@ def diff(
         base: what is asked about all else: ``live`` (what the session asks), ``offline``, or zone files.
         domains: these only; None: all whose mail the change may touch.
         message: a message, which is audited with its domain on both sides.
+        accept: ways of sending, or services, that are meant to go or change, as `WayChange.way` names them.
         session: whose rules judge, and whose DNS is asked.
 
     """
     _no_loop("diff_async")
     with _session_of(session, (), (), (), None, False, SECONDS) as used:
-        return used.diff(old, new, base=base, domains=domains, message=message)
+        return used.diff(old, new, base=base, domains=domains, message=message, accept=accept)
 
 
 async def diff_async(
@@ -587,11 +590,12 @@ async def diff_async(
     base: changes.PathGiven = changes.LIVE,
     domains: given.TextsGiven | None = None,
     message: given.MessageGiven | None = None,
+    accept: given.TextsGiven = (),
     session: Session | None = None,
 ) -> Diff:
     """The same as `diff` within an event loop."""
     async with _session_of(session, (), (), (), None, False, SECONDS) as used:
-        return await used.diff_async(old, new, base=base, domains=domains, message=message)
+        return await used.diff_async(old, new, base=base, domains=domains, message=message, accept=accept)
 
 
 def _session_of(

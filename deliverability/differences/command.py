@@ -67,6 +67,7 @@ _STYLES = ("text", "markdown", "json", "sarif", "junit")
 @rule_folders_option
 @click.option("--format", "style", type=OneOf(_STYLES))
 @click.option("-o", "--output", multiple=True, type=PathOf("file"), metavar="FILE")
+@click.option("--accept", "accepted", multiple=True, metavar="WAY")
 @click.option("--fail-on", type=OneOf(FAIL_ON), default="worse", show_default=True)
 @config_option
 @lang_option
@@ -89,7 +90,15 @@ def command(
     async def work(ready: Callable[[int], Callable[[], None]]) -> Diff:
         try:
             return await differences(
-                sides, ports, rules, selection, subject_of, samples=samples, domains=domains, ready=ready
+                sides,
+                ports,
+                rules,
+                selection,
+                subject_of,
+                samples=samples,
+                domains=domains,
+                accepted=params["accepted"],
+                ready=ready,
             )
         finally:
             await ports.close()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,6 +22,7 @@ from deliverability.core.report.formats.markdown import block, code, plain
 from deliverability.core.report.formats.sarif import semantic_version
 from deliverability.core.report.paper import Paper
 from deliverability.core.report.wrap import pad, width_of
+from deliverability.core.senders.ledger import WayChange
 from deliverability.core.words.sentences import visible
 from deliverability.core.words.speaker import Speaker
 from deliverability.core.words.steps import rule_short
@@ -51,6 +53,13 @@ class ChangeRow(Struct, frozen=True):
     effect: str
 
 
+class WayRow(Struct, frozen=True):
+    """What becomes of ways of one kind: its words, and ``worse``, ``unknown`` or empty."""
+
+    text: str
+    tone: str
+
+
 class FindingRow(Struct, frozen=True):
     """A finding that is new: its rule, its words, and the place of the change that it came with."""
 
@@ -68,19 +77,23 @@ class DomainView(Struct, frozen=True):
     Attributes:
         title: the domain, how many changes, and what they come to.
         tone: ``worse``, ``unknown`` or ``good``.
+        ways: what becomes of the ways by which mail leaves in its name, losses first.
+        accept: how to say that a loss is meant; empty: none is.
         verdicts: of receivers that do otherwise than before.
         others: the receivers that do as before, in one line; empty: there are none.
         grade: the grade before and after, where it changes; else empty.
         changes: the record sets.
         new: findings that the change makes.
         mended: those that it mends, in one line; empty: none.
-        unknown: what is left open.
+        unknown: what is left open, and how many receivers neither side can be told of.
 
     """
 
     name: str
     title: str
     tone: str
+    ways: tuple[WayRow, ...]
+    accept: str
     verdicts: tuple[VerdictRow, ...]
     others: str
     grade: str
@@ -133,22 +146,98 @@ def _domain(domain: DomainDiff, speaker: Speaker) -> DomainView:
         name=name,
         title=say("diff.title", domain=name, changes=say.count("diff.changes", len(domain.changes)), outcome=outcome),
         tone="worse" if domain.worse else "unknown" if domain.incomplete else "good",
+        ways=tuple(_ways(domain, speaker)),
+        accept=_accept(domain, say),
         verdicts=tuple(_verdict(each, sides, speaker) for each in pairs),
         others=_others(domain, same, say) if same else "",
         grade=say("diff.grade", before=grades[0], after=grades[1]) if domain.grade[0] != domain.grade[1] else "",
         changes=tuple(_change(each, domain, say) for each in domain.changes),
         new=tuple(_new(domain, sides[1])),
         mended=_mended(domain, speaker),
-        unknown=tuple(
-            say(
-                "diff.unknown",
-                type=each.type or say("diff.any-type"),
-                name=visible(each.owner),
-                why=visible(detail_words(each.why, say)),
-            )
-            for each in domain.unknown
+        unknown=(
+            *(
+                say(
+                    "diff.unknown",
+                    type=each.type or say("diff.any-type"),
+                    name=visible(each.owner),
+                    why=visible(detail_words(each.why, say)),
+                )
+                for each in domain.unknown
+            ),
+            *([say.count("diff.untold", domain.untold)] if domain.untold else []),
         ),
     )
+
+
+def _ways(domain: DomainDiff, speaker: Speaker) -> Iterator[WayRow]:
+    """A sentence for each kind, whatever the number of ways."""
+    say = speaker.say
+    groups: dict[tuple[str, bool, bool], list[WayChange]] = {}
+    for each in domain.ways:
+        kind = each.kind if each.kind not in _ALONE else f"{each.kind} {each.way}"
+        groups.setdefault((kind, each.worse, each.accepted), []).append(each)
+    for (_, worse, accepted), changes in groups.items():
+        first = changes[0]
+        before, after = (visible(say("value.separator").join(each)) for each in (first.before, first.after))
+        text = say(
+            f"diff.way.{first.kind}",
+            domain=visible(domain.name),
+            names=_several(_names(changes, speaker), say),
+            before=before,
+            after=after,
+            field=say(f"diff.way.{first.way[:-2]}") if first.kind == "alignment-strict" else "",
+        )
+        text = say("diff.accepted", text=text) if accepted else text
+        yield WayRow(text, "worse" if worse else "unknown" if first.unknown else "")
+
+
+def _names(changes: Sequence[WayChange], speaker: Speaker) -> list[str]:
+    """What the ways of one sentence are called."""
+    if changes[0].kind == "sends-nothing":
+        return [visible(term) for term in changes[0].before]
+    return [_name(each, speaker) for each in changes]
+
+
+def _name(change: WayChange, speaker: Speaker) -> str:
+    say = speaker.say
+    service = speaker.rules.knowledge.services.get(change.service)
+    name = visible(change.way)
+    if service is not None:
+        name = say("diff.of-service", service=service.name.get(speaker.lang, service.name["en"]), term=name)
+    detail = ""
+    if change.kind in ("spf-lost", "spf-fewer", "spf-gained"):
+        detail = _addresses(change, say)
+    elif change.kind == "key-other" and change.before != change.after and change.before and change.after:
+        detail = say("diff.bits", before=change.before[0], after=change.after[0])
+    elif change.kind == "key-unknown":
+        detail = visible(say("value.separator").join(change.after))
+    return say("diff.detail", name=name, text=detail) if detail else name
+
+
+def _addresses(change: WayChange, say: Phrases) -> str:
+    """How many addresses it is about; of ranges of IPv6 their size. Empty where the term says it itself."""
+    counts = [_counted(each[0], say) for each in (change.before, change.after) if each]
+    if change.kind == "spf-fewer" and len(counts) == 2:
+        return say(
+            "diff.some-of", n=f"{int(change.after[0]):,}" if change.after[0].isdigit() else counts[1], all=counts[0]
+        )
+    return counts[0] if counts and ("1",) not in (change.before, change.after) else ""
+
+
+def _counted(text: str, say: Phrases) -> str:
+    return say.count("diff.addresses", int(text)) if text.isdigit() else text
+
+
+def _several(names: Sequence[str], say: Phrases) -> str:
+    shown = say("value.separator").join(names[:_MOST_NAMES])
+    return say("diff.more-ways", names=shown, n=str(len(names) - _MOST_NAMES)) if len(names) > _MOST_NAMES else shown
+
+
+def _accept(domain: DomainDiff, say: Phrases) -> str:
+    """The options that accept what is worse, the first few."""
+    ways = list(dict.fromkeys(each.way for each in domain.ways if each.worse))
+    options = " ".join(f"--accept {visible(shlex.quote(each))}" for each in ways[:_MOST_NAMES])
+    return say("diff.accept", options=options + (" …" if len(ways) > _MOST_NAMES else "")) if ways else ""
 
 
 def _others(domain: DomainDiff, same: int, say: Phrases) -> str:
@@ -184,7 +273,7 @@ def _verdict(pair: VerdictPair, sides: list[Mapping[str, list[FindingView]]], sp
 
 
 def _change(change: Change, domain: DomainDiff, say: Phrases) -> ChangeRow:
-    none = effect_of(change, domain) == "none"
+    none = not domain.ways and effect_of(change, domain) == "none"
     return ChangeRow(
         SYMBOLS[change.op],
         visible(f"{change.owner} {change.type}"),
@@ -228,6 +317,8 @@ _TONES = {"worse": "❌", "unknown": "❔", "good": "✅"}
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note", Severity.NONE: "none"}
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _FILE_LINE = re.compile(r"(?P<file>[^\n]+?):(?P<line>[0-9]{1,9})")
+_ALONE = frozenset({"policy-stricter", "policy-weaker", "alignment-strict"})  # told one by one
+_MOST_NAMES = 5  # of a sentence; more are counted
 _MOST_LINES = 400  # of record sets in a text; more are counted
 
 
@@ -249,6 +340,10 @@ def _text_domain(domain: DomainView, paper: Paper, speaker: Speaker) -> Iterator
     say = speaker.say
     tone = {"worse": "error", "unknown": "warning", "good": "met"}[domain.tone]
     yield from paper.paragraph(domain.title, style="bold" if domain.tone == "good" else tone)
+    for way in domain.ways:
+        yield from paper.hang(way.text, "  ! " if way.tone else "  - ")
+    if domain.accept:
+        yield from paper.hang(domain.accept, "    ")
     arrow, told = say("diff.arrow"), set[str]()
     width = max((width_of(each.receiver) for each in domain.verdicts), default=0)
     for row in domain.verdicts:
@@ -306,6 +401,11 @@ def render_markdown(diff: Diff, speaker: Speaker) -> str:
 def _markdown_domain(domain: DomainView, speaker: Speaker) -> Iterator[str]:
     say = speaker.say
     yield f"### {_TONES[domain.tone]} {plain(domain.title)}"
+    if domain.ways:
+        marks = {"worse": "❌ ", "unknown": "❔ ", "": ""}
+        yield "\n".join(f"- {marks[each.tone]}{plain(each.text)}" for each in domain.ways)
+    if domain.accept:
+        yield plain(domain.accept)
     if domain.verdicts:
         heads = [plain(say(f"diff.head.{name}")) for name in ("receiver", "before", "after", "why")]
         rows = [
@@ -355,7 +455,8 @@ def render_sarif(diff: Diff, speaker: Speaker) -> str:
                     "partialFingerprints": {"finding/v1": each.fingerprint},
                 }
             )
-        notes += [{"level": "warning", "message": {"text": f"{domain.name}: {text}"}} for text in domain.unknown]
+        told = [*(each.text for each in domain.ways if each.tone), *domain.unknown]
+        notes += [{"level": "warning", "message": {"text": f"{domain.name}: {text}"}} for text in told]
     rules = []
     for ident in idents:
         rule = speaker.rules.rules.get(ident)
@@ -414,11 +515,13 @@ def render_junit(diff: Diff, speaker: Speaker, fail_on: str) -> str:
         fails = domain.worse if fail_on == "worse" else domain.failing if fail_on == "error" else False
         if fails and not counts["failure"]:
             counts["failure"] += 1
-            why = [f"{each.rule}  {each.message}" for each in shown.new]
+            why = [each.text for each in shown.ways if each.tone == "worse"]
+            why += [f"{each.rule}  {each.message}" for each in shown.new]
             cases.append(_case(shown.name, "failure", shown.title, tuple(why)))
         if domain.incomplete and fail_on != "never":
             counts["error"] += 1
-            cases.append(_case(say("diff.case-unknown"), "error", shown.title, shown.unknown))
+            why = [each.text for each in shown.ways if each.tone == "unknown"]
+            cases.append(_case(say("diff.case-unknown"), "error", shown.title, (*why, *shown.unknown)))
         if not cases:
             cases.append(_case(shown.name, "", "", ()))
         attributes = {

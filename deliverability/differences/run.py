@@ -12,10 +12,12 @@ from msgspec.structs import replace
 from deliverability.core.codec import encode, json_text
 from deliverability.core.codes import Detail
 from deliverability.core.facts.base import Reason
+from deliverability.core.facts.dkim import Dkim
 from deliverability.core.inputs import Sample, Subject, paired
 from deliverability.core.model.history import ChangeKind, Comparison, FindingChange, Snapshot, VerdictChange
-from deliverability.core.model.report import Outcome, Report, Verdict, VerdictKind
+from deliverability.core.model.report import Consequence, Outcome, Report, Verdict, VerdictKind
 from deliverability.core.model.rules import RuleSet, Severity
+from deliverability.core.model.topic import if_known
 from deliverability.core.net.base import Answer, Failed, Resolver, Signed, SignedQuestion, SigningResolver
 from deliverability.core.net.clock import FixedClock
 from deliverability.core.net.names import canonical
@@ -24,6 +26,7 @@ from deliverability.core.net.static import NOT_ASKED
 from deliverability.core.net.zones.base import UnknownRecord
 from deliverability.core.phrases import detail_words, phrases
 from deliverability.core.rules.judge import Selection
+from deliverability.core.senders.ledger import WayChange, difference, ledger_of
 from deliverability.core.store.causes import Judged
 from deliverability.core.store.diff import compare
 from deliverability.differences.changes import Change, Touched, changes_of, touched
@@ -69,13 +72,17 @@ class DomainDiff(Struct, frozen=True):
     Attributes:
         name: the domain.
         changes: record sets that change and may touch its mail.
+        ways: what becomes of the ways by which mail leaves in its name, and of what it declares.
         verdicts: one a receiver; none for a domain that sends nothing.
         unknown: what the change leaves open about it.
         new, mended: findings that the change makes, and those that it mends.
         grade: before and after; empty where there is none.
-        worse: a verdict, its grade or what a domain that sends nothing leaves open is worse, or an error is new.
-        failing: it is an error: a receiver refuses its mail now, or a finding that is one is new.
-        incomplete: it could not be told whole.
+        worse: a way is lost or weaker, a verdict, its grade or what a domain that sends nothing leaves open is worse,
+            or an error is new.
+        failing: it is an error: a way is lost or weaker, a receiver refuses its mail now, or a finding that is one is
+            new.
+        incomplete: it could not be told whole: something is not known any more, or the change leaves it open.
+        untold: receivers of which neither side can be told.
         effects: the changes (owner and type) that verdicts rest on, by receiver.
         message: the message that was audited with it; empty: none.
         reports: of both sides, for who puts them into words.
@@ -84,6 +91,7 @@ class DomainDiff(Struct, frozen=True):
 
     name: str
     changes: tuple[Change, ...]
+    ways: tuple[WayChange, ...]
     verdicts: tuple[VerdictPair, ...]
     unknown: tuple[UnknownRecord, ...]
     new: tuple[FindingChange, ...]
@@ -92,6 +100,7 @@ class DomainDiff(Struct, frozen=True):
     worse: bool
     failing: bool
     incomplete: bool
+    untold: int
     effects: Mapping[str, tuple[tuple[str, str], ...]]
     message: str
     reports: tuple[Report, Report]
@@ -106,6 +115,7 @@ class DomainDiff(Struct, frozen=True):
             "incomplete": self.incomplete,
             "grade": {"before": self.grade[0] or None, "after": self.grade[1] or None},
             "changes": [encode(each) | {"place": encode(each.place) or None} for each in self.changes],
+            "ways": [encode(each) | {"service": each.service or None} for each in self.ways],
             "verdicts": encode(self.verdicts),
             "new": [
                 {"rule": each.rule, "item": each.item or None, "severity": each.severity.value} for each in self.new
@@ -216,6 +226,7 @@ async def differences(
     *,
     samples: Sequence[Sample] = (),
     domains: Sequence[str] | None = None,
+    accepted: Sequence[str] = (),
     ready: Callable[[int], Callable[[], None]] | None = None,
 ) -> Diff:
     """What a change does to the mail of the domains that it may touch.
@@ -228,6 +239,7 @@ async def differences(
         subject_of: what is known of a domain's mail.
         samples: messages, each audited with its domain.
         domains: these only; None: all that the change may touch.
+        accepted: ways, or services, that are meant to go or change; see `WayChange.way`.
         ready: told how many subjects there are, gives what is to be called for each that is done.
 
     Raises InputError.
@@ -250,7 +262,12 @@ async def differences(
     async def work(subject: Subject) -> DomainDiff:
         wanted = Extras(remedies=True)  # what it takes to audit once more
         audits = await asyncio.gather(*(gather_facts(subject, each, wanted, rules.knowledge) for each in both))
-        return await _compared(by_name[subject.domain], audits[0], audits[1], rules, selection)
+        here = by_name[subject.domain]
+        keys = _keys_of(here, audits)
+        old, new = await asyncio.gather(
+            *(ledger_of(here.name, audited.facts, keys, each.dns) for audited, each in zip(audits, both, strict=True))
+        )
+        return await _compared(here, audits, difference(old, new, accepted), rules, selection)
 
     made = []
     async for _, each in stream(subjects, work):
@@ -261,11 +278,23 @@ async def differences(
     return Diff(sides.inputs, tuple(made), others, sides.remarks)
 
 
+def _keys_of(touched_: Touched, audits: Sequence[Audited]) -> tuple[str, ...]:
+    """The names of keys that either side has, and those that change."""
+    known = (key.name for each in audits for key in if_known(each.facts.of(Dkim).keys) or () if key.own)
+    changing = (each.owner for each in touched_.changes if "._domainkey." in each.owner and each.owner[0] != "*")
+    return tuple(dict.fromkeys(name.lower() for name in (*known, *changing)))
+
+
 async def _compared(
-    touched_: Touched, before: Audited, after: Audited, rules: RuleSet, selection: Selection
+    touched_: Touched,
+    audits: Sequence[Audited],
+    ways: tuple[WayChange, ...],
+    rules: RuleSet,
+    selection: Selection,
 ) -> DomainDiff:
     """Both audits of one subject, compared as two weeks of it are."""
     loop = asyncio.get_running_loop()
+    before, after = audits
 
     def compared() -> DomainDiff:
         old, new = (make_report(replace(each, basis=None), rules, selection) for each in (before, after))
@@ -283,7 +312,7 @@ async def _compared(
                 basis, new, records, facts, rules, catalogue(), selection, wait_in(loop)
             ),
         )
-        return _domain(touched_, old, new, found)
+        return _domain(touched_, ways, old, new, found)
 
     return await asyncio.to_thread(compared)
 
@@ -301,18 +330,20 @@ def _snapshot(audited: Audited, report: Report, rules: RuleSet) -> Snapshot:
     )
 
 
-def _domain(touched_: Touched, old: Report, new: Report, found: Comparison) -> DomainDiff:
+def _domain(touched_: Touched, ways: tuple[WayChange, ...], old: Report, new: Report, found: Comparison) -> DomainDiff:
     changed = {each.receiver: each for each in found.verdicts}
     was = {each.receiver: each for each in old.verdicts}
     pairs = tuple(_pair(was[each.receiver], each, old, new) for each in new.verdicts if each.receiver in was)
     fresh = tuple(each for each in found.of(ChangeKind.NEW) if not each.waived)
-    lost = bool(found.of(ChangeKind.UNCHECKED)) or any(
-        each.open and each.verdict in _UNTOLD for each in (*old.verdicts, *new.verdicts)
-    )
-    wrong = any(each.severity is Severity.ERROR for each in fresh)
+    untold = {each.receiver: each.open for each in old.verdicts if each.open and each.verdict in _UNTOLD}
+    lost = {each.receiver: each.open for each in new.verdicts if each.open and each.verdict in _UNTOLD}
+    # What the same checks leave open on both sides is no change.
+    same = {ident for ident, checks in lost.items() if ident in untold and _checks(checks) <= _checks(untold[ident])}
+    wrong = any(each.worse for each in ways) or any(each.severity is Severity.ERROR for each in fresh)
     return DomainDiff(
         touched_.name,
         touched_.changes,
+        ways,
         pairs,
         touched_.unknown,
         fresh,
@@ -320,11 +351,18 @@ def _domain(touched_: Touched, old: Report, new: Report, found: Comparison) -> D
         (old.assessment.grade, new.assessment.grade),
         worse=wrong or _worse(answer_of(old.assessment), answer_of(new.assessment)),
         failing=wrong or any(each.worse and each.after in _BAD for each in pairs),
-        incomplete=bool(touched_.unknown) or lost,
+        incomplete=bool(touched_.unknown or found.of(ChangeKind.UNCHECKED) or lost.keys() - same)
+        or any(each.unknown for each in ways),
+        untold=len(same),
         effects={ident: _records(each) for ident, each in changed.items()},
         message=new.message,
         reports=(old, new),
     )
+
+
+def _checks(consequences: Iterable[Consequence]) -> set[str]:
+    """What is open, by rule."""
+    return {each.rule for each in consequences}
 
 
 def _worse(was: Stand, now: Stand) -> bool:
