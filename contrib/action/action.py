@@ -218,7 +218,8 @@ def first_push() -> bool:
 def command(folder: Path) -> tuple[list[str], bool]:
     """What is run, and whether it compares; nothing, where there is nothing to compare with."""
     inputs, domains, receivers = words("INPUTS"), words("DOMAINS"), words("RECEIVERS")
-    for name, values in (("inputs", inputs), ("domains", domains)):
+    accepted, messages = words("ACCEPT"), words("EML")
+    for name, values in (("inputs", inputs), ("domains", domains), ("eml", messages)):
         if any(each.startswith("-") for each in values):
             raise UsageError(f"{name}: a name cannot begin with a hyphen")
     if not all(WORD.fullmatch(each) for each in receivers):
@@ -230,13 +231,14 @@ def command(folder: Path) -> tuple[list[str], bool]:
     common = ["--lang", lang] + [each for ident in receivers for each in ("--receiver", ident)]
     common += ["--config", config] if config else []
     common += [] if online else ["--offline"]
+    asked = [f"--accept={each}" for each in accepted] + [each for name in messages for each in ("--eml", name)]
     if made and not tracked and not domains:  # a plan that an earlier step made holds both sides
         files = ["--fail-on", fail_on, *outputs(folder, "md", "json", "sarif"), "--", *made]
-        return ["diff", *common, *files], True
+        return ["diff", *common, *asked, *files], True
     if base:
         if made:
             raise UsageError(f"inputs: {made[0]} is not in the repository; give plans by themselves")
-        asked = [each for name in domains for each in ("--domain", name)]
+        asked += [each for name in domains for each in ("--domain", name)]
         rest = ["--fail-on", fail_on, *outputs(folder, "md", "json", "sarif"), "--git", base, "--", *inputs]
         return ["diff", *common, *asked, *rest], True
     if not domains and not config and not Path("deliv.toml").is_file():
@@ -338,14 +340,14 @@ def version() -> str:
 
 
 def standing(path: str, compares: bool) -> tuple[bool, bool]:
-    """Whether a verdict is worse than before, and whether any is another one."""
+    """Whether a way of sending or a verdict is worse than before, and whether any changes."""
     if not path or not compares:
         return False, bool(path)
     document = json.loads(Path(path).read_text("utf-8"))
     domains = [each for each in document.get("domains", []) if isinstance(each, dict)]
     verdicts = [each for domain in domains for each in domain.get("verdicts", []) if isinstance(each, dict)]
     worse = any(each.get("worse") is True for each in (*verdicts, *domains))
-    unclear = any(domain.get("unknown") for domain in domains)
+    unclear = any(domain.get("unknown") or domain.get("ways") for domain in domains)
     return worse, worse or unclear or any(each.get("before") != each.get("after") for each in verdicts)
 
 
@@ -410,7 +412,7 @@ def call(method: str, path: str, body: Mapping[str, str] | None = None) -> Any:
 
 
 def write_comment(number: int, report: str, lang: str) -> None:
-    """The report as the only comment of this job: made, changed or, where no verdict changes, taken away."""
+    """The report as the only comment of this job: made, changed or, where nothing about mail changes, taken away."""
     repository = os.environ["GITHUB_REPOSITORY"]
     job = f"{os.environ.get('GITHUB_WORKFLOW', '')}-{os.environ.get('GITHUB_JOB', '')}"
     mark = f"<!-- deliv:{re.sub('[^A-Za-z0-9_.]+', '-', job)} -->"

@@ -69,15 +69,18 @@ class Processor(BaseProcessor):  # type: ignore[misc]
     Args:
         name: the key in octoDNS' configuration.
         fail_on: ``worse``, ``error`` or ``never``, as of `deliv diff`.
+        accept: ways of sending that are meant to go or change, as the message names them.
         base: what is asked about all else: ``live``, ``offline`` or zone files.
 
     """
 
-    def __init__(self, name: str, fail_on: str = "worse", base: str = "live", **options: Any) -> None:
+    def __init__(
+        self, name: str, fail_on: str = "worse", base: str = "live", accept: Sequence[str] = (), **options: Any
+    ) -> None:
         super().__init__(name, **options)
         if fail_on not in FAIL_ON:
             raise ProcessorException(f"{name}: fail_on is one of {', '.join(FAIL_ON)}")
-        self.fail_on, self.base = fail_on, base
+        self.fail_on, self.base, self.accept = fail_on, base, accept
 
     def process_source_and_target_zones(self, desired: Any, existing: Any, target: Any, lenient: bool = False) -> Any:
         """Compare both. Raises ProcessorException where it is worse."""
@@ -88,13 +91,16 @@ class Processor(BaseProcessor):  # type: ignore[misc]
         return desired, existing
 
     def _compared(self, desired: Any, existing: Any) -> Diff:
-        return diff(zone_input(existing), zone_input(desired), base=self.base)
+        return diff(zone_input(existing), zone_input(desired), base=self.base, accept=self.accept)
 
 
 def _told(name: str, found: Diff) -> Iterable[str]:
     for domain in found.domains:
         if domain.worse:
             yield f"{name}: mail of {domain.name} is worse after this plan"
+            for way in domain.ways:
+                if way.worse:
+                    yield f"  {way.kind}: {way.way}"
             for pair in domain.verdicts:
                 if pair.worse:
                     yield f"  {pair.receiver}: {pair.before.value} -> {pair.after.value} {', '.join(pair.rules)}"

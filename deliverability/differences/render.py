@@ -21,7 +21,7 @@ from deliverability.core.report.findings import FindingView, finding_views, rece
 from deliverability.core.report.formats.markdown import block, code, plain
 from deliverability.core.report.formats.sarif import semantic_version
 from deliverability.core.report.paper import Paper
-from deliverability.core.report.wrap import pad, width_of
+from deliverability.core.report.wrap import width_of
 from deliverability.core.senders.ledger import WayChange
 from deliverability.core.words.sentences import visible
 from deliverability.core.words.speaker import Speaker
@@ -33,12 +33,22 @@ SYMBOLS = {"add": "+", "remove": "-", "change": "~"}
 
 
 class VerdictRow(Struct, frozen=True):
-    """A receiver whose verdict changes: its name, both verdicts, whether it is worse, each rule with its finding."""
+    """Receivers whose verdict changes alike.
+
+    Attributes:
+        receiver: their names.
+        before, after: the verdicts.
+        worse: whether it is worse.
+        rules: that make the difference.
+        why: what these find; of several that find the same, once.
+
+    """
 
     receiver: str
     before: str
     after: str
     worse: bool
+    rules: tuple[str, ...]
     why: tuple[str, ...]
 
 
@@ -130,6 +140,9 @@ def _domain(domain: DomainDiff, speaker: Speaker) -> DomainView:
     pairs = [each for each in domain.verdicts if each.before is not each.after]
     same = len(domain.verdicts) - len(pairs)
     worse = sum(each.worse for each in pairs)
+    alike: dict[tuple[Any, ...], list[VerdictPair]] = {}
+    for each in pairs:
+        alike.setdefault((each.before, each.after, each.rules), []).append(each)
     sides = [_by_rule(report, speaker) for report in domain.reports]
     grades = [each or say("diff.no-grade") for each in domain.grade]
     name = visible(domain.name + (say("punctuation.aside", text=domain.message) if domain.message else ""))
@@ -148,7 +161,7 @@ def _domain(domain: DomainDiff, speaker: Speaker) -> DomainView:
         tone="worse" if domain.worse else "unknown" if domain.incomplete else "good",
         ways=tuple(_ways(domain, speaker)),
         accept=_accept(domain, say),
-        verdicts=tuple(_verdict(each, sides, speaker) for each in pairs),
+        verdicts=tuple(_verdict(each, sides, speaker) for each in alike.values()),
         others=_others(domain, same, say) if same else "",
         grade=say("diff.grade", before=grades[0], after=grades[1]) if domain.grade[0] != domain.grade[1] else "",
         changes=tuple(_change(each, domain, say) for each in domain.changes),
@@ -254,21 +267,24 @@ def _by_rule(report: Report, speaker: Speaker) -> Mapping[str, list[FindingView]
     return found
 
 
-def _verdict(pair: VerdictPair, sides: list[Mapping[str, list[FindingView]]], speaker: Speaker) -> VerdictRow:
-    say = speaker.say
+def _verdict(
+    pairs: Sequence[VerdictPair], sides: list[Mapping[str, list[FindingView]]], speaker: Speaker
+) -> VerdictRow:
+    say, pair = speaker.say, pairs[0]
     side = sides[1] if pair.after.rank >= pair.before.rank else sides[0]
-    why = []
+    why: dict[str, list[str]] = {}
     for ident in pair.rules:
         views = side.get(ident, [])
         rule = speaker.rules.rules.get(ident)
         words = views[0].words.message if views else rule_short(rule, speaker.lang) if rule else ""
-        why.append(f"{ident}  {words}".rstrip())
+        why.setdefault(words, []).append(ident)
     return VerdictRow(
-        receiver_short(pair.receiver, speaker),
+        say("value.separator").join(receiver_short(each.receiver, speaker) for each in pairs),
         say(f"verdict.{pair.before.value}"),
         say(f"verdict.{pair.after.value}"),
         pair.worse,
-        tuple(why),
+        pair.rules,
+        tuple(f"{say('value.separator').join(idents)}  {words}".rstrip() for words, idents in why.items()),
     )
 
 
@@ -345,17 +361,12 @@ def _text_domain(domain: DomainView, paper: Paper, speaker: Speaker) -> Iterator
     if domain.accept:
         yield from paper.hang(domain.accept, "    ")
     arrow, told = say("diff.arrow"), set[str]()
-    width = max((width_of(each.receiver) for each in domain.verdicts), default=0)
     for row in domain.verdicts:
-        lead = f"  {pad(row.receiver, width)}  "
         words = f"{row.before}{arrow}{row.after}"
+        lead = f"  {row.receiver}  "
         yield from paper.paragraph(words, width_of(lead), lead, "error" if row.worse else "met")
-        again = [why.partition(" ")[0] for why in row.why if why in told]
-        for why in row.why:
-            if why not in told:
-                yield from paper.hang(why, "      ")
-        if again:  # in words above
-            yield from paper.hang(say("value.separator").join(again), "      ")
+        for why in row.why:  # in words once
+            yield from paper.hang(why.partition("  ")[0] if why in told else why, "      ")
         told.update(row.why)
     for text in filter(None, (domain.others, domain.grade)):
         yield from paper.hang(text, "  ")
@@ -364,7 +375,7 @@ def _text_domain(domain: DomainView, paper: Paper, speaker: Speaker) -> Iterator
             yield "  " + say.count("diff.more", len(domain.changes) - number)
             break
         yield from _text_change(change, paper)
-    shown = {why.partition(" ")[0] for row in domain.verdicts for why in row.why}
+    shown = {rule for row in domain.verdicts for rule in row.rules}
     for each in domain.new:
         if each.rule not in shown:
             yield from paper.hang(say("diff.new", rule=each.rule, text=each.message), "  ")
@@ -415,7 +426,7 @@ def _markdown_domain(domain: DomainView, speaker: Speaker) -> Iterator[str]:
         lines = ["| " + " | ".join(heads) + " |", "| --- | --- | --- | --- |"]
         yield "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
     lines = [f"- {plain(text)}" for text in (domain.others, domain.grade, domain.mended, *domain.unknown) if text]
-    shown = {why.partition(" ")[0] for row in domain.verdicts for why in row.why}
+    shown = {rule for row in domain.verdicts for rule in row.rules}
     fresh = [each for each in domain.new if each.rule not in shown]
     lines += [f"- {plain(say('diff.new', rule=each.rule, text=each.message))}" for each in fresh]
     if lines:

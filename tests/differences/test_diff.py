@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from deliverability import InputError, Session, diff, diff_async
+from deliverability.core.facts.base import Reason
 from deliverability.core.model.report import VerdictKind
-from deliverability.core.net.base import Answer
+from deliverability.core.net.base import Answer, Failed
 from deliverability.core.net.ports import Ports
 from deliverability.core.net.static import OFFLINE, StaticResolver
 from deliverability.core.net.zones.base import Reading
@@ -114,13 +115,13 @@ def rules() -> Any:
     return load_rules()
 
 
-async def compared(old: Any, new: Any, rules: Any, base: Any = None) -> Diff:
+async def compared(old: Any, new: Any, rules: Any, base: Any = None, accepted: Sequence[str] = ()) -> Diff:
     """Both given as texts; a plan alone lies over the old zone."""
     origin = "example.com"
     first = read_zone(old, origin=origin)
     sides = of_inputs(first, None if new is None else read_zone(new, origin=origin))
     outside = base or StaticResolver(OUTSIDE)
-    return await differences(sides, Ports(outside), rules, Selection())
+    return await differences(sides, Ports(outside), rules, Selection(), accepted=accepted)
 
 
 class Below:
@@ -369,3 +370,180 @@ def test_whatever_is_given_only_input_errors_come_out(tmp_path: Path, name: str)
     for value in WRONG[name]:
         with pytest.raises(InputError):
             diff(**{**good, name: value})
+
+
+# --- ways -------------------------------------------------------------------------------------------------------------
+
+ED25519 = "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
+SENDGRID: Row = ("s2._domainkey", "CNAME", "s2.domainkey.u1.wl.sendgrid.net.")
+DKIM: Row = ZONE[8]
+
+
+def key(text: str) -> tuple[Row, Row]:
+    return DKIM, ("s1._domainkey", "TXT", text)
+
+
+WAYS: dict[str, tuple[list[Row], set[tuple[str, str]]]] = {
+    "an include less": (CHANGES["an include less"], {("spf-lost", "include:_spf.example.net")}),
+    "an own address less": (changed(spf("v=spf1 include:_spf.example.net ~all")), {("spf-lost", "ip4:192.0.2.1")}),
+    "an own address denied": (
+        changed(spf("v=spf1 -ip4:192.0.2.1 ip4:192.0.2.1 include:_spf.example.net ~all")),
+        {("spf-lost", "ip4:192.0.2.1")},
+    ),
+    "an include narrowed": (
+        changed(spf("v=spf1 ip4:192.0.2.1 ip4:198.51.100.0/25 ~all")),
+        {("spf-fewer", "include:_spf.example.net")},
+    ),
+    "nobody": (changed(spf("v=spf1 -all")), {("sends-nothing", "-all")}),
+    "no SPF": (CHANGES["no SPF"], {("spf-lost", "ip4:192.0.2.1"), ("spf-lost", "include:_spf.example.net")}),
+    "everybody": (changed(spf("v=spf1 ip4:192.0.2.1 include:_spf.example.net +all")), {("spf-anyone", "+all")}),
+    "no key": (changed((DKIM, None)), {("key-lost", "s1._domainkey.example.com")}),
+    "a key revoked": (changed(key("v=DKIM1; p=")), {("key-revoked", "s1._domainkey.example.com")}),
+    "a key cut": (changed(key(KEY[:60])), {("key-damaged", "s1._domainkey.example.com")}),
+    "a key for nothing but SHA-1": (
+        changed(key(KEY.replace("k=rsa", "h=sha1; k=rsa"))),
+        {("key-damaged", "s1._domainkey.example.com")},
+    ),
+    "another key": (CHANGES["another key"], {("key-other", "s1._domainkey.example.com")}),
+    "a key of another type": (changed(key(ED25519)), {("key-other", "s1._domainkey.example.com")}),
+    "a key at another selector": (
+        changed((DKIM, ("s2._domainkey", "TXT", KEY))),
+        {("key-lost", "s1._domainkey.example.com")},
+    ),
+    "a key elsewhere": (CHANGES["a key elsewhere"], {("key-lost", "s1._domainkey.example.com")}),
+    "a key for d= only": (
+        changed(key(KEY.replace("k=rsa", "t=s; k=rsa"))),
+        {("key-strict", "s1._domainkey.example.com")},
+    ),
+    "reject": (CHANGES["reject"], {("policy-stricter", "p=reject")}),
+    "below it reject": (
+        changed(dmarc("v=DMARC1; p=quarantine; sp=reject; rua=mailto:dmarc@example.com")),
+        {("policy-stricter", "sp=reject")},
+    ),
+    "names that are not there reject": (
+        changed(dmarc("v=DMARC1; p=quarantine; np=reject; rua=mailto:dmarc@example.com")),
+        {("policy-stricter", "np=reject")},
+    ),
+    "DKIM aligned strictly": (
+        changed(dmarc("v=DMARC1; p=quarantine; adkim=s; rua=mailto:dmarc@example.com")),
+        {("alignment-strict", "adkim=s")},
+    ),
+    "SPF aligned strictly": (
+        changed(dmarc("v=DMARC1; p=quarantine; aspf=s; rua=mailto:dmarc@example.com")),
+        {("alignment-strict", "aspf=s")},
+    ),
+    "a null MX": (CHANGES["a null MX"], {("no-mail", "mx")}),
+    "no MX": (CHANGES["no MX"], {("no-mx", "mx")}),
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", WAYS)
+async def test_a_way_that_is_lost_or_weaker_is_named_and_worse(name: str, rules: Any) -> None:
+    rows, expected = WAYS[name]
+    found = await compared(writing.bind(ZONE), writing.bind(rows), rules)
+    domain = found.domains[0]
+    assert {(each.kind, each.way) for each in domain.ways if each.worse} == expected
+    assert (domain.worse, domain.failing, found.exit_code(), found.exit_code("error")) == (True, True, 1, 1)
+    meant = await compared(writing.bind(ZONE), writing.bind(rows), rules, accepted=[way for _, way in expected])
+    assert {(each.kind, each.way) for each in meant.domains[0].ways if each.accepted} == expected
+    assert not any(each.worse for each in meant.domains[0].ways)
+
+
+SAME = {
+    "flattened": changed(spf("v=spf1 ip4:192.0.2.1 ip4:198.51.100.0/24 ~all")),
+    "in another order": changed(spf("v=spf1 include:_spf.example.net ip4:192.0.2.1 ~all")),
+    "by another name": changed(spf("v=spf1 a:mx1.example.com include:_spf.example.net ~all")),
+    "in a wider range": changed(spf("v=spf1 ip4:192.0.2.0/28 include:_spf.example.net ~all")),
+    "a key beside": changed((None, ("s2._domainkey", "TXT", NEXT_KEY))),
+    "the key written otherwise": changed(key(KEY.replace("v=DKIM1; k=rsa; ", ""))),
+    "a verification less": CHANGES["a verification less"],
+    "a policy written otherwise": changed(dmarc("v=DMARC1; p=quarantine; sp=quarantine; rua=mailto:dmarc@example.com")),
+    "an MX less": CHANGES["an MX less"],
+    "a weaker policy": CHANGES["no policy"],
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", SAME)
+async def test_who_may_send_all_the_same_loses_nothing(name: str, rules: Any) -> None:
+    found = await compared(writing.bind(ZONE), writing.bind(SAME[name]), rules)
+    assert not any(each.worse or each.unknown for each in found.domains[0].ways)
+    assert found.exit_code() == 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("wide", ["v=spf1 ip4:192.0.2.1 +all", "v=spf1 ip4:192.0.2.1 ip4:192.0.0.0/2 ~all"])
+async def test_to_narrow_what_lets_the_world_pass_loses_nothing(wide: str, rules: Any) -> None:
+    old = changed(spf(wide))
+    found = await compared(writing.bind(old), writing.bind(changed(spf("v=spf1 ip4:192.0.2.1 ~all"))), rules)
+    assert not found.worse
+
+
+class Silent(StaticResolver):
+    """The world outside, with names that nobody answers for."""
+
+    async def query(self, name: str, rdtype: str) -> Answer:
+        if name.endswith("example.org"):
+            return Failed(name, rdtype, Reason.TIMEOUT)
+        return await super().query(name, rdtype)
+
+
+@pytest.mark.long
+async def test_what_nobody_can_say_on_either_side_is_no_change(rules: Any) -> None:
+    old = changed(
+        spf("v=spf1 ip4:192.0.2.1 include:a.example.org ~all"), (None, ("s2._domainkey", "CNAME", "k.example.org."))
+    )
+    new = [*old, ("", "TXT", "ms=ms123")]
+    found = await compared(writing.bind(old), writing.bind(new), rules, Silent(OUTSIDE))
+    assert (found.domains[0].ways, found.exit_code()) == ((), 0)
+    assert found.domains[0].untold
+
+
+UNREAD: dict[str, tuple[list[Row], list[Row], set[tuple[str, str, bool]]]] = {
+    "an include that cannot be read, gone": (
+        changed(spf("v=spf1 ip4:192.0.2.1 include:a.example.org ~all")),
+        changed(spf("v=spf1 ip4:192.0.2.1 ~all")),
+        {("spf-lost", "include:a.example.org", True)},
+    ),
+    "a key whose target cannot be read, gone": (
+        changed((None, ("s2._domainkey", "CNAME", "k.example.org."))),
+        ZONE,
+        {("key-lost", "s2._domainkey.example.com", True)},
+    ),
+    "a key that leads to where nobody answers": (
+        ZONE,
+        changed((DKIM, ("s1._domainkey", "CNAME", "k.example.org."))),
+        {("key-unknown", "s1._domainkey.example.com", False)},
+    ),
+    "a policy that leads to where nobody answers": (
+        ZONE,
+        changed((ZONE[7], ("_dmarc", "CNAME", "d.example.org."))),
+        {("policy-unknown", "_dmarc", False)},
+    ),
+    "known at last": (
+        changed((ZONE[7], ("_dmarc", "CNAME", "d.example.org."))),
+        ZONE,
+        set(),
+    ),
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", UNREAD)
+async def test_what_is_not_known_any_more_is_neither_lost_nor_the_same(name: str, rules: Any) -> None:
+    old, new, expected = UNREAD[name]
+    found = await compared(writing.bind(old), writing.bind(new), rules, Silent(OUTSIDE))
+    ways = found.domains[0].ways
+    assert {(each.kind, each.way, each.worse) for each in ways if each.worse or each.unknown} == expected
+    worse, unknown = any(each.worse for each in ways), any(each.unknown for each in ways)
+    assert found.exit_code() == (1 if worse else 3 if unknown else 0)
+
+
+async def test_a_service_is_accepted_by_its_name_and_needs_no_include_where_it_says_so(rules: Any) -> None:
+    old = changed((None, SENDGRID))
+    outside = StaticResolver({**OUTSIDE, ("s2.domainkey.u1.wl.sendgrid.net", "TXT"): [NEXT_KEY]})
+    found = await compared(writing.bind(old), writing.bind(ZONE), rules, outside)
+    assert [(each.kind, each.service, each.worse) for each in found.domains[0].ways] == [("key-lost", "sendgrid", True)]
+    meant = await compared(writing.bind(old), writing.bind(ZONE), rules, outside, accepted=["SendGrid"])
+    assert not meant.domains[0].ways[0].worse

@@ -429,7 +429,8 @@ def _declared(old: Ledger, new: Ledger) -> Iterator[WayChange]:
             tags.setdefault((was, now), []).append(tag)
     for (was, now), names in tags.items():
         kind: WayKind = "policy-stricter" if _STRICTNESS[now] > _STRICTNESS[was] else "policy-weaker"
-        before, after = ([f"{tag}={policy or 'none'}" for tag in names] for policy in (was, now))
+        # The first names the others, which follow it: sp and np are as p where the record does not say otherwise.
+        before, after = ([f"{names[0]}={policy or 'none'}"] for policy in (was, now))
         yield _change(kind, after[0], "", before, after, fine=fine)
     for tag, mode in new.alignment.items():
         if mode == "s" and old.alignment.get(tag) != "s":
