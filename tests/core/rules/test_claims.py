@@ -192,6 +192,7 @@ NO_CLAIMS: Mapping[str, str] = {
     "confidence": "how sure a source is",
     "cli": "what a program did, or asks for",
     "help": "help",
+    "diff.way": "what a change makes of the records, of both sides as they are",
     "site": "explains rules and verdicts, says nothing of a subject",
     "opinion": "what other programs say",
     "profiles": "a clause of a published text, by its own condition; the values stand beside it",
