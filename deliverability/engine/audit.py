@@ -25,15 +25,15 @@ from deliverability.core.mail.kinds import own_domain
 from deliverability.core.mail.parts import body_texts
 from deliverability.core.mail.reader import Message as MailMessage
 from deliverability.core.mail.reader import read
-from deliverability.core.model.answer import FindingId, PlanStep, ReportAnswer
+from deliverability.core.model.answer import FindingId, PlanStep, ReceiverGroup, ReportAnswer
 from deliverability.core.model.report import SCHEMA_VERSION, Assessment, Finding, Note, Report, Run, SecondOpinion
 from deliverability.core.model.topic import if_known
 from deliverability.core.net.clock import stamp
 from deliverability.core.rules import plan
-from deliverability.core.rules.answering import answer
+from deliverability.core.rules.answering import answer, as_newsletter, is_unstated, worse_as_newsletter
 from deliverability.core.rules.clauses import judge_profiles
 from deliverability.core.rules.grade import assessed
-from deliverability.core.rules.judge import Selection, judge, open_elsewhere
+from deliverability.core.rules.judge import Selection, judge, judge_of, open_elsewhere
 from deliverability.core.rules.knowledge import shipped
 from deliverability.engine.base import auditors, catalogue, gather
 from deliverability.engine.rehearse import Basis, Rehearsal, remedies, walked
@@ -270,7 +270,15 @@ def _answered(report: Report, rules: RuleSet) -> Report:
 
 def _answer(report: Report, rules: RuleSet, steps: Sequence[PlanStep]) -> ReportAnswer:
     elsewhere = open_elsewhere(report.facts, rules, catalogue(), report.selection)
-    return answer(report, rules, steps, elsewhere)
+    return answer(report, rules, steps, elsewhere, _as_bulk(report, rules) if is_unstated(report) else None)
+
+
+def _as_bulk(report: Report, rules: RuleSet) -> tuple[ReceiverGroup, ...]:
+    """The receivers that would do worse if the message were a newsletter."""
+    facts, selection = as_newsletter(report.facts), report.selection
+    found = judge_of(rules, catalogue(), selection).again(facts, report.facts, report.findings)
+    findings, assessment = assessed(found, selection.receivers or rules.providers, facts, rules, selection)
+    return worse_as_newsletter(report, replace(report, facts=facts, findings=findings, assessment=assessment), rules)
 
 
 class Reported(Struct, frozen=True):

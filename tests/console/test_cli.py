@@ -738,6 +738,27 @@ def test_purpose_and_volume_decide_what_applies(deliv: Deliv) -> None:
     assert {ident for ident, verdict in verdicts.items() if verdict == "at-risk"} == {"icloud", "yahoo"}
 
 
+def test_a_verdict_on_mail_of_no_stated_kind_says_what_a_newsletter_would_get(deliv: Deliv) -> None:
+    unstated = deliv("audit", *GOOD, *GOOD_MAIL, "--format", "json").json["answer"]["mail"]
+    declared = deliv("audit", *GOOD, *GOOD_MAIL, "--purpose", "bulk", "--format", "json").json
+    assert {key: unstated[key] for key in ("purpose", "basis", "signs")} == {
+        "purpose": None,
+        "basis": None,
+        "signs": [],
+    }
+    worse = [(each["kind"], each["receivers"]) for each in unstated["as_bulk"]]
+    assert worse == [
+        (each["kind"], each["receivers"]) for each in declared["answer"]["groups"] if each["kind"] != "accepted"
+    ]
+    assert declared["answer"]["mail"] == {"purpose": "bulk", "basis": "declared", "signs": [], "as_bulk": None}
+    top = " ".join(deliv("audit", *GOOD, *GOOD_MAIL).out.partition("✓")[0].split())
+    assert "As a newsletter: iCloud → may be rejected; Yahoo → spam folder. If it is one, set --purpose bulk." in top
+    for purpose in ("users", "bulk", "transactional"):
+        assert "newsletter" not in deliv("audit", *GOOD, *GOOD_MAIL, "--purpose", purpose).out.partition("✓")[0]
+    same = deliv("audit", *GOOD, *GOOD_MAIL, "--receiver", "docomo").out
+    assert "As a newsletter, it does no worse at any of these receivers." in " ".join(same.split())
+
+
 def test_the_envelope_comes_from_the_options_before_the_message(deliv: Deliv) -> None:
     options = ("--ip", "192.0.2.25", "--mail-from", "<>", "--helo", "mx.good.example")
     facts = deliv("facts", *GOOD, *BROKEN_MAIL, *options).json["facts"]

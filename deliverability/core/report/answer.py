@@ -248,7 +248,7 @@ def answer_view(
     return AnswerView(
         domain=domain or say("label.no-domain"),
         meta=meta,
-        assumed=tuple(_assumed(answer, report.domain, say)),
+        assumed=tuple(_assumed(answer, report.domain, speaker)),
         remarks=tuple(remarks),
         tone=tone,
         lead=lead,
@@ -778,12 +778,32 @@ def _text(value: Value) -> str:
 # --- what the answer rests on ---------------------------------------------------------------------------------------
 
 
-def _assumed(answer: ReportAnswer, domain: str, say: Phrases) -> Iterable[str]:
-    """The purpose that was inferred, with its reason and option. A volume is never inferred: the groups tell of it."""
+def _assumed(answer: ReportAnswer, domain: str, speaker: Speaker) -> Iterable[str]:
+    """For which kind of mail the verdicts hold, with the reason and the option, where the user did not say.
+
+    A volume is never inferred: the groups tell of it.
+    """
+    say = speaker.say
     for each in answer.assumed:
         if each.input is Input.PURPOSE:
             signs = joined([say(f"assumed.sign.{sign}") for sign in each.because], say)
             yield say(f"assumed.{each.value}", domain=visible(domain), signs=signs)
+    if answer.mail.as_bulk:
+        worse = say("punctuation.clauses").join(_as_bulk(each, speaker) for each in answer.mail.as_bulk)
+        yield say("assumed.unstated", worse=worse)
+    elif answer.mail.as_bulk is not None:
+        yield say("assumed.unstated-same")
+
+
+def _as_bulk(group: ReceiverGroup, speaker: Speaker) -> str:
+    """What the receivers of a group would do to a newsletter."""
+    say, kind, many = speaker.say, group.kind, ""
+    if group.bulk is not None:
+        many = say("verdict.from-number", n=f"{group.bulk_from:,}") if group.bulk_from else say("verdict.from-bulk")
+        kind = group.bulk
+    names = joined([receiver_short(ident, speaker) for ident in group.receivers], say)
+    does = in_sentence(kind_words(kind, group.effects, say, group.lacks))
+    return say("assumed.as-bulk-from" if many else "assumed.as-bulk", receivers=names, does=does, many=many)
 
 
 def _waits(report: Report, say: Phrases) -> Iterable[str]:
