@@ -738,7 +738,7 @@ def test_purpose_and_volume_decide_what_applies(deliv: Deliv) -> None:
     assert {ident for ident, verdict in verdicts.items() if verdict == "at-risk"} == {"icloud", "yahoo"}
 
 
-def test_a_verdict_on_mail_of_no_stated_kind_says_what_a_newsletter_would_get(deliv: Deliv) -> None:
+def test_a_verdict_on_mail_of_no_stated_kind_says_what_a_newsletter_would_get(deliv: Deliv, tmp_path: Path) -> None:
     unstated = deliv("audit", *GOOD, *GOOD_MAIL, "--format", "json").json["answer"]["mail"]
     declared = deliv("audit", *GOOD, *GOOD_MAIL, "--purpose", "bulk", "--format", "json").json
     assert {key: unstated[key] for key in ("purpose", "basis", "signs")} == {
@@ -755,6 +755,14 @@ def test_a_verdict_on_mail_of_no_stated_kind_says_what_a_newsletter_would_get(de
     assert "As a newsletter: iCloud → may be rejected; Yahoo → spam folder. If it is one, set --purpose bulk." in top
     for purpose in ("users", "bulk", "transactional"):
         assert "newsletter" not in deliv("audit", *GOOD, *GOOD_MAIL, "--purpose", purpose).out.partition("✓")[0]
+    assert "a link that newsletters have" not in top
+    linked = tmp_path / "linked.eml"
+    linked.write_text(
+        "From: shop@good.example\nSubject: Sale\n\nSale!\n\nUnsubscribe: https://good.example/u\n", "utf-8"
+    )
+    for lang, words in (("en", "a link that newsletters have (“unsubscribe”)"), ("ja", "リンク（「unsubscribe」）")):
+        out = deliv("audit", *GOOD, "--eml", str(linked), "--lang", lang).out
+        assert words in "".join(out.split("\n")) or words in " ".join(out.split())
     same = deliv("audit", *GOOD, *GOOD_MAIL, "--receiver", "docomo").out
     assert "As a newsletter, it does no worse at any of these receivers." in " ".join(same.split())
 

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from deliverability.core.codes import Input
 from deliverability.core.facts.base import Unknown, Value, records_of, text_of, texts_of
+from deliverability.core.facts.content import UnsubscribeLink
 from deliverability.core.facts.dkim import Dkim
 from deliverability.core.facts.dmarc import Alignment, Dmarc, DmarcReports, DmarcVerdict
 from deliverability.core.facts.domain import Declared
@@ -21,7 +22,6 @@ from deliverability.core.model.answer import (
     Reach,
     ReceiverEffect,
     ReceiverGroup,
-    ReportAnswer,
     Tile,
     TileState,
     TileTopic,
@@ -248,7 +248,7 @@ def answer_view(
     return AnswerView(
         domain=domain or say("label.no-domain"),
         meta=meta,
-        assumed=tuple(_assumed(answer, report.domain, speaker)),
+        assumed=tuple(_assumed(report, speaker)),
         remarks=tuple(remarks),
         tone=tone,
         lead=lead,
@@ -778,21 +778,24 @@ def _text(value: Value) -> str:
 # --- what the answer rests on ---------------------------------------------------------------------------------------
 
 
-def _assumed(answer: ReportAnswer, domain: str, speaker: Speaker) -> Iterable[str]:
+def _assumed(report: Report, speaker: Speaker) -> Iterable[str]:
     """For which kind of mail the verdicts hold, with the reason and the option, where the user did not say.
 
     A volume is never inferred: the groups tell of it.
     """
-    say = speaker.say
+    say, answer = speaker.say, report.answer
     for each in answer.assumed:
         if each.input is Input.PURPOSE:
             signs = joined([say(f"assumed.sign.{sign}") for sign in each.because], say)
-            yield say(f"assumed.{each.value}", domain=visible(domain), signs=signs)
-    if answer.mail.as_bulk:
-        worse = say("punctuation.clauses").join(_as_bulk(each, speaker) for each in answer.mail.as_bulk)
-        yield say("assumed.unstated", worse=worse)
-    elif answer.mail.as_bulk is not None:
-        yield say("assumed.unstated-same")
+            yield say(f"assumed.{each.value}", domain=visible(report.domain), signs=signs)
+    if answer.mail.as_bulk is None:
+        return
+    # A link of that kind stands in notices to one person as well: it is told, and decides nothing.
+    found = if_known(report.facts.of(UnsubscribeLink).body_link_words) or ()
+    told = say("assumed.unstated-link", word=visible(shortened(found[0]))) if found else say("assumed.unstated")
+    worse = say("punctuation.clauses").join(_as_bulk(each, speaker) for each in answer.mail.as_bulk)
+    as_bulk = say("assumed.unstated-worse", worse=worse) if worse else say("assumed.unstated-same")
+    yield told + say("punctuation.gap") + as_bulk
 
 
 def _as_bulk(group: ReceiverGroup, speaker: Speaker) -> str:
