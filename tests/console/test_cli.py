@@ -716,6 +716,14 @@ def test_a_domain_taken_out_of_an_address_is_said_so(deliv: Deliv, given: str) -
     assert "taken from" not in deliv("audit", "Good.Example.", *GOOD[1:]).out
 
 
+@pytest.mark.parametrize("begin", ["", "From ann@good.example Tue Nov 24 01:00:02 2026\n"])
+def test_a_file_with_mail_is_no_domain(deliv: Deliv, tmp_path: Path, begin: str) -> None:
+    (tmp_path / "message.eml").write_text(f"{begin}From: ann@good.example\n\nx\n", "utf-8")
+    file = str(tmp_path / "message.eml")
+    ended = deliv("audit", file)
+    assert f"{file} looks like an email; use it with --eml" in " ".join(ended.err.split())
+
+
 def test_purpose_and_volume_decide_what_applies(deliv: Deliv) -> None:
     def unsubscribe(*options: str) -> tuple[dict[str, str], dict[str, Any], dict[str, str]]:
         """By receiver the verdict, with what was assumed and the outcomes, of mail that lacks List-Unsubscribe."""
