@@ -11,7 +11,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, date, datetime
 from email.utils import format_datetime
@@ -31,12 +32,12 @@ from deliverability.core.codec import json_text
 from deliverability.core.codes import Code
 from deliverability.core.errors import FILE_EXISTS, InputError
 from deliverability.core.files import PRIVATE
-from deliverability.core.model.deliveries import AddressRecord, Decision, SuppressClass
+from deliverability.core.model.deliveries import LIFTED, AddressRecord, Decision, SuppressClass
 from deliverability.core.phrases import Phrases, phrases
 from deliverability.core.replies.outcomes import plain_address
 from deliverability.core.report.formats.csv import csv_row
 from deliverability.core.report.paper import Paper
-from deliverability.intake.addresses import AddressFile, SuppressSums, suppressed
+from deliverability.intake.addresses import AddressFile, DecidedOf, SuppressSums, decided_of
 
 if TYPE_CHECKING:
     from deliverability.core.net.ports import Ports
@@ -45,55 +46,65 @@ SCHEMA = "1.0"
 _POSTMARK_MOST = 50
 _COLUMNS = ("address", "reason", "first", "last", "bounces", "receiver", "meaning")
 
-AgainOf = Callable[[], Sequence[AddressRecord]]
-"""Gives those that may be tried again, once all others were taken."""
 
-
-def _csv(records: Iterable[AddressRecord], again: AgainOf) -> Iterator[str]:
+def _csv(decided: DecidedOf) -> Iterator[str]:
     yield csv_row(_COLUMNS)
-    for each in records:
+    for each in _off(decided):
         cells = (each.address, each.kind.value, _day(each.first), _day(each.last), str(each.count))
         yield csv_row((*cells, each.receiver, each.meaning))
 
 
-def _json(records: Iterable[AddressRecord], again: AgainOf) -> Iterator[str]:
-    yield f'{{\n"schema_version": "{SCHEMA}",\n"addresses": [\n'
-    yield from _entries(records)
-    yield '],\n"again": [\n'
-    yield from _entries(again())
-    yield "]\n}\n"
+_JSON_LISTS: Mapping[str, Collection[Decision]] = MappingProxyType(
+    {"addresses": (Decision.OFF,), "again": (Decision.AGAIN,), "lifted": LIFTED, "unproven": (Decision.UNPROVEN,)}
+)
 
 
-def _entries(records: Iterable[AddressRecord]) -> Iterator[str]:
+def _json(decided: DecidedOf) -> Iterator[str]:
+    yield f'{{\n"schema_version": "{SCHEMA}"'
+    for name, wanted in _JSON_LISTS.items():
+        yield f',\n"{name}": [\n'
+        yield from _entries((record, each) for record, each in decided() if each in wanted)
+        yield "]"
+    yield "\n}\n"
+
+
+def _entries(decided: Iterable[tuple[AddressRecord, Decision]]) -> Iterator[str]:
     before = ""
-    for each in records:
+    for each, decision in decided:
         item = {"address": each.address, "reason": each.kind.value, "first": _day(each.first), "last": _day(each.last)}
         item |= {"receiver": each.receiver, "meaning": each.meaning, "origin": each.origin}
-        yield before + json.dumps(item | {"bounces": each.count})
+        since = each.answered if decision is Decision.ANSWERED else each.delivered
+        why = {"lifted": _day(since), "lifted_by": decision.value} if since and decision in LIFTED else {}
+        yield before + json.dumps({**item, "bounces": each.count, **why})
         before = ",\n"
     yield "\n" if before else ""
 
 
-def _ses(records: Iterable[AddressRecord], again: AgainOf) -> Iterator[str]:
-    for each in records:
+def _off(decided: DecidedOf) -> Iterator[AddressRecord]:
+    """The addresses that go on the list."""
+    return (record for record, decision in decided() if decision is Decision.OFF)
+
+
+def _ses(decided: DecidedOf) -> Iterator[str]:
+    for each in _off(decided):
         yield f"{each.address},{'COMPLAINT' if each.kind is SuppressClass.COMPLAINT else 'BOUNCE'}\n"
 
 
-def _sendgrid(records: Iterable[AddressRecord], again: AgainOf) -> Iterator[str]:
+def _sendgrid(decided: DecidedOf) -> Iterator[str]:
     yield '{"recipient_emails": [\n'
     before = ""
-    for each in records:
+    for each in _off(decided):
         yield before + json.dumps(each.address)
         before = ",\n"
     yield "\n]}\n"
 
 
-def _mailgun(records: Iterable[AddressRecord], again: AgainOf) -> Iterator[str]:
+def _mailgun(decided: DecidedOf) -> Iterator[str]:
     # For a program: an apostrophe before a plus sign, which spreadsheets need, would make another address of it.
     out = io.StringIO()
     rows = csv.writer(out)
     rows.writerow(("address", "code", "error", "created_at"))
-    for each in records:
+    for each in _off(decided):
         made = format_datetime(datetime.fromtimestamp(each.last, UTC))
         rows.writerow((each.address, "550", each.kind.value, made))
         yield out.getvalue()
@@ -102,13 +113,13 @@ def _mailgun(records: Iterable[AddressRecord], again: AgainOf) -> Iterator[str]:
     yield out.getvalue()
 
 
-def _postmark(records: Iterable[AddressRecord], again: AgainOf) -> Iterator[str]:
-    rest = iter(records)
+def _postmark(decided: DecidedOf) -> Iterator[str]:
+    rest = _off(decided)
     while some := list(islice(rest, _POSTMARK_MOST)):
         yield json.dumps({"Suppressions": [{"EmailAddress": each.address} for each in some]}) + "\n"
 
 
-SUPPRESS_FORMATS: Mapping[str, Callable[[Iterable[AddressRecord], AgainOf], Iterator[str]]] = MappingProxyType(
+SUPPRESS_FORMATS: Mapping[str, Callable[[DecidedOf], Iterator[str]]] = MappingProxyType(
     {"csv": _csv, "json": _json, "ses": _ses, "sendgrid": _sendgrid, "mailgun": _mailgun, "postmark": _postmark}
 )
 
@@ -148,6 +159,7 @@ FORMATS = ("csv", "json", "ses", "sendgrid", "mailgun", "postmark")
 @click.option("--force", is_flag=True)
 @click.option("--format", "style", type=OneOf(FORMATS), default="csv", show_default=True)
 @click.option("--addresses", type=PathOf("file"), metavar="FILE")
+@click.option("--answered", multiple=True, metavar="ADDRESS")
 @click.option("--forget", multiple=True, metavar="ADDRESS")
 @click.option("--forget-before", type=DayType(), metavar="DATE")
 @dns_options
@@ -157,6 +169,7 @@ def command(
     force: bool,
     style: str,
     addresses: Path | None,
+    answered: tuple[str, ...],
     forget: tuple[str, ...],
     forget_before: date | None,
     config: Path | None,
@@ -171,41 +184,48 @@ def command(
     if file is None:
         raise InputError(NO_SETTING())
     with closing(AddressFile(file, create=False)) as stored:
+        if answered:
+            lifted = stored.answered(_addresses(answered), int(time.time()))
+            click.echo(phrases(lang).count("suppress.lifted", lifted))
         if forget or forget_before is not None:
             _forget(stored, forget, forget_before, lang)
+        if answered or forget or forget_before is not None:
             return 0
         return _write(stored, ports_of(params, settings), output, style, lang)
 
 
 def _forget(stored: AddressFile, addresses: tuple[str, ...], before: date | None, lang: str) -> None:
     """Raises InputError."""
+    gone = stored.forget(_addresses(addresses))
+    if before is not None:
+        gone += stored.forget_before(int(datetime(before.year, before.month, before.day, tzinfo=UTC).timestamp()))
+    click.echo(phrases(lang).count("suppress.forgotten", gone))
+
+
+def _addresses(given: Iterable[str]) -> list[str]:
+    """As they are kept. Raises InputError."""
     wanted = []
-    for text in addresses:
+    for text in given:
         address = plain_address(text)
         if not address:
             raise InputError(NO_ADDRESS(text=text))
         wanted.append(address)
-    gone = stored.forget(wanted)
-    if before is not None:
-        gone += stored.forget_before(int(datetime(before.year, before.month, before.day, tzinfo=UTC).timestamp()))
-    click.echo(phrases(lang).count("suppress.forgotten", gone))
+    return wanted
 
 
 def _write(stored: AddressFile, ports: Ports, output: Path | None, style: str, lang: str) -> int:
     """Write the list, or only decide. Raises InputError."""
     sums = SuppressSums()
 
-    async def decided() -> None:
-        records = await suppressed(stored, ports, sums)
-        if output is None:
-            for _ in records:
-                pass
-            return
-        with writing(output, PRIVATE) as write:
-            for piece in SUPPRESS_FORMATS[style](records, lambda: sums.again):
-                write(piece)
+    async def decide() -> None:
+        decided = await decided_of(stored, ports)
+        sums.decided.update((decision, record.kind) for record, decision in decided())
+        if output is not None:
+            with writing(output, PRIVATE) as write:
+                for piece in SUPPRESS_FORMATS[style](decided):
+                    write(piece)
 
-    run_over(ports, decided())
+    run_over(ports, decide())
     if style == "json" and output is None:
         show(suppress_json(sums.decided))
     else:

@@ -133,6 +133,9 @@ def _read_inputs(params: dict[str, Any]) -> Inputs:
     messages = list(params["eml"])
     if names.count("-") + sum(kind_and_place(each)[1] == "-" for each in messages) > 1:
         raise InputError(STDIN_ONCE())
+    for name in names:
+        if name != "-" and _is_mail(Path(name)):
+            raise InputError(MAIL_FOR_ZONE(name=name))
     lost: list[str] = []
     if "-" in names:
         place = names.index("-")
@@ -262,7 +265,7 @@ def _is_mail(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             return kind_of(file.read(HEAD_OCTETS)) in (MBOX, MESSAGE)
-    except OSError:  # told where the zones are read
+    except (OSError, ValueError):  # no file of that name; what is wrong with a zone is told where it is read
         return False
 
 

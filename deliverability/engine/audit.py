@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from deliverability import __version__
 from deliverability.core.codec import decode_facts, encode_facts
-from deliverability.core.codes import SENT_TO_YOURSELF, Code
+from deliverability.core.codes import ONLY_SUBMITTED, PATH_OPEN, SENT_TO_YOURSELF, Code
 from deliverability.core.errors import InputError
 from deliverability.core.facts.base import FactSet, Reason, Unknown, Value
 from deliverability.core.facts.dkim import Dkim
@@ -25,15 +25,15 @@ from deliverability.core.mail.kinds import own_domain
 from deliverability.core.mail.parts import body_texts
 from deliverability.core.mail.reader import Message as MailMessage
 from deliverability.core.mail.reader import read
-from deliverability.core.model.answer import FindingId, PlanStep, ReportAnswer
+from deliverability.core.model.answer import FindingId, PlanStep, ReceiverGroup, ReportAnswer
 from deliverability.core.model.report import SCHEMA_VERSION, Assessment, Finding, Note, Report, Run, SecondOpinion
 from deliverability.core.model.topic import if_known
 from deliverability.core.net.clock import stamp
 from deliverability.core.rules import plan
-from deliverability.core.rules.answering import answer
+from deliverability.core.rules.answering import answer, as_newsletter, is_unstated, worse_as_newsletter
 from deliverability.core.rules.clauses import judge_profiles
 from deliverability.core.rules.grade import assessed
-from deliverability.core.rules.judge import Selection, judge, open_elsewhere
+from deliverability.core.rules.judge import Selection, judge, judge_of, open_elsewhere
 from deliverability.core.rules.knowledge import shipped
 from deliverability.engine.base import auditors, catalogue, gather
 from deliverability.engine.rehearse import Basis, Rehearsal, remedies, walked
@@ -122,6 +122,10 @@ def _envelope_notes(facts: FactSet) -> list[Note]:
         notes.append(Note("passed-on", {"by": by or last, "ip": address, "last": last}))
     if isinstance(address, Unknown) and SENT_TO_YOURSELF.matches(address.detail):
         notes.append(Note("sent-to-yourself"))
+    if isinstance(address, Unknown) and ONLY_SUBMITTED.matches(address.detail):
+        notes.append(Note("only-submitted"))
+    if isinstance(address, Unknown) and address.detail is not None and PATH_OPEN.matches(address.detail):
+        notes.append(Note("path-open", {each: str(address.detail.arg(each)) for each in ("relay", "sent", "last")}))
     return notes
 
 
@@ -270,7 +274,15 @@ def _answered(report: Report, rules: RuleSet) -> Report:
 
 def _answer(report: Report, rules: RuleSet, steps: Sequence[PlanStep]) -> ReportAnswer:
     elsewhere = open_elsewhere(report.facts, rules, catalogue(), report.selection)
-    return answer(report, rules, steps, elsewhere)
+    return answer(report, rules, steps, elsewhere, _as_bulk(report, rules) if is_unstated(report) else None)
+
+
+def _as_bulk(report: Report, rules: RuleSet) -> tuple[ReceiverGroup, ...]:
+    """The receivers that would do worse if the message were a newsletter."""
+    facts, selection = as_newsletter(report.facts), report.selection
+    found = judge_of(rules, catalogue(), selection).again(facts, report.facts, report.findings)
+    findings, assessment = assessed(found, selection.receivers or rules.providers, facts, rules, selection)
+    return worse_as_newsletter(report, replace(report, facts=facts, findings=findings, assessment=assessment), rules)
 
 
 class Reported(Struct, frozen=True):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sqlite3
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -38,24 +39,46 @@ NOT_ADDRESSES = Code("addresses-not-a-file", ("name",))
 NO_ADDRESSES = Code("addresses-absent", ("name",))
 
 _APPLICATION = 0x64656C76  # "delv": what SQLite writes into the file to tell what it is
-_VERSION = 1
+_VERSION = 2
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _TABLE = """
 CREATE TABLE addresses (
     address TEXT NOT NULL, kind TEXT NOT NULL, domain TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
     count INTEGER NOT NULL, receiver TEXT NOT NULL, meaning TEXT NOT NULL, origin TEXT NOT NULL, delivered INTEGER,
-    PRIMARY KEY (address, kind)
+    answered INTEGER, PRIMARY KEY (address, kind)
 ) WITHOUT ROWID
 """
-# An event that is not newer than the last one, nor older than the first, was counted before, or may have been.
+_UNPROVEN_TABLE = """
+CREATE TABLE unproven (
+    key BLOB PRIMARY KEY, address TEXT NOT NULL, kind TEXT NOT NULL, at INTEGER NOT NULL, receiver TEXT NOT NULL,
+    meaning TEXT NOT NULL, origin TEXT NOT NULL
+) WITHOUT ROWID
+"""
+# An event that is not newer than the last one, nor older than the first, was counted before, or may have been. What
+# comes after an answer of the person begins anew, and what was before it counts no more.
 _TAKE = """
-INSERT INTO addresses VALUES (:address, :kind, :domain, :at, :at, 1, :receiver, :meaning, :origin, NULL)
+INSERT INTO addresses VALUES (:address, :kind, :domain, :at, :at, 1, :receiver, :meaning, :origin, NULL, NULL)
 ON CONFLICT (address, kind) DO UPDATE SET
-    count = count + (excluded.last > last OR excluded.first < first),
+    count = iif(
+        last <= answered AND excluded.last > answered, 1,
+        count + (excluded.last > last OR (excluded.first < first AND excluded.first > coalesce(answered, 0)))
+    ),
     receiver = iif(excluded.last > last, excluded.receiver, receiver),
     meaning = iif(excluded.last > last, excluded.meaning, meaning),
     origin = iif(excluded.last > last, excluded.origin, origin),
-    first = min(first, excluded.first), last = max(last, excluded.last)
+    first = iif(
+        last <= answered AND excluded.last > answered, excluded.first,
+        iif(excluded.first > coalesce(answered, 0), min(first, excluded.first), first)
+    ),
+    last = max(last, excluded.last)
+"""
+_DOUBT = """
+INSERT INTO unproven VALUES (:key, :address, :kind, :at, :receiver, :meaning, :origin) ON CONFLICT DO NOTHING
+"""
+# Of each reason, and of addresses of which nothing was proved.
+_DOUBTED = """
+SELECT address, kind, min(at), max(at), count(*), receiver, meaning, origin FROM unproven
+WHERE address NOT IN (SELECT address FROM addresses) GROUP BY address, kind ORDER BY address, kind
 """
 
 
@@ -102,18 +125,20 @@ class AddressFile:
         (tables,) = self._database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         if (application, version) == (_APPLICATION, _VERSION):
             return
-        if application or version or tables:
+        earlier = (application, version) == (_APPLICATION, 1)
+        if not earlier and (application or version or tables):
             raise InputError(NOT_ADDRESSES(name=str(self._path)))
         with self._database:
             self._database.execute("BEGIN IMMEDIATE")
-            self._database.execute(_TABLE)
+            self._database.execute("ALTER TABLE addresses ADD COLUMN answered INTEGER" if earlier else _TABLE)
+            self._database.execute(_UNPROVEN_TABLE)
             self._database.execute(f"PRAGMA application_id = {_APPLICATION}")
             self._database.execute(f"PRAGMA user_version = {_VERSION}")
 
     def take(self, events: Iterable[AddressEvent], delivered: Iterable[tuple[str, int]] = ()) -> None:
         """Keep events, all or none of them, and remember deliveries until `settle`; the same again changes nothing.
 
-        Addresses are as feedback.suppress.plain_address writes them; times are seconds since 1970.
+        Addresses are as `plain_address` writes them; times are seconds since 1970.
         """
         rows = [
             {**asdict(each), "domain": each.address.rpartition("@")[2]}
@@ -125,6 +150,12 @@ class AddressFile:
                 "INSERT INTO temp.delivered VALUES (?, ?) ON CONFLICT DO UPDATE SET at = max(at, excluded.at)",
                 delivered,
             )
+
+    def doubt(self, events: Iterable[tuple[str, AddressEvent]]) -> None:
+        """Keep events that nothing proves, each with what makes it this event; the same again changes nothing."""
+        rows = [{**asdict(each), "key": hashlib.blake2b(key.encode(), digest_size=16).digest()} for key, each in events]
+        with self._writing():
+            self._database.executemany(_DOUBT, rows)
 
     def settle(self) -> None:
         """Note at the addresses that are here when mail was last delivered to them, and forget all other deliveries."""
@@ -139,6 +170,28 @@ class AddressFile:
             for address, kind, domain, *rest in rows:
                 yield AddressRecord(address, domain, SuppressClass(kind), *rest)
 
+    def unproven(self) -> Iterator[AddressRecord]:
+        """The addresses of which only mail speaks that proves nothing, by address; none is held."""
+        with self._errors(), closing(self._database.execute(_DOUBTED)) as rows:
+            for address, kind, *rest in rows:
+                yield AddressRecord(address, address.rpartition("@")[2], SuppressClass(kind), *rest)
+
+    def answered(self, addresses: Iterable[str], at: int) -> int:
+        """Note that the owners of these addresses answered then, in seconds since 1970; how many of them were there.
+
+        What was told of them before, proved or not, counts no more.
+        """
+        there = 0
+        with self._writing():
+            for each in addresses:
+                known = "UPDATE addresses SET answered = ? WHERE address = ? RETURNING 1"
+                found = self._database.execute(known, (at, each)).fetchall()
+                found += self._database.execute(
+                    "DELETE FROM unproven WHERE address = ? RETURNING 1", (each,)
+                ).fetchall()
+                there += bool(found)
+        return there
+
     def domains(self, kind: SuppressClass) -> list[str]:
         """The domains of the addresses that are here for this reason."""
         with self._errors():
@@ -147,20 +200,20 @@ class AddressFile:
 
     def forget(self, addresses: Iterable[str]) -> int:
         """Delete what is kept of these addresses; how many of them were there."""
-        return self._delete("address = ?", [(each,) for each in addresses])
+        return self._delete("address = ?", "address = ?", [(each,) for each in addresses])
 
     def forget_before(self, second: int) -> int:
         """Delete the addresses of which nothing was heard since then; how many there were."""
-        return self._delete("last < ?", [(second,)])
+        return self._delete("last < ?", "at < ?", [(second,)])
 
-    def _delete(self, where: str, values: Iterable[tuple[str] | tuple[int]]) -> int:
-        """Raises InputError. `where` is ours."""
+    def _delete(self, where: str, doubted: str, values: Iterable[tuple[str] | tuple[int]]) -> int:
+        """Raises InputError. `where` and `doubted` (for what is unproven) are ours."""
         gone = 0
         with self._writing():
             for each in values:
-                wanted = f"SELECT count(DISTINCT address) FROM addresses WHERE {where}"  # noqa: S608
-                gone += self._database.execute(wanted, each).fetchone()[0]
-                self._database.execute(f"DELETE FROM addresses WHERE {where}", each)  # noqa: S608
+                deleted = set(self._database.execute(f"DELETE FROM addresses WHERE {where} RETURNING address", each))  # noqa: S608
+                deleted.update(self._database.execute(f"DELETE FROM unproven WHERE {doubted} RETURNING address", each))  # noqa: S608
+                gone += len(deleted)
         return gone
 
     @contextmanager
@@ -188,13 +241,9 @@ class AddressFile:
 
 
 class SuppressSums(Struct):
-    """How many addresses became what, each counted once with the reason that decides.
-
-    `again`: those that were off for long and may be tried again; few, since only closed mailboxes come to that.
-    """
+    """How many addresses became what, each counted once with the reason that decides."""
 
     decided: Counter[tuple[Decision, SuppressClass]] = field(default_factory=Counter)
-    again: list[AddressRecord] = field(default_factory=list)
 
     def of(self, decision: Decision) -> int:
         """How many addresses became that."""
@@ -208,40 +257,57 @@ def addresses_into(addresses: AddressFile, now: int) -> TakesEvents:
     """
 
     def take(events: Sequence[DeliveryEvent]) -> None:
-        named = [(address, each) for each in events if (address := plain_address(each.recipient))]
         addresses.take(
+            (about for _, about in _reasons(events, now)),
             (
-                AddressEvent(address, each.why, _at(each, now), each.receiver, each.meaning, each.origin.value)
-                for address, each in named
-                if each.why is not None
+                (address, _at(each, now))
+                for each in events
+                if each.result is DeliveryResult.DELIVERED and (address := plain_address(each.recipient))
             ),
-            ((address, _at(each, now)) for address, each in named if each.result is DeliveryResult.DELIVERED),
         )
 
     return take
+
+
+def unproven_into(addresses: AddressFile, now: int) -> TakesEvents:
+    """What an intake gives the events to that nothing proves; `now` as above."""
+
+    def take(events: Sequence[DeliveryEvent]) -> None:
+        addresses.doubt((f"{event.origin.value} {event.key}", about) for event, about in _reasons(events, now))
+
+    return take
+
+
+def _reasons(events: Iterable[DeliveryEvent], now: int) -> Iterator[tuple[DeliveryEvent, AddressEvent]]:
+    """The events for which an address may go off a list, and what they say of it."""
+    for each in events:
+        if each.why is not None and (address := plain_address(each.recipient)):
+            at = _at(each, now)
+            yield each, AddressEvent(address, each.why, at, each.receiver, each.meaning, each.origin.value)
 
 
 def _at(event: DeliveryEvent, now: int) -> int:
     return now if event.at is None else min(event.at, now)
 
 
-async def suppressed(addresses: AddressFile, ports: Ports, sums: SuppressSums) -> Iterator[AddressRecord]:
-    """The addresses that go on the list, in their order and one at a time; `sums` is filled as they are taken.
+DecidedOf = Callable[[], Iterator[tuple[AddressRecord, Decision]]]
+"""Gives all addresses that are kept with what becomes of them, in their order and one at a time; each time anew."""
+
+
+async def decided_of(addresses: AddressFile, ports: Ports) -> DecidedOf:
+    """What becomes of each address; those of which nothing is proved come last.
 
     DNS is asked about the domains that bounced as unknown, each once. Raises InputError, also while they are taken.
     """
     gone = await takes_no_mail(addresses.domains(SuppressClass.HOST), ports)
     now = int(ports.clock.now().timestamp())
 
-    def each() -> Iterator[AddressRecord]:
-        for record, decision in _decided(addresses, now, gone):
-            sums.decided[decision, record.kind] += 1
-            if decision is Decision.OFF:
-                yield record
-            elif decision is Decision.AGAIN:
-                sums.again.append(record)
+    def each() -> Iterator[tuple[AddressRecord, Decision]]:
+        yield from _decided(addresses, now, gone)
+        for _, same in groupby(addresses.unproven(), key=lambda record: record.address):
+            yield min(((record, Decision.UNPROVEN) for record in same), key=_first)
 
-    return each()
+    return each
 
 
 def to_suppress(file: Path, now: int) -> int | None:

@@ -37,7 +37,7 @@ from deliverability.core.store.observations import Observations
 from deliverability.core.store.store import History, missing_file
 from deliverability.core.words.sentences import visible
 from deliverability.engine.rules import load_rules, rule_folders
-from deliverability.intake.addresses import AddressFile, addresses_into
+from deliverability.intake.addresses import AddressFile, addresses_into, unproven_into
 from deliverability.intake.imap import ImapAccess
 from deliverability.intake.places import UnreadPlace, items
 from deliverability.intake.readings import FoundReport, UnusedPart, reports_in
@@ -97,8 +97,9 @@ def keeping_addresses(plan: PlanT, file: Path | None) -> Iterator[PlanT]:
         yield plan
         return
     with closing(AddressFile(file)) as addresses:
-        takes_events = addresses_into(addresses, int(plan.ports.clock.now().timestamp()))
-        yield replace(plan, takes_events=takes_events, settles=addresses.settle)
+        now = int(plan.ports.clock.now().timestamp())
+        takes = {"takes_events": addresses_into(addresses, now), "takes_unproven": unproven_into(addresses, now)}
+        yield replace(plan, **takes, settles=addresses.settle)
 
 
 def _plan(places: tuple[str, ...], params: dict[str, Any], settings: Settings, folder: Path) -> IntakePlan:
@@ -116,6 +117,7 @@ def _plan(places: tuple[str, ...], params: dict[str, Any], settings: Settings, f
         places, chosen = feedback.places, list(known.values())
         if not places and not chosen:
             raise InputError(NO_PLACES())
+    named = parse_domain(params["domain"]) if params["domain"] else ""
     return IntakePlan(
         ports=ports_of(params, settings),
         places=places,
@@ -129,7 +131,8 @@ def _plan(places: tuple[str, ...], params: dict[str, Any], settings: Settings, f
         set_aside=params["set_aside"],
         dry=params["dry_run"],
         outcomes=outcomes_of(settings),
-        domain=parse_domain(params["domain"]) if params["domain"] else owner_of(settings),
+        domain=named or owner_of(settings),
+        own=own_of(settings, named),
     )
 
 
@@ -140,8 +143,14 @@ def outcomes_of(settings: Settings) -> Outcomes:
 
 def owner_of(settings: Settings) -> str:
     """Whose mail it is where what is read does not tell: the only organizational domain of the settings; else empty."""
-    homes = {registrable_domain(parse_domain(each)) for each in settings.names}
-    return homes.pop() if len(homes) == 1 else ""
+    homes = own_of(settings)
+    return next(iter(homes)) if len(homes) == 1 else ""
+
+
+def own_of(settings: Settings, *named: str) -> frozenset[str]:
+    """The organizational domains of the settings, and of other names (empty ones left out)."""
+    names = (*map(parse_domain, settings.names), *filter(None, named))
+    return frozenset(map(registrable_domain, names))
 
 
 def intake_of(settings: Settings, folder: Path, ports: Ports, reporters: Mapping[str, Reporter]) -> IntakePlan | None:
@@ -158,6 +167,7 @@ def intake_of(settings: Settings, folder: Path, ports: Ports, reporters: Mapping
         keep_days=feedback.keep_days,
         outcomes=outcomes_of(settings),
         domain=owner_of(settings),
+        own=own_of(settings),
     )
 
 

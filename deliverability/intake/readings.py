@@ -54,7 +54,7 @@ class FoundEvents(Struct, frozen=True):
         kind: ``bounce``, or the type of a complaint; empty: they stand in a file.
         events: in order, to be read once and before anything that follows. Raises NotReadError where the file turns out
             to be more than is read, and at the end what reading one of them raised; what came before counts.
-        mail: the message that it was; None for a file.
+        mail: the message that it was, or that carried it; None for a file.
         name: the file that it was, inside of mail or archive.
 
     """
@@ -66,9 +66,10 @@ class FoundEvents(Struct, frozen=True):
 
 
 class FoundValues(Struct, frozen=True):
-    """Numbers that a receiver publishes; `name` as for FoundReport."""
+    """Numbers that a receiver publishes; `mail` and `name` as for FoundReport."""
 
     values: Sequence[PublishedValue]
+    mail: Message | None
     name: str
 
 
@@ -213,10 +214,10 @@ def _of_json(document: Enclosed, values: Iterator[Any], outcomes: Outcomes | Non
         published = postmaster_values(value)
         if published is not None:
             more = (postmaster_values(each) or () for each in values)
-            return FoundValues((*published, *itertools.chain.from_iterable(more)), document.name)
+            return FoundValues((*published, *itertools.chain.from_iterable(more)), document.mail, document.name)
         if is_event(value):
             events = each_of(itertools.chain(head, values), lambda each: events_of(each, outcomes))
-            return FoundEvents("", events, None, document.name)
+            return FoundEvents("", events, document.mail, document.name)
         if len(head) >= _HEAD_VALUES:
             break
     return None
@@ -232,11 +233,13 @@ def _of_text(document: Enclosed, now: int, outcomes: Outcomes | None) -> FoundEv
         pieces = document.pieces()
         events = tracking_events(pieces, outcomes) if tracked else log_events(pieces, outcomes, now)
         first = next(events, None)
-        return None if first is None else FoundEvents("", itertools.chain((first,), events), None, document.name)
+        return (
+            None if first is None else FoundEvents("", itertools.chain((first,), events), document.mail, document.name)
+        )
     for values in (csv_values, snds_values):
         found = values(rows_of(document.pieces()))
         if found is not None:
-            return FoundValues(found, document.name)
+            return FoundValues(found, document.mail, document.name)
     return None
 
 

@@ -49,6 +49,9 @@ def _sentences(result: IntakeResult, say: Phrases) -> Iterator[str]:
     ]
     if results:
         yield say("intake.results", results=say("punctuation.clauses").join(results))
+    unproven = [say.count(f"intake.counted.{kind.value}", n) for kind in FeedbackKind if (n := result.unproven[kind])]
+    if unproven:
+        yield say("intake.unproven", what=joined(unproven, say))
 
 
 def _tallies(result: IntakeResult, say: Phrases) -> TableView:
@@ -201,6 +204,7 @@ def intake_json(result: IntakeResult, say: Phrases) -> str:
                 {"kind": kind.value, "reporter": reporter, **structs.asdict(tally)}
                 for (kind, reporter), tally in sorted(result.tallies.items())
             ],
+            "unproven": {each.value: result.unproven[each] for each in FeedbackKind if result.unproven[each]},
             "results": {each.value: result.results[each] for each in DeliveryResult if result.results[each]},
             "problems": [
                 {

@@ -32,7 +32,7 @@ from deliverability.core.model.services import Reporter
 from deliverability.core.net.ports import Ports
 from deliverability.core.protocols.psl import registrable_domain
 from deliverability.core.replies import limits
-from deliverability.core.replies.outcomes import Outcomes
+from deliverability.core.replies.outcomes import Outcomes, plain_address
 from deliverability.core.store.observations import Batch, ItemState, Observations, ReportRows, Taken
 from deliverability.core.store.reports import DAY
 from deliverability.core.store.store import HistoryError
@@ -40,6 +40,7 @@ from deliverability.intake.imap import NOT_HANDED_OUT, ImapAccess, ImapError, Im
 from deliverability.intake.places import PlaceItem, UnreadPlace, items
 from deliverability.intake.readings import FoundEvents, FoundReport, FoundValues, UnusedPart, feedback_in
 from deliverability.intake.records import MailProof, ReportNames, ReportTrust, SeenRecords, mail_proof, trust_of
+from deliverability.intake.returned import Returned, returned_in
 
 _MOST_PROBLEMS = 1_000
 
@@ -72,6 +73,7 @@ class IntakeResult(Struct):
         seen: of these, read by an earlier intake.
         others: without any report.
         old: reports, results of mails and numbers older than what is kept.
+        unproven: by kind, results and numbers that came by mail and prove no answer to ours; they count for nothing.
         tallies: by kind and reporter: as it calls itself; of results, the id of the service or receiver, or empty.
         results: mails by what became of them, of the new ones.
         problems: the first thousand.
@@ -84,6 +86,7 @@ class IntakeResult(Struct):
     seen: int = 0
     others: int = 0
     old: int = 0
+    unproven: Counter[FeedbackKind] = field(default_factory=Counter)
     tallies: dict[tuple[FeedbackKind, str], IntakeTally] = field(default_factory=lambda: defaultdict(IntakeTally))
     results: Counter[DeliveryResult] = field(default_factory=Counter)
     problems: list[IntakeProblem] = field(default_factory=list)
@@ -153,7 +156,9 @@ class IntakePlan(Struct, frozen=True):
         dry: nothing is kept, marked, moved or copied.
         outcomes: tells what replies mean; None: bounces, complaints, events, logs and numbers are not read.
         domain: whose mail it is, as A-label, where what is read does not tell; empty: nobody said.
+        own: our organizational domains: what comes by mail counts where it returns a message that they signed.
         takes_events: also gets each event that is new; None: nobody. Not in a dry run.
+        takes_unproven: gets each event that nothing proves, new or not; as above.
         settles: called once all events were given; None: nobody waits for that.
 
     """
@@ -171,7 +176,9 @@ class IntakePlan(Struct, frozen=True):
     dry: bool = False
     outcomes: Outcomes | None = None
     domain: str = ""
+    own: Collection[str] = ()
     takes_events: TakesEvents | None = None
+    takes_unproven: TakesEvents | None = None
     settles: Callable[[], None] | None = None
 
 
@@ -395,12 +402,15 @@ class _Run:
             result.seen += 1
             return seen
         proofs: dict[int, MailProof] = {}
+        returned: dict[int, Returned] = {}
         taken = unused = left_out = False
         for each in feedback_in(item.content, item.name, batch.rows, self._now, self._seen, plan.outcomes):
             if isinstance(each, UnusedPart):
                 unused |= each.is_report
                 self._unused(batch, item, each)
             elif isinstance(each, (FoundEvents, FoundValues)):
+                if each.mail is not None:
+                    each = await self._proved(each, each.mail, returned)
                 became = (
                     self._events(batch, item, each)
                     if isinstance(each, FoundEvents)
@@ -416,7 +426,7 @@ class _Run:
             else:
                 taken = True
                 await self._report(batch, digest, item, each, proofs)
-        settled = all(proof.settled for proof in proofs.values())
+        settled = all(each.settled for each in proofs.values()) and all(each.settled for each in returned.values())
         state = ItemState.TAKEN if taken else ItemState.UNUSED if unused else ItemState.NO_REPORT
         state = state if settled else ItemState.UNSETTLED
         if not left_out:
@@ -433,6 +443,35 @@ class _Run:
             return
         batch.problem(part.detail, item.name)
         self.result.problem(item.name, part.detail, lost=True)
+
+    async def _proved(
+        self, found: FoundEvents | FoundValues, mail: Message, returned: dict[int, Returned]
+    ) -> FoundEvents | FoundValues:
+        """Of what came by mail that which answers ours; the rest is counted as unproven.
+
+        Events and numbers of services come from files: a mail could bring anybody's. An event is named by the message
+        that it is about, so that no copy of a bounce counts once more.
+        """
+        if isinstance(found, FoundValues):
+            self.result.unproven[FeedbackKind.NUMBERS] += len(found.values)
+            return replace(found, values=())
+        known = returned.get(id(mail))
+        if known is None and found.kind:
+            dns = self._plan.ports.of_subject().dns
+            known = await returned_in(mail, self._plan.own, dns, self._plan.ports.clock.now())
+            # Where nobody said whose mail it is, it is to be read again once somebody does.
+            returned[id(mail)] = known = known if self._plan.own else replace(known, settled=False)
+        messages = known.proved if known else {}
+        events = list(until_lost(found.events, lambda _: None))  # of a damaged file what can be read
+        named = [(each, messages.get(plain_address(each.recipient))) for each in events]
+        unproven = [each for each, message in named if message is None]
+        self.result.unproven.update(_kind(each) for each in unproven)
+        if unproven and self._plan.takes_unproven is not None and not self._plan.dry:
+            self._plan.takes_unproven(unproven)
+        kept = [
+            replace(each, key=f"{message} {each.recipient} {each.result.value}") for each, message in named if message
+        ]
+        return replace(found, events=iter(kept))
 
     def _events(self, batch: Batch, item: PlaceItem, found: FoundEvents) -> ItemState:
         """Count what became of mails. UNUSED: nobody told whose mail it is; NO_REPORT: some of it is left out."""

@@ -716,6 +716,14 @@ def test_a_domain_taken_out_of_an_address_is_said_so(deliv: Deliv, given: str) -
     assert "taken from" not in deliv("audit", "Good.Example.", *GOOD[1:]).out
 
 
+@pytest.mark.parametrize("begin", ["", "From ann@good.example Tue Nov 24 01:00:02 2026\n"])
+def test_a_file_with_mail_is_no_domain(deliv: Deliv, tmp_path: Path, begin: str) -> None:
+    (tmp_path / "message.eml").write_text(f"{begin}From: ann@good.example\n\nx\n", "utf-8")
+    file = str(tmp_path / "message.eml")
+    ended = deliv("audit", file)
+    assert f"{file} looks like an email; use it with --eml" in " ".join(ended.err.split())
+
+
 def test_purpose_and_volume_decide_what_applies(deliv: Deliv) -> None:
     def unsubscribe(*options: str) -> tuple[dict[str, str], dict[str, Any], dict[str, str]]:
         """By receiver the verdict, with what was assumed and the outcomes, of mail that lacks List-Unsubscribe."""
@@ -736,6 +744,35 @@ def test_purpose_and_volume_decide_what_applies(deliv: Deliv) -> None:
     verdicts, assumed, _ = unsubscribe("--purpose", "bulk")
     assert assumed == {}, "a declared newsletter counts as bulk mail"
     assert {ident for ident, verdict in verdicts.items() if verdict == "at-risk"} == {"icloud", "yahoo"}
+
+
+def test_a_verdict_on_mail_of_no_stated_kind_says_what_a_newsletter_would_get(deliv: Deliv, tmp_path: Path) -> None:
+    unstated = deliv("audit", *GOOD, *GOOD_MAIL, "--format", "json").json["answer"]["mail"]
+    declared = deliv("audit", *GOOD, *GOOD_MAIL, "--purpose", "bulk", "--format", "json").json
+    assert {key: unstated[key] for key in ("purpose", "basis", "signs")} == {
+        "purpose": None,
+        "basis": None,
+        "signs": [],
+    }
+    worse = [(each["kind"], each["receivers"]) for each in unstated["as_bulk"]]
+    assert worse == [
+        (each["kind"], each["receivers"]) for each in declared["answer"]["groups"] if each["kind"] != "accepted"
+    ]
+    assert declared["answer"]["mail"] == {"purpose": "bulk", "basis": "declared", "signs": [], "as_bulk": None}
+    top = " ".join(deliv("audit", *GOOD, *GOOD_MAIL).out.partition("✓")[0].split())
+    assert "As a newsletter: iCloud → may be rejected; Yahoo → spam folder. If it is one, set --purpose bulk." in top
+    for purpose in ("users", "bulk", "transactional"):
+        assert "newsletter" not in deliv("audit", *GOOD, *GOOD_MAIL, "--purpose", purpose).out.partition("✓")[0]
+    assert "a link that newsletters have" not in top
+    linked = tmp_path / "linked.eml"
+    linked.write_text(
+        "From: shop@good.example\nSubject: Sale\n\nSale!\n\nUnsubscribe: https://good.example/u\n", "utf-8"
+    )
+    for lang, words in (("en", "a link that newsletters have (“unsubscribe”)"), ("ja", "リンク（「unsubscribe」）")):
+        out = deliv("audit", *GOOD, "--eml", str(linked), "--lang", lang).out
+        assert words in "".join(out.split("\n")) or words in " ".join(out.split())
+    same = deliv("audit", *GOOD, *GOOD_MAIL, "--receiver", "docomo").out
+    assert "As a newsletter, it does no worse at any of these receivers." in " ".join(same.split())
 
 
 def test_the_envelope_comes_from_the_options_before_the_message(deliv: Deliv) -> None:

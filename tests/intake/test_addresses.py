@@ -56,6 +56,34 @@ def test_other_files_are_refused_and_stay_as_they_are(path: Path, tmp_path: Path
         AddressFile(tmp_path)
 
 
+def test_a_file_of_an_earlier_version_keeps_its_addresses(path: Path) -> None:
+    kept = AddressFile(path)
+    kept.take([bounce(100)])
+    kept.close()
+    with sqlite3.connect(path) as database:
+        database.execute("ALTER TABLE addresses DROP COLUMN answered")
+        database.execute("DROP TABLE unproven")
+        database.execute("PRAGMA user_version = 1")
+    database.close()
+    for _ in range(2):
+        kept = AddressFile(path)
+        assert [(each.address, each.answered) for each in kept.records()] == [("a@example.org", None)]
+        kept.close()
+
+
+def test_what_is_unproven_is_forgotten_with_the_rest(path: Path) -> None:
+    kept = AddressFile(path)
+    kept.take([bounce(100)])
+    kept.doubt([("1", bounce(100)), ("2", bounce(100, "b@example.org")), ("3", bounce(900, "c@example.org"))])
+    kept.doubt([("2", bounce(100, "b@example.org"))])
+    assert [(each.address, each.count) for each in kept.unproven()] == [("b@example.org", 1), ("c@example.org", 1)]
+    assert kept.forget(["a@example.org"]) == 1
+    assert kept.forget_before(900) == 1
+    assert [each.address for each in kept.unproven()] == ["c@example.org"]
+    kept.close()
+    assert b"b@example" not in path.read_bytes()
+
+
 def test_bounces_add_up_and_the_same_ones_again_change_nothing(path: Path) -> None:
     kept = AddressFile(path)
     for _ in range(2):

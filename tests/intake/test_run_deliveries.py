@@ -25,35 +25,16 @@ from deliverability.intake.report import intake_text
 from deliverability.intake.run import NO_DOMAIN, IntakePlan, IntakeResult, take_in
 from tests import ROOT, TESTS
 from tests.intake.readers import NOW, outcomes
-from tests.intake.test_deliveries import ARF, bounced, sendgrid, ses
+from tests.intake.returned import KEYS, OWN, bounce, complaint, ours
+from tests.intake.test_deliveries import bounced, sendgrid, ses
 from tests.killed import Step, killed_at_every, stepping
 from tests.observations import contents, digest, with_known_key
 from tests.sampled import some_or_every
-from tests.signing import TableResolver
 
 pytestmark = pytest.mark.long
 
-PORTS = Ports(TableResolver({}), FixedClock(datetime.fromtimestamp(NOW, UTC)))
+PORTS = Ports(KEYS, FixedClock(datetime.fromtimestamp(NOW, UTC)))
 LOGS = TESTS / "intake" / "logs"
-DSN = """From: MAILER-DAEMON@mx.example.com
-To: news@example.com
-Date: Mon, 24 Nov 2025 10:00:00 +0000
-Message-ID: <{number}@mx.example.com>
-Subject: Undelivered Mail Returned to Sender
-Content-Type: multipart/report; report-type=delivery-status; boundary=x
-
---x
-Content-Type: message/delivery-status
-
-Reporting-MTA: dns; mx.example.com
-
-Final-Recipient: rfc822; somebody{number}@gmail.com
-Action: failed
-Status: 5.1.1
-Diagnostic-Code: smtp; 550-5.1.1 The email account that you tried to reach does not exist.
-
---x--
-"""
 
 
 def opened(folder: Path, name: str = "h.db") -> History:
@@ -61,7 +42,7 @@ def opened(folder: Path, name: str = "h.db") -> History:
 
 
 def taken(history: History, *places: str | Path, **how: Any) -> IntakeResult:
-    given: dict[str, Any] = {"outcomes": outcomes(), **how}
+    given: dict[str, Any] = {"outcomes": outcomes(), "own": OWN, **how}
     plan = IntakePlan(PORTS, [str(each) for each in places], **given)
     return asyncio.run(take_in(plan, Observations(history)))
 
@@ -84,8 +65,9 @@ def a_month(folder: Path) -> list[Path]:
     mails = folder / "Maildir" / "new"
     mails.mkdir(parents=True)
     for number in range(3):
-        (mails / f"b{number}").write_text(DSN.format(number=number))
-    (mails / "c").write_text(ARF.format(kind="abuse"))
+        to = f"somebody{number}@gmail.com"
+        (mails / f"b{number}").write_text(bounce(to, ours(to, number), number))
+    (mails / "c").write_text(complaint("a@docomo.ne.jp", ours("a@docomo.ne.jp")))
     (mails / "d").write_text("From: a@example.net\nSubject: Hello\n\nHello\n")
     events = folder / "events.ndjson"
     lines = [bounced("Permanent", "NoEmail"), ses("Delivery", {"recipients": ["a@gmail.com"]})]

@@ -135,6 +135,32 @@ def test_an_address_is_forgotten_however_it_is_spelt(deliv: Deliv, kept: Path) -
     one_line_saying(deliv("suppress", "--addresses", str(kept), "--forget", "nobody"), "'nobody'")
 
 
+def test_an_answer_releases_an_address_and_the_list_says_when_and_why(deliv: Deliv, kept: Path) -> None:
+    file = AddressFile(kept)
+    file.doubt([("bounces 1", AddressEvent("framed@example.org", SuppressClass.ADDRESS, 1_700_000_000))])
+    file.close()
+    done = deliv("suppress", "--addresses", str(kept), "--answered", "Complained@example.org", "--lang", "en")
+    assert (done.code, done.out) == (0, "1 address lifted.\n")
+    one_line_saying(deliv("suppress", "--addresses", str(kept), "--answered", "nobody"), "'nobody'")
+    done = deliv(
+        "suppress", "--addresses", str(kept), "--zone", "zone", "--format", "json", "-o", "off", "--lang", "en"
+    )
+    told = json.loads(Path("off").read_text("utf-8"))
+    assert [each["address"] for each in told["addresses"]] == [each for each in OFF if "complained" not in each]
+    today = datetime.now(UTC).date().isoformat()
+    assert {each["address"]: (each["lifted"], each["lifted_by"]) for each in told["lifted"]} == {
+        "alive@example.org": (today, "delivered"),
+        "complained@example.org": (today, "answered"),
+    }
+    assert [each["address"] for each in told["unproven"]] == ["framed@example.org"]
+    said = " ".join(done.out.split())
+    assert "1 address stays on your list because its owner answered." in said
+    assert (
+        "1 address stays on your list because nothing proves that its bounces or complaints are about your mail."
+        in said
+    )
+
+
 def test_postmark_gets_fifty_addresses_a_document(deliv: Deliv, tmp_path: Path) -> None:
     path = tmp_path / "many.sqlite3"
     file = AddressFile(path)

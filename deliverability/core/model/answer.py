@@ -336,11 +336,31 @@ class Waits(Struct, frozen=True):
     findings: int
 
 
+class MailKind(Struct, frozen=True):
+    """For which kind of mail the verdicts hold.
+
+    Attributes:
+        purpose: ``users``, ``bulk``, ``transactional`` or ``parked``; None: nothing tells, and the mail is judged as
+            mail to individual people.
+        basis: ``declared`` or ``inferred``; None where nothing tells.
+        signs: by which it was inferred (words ``assumed.sign.*``).
+        as_bulk: where nothing tells of a message, the receivers that would do worse to a newsletter, worst first; None:
+            not asked.
+
+    """
+
+    purpose: str | None = None
+    basis: str | None = None
+    signs: tuple[str, ...] = ()
+    as_bulk: tuple[ReceiverGroup, ...] | None = None
+
+
 class ReportAnswer(Struct, frozen=True):
     """The answer for one subject. Empty for a report that nobody judged.
 
     Attributes:
         assumed: on what it rests beside what the user said.
+        mail: for which kind of mail the verdicts hold.
         groups: what becomes of the mail, by receivers, worst first; none for a parked domain or where `reach` is none.
         tiles: the records of the domain, in order; none where `reach` is none.
         plan: all steps by number: shown, folded, then those for mail received; never one that a waiver settles.
@@ -372,6 +392,7 @@ class ReportAnswer(Struct, frozen=True):
     gate: GateAnswer | None = None
     earned: frozenset[str] = frozenset()
     lacks: Mapping[str, Lack] = field(default_factory=dict)
+    mail: MailKind = MailKind()
 
     @property
     def shown(self) -> tuple[PlanStep, ...]:

@@ -119,6 +119,7 @@ class AddressRecord(Struct, frozen=True):
         count: how many there were.
         receiver, meaning, origin: of the last one; see AddressEvent.
         delivered: when something was last delivered to it after a bounce; None: not known to be.
+        answered: when the user last said that its owner answered or signed up again; None: never.
 
     """
 
@@ -132,21 +133,28 @@ class AddressRecord(Struct, frozen=True):
     meaning: str
     origin: str
     delivered: int | None = None
+    answered: int | None = None
 
 
 class Decision(StrEnum):
     """What becomes of an address, the most telling first.
 
     OFF: it goes on the suppression list. AGAIN: it was off for long, and may be tried again. NOT_CHECKED: whether its
-    domain is gone could not be looked up. NOT_YET: it bounced too seldom, or too shortly. DELIVERED: mail reached it
-    since.
+    domain is gone could not be looked up. NOT_YET: it bounced too seldom, or too shortly. ANSWERED: its owner answered
+    since. DELIVERED: mail reached it since. UNPROVEN: only mail speaks of it that proves no answer to ours.
     """
 
     OFF = "off"
     AGAIN = "again"
     NOT_CHECKED = "not-checked"
     NOT_YET = "not-yet"
+    ANSWERED = "answered"
     DELIVERED = "delivered"
+    UNPROVEN = "unproven"
+
+
+LIFTED = (Decision.ANSWERED, Decision.DELIVERED)
+"""Decisions about an address that bounced or complained and stays on lists for what came later."""
 
 
 class DeliveryResult(StrEnum):

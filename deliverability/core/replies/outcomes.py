@@ -108,6 +108,8 @@ def decide(record: AddressRecord, now: int, gone: bool | None) -> Decision:
 
     """
     when = TABLE[record.kind]
+    if record.answered is not None and record.answered >= record.last:
+        return Decision.ANSWERED
     if record.kind is not SuppressClass.COMPLAINT and record.delivered is not None and record.delivered > record.last:
         return Decision.DELIVERED
     if when.again and now - record.last >= when.again * _DAY:

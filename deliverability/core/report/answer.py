@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from deliverability.core.codes import Input
 from deliverability.core.facts.base import Unknown, Value, records_of, text_of, texts_of
+from deliverability.core.facts.content import UnsubscribeLink
 from deliverability.core.facts.dkim import Dkim
 from deliverability.core.facts.dmarc import Alignment, Dmarc, DmarcReports, DmarcVerdict
 from deliverability.core.facts.domain import Declared
@@ -21,7 +22,6 @@ from deliverability.core.model.answer import (
     Reach,
     ReceiverEffect,
     ReceiverGroup,
-    ReportAnswer,
     Tile,
     TileState,
     TileTopic,
@@ -248,7 +248,7 @@ def answer_view(
     return AnswerView(
         domain=domain or say("label.no-domain"),
         meta=meta,
-        assumed=tuple(_assumed(answer, report.domain, say)),
+        assumed=tuple(_assumed(report, speaker)),
         remarks=tuple(remarks),
         tone=tone,
         lead=lead,
@@ -778,12 +778,35 @@ def _text(value: Value) -> str:
 # --- what the answer rests on ---------------------------------------------------------------------------------------
 
 
-def _assumed(answer: ReportAnswer, domain: str, say: Phrases) -> Iterable[str]:
-    """The purpose that was inferred, with its reason and option. A volume is never inferred: the groups tell of it."""
+def _assumed(report: Report, speaker: Speaker) -> Iterable[str]:
+    """For which kind of mail the verdicts hold, with the reason and the option, where the user did not say.
+
+    A volume is never inferred: the groups tell of it.
+    """
+    say, answer = speaker.say, report.answer
     for each in answer.assumed:
         if each.input is Input.PURPOSE:
             signs = joined([say(f"assumed.sign.{sign}") for sign in each.because], say)
-            yield say(f"assumed.{each.value}", domain=visible(domain), signs=signs)
+            yield say(f"assumed.{each.value}", domain=visible(report.domain), signs=signs)
+    if answer.mail.as_bulk is None:
+        return
+    # A link of that kind stands in notices to one person as well: it is told, and decides nothing.
+    found = if_known(report.facts.of(UnsubscribeLink).body_link_words) or ()
+    told = say("assumed.unstated-link", word=visible(shortened(found[0]))) if found else say("assumed.unstated")
+    worse = say("punctuation.clauses").join(_as_bulk(each, speaker) for each in answer.mail.as_bulk)
+    as_bulk = say("assumed.unstated-worse", worse=worse) if worse else say("assumed.unstated-same")
+    yield told + say("punctuation.gap") + as_bulk
+
+
+def _as_bulk(group: ReceiverGroup, speaker: Speaker) -> str:
+    """What the receivers of a group would do to a newsletter."""
+    say, kind, many = speaker.say, group.kind, ""
+    if group.bulk is not None:
+        many = say("verdict.from-number", n=f"{group.bulk_from:,}") if group.bulk_from else say("verdict.from-bulk")
+        kind = group.bulk
+    names = joined([receiver_short(ident, speaker) for ident in group.receivers], say)
+    does = in_sentence(kind_words(kind, group.effects, say, group.lacks))
+    return say("assumed.as-bulk-from" if many else "assumed.as-bulk", receivers=names, does=does, many=many)
 
 
 def _waits(report: Report, say: Phrases) -> Iterable[str]:

@@ -8,7 +8,18 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from msgspec.structs import replace
 
 from deliverability.core.codes import ABOUT, Detail, Input, needed
-from deliverability.core.facts.base import FAILED, Evidence, EvidenceKind, Reason, Unknown, Value, is_failure
+from deliverability.core.facts.base import (
+    FAILED,
+    Evidence,
+    EvidenceKind,
+    Fact,
+    FactSet,
+    Purpose,
+    Reason,
+    Unknown,
+    Value,
+    is_failure,
+)
 from deliverability.core.facts.dmarc import Dmarc, DmarcReports, DmarcVerdict
 from deliverability.core.facts.domain import Declared, Sending
 from deliverability.core.facts.envelope import Envelope
@@ -20,6 +31,7 @@ from deliverability.core.model.answer import (
     FindingId,
     GuideState,
     GuideStep,
+    MailKind,
     PlanStep,
     PolicyWait,
     Reach,
@@ -31,7 +43,7 @@ from deliverability.core.model.answer import (
 from deliverability.core.model.claims import Lack
 from deliverability.core.model.report import FINE, Consequence, Finding, GateKind, Outcome, Report, Verdict, VerdictKind
 from deliverability.core.model.rules import Gate, GuideEntry, RuleSet, Severity, VolumeClass
-from deliverability.core.model.topic import if_known
+from deliverability.core.model.topic import if_known, path_of
 from deliverability.core.rules import tiles
 from deliverability.core.rules.claims import Outcomes, claims_of, left_out, receivers_left_out
 from deliverability.core.rules.gate import gate_of
@@ -236,8 +248,59 @@ def _state(
     return GuideState.NOT_KNOWN, Because.UNSEEN, None
 
 
-def answer(report: Report, rules: RuleSet, plan: Sequence[PlanStep], elsewhere: Collection[str] = ()) -> ReportAnswer:
-    """All of it. `plan` has its gains already; `elsewhere`: the rules that `open_elsewhere` gives."""
+_PURPOSE, _BASIS = path_of(Sending, "purpose"), path_of(Sending, "purpose_basis")
+
+
+def is_unstated(report: Report) -> bool:
+    """Whether verdicts on a message were given though nothing tells whether it is a newsletter."""
+    purpose = report.facts.of(Sending).purpose
+    waits = isinstance(purpose, Unknown) and purpose.reason.waits_for_input
+    return waits and bool(report.verdicts) and report.facts.of(Message).present is True
+
+
+def as_newsletter(facts: FactSet) -> FactSet:
+    """The facts as they would be if the message had a sign of a newsletter."""
+    changed = {_PURPOSE: Purpose.BULK, _BASIS: "inferred"}
+    return FactSet(
+        {**facts.facts, **{path: Fact(path, value, facts.facts[path].evidence) for path, value in changed.items()}},
+        facts.evidence,
+    )
+
+
+def worse_as_newsletter(report: Report, other: Report, rules: RuleSet) -> tuple[ReceiverGroup, ...]:
+    """The receivers whose verdict in `other`, the same mail judged as a newsletter, is worse than in the report."""
+    before = {each.receiver: _badness(each) for each in report.verdicts}
+    worse = tuple(each for each in other.verdicts if _badness(each) > before.get(each.receiver, (0,)))
+    return groups(replace(other, assessment=replace(other.assessment, verdicts=worse)), rules, ())
+
+
+def _badness(verdict: Verdict) -> tuple[int, ...]:
+    """The larger, the worse; where it depends on the volume, that of the worse case counts after the verdict."""
+    cases = [each.verdict.rank for each in (verdict.if_small, verdict.if_bulk) if each is not None]
+    effects = effects_of(verdict) if verdict.verdict not in _WITHOUT_EFFECT else ()
+    worst = max(((each.effect.rank, not each.contested) for each in effects), default=(0, False))
+    return (verdict.verdict.rank, max(cases, default=0), *worst)
+
+
+def _mail_kind(facts: FactSet, as_bulk: tuple[ReceiverGroup, ...] | None) -> MailKind:
+    sending = facts.of(Sending)
+    return MailKind(
+        if_known(sending.purpose), if_known(sending.purpose_basis), if_known(sending.purpose_signs) or (), as_bulk
+    )
+
+
+def answer(
+    report: Report,
+    rules: RuleSet,
+    plan: Sequence[PlanStep],
+    elsewhere: Collection[str] = (),
+    as_bulk: tuple[ReceiverGroup, ...] | None = None,
+) -> ReportAnswer:
+    """All of it.
+
+    `plan` has its gains already; `elsewhere`: the rules that `open_elsewhere` gives; `as_bulk`: what
+    `worse_as_newsletter` gives, where `is_unstated`.
+    """
     facts, parked = report.facts, report.assessment.parked
     unanswered, reach = _reach(report)
     earned, lacks = _claims(report, rules)
@@ -252,6 +315,7 @@ def answer(report: Report, rules: RuleSet, plan: Sequence[PlanStep], elsewhere: 
             waits=_waits(report),
             earned=earned - _OF_DNS,
             lacks=lacks,
+            mail=_mail_kind(facts, None),
         )
     return ReportAnswer(
         assumed=tuple(_assumptions(report, rules)),
@@ -267,6 +331,7 @@ def answer(report: Report, rules: RuleSet, plan: Sequence[PlanStep], elsewhere: 
         gate=gate_of(facts, report.findings, rules, report.selection),
         earned=earned,
         lacks=lacks,
+        mail=_mail_kind(facts, as_bulk),
     )
 
 

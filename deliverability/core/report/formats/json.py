@@ -42,6 +42,10 @@ def answer_json(answer: ReportAnswer) -> Json:
     """The answer in the shape of the report's schema."""
     return {
         **encode_fields(answer, "reach", "unanswered", "assumed"),
+        "mail": {
+            **encode_fields(answer.mail, "purpose", "basis", "signs"),
+            "as_bulk": None if answer.mail.as_bulk is None else [_group(each) for each in answer.mail.as_bulk],
+        },
         "groups": [_group(each) for each in answer.groups],
         "tiles": [_tile(each) for each in answer.tiles],
         "plan": [step_json(each) for each in answer.plan],
