@@ -18,11 +18,13 @@ class Reason(StrEnum):
 
     NOT_FOUND: nothing at the names that could be tried, because only the user knows the right one (a DKIM selector).
     UNTOLD: the given plan or zone does not state it.
+    ALIAS: CNAME or DNAME records lead to no answer, as often as it is asked for: in a circle, or on and on.
     """
 
     TIMEOUT = "timeout"
     SERVFAIL = "servfail"
     REFUSED = "refused"
+    ALIAS = "alias"
     OFFLINE = "offline"
     UNTOLD = "untold"
     NO_MESSAGE = "no-message"

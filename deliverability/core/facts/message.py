@@ -114,6 +114,13 @@ class Format(Topic, frozen=True, kw_only=True):
             "Header fields with unencoded non-ASCII octets; in internationalized mail, only those that are not UTF-8."
         ),
     ]
+    control_headers: Annotated[
+        Maybe[tuple[str, ...]],
+        Fact(
+            "Header fields with control characters other than tabs and line ends, such as the escape sequences of "
+            "unencoded ISO-2022-JP."
+        ),
+    ]
     misplaced_encoded_words: Annotated[
         Maybe[tuple[str, ...]], Fact("Header fields with an encoded-word inside an address or identifier.")
     ]

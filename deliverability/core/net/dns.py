@@ -398,10 +398,10 @@ class LiveResolver:
                 return self._failed(name, rdtype, broken.reason, broken.detail)
             for target in hop.chain:
                 if target == name or target in chain:
-                    return self._failed(name, rdtype, Reason.SERVFAIL, CNAME_LOOP(name=target))
+                    return self._failed(name, rdtype, Reason.ALIAS, CNAME_LOOP(name=target))
                 chain.append(target)
             if len(chain) > MAX_CHAIN:
-                return self._failed(name, rdtype, Reason.SERVFAIL, CNAME_MANY(n=MAX_CHAIN))
+                return self._failed(name, rdtype, Reason.ALIAS, CNAME_MANY(n=MAX_CHAIN))
             ttl = min(ttl, hop.ttl)
             authenticated = authenticated and hop.authenticated
             if not hop.unfinished:

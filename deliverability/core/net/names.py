@@ -172,7 +172,7 @@ def chase(name: str, rdtype: str, look_up: Callable[[str, str], Answer | Alias])
         look_up: answers for one name without following anything.
 
     Returns:
-        the answer under the asked name, with the chain. A loop or more than MAX_CHAIN hops is Failed(servfail).
+        the answer under the asked name, with the chain. A loop or more than MAX_CHAIN hops is Failed(alias).
 
     """
     chain: list[str] = []
@@ -185,9 +185,9 @@ def chase(name: str, rdtype: str, look_up: Callable[[str, str], Answer | Alias])
         if not isinstance(step, Alias):
             return replace(step, name=name, ttl=min([*ttls, step.ttl]), chain=tuple(chain))
         if step.target == name or step.target in chain:
-            return Failed(name, rdtype, Reason.SERVFAIL, CNAME_LOOP(name=step.target))
+            return Failed(name, rdtype, Reason.ALIAS, CNAME_LOOP(name=step.target))
         if len(chain) == MAX_CHAIN:
-            return Failed(name, rdtype, Reason.SERVFAIL, CNAME_MANY(n=MAX_CHAIN))
+            return Failed(name, rdtype, Reason.ALIAS, CNAME_MANY(n=MAX_CHAIN))
         chain.append(step.target)
         ttls.append(step.ttl)
         current = step.target

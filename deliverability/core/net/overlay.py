@@ -208,9 +208,9 @@ class OverlayResolver:
     async def _answer(self, name: str, rdtype: str, seen: tuple[str, ...]) -> Answer:
         """`seen` are the names that led here by CNAME."""
         if name in seen:
-            return Failed(name, rdtype, Reason.SERVFAIL, CNAME_LOOP(name=name))
+            return Failed(name, rdtype, Reason.ALIAS, CNAME_LOOP(name=name))
         if len(seen) > MAX_CHAIN:
-            return Failed(name, rdtype, Reason.SERVFAIL, CNAME_MANY(n=MAX_CHAIN))
+            return Failed(name, rdtype, Reason.ALIAS, CNAME_MANY(n=MAX_CHAIN))
         proposed = self._proposals.get((name, rdtype))
         if proposed:
             return await self._replaced(name, rdtype, proposed)

@@ -230,7 +230,7 @@ def _redirected(name: str, rdtype: str, owner: str, dname: ZoneRecords, server: 
     target = dname.values[0]
     new = prefix if target == "." else f"{prefix}.{target}"
     if labels_of(new) is None:
-        return Failed(name, rdtype, Reason.SERVFAIL, DNAME_LONG(name=owner), server=server)
+        return Failed(name, rdtype, Reason.ALIAS, DNAME_LONG(name=owner), server=server)
     return Alias(new, dname.ttl)
 
 

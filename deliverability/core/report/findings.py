@@ -313,8 +313,11 @@ def unanswered(answer: ReportAnswer, say: Phrases) -> str:
         names += say("value.more", n=f"{len(answer.unanswered) - len(shown):,}")
     lead = say.count("unanswered.skipped" if shared in _UNASKED else "unanswered.lead", len(answer.unanswered))
     why = say("unanswered.why", reason=say(f"reason.{shared}")) if shared else ""
-    again = shared if shared in (*_UNASKED, Reason.UNTOLD) else "again"
-    return lead + why + say("punctuation.colon") + names + say(f"unanswered.{again}")
+    again = shared if shared in (*_UNASKED, Reason.UNTOLD, Reason.ALIAS) else "again"
+    # Who asks again still gets no answer by way of those CNAME records.
+    fixable = not shared and any(each.unknown.reason is Reason.ALIAS for each in answer.unanswered)
+    also = say("unanswered.alias-too") if fixable else ""
+    return lead + why + say("punctuation.colon") + names + say(f"unanswered.{again}") + also
 
 
 def _shared_reason(answer: ReportAnswer) -> str:

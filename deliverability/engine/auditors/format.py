@@ -32,6 +32,8 @@ _IDENTIFIER_FIELDS = ("message-id", "in-reply-to", "references", "content-id", "
 _MAY_BE_LARGE = ("to", "cc", "references")
 _SMTPUTF8 = re.compile(r"\bUTF8E?(?:SMTP|LMTP)S?A?\b|\bSMTPUTF8\b", re.IGNORECASE)
 _IDENTITY = ("7bit", "8bit", "binary")
+# RFC 5322 section 2.2: a field holds printable ASCII, spaces and tabs.
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
 
 
 @auditor("format", Format, of_message=True)
@@ -44,6 +46,7 @@ async def audit(ctx: Context) -> Format:
     repeated = [each for name in _ONCE if len(fields := by_name.get(name, ())) > 1 for each in fields]
     international = _international(message)
     raw = [each for each in message.headers if not each.raw.isascii() and (not international or not _is_utf8(each.raw))]
+    control = [each for each in message.headers if _CONTROL.search(each.raw)]
     misplaced = [each for each in message.headers if _is_misplaced(each)]
     others = [each for each in message.headers if each.lower not in _MAY_BE_LARGE]
     largest = max(others, key=lambda each: each.octets, default=None)
@@ -59,6 +62,7 @@ async def audit(ctx: Context) -> Format:
         nul_octets=message.lines.nul,
         smtputf8=bool(international),
         raw_8bit_headers=_names(raw),
+        control_headers=_names(control),
         misplaced_encoded_words=_names(misplaced),
         header_octets=message.header_octets,
         header_count=len(message.headers),
@@ -74,6 +78,7 @@ async def audit(ctx: Context) -> Format:
             duplicate_headers=cite_fields(ctx, repeated),
             smtputf8=cite_fields(ctx, international),
             raw_8bit_headers=cite_fields(ctx, raw),
+            control_headers=cite_fields(ctx, control),
             misplaced_encoded_words=cite_fields(ctx, misplaced),
             largest_header=of_largest,
             largest_header_octets=of_largest,

@@ -76,7 +76,7 @@ class _Lost(Struct, frozen=True):
     failed: Failed | None = None
 
 
-_FAILED = (Reason.TIMEOUT, Reason.SERVFAIL, Reason.REFUSED, Reason.OFFLINE)
+_FAILED = (Reason.TIMEOUT, Reason.SERVFAIL, Reason.REFUSED, Reason.ALIAS, Reason.OFFLINE)
 
 
 @auditor(

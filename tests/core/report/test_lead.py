@@ -87,6 +87,7 @@ UNRECORDED = Unknown(Reason.OFFLINE, Code("not-recorded")())
 UNASKED = Unknown(Reason.OFFLINE, Code("offline")())
 NAMELESS = Unknown(Reason.NOT_CONFIGURED, Code("no-domain")())
 TIMEOUT = Unknown(Reason.TIMEOUT)
+ALIAS = Unknown(Reason.ALIAS)
 
 
 @pytest.mark.parametrize(
@@ -100,6 +101,8 @@ TIMEOUT = Unknown(Reason.TIMEOUT)
             (OUTSIDE, OUTSIDE),
             "(not in your zone files): TXT n0.example, TXT n1.example. Add more zone files with",
         ),
+        ((ALIAS,), "(the CNAME records lead to no answer): TXT n0.example. Correct the CNAME records at your DNS"),
+        ((TIMEOUT, ALIAS), "--resolver. Correct the CNAME records that lead to no answer."),
         ((UNRECORDED,), "(not in the recording): TXT n0.example. Record it again with --record."),
         ((TIMEOUT, OUTSIDE), ": TXT n0.example (no answer in time), TXT n1.example (not in your zone files). Run"),
     ],

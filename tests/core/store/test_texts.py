@@ -219,6 +219,7 @@ KEPT = {
     "message.attachments[].path",
     "message.attachments[].true_type",
     "message.attachments[].types",
+    "message.control_headers",
     "message.date",
     "message.duplicate_headers",
     "message.forward_signs",

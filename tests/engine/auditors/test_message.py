@@ -243,6 +243,24 @@ class TestForm:
         assert facts.value("message.raw_8bit_headers") == ("Subject",)
         assert facts.value("message.misplaced_encoded_words") == ("To", "Cc", "Reply-To", "Message-ID")
 
+    @pytest.mark.parametrize(
+        ("subject", "found"),
+        [
+            ("お知らせ".encode("iso-2022-jp"), True),
+            (b"a\x07b", True),
+            (b"a\x7fb", True),
+            (b"a\rb", True),
+            (b"a\tb", False),
+            (b"a\r\n\tb", False),
+            (b"=?ISO-2022-JP?B?GyRCJCobKEI=?=", False),
+        ],
+    )
+    async def test_control_characters(self, subject: bytes, found: bool) -> None:
+        """RFC 5322 section 2.2: printable ASCII, spaces and tabs, and the line ends of folding."""
+        facts = await audit(b"From: a@example.com\r\nSubject: " + subject + b"\r\n\r\nx")
+        assert facts.value("message.control_headers") == (("Subject",) if found else ())
+        assert facts.value("message.raw_8bit_headers") == ()
+
     async def test_the_largest_field(self) -> None:
         facts = await audit(b"To: " + b"x" * 500 + b"\nX-Big: 1\n 2345678\nA: b\n\nx")
         assert facts.value("message.largest_header") == "X-Big"

@@ -84,10 +84,10 @@ class LaidOver:
                 return replace(step, name=asked, chain=whole, ttl=min(ttls))
             followed = links if ours is None else links[: ours + 1]
             if any(each == asked or each in chain for each in followed):
-                return Failed(asked, rdtype, Reason.SERVFAIL, CNAME_LOOP(name=followed[-1]))
+                return Failed(asked, rdtype, Reason.ALIAS, CNAME_LOOP(name=followed[-1]))
             chain += followed
             if len(chain) > MAX_CHAIN:
-                return Failed(asked, rdtype, Reason.SERVFAIL, CNAME_MANY(n=MAX_CHAIN))
+                return Failed(asked, rdtype, Reason.ALIAS, CNAME_MANY(n=MAX_CHAIN))
             current = chain[-1]
 
     async def _step(self, name: str, rdtype: str) -> Answer | Alias:
