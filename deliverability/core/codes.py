@@ -92,6 +92,9 @@ class Code(Struct, frozen=True):
 
 NEEDS = Code("needs", ("input",))
 SENT_TO_YOURSELF = Code("sent-to-yourself", ("needs",))  # over a connection that no receiver sees
+ONLY_SUBMITTED = Code("only-submitted", ("needs",))  # handed in by its writer, and taken by no receiver
+# Somebody passed it on, and nothing shows whose server that is: `relay` took it from `sent` and gave it on from `last`.
+PATH_OPEN = Code("path-open", ("relay", "sent", "last", "needs"))
 ASKED = Code("asked", ("type", "name"))  # the question that failed
 ABOUT = Code("about", ("what", "detail"))  # what a detail is about, said before it
 VERBATIM = Code("as-said", ("text",))  # words that are not ours: of a system, a library
@@ -111,7 +114,7 @@ def needs(wanted: Input) -> Detail:
 
 def needed(detail: Detail | None) -> Input | None:
     """The input that a fact waits for, where its detail says one."""
-    if detail is not None and SENT_TO_YOURSELF.matches(detail):
+    if detail is not None and any(each.matches(detail) for each in (SENT_TO_YOURSELF, ONLY_SUBMITTED, PATH_OPEN)):
         inner = detail.arg("needs")
         detail = inner if isinstance(inner, Detail) else None
     return Input(str(detail.arg("input"))) if detail is not None and NEEDS.matches(detail) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
@@ -34,9 +35,23 @@ ONE_SIDE = Code("diff-one-side", ("file",))
 NO_REV = Code("diff-no-rev", ("rev",))
 NO_GIT = Code("diff-no-git")
 GIT_SAYS = Code("diff-git", ("text",))
+GIT_NOT_HERE = Code("diff-git-not-here", ("file",))
 ZONE_REMOVED = Code("diff-zone-removed", ("zone",))
 NOTHING_CHANGED = Code("diff-nothing-changed", ("rev",))
 _GIT_SECONDS = 120
+_GIT_OPTIONS = ("--no-pager", "-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}")
+_GIT_ENVIRONMENT = {
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_GRAFT_FILE": os.devnull,
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_TERMINAL_PROMPT": "0",
+    # A partial clone fetches missing objects: not at all, and in versions without that setting by no protocol.
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_ALLOW_PROTOCOL": "none",
+}
+_SHA1_DIGITS = 40
+_PIECE = 1 << 20
 _MOST_LISTED = 100_000
 
 
@@ -212,8 +227,19 @@ def _is_split(folder: str) -> bool:
     return PurePosixPath(folder).name.endswith(".")
 
 
+class _File(Struct, frozen=True):
+    """A regular file as git knows it: its object, and whether the working tree leaves it out (sparse checkout)."""
+
+    object: str
+    absent: bool = False
+
+
 class _Repository:
-    """A revision and what stands now, by paths relative to the folder."""
+    """A revision and what stands now, by paths relative to the folder.
+
+    Git runs nothing that the configuration or the attributes of the repository name, and fetches nothing: it lists
+    trees and the index and hands out objects as they are, and the files of the working tree are read here.
+    """
 
     def __init__(self, folder: Path, rev: str, *, staged: bool) -> None:
         self._folder, self._staged = folder, staged
@@ -221,15 +247,19 @@ class _Repository:
             raise InputError(NO_REV(rev=rev))
         # A range means its beginning: what it ends with is what stands here.
         commit = f"{rev}^{{commit}}"
-        self._rev = self._git("rev-parse", "--verify", "--quiet", "--end-of-options", commit, rev=rev).strip()
+        revision = self._git("rev-parse", "--verify", "--quiet", "--end-of-options", commit, rev=rev).strip()
+        self._old = self._listed("ls-tree", "-r", revision)
+        self._index = self._listed("ls-files", "--cached", "--stage", "-t")
 
     def _git(self, *arguments: str, rev: str = "") -> str:
         return self._octets(*arguments, rev=rev).decode("utf-8", "surrogateescape")
 
     def _octets(self, *arguments: str, rev: str = "") -> bytes:
-        command = ["git", "-C", str(self._folder), *arguments]
+        command = ["git", "-C", str(self._folder), *_GIT_OPTIONS, *arguments]
         try:
-            ran = subprocess.run(command, capture_output=True, timeout=_GIT_SECONDS, check=False)  # noqa: S603
+            ran = subprocess.run(  # noqa: S603
+                command, capture_output=True, timeout=_GIT_SECONDS, check=False, env=os.environ | _GIT_ENVIRONMENT
+            )
         except FileNotFoundError:
             raise InputError(NO_GIT()) from None
         except (OSError, subprocess.SubprocessError, ValueError) as error:
@@ -239,21 +269,42 @@ class _Repository:
             raise InputError(NO_REV(rev=rev) if rev and not text else GIT_SAYS(text=text[:300]))
         return ran.stdout
 
+    def _listed(self, *arguments: str) -> dict[str, _File]:
+        """The regular files of the folder that git lists; links and submodules lead elsewhere and are no zones."""
+        found = {}
+        for line in self._git(*arguments, "-z").split("\0"):
+            about, _, path = line.partition("\t")
+            match about.split():
+                case [mode, "blob", name] if mode.startswith("100"):
+                    found[path] = _File(name)
+                # Of a file in conflict, our side.
+                case [tag, mode, name, "0" | "2"] if mode.startswith("100"):
+                    found[path] = _File(name, tag == "S")
+        return found
+
     def changed(self, paths: Sequence[str]) -> list[str]:
         """Files that differ, new ones that git does not know yet included."""
-        cached = ["--cached"] if self._staged else []
-        differ = self._git("diff", "--name-only", "--no-renames", "--relative", "-z", *cached, self._rev, "--", *paths)
-        found = differ.split("\0")
+        wanted = [Path(os.path.relpath(self._folder / each, self._folder)).as_posix() for each in paths]
+        new = set(self._index)
         if not self._staged:
-            found += self._git("ls-files", "--others", "--exclude-standard", "-z", "--", *paths).split("\0")
-        return sorted({each for each in found if each})
+            new.update(self._git("ls-files", "--others", "--exclude-standard", "-z").split("\0"))
+        return sorted(
+            each for each in {*self._old, *new} if each and _is_below(each, wanted) and self._differs(each, each in new)
+        )
+
+    def _differs(self, path: str, known: bool) -> bool:
+        old, index = self._old.get(path), self._index.get(path)
+        place = self._folder / path
+        if self._staged or (index is not None and index.absent and not place.is_file()):
+            return (old and old.object) != (index and index.object)
+        if not known or not _is_regular(place):
+            return old is not None
+        return old is None or not _is_object(place, path, old.object)
 
     def files(self, folder: str) -> list[str]:
         """The files of a folder on both sides, not those of its folders."""
-        prefix = "" if folder == "." else f"{folder}/"
-        old = self._git("ls-tree", "--name-only", "-z", self._rev, "--", *([prefix] if prefix else ["./"])).split("\0")
-        new = self._git("ls-files", "-z", "--cached", "--", prefix or ".").split("\0")
-        found = [each for each in (*old, *new) if each and each.rpartition("/")[0] == prefix.rstrip("/")]
+        inside = "" if folder == "." else folder
+        found = [each for each in (*self._old, *self._index) if each.rpartition("/")[0] == inside]
         return sorted(dict.fromkeys(found))[:_MOST_LISTED]
 
     def given(self, key: str, reading: Reading, *, old: bool, named: bool) -> Given | None:
@@ -288,20 +339,49 @@ class _Repository:
         return self._data(path, old=old) if inside or path.startswith(f"{folder}/") else None
 
     def _data(self, path: str, *, old: bool) -> bytes | None:
-        if not old and not self._staged:
-            place = self._folder / path
-            try:
-                return source_of(place).data if place.is_file() else None
-            except OSError as error:
-                raise InputError(file_error(path, error)) from None
-        name = f"{self._rev if old else ''}:./{path}"
-        try:
-            data = self._octets("show", "--end-of-options", name)
-        except InputError:
+        file = (self._old if old else self._index).get(path)
+        place = self._folder / path
+        if not (old or self._staged) and (_is_regular(place) or file is None or not file.absent):
+            return source_of(place).data if _is_regular(place) else None
+        if file is None:
             return None
-        if len(data) > MAX_MASTER:
-            raise ZoneError(FILE_TOO_LARGE(file=path, n=MAX_MASTER // 1_000_000))
-        return data
+        try:
+            size = int(self._octets("cat-file", "-s", file.object))
+            if size <= MAX_MASTER:
+                return self._octets("cat-file", "blob", file.object)
+        except InputError:  # a clone that fetches its objects when they are used
+            raise InputError(GIT_NOT_HERE(file=path)) from None
+        raise ZoneError(FILE_TOO_LARGE(file=path, n=MAX_MASTER // 1_000_000))
+
+
+def _is_below(path: str, wanted: Sequence[str]) -> bool:
+    return not wanted or any(each in (path, ".") or path.startswith(f"{each}/") for each in wanted)
+
+
+def _is_regular(place: Path) -> bool:
+    return place.is_file() and not place.is_symlink()
+
+
+def _is_object(place: Path, path: str, name: str) -> bool:
+    """Whether the file has the content of that object, as it is or with the line ends of Windows.
+
+    Raises InputError where it can't be read.
+    """
+    kind = "sha1" if len(name) == _SHA1_DIGITS else "sha256"
+    try:
+        size = place.stat().st_size
+        whole = hashlib.new(kind, b"blob %d\0" % size, usedforsecurity=False)
+        with place.open("rb") as stream:
+            while piece := stream.read(_PIECE):
+                whole.update(piece)
+        if whole.hexdigest() == name:
+            return True
+        if size > MAX_MASTER:
+            return False
+        data = place.read_bytes().replace(b"\r\n", b"\n")
+    except OSError as error:
+        raise InputError(file_error(path, error)) from None
+    return hashlib.new(kind, b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest() == name
 
 
 def base_of(base: str | os.PathLike[str], reading: Reading) -> ZoneResolver | None:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from deliverability import __version__
 from deliverability.core.codec import decode_facts, encode_facts
-from deliverability.core.codes import SENT_TO_YOURSELF, Code
+from deliverability.core.codes import ONLY_SUBMITTED, PATH_OPEN, SENT_TO_YOURSELF, Code
 from deliverability.core.errors import InputError
 from deliverability.core.facts.base import FactSet, Reason, Unknown, Value
 from deliverability.core.facts.dkim import Dkim
@@ -122,6 +122,10 @@ def _envelope_notes(facts: FactSet) -> list[Note]:
         notes.append(Note("passed-on", {"by": by or last, "ip": address, "last": last}))
     if isinstance(address, Unknown) and SENT_TO_YOURSELF.matches(address.detail):
         notes.append(Note("sent-to-yourself"))
+    if isinstance(address, Unknown) and ONLY_SUBMITTED.matches(address.detail):
+        notes.append(Note("only-submitted"))
+    if isinstance(address, Unknown) and address.detail is not None and PATH_OPEN.matches(address.detail):
+        notes.append(Note("path-open", {each: str(address.detail.arg(each)) for each in ("relay", "sent", "last")}))
     return notes
 
 

@@ -290,6 +290,101 @@ class TestGit:
     def test_nothing_that_differs(self, repository: Repository) -> None:
         assert "nothing differs from HEAD" in run("--git", "HEAD", code=2).output
 
+    def test_nothing_runs_that_the_repository_names(self, repository: Repository) -> None:
+        folder = repository.folder
+        for number in range(3):
+            (folder / f"zones/example{number}.org.zone").write_text(writing.bind(ZONE, f"example{number}.org"))
+        (folder / ".gitattributes").write_text("* filter=x diff=x\n")
+        repository.commit()
+        repository.git("init", "-q", "-b", "main", "below")
+        below = Repository(folder / "below")
+        (below.folder / "example.info.zone").write_text(writing.bind(ZONE, "example.info"))
+        below.commit()
+        repository.commit()  # as a submodule
+        program = folder / ".git" / "program"
+        program.write_text(f'#!/bin/sh\necho "$0 $@" >> "{folder}/.git/ran"\ncat\n')
+        program.chmod(0o755)
+        hooks = folder / ".git" / "hooks"
+        hooks.mkdir(exist_ok=True)
+        for hook in ("post-index-change", "post-checkout", "reference-transaction", "query-watchman"):
+            shutil.copy(program, hooks / hook)
+        for place in (repository, below):
+            for name in (
+                *("filter.x.clean", "filter.x.smudge", "filter.x.process", "diff.x.textconv", "diff.x.command"),
+                *("diff.external", "core.fsmonitor", "core.pager", "core.sshCommand", "gpg.program"),
+            ):
+                place.git("config", name, str(program))
+        assert not (folder / ".git/ran").exists()
+        zone = folder / "zones/example.com.yaml"
+        same = (folder / "zones/example0.org.zone").read_text()
+        (folder / "zones/example0.org.zone").write_text(same)  # of the same content, but of another time
+        (below.folder / "example.info.zone").write_text(writing.bind(ZONE, "example.info") + "; other\n")
+        zone.write_text(changed(CHANGES["no DMARC"]))
+        before = (folder / ".git/index").read_bytes()
+        assert self.names("HEAD") == ["example.com"]
+        assert run("--git", "HEAD", "--staged", "--offline", code=2).output
+        assert not (folder / ".git/ran").exists()
+        assert (folder / ".git/index").read_bytes() == before
+
+    def test_nothing_is_fetched(self, repository: Repository) -> None:
+        """A clone without the blobs: git would fetch them, through a program that the configuration names."""
+        zone = repository.folder / "zones/example.com.yaml"
+        blob = repository.git("rev-parse", "HEAD:zones/example.com.yaml").strip()
+        program = repository.folder / ".git" / "program"
+        program.write_text(f'#!/bin/sh\ntouch "{repository.folder}/.git/ran"\n')
+        program.chmod(0o755)
+        for name, value in (
+            ("remote.origin.url", "ssh://git.example.com/zones"),
+            ("remote.origin.promisor", "true"),
+            ("core.sshCommand", str(program)),
+            ("extensions.partialClone", "origin"),
+            ("core.repositoryFormatVersion", "1"),
+        ):
+            repository.git("config", name, value)
+        (repository.folder / ".git/objects" / blob[:2] / blob[2:]).unlink()
+        zone.write_text(changed(CHANGES["no DMARC"]))
+        ran = run("--git", "HEAD", "--offline", code=2)
+        assert "zones/example.com.yaml: this clone doesn't contain" in ran.output
+        assert not (repository.folder / ".git/ran").exists()
+
+    def test_what_a_commit_holds_cannot_be_replaced(self, repository: Repository) -> None:
+        zone = repository.folder / "zones/example.com.yaml"
+        old = repository.git("rev-parse", "HEAD:zones/example.com.yaml").strip()
+        zone.write_text(changed(CHANGES["no DMARC"]))
+        repository.git("replace", old, repository.git("hash-object", "-w", str(zone)).strip())
+        found = json.loads(run("--git", "HEAD", "--offline", "--format", "json").stdout)
+        assert found["domains"][0]["changes"][0]["op"] == "remove"
+
+    def test_line_ends_of_windows_are_no_change(self, repository: Repository) -> None:
+        zone = repository.folder / "zones/example.com.yaml"
+        zone.write_bytes(zone.read_bytes().replace(b"\n", b"\r\n"))
+        assert "nothing differs from HEAD" in run("--git", "HEAD", code=2).output
+
+    def test_what_a_sparse_checkout_leaves_out_is_there(self, repository: Repository) -> None:
+        repository.git("update-index", "--skip-worktree", "zones/example.com.yaml")
+        (repository.folder / "zones/example.com.yaml").unlink()
+        assert "nothing differs from HEAD" in run("--git", "HEAD", code=2).output
+        repository.git("update-index", "--no-skip-worktree", "zones/example.com.yaml")
+        assert "example.com" in run("--git", "HEAD", "--offline").output
+
+    def test_links_and_submodules_are_no_zones(self, repository: Repository, tmp_path_factory: Any) -> None:
+        outside = tmp_path_factory.mktemp("outside") / "example.org.zone"
+        outside.write_text(writing.bind(ZONE, "example.org"))
+        (repository.folder / "zones/example.org.zone").symlink_to(outside)
+        (repository.folder / "zones/example.com.yaml").write_text(changed(CHANGES["no DMARC"]))
+        assert self.names("HEAD") == ["example.com"]
+
+    @pytest.mark.parametrize("more", [0, 1])
+    def test_a_file_beyond_the_limit_is_not_read(
+        self, repository: Repository, monkeypatch: pytest.MonkeyPatch, more: int
+    ) -> None:
+        zone = repository.folder / "zones/example.com.yaml"
+        size = zone.stat().st_size
+        monkeypatch.setattr("deliverability.differences.sides.MAX_MASTER", size - more)
+        zone.write_text("'':\n  type: TXT\n  value: v=spf1 -all\n")
+        ran = run("--git", "HEAD", "zones/example.com.yaml", "--offline")
+        assert (ran.code == 2) == bool(more), ran.output
+
     def test_no_repository(self, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
         folder = tmp_path_factory.mktemp("outside")
         monkeypatch.chdir(folder)

@@ -38,7 +38,8 @@ class Envelope(Topic, frozen=True, kw_only=True):
         Maybe[str],
         Fact(
             "Address that sent the mail to the receiver, as recorded by the receiver if it did so. If the mail was "
-            "forwarded afterwards, the address of the hop before that."
+            "forwarded afterwards, the address of the hop before that. Unknown if somebody passed the mail on and "
+            "nothing shows who, or if it was only submitted."
         ),
     ]
     connecting_ip: Annotated[
@@ -52,18 +53,14 @@ class Envelope(Topic, frozen=True, kw_only=True):
     passed_on_signs: Annotated[
         Maybe[
             tuple[
-                Annotated[
-                    str,
-                    OneOf("original-results arc earlier-results other-recipient resent gateway spf-pass"),
-                ],
+                Annotated[str, OneOf("other-recipient gateway")],
                 ...,
             ]
         ],
         Fact(
-            "Signs of that forwarding: original-results (in a header field made for them), arc, earlier-results, "
-            "other-recipient (the hop before was for a recipient at another organization), resent (delivered and "
-            "sent again), gateway (a known gateway in front of a mail system), spf-pass (SPF for MAIL FROM passes "
-            "at that hop but not at the last one)."
+            "What shows that: gateway (the server that took the mail in is an MX host of the last recipient's domain, "
+            "or belongs to who runs these or to the domain), other-recipient (the same for another recipient, who "
+            "forwards). SPF that passes at an earlier hop doesn't show it."
         ),
     ]
     ip_source: Annotated[
@@ -104,9 +101,8 @@ class Forwarding(Topic, frozen=True, kw_only=True):
     forward_signs: Annotated[
         Maybe[tuple[str, ...]],
         Fact(
-            "Signs that the message was forwarded: resent, x-forwarded, delivered-to, rewritten-sender (SRS), arc "
-            "or earlier-spf-pass (an earlier receiver recorded an address other than the connecting one), passed-on "
-            "(envelope.passed_on_signs)."
+            "Signs that the message was forwarded: resent, x-forwarded, delivered-to, rewritten-sender (SRS), "
+            "passed-on (envelope.passed_on_signs)."
         ),
     ]
     forwarded: Annotated[Maybe[bool], Fact("The message has at least one of these signs.")]
@@ -114,7 +110,7 @@ class Forwarding(Topic, frozen=True, kw_only=True):
         Maybe[bool],
         Fact(
             "The message is a post to another organization's list, or was forwarded and the hop before that is not "
-            "known."
+            "known. Unknown if somebody passed the mail on and nothing shows who."
         ),
     ]
 

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from msgspec import Struct
 
-from deliverability.core.mail.addresses import parse_addresses
+from deliverability.core.mail.addresses import parse_addresses, to_a_label
 from deliverability.core.mail.received import (
-    ARC,
-    EARLIER_RESULTS,
     GATEWAY,
-    ORIGINAL_RESULTS,
     OTHER_RECIPIENT,
-    RESENT,
-    SIGNS,
     AuthenticationResults,
     Received,
     ReceivedSpf,
@@ -37,10 +32,12 @@ Organization = Callable[[str], str | None]
 _MAX_FIELDS = 300  # trace fields that are read, from the top
 _TRACE = frozenset({"received", "received-spf", "authentication-results"})
 _SMTP = re.compile(r"(?:UTF8)?E?SMTPS?A?", re.IGNORECASE)
-_AUTHENTICATED = re.compile(r"(?:UTF8)?E?SMTPS?A", re.IGNORECASE)
+_AUTHENTICATED = re.compile(r"(?:UTF8)?E?SMTPS?A|ASMTP|AUTH", re.IGNORECASE)
 
-# How mail comes out of a mailbox: fetchmail, getmail, and programs that import.
-_FETCHED = re.compile(r"(?:POP[23]?S?|IMAP4?(?:REV1)?S?|APOP|KPOP|SDPS|ETRN|ODMR|LOCAL)(?:[^A-Z].*)?", re.IGNORECASE)
+# How mail comes out of a mailbox: fetchmail, getmail, and programs that import; and how it gets into one: LMTP.
+_FETCHED = re.compile(
+    r"(?:POP[23]?S?|IMAP4?(?:REV1)?S?|APOP|KPOP|SDPS|ETRN|ODMR|LOCAL|(?:UTF8)?LMTPS?A?)(?:[^A-Z].*)?", re.IGNORECASE
+)
 # Systems that write their records below their own Received field.
 _BELOW = re.compile(r"(?:^|\.)(?:google|amazonaws|icloud|mac|me)\.com$")
 
@@ -91,6 +88,7 @@ class Delivery(Struct, frozen=True):
         recorded: the topmost record that tells `ip`; None where only `hop` does.
         records: all records that the receiver wrote, from the top.
         border: the topmost Received field from outside: what stands above it the receiver wrote.
+        submitted: that field is where its writer handed it in (RFC 3848), so that no receiver took it from anybody.
 
     """
 
@@ -99,6 +97,7 @@ class Delivery(Struct, frozen=True):
     recorded: AuthenticationField | None
     records: tuple[AuthenticationField, ...]
     border: HeaderField | None = None
+    submitted: bool = False
 
 
 def delivery(headers: Iterable[HeaderField], organization: Organization) -> Delivery:
@@ -114,7 +113,14 @@ def delivery(headers: Iterable[HeaderField], organization: Organization) -> Deli
         if isinstance(step, AuthenticationField):
             above.append(step)
             continue
-        received = step[1]
+        field, received = step
+        if _is_submission(field, received):
+            # The address of who writes is never that of a server that sends, whoever recorded it.
+            told = any(each.ip not in (None, received.ip) for each in above)
+            if not told:
+                return Delivery(None, None, None, tuple(above), field, submitted=True)
+            border = None
+            break
         below = _records_below(received, steps[index + 1 :])
         named = received.ip is not None and received.ip in {each.ip for each in (*above, *below)}
         if named or not _is_own(received, steps[index + 1 :], organization):
@@ -169,6 +175,20 @@ def _records_below(received: Received, steps: Sequence[_Step]) -> tuple[Authenti
             break
         records.setdefault((step.field.lower, step.by), step)
     return tuple(records.values())
+
+
+def _is_submission(field: HeaderField, received: Received) -> bool:
+    """Whether somebody handed the mail in there, with a password or in a browser.
+
+    Exchange has HTTPS and MAPI between its own servers as well: without a public address these tell nothing.
+    """
+    protocol, words = received.protocol or "", field.value[:5000]
+    if _FETCHED.fullmatch(protocol):
+        return False
+    if _AUTHENTICATED.fullmatch(protocol) or _LOGIN.search(words):
+        return True
+    outside = received.ip is not None and not is_internal(received.ip) and not is_within_network(received)
+    return outside and bool(_SUBMITTED.fullmatch(protocol) or _IN_BROWSER.search(words))
 
 
 def _is_own(received: Received, below: Sequence[_Step], organization: Organization) -> bool:
@@ -259,92 +279,143 @@ def _organization(name: str | None, organization: Organization) -> str | None:
 
 MAX_HOPS = 8
 """Earlier hops that are looked at."""
-_ORIGINAL = frozenset({"authentication-results-original", "x-original-authentication-results"})
-_RECORDS = frozenset({"authentication-results", "received-spf", "arc-authentication-results"}) | _ORIGINAL
-_RECIPIENT = ("delivered-to", "x-original-to", "envelope-to", "x-envelope-to")
+_MAX_RECIPIENTS = 4  # domains whose MX hosts are asked for
+_DELIVERED = ("delivered-to", "x-original-to", "envelope-to", "x-envelope-to")
 # The submission of a mail, by a program with a password or in a browser: what stands below is the sender's side.
 _SUBMITTED = re.compile(r"(?:UTF8)?(?:E?SMTPS?A|LMTPS?A|HTTPS?(?:REST)?|MAPI|ASMTP|AUTH)", re.IGNORECASE)
-_LOGIN = re.compile(
-    r"\bauthenticated sender\b|\(authenticated\b|\bAUTH(?:=|\s)(?:LOGIN|PLAIN|CRAM)|\b(?:via|with) HTTP", re.IGNORECASE
-)
+_LOGIN = re.compile(r"\bauthenticated sender\b|\(authenticated\b|\bAUTH(?:=|\s)(?:LOGIN|PLAIN|CRAM)", re.IGNORECASE)
+_IN_BROWSER = re.compile(r"\b(?:via|with) HTTP", re.IGNORECASE)
 _TRANSFER = re.compile(r"(?:UTF8)?E?SMTPS?|Microsoft|QMQP|ESMTPX?", re.IGNORECASE)
-_LOCAL = re.compile(
-    r"\bfrom userid \d|\bfrom uid \d|\binvoked by (?:alias|uid)\b|\bwith (?:local|LMTPS?|DELIVERY)\b", re.IGNORECASE
-)
 _SRS0 = re.compile(r"SRS0[=+-][^=@]+=[^=@]+=([^=@]+)=([^@]+)@.+", re.IGNORECASE)
 _SRS1 = re.compile(r"SRS1[=+-][^=@]+=[^=@]+=[=+-][^=@]+=[^=@]+=([^=@]+)=([^@]+)@.+", re.IGNORECASE)
 
 
 class EarlierHop(Struct, frozen=True):
-    """A hop before the last one by which the mail came in from outside somebody's system.
-
-    `signs`: what shows, but for SPF, that the mail was passed on after it.
-    """
+    """A hop before the last one by which the mail came in from outside somebody's system."""
 
     field: HeaderField
     received: Received
-    signs: tuple[str, ...]
 
 
-class _Record(Struct, frozen=True):
-    """What somebody on the way recorded of an earlier hop; `by`: who says it, where the field tells.
+class Recipients(Struct, frozen=True):
+    """Whose mailboxes a mail was for, as domains.
 
-    `ip` is that of the hop. Where the field does not tell it, it is about the hop that stands below it.
+    Attributes:
+        last: that of the mailbox which it ended in; None where nothing tells.
+        others: those it was delivered to before, the last of them first.
+        direct: the mail names the last one in To or Cc, so that nobody had to pass it on to there.
+
     """
 
-    sign: str
-    by: str
-    ip: str
+    last: str | None
+    others: tuple[str, ...]
+    direct: bool
 
 
 def earlier_hops(
-    message: Message,
-    came: Delivery,
-    organization: Organization,
-    senders: Collection[str],
-    is_gateway: Callable[[str], bool],
+    message: Message, came: Delivery, organization: Organization, senders: Collection[str]
 ) -> tuple[EarlierHop, ...]:
-    """The hops before the last one, from the top, as far as they are not the sender's own side.
+    """The hops before the last one, from the top, down to the first that a server of the sender took.
 
     Args:
         message: its header.
         came: its last hop from outside.
         organization: tells which host names belong together.
         senders: the organizations of MAIL FROM and From. A host of theirs is the sender's own relay.
-        is_gateway: whether a host name is that of a gateway that receivers put before their mail system.
 
     """
     if came.hop is None or came.hop[1].ip != came.ip or _homes(came.hop[1], organization) & set(senders):
         return ()
-    fields = [each for each in message.headers if each.lower == "received" or each.lower in _RECORDS][:_MAX_FIELDS]
+    fields = [each for each in message.headers if each.lower == "received"][:_MAX_FIELDS]
     start = next((index for index, each in enumerate(fields) if each is came.hop[0]), len(fields))
-    below = fields[start + 1 :]
-    hops = [*_arrivals(below)]
-    if not hops:
-        return ()
-    records = [*_records(below)]
-    final = _final_home(message, came.hop[1], organization)
-    before_gateway = _before_gateway(came.hop[1], [hop for _, hop in hops], is_gateway)
-    resent = _resent(below, hops)
     found = []
-    for number, (field, hop) in enumerate(hops):
-        ours = organization(hop.by) if hop.by and "." in hop.by else None
-        signs = {
-            record.sign
-            for record in records
-            if record.ip == hop.ip
-            and ours not in senders
-            and (record.sign != EARLIER_RESULTS or ours is None or _home(record.by, organization) in (None, ours))
-        }
-        to = _home((hop.recipient or "").rpartition("@")[2], organization)
-        if to is not None and final is not None and to != final and to not in senders:
-            signs.add(OTHER_RECIPIENT)
-        if number == resent and ours not in senders:
-            signs.add(RESENT)
-        if number == before_gateway:
-            signs.add(GATEWAY)
-        found.append(EarlierHop(field, hop, tuple(sign for sign in SIGNS if sign in signs)))
+    for each in _arrivals(fields[start + 1 :]):
+        if _home(each.received.by or "", organization) in senders:
+            break
+        found.append(each)
     return tuple(found)
+
+
+def recipients(
+    message: Message,
+    last: Received,
+    hops: Sequence[EarlierHop],
+    organization: Organization,
+    senders: Collection[str],
+    rewriter: str | None,
+) -> Recipients:
+    """Whose mailboxes it was for, but for those of the sender's own organization.
+
+    What stands in To counts where nothing else tells the mailbox, and there is one domain only. `rewriter`: the domain
+    that put itself into MAIL FROM when it passed the mail on.
+    """
+    delivered = [
+        box.domain or ""
+        for field in [each for each in message.headers if each.lower in _DELIVERED][:_MAX_FIELDS]
+        for box in parse_addresses(field.value)[:1]
+    ]
+    named = dict.fromkeys(
+        to_a_label(box.domain) or ""
+        for name in ("To", "Cc")
+        for field in message.fields(name)[:1]
+        for box in parse_addresses(field.value)[:100]
+        if box.domain
+    )
+    stated = (last.recipient or "").rpartition("@")[2]
+    final = stated or next(iter(delivered), "") or (next(iter(named)) if len(named) == 1 else "")
+    other = [*delivered, rewriter or "", *((each.received.recipient or "").rpartition("@")[2] for each in hops)]
+    domains = [to_a_label(each) for each in (final, *other)]
+    kept = [each if each and _home(each, organization) not in senders else None for each in domains]
+    ours = kept[0]
+    others = tuple(dict.fromkeys(each for each in kept[1:] if each is not None and each != ours))
+    return Recipients(ours, others[: _MAX_RECIPIENTS - 1], ours is not None and ours in named)
+
+
+def taken_in(
+    last: Received,
+    hops: Sequence[EarlierHop],
+    whose: Recipients,
+    mx: Mapping[str, Collection[str]],
+    organization: Organization,
+) -> tuple[EarlierHop, str] | Literal["last"] | None:
+    """The hop by which a mail came to the mail system of a recipient, with what shows that.
+
+    A server took mail in for a domain where it is one of its MX hosts, or belongs to who runs these, or to the domain
+    itself. The topmost counts: what is farther down may be the sender's own way through the same provider. "last":
+    the last hop is that one, and nobody passed the mail on before it. None: nothing shows who passed it on. SPF that
+    passes farther down shows that the mail once left a permitted host, and nothing about who took it.
+
+    Args:
+        last: the last hop from outside.
+        hops: those before it.
+        whose: the recipients.
+        mx: the MX hosts of each of their domains; empty where they are not known.
+        organization: tells which host names belong together.
+
+    """
+
+    def exact(hop: Received, domain: str) -> bool:
+        return (hop.by or "").lower().rstrip(".") in mx[domain]
+
+    def near(hop: Received, domain: str) -> bool:
+        name = (hop.by or "").lower().rstrip(".")
+        if name == domain or name.endswith(f".{domain}"):
+            return True
+        ours = _home(name, organization)
+        return ours is not None and ours in {_home(each, organization) for each in (domain, *mx[domain])}
+
+    final = whose.last
+    if final is not None and not exact(last, final):
+        fits = exact if near(last, final) else near
+        hop = next((each for each in hops if fits(each.received, final)), None)
+        if hop is not None:
+            return hop, GATEWAY
+    for domain in whose.others:
+        hop = next((each for each in hops if exact(each.received, domain) or near(each.received, domain)), None)
+        if hop is not None:
+            return hop, OTHER_RECIPIENT
+    certain = final is not None and whose.direct and bool(mx[final])
+    return "last" if certain and final is not None and (exact(last, final) or near(last, final)) else None
 
 
 def original_sender(mail_from: str) -> str | None:
@@ -353,42 +424,21 @@ def original_sender(mail_from: str) -> str | None:
     return f"{match[2]}@{match[1]}" if match else None
 
 
-def _arrivals(fields: Sequence[HeaderField]) -> Iterator[tuple[HeaderField, Received]]:
+def _arrivals(fields: Sequence[HeaderField]) -> Iterator[EarlierHop]:
     """Hops by SMTP from a public address, down to where the mail was submitted."""
     count = 0
     for field in fields:
-        if field.lower != "received":
-            continue
         hop = parse_received(field.value)
         protocol = hop.protocol or ""
-        if _SUBMITTED.fullmatch(protocol) or _LOGIN.search(field.value[:5000]):
+        words = field.value[:5000]
+        if _SUBMITTED.fullmatch(protocol) or _LOGIN.search(words) or _IN_BROWSER.search(words):
             return
         if hop.ip is None or is_internal(hop.ip) or not _TRANSFER.match(protocol or "SMTP") or is_within_network(hop):
             continue
-        yield field, hop
+        yield EarlierHop(field, hop)
         count += 1
         if count == MAX_HOPS:
             return
-
-
-def _records(fields: Sequence[HeaderField]) -> Iterator[_Record]:
-    """What tells of SPF at an earlier hop."""
-    for place, field in enumerate(fields):
-        arc = field.lower.startswith("arc-")
-        sign = ARC if arc else ORIGINAL_RESULTS if field.lower in _ORIGINAL else EARLIER_RESULTS
-        if field.lower == "received-spf":
-            content = parse_received_spf(field.value)
-            if content.ip is not None:
-                yield _Record(sign, content.pairs.get("receiver", "").rpartition("@")[2], content.ip)
-        elif field.lower in _RECORDS:
-            # ARC puts its instance before what is an Authentication-Results value otherwise (RFC 8617 section 4.1.1).
-            value = field.value.partition(";")[2] if arc else field.value
-            results = parse_authentication_results(value)
-            ip = client_ip_of(results)
-            if ip is None and field.lower in _ORIGINAL and any(each.method == "spf" for each in results.results):
-                ip = next((hop.ip for _, hop in _arrivals(fields[place:])), None)
-            if ip is not None:
-                yield _Record(sign, results.server, ip)
 
 
 def _homes(hop: Received, organization: Organization) -> set[str]:
@@ -399,38 +449,3 @@ def _homes(hop: Received, organization: Organization) -> set[str]:
 def _home(name: str, organization: Organization) -> str | None:
     name = name.strip("<>;").rstrip(".").lower()
     return organization(name) if "." in name and not name.startswith("[") else None
-
-
-def _final_home(message: Message, hop: Received, organization: Organization) -> str | None:
-    """The organization of the mailbox that it ended in."""
-    if hop.recipient:
-        return _home(hop.recipient.rpartition("@")[2], organization)
-    for name in _RECIPIENT:
-        for field in message.fields(name)[:1]:
-            for box in parse_addresses(field.value)[:1]:
-                return _home(box.domain or "", organization)
-    return None
-
-
-def _before_gateway(last: Received, hops: Sequence[Received], is_gateway: Callable[[str], bool]) -> int:
-    """The place of the hop into the gateway that handed the mail over; -1 where none did."""
-
-    def from_gateway(hop: Received) -> bool:
-        return any(is_gateway(name) for name in (hop.rdns, hop.helo) if name)
-
-    if not from_gateway(last):
-        return -1
-    return next((number for number, hop in enumerate(hops) if not from_gateway(hop)), -1)
-
-
-def _resent(fields: Sequence[HeaderField], hops: Sequence[tuple[HeaderField, Received]]) -> int:
-    """The place of the first hop below a local delivery, by which the mail was sent anew; -1 where there is none."""
-    places = {id(field): number for number, (field, _) in enumerate(hops)}
-    local = False
-    for field in fields:
-        if id(field) in places:
-            if local:
-                return places[id(field)]
-        elif field.lower == "received" and _LOCAL.search(re.sub(r"\s+", " ", field.value[:5000])):
-            local = True
-    return -1

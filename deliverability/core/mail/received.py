@@ -16,17 +16,9 @@ from msgspec.structs import asdict
 from deliverability.core.mail.addresses import canonical_ip, parse_addresses
 from deliverability.core.mail.words import parse_date, printable
 
-ORIGINAL_RESULTS = "original-results"
-ARC = "arc"
-EARLIER_RESULTS = "earlier-results"
 OTHER_RECIPIENT = "other-recipient"
-RESENT = "resent"
 GATEWAY = "gateway"
-SPF_PASS = "spf-pass"  # noqa: S105 (a code)
 """Codes of what shows that the mail was passed on after a hop."""
-SIGNS = (ORIGINAL_RESULTS, ARC, EARLIER_RESULTS, OTHER_RECIPIENT, RESENT, GATEWAY, SPF_PASS)
-WEAK = frozenset({ARC, EARLIER_RESULTS})
-"""Those that the sender's own servers leave as well: nothing by themselves where SPF of the last hop is not known."""
 
 
 class SmtpEnvelope(Struct, frozen=True):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
-from deliverability.core.codes import SENT_TO_YOURSELF, Input, needs
+from deliverability.core.codes import ONLY_SUBMITTED, PATH_OPEN, SENT_TO_YOURSELF, Detail, Input, needs
 from deliverability.core.facts.base import Evidence, EvidenceKind, Reason, Unknown
 from deliverability.core.facts.envelope import Envelope
 from deliverability.core.mail.addresses import canonical_ip, parse_addresses, to_a_label
@@ -18,11 +20,13 @@ from deliverability.core.mail.hop import (
     delivery,
     earlier_hops,
     original_sender,
+    recipients,
+    taken_in,
 )
 from deliverability.core.mail.parts import header_evidence
-from deliverability.core.mail.received import SPF_PASS, WEAK, ReceivedSpf, SmtpEnvelope, parse_return_path
-from deliverability.core.model.services import ServiceKind
+from deliverability.core.mail.received import ReceivedSpf, SmtpEnvelope, parse_return_path
 from deliverability.core.model.topic import Maybe, cite
+from deliverability.core.protocols.mx import mx_names
 from deliverability.core.protocols.psl import known_registrable_domain
 from deliverability.core.protocols.spf.evaluate import evaluate_spf
 from deliverability.engine.base import Context, auditor
@@ -137,10 +141,7 @@ def _seen(envelope: SmtpEnvelope) -> _Trace:
     """
     mail_from = (_Reading(envelope.mail_from, "smtp", (_line(f"MAIL FROM:<{envelope.mail_from}>"),)),)
     if not envelope.public:
-        lost = {
-            each: Unknown(Reason.NOT_CONFIGURED, SENT_TO_YOURSELF(needs=needs(each)))
-            for each in (Input.SENDING_IP, Input.HELO)
-        }
+        lost = _lost(lambda each: SENT_TO_YOURSELF(needs=needs(each)))
         return _Trace(mail_from, (), (), None, None, lost)
     connection = _line(envelope.peer, envelope.tls or "")
     helo = (_Reading(envelope.helo, "smtp", (_line(f"EHLO {envelope.helo}"),)),) if envelope.helo else ()
@@ -170,12 +171,19 @@ async def _read_trace(ctx: Context, message: Message) -> _Trace:
         evidence = tuple(each for each in (recorded[0] if recorded else None, of_hop) if each)
         ip.append(_Reading(came.ip, recorded[1] if recorded else "received", evidence))
     last = _Trace(tuple(mail_from), tuple(helo), tuple(ip), hop.tls if hop else None, of_hop, connecting=came.ip)
+    if came.submitted:
+        return replace(last, helo=(), lost=_lost(lambda each: ONLY_SUBMITTED(needs=needs(each))))
     sender = mail_from[0].value if mail_from else ""
     first = original_sender(sender)
-    before = await _hop_before(ctx, message, came, first or sender, rewritten=first is not None)
+    before = await _hop_before(ctx, message, came, sender, first)
     if before is None:
         return last
-    earlier, signs = before
+    earlier, sign = before
+    if sign is None:
+        relay = earlier.received.by or (hop.helo if hop else None) or came.ip or ""
+        told = {"relay": relay, "sent": earlier.received.ip or "", "last": came.ip or ""}
+        open_ = _lost(lambda each: PATH_OPEN(**told, needs=needs(each)))
+        return replace(last, helo=(), ip=(), tls=None, hop=None, lost=open_)
     shown = header_evidence(earlier.field)
     if first is not None:
         mail_from = [_Reading(first, "srs", mail_from[0].evidence)]
@@ -188,7 +196,7 @@ async def _read_trace(ctx: Context, message: Message) -> _Trace:
         received.tls,
         shown,
         connecting=came.ip,
-        passed_on=(by, signs),
+        passed_on=(by, (sign,)),
     )
 
 
@@ -230,32 +238,47 @@ def _mail_from(path: _Reading | None, stated: list[_Reading], came: Delivery) ->
     return [*stated, path]
 
 
+def _lost(why: Callable[[Input], Detail]) -> Mapping[Input, Unknown]:
+    """What only the hop from the sender tells, where that is not known."""
+    return {each: Unknown(Reason.NOT_CONFIGURED, why(each)) for each in (Input.SENDING_IP, Input.HELO)}
+
+
 async def _hop_before(
-    ctx: Context, message: Message, came: Delivery, sender: str, *, rewritten: bool
-) -> tuple[EarlierHop, tuple[str, ...]] | None:
-    """The hop by which the mail left its sender, where it was passed on after that, and what shows it."""
+    ctx: Context, message: Message, came: Delivery, sender: str, first: str | None
+) -> tuple[EarlierHop, str | None] | None:
+    """The hop by which the mail left its sender, where it was passed on after that, and what shows it.
+
+    Nothing shows it where SPF fails at the last hop and passes before, for that is so with a forwarder and with a relay
+    that the sender forgot in the SPF record: the hop is then the one where it passes. `first`: MAIL FROM before it was
+    rewritten.
+    """
+    original = first or sender
     homes = {
-        home for name in (_domain_of(sender), _author(message)) if name and (home := known_registrable_domain(name))
+        home for name in (_domain_of(original), _author(message)) if name and (home := known_registrable_domain(name))
     }
-    hops = earlier_hops(message, came, known_registrable_domain, homes, lambda name: is_gateway(ctx, name))
-    if not hops:
+    hops = earlier_hops(message, came, known_registrable_domain, homes)
+    if not hops or came.hop is None:
         return None
-    last = False if rewritten else await _passes(ctx, came.ip, sender, came.hop[1].helo if came.hop else None)
-    if last is True:
+    last = came.hop[1]
+    at_last = False if first is not None else await _passes(ctx, came.ip, original, last.helo)
+    if at_last is True:
         return None
-    if last is False:
+    rewriter = _domain_of(sender) if first is not None else None
+    whose = recipients(message, last, hops, known_registrable_domain, homes, rewriter)
+    domains = [each for each in (whose.last, *whose.others) if each is not None]
+    answers = await asyncio.gather(*(ctx.query(each, "MX") for each in domains))
+    hosts = {
+        domain: frozenset(each.lower().rstrip(".") for each in mx_names(answer))
+        for domain, answer in zip(domains, answers, strict=True)
+    }
+    found = taken_in(last, hops, whose, hosts, known_registrable_domain)
+    if found == "last" or isinstance(found, tuple):
+        return None if found == "last" else found
+    if at_last is False:
         for each in hops:
-            if await _passes(ctx, each.received.ip, sender, each.received.helo) is True:
-                return each, (*each.signs, SPF_PASS)
-    weak = WEAK if last is None else frozenset()
-    return next(((each, each.signs) for each in reversed(hops) if set(each.signs) - weak), None)
-
-
-def is_gateway(ctx: Context, name: str) -> bool:
-    """Whether a host is one of a gateway that receivers put before their mail system."""
-    services = ctx.knowledge.services.values()
-    gateways = (each for each in services if each.kind is ServiceKind.GATEWAY and each.mx)
-    return any(pattern.fits(name) for each in gateways for pattern in (*each.mx, *each.helo))
+            if await _passes(ctx, each.received.ip, original, each.received.helo) is not False:
+                return each, None
+    return None
 
 
 def _author(message: Message) -> str | None:

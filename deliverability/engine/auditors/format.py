@@ -87,12 +87,14 @@ async def audit(ctx: Context) -> Format:
 
 def _international(message: Message) -> list[HeaderField]:
     """The Received fields of the receiver, down to the hop from outside, that say SMTPUTF8 (RFC 6531 section 4.3)."""
-    hop = delivery(message.headers, known_registrable_domain).hop
+    came = delivery(message.headers, known_registrable_domain)
+    # Who submits a mail tells its server that it is of this kind as well.
+    last = came.hop[0] if came.hop else came.border if came.submitted else None
     found = []
-    for field in message.fields("Received") if hop else ():
+    for field in message.fields("Received") if last else ():
         if _SMTPUTF8.search(field.value[:5000]):
             found.append(field)
-        if hop and field is hop[0]:
+        if field is last:
             return found
     return []
 

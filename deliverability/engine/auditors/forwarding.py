@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
 
-from msgspec import Struct
-
+from deliverability.core.codes import PATH_OPEN
 from deliverability.core.facts.base import Unknown
 from deliverability.core.facts.dkim import Arc, ArcSet
 from deliverability.core.facts.envelope import Envelope, Forwarding
 from deliverability.core.facts.message import Message as MessageFacts
-from deliverability.core.mail.addresses import canonical_ip, to_a_label
 from deliverability.core.mail.marks import homes, list_marks
 from deliverability.core.mail.parts import header_evidence
 from deliverability.core.mail.reader import HeaderField, Message
-from deliverability.core.mail.received import (
-    AuthenticationResults,
-    client_ip_of,
-    is_internal,
-    parse_authentication_results,
-    parse_received,
-    parse_received_spf,
-    parse_return_path,
-)
+from deliverability.core.mail.received import parse_return_path
 from deliverability.core.model.topic import cite, if_known
 from deliverability.core.protocols.dkim.arc import verify_chain
 from deliverability.core.protocols.psl import registrable_domain
@@ -93,10 +82,9 @@ async def audit(ctx: Context) -> Forwarding:
     author = if_known(ctx.of(MessageFacts).from_domain)
     home = registrable_domain(author) if author else ""
     marks = list_marks(message, home, registrable_domain)
-    signs = _marks(message)
+    signs = _marks(message, home)
     if envelope.mail_from_source == "srs" or _PASSED_ON.match(if_known(envelope.mail_from) or ""):
         signs["rewritten-sender"] = list(message.fields("Return-Path")[:1])
-    signs |= _earlier(envelope, message, home)
     passed_on = bool(if_known(envelope.passed_on_signs))
     if passed_on:
         signs["passed-on"] = []
@@ -109,7 +97,7 @@ async def audit(ctx: Context) -> Forwarding:
         forward_signs=tuple(signs),
         forwarded=bool(signs),
         # Where the hop before it was passed on is judged, nothing has to be put down to the way.
-        indirect=marks.post or (bool(signs) and not passed_on),
+        indirect=marks.post or _open_path(envelope) or (bool(signs) and not passed_on),
         evidence=cite(
             *ids,
             list_owner=cite_fields(ctx, marks.named),
@@ -120,84 +108,19 @@ async def audit(ctx: Context) -> Forwarding:
     )
 
 
-def _marks(message: Message) -> dict[str, list[HeaderField]]:
+def _open_path(envelope: Envelope) -> Unknown | None:
+    """Why it is not known whether somebody but the sender passed the mail on."""
+    ip = envelope.ip
+    return ip if isinstance(ip, Unknown) and PATH_OPEN.matches(ip.detail) else None
+
+
+def _marks(message: Message, author: str) -> dict[str, list[HeaderField]]:
     """Signs by code that are fields of their own; in the order of the code list."""
     resent = [field for field in message.headers if field.lower in _RESENT]
     # Web proxies have an X-Forwarded-For of IP addresses; that of Gmail holds the two mailboxes.
     passed = [field for field in message.headers if field.lower in _X_FORWARDED and "@" in field.value]
     delivered = list(message.fields("Delivered-To")[:_MAX_FIELDS])
-    # From mailbox to mailbox of one organization it never left the receiver.
-    owners = {home for field in delivered for home in homes(field.value, registrable_domain)}
+    # From mailbox to mailbox of one organization it never left the receiver; what its own did is the author's way.
+    owners = {home for field in delivered for home in homes(field.value, registrable_domain)} - {author}
     signs = {"resent": resent, "x-forwarded": passed, "delivered-to": delivered if len(owners) > 1 else []}
     return {code: fields for code, fields in signs.items() if fields}
-
-
-class _Record(Struct, frozen=True):
-    """What a receiver on the way recorded: the client's address, and whether SPF passed for the author's own."""
-
-    field: HeaderField
-    ip: str
-    passed: bool
-
-
-def _earlier(envelope: Envelope, message: Message, home: str) -> dict[str, list[HeaderField]]:
-    """Records of receivers before the last one, who took the mail from another address.
-
-    Without SPF that passed for the author's own domain a record proves nothing: the sender's own servers record each
-    other as well. Neither does it where SPF passed for the author at the connecting address, too: then the earlier
-    receiver was the sender's outgoing server. An ARC set is no sign by itself, because Google and Microsoft seal what
-    they receive and what they send.
-    """
-    connecting = canonical_ip(if_known(envelope.connecting_ip) or "")
-    if connecting is None or envelope.ip_source == "option" or not home:
-        return {}
-    hop = next(
-        (
-            index
-            for index, field in enumerate(message.headers)
-            if field.lower == "received" and parse_received(field.value).ip == connecting
-        ),
-        None,
-    )
-    if hop is None:
-        return {}
-    records = list(_records(message.headers, home))
-    if any(record.passed and record.ip == connecting for record in records):
-        return {}
-    below = {id(field) for field in message.headers[hop:]}
-    proofs = [
-        record.field
-        for record in records
-        if record.passed and record.ip != connecting and not is_internal(record.ip) and id(record.field) in below
-    ]
-    sealed = [field for field in proofs if field.lower.startswith("arc-")]
-    plain = [field for field in proofs if not field.lower.startswith("arc-")]
-    signs = {"arc": sealed, "earlier-spf-pass": plain}
-    return {code: fields for code, fields in signs.items() if fields}
-
-
-def _records(headers: Sequence[HeaderField], home: str) -> Iterator[_Record]:
-    for field in headers:
-        if field.lower == "received-spf":
-            received_spf = parse_received_spf(field.value)
-            sender = received_spf.pairs.get("envelope-from") or received_spf.pairs.get("smtp.mailfrom", "")
-            if received_spf.ip is not None:
-                yield _Record(field, received_spf.ip, received_spf.result == "pass" and _at_home([sender], home))
-        elif field.lower in ("authentication-results", "arc-authentication-results"):
-            # ARC puts its instance before what is an Authentication-Results value otherwise (RFC 8617 section 4.1.1).
-            value = field.value.partition(";")[2] if field.lower.startswith("arc-") else field.value
-            results = parse_authentication_results(value)
-            ip = client_ip_of(results)
-            if ip is not None:
-                yield _Record(field, ip, _at_home(_passing_senders(results), home))
-
-
-def _passing_senders(results: AuthenticationResults) -> list[str]:
-    """MAIL FROM of the results that say spf=pass."""
-    passing = [each.properties for each in results.results if (each.method, each.result) == ("spf", "pass")]
-    return [each.get("smtp.mailfrom") or each.get("smtp.mail", "") for each in passing]
-
-
-def _at_home(senders: Iterable[str], home: str) -> bool:
-    names = [to_a_label(sender.strip("<>").rpartition("@")[2]) for sender in senders]
-    return any(name is not None and registrable_domain(name) == home for name in names)

@@ -536,14 +536,16 @@ class TestInternationalizedMail:
         client = "from mail.example.com (mail.example.com [192.0.2.25])"
         return f"Received: {client} by mx.example.net with {protocol} id 1; Tue, 24 Nov 2026 01:00:00 +0000\n"
 
-    @pytest.mark.parametrize(
-        "protocol", ["UTF8SMTP", "UTF8SMTPS", "utf8esmtps", "UTF8SMTPSA", "UTF8LMTPS", "ESMTPS (SMTPUTF8)"]
-    )
+    @pytest.mark.parametrize("protocol", ["UTF8SMTP", "UTF8SMTPS", "utf8esmtps", "UTF8SMTPSA", "ESMTPS (SMTPUTF8)"])
     async def test_is_right_as_it_is(self, protocol: str) -> None:
         facts = await audit((self.hop(protocol) + self.HEADER + "\nx").encode())
         assert facts.value("message.smtputf8") is True
         assert facts.value("message.raw_8bit_headers") == ()
         assert facts.value("message.from_domain") == "xn--r8jz45g.jp"
+
+    async def test_also_where_it_went_into_the_mailbox_by_lmtp(self) -> None:
+        facts = await audit((self.hop("UTF8LMTPS") + self.hop("UTF8SMTPS") + self.HEADER + "\nx").encode())
+        assert facts.value("message.smtputf8") is True
 
     async def test_what_is_no_utf_8_is_still_wrong(self) -> None:
         facts = await audit(self.hop("UTF8SMTPS").encode() + b"From: a@example.com\nSubject: \xe9t\xe9\n\nx")
