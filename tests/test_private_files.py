@@ -43,7 +43,25 @@ def test_the_files_of_a_fleet(deliv: Deliv) -> None:
 def test_metrics_stay_as_the_user_has_them(deliv: Deliv) -> None:
     Path("deliv.toml").write_text('domains = ["good.example"]\n[notify]\nprometheus = "deliv.prom"\n')
     assert deliv("weekly", *GOOD[1:]).code in (0, 1)
-    assert mode(Path("deliv.prom")) == 0o600
-    Path("deliv.prom").chmod(0o644)
-    assert deliv("weekly", *GOOD[1:]).code in (0, 1)
     assert mode(Path("deliv.prom")) == 0o644, "the exporter may read it"
+    Path("deliv.prom").chmod(0o640)
+    assert deliv("weekly", *GOOD[1:]).code in (0, 1)
+    assert mode(Path("deliv.prom")) == 0o640, "as the user set it"
+
+
+def test_metrics_are_for_the_exporter_under_a_strict_mask_too(deliv: Deliv) -> None:
+    os.umask(0o077)
+    Path("deliv.toml").write_text('domains = ["good.example"]\n[notify]\nprometheus = "deliv.prom"\n')
+    assert deliv("weekly", *GOOD[1:]).code in (0, 1)
+    assert mode(Path("deliv.prom")) == 0o644
+
+
+def test_no_notify_names_what_it_leaves_out(deliv: Deliv) -> None:
+    webhook = '[notify.webhook]\nurl = "https://hooks.example/deliv"\n'
+    Path("deliv.toml").write_text(f'domains = ["good.example"]\n[notify]\nprometheus = "deliv.prom"\n{webhook}')
+    quiet = deliv("weekly", *GOOD[1:], "--no-notify")
+    assert quiet.code in (0, 1)
+    assert "Not sent or written (--no-notify): the webhook and the metrics in deliv.prom." in quiet.err
+    assert not Path("deliv.prom").exists()
+    Path("deliv.toml").write_text('domains = ["good.example"]\n')
+    assert "--no-notify" not in deliv("weekly", *GOOD[1:], "--no-notify").err, "nothing was left out"

@@ -16,6 +16,8 @@ from typing import BinaryIO
 HALF_WRITTEN = ".*.part"
 """Names of what a killed process may leave beside a place, where the system has no nameless files: a pattern."""
 PRIVATE = 0o600
+PUBLIC = 0o644
+"""For programs of other users on this machine, such as web servers and exporters of metrics."""
 PRIVATE_FOLDER = 0o700
 
 

@@ -21,7 +21,7 @@ from deliverability.console.settings import NO_SETTINGS
 from deliverability.console.types import NamesOf, NumberType, OneOf, PathOf, settings_path
 from deliverability.core.errors import InputError, file_error
 from deliverability.core.inputs import Subject, parse_domain
-from deliverability.core.phrases import detail_words, phrases
+from deliverability.core.phrases import detail_words, joined, phrases
 from deliverability.core.report.formats.table import START, page_name
 from deliverability.core.rules.problems import load_guide
 from deliverability.core.store.store import History
@@ -62,6 +62,7 @@ def command(**params: Any) -> int:
     pages = HtmlPages(plan.rules, catalogue(), load_guide(rule_folders(settings.rules)))
     lang = params["lang"]
     notifier = Notifier(settings.notify, plan.output, folder, plan.rules, catalogue(), lang)
+    silenced = notifier.channels if params["no_notify"] else ()
     if params["no_notify"]:
         notifier = replace(notifier, settings=type(settings.notify)())
     history = History.open(params["history"] or settings.history, folder=folder)
@@ -80,6 +81,9 @@ def command(**params: Any) -> int:
     say = language().say
     for problem in problems:
         click.echo(say("cli.warning", text=detail_words(problem, say)), err=True)
+    if silenced:
+        left_out = joined([detail_words(each, say) for each in silenced], say)
+        click.echo(say("weekly.silenced", what=left_out), err=True)
     _tell(summary, plan, lang, pages)
     return worst_exit_code((summary.code, 3 if problems else 0))
 

@@ -31,7 +31,7 @@ from deliverability.core.codes import ABOUT, Detail
 from deliverability.core.errors import InputError, reason_of, set_aside
 from deliverability.core.facts.base import FactSet, KeySeen, Value, texts_of
 from deliverability.core.facts.message import Message
-from deliverability.core.files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, WholeFile, move, write_whole
+from deliverability.core.files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, PUBLIC, WholeFile, move, write_whole
 from deliverability.core.inputs import Sample, Subject
 from deliverability.core.model.answer import FindingId, ReceiverEffect
 from deliverability.core.model.deliveries import Audience
@@ -124,7 +124,7 @@ class Plan(Struct, frozen=True):
     @property
     def page_mode(self) -> int:
         """Permissions of a page."""
-        return 0o644 if self.public else PRIVATE
+        return PUBLIC if self.public else PRIVATE
 
     @property
     def folder_mode(self) -> int:

@@ -23,7 +23,7 @@ from deliverability.console.settings import NotifySettings, WebhookSettings
 from deliverability.core.codec import json_text
 from deliverability.core.codes import Code, Detail
 from deliverability.core.facts.base import Catalogue
-from deliverability.core.files import PRIVATE, write_whole
+from deliverability.core.files import PUBLIC, write_whole
 from deliverability.core.inputs import SecretError, secret
 from deliverability.core.model.report import GRADES
 from deliverability.core.model.rules import RuleSet
@@ -185,6 +185,7 @@ WAITS = Code("notification-waits", ("problem", "folder"))
 NOT_TAKEN = Code("notification-not-taken", ("what", "date", "problem"))
 REFUSED = Code("notification-refused", ("what", "date", "problem", "folder"))
 WEEKLY_MAIL, WEEKLY_WEBHOOK = Code("weekly-mail"), Code("weekly-webhook")
+METRICS_FILE = Code("weekly-metrics", ("file",))
 _WHAT: dict[NotificationKind, Code] = {"email": WEEKLY_MAIL, "webhook": WEEKLY_WEBHOOK}
 
 
@@ -212,6 +213,16 @@ class Notifier(Struct, frozen=True):
         """Where notifications wait."""
         return Outbox(self.output / ".outbox")
 
+    @property
+    def channels(self) -> tuple[Detail, ...]:
+        """What a run tells people by."""
+        told = (
+            WEEKLY_MAIL() if self.settings.email else None,
+            WEEKLY_WEBHOOK() if self.settings.webhook else None,
+            METRICS_FILE(file=self.settings.prometheus) if self.settings.prometheus else None,
+        )
+        return tuple(filter(None, told))
+
     def write(self, summary: Summary, now: datetime) -> None:
         """Put the notifications of a run into the outbox; twice for one run gives one of each. Raises OSError."""
         # Two runs may begin within one second; their pages never share a folder.
@@ -228,8 +239,8 @@ class Notifier(Struct, frozen=True):
             self.outbox.put(Notification(f"{stem}-webhook", "webhook", (webhook.url,), summary.started, body))
         if self.settings.prometheus:
             path = self.folder / self.settings.prometheus
-            # For the user alone, until they let the exporter read it: as they set it, it stays.
-            mode = stat.S_IMODE(path.stat().st_mode) if path.is_file() else PRIVATE
+            # The exporter runs as a user of its own, whatever the umask is here; permissions that are set stay.
+            mode = stat.S_IMODE(path.stat().st_mode) if path.is_file() else PUBLIC
             write_whole(path, weekly_metrics(summary), mode=mode)
 
     def send(self) -> tuple[Detail, ...]:
