@@ -243,7 +243,7 @@ def _counted(text: str, say: Phrases) -> str:
 
 def _several(names: Sequence[str], say: Phrases) -> str:
     shown = say("value.separator").join(names[:_MOST_NAMES])
-    return say("diff.more-ways", names=shown, n=str(len(names) - _MOST_NAMES)) if len(names) > _MOST_NAMES else shown
+    return say("diff.more-ways", names=shown, n=f"{len(names) - _MOST_NAMES:,}") if len(names) > _MOST_NAMES else shown
 
 
 def _accept(domain: DomainDiff, say: Phrases) -> str:
