@@ -229,16 +229,15 @@ def _name(change: WayChange, speaker: Speaker) -> str:
 
 def _addresses(change: WayChange, say: Phrases) -> str:
     """How many addresses it is about; of ranges of IPv6 their size. Empty where the term says it itself."""
-    counts = [_counted(each[0], say) for each in (change.before, change.after) if each]
-    if change.kind == "spf-fewer" and len(counts) == 2:
-        return say(
-            "diff.some-of", n=f"{int(change.after[0]):,}" if change.after[0].isdigit() else counts[1], all=counts[0]
-        )
-    return counts[0] if counts and ("1",) not in (change.before, change.after) else ""
+    sizes = [each[0] for each in (change.before, change.after) if each]
+    if change.kind == "spf-fewer" and len({each.isdigit() for each in sizes}) == 1:
+        gone = f"{int(sizes[1]):,}" if sizes[1].isdigit() else _counted(sizes[1], say)
+        return say("diff.some-of", n=gone, all=_counted(sizes[0], say))
+    return _counted(sizes[-1], say) if sizes and sizes[-1] != "1" else ""
 
 
 def _counted(text: str, say: Phrases) -> str:
-    return say.count("diff.addresses", int(text)) if text.isdigit() else text
+    return say.count("diff.addresses", int(text)) if text.isdigit() else say("diff.addresses-ip6", prefix=text)
 
 
 def _several(names: Sequence[str], say: Phrases) -> str:

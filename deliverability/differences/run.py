@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from deliverability.core.codec import encode, json_text
-from deliverability.core.codes import Detail
-from deliverability.core.facts.base import Reason
+from deliverability.core.codes import Arg, Detail
+from deliverability.core.facts.base import Reason, Unknown
 from deliverability.core.facts.dkim import Dkim
 from deliverability.core.inputs import Sample, Subject, paired
 from deliverability.core.model.history import ChangeKind, Comparison, FindingChange, Snapshot, VerdictChange
-from deliverability.core.model.report import Consequence, Outcome, Report, Verdict, VerdictKind
+from deliverability.core.model.report import Outcome, Report, Verdict, VerdictKind
 from deliverability.core.model.rules import RuleSet, Severity
 from deliverability.core.model.topic import if_known
 from deliverability.core.net.base import Answer, Failed, Resolver, Signed, SignedQuestion, SigningResolver
@@ -335,10 +335,14 @@ def _domain(touched_: Touched, ways: tuple[WayChange, ...], old: Report, new: Re
     was = {each.receiver: each for each in old.verdicts}
     pairs = tuple(_pair(was[each.receiver], each, old, new) for each in new.verdicts if each.receiver in was)
     fresh = tuple(each for each in found.of(ChangeKind.NEW) if not each.waived)
-    untold = {each.receiver: each.open for each in old.verdicts if each.open and each.verdict in _UNTOLD}
-    lost = {each.receiver: each.open for each in new.verdicts if each.open and each.verdict in _UNTOLD}
-    # What the same checks leave open on both sides is no change.
-    same = {ident for ident, checks in lost.items() if ident in untold and _checks(checks) <= _checks(untold[ident])}
+    untold, lost = _untold(old), _untold(new)
+    # What is open on both sides for the same reason is no change, unless what changes is the very thing that was asked.
+    owners = {each.owner for each in touched_.changes}
+    same = {
+        ident
+        for ident, causes in lost.items()
+        if causes <= untold.get(ident, set()) and owners.isdisjoint(name for each in causes for name in _asked(each))
+    }
     wrong = any(each.worse for each in ways) or any(each.severity is Severity.ERROR for each in fresh)
     return DomainDiff(
         touched_.name,
@@ -360,9 +364,31 @@ def _domain(touched_: Touched, ways: tuple[WayChange, ...], old: Report, new: Re
     )
 
 
-def _checks(consequences: Iterable[Consequence]) -> set[str]:
-    """What is open, by rule."""
-    return {each.rule for each in consequences}
+_Cause = tuple[str, str, Unknown | None]
+"""A rule, its item, and why it could not be checked."""
+
+
+def _untold(report: Report) -> Mapping[str, set[_Cause]]:
+    """What keeps a receiver's verdict from being told, by receiver; none for those of which it can be."""
+    why = {(each.rule, each.item): each.unknown for each in report.findings}
+    return {
+        each.receiver: {(one.rule, one.item, why.get((one.rule, one.item))) for one in each.open}
+        for each in report.verdicts
+        if each.open and each.verdict in _UNTOLD
+    }
+
+
+def _asked(cause: _Cause) -> Iterator[str]:
+    """The names that could not be looked up."""
+    waiting: list[Arg | Detail | None] = [cause[2].detail if cause[2] else None]
+    while waiting:
+        match waiting.pop():
+            case Detail(args=args):
+                waiting += [value for _, value in args]
+            case tuple() as values:
+                waiting += values
+            case str() as text:
+                yield text.lower()
 
 
 def _worse(was: Stand, now: Stand) -> bool:

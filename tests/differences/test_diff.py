@@ -379,6 +379,9 @@ SENDGRID: Row = ("s2._domainkey", "CNAME", "s2.domainkey.u1.wl.sendgrid.net.")
 DKIM: Row = ZONE[8]
 
 
+NAME_SERVER: Row = ("", "NS", "ns1.example.net.")
+
+
 def key(text: str) -> tuple[Row, Row]:
     return DKIM, ("s1._domainkey", "TXT", text)
 
@@ -432,8 +435,22 @@ WAYS: dict[str, tuple[list[Row], set[tuple[str, str]]]] = {
         changed(dmarc("v=DMARC1; p=quarantine; aspf=s; rua=mailto:dmarc@example.com")),
         {("alignment-strict", "aspf=s")},
     ),
+    "all of the mail that fails": (
+        changed(dmarc("v=DMARC1; p=quarantine; pct=100; rua=mailto:dmarc@example.com")),
+        {("policy-stricter", "pct=100")},
+    ),
+    "name servers of others": (
+        [*ZONE, ("", "NS", "ns1.example.org.")],
+        {("name-servers", "ns")},
+    ),
     "a null MX": (CHANGES["a null MX"], {("no-mail", "mx")}),
     "no MX": (CHANGES["no MX"], {("no-mx", "mx")}),
+}
+
+
+OLD = {
+    "all of the mail that fails": changed(dmarc("v=DMARC1; p=quarantine; pct=0; rua=mailto:dmarc@example.com")),
+    "name servers of others": [*ZONE, NAME_SERVER],
 }
 
 
@@ -441,11 +458,12 @@ WAYS: dict[str, tuple[list[Row], set[tuple[str, str]]]] = {
 @pytest.mark.parametrize("name", WAYS)
 async def test_a_way_that_is_lost_or_weaker_is_named_and_worse(name: str, rules: Any) -> None:
     rows, expected = WAYS[name]
-    found = await compared(writing.bind(ZONE), writing.bind(rows), rules)
+    old = OLD.get(name, ZONE)
+    found = await compared(writing.bind(old), writing.bind(rows), rules)
     domain = found.domains[0]
     assert {(each.kind, each.way) for each in domain.ways if each.worse} == expected
     assert (domain.worse, domain.failing, found.exit_code(), found.exit_code("error")) == (True, True, 1, 1)
-    meant = await compared(writing.bind(ZONE), writing.bind(rows), rules, accepted=[way for _, way in expected])
+    meant = await compared(writing.bind(old), writing.bind(rows), rules, accepted=[way for _, way in expected])
     assert {(each.kind, each.way) for each in meant.domains[0].ways if each.accepted} == expected
     assert not any(each.worse for each in meant.domains[0].ways)
 
@@ -461,6 +479,15 @@ SAME = {
     "a policy written otherwise": changed(dmarc("v=DMARC1; p=quarantine; sp=quarantine; rua=mailto:dmarc@example.com")),
     "an MX less": CHANGES["an MX less"],
     "a weaker policy": CHANGES["no policy"],
+    "a sender more": changed(spf("v=spf1 ip4:192.0.2.1 ip4:203.0.113.9 include:_spf.example.net ~all")),
+}
+
+
+TOLD = {
+    "in a wider range": {"spf-gained"},
+    "a key beside": {"key-gained"},
+    "a weaker policy": {"policy-weaker"},
+    "a sender more": {"spf-gained"},
 }
 
 
@@ -468,6 +495,7 @@ SAME = {
 @pytest.mark.parametrize("name", SAME)
 async def test_who_may_send_all_the_same_loses_nothing(name: str, rules: Any) -> None:
     found = await compared(writing.bind(ZONE), writing.bind(SAME[name]), rules)
+    assert {each.kind for each in found.domains[0].ways} == TOLD.get(name, set())
     assert not any(each.worse or each.unknown for each in found.domains[0].ways)
     assert found.exit_code() == 0
 
@@ -478,6 +506,11 @@ async def test_to_narrow_what_lets_the_world_pass_loses_nothing(wide: str, rules
     old = changed(spf(wide))
     found = await compared(writing.bind(old), writing.bind(changed(spf("v=spf1 ip4:192.0.2.1 ~all"))), rules)
     assert not found.worse
+
+
+async def test_a_key_in_test_mode_is_told_and_loses_no_way(rules: Any) -> None:
+    found = await compared(writing.bind(ZONE), writing.bind(changed(key(KEY.replace("k=rsa", "t=y; k=rsa")))), rules)
+    assert [(each.kind, each.worse) for each in found.domains[0].ways] == [("key-testing", False)]
 
 
 class Silent(StaticResolver):
@@ -516,6 +549,16 @@ UNREAD: dict[str, tuple[list[Row], list[Row], set[tuple[str, str, bool]]]] = {
         changed((DKIM, ("s1._domainkey", "CNAME", "k.example.org."))),
         {("key-unknown", "s1._domainkey.example.com", False)},
     ),
+    "an include of which nothing can be read": (
+        ZONE,
+        changed(spf("v=spf1 ip4:192.0.2.1 include:a.example.org ~all")),
+        {("spf-unknown", "include:_spf.example.net", False)},
+    ),
+    "a record that nobody answers for": (
+        ZONE,
+        changed(spf("v=spf1 redirect=a.example.org")),
+        {("spf-unknown", "ip4:192.0.2.1", False), ("spf-unknown", "include:_spf.example.net", False)},
+    ),
     "a policy that leads to where nobody answers": (
         ZONE,
         changed((ZONE[7], ("_dmarc", "CNAME", "d.example.org."))),
@@ -538,6 +581,13 @@ async def test_what_is_not_known_any_more_is_neither_lost_nor_the_same(name: str
     assert {(each.kind, each.way, each.worse) for each in ways if each.worse or each.unknown} == expected
     worse, unknown = any(each.worse for each in ways), any(each.unknown for each in ways)
     assert found.exit_code() == (1 if worse else 3 if unknown else 0)
+
+
+@pytest.mark.long
+async def test_a_record_that_changes_is_not_the_same_where_neither_side_can_be_told(rules: Any) -> None:
+    sides = [changed((ZONE[7], ("_dmarc", "CNAME", f"{name}.example.org."))) for name in ("a", "b")]
+    found = await compared(writing.bind(sides[0]), writing.bind(sides[1]), rules, Silent(OUTSIDE))
+    assert (found.domains[0].untold, found.exit_code()) == (0, 3)
 
 
 async def test_a_service_is_accepted_by_its_name_and_needs_no_include_where_it_says_so(rules: Any) -> None:

@@ -51,7 +51,7 @@ WayKind = Literal[
 ]
 """What becomes of a way, or of what the domain declares."""
 
-OPEN: frozenset[WayKind] = frozenset({"spf-unknown", "key-unknown", "policy-unknown"})
+_OPEN: frozenset[WayKind] = frozenset({"spf-unknown", "key-unknown", "policy-unknown"})
 """Known before and not any more."""
 _NOT_WORSE: frozenset[WayKind] = frozenset({"spf-gained", "key-testing", "key-gained", "policy-weaker"})
 _WIDE = 1 << 16
@@ -86,7 +86,7 @@ class WayChange(Struct, frozen=True):
     @property
     def unknown(self) -> bool:
         """It was known before and is not any more."""
-        return self.kind in OPEN
+        return self.kind in _OPEN
 
 
 class SpfWay(Struct, frozen=True):
@@ -133,6 +133,7 @@ class Ledger(Struct, frozen=True):
         sends_nothing: the record says so.
         keys: by name.
         policies: what applies to the domain (p), to those below it (sp) and to names that do not exist (np).
+        pct: the percentage of mail that receivers of RFC 7489 apply the policy to.
         alignment: of adkim and aspf.
         null_mx: the domain says that it accepts no mail.
         mx: whether it names hosts that do.
@@ -147,6 +148,7 @@ class Ledger(Struct, frozen=True):
     sends_nothing: bool
     keys: Mapping[str, Key]
     policies: Mapping[str, str | None] | None
+    pct: int
     alignment: Mapping[str, str] | None
     null_mx: bool | None
     mx: bool | None
@@ -190,6 +192,7 @@ async def ledger_of(domain: str, facts: FactSet, keys: Iterable[str], resolver: 
         sends_nothing=if_known(facts.of(Spf).sends_nothing) is True,
         keys={each.name: each for each in found},
         policies=_policies(domain, dmarc),
+        pct=100 if (pct := if_known(dmarc.pct)) is None else pct,
         alignment=_alignment(dmarc),
         null_mx=if_known(about.null_mx),
         mx=None if hosts is None else bool(set(hosts) - {"."}),
@@ -311,7 +314,7 @@ def _change(
     *,
     fine: bool = False,
 ) -> WayChange:
-    worse = kind not in _NOT_WORSE and kind not in OPEN and not fine
+    worse = kind not in _NOT_WORSE and kind not in _OPEN and not fine
     return WayChange(kind, way, service, tuple(before), tuple(after), worse)
 
 
@@ -332,6 +335,9 @@ def _lost_spf(old: Ledger, new: Ledger) -> Iterator[WayChange]:
     if new.anyone or new.sends_nothing:  # told as that
         return
     left = {each.term.lower(): each for each in new.spf}
+    unread = {each.term.lower() for each in old.spf if each.unread}
+    # What cannot be read now, and was not there unread before, may let the same pass.
+    hidden = any(each.unread and each.term.lower() not in unread for each in new.spf)
     allowed, by_mail = new.ranges, {each for way in new.spf for each in way.by_mail}
     for way in old.spf:
         if not EVERYTHING - way.ranges:  # who is let pass no more is everybody, which mends it
@@ -340,15 +346,18 @@ def _lost_spf(old: Ledger, new: Ledger) -> Iterator[WayChange]:
         spared = service is not None and service.include_needed is False
         ident = service.id if service else ""
         gone = way.ranges - allowed
-        if same is not None and same.unread:
-            if not way.unread:
+        replaced = same is None and (way.unread or not set(way.by_mail) <= by_mail)
+        if same is not None and same.unread and way.unread:
+            continue
+        if hidden and (gone or replaced or same is None or same.unread):
+            if gone or replaced:
                 yield _change("spf-unknown", way.term, ident)
         elif gone and not way.ranges - gone:
             yield _change("spf-lost", way.term, ident, _count(way.ranges), fine=spared)
         elif gone:
             narrowed = way.ranges.count(4) > _WIDE and service is None
             yield _change("spf-fewer", way.term, ident, _count(way.ranges), _count(gone), fine=spared or narrowed)
-        elif same is None and (way.unread or not set(way.by_mail) <= by_mail):
+        elif replaced:
             yield _change("spf-lost", way.term, ident, fine=spared)
 
 
@@ -432,6 +441,8 @@ def _declared(old: Ledger, new: Ledger) -> Iterator[WayChange]:
         # The first names the others, which follow it: sp and np are as p where the record does not say otherwise.
         before, after = ([f"{names[0]}={policy or 'none'}"] for policy in (was, now))
         yield _change(kind, after[0], "", before, after, fine=fine)
+    if new.pct > old.pct and _STRICTNESS[old.policies["p"]] and _STRICTNESS[new.policies["p"]]:
+        yield _change("policy-stricter", f"pct={new.pct}", "", [f"pct={old.pct}"], [f"pct={new.pct}"], fine=fine)
     for tag, mode in new.alignment.items():
         if mode == "s" and old.alignment.get(tag) != "s":
             yield _change("alignment-strict", f"{tag}=s", fine=fine)
